@@ -1,0 +1,43 @@
+"""Packaging of reformer_tf: the library and its trainer."""
+
+import pathlib
+
+import setuptools
+
+setuptools.setup(
+    name="reformer_tf",
+    version="0.1.0",
+    description="The Reformer for TensorFlow: LSH attention and reversible layers for Keras 3, with a trainer",
+    long_description=pathlib.Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=setuptools.find_packages(include=["reformer_tf", "reformer_tf.*", "trainer", "trainer.*"]),
+    python_requires=">=3.10",
+    install_requires=[
+        "absl-py>=2.1",
+        "importlib_resources>=6.0",  # tensorflow-datasets imports it without declaring it.
+        "keras>=3.11",
+        "ml_collections>=1.0",
+        "numpy>=1.26",
+        "tensorboard>=2.19",  # tf.summary raises without it.
+        "tensorflow>=2.20",
+        "tensorflow-datasets>=4.9.9",
+    ],
+    extras_require={
+        "test": [
+            "hypothesis>=6.100",
+            "mypy>=1.15",
+            "pre-commit>=4.0",
+            "psutil>=6.0",
+            "pytest>=8.3",
+            "ruff>=0.12",
+        ],
+    },
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

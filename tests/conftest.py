@@ -1,0 +1,37 @@
+"""What holds for every test: the Keras backend, two logical CPUs, fixed seeds and a clean global state."""
+
+import os
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import pytest
+import tensorflow as tf
+
+# Logical devices can only be set before TensorFlow's first operation, so they are there for every test.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seeds_and_global_state():
+    """Starts every test from the same seeds, and undoes what it did to Keras' global state."""
+    keras.utils.set_random_seed(0)
+    policy = keras.config.dtype_policy()
+    yield
+    keras.config.set_dtype_policy(policy)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _release_graphs():
+    """Lets go of the graphs and names of a test file once it is done."""
+    yield
+    keras.backend.clear_session()
+
+
+@pytest.fixture(scope="session")
+def mirrored_strategy() -> tf.distribute.Strategy:
+    """A MirroredStrategy over two logical CPUs."""
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])

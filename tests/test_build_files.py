@@ -1,0 +1,91 @@
+"""The BUILD files: every Python file in exactly one target, dependencies as imported."""
+
+import ast
+import collections
+import pathlib
+
+import pytest
+
+from tools import build_files, imports
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def _targets() -> list[tuple[str, str, list[str], list[str]]]:
+    """All targets in the BUILD files on disk: folder, name, srcs, deps. A BUILD file is valid Python syntax."""
+    found = []
+    for build in [ROOT / "BUILD", *(path for tree in imports.TREES for path in (ROOT / tree).rglob("BUILD"))]:
+        folder = build.parent.relative_to(ROOT).as_posix()
+        for call in [node for node in ast.walk(ast.parse(build.read_text())) if isinstance(node, ast.Call)]:
+            values = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+            if "srcs" in values:
+                found.append((folder, values["name"], values["srcs"], values.get("deps", [])))
+    return found
+
+
+def test_build_files_on_disk_are_up_to_date():
+    stale = [path for path, text in build_files.build_files(ROOT).items() if _read(ROOT / path) != text]
+    assert not stale, f"run `python -m tools.build_files`; not up to date: {stale}"
+
+
+def _read(path: pathlib.Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def test_every_python_file_is_in_exactly_one_target():
+    count = collections.Counter(
+        (pathlib.Path(folder) / src).as_posix() for folder, _, srcs, _ in _targets() for src in srcs
+    )
+    assert count == collections.Counter(imports.python_files(ROOT))
+
+
+def test_every_dependency_is_a_target():
+    names = {f"//{'' if folder == '.' else folder}:{name}" for folder, name, _, _ in _targets()}
+    third_party = {
+        node.value for node in ast.walk(ast.parse(_read(ROOT / "third_party/BUILD"))) if isinstance(node, ast.Constant)
+    }
+    for folder, name, _, deps in _targets():
+        for dep in deps:
+            label = f"//{folder}{dep}" if dep.startswith(":") else dep
+            label = label if ":" in label else f"{label}:{label.rpartition('/')[2]}"
+            package, _, target = label.partition(":")
+            assert label in names or (package == "//third_party" and target in third_party), (folder, name, dep)
+
+
+@pytest.fixture
+def tree(tmp_path: pathlib.Path) -> pathlib.Path:
+    files = {
+        "reformer_tf/__init__.py": "from reformer_tf import ops",
+        "reformer_tf/ops/__init__.py": "from reformer_tf.ops.sort import sort",
+        "reformer_tf/ops/sort.py": "import os, numpy\nfrom . import keys\ndef sort(): import tensorflow.math",
+        "reformer_tf/ops/keys.py": "",
+        "tools/main.py": 'from reformer_tf.ops import sort\nif __name__ == "__main__":\n    sort()',
+        "tests/test_sort.py": "from reformer_tf.ops.sort import sort",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_generated_targets(tree):
+    files = build_files.build_files(tree)
+    assert files["reformer_tf/ops/BUILD"].endswith(
+        'py_library(\n    name = "ops",\n    srcs = ["__init__.py"],\n    deps = [":sort"],\n)\n\n'
+        'py_library(\n    name = "keys",\n    srcs = ["keys.py"],\n)\n\n'
+        'py_library(\n    name = "sort",\n    srcs = ["sort.py"],\n    deps = [\n        ":keys",\n'
+        '        "//third_party:numpy",\n        "//third_party:tensorflow",\n    ],\n)\n'
+    )
+    assert (
+        'py_binary(\n    name = "main",\n    srcs = ["main.py"],\n    deps = ["//reformer_tf/ops:sort"],\n)'
+        in files["tools/BUILD"]
+    )
+    assert 'pytest_test(\n    name = "test_sort"' in files["tests/BUILD"]
+    assert 'deps = ["//reformer_tf/ops"]' in files["reformer_tf/BUILD"]
+    assert 'name = "tensorflow"' in files["third_party/BUILD"]
+
+
+def test_import_of_a_missing_module_is_an_error(tree):
+    (tree / "tools/main.py").write_text("import reformer_tf.nothing.at_all")
+    with pytest.raises(ValueError, match=r"module that exists. Received: import of reformer_tf\.nothing"):
+        build_files.build_files(tree)

@@ -1,0 +1,1 @@
+"""Slow and obvious references that the tests compare with."""

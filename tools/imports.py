@@ -1,0 +1,75 @@
+"""Which file imports what, read from the sources without running them."""
+
+import ast
+import dataclasses
+import pathlib
+import sys
+
+TREES = ("reformer_tf", "trainer", "configs", "benchmarks", "tests", "tools")
+
+
+@dataclasses.dataclass(frozen=True)
+class Imports:
+    """What one Python file imports, standard library left out.
+
+    Attributes:
+        files: Files of this repository, as paths relative to its root, each without those that Python loads on the
+            way to it (the `__init__.py` of its packages).
+        packages: Top-level names of third-party packages.
+    """
+
+    files: frozenset[str]
+    packages: frozenset[str]
+
+
+def python_files(root: pathlib.Path) -> list[str]:
+    """Lists the Python files of the repository at `root`, as sorted paths relative to it."""
+    found = [path for tree in TREES for path in (root / tree).rglob("*.py")] + list(root.glob("*.py"))
+    return sorted(path.relative_to(root).as_posix() for path in found)
+
+
+def imports_of(root: pathlib.Path, file: str) -> Imports:
+    """Reads what `file` imports, at its top or inside a function.
+
+    Args:
+        root: Root of the repository.
+        file: Path of a Python file, relative to `root`.
+
+    Returns:
+        The files and the packages that it imports.
+
+    Raises:
+        ValueError: If it imports a module of this repository that does not exist.
+    """
+    files, packages = set(), set()
+    for name in _imported_names(ast.parse((root / file).read_text(encoding="utf-8")), file):
+        top = name.split(".")[0]
+        if top in TREES:
+            files.add(_file_of(root, name, file))
+        elif top not in sys.stdlib_module_names:
+            packages.add(top)
+    return Imports(frozenset(files - {file}), frozenset(packages))
+
+
+def _imported_names(tree: ast.Module, file: str) -> set[str]:
+    """Dotted names of all imports; for `from a import b` that is `a.b`, be b a module or not."""
+    package = pathlib.PurePosixPath(file).parent.parts
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package[: len(package) - node.level + 1] if node.level else ()
+            module = [*parents, *([node.module] if node.module else [])]
+            names.update(".".join([*module, alias.name]) for alias in node.names)
+    return names
+
+
+def _file_of(root: pathlib.Path, name: str, importer: str) -> str:
+    """The file of module `name`, or of the module that `name` is a member of."""
+    module = name.replace(".", "/")
+    for candidate in (module, module.rpartition("/")[0]):
+        for file in (f"{candidate}.py", f"{candidate}/__init__.py"):
+            if (root / file).is_file():
+                return file
+    raise ValueError(f"Every import must be of a module that exists. Received: import of {name} in {importer}")
