@@ -1,0 +1,143 @@
+"""What a run reads: a corpus by name, and datasets of windows in which step s is a pure function of (seed, s)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import ml_collections
+import tensorflow as tf
+
+from trainer.corpora import CORPORA, Corpus
+from trainer.windows import LAYOUTS, Windows
+
+__all__ = ["Corpus", "Windows", "default_data_config", "load_corpus", "train_dataset", "validation_dataset"]
+
+
+def default_data_config() -> ml_collections.ConfigDict:
+    """Returns `config.data` with every field at its default."""
+    config = ml_collections.ConfigDict()
+    config.name = "python_stdlib"  # python_stdlib, text or tfds
+    config.layout = "packed"  # packed or padded, see Windows
+    config.validation_fraction = 0.02  # of the bytes, where the corpus has no validation part of its own
+    config.path = ""  # text: a folder (all its files, recursively) or one file
+    config.pattern = "*"  # text: which file names of a folder to take
+    config.validation_path = ""  # text: a folder or file that is the validation part; empty: split config.path
+    config.tfds_name = ""  # tfds: the data set, such as "lm1b" or "wikipedia/20230601.en:1.0.0"
+    config.tfds_text_key = "text"  # tfds: the feature that holds the text
+    config.tfds_train_split = "train"  # tfds: split, slices such as "train[:10%]" too
+    config.tfds_validation_split = "validation"  # tfds: split; empty: documents of the train split
+    config.tfds_download = True  # tfds: prepare the data set if it is not there
+    config.data_dir = ""  # where prepared data is kept; empty: ~/.cache/reformer_tf, for tfds its own default
+    return config
+
+
+def load_corpus(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Corpus:
+    """Loads the documents that `config.data` names.
+
+    Args:
+        config: `config.data`; fields that are missing take their defaults.
+
+    Returns:
+        The corpus, with `train` and `validation` documents: the same bytes at every call.
+
+    Raises:
+        ValueError: if a field is unknown or out of range, or if what it names cannot be read or is empty. The message
+            names the field, the rule and what was received.
+    """
+    resolved = default_data_config()
+    for field, value in dict(config).items():
+        if field not in resolved:
+            raise ValueError(f"config.data has the fields {', '.join(sorted(resolved))}. Received: {field!r}")
+        resolved[field] = value
+    if resolved.name not in CORPORA:
+        raise ValueError(f"config.data.name must be one of {', '.join(CORPORA)}. Received: {resolved.name!r}")
+    if resolved.layout not in LAYOUTS:
+        raise ValueError(f"config.data.layout must be one of {', '.join(LAYOUTS)}. Received: {resolved.layout!r}")
+    if not 0.0 < resolved.validation_fraction < 1.0:
+        raise ValueError(
+            "config.data.validation_fraction must lie between 0 and 1, both excluded. "
+            f"Received: {resolved.validation_fraction!r}"
+        )
+    return CORPORA[resolved.name](resolved)
+
+
+def train_dataset(windows: Windows, batch_size: int, seed: int = 0, start_step: int = 0) -> tf.data.Dataset:
+    """Batches of windows without end, shuffled anew each epoch.
+
+    Row r of step s is example `s * batch_size + r` of an endless list of epochs, each a permutation of all windows.
+    The permutation is computed from (seed, epoch), so the dataset needs no state: starting at any step is instant,
+    and every window comes exactly once an epoch, also where a batch holds the end of one epoch and the start of the
+    next.
+
+    Args:
+        windows: what to draw from.
+        batch_size: B, the global batch size.
+        seed: decides the order.
+        start_step: the step whose batch comes first.
+
+    Returns:
+        An infinite dataset of (ids `[B, L + 1]` int32, mask `[B, L + 1]` bool), all dimensions static. Works with
+        `strategy.experimental_distribute_dataset`, which splits the first axis.
+
+    Raises:
+        ValueError: if `batch_size` or `start_step` is out of range.
+
+    Example:
+        >>> dataset = train_dataset(Windows([b"abcdefgh"], 4), batch_size=2, seed=0)
+        >>> ids, mask = next(iter(dataset))
+    """
+    _check_batch_size(batch_size)
+    if start_step < 0:
+        raise ValueError(f"start_step must not be negative. Received: start_step={start_step!r}")
+    gather = windows.gatherer()
+    count = tf.constant(len(windows), tf.int64)
+    rows = tf.range(batch_size, dtype=tf.int64)
+    low, high = seed % 2**31, (seed // 2**31) % 2**31
+
+    def cut(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        examples = step * batch_size + rows
+        epochs = tf.cast(examples // count, tf.int32)
+        seeds = tf.stack([tf.fill([batch_size], low), epochs, tf.fill([batch_size], high)], axis=1)
+        # The raw op, because tf.random.experimental.index_shuffle refuses one seed a row (it pads the wrong axis).
+        return gather(tf.raw_ops.RandomIndexShuffle(index=examples % count, seed=seeds, max_index=count - 1, rounds=4))
+
+    return _finish(tf.data.Dataset.counter(start_step, dtype=tf.int64).map(cut))
+
+
+def validation_dataset(windows: Windows, batch_size: int) -> tf.data.Dataset:
+    """All windows once, always in the same order.
+
+    Args:
+        windows: what to read.
+        batch_size: B.
+
+    Returns:
+        A dataset of `ceil(N / B)` batches (ids `[B, L + 1]` int32, mask `[B, L + 1]` bool), all dimensions static; the
+        last batch is filled up with rows that are all masked.
+
+    Raises:
+        ValueError: if `batch_size` is out of range.
+    """
+    _check_batch_size(batch_size)
+    gather = windows.gatherer()
+    rows = tf.range(batch_size, dtype=tf.int64)
+
+    def cut(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        examples = batch * batch_size + rows
+        return gather(tf.where(examples < len(windows), examples, -1))
+
+    return _finish(tf.data.Dataset.range(-(-len(windows) // batch_size)).map(cut))
+
+
+def _check_batch_size(batch_size: int) -> None:
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size must be a positive integer. Received: batch_size={batch_size!r}")
+
+
+def _finish(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.deterministic = True
+    # There are no files to shard by; naming the policy avoids a warning under tf.distribute.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return dataset.prefetch(2).with_options(options)

@@ -1,0 +1,146 @@
+"""Text as ids: 0 to 255 are the bytes, 256 is the boundary put before each document.
+
+Shape letters: T ids of all documents together, D documents.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+BOUNDARY = 256
+VOCABULARY_SIZE = 257
+
+_BLOCK = 1 << 22  # ids counted at a time, so that counting needs little memory
+
+
+class Documents(Sequence[bytes]):
+    """Byte documents, kept as one compact array of ids in which each document follows its boundary.
+
+    Behaves as a sequence of `bytes`. Two bytes of memory a byte of text, whatever the number of documents.
+
+    Args:
+        documents: the documents, each as `bytes`. Empty ones are kept (as a boundary alone).
+
+    Attributes:
+        ids: `[T]` uint16, the boundary and the bytes of document 0, then those of document 1, ...
+        offsets: `[D + 1]` int64, the place of each document's boundary in `ids`, and T.
+
+    Raises:
+        ValueError: if an entry is not `bytes`.
+
+    Example:
+        >>> documents = Documents([b"ab", b"c"])
+        >>> documents.ids.tolist()
+        [256, 97, 98, 256, 99]
+        >>> documents[1]
+        b'c'
+    """
+
+    def __init__(self, documents: Iterable[bytes]) -> None:
+        entries = list(documents)
+        for entry in entries:
+            if not isinstance(entry, bytes):
+                raise ValueError(f"documents must hold bytes. Received: an entry of type {type(entry).__name__}")
+        sizes = np.fromiter((len(entry) + 1 for entry in entries), np.int64, len(entries))
+        self.offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+        self.ids = np.empty(int(self.offsets[-1]), np.uint16)
+        for entry, start, end in zip(entries, self.offsets[:-1], self.offsets[1:], strict=True):
+            self.ids[start] = BOUNDARY
+            self.ids[start + 1 : end] = np.frombuffer(entry, np.uint8)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        place = range(len(self))[index]
+        return self.ids[self.offsets[place] + 1 : self.offsets[place + 1]].astype(np.uint8).tobytes()
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all documents together, boundaries not counted."""
+        return len(self.ids) - len(self)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Hexadecimal SHA-256 of the documents: equal exactly when they are the same bytes in the same order."""
+        return hashlib.sha256(np.ascontiguousarray(self.ids.astype("<u2", copy=False)).data).hexdigest()
+
+
+def encode(text: str | bytes) -> np.ndarray:
+    """Turns one text into ids.
+
+    Args:
+        text: the text; a `str` is taken as UTF-8.
+
+    Returns:
+        `[1 + bytes]` int32: the boundary, then the bytes.
+    """
+    data = text.encode("utf-8") if isinstance(text, str) else bytes(text)
+    return np.concatenate([[BOUNDARY], np.frombuffer(data, np.uint8)]).astype(np.int32)
+
+
+def decode(ids: Sequence[int] | np.ndarray) -> bytes:
+    """Turns ids into bytes; boundaries are left out.
+
+    Args:
+        ids: `[L]` integers from 0 to 256.
+
+    Returns:
+        The bytes.
+
+    Raises:
+        ValueError: if an id is outside 0..256.
+    """
+    values = np.asarray(ids, np.int64).reshape(-1)
+    if values.size and (values.min() < 0 or values.max() > BOUNDARY):
+        raise ValueError(f"ids must lie in 0..{BOUNDARY}. Received: ids from {values.min()} to {values.max()}")
+    return values[values < BOUNDARY].astype(np.uint8).tobytes()
+
+
+def byte_entropy(documents: Iterable[bytes], order: int = 0) -> float:
+    """Empirical entropy of bytes: what the best fixed code for exactly these documents would need.
+
+    Args:
+        documents: the documents.
+        order: 0 counts bytes on their own; 1 counts each byte given the one before it (the first byte of a
+            document is given the boundary).
+
+    Returns:
+        Bits per byte.
+
+    Raises:
+        ValueError: if the order is not 0 or 1, or if there is no byte.
+
+    Example:
+        >>> byte_entropy([b"abab"], order=0)
+        1.0
+    """
+    if order not in (0, 1):
+        raise ValueError(f"order must be 0 or 1. Received: order={order!r}")
+    documents = documents if isinstance(documents, Documents) else Documents(documents)
+    if not documents.num_bytes:
+        raise ValueError("documents must hold at least one byte. Received: no byte")
+    counts = np.zeros((VOCABULARY_SIZE, VOCABULARY_SIZE), np.int64)  # [id before, id]
+    for before, current in _pairs(documents.ids):
+        codes = before.astype(np.int64) * VOCABULARY_SIZE + current
+        counts += np.bincount(codes, minlength=counts.size).reshape(counts.shape)
+    counts = counts[:, :BOUNDARY]  # only bytes are coded
+    if order == 0:
+        counts = counts.sum(axis=0, keepdims=True)
+    total = counts.sum()
+    contexts = np.broadcast_to(counts.sum(axis=1, keepdims=True), counts.shape)
+    seen = counts > 0
+    return float((counts[seen] * np.log2(contexts[seen] / counts[seen])).sum() / total)
+
+
+def _pairs(ids: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields (ids before, ids) in blocks; every id but the first, which is a boundary, is an id once."""
+    for start in range(0, len(ids) - 1, _BLOCK):
+        end = min(start + _BLOCK, len(ids) - 1)
+        yield ids[start:end], ids[start + 1 : end + 1]

@@ -1,0 +1,106 @@
+"""Cuts documents into training windows without losing a byte.
+
+Shape letters: N windows, L sequence length, B batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.text import Documents
+
+LAYOUTS = ("packed", "padded")
+PAD = 0  # what stands where the mask is False; any id would do
+
+
+class Windows(Sequence[tuple[np.ndarray, np.ndarray]]):
+    """Windows of `sequence_length + 1` ids over documents; the ids after the first of a window are its targets.
+
+    The windows are not stored: each is a slice of `documents.ids`, and consecutive windows of one stream overlap by
+    exactly one id, so every id of a stream but its first (a boundary) is a target exactly once.
+
+    - `packed`: all documents, each after its boundary, make one stream. Only the last window can be short.
+    - `padded`: each document is a stream of its own, so no window holds two documents. The last window of each
+      can be short; documents without a byte have no window.
+
+    A short window is filled up at its end with ids that the mask leaves out.
+
+    Args:
+        documents: `Documents`, or anything that yields `bytes`.
+        sequence_length: L, the number of targets of a full window.
+        layout: `"packed"` or `"padded"`.
+
+    Attributes:
+        starts: `[N]` int64, the place of each window's first id in `documents.ids`.
+        sizes: `[N]` int64, how many ids of each window are real: 2 to L + 1.
+        tokens: number of targets in all windows.
+        target_bytes: number of targets that are bytes (the rest are boundaries).
+
+    Raises:
+        ValueError: if an argument is out of range or there is nothing to cut.
+
+    Example:
+        >>> windows = Windows([b"abcd", b"e"], sequence_length=4, layout="packed")
+        >>> [ids.tolist() for ids, mask in windows]
+        [[256, 97, 98, 99, 100], [100, 256, 101, 0, 0]]
+    """
+
+    def __init__(self, documents: Documents | Iterable[bytes], sequence_length: int, layout: str = "packed") -> None:
+        if isinstance(sequence_length, bool) or not isinstance(sequence_length, int) or sequence_length < 1:
+            raise ValueError(f"sequence_length must be a positive integer. Received: {sequence_length!r}")
+        if layout not in LAYOUTS:
+            raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}. Received: layout={layout!r}")
+        self.documents = documents if isinstance(documents, Documents) else Documents(documents)
+        if not self.documents.num_bytes:
+            raise ValueError(f"documents must hold at least one byte. Received: {len(self.documents)} documents")
+        self.sequence_length = sequence_length
+        self.layout = layout
+        offsets = self.documents.offsets if layout == "padded" else self.documents.offsets[[0, -1]]
+        targets = np.diff(offsets) - 1  # every id of a stream but the first
+        counts = -(-targets // sequence_length)
+        first = np.repeat(np.cumsum(counts) - counts, counts)  # the first window of each window's stream
+        within = (np.arange(counts.sum()) - first) * sequence_length
+        self.starts = np.repeat(offsets[:-1], counts) + within
+        self.sizes = np.minimum(np.repeat(targets, counts) - within, sequence_length) + 1
+        self.tokens = int(targets.sum())
+        self.target_bytes = self.documents.num_bytes
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, index):
+        """The window at `index`: (ids `[L + 1]` int32, mask `[L + 1]` bool)."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        place = range(len(self))[index]
+        size = self.sizes[place]
+        ids = np.full(self.sequence_length + 1, PAD, np.int32)
+        ids[:size] = self.documents.ids[self.starts[place] : self.starts[place] + size]
+        return ids, np.arange(self.sequence_length + 1) < size
+
+    def gatherer(self):
+        """Returns a function that cuts a batch with TensorFlow ops.
+
+        The ids are held by one tensor that the function captures; a `tf.data` pipeline refers to it, without a copy.
+
+        Returns:
+            A function of indices `[B]` int64, giving (ids `[B, L + 1]` int32, mask `[B, L + 1]` bool). A negative
+            index gives a row that is all masked.
+        """
+        with tf.device("CPU:0"):
+            ids = tf.convert_to_tensor(self.documents.ids)
+            starts = tf.convert_to_tensor(self.starts)
+            sizes = tf.convert_to_tensor(self.sizes)
+        span = tf.range(self.sequence_length + 1, dtype=tf.int64)
+
+        def gather(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            safe = tf.maximum(indices, 0)
+            size = tf.where(indices < 0, tf.zeros_like(safe), tf.gather(sizes, safe))
+            mask = span[None, :] < size[:, None]
+            places = tf.where(mask, tf.gather(starts, safe)[:, None] + span[None, :], 0)
+            return tf.where(mask, tf.cast(tf.gather(ids, places), tf.int32), PAD), mask
+
+        return gather
