@@ -1,0 +1,150 @@
+"""Attention of all three kinds in numpy, slow and obvious, in float64; to be read beside the paper (arXiv 2001.04451).
+
+Every set of tokens that a query may look at is a dense boolean `[L, L]` matrix, row i for query i. Nothing is sorted,
+cut in chunks or merged: what the layers compute by windows must equal the plain softmax over such a matrix.
+
+B batch, L length, H heads, D depth per head, M model width, R rounds, C chunk length.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+SELF_PENALTY = 1e5  # "attends to itself only when it has no other target" (section 2, causal masking)
+
+
+class Projections(NamedTuple):
+    """Kernels `[M, H, D]` (output: `[H, D, M]`) and biases; `key` is None where queries and keys share a kernel."""
+
+    query: np.ndarray
+    key: np.ndarray | None
+    value: np.ndarray
+    output: np.ndarray
+    query_bias: np.ndarray | float = 0.0
+    key_bias: np.ndarray | float = 0.0
+    value_bias: np.ndarray | float = 0.0
+    output_bias: np.ndarray | float = 0.0
+
+    @classmethod
+    def of(cls, weights: Sequence[np.ndarray], shared: bool, use_bias: bool = False) -> "Projections":
+        """Sorts the trainable weights of a layer, in the order of its `get_weights`."""
+        names = ["query", "value", "output"] if shared else ["query", "key", "value", "output"]
+        names = [name for one in names for name in ((one, f"{one}_bias") if use_bias else (one,))]
+        found = dict(zip(names, (np.asarray(weight, np.float64) for weight in weights), strict=True))
+        return cls(**{"key": None, **found})
+
+
+def project(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | float = 0.0) -> np.ndarray:
+    """`[B, L, M]` -> `[B, H, L, D]`."""
+    y = np.einsum("blm,mhd->blhd", np.asarray(x, np.float64), kernel) + bias
+    return y.transpose(0, 2, 1, 3)
+
+
+def shared_keys(q: np.ndarray) -> np.ndarray:
+    """Keys made of queries `[..., D]`: of unit length (section 2, shared-QK Transformer), up to a small epsilon."""
+    return q / np.sqrt(np.mean(q**2, axis=-1, keepdims=True) + 1e-6) / np.sqrt(q.shape[-1])
+
+
+def hash_buckets(q: np.ndarray, rotations: np.ndarray, factors: Sequence[int]) -> np.ndarray:
+    """Buckets `[B, H, R, L]` of queries `[B, H, L, D]`: h(x) = argmax([xR; -xR]) for each factor, mixed radix.
+
+    Args:
+        q: Queries.
+        rotations: `[H, D, R, columns]`; the factors' halves, one after another, are the columns.
+        factors: Even numbers whose product is the number of buckets.
+    """
+    buckets, column, radix = 0, 0, 1
+    for factor in factors:
+        p = np.einsum("bhld,hdrn->bhrln", q, rotations[..., column : column + factor // 2])
+        buckets = buckets + radix * np.argmax(np.concatenate([p, -p], axis=-1), axis=-1)
+        column += factor // 2
+        radix *= factor
+    return buckets
+
+
+def window(buckets: np.ndarray, mask: np.ndarray, chunk_length: int, causal: bool) -> np.ndarray:
+    """Which pairs meet in the window of one round.
+
+    Tokens of a bucket stand in a queue, in the order of their positions; masked tokens stand in none. A query meets
+    those of its own bucket that are less than C places before it (causal), or before or after it, itself included.
+
+    Args:
+        buckets: `[L]`; all equal for the local round.
+        mask: `[L]`, True for real tokens.
+        chunk_length: C.
+        causal: Whether a query meets no token after it.
+
+    Returns:
+        `[L, L]` boolean, row i for query i.
+    """
+    length = len(buckets)
+    place, queue_length = np.zeros(length, int), {}
+    for i in range(length):
+        if mask[i]:
+            place[i] = queue_length.get(buckets[i], 0)
+            queue_length[buckets[i]] = place[i] + 1
+    meets = np.zeros([length, length], bool)
+    for i in range(length):
+        before = place[i] - place
+        near = (before >= 0) & (before < chunk_length) if causal else abs(before) < chunk_length
+        meets[i] = mask[i] & mask & (buckets == buckets[i]) & near
+    return meets
+
+
+def visible_pairs(
+    rounds: np.ndarray,
+    mask: np.ndarray,
+    chunk_length: int,
+    causal: bool,
+    segment_ids: np.ndarray | None = None,
+) -> np.ndarray:
+    """The union of all rounds (section 2, multi-round LSH attention): a pair that meets twice is there once.
+
+    Args:
+        rounds: `[B, H, R, L]`, buckets of the hash rounds; a local round is one with equal buckets.
+        mask: `[B, L]`, True for real tokens.
+        chunk_length: C.
+        causal: Whether a query sees no token after it.
+        segment_ids: `[B, L]`; tokens of different segments do not see each other, but stand in the same queues.
+
+    Returns:
+        `[B, H, L, L]` boolean.
+    """
+    batch, heads, _, length = rounds.shape
+    visible = np.zeros([batch, heads, length, length], bool)
+    for b in range(batch):
+        for h in range(heads):
+            for buckets in rounds[b, h]:
+                visible[b, h] |= window(buckets, mask[b], chunk_length, causal)
+        if segment_ids is not None:
+            visible[b] &= segment_ids[b][:, None] == segment_ids[b][None, :]
+    return visible
+
+
+def all_pairs(mask: np.ndarray, heads: int, causal: bool, segment_ids: np.ndarray | None = None) -> np.ndarray:
+    """What `visible_pairs` is for exact attention: `[B, H, L, L]`."""
+    one_bucket = np.zeros([len(mask), heads, 1, mask.shape[1]], int)
+    return visible_pairs(one_bucket, mask, mask.shape[1], causal, segment_ids)
+
+
+def attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, visible: np.ndarray, self_penalty: float) -> np.ndarray:
+    """Softmax over the visible pairs only; zeros for a query that sees nothing. q, k, v `[B, H, L, D]`."""
+    logits = q @ k.swapaxes(-1, -2) - self_penalty * np.eye(q.shape[-2])
+    logits = np.where(visible, logits, -np.inf)
+    highest = logits.max(axis=-1, keepdims=True)
+    p = np.exp(logits - np.where(np.isfinite(highest), highest, 0.0))
+    total = p.sum(axis=-1, keepdims=True)
+    return (p / np.where(total == 0.0, 1.0, total)) @ v
+
+
+def attention(x: np.ndarray, projections: Projections, visible: np.ndarray) -> np.ndarray:
+    """A whole layer, `[B, L, M]` -> `[B, L, M]`, with the given visible pairs `[B, H, L, L]`."""
+    q = project(x, projections.query, projections.query_bias)
+    v = project(x, projections.value, projections.value_bias)
+    if projections.key is None:
+        o = attend(q, shared_keys(q), v, visible, SELF_PENALTY)
+    else:
+        k = project(x, projections.key, projections.key_bias) / np.sqrt(q.shape[-1])
+        o = attend(q, k, v, visible, 0.0)
+    return np.einsum("bhld,hdm->blm", o, projections.output) + projections.output_bias

@@ -1,0 +1,49 @@
+"""The math of `attention_reference` in TensorFlow operations that automatic differentiation understands.
+
+Only the visible pairs come from outside, as constants: no gradient flows through a hash.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tests.testing import attention_reference as reference
+
+
+def dense_attention(
+    x: tf.Tensor, weights: Sequence[tf.Tensor], visible: np.ndarray, shared: bool, use_bias: bool = False
+) -> tf.Tensor:
+    """A whole attention layer in the dtype of `x`.
+
+    Args:
+        x: `[B, L, M]`.
+        weights: The trainable weights of the layer in the layer's order, in the dtype of `x`.
+        visible: Boolean `[B, H, L, L]`, row i for query i.
+        shared: Whether queries and keys share a kernel.
+        use_bias: Whether each kernel in `weights` is followed by its bias.
+
+    Returns:
+        `[B, L, M]`.
+    """
+    biases = [tf.cast(weight, x.dtype) for weight in weights[1::2]] if use_bias else [tf.zeros([], x.dtype)] * 4
+    kernels = [tf.cast(weight, x.dtype) for weight in (weights[::2] if use_bias else weights)]
+    *inner, output = kernels
+    projected = [tf.einsum("blm,mhd->bhld", x, kernel) for kernel in inner]
+    projected = [
+        y + (bias[:, None, :] if bias.shape.rank else bias) for y, bias in zip(projected, biases, strict=False)
+    ]
+    depth = tf.cast(tf.shape(projected[0])[-1], x.dtype)
+    if shared:
+        q, v = projected
+        k = q * tf.math.rsqrt(tf.reduce_mean(q**2, axis=-1, keepdims=True) + 1e-6) / tf.sqrt(depth)
+    else:
+        q, k, v = projected
+        k = k / tf.sqrt(depth)
+    logits = tf.einsum("bhid,bhjd->bhij", q, k)
+    if shared:
+        logits -= reference.SELF_PENALTY * tf.eye(visible.shape[-1], dtype=x.dtype)
+    # A row that sees nothing gets a finite softmax first and zeros after it, so that no gradient is a NaN.
+    logits = tf.where(visible, logits, tf.constant(-1e30, x.dtype))
+    p = tf.nn.softmax(logits) * tf.cast(visible, x.dtype)
+    return tf.einsum("bhij,bhjd,hdm->bim", p, v, output) + (biases[len(inner)] if use_bias else 0.0)
