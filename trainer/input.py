@@ -90,7 +90,6 @@ def train_dataset(windows: Windows, batch_size: int, seed: int = 0, start_step: 
     _check_batch_size(batch_size)
     if start_step < 0:
         raise ValueError(f"start_step must not be negative. Received: start_step={start_step!r}")
-    gather = windows.gatherer()
     count = tf.constant(len(windows), tf.int64)
     rows = tf.range(batch_size, dtype=tf.int64)
     low, high = seed % 2**31, (seed // 2**31) % 2**31
@@ -100,7 +99,9 @@ def train_dataset(windows: Windows, batch_size: int, seed: int = 0, start_step: 
         epochs = tf.cast(examples // count, tf.int32)
         seeds = tf.stack([tf.fill([batch_size], low), epochs, tf.fill([batch_size], high)], axis=1)
         # The raw op, because tf.random.experimental.index_shuffle refuses one seed a row (it pads the wrong axis).
-        return gather(tf.raw_ops.RandomIndexShuffle(index=examples % count, seed=seeds, max_index=count - 1, rounds=4))
+        # With 4 rounds the orders of different epochs still correlate (0.08 for 7,545 windows), with 8 they do not.
+        shuffled = tf.raw_ops.RandomIndexShuffle(index=examples % count, seed=seeds, max_index=count - 1, rounds=8)
+        return windows.gather(shuffled)
 
     return _finish(tf.data.Dataset.counter(start_step, dtype=tf.int64).map(cut))
 
@@ -120,12 +121,11 @@ def validation_dataset(windows: Windows, batch_size: int) -> tf.data.Dataset:
         ValueError: if `batch_size` is out of range.
     """
     _check_batch_size(batch_size)
-    gather = windows.gatherer()
     rows = tf.range(batch_size, dtype=tf.int64)
 
     def cut(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         examples = batch * batch_size + rows
-        return gather(tf.where(examples < len(windows), examples, -1))
+        return windows.gather(tf.where(examples < len(windows), examples, -1))
 
     return _finish(tf.data.Dataset.range(-(-len(windows) // batch_size)).map(cut))
 

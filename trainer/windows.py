@@ -5,7 +5,9 @@ Shape letters: N windows, L sequence length, B batch.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
+from typing import overload
 
 import numpy as np
 import tensorflow as tf
@@ -14,9 +16,10 @@ from trainer.text import Documents
 
 LAYOUTS = ("packed", "padded")
 PAD = 0  # what stands where the mask is False; any id would do
+Window = tuple[np.ndarray, np.ndarray]  # ids [L + 1] int32, mask [L + 1] bool
 
 
-class Windows(Sequence[tuple[np.ndarray, np.ndarray]]):
+class Windows(Sequence[Window]):
     """Windows of `sequence_length + 1` ids over documents; the ids after the first of a window are its targets.
 
     The windows are not stored: each is a slice of `documents.ids`, and consecutive windows of one stream overlap by
@@ -71,7 +74,13 @@ class Windows(Sequence[tuple[np.ndarray, np.ndarray]]):
     def __len__(self) -> int:
         return len(self.starts)
 
-    def __getitem__(self, index):
+    @overload
+    def __getitem__(self, index: int) -> Window: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Window]: ...
+
+    def __getitem__(self, index: int | slice) -> Window | list[Window]:
         """The window at `index`: (ids `[L + 1]` int32, mask `[L + 1]` bool)."""
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
@@ -81,26 +90,24 @@ class Windows(Sequence[tuple[np.ndarray, np.ndarray]]):
         ids[:size] = self.documents.ids[self.starts[place] : self.starts[place] + size]
         return ids, np.arange(self.sequence_length + 1) < size
 
-    def gatherer(self):
-        """Returns a function that cuts a batch with TensorFlow ops.
+    def gather(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Cuts a batch with TensorFlow ops, in a `tf.data` pipeline too, which then refers to the ids without a copy.
 
-        The ids are held by one tensor that the function captures; a `tf.data` pipeline refers to it, without a copy.
+        Args:
+            indices: `[B]` int64; a negative index gives a row that is all masked.
 
         Returns:
-            A function of indices `[B]` int64, giving (ids `[B, L + 1]` int32, mask `[B, L + 1]` bool). A negative
-            index gives a row that is all masked.
+            ids `[B, L + 1]` int32, mask `[B, L + 1]` bool.
         """
-        with tf.device("CPU:0"):
-            ids = tf.convert_to_tensor(self.documents.ids)
-            starts = tf.convert_to_tensor(self.starts)
-            sizes = tf.convert_to_tensor(self.sizes)
-        span = tf.range(self.sequence_length + 1, dtype=tf.int64)
+        ids, starts, sizes = self._tensors
+        span = tf.range(self.sequence_length + 1, dtype=tf.int64)[None, :]
+        safe = tf.maximum(indices, 0)
+        size = tf.where(indices < 0, tf.zeros_like(safe), tf.gather(sizes, safe))
+        mask = span < size[:, None]
+        places = tf.where(mask, tf.gather(starts, safe)[:, None] + span, 0)
+        return tf.where(mask, tf.cast(tf.gather(ids, places), tf.int32), PAD), mask
 
-        def gather(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            safe = tf.maximum(indices, 0)
-            size = tf.where(indices < 0, tf.zeros_like(safe), tf.gather(sizes, safe))
-            mask = span[None, :] < size[:, None]
-            places = tf.where(mask, tf.gather(starts, safe)[:, None] + span[None, :], 0)
-            return tf.where(mask, tf.cast(tf.gather(ids, places), tf.int32), PAD), mask
-
-        return gather
+    @functools.cached_property
+    def _tensors(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        with tf.init_scope(), tf.device("CPU:0"):
+            return tuple(map(tf.convert_to_tensor, (self.documents.ids, self.starts, self.sizes)))

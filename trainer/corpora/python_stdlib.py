@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import io
 import os
 import platform
 import shutil
@@ -13,9 +14,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import ml_collections
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from trainer.corpora.corpus import Corpus, choose_validation
@@ -85,7 +87,7 @@ class PythonStdlib(tfds.core.GeneratorBasedBuilder):
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First version."}
+    RELEASE_NOTES: ClassVar = {"1.0.0": "First version."}
 
     def __init__(
         self,
@@ -166,10 +168,16 @@ def load(config: ml_collections.ConfigDict) -> Corpus:
             "config.data.data_dir must be a folder that can be written, to keep the prepared corpus in. "
             f"Received: {str(data_dir)!r} ({error.strerror})"
         ) from error
+    train, validation = _read(builder, "train"), _read(builder, "validation")
+    if sorted([*train, *validation]) != builder_config.files:
+        raise ValueError(
+            "config.data.data_dir must hold what was prepared in it, unchanged: delete the damaged folder. "
+            f"Received: {str(builder.data_dir)!r}"
+        )
     return Corpus(
         name=f"Python {platform.python_version()} standard library ({builder_config.name})",
-        train=_read(builder, "train"),
-        validation=_read(builder, "validation"),
+        train=Documents(content for _, content in train),
+        validation=Documents(content for _, content in validation),
     )
 
 
@@ -189,9 +197,10 @@ def prepared_builder(config: PythonStdlibConfig, data_dir: Path) -> PythonStdlib
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(data_dir)
         with tempfile.TemporaryDirectory(prefix=".preparing-", dir=data_dir) as private:
-            tfds.disable_progress_bar()
             builder = PythonStdlib(config=config, data_dir=private)
-            builder.download_and_prepare()
+            tfds.disable_progress_bar()
+            with contextlib.redirect_stdout(io.StringIO()):  # TFDS would print the name of the private folder
+                builder.download_and_prepare()
             try:
                 os.rename(builder.data_dir, target)
             except OSError:
@@ -200,9 +209,13 @@ def prepared_builder(config: PythonStdlibConfig, data_dir: Path) -> PythonStdlib
     return PythonStdlib(config=config, data_dir=data_dir)
 
 
-def _read(builder: PythonStdlib, split: str) -> Documents:
-    examples = tfds.as_numpy(builder.as_dataset(split=split))
-    return Documents(text for _, text in sorted((example["name"], example["text"]) for example in examples))
+def _read(builder: PythonStdlib, split: str) -> list[tuple[str, bytes]]:
+    """Reads (path, content), in the order of the paths; what TFDS can read before a damaged place."""
+    examples = []
+    with contextlib.suppress(tf.errors.OpError, OSError, ValueError):
+        for example in tfds.as_numpy(builder.as_dataset(split=split)):
+            examples.append((example["name"].decode(), example["text"]))
+    return sorted(examples)
 
 
 def _is_utf8(content: bytes) -> bool:
