@@ -1,0 +1,62 @@
+"""Checks of arguments, with errors that name the argument, the rule and what was received."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+def integer(name: str, value: Any) -> int:
+    """Returns `value` as an int.
+
+    Raises:
+        ValueError: if it is not an integer.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise ValueError(f"{name} must be an integer. Received: {name}={value!r}")
+    return int(value)
+
+
+def positive_integer(name: str, value: Any) -> int:
+    """Returns `value` as an int.
+
+    Raises:
+        ValueError: if it is not a positive integer.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} must be a positive integer. Received: {name}={value!r}")
+    return int(value)
+
+
+def rate(name: str, value: Any) -> float:
+    """Returns `value` as a float.
+
+    Raises:
+        ValueError: if it is not a number in [0, 1).
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value < 1:
+        raise ValueError(f"{name} must be a number in [0, 1). Received: {name}={value!r}")
+    return float(value)
+
+
+def per_token(name: str, value: Any, dtype: tf.DType) -> tf.Tensor:
+    """Returns `value` as a tensor `[B, L]` of `dtype`.
+
+    Raises:
+        ValueError: if it has another rank, or is a floating tensor.
+    """
+    value = tf.convert_to_tensor(value)
+    if value.shape.rank != 2 or not (value.dtype.is_integer or value.dtype.is_bool):
+        raise ValueError(
+            f"{name} must be a boolean or integer tensor [batch, length], one entry a token."
+            f" Received: {name} of shape {value.shape} and dtype {value.dtype.name}"
+        )
+    return tf.cast(value, dtype)
+
+
+def fresh(initializer: Any) -> Any:
+    """A copy of a Keras initializer, so that two weights of one shape do not start out equal."""
+    if isinstance(initializer, keras.initializers.Initializer):
+        return initializer.clone()
+    return initializer

@@ -1,0 +1,55 @@
+"""Exact attention to all tokens."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from reformer_tf.layers.attention.base import SelfAttention
+from reformer_tf.ops import full_attention
+
+
+@keras.saving.register_keras_serializable("reformer_tf")
+class FullSelfAttention(SelfAttention):
+    """Exact self-attention in blocks of queries: O(L^2) time, but memory linear in L, in training too.
+
+    With `shared_query_key=True` it is the exact twin of `LSHSelfAttention`: the same trainable weights in the same
+    order, the same treatment of a token's own key, and the same result when every pair meets in some window.
+
+    Args:
+        num_heads: H, the number of heads.
+        key_dim: D, the size of queries, keys and values in each head.
+        causal: whether a token sees no later token.
+        shared_query_key: whether keys are the normalised queries.
+        dropout: share of the attention probabilities to drop in training, in [0, 1).
+        use_bias: whether projections have biases.
+        rotary: whether queries and keys are rotated by their positions.
+        kernel_initializer: of the projections.
+        seed: integer that tells this layer's randomness from others'.
+        **kwargs: see `keras.layers.Layer`.
+
+    Raises:
+        ValueError: for sizes that are not positive.
+
+    Example:
+        >>> layer = FullSelfAttention(num_heads=2, key_dim=16, causal=True)
+        >>> layer(np.random.normal(size=(1, 1000, 32))).shape
+        TensorShape([1, 1000, 32])
+    """
+
+    def attend(
+        self,
+        query: tf.Tensor,
+        key: tf.Tensor,
+        value: tf.Tensor,
+        *,
+        valid: tf.Tensor | None,
+        segments: tf.Tensor | None,
+        dropout: float,
+        dropout_keys: tf.Tensor | None,
+        seed: tf.Tensor | None,
+        training: bool,
+    ) -> tf.Tensor:
+        return full_attention.full_attention(
+            query, key, value, valid, self.causal, self.shared_query_key, segments, dropout, dropout_keys
+        )

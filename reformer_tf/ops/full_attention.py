@@ -1,0 +1,151 @@
+"""Exact attention to all tokens, a block of queries after another: memory grows linearly with the length."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from reformer_tf.ops import attention, blocks, loops, shapes
+
+# Bytes of fp32 logits that may be alive at a time.
+_BLOCK_BYTES = 16 * 2**20
+
+
+def full_attention(
+    query: tf.Tensor,
+    key: tf.Tensor,
+    value: tf.Tensor,
+    valid: tf.Tensor | None,
+    causal: bool,
+    exclude_self: bool,
+    segments: tf.Tensor | None = None,
+    dropout: float = 0.0,
+    dropout_keys: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """Attends to every visible token.
+
+    Args:
+        query: `[N, L, D]`, scaled; N counts rows and heads.
+        key: `[N, L, D]`.
+        value: `[N, L, D]`.
+        valid: boolean `[N, L]`, False for masked tokens, or None.
+        causal: whether a token sees no later token.
+        exclude_self: whether a token sees itself only when it sees nothing else.
+        segments: int32 `[N, L]`; tokens of different segments do not see each other. Or None.
+        dropout: share of the attention probabilities to drop.
+        dropout_keys: uint32 `[N]`, needed if `dropout` is not 0.
+
+    Returns:
+        `[N, L, D]` in the dtype of `value`; zero where a token is masked or sees nothing.
+    """
+    statistics = shapes.statistics_dtype(value.dtype)
+    split = _QueryBlocks(*shapes.sizes(query)[:2])
+    positions = tf.range(split.length)
+    # What the visibility of a query depends on, cut like the queries themselves.
+    own_positions = split.cut(positions[None, :])
+    own_valid = None if valid is None else split.cut(valid)
+    own_segments = None if segments is None else split.cut(segments)
+
+    def conditions(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Visibility and dropout factors of one block of queries, broadcasting to `[N, Q, L]`."""
+        ours = own_positions[index]
+        distance = ours[:, :, None] - positions
+        visible = distance >= 0 if causal else tf.ones_like(distance, tf.bool)
+        if exclude_self:
+            visible = tf.logical_and(visible, distance != 0)
+        if own_valid is not None:
+            visible = tf.logical_and(visible, tf.logical_and(own_valid[index][:, :, None], valid[:, None, :]))
+        if own_segments is not None:
+            visible = tf.logical_and(visible, own_segments[index][:, :, None] == segments[:, None, :])
+        keep = None
+        if dropout:
+            keep = attention.pair_keep(dropout_keys[:, None], ours, positions[None], dropout, statistics)
+        return visible, keep
+
+    @tf.custom_gradient
+    def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable]:
+        # In eager mode an outer tape would record what is inside otherwise.
+        query, key, value = (tf.stop_gradient(x) for x in (query, key, value))
+        queries = split.cut(query)
+
+        def forward(index: tf.Tensor) -> list[tf.Tensor]:
+            return list(blocks.attend(queries[index], key, value, *conditions(index)))
+
+        output, log_sum_exp = split.over_blocks(forward, [statistics] * 2)
+
+        def gradient(upstream: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            delta = split.cut(tf.reduce_sum(tf.cast(upstream, statistics) * output, axis=-1))
+            upstreams = split.cut(upstream)
+            # Rows beyond the end must not overflow: a large log-sum-exp makes their probabilities zero.
+            saved = split.cut(log_sum_exp, fill=-blocks.FLOOR)
+
+            def backward(index: tf.Tensor) -> list[tf.Tensor]:
+                return list(
+                    blocks.attend_gradient(
+                        queries[index], key, value, *conditions(index), saved[index], delta[index], upstreams[index]
+                    )
+                )
+
+            sums = [tf.zeros_like(key, statistics), tf.zeros_like(value, statistics)]
+            d_query, d_key, d_value = split.over_blocks(backward, [query.dtype], sums)
+            return d_query, tf.cast(d_key, key.dtype), tf.cast(d_value, value.dtype)
+
+        return (tf.cast(output, value.dtype), log_sum_exp), gradient
+
+    output, log_sum_exp = attend(query, key, value)
+    output = tf.ensure_shape(output, value.shape)
+    if not exclude_self:
+        return output
+    factor = attention.self_keep(dropout_keys, split.length, dropout, value.dtype)
+    return attention.alone(output, log_sum_exp, value, valid, factor)
+
+
+class _QueryBlocks:
+    """Cuts queries into blocks whose logits fit the budget."""
+
+    def __init__(self, count: shapes.Size, length: shapes.Size):
+        self.length = length
+        if isinstance(count, int) and isinstance(length, int):
+            self.rows = min(max(_BLOCK_BYTES // (4 * count * length), 1), length)
+        else:
+            self.rows = tf.clip_by_value(_BLOCK_BYTES // (4 * count * length), 1, length)
+        self.steps = shapes.ceil_div(length, self.rows)
+
+    def cut(self, x: tf.Tensor, fill: float = 0) -> tf.Tensor:
+        """`[N, L, ...]` to `[steps, N, rows, ...]`, the end padded with `fill`: an index then takes one block."""
+        rest = x.shape.rank - 2
+        padding = [[0, 0], [0, self.steps * self.rows - self.length], *([[0, 0]] * rest)]
+        x = tf.pad(x, padding, constant_values=tf.cast(fill, x.dtype))
+        shape = tf.shape(x)
+        x = tf.reshape(x, tf.concat([shape[:1], [self.steps, self.rows], shape[2:]], axis=0))
+        return tf.transpose(x, [1, 0, *range(2, rest + 3)])
+
+    def join(self, x: tf.Tensor) -> tf.Tensor:
+        """The inverse of `cut`."""
+        x = tf.transpose(x, [1, 0, *range(2, x.shape.rank)])
+        shape = tf.shape(x)
+        return tf.reshape(x, tf.concat([shape[:1], [self.steps * self.rows], shape[3:]], axis=0))[:, : self.length]
+
+    def over_blocks(
+        self, body: Callable[[tf.Tensor], list[tf.Tensor]], dtypes: list[tf.DType], sums: list[tf.Tensor] | None = None
+    ) -> list[tf.Tensor]:
+        """Calls `body(index)` for each block.
+
+        Args:
+            body: returns one `[N, rows, ...]` for each of `dtypes`, then one summand for each of `sums`.
+            dtypes: of the results that are joined.
+            sums: initial values of the results that are summed.
+
+        Returns:
+            The joined results `[N, L, ...]`, then the sums.
+        """
+        joined = len(dtypes)
+
+        def step(index: tf.Tensor, state: list) -> list:
+            results = body(index)
+            arrays = [a.write(index, x) for a, x in zip(state[:joined], results[:joined], strict=True)]
+            totals = zip(state[joined:], results[joined:], strict=True)
+            return arrays + [total + tf.cast(x, total.dtype) for total, x in totals]
+
+        arrays = [tf.TensorArray(dtype, size=self.steps, infer_shape=False) for dtype in dtypes]
+        state = loops.count_up(self.steps, step, arrays + (sums or []))
+        return [self.join(a.stack()) for a in state[:joined]] + state[joined:]

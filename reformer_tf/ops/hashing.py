@@ -1,0 +1,136 @@
+"""Angular locality-sensitive hashing by random rotations (paper, section 2, 'Locality sensitive hashing').
+
+A vector x falls into bucket `argmax([xR; -xR])`. Many buckets are had from few projections by factors: with
+`num_buckets=(n1, n2)` two independent hashes of n1 and n2 buckets give one of n1 * n2.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from reformer_tf.ops import seeds
+
+# More buckets than this in one factor cost more in projections than in attention.
+_LARGEST_FACTOR = 128
+# The rule's length for a layer that knows no maximum.
+_DEFAULT_LENGTH = 4096
+
+
+def default_num_buckets(max_sequence_length: int | None, chunk_length: int) -> tuple[int, ...]:
+    """The bucket count of a layer that was not given one, fixed when the layer is built.
+
+    About `2 L / chunk_length` buckets (so that a chunk holds two average buckets at the full length), rounded up to a
+    power of two and split in two factors when it is large.
+
+    Args:
+        max_sequence_length: the longest sequence the layer will see, or None for a layer on its own.
+        chunk_length: C.
+
+    Returns:
+        The even factors whose product is the bucket count.
+    """
+    wanted = 2 * (max_sequence_length or _DEFAULT_LENGTH) / chunk_length
+    bits = max(1, math.ceil(math.log2(max(wanted, 1.0))))
+    if 2**bits <= _LARGEST_FACTOR:
+        return (2**bits,)
+    return (2 ** (bits // 2), 2 ** (bits - bits // 2))
+
+
+def bucket_factors(num_buckets: int | Sequence[int]) -> tuple[int, ...]:
+    """Checks a bucket count and returns it as a tuple of factors.
+
+    Raises:
+        ValueError: if `num_buckets`, or one of its factors, is not a positive even integer.
+    """
+    factors = (num_buckets,) if isinstance(num_buckets, int | np.integer) else tuple(num_buckets)
+    if not factors or any(
+        isinstance(f, bool) or not isinstance(f, int | np.integer) or f < 2 or f % 2 for f in factors
+    ):
+        raise ValueError(
+            "num_buckets must be a positive even integer or a list of such factors (a rotation and its negative give"
+            f" two buckets). Received: num_buckets={num_buckets}"
+        )
+    return tuple(int(f) for f in factors)
+
+
+def rotation_columns(factors: Sequence[int]) -> int:
+    """The number of projections a round needs: half the sum of the factors."""
+    return sum(factors) // 2
+
+
+def stored_rotations(seed: int, num_heads: int, key_dim: int, num_hashes: int, columns: int) -> np.ndarray:
+    """Draws the rotations that a layer keeps as weights.
+
+    They are the same bits on every machine and numpy version (the stream of `RandomState` is frozen), and are drawn
+    round by round: those of rounds 1 to 4 are the first of those of rounds 1 to 8.
+
+    Args:
+        seed: non-negative integer.
+        num_heads: H. Each head has rotations of its own.
+        key_dim: D.
+        num_hashes: R.
+        columns: projections a round, see `rotation_columns`.
+
+    Returns:
+        float32 array `[H, D, R, columns]`.
+    """
+    stream = np.random.RandomState(seed % 2**32)
+    rounds = [stream.normal(size=(num_heads, key_dim, columns)) for _ in range(num_hashes)]
+    return np.stack(rounds, axis=2).astype(np.float32)
+
+
+def drawn_rotations(
+    seed: tf.Tensor, layer_seed: int, num_heads: int, key_dim: int, num_hashes: int, columns: int
+) -> tf.Tensor:
+    """Draws the rotations of one training step: a function of base, step and layer, the same on every replica.
+
+    Args:
+        seed: int32 `[2]` or `[3]` = (base, step, ...).
+        layer_seed: the layer's own integer seed.
+        num_heads: H.
+        key_dim: D.
+        num_hashes: R.
+        columns: projections a round.
+
+    Returns:
+        float32 `[H, D, R, columns]`, standard normal.
+    """
+    key = seeds.layer_key(seed, layer_seed)
+    pair = tf.stack([tf.bitcast(seeds.mix(key, 1), tf.int32), tf.bitcast(seeds.mix(key, 2), tf.int32)])
+    # Uniform bits of Philox agree between eager, graph and XLA, those of stateless_normal do not; so Box-Muller here.
+    uniform = tf.random.stateless_uniform([2, num_heads, key_dim, num_hashes, columns], pair, alg="philox")
+    radius = tf.sqrt(-2.0 * tf.math.log1p(-uniform[0]))
+    return radius * tf.cos(2.0 * math.pi * uniform[1])
+
+
+def hash_vectors(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[int]) -> tf.Tensor:
+    """Hashes vectors into buckets; no gradient flows through it.
+
+    Args:
+        vectors: `[B, H, L, D]`, any floating dtype; projected in at least float32.
+        rotations: `[H, D, R, columns]`.
+        factors: bucket factors, whose halves are the groups of columns one after another.
+
+    Returns:
+        int32 `[B, H, R, L]`, in `[0, prod(factors))`; the first factor varies fastest.
+    """
+    vectors = tf.stop_gradient(tf.cast(vectors, rotations.dtype))
+    rounds = []
+    for index in range(rotations.shape[2]):
+        projections = tf.matmul(vectors, tf.stop_gradient(rotations[:, :, index, :]))  # [B, H, L, columns]
+        bucket, stride, first = tf.zeros([], tf.int32), 1, 0
+        for factor in factors:
+            bucket += stride * _angular_bucket(projections[..., first : first + factor // 2], factor // 2)
+            stride, first = stride * factor, first + factor // 2
+        rounds.append(bucket)
+    return tf.stack(rounds, axis=2)
+
+
+def _angular_bucket(projections: tf.Tensor, half: int) -> tf.Tensor:
+    """`argmax([p; -p])` without building the doubled tensor: the largest |p|, moved by `half` where p is negative."""
+    size = tf.abs(projections)
+    best = tf.argmax(size, axis=-1, output_type=tf.int32)
+    negative = tf.reduce_max(projections, axis=-1) < tf.reduce_max(size, axis=-1)
+    return best + half * tf.cast(negative, tf.int32)

@@ -1,0 +1,70 @@
+"""Keeps the buckets of one pass, so that another pass over the same tokens uses them in place of hashing again.
+
+Rounding can move a vector near a hash boundary into another bucket. A reversible stack therefore records the buckets of
+its forward pass (they are small and integer) and replays them when it recomputes a layer; tests and comparisons with
+other implementations inject buckets in the same way:
+
+    with replay.recording() as kept:
+        y = layer(x)
+    with replay.replaying(kept):
+        z = layer(x)  # the same buckets, in call order
+"""
+
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator, Sequence
+
+import tensorflow as tf
+
+_records: contextvars.ContextVar[tuple[list[tf.Tensor], ...]] = contextvars.ContextVar("records", default=())
+_replay: contextvars.ContextVar[list[tf.Tensor] | None] = contextvars.ContextVar("replay", default=None)
+
+
+@contextlib.contextmanager
+def recording() -> Iterator[list[tf.Tensor]]:
+    """Yields a list that receives the buckets, int32 `[B, H, R, L]`, of each hashing layer called inside."""
+    kept: list[tf.Tensor] = []
+    token = _records.set((*_records.get(), kept))
+    try:
+        yield kept
+    finally:
+        _records.reset(token)
+
+
+@contextlib.contextmanager
+def replaying(kept: Sequence[tf.Tensor]) -> Iterator[None]:
+    """Makes each hashing layer called inside take the next entry of `kept` as its buckets.
+
+    Args:
+        kept: int32 tensors or arrays `[B, H, R, L]`, one for each call of a hashing layer, in call order.
+
+    Raises:
+        ValueError: if the calls inside use more or fewer entries than there are.
+    """
+    remaining = list(kept)
+    token = _replay.set(remaining)
+    try:
+        yield
+    finally:
+        _replay.reset(token)
+    if remaining:
+        raise ValueError(
+            "kept must have one entry for each call of a hashing layer."
+            f" Received: {len(kept)} entries, of which {len(remaining)} were not used"
+        )
+
+
+def buckets(compute: Callable[[], tf.Tensor]) -> tf.Tensor:
+    """Returns the next replayed buckets inside `replaying`, else `compute()`; records them inside `recording`."""
+    remaining = _replay.get()
+    if remaining is None:
+        result = compute()
+    elif remaining:
+        result = tf.cast(remaining.pop(0), tf.int32)
+    else:
+        raise ValueError(
+            "kept must have one entry for each call of a hashing layer. Received: fewer entries than calls"
+        )
+    for kept in _records.get():
+        kept.append(result)
+    return result

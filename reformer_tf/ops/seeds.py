@@ -1,0 +1,86 @@
+"""Stateless randomness: one explicit seed a call, folded with the place where the randomness is used.
+
+A seed is an int32 tensor `[2]` = (base, step), or `[3]` = (base, step, row offset), where the row offset is the place of
+the first row of this batch in the global batch. Everything random is a function of the seed and of coordinates (layer,
+row, position, ...), never of how the work is grouped; so a recomputation, another batch layout or more padding see the
+same random numbers.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+
+
+def with_row_offset(seed: Any, batch_size: int | tf.Tensor) -> tf.Tensor:
+    """Completes a seed with the place of its first row in the global batch.
+
+    Args:
+        seed: int32 `[2]` or `[3]`. With two entries the row offset is that of equal shares of the global batch:
+            `replica_id_in_sync_group * batch_size`.
+        batch_size: rows of the batch on this replica.
+
+    Returns:
+        int32 `[3]`: (base, step, row offset).
+
+    Raises:
+        ValueError: if `seed` is not an integer vector of two or three entries.
+    """
+    seed = tf.convert_to_tensor(seed)
+    if not seed.dtype.is_integer or seed.shape.rank != 1 or seed.shape[0] not in (2, 3):
+        raise ValueError(
+            "seed must be an integer tensor of shape [2] = (base, step) or [3] = (base, step, row offset)."
+            f" Received: seed={seed}"
+        )
+    seed = tf.cast(seed, tf.int32)
+    if seed.shape[0] == 3:
+        return seed
+    replica = tf.distribute.get_replica_context()
+    offset = 0
+    if replica is not None and replica.num_replicas_in_sync > 1:
+        offset = tf.cast(replica.replica_id_in_sync_group, tf.int32) * batch_size
+    return tf.concat([seed, tf.reshape(tf.cast(offset, tf.int32), [1])], axis=0)
+
+
+def scramble(bits: tf.Tensor) -> tf.Tensor:
+    """Mixes the bits of each uint32, bijectively, so that close inputs give unrelated outputs (an avalanche hash)."""
+    bits = tf.bitwise.bitwise_xor(bits, tf.bitwise.right_shift(bits, tf.constant(16, tf.uint32)))
+    bits *= tf.constant(0x7FEB352D, tf.uint32)
+    bits = tf.bitwise.bitwise_xor(bits, tf.bitwise.right_shift(bits, tf.constant(15, tf.uint32)))
+    bits *= tf.constant(0x846CA68B, tf.uint32)
+    return tf.bitwise.bitwise_xor(bits, tf.bitwise.right_shift(bits, tf.constant(16, tf.uint32)))
+
+
+def mix(*coordinates: Any) -> tf.Tensor:
+    """Hashes integer coordinates into uint32 random bits.
+
+    Args:
+        *coordinates: integers, or int32 or uint32 tensors that broadcast against each other. The order matters.
+
+    Returns:
+        uint32 tensor of the broadcast shape.
+    """
+    bits = tf.constant(0x9E3779B9, tf.uint32)
+    for coordinate in coordinates:
+        if isinstance(coordinate, int):
+            coordinate = tf.constant(coordinate % 2**32, tf.uint32)
+        elif coordinate.dtype == tf.int32:
+            coordinate = tf.bitcast(coordinate, tf.uint32)
+        # An odd factor keeps the sum injective in the new coordinate.
+        bits = scramble(bits + coordinate * tf.constant(0x85EBCA6B, tf.uint32))
+    return bits
+
+
+def layer_key(seed: tf.Tensor, layer_seed: int) -> tf.Tensor:
+    """Returns the uint32 scalar key of one layer in one call: a function of base, step and the layer's own seed."""
+    return mix(seed[0], seed[1], layer_seed)
+
+
+def row_keys(seed: tf.Tensor, layer_seed: int, batch_size: int | tf.Tensor) -> tf.Tensor:
+    """Returns one uint32 key for each row of the batch, `[B]`: a function of the row's place in the global batch.
+
+    Args:
+        seed: int32 `[3]`, as `with_row_offset` gives it.
+        layer_seed: the layer's own integer seed.
+        batch_size: B.
+    """
+    return mix(layer_key(seed, layer_seed), seed[2] + tf.range(batch_size))

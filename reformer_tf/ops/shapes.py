@@ -1,0 +1,21 @@
+"""Sizes of tensors, as Python integers where they are known and as scalar tensors where they are not."""
+
+import tensorflow as tf
+
+Size = int | tf.Tensor
+
+
+def sizes(x: tf.Tensor) -> list[Size]:
+    """Returns the size of each axis of `x`: an `int` where it is static, else an int32 scalar tensor."""
+    dynamic = tf.shape(x)
+    return [dynamic[axis] if size is None else size for axis, size in enumerate(x.shape)]
+
+
+def ceil_div(numerator: Size, denominator: Size) -> Size:
+    """Returns the quotient of two positive sizes rounded up; an `int` if both are."""
+    return -(-numerator // denominator)
+
+
+def statistics_dtype(dtype: tf.DType) -> tf.DType:
+    """Returns the dtype of softmax statistics and residual streams: float32, or float64 for float64 inputs."""
+    return tf.float64 if tf.as_dtype(dtype) == tf.float64 else tf.float32
