@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import ml_collections
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from absl import logging
 
 from trainer.corpora.corpus import Corpus, choose_validation
 from trainer.text import Documents
@@ -47,8 +48,8 @@ def source_files(root: str | os.PathLike[str]) -> list[tuple[str, bytes]]:
     for folder, subfolders, names in os.walk(root):
         subfolders[:] = [name for name in subfolders if name not in _SKIPPED_FOLDERS]
         for name in names:
-            if name.endswith(".py") and not name.startswith("_sysconfigdata"):
-                file = Path(folder, name)
+            file = Path(folder, name)
+            if name.endswith(".py") and not name.startswith("_sysconfigdata") and file.is_file():
                 try:
                     found.append((file.relative_to(root).as_posix(), file.read_bytes()))
                 except OSError as error:
@@ -162,13 +163,14 @@ def load(config: ml_collections.ConfigDict) -> Corpus:
     data_dir = Path(config.data_dir or default_data_dir()).expanduser()
     builder_config = make_config(validation_fraction=config.validation_fraction)
     try:
-        builder = prepared_builder(builder_config, data_dir)
+        with _quiet():
+            builder = prepared_builder(builder_config, data_dir)
+            train, validation = _read(builder, "train"), _read(builder, "validation")
     except OSError as error:
         raise ValueError(
             "config.data.data_dir must be a folder that can be written, to keep the prepared corpus in. "
             f"Received: {str(data_dir)!r} ({error.strerror})"
         ) from error
-    train, validation = _read(builder, "train"), _read(builder, "validation")
     if sorted([*train, *validation]) != builder_config.files:
         raise ValueError(
             "config.data.data_dir must hold what was prepared in it, unchanged: delete the damaged folder. "
@@ -197,10 +199,9 @@ def prepared_builder(config: PythonStdlibConfig, data_dir: Path) -> PythonStdlib
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(data_dir)
         with tempfile.TemporaryDirectory(prefix=".preparing-", dir=data_dir) as private:
-            builder = PythonStdlib(config=config, data_dir=private)
             tfds.disable_progress_bar()
-            with contextlib.redirect_stdout(io.StringIO()):  # TFDS would print the name of the private folder
-                builder.download_and_prepare()
+            builder = PythonStdlib(config=config, data_dir=private)
+            builder.download_and_prepare()
             try:
                 os.rename(builder.data_dir, target)
             except OSError:
@@ -232,3 +233,15 @@ def _remove_leftovers(data_dir: Path) -> None:
         with contextlib.suppress(OSError):
             if time.time() - folder.stat().st_mtime > 3600:
                 shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what TFDS tells about private folders and configs of one's own."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.set_verbosity(verbosity)

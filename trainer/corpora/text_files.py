@@ -85,12 +85,13 @@ def read(path: str, pattern: str, field: str) -> tuple[list[str], list[bytes]]:
 
 
 def cut_tail(document: bytes, fraction: float) -> tuple[bytes, bytes]:
-    """Cuts a document in two: (head, tail of about `fraction`, at least a byte).
+    """Cuts a document in two: (head, tail of about `fraction`); neither is empty if there are two bytes.
 
     The cut is made at the start of a line if one begins in the 4,096 bytes before, else between two UTF-8 characters
     if possible.
     """
-    place = min(len(document) - 1, round(len(document) * (1.0 - fraction)))
+    place = max(1, round(len(document) * (1.0 - fraction)))
+    place = min(place, len(document) - 1)
     line = document.rfind(b"\n", max(0, place - 4096), place) + 1
     if line:
         return document[:line], document[line:]

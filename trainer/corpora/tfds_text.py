@@ -29,13 +29,18 @@ def load(config: ml_collections.ConfigDict) -> Corpus:
 
     try:
         builder = tfds.builder(config.tfds_name, data_dir=config.data_dir or None)
-    except tfds.core.DatasetNotFoundError as error:
+    except (tfds.core.DatasetNotFoundError, ValueError) as error:  # ValueError: not the form of a name
         raise ValueError(
             f"config.data.tfds_name must name a data set that TFDS knows. Received: {config.tfds_name!r}"
         ) from error
     _check_feature(builder.info.features, config.tfds_text_key)
     if config.tfds_download:
         builder.download_and_prepare()
+    elif not builder.info.splits:
+        raise ValueError(
+            "config.data.tfds_download=False needs a data set that is prepared in config.data.data_dir. "
+            f"Received: {config.tfds_name!r}, which is not in {str(builder.data_dir)!r}"
+        )
     train = _read(builder, config.tfds_train_split, "tfds_train_split", config.tfds_text_key)
     name = f"{builder.info.full_name} {config.tfds_train_split}"
     if config.tfds_validation_split:
@@ -77,7 +82,7 @@ def _read(builder: Any, split: str, field: str, key: str) -> list[bytes]:
     except (ValueError, KeyError, AssertionError) as error:
         raise ValueError(
             f"config.data.{field} must be a split of {builder.info.full_name}, which has "
-            f"{', '.join(builder.info.splits) or '(none prepared)'}. Received: {split!r}"
+            f"{', '.join(builder.info.splits)}. Received: {split!r}"
         ) from error
     documents = [bytes(example[key]) for example in tfds.as_numpy(dataset)]
     documents = [document for document in documents if document]

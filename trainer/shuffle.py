@@ -1,0 +1,43 @@
+"""A new order of the windows each epoch, computed from the place alone: there is no state to keep or to restore.
+
+Shape letters: B examples.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+def shuffled_places(examples: tf.Tensor, count: int, seed: int) -> tf.Tensor:
+    """Where the examples of an endless list of epochs are, each epoch being a permutation of `count` places.
+
+    Args:
+        examples: `[B]` int64, numbered from 0 on; example `i` is number `i % count` of epoch `i // count`.
+        count: number of places.
+        seed: decides the permutations; 64 bits of it count.
+
+    Returns:
+        `[B]` int64 places from 0 to `count - 1`.
+    """
+    epochs = tf.cast(examples // count, tf.uint64)
+    keys = _mix(_mix(tf.constant(seed % 2**64, tf.uint64)) + epochs)
+    # The shuffle has three words of key, but looks at no more than their lowest 8 bits where there are few places:
+    # epoch and seed as such would give the same order again at epoch 256.
+    words = [tf.bitwise.right_shift(keys, tf.constant(shift, tf.uint64)) % 2**21 for shift in (0, 21, 42)]
+    # The raw op, because tf.random.experimental.index_shuffle refuses one seed an example (it pads the wrong axis).
+    # With its 4 rounds the orders of different epochs still correlate (0.08 for 7,545 places), with 8 they do not.
+    return tf.raw_ops.RandomIndexShuffle(
+        index=examples % count,
+        seed=tf.cast(tf.stack(words, axis=-1), tf.int32),
+        max_index=tf.constant(count - 1, tf.int64),
+        rounds=8,
+    )
+
+
+def _mix(values: tf.Tensor) -> tf.Tensor:
+    """Spreads every bit of uint64 values over all bits, one to one (the steps of the SplitMix64 generator)."""
+    values += tf.constant(0x9E3779B97F4A7C15, tf.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        values = tf.bitwise.bitwise_xor(values, tf.bitwise.right_shift(values, tf.constant(shift, tf.uint64)))
+        values *= tf.constant(factor, tf.uint64)
+    return tf.bitwise.bitwise_xor(values, tf.bitwise.right_shift(values, tf.constant(31, tf.uint64)))
