@@ -78,6 +78,14 @@ def test_folder_leaves_out_hidden_empty_and_other_files(tmp_path):
     assert sorted([*corpus.train, *corpus.validation]) == [b"a", b"b"]
 
 
+def test_file_names_need_not_be_utf8(tmp_path):
+    names = [os.fsdecode(b"name \xff"), "other"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"text")
+    corpus = _text(tmp_path)
+    assert len(corpus.train) == len(corpus.validation) == 1
+
+
 def test_validation_path_is_taken_whole(tmp_path):
     _write(tmp_path, {"train/a.txt": b"aaa", "train/b.txt": b"bbb", "other.txt": b"ccc"})
     corpus = _text(tmp_path / "train", validation_path=str(tmp_path / "other.txt"))
@@ -118,7 +126,9 @@ def test_tail_does_not_cut_a_character():
 def test_what_cannot_be_read_is_named(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"config.data.path must name a folder or a file of text. Received: ''"):
         _text("")
-    with pytest.raises(ValueError, match=r"config.data.path must name an existing folder or file. Received: '.*gone'"):
+    with pytest.raises(
+        ValueError, match=r"config.data.path must name an existing folder or file. Received: '.*gone' \(No such file"
+    ):
         _text(tmp_path / "gone")
     with pytest.raises(ValueError, match=r"files that match config.data.pattern. Received: '.*' with no file matching"):
         _text(tmp_path)

@@ -42,7 +42,9 @@ def choose_validation(names: Sequence[str], sizes: Sequence[int], fraction: floa
     if len(sizes) < 2:
         raise ValueError(f"sizes must hold at least two documents. Received: {len(sizes)}")
     limit = fraction * sum(sizes)
-    order = sorted(range(len(names)), key=lambda i: (hashlib.sha256(names[i].encode()).digest(), i))
+    order = sorted(
+        range(len(names)), key=lambda i: (hashlib.sha256(names[i].encode("utf-8", "surrogateescape")).digest(), i)
+    )
     chosen: set[int] = set()
     taken = 0
     for index in order:

@@ -49,9 +49,10 @@ def source_files(root: str | os.PathLike[str]) -> list[tuple[str, bytes]]:
         subfolders[:] = [name for name in subfolders if name not in _SKIPPED_FOLDERS]
         for name in names:
             file = Path(folder, name)
-            if name.endswith(".py") and not name.startswith("_sysconfigdata") and file.is_file():
+            if name.endswith(".py") and not name.startswith("_sysconfigdata"):
                 try:
-                    found.append((file.relative_to(root).as_posix(), file.read_bytes()))
+                    if file.is_file():  # not a link to nowhere
+                        found.append((file.relative_to(root).as_posix(), file.read_bytes()))
                 except OSError as error:
                     raise ValueError(
                         f"the sources of the standard library must be readable. Received: {str(file)!r} "

@@ -62,9 +62,13 @@ def read(path: str, pattern: str, field: str) -> tuple[list[str], list[bytes]]:
     if not path:
         raise ValueError(f"{field} must name a folder or a file of text. Received: {path!r}")
     root = Path(path).expanduser()
-    if not root.exists():
-        raise ValueError(f"{field} must name an existing folder or file. Received: {path!r}")
-    if not root.is_dir():
+    try:
+        is_folder = stat.S_ISDIR(root.stat().st_mode)
+    except OSError as error:
+        raise ValueError(
+            f"{field} must name an existing folder or file. Received: {path!r} ({error.strerror})"
+        ) from error
+    if not is_folder:
         documents = [_read_file(root, field)]
         if not documents[0]:
             raise ValueError(f"{field} must name a file with at least one byte. Received: {path!r}, which is empty")
