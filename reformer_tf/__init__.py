@@ -9,14 +9,24 @@ Letters in shape comments, in the whole package:
     Q, W  queries of a block, keys of its window
 """
 
-import keras
+import os
 
-if keras.backend.backend() != "tensorflow":
-    raise ImportError(
-        "reformer_tf works with the TensorFlow backend of Keras only: set KERAS_BACKEND=tensorflow before keras is"
-        f" imported. Received: KERAS_BACKEND={keras.backend.backend()}"
-    )
 
-from reformer_tf import layers  # noqa: E402
+def _refuse_other_backends(name: str) -> None:
+    if name != "tensorflow":
+        raise ImportError(
+            'reformer_tf works with Keras on TensorFlow only: set KERAS_BACKEND to "tensorflow" before Keras is'
+            f' imported. Received: KERAS_BACKEND="{name}"'
+        )
 
-__all__ = ["layers"]
+
+# Before Keras is imported, since the other framework may not even be installed; and after, for its own settings file.
+_refuse_other_backends(os.environ.get("KERAS_BACKEND", "tensorflow"))
+
+import keras  # noqa: E402
+
+_refuse_other_backends(keras.config.backend())
+
+from reformer_tf import layers, models  # noqa: E402
+
+__all__ = ["layers", "models"]

@@ -1,5 +1,23 @@
 """Keras layers of the Reformer."""
 
 from reformer_tf.layers.attention import FullSelfAttention, LocalSelfAttention, LSHSelfAttention
+from reformer_tf.layers.feed_forward import ChunkedFeedForward
+from reformer_tf.layers.positions import (
+    AxialPositionEmbedding,
+    LearnedPositionEmbedding,
+    SinusoidalPositionEmbedding,
+)
+from reformer_tf.layers.residual_branch import ResidualBranch
+from reformer_tf.layers.reversible import ReversibleStack
 
-__all__ = ["FullSelfAttention", "LSHSelfAttention", "LocalSelfAttention"]
+__all__ = [
+    "AxialPositionEmbedding",
+    "ChunkedFeedForward",
+    "FullSelfAttention",
+    "LSHSelfAttention",
+    "LearnedPositionEmbedding",
+    "LocalSelfAttention",
+    "ResidualBranch",
+    "ReversibleStack",
+    "SinusoidalPositionEmbedding",
+]

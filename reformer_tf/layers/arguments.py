@@ -1,5 +1,6 @@
 """Checks of arguments, with errors that name the argument, the rule and what was received."""
 
+import inspect
 from typing import Any
 
 import keras
@@ -60,3 +61,9 @@ def fresh(initializer: Any) -> Any:
     if isinstance(initializer, keras.initializers.Initializer):
         return initializer.clone()
     return initializer
+
+
+def accepted(layer: keras.layers.Layer, options: dict[str, Any]) -> dict[str, Any]:
+    """Those of the call arguments `options` that have a value and that `layer.call` takes by name."""
+    parameters = inspect.signature(layer.call).parameters
+    return {name: value for name, value in options.items() if value is not None and name in parameters}

@@ -109,9 +109,10 @@ def windowed_attention(
                     )
                 )
 
+            results = [(statistics, [size]), (statistics, [])]
             with tf.control_dependencies([] if output is None else [output]):
                 sources = [layout.sort(packed), layout.sort(tags, fill=ordering.NOWHERE)]
-            part, part_sum = (layout.unsort(x) for x in layout.over_groups(forward, sources, [statistics] * 2))
+            part, part_sum = (layout.unsort(x) for x in layout.over_groups(forward, sources, results))
             if output is None:
                 output, log_sum_exp = part, part_sum
             else:
@@ -146,6 +147,7 @@ def windowed_attention(
                     )
                     return [d_query, layout.fold(tf.concat([d_key, d_value], axis=-1))]
 
+                results = [(value.dtype, [size]), (value.dtype, [2 * size])]
                 with tf.control_dependencies([upstream] if total is None else [total]):
                     sources = [
                         layout.sort(packed),
@@ -153,7 +155,7 @@ def windowed_attention(
                         layout.sort(scalars),
                         layout.sort(upstream),
                     ]
-                d_query, d_window = layout.over_groups(backward, sources, [value.dtype] * 2, folded=(1,))
+                d_query, d_window = layout.over_groups(backward, sources, results, folded=(1,))
                 part = tf.cast(layout.unsort(tf.concat([d_query, d_window], axis=-1)), statistics)
                 total = part if total is None else total + part
             return tuple(tf.cast(x, value.dtype) for x in tf.split(total, 3, axis=-1))

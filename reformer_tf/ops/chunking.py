@@ -61,7 +61,7 @@ def map_rows(
     def apply(*args: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         args = [tf.stop_gradient(x) for x in args]
         sources, values = [padded(x) for x in args[:number]], args[number:]
-        outputs = tf.TensorArray(output.dtype, size=steps, infer_shape=False)
+        outputs = tf.TensorArray(output.dtype, size=steps, element_shape=[rows, *output.shape[1:]])
 
         def forward(index: tf.Tensor, state: list) -> list:
             return [state[0].write(index, fn(*(chunk(x, index) for x in sources), *values))]
@@ -71,7 +71,9 @@ def map_rows(
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor | None]:
             upstream = padded(upstream)
             moving = [i for i, x in enumerate(sources) if x.dtype.is_floating]
-            arrays = [tf.TensorArray(sources[i].dtype, size=steps, infer_shape=False) for i in moving]
+            arrays = [
+                tf.TensorArray(sources[i].dtype, size=steps, element_shape=[rows, *sources[i].shape[1:]]) for i in moving
+            ]
             sums = [tf.zeros_like(v, shapes.statistics_dtype(v.dtype)) for v in values]
 
             def backward(index: tf.Tensor, state: list) -> list:

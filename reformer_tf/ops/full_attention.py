@@ -38,7 +38,8 @@ def full_attention(
         `[N, L, D]` in the dtype of `value`; zero where a token is masked or sees nothing.
     """
     statistics = shapes.statistics_dtype(value.dtype)
-    split = _QueryBlocks(*shapes.sizes(query)[:2])
+    count, length, size = shapes.sizes(query)
+    split = _QueryBlocks(count, length)
     positions = tf.range(split.length)
     # What the visibility of a query depends on, cut like the queries themselves.
     own_positions = split.cut(positions[None, :])
@@ -70,7 +71,7 @@ def full_attention(
         def forward(index: tf.Tensor) -> list[tf.Tensor]:
             return list(blocks.attend(queries[index], key, value, *conditions(index)))
 
-        output, log_sum_exp = split.over_blocks(forward, [statistics] * 2)
+        output, log_sum_exp = split.over_blocks(forward, [(statistics, [size]), (statistics, [])])
 
         def gradient(upstream: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             delta = split.cut(tf.reduce_sum(tf.cast(upstream, statistics) * output, axis=-1))
@@ -86,7 +87,7 @@ def full_attention(
                 )
 
             sums = [tf.zeros_like(key, statistics), tf.zeros_like(value, statistics)]
-            d_query, d_key, d_value = split.over_blocks(backward, [query.dtype], sums)
+            d_query, d_key, d_value = split.over_blocks(backward, [(query.dtype, [size])], sums)
             return d_query, tf.cast(d_key, key.dtype), tf.cast(d_value, value.dtype)
 
         return (tf.cast(output, value.dtype), log_sum_exp), gradient
@@ -103,7 +104,7 @@ class _QueryBlocks:
     """Cuts queries into blocks whose logits fit the budget."""
 
     def __init__(self, count: shapes.Size, length: shapes.Size):
-        self.length = length
+        self.count, self.length = count, length
         if isinstance(count, int) and isinstance(length, int):
             self.rows = min(max(_BLOCK_BYTES // (4 * count * length), 1), length)
         else:
@@ -126,19 +127,22 @@ class _QueryBlocks:
         return tf.reshape(x, tf.concat([shape[:1], [self.steps * self.rows], shape[3:]], axis=0))[:, : self.length]
 
     def over_blocks(
-        self, body: Callable[[tf.Tensor], list[tf.Tensor]], dtypes: list[tf.DType], sums: list[tf.Tensor] | None = None
+        self,
+        body: Callable[[tf.Tensor], list[tf.Tensor]],
+        widths: list[tuple[tf.DType, list[int]]],
+        sums: list[tf.Tensor] | None = None,
     ) -> list[tf.Tensor]:
         """Calls `body(index)` for each block.
 
         Args:
-            body: returns one `[N, rows, ...]` for each of `dtypes`, then one summand for each of `sums`.
-            dtypes: of the results that are joined.
+            body: returns one `[N, rows, ...]` for each of `widths`, then one summand for each of `sums`.
+            widths: dtype of each result that is joined, and its sizes after `[N, rows]`.
             sums: initial values of the results that are summed.
 
         Returns:
             The joined results `[N, L, ...]`, then the sums.
         """
-        joined = len(dtypes)
+        joined = len(widths)
 
         def step(index: tf.Tensor, state: list) -> list:
             results = body(index)
@@ -146,6 +150,7 @@ class _QueryBlocks:
             totals = zip(state[joined:], results[joined:], strict=True)
             return arrays + [total + tf.cast(x, total.dtype) for total, x in totals]
 
-        arrays = [tf.TensorArray(dtype, size=self.steps, infer_shape=False) for dtype in dtypes]
+        static = [x if isinstance(x, int) else None for x in (self.count, self.rows)]
+        arrays = [tf.TensorArray(dtype, size=self.steps, element_shape=[*static, *rest]) for dtype, rest in widths]
         state = loops.count_up(self.steps, step, arrays + (sums or []))
         return [self.join(a.stack()) for a in state[:joined]] + state[joined:]

@@ -105,7 +105,7 @@ class Layout:
         self,
         body: Callable[[list[tf.Tensor]], list[tf.Tensor]],
         sources: Sequence[tf.Tensor],
-        dtypes: Sequence[tf.DType],
+        widths: Sequence[tuple[tf.DType, list[int]]],
         folded: Sequence[int] = (),
     ) -> list[tf.Tensor]:
         """Applies `body` to each group of blocks.
@@ -113,7 +113,7 @@ class Layout:
         Args:
             body: maps slices `[before + G + after, N, C, ...]` of the sources to results `[G, N, C, ...]`.
             sources: tensors in the layout of `sort`.
-            dtypes: of the results.
+            widths: dtype of each result, and its sizes after `[K, N, C]`.
             folded: which results come from `fold`; what falls on blocks beside a group is added to their own group.
 
         Returns:
@@ -130,7 +130,10 @@ class Layout:
             results = body([_slice(x, index * self.group, slice_length) for x in sources])
             return [a.write(index, x) for a, x in zip(arrays, results, strict=True)]
 
-        arrays = [tf.TensorArray(dtype, size=self.groups, infer_shape=False) for dtype in dtypes]
+        static = [x if isinstance(x, int) else None for x in (self.count, self.block)]
+        arrays = [
+            tf.TensorArray(dtype, size=self.groups, element_shape=[None, *static, *rest]) for dtype, rest in widths
+        ]
         arrays = loops.count_up(self.groups, step, arrays, parallel_iterations=2)
         stacked = [a.stack() for a in arrays]
         stacked = [self._join(x) if i in folded else x for i, x in enumerate(stacked)]

@@ -1,0 +1,111 @@
+"""The position-wise feed-forward layer, a few rows at a time."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from reformer_tf.layers import arguments
+from reformer_tf.ops import chunking, shapes
+
+
+@keras.saving.register_keras_serializable("reformer_tf")
+class ChunkedFeedForward(keras.layers.Layer):
+    """Two projections with an activation between, computed in chunks: the inner tensor is never alive as a whole.
+
+    Forward and backward both go through the chunks, and the backward pass recomputes the inner tensor of each (paper,
+    section 3, 'Chunking'). With `gated=True` the inner tensor is `activation(x W + b) * (x U + c)` (Shazeer, 2020,
+    'GLU variants improve Transformer').
+
+    Args:
+        intermediate_dim: width of the inner tensor.
+        activation: a Keras activation.
+        gated: whether a second projection gates the inner tensor.
+        chunk_length: tokens (of all rows of the batch together) of a chunk; by default as many as keep the inner tensor
+            of a chunk below 32 MiB. A batch that fits in one chunk is not recomputed.
+        use_bias: whether projections have biases.
+        kernel_initializer: of the projections.
+        **kwargs: see `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: `[B, L, M]`, or any other number of axes before the last.
+
+    Raises:
+        ValueError: for sizes that are not positive.
+
+    Example:
+        >>> ChunkedFeedForward(intermediate_dim=64, chunk_length=100)(np.ones((2, 1000, 16))).shape
+        TensorShape([2, 1000, 16])
+    """
+
+    def __init__(
+        self,
+        intermediate_dim: int,
+        activation: Any = "gelu",
+        gated: bool = False,
+        chunk_length: int | None = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.intermediate_dim = arguments.positive_integer("intermediate_dim", intermediate_dim)
+        self.activation = keras.activations.get(activation)
+        self.gated = gated
+        self.chunk_length = chunk_length
+        if chunk_length is not None:
+            arguments.positive_integer("chunk_length", chunk_length)
+        self.use_bias = use_bias
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.supports_masking = True
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        width, inner = input_shape[-1], self.intermediate_dim
+        shapes_by_name = {"inner": (width, inner), "gate": (width, inner), "outer": (inner, width)}
+        if not self.gated:
+            del shapes_by_name["gate"]
+        self._weights = []
+        for name, shape in shapes_by_name.items():
+            initializer = arguments.fresh(self.kernel_initializer)
+            self._weights.append(self.add_weight(shape, initializer, name=f"{name}_kernel"))
+            if self.use_bias:
+                self._weights.append(self.add_weight(shape[1:], "zeros", name=f"{name}_bias"))
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        inputs = tf.convert_to_tensor(inputs)
+        width = inputs.shape[-1]
+        weights = [tf.convert_to_tensor(w) for w in self._weights]
+        widest = self.intermediate_dim * (2 if self.gated else 1)
+        rows = self.chunk_length or chunking.rows_in_budget(widest)
+        spec = tf.TensorSpec([None, width], inputs.dtype)
+        result = chunking.map_rows(self._rows, [tf.reshape(inputs, [-1, width])], weights, rows, spec)
+        return tf.reshape(result, shapes.sizes(inputs))
+
+    def _rows(self, x: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
+        """The layer itself on `[T, M]`."""
+        remaining = list(weights)
+
+        def project(x: tf.Tensor) -> tf.Tensor:
+            x = tf.matmul(x, remaining.pop(0))
+            return tf.nn.bias_add(x, remaining.pop(0)) if self.use_bias else x
+
+        inner: Callable[[tf.Tensor], tf.Tensor] = self.activation
+        hidden = inner(project(x))
+        if self.gated:
+            hidden *= project(x)
+        return project(hidden)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return tuple(input_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "intermediate_dim": self.intermediate_dim,
+            "activation": keras.activations.serialize(self.activation),
+            "gated": self.gated,
+            "chunk_length": self.chunk_length,
+            "use_bias": self.use_bias,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }

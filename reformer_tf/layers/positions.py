@@ -1,0 +1,215 @@
+"""Position embeddings: axial, learned and sinusoidal. Each layer adds the embeddings of positions to its input."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from reformer_tf.layers import arguments
+from reformer_tf.ops import shapes
+
+
+class _PositionEmbedding(keras.layers.Layer):
+    """Adds `embeddings(length, width)` to `[B, L, M]`."""
+
+    # The longest sequence there are positions for, or None.
+    max_length: int | None = None
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        inputs = tf.convert_to_tensor(inputs)
+        length, width = shapes.sizes(inputs)[1:]
+        if self.max_length is not None:
+            self._check_length(length)
+        return inputs + tf.cast(self.embeddings(length, width), inputs.dtype)
+
+    def embeddings(self, length: shapes.Size, width: int) -> tf.Tensor:
+        """Returns the embeddings `[L, M]` of positions 0 to `length` - 1."""
+        raise NotImplementedError
+
+    def _check_length(self, length: shapes.Size) -> None:
+        rule = f"inputs must be at most {self.max_length} positions long ({self.name})."
+        if not isinstance(length, int):
+            # In a graph of unknown length: an error when it runs, on devices that can raise one.
+            tf.debugging.assert_less_equal(length, self.max_length, message=rule)
+        elif length > self.max_length:
+            raise ValueError(f"{rule} Received: length={length}")
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return tuple(input_shape)
+
+
+@keras.saving.register_keras_serializable("reformer_tf")
+class AxialPositionEmbedding(_PositionEmbedding):
+    """Positions on a grid, each axis with a small table of its own: a million positions from some thousand vectors.
+
+    Position p has the coordinates of p in row-major order, and its embedding is the concatenation of its coordinates'
+    embeddings (paper, section 4, 'Experiments'; the released models use two axes). Any length up to the product of the
+    axes works.
+
+    Args:
+        axial_shape: sizes of the axes; their product is the longest sequence.
+        axial_dims: widths of the axes' embeddings; their sum is the width of the input.
+        embeddings_initializer: of the tables.
+        **kwargs: see `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: `[B, L, M]`.
+
+    Returns:
+        `inputs` plus the embeddings of positions 0 to L - 1.
+
+    Raises:
+        ValueError: if the two lists do not fit each other or the input.
+
+    Example:
+        >>> AxialPositionEmbedding((32, 64), (8, 24))(np.zeros((1, 1000, 32))).shape
+        TensorShape([1, 1000, 32])
+    """
+
+    def __init__(
+        self,
+        axial_shape: Sequence[int],
+        axial_dims: Sequence[int],
+        embeddings_initializer: Any = "random_normal",
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.axial_shape = tuple(arguments.positive_integer("axial_shape", n) for n in axial_shape)
+        self.axial_dims = tuple(arguments.positive_integer("axial_dims", n) for n in axial_dims)
+        if not self.axial_shape or len(self.axial_shape) != len(self.axial_dims):
+            raise ValueError(
+                "axial_shape and axial_dims must name the same axes, at least one."
+                f" Received: axial_shape={axial_shape}, axial_dims={axial_dims}"
+            )
+        self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
+        self.max_length = math.prod(self.axial_shape)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        if input_shape[-1] != sum(self.axial_dims):
+            raise ValueError(
+                "axial_dims must sum to the width of the inputs."
+                f" Received: axial_dims={self.axial_dims}, input_shape={input_shape}"
+            )
+        self.tables = [
+            self.add_weight((size, width), arguments.fresh(self.embeddings_initializer), name=f"axis_{axis}")
+            for axis, (size, width) in enumerate(zip(self.axial_shape, self.axial_dims, strict=True))
+        ]
+
+    def embeddings(self, length: shapes.Size, width: int) -> tf.Tensor:
+        # Only as many rows of the first axis as the length reaches; broadcasting has a sum as its gradient, where a
+        # look-up by position would have a scatter.
+        rows = shapes.ceil_div(length, math.prod(self.axial_shape[1:]))
+        sizes = [rows, *self.axial_shape[1:]]
+        parts = []
+        for axis, table in enumerate(self.tables):
+            table = tf.convert_to_tensor(table)
+            if axis == 0:
+                table = table[:rows]
+            around = [table.shape[-1] if i == len(sizes) else 1 for i in range(len(sizes) + 1)]
+            around[axis] = sizes[axis]
+            parts.append(tf.broadcast_to(tf.reshape(table, around), [*sizes, table.shape[-1]]))
+        return tf.reshape(tf.concat(parts, axis=-1), [-1, width])[:length]
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "axial_shape": list(self.axial_shape),
+            "axial_dims": list(self.axial_dims),
+            "embeddings_initializer": keras.initializers.serialize(self.embeddings_initializer),
+        }
+
+
+@keras.saving.register_keras_serializable("reformer_tf")
+class LearnedPositionEmbedding(_PositionEmbedding):
+    """One learned vector a position.
+
+    Args:
+        max_sequence_length: the number of positions.
+        embeddings_initializer: of the table.
+        **kwargs: see `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: `[B, L, M]`.
+
+    Returns:
+        `inputs` plus the embeddings of positions 0 to L - 1.
+
+    Raises:
+        ValueError: if `max_sequence_length` is not positive or the input is longer.
+
+    Example:
+        >>> LearnedPositionEmbedding(1024)(np.zeros((1, 1000, 32))).shape
+        TensorShape([1, 1000, 32])
+    """
+
+    def __init__(self, max_sequence_length: int, embeddings_initializer: Any = "random_normal", **kwargs: Any):
+        super().__init__(**kwargs)
+        self.max_sequence_length = arguments.positive_integer("max_sequence_length", max_sequence_length)
+        self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
+        self.max_length = self.max_sequence_length
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.table = self.add_weight(
+            (self.max_sequence_length, input_shape[-1]), self.embeddings_initializer, name="table"
+        )
+
+    def embeddings(self, length: shapes.Size, width: int) -> tf.Tensor:
+        return tf.convert_to_tensor(self.table)[:length]
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "max_sequence_length": self.max_sequence_length,
+            "embeddings_initializer": keras.initializers.serialize(self.embeddings_initializer),
+        }
+
+
+@keras.saving.register_keras_serializable("reformer_tf")
+class SinusoidalPositionEmbedding(_PositionEmbedding):
+    """Sines and cosines of geometrically spaced wavelengths (Vaswani et al., 2017, section 3.5); no weights.
+
+    The first half of the channels are sines, the second half cosines.
+
+    Args:
+        scale: factor of the embeddings.
+        max_wavelength: the longest wavelength, in positions, divided by 2 pi.
+        **kwargs: see `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: `[B, L, M]` with M even.
+
+    Returns:
+        `inputs` plus the embeddings of positions 0 to L - 1.
+
+    Raises:
+        ValueError: if M is odd.
+
+    Example:
+        >>> SinusoidalPositionEmbedding()(np.zeros((1, 1000, 32))).shape
+        TensorShape([1, 1000, 32])
+    """
+
+    def __init__(self, scale: float = 1.0, max_wavelength: float = 10_000.0, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.scale = scale
+        self.max_wavelength = max_wavelength
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        if input_shape[-1] % 2:
+            raise ValueError(f"The width of the inputs must be even. Received: input_shape={input_shape}")
+
+    def embeddings(self, length: shapes.Size, width: int) -> tf.Tensor:
+        half = width // 2
+        frequencies = tf.exp(tf.range(half, dtype=tf.float32) * (-math.log(self.max_wavelength) / max(half - 1, 1)))
+        # Angles in fp32: bfloat16 cannot count beyond 256.
+        angles = tf.range(length, dtype=tf.float32)[:, None] * frequencies
+        return self.scale * tf.concat([tf.sin(angles), tf.cos(angles)], axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "scale": self.scale, "max_wavelength": self.max_wavelength}

@@ -1,0 +1,170 @@
+"""Reversible residual layers: activations are kept once, not once a layer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from reformer_tf.layers import arguments
+from reformer_tf.ops import seeds, shapes
+from reformer_tf.ops.reversible import Branch, reversible_residual
+
+
+@keras.saving.register_keras_serializable("reformer_tf")
+class ReversibleStack(keras.layers.Layer):
+    """Blocks of two residual branches on two streams, `y1 = x1 + F(x2)`, `y2 = x2 + G(y1)`.
+
+    The gradient needs the last outputs only: going back, each block's inputs are `x2 = y2 - G(y1)`, `x1 = y1 - F(x2)`
+    (paper, section 3; Gomez et al., 2017). Dropout and rotations are replayed from the call's seed, buckets are kept.
+    Streams are float32 whatever the compute dtype, since rounding would be amplified by the subtractions.
+
+    Args:
+        blocks: pairs (F, G) of Keras layers `[B, L, M]` to `[B, L, M]`. Those of their call arguments `mask`,
+            `segment_ids`, `seed` and `training` that they take are handed to them. They must not change state (as
+            BatchNormalization or `keras.layers.Dropout`, which moves a random generator, do); `ResidualBranch` and the
+            layers of this package do not.
+        reversible: whether to save memory. If False, the same function with an ordinary gradient, for comparison.
+        seed: integer for the stack's own generator, used by training calls that are given no seed.
+        **kwargs: see `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: `[B, L, M]`, which then is both streams; or a pair of such.
+        mask: boolean `[B, L]`.
+        segment_ids: integers `[B, L]`.
+        seed: int32 `[2]` or `[3]`, decides all randomness of this call.
+        training: whether this is a training call.
+
+    Returns:
+        The mean of the two streams, or the pair of them if the input was a pair; float32 (float64 for such inputs).
+
+    Raises:
+        ValueError: if blocks are not pairs, or a branch changes shapes or state.
+        NotImplementedError: for second-order gradients.
+
+    Example:
+        >>> branch = lambda: ResidualBranch(ChunkedFeedForward(64))
+        >>> ReversibleStack([(branch(), branch()) for _ in range(6)])(np.ones((1, 10, 16))).shape
+        TensorShape([1, 10, 16])
+    """
+
+    def __init__(
+        self,
+        blocks: Sequence[tuple[keras.layers.Layer, keras.layers.Layer]],
+        reversible: bool = True,
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
+        # The streams keep their precision; the branches cast by their own policies.
+        super().__init__(**{"autocast": False, **kwargs})
+        self.branches: list[keras.layers.Layer] = []
+        for block in blocks:
+            if not isinstance(block, list | tuple) or len(block) != 2:
+                raise ValueError(f"blocks must be pairs (F, G) of layers. Received: {block!r}")
+            self.branches += block
+        if not self.branches:
+            raise ValueError("blocks must hold at least one pair (F, G) of layers. Received: none")
+        self.reversible = reversible
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.supports_masking = True
+        self._register_call_context_args("segment_ids", "seed")
+
+    def build(self, input_shape: Any) -> None:
+        if isinstance(input_shape, list) or isinstance(input_shape[0], list | tuple):
+            input_shape = input_shape[0]
+        for branch in self.branches:
+            if not branch.built:
+                branch.build(input_shape)
+
+    def call(
+        self,
+        inputs: Any,
+        mask: Any = None,
+        segment_ids: tf.Tensor | None = None,
+        seed: tf.Tensor | None = None,
+        training: bool | None = None,
+    ) -> Any:
+        paired = isinstance(inputs, list | tuple)
+        first, second = (tf.convert_to_tensor(x) for x in (inputs if paired else (inputs, inputs)))
+        streams = tf.stack([first, second])
+        streams = tf.cast(streams, shapes.statistics_dtype(streams.dtype))
+        if isinstance(mask, list | tuple):
+            mask = mask[0]
+        if training:
+            if seed is None:
+                seed = tf.cast(self.seed_generator.next(), tf.int32)
+            seed = seeds.with_row_offset(seed, shapes.sizes(first)[0])
+        options = {"mask": mask, "segment_ids": segment_ids, "seed": seed, "training": training}
+        run = self._run_reversibly if self.reversible else self._run_plainly
+        outputs = run(streams[0], streams[1], options)
+        return list(outputs) if paired else (outputs[0] + outputs[1]) / 2
+
+    def _run_plainly(self, x1: tf.Tensor, x2: tf.Tensor, options: dict[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
+        for f, g in zip(self.branches[::2], self.branches[1::2], strict=True):
+            x1 += tf.cast(f(x2, **arguments.accepted(f, options)), x1.dtype)
+            x2 += tf.cast(g(x1, **arguments.accepted(g, options)), x2.dtype)
+        return x1, x2
+
+    def _run_reversibly(self, x1: tf.Tensor, x2: tf.Tensor, options: dict[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
+        # Weights are explicit inputs: TensorFlow hands the variables that a function used to its gradient in no defined
+        # order. Their values are read out here, where they are this replica's, or those of a scope around this call.
+        weights = [[tf.convert_to_tensor(v.value) for v in branch.trainable_variables] for branch in self.branches]
+        pure = [self._pure(branch, options) for branch in self.branches]
+        return reversible_residual(x1, x2, pure, weights, options["seed"])
+
+    @staticmethod
+    def _pure(branch: keras.layers.Layer, options: dict[str, Any]) -> Branch:
+        """The branch as a function of its input, the values of its trainable variables, and the seed."""
+        trainable = branch.trainable_variables
+        trained = {id(v) for v in trainable}
+        fixed = [(v, tf.convert_to_tensor(v.value)) for v in branch.variables if id(v) not in trained]
+
+        def call(x: tf.Tensor, weights: Sequence[tf.Tensor], seed: tf.Tensor | None) -> tf.Tensor:
+            given = [*zip(trainable, weights, strict=True), *fixed]
+            with keras.StatelessScope(state_mapping=given) as scope:
+                before = [scope.get_current_value(v) for v, _ in given]
+                output = branch(x, **arguments.accepted(branch, {**options, "seed": seed}))
+                changed = [
+                    v.path for (v, _), old in zip(given, before, strict=True) if scope.get_current_value(v) is not old
+                ]
+            if changed:
+                raise ValueError(
+                    "A branch of a reversible stack must not change state, because it is computed again in the"
+                    " backward pass: use LayerNormalization for BatchNormalization and ResidualBranch(dropout=...) for"
+                    f" Dropout, or reversible=False. Received: {branch.name}, which assigns {changed}"
+                )
+            if output.shape.rank != x.shape.rank or output.shape[-1] != x.shape[-1]:
+                raise ValueError(
+                    "A branch of a reversible stack must keep the shape of its input."
+                    f" Received: {branch.name}, which maps {x.shape} to {output.shape}"
+                )
+            return output
+
+        return call
+
+    def compute_output_spec(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        def spec(x: keras.KerasTensor) -> keras.KerasTensor:
+            return keras.KerasTensor(x.shape, shapes.statistics_dtype(x.dtype).name)
+
+        return [spec(x) for x in inputs] if isinstance(inputs, list | tuple) else spec(inputs)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "blocks": [
+                [keras.saving.serialize_keras_object(layer) for layer in pair]
+                for pair in zip(self.branches[::2], self.branches[1::2], strict=True)
+            ],
+            "reversible": self.reversible,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "ReversibleStack":
+        config = dict(config)
+        config["blocks"] = [[keras.saving.deserialize_keras_object(x) for x in pair] for pair in config["blocks"]]
+        return cls(**config)

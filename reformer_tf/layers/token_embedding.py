@@ -1,0 +1,86 @@
+"""Token ids to vectors."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from reformer_tf.layers import arguments
+from reformer_tf.ops import shapes
+
+
+@keras.saving.register_keras_serializable("reformer_tf")
+class TokenEmbedding(keras.layers.Layer):
+    """Looks up a vector for each token, checks the length, and passes an implicit mask on.
+
+    No id is reserved: a mask comes from the caller, never from an id.
+
+    Args:
+        vocabulary_size: V, the number of ids.
+        hidden_dim: M, the width of the vectors.
+        max_sequence_length: the longest input, or None for no limit.
+        embeddings_initializer: of the table.
+        **kwargs: see `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: integers `[B, L]` in [0, V).
+
+    Raises:
+        ValueError: for an empty input or one beyond `max_sequence_length`.
+
+    Example:
+        >>> TokenEmbedding(257, 32)(np.zeros((1, 10), "int32")).shape
+        TensorShape([1, 10, 32])
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        hidden_dim: int,
+        max_sequence_length: int | None = None,
+        embeddings_initializer: Any = "random_normal",
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.vocabulary_size = arguments.positive_integer("vocabulary_size", vocabulary_size)
+        self.hidden_dim = arguments.positive_integer("hidden_dim", hidden_dim)
+        self.max_sequence_length = max_sequence_length
+        if max_sequence_length is not None:
+            arguments.positive_integer("max_sequence_length", max_sequence_length)
+        self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
+        self.supports_masking = True
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.embeddings = self.add_weight(
+            (self.vocabulary_size, self.hidden_dim), self.embeddings_initializer, name="embeddings"
+        )
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        inputs = tf.convert_to_tensor(inputs)
+        if inputs.shape.rank != 2:
+            raise ValueError(f"ids must be integers [batch, length]. Received: shape {inputs.shape}")
+        self._check_length(shapes.sizes(inputs)[1])
+        return tf.gather(tf.convert_to_tensor(self.embeddings), tf.cast(inputs, tf.int32))
+
+    def _check_length(self, length: shapes.Size) -> None:
+        longest = self.max_sequence_length
+        rule = f"ids must hold at least 1 token a row and at most max_sequence_length={longest}."
+        if isinstance(length, int):
+            if length < 1 or (longest is not None and length > longest):
+                raise ValueError(f"{rule} Received: length {length}")
+            return
+        tf.debugging.assert_greater(length, 0, message=rule)
+        if longest is not None:
+            tf.debugging.assert_less_equal(length, longest, message=rule)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (*input_shape, self.hidden_dim)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "hidden_dim": self.hidden_dim,
+            "max_sequence_length": self.max_sequence_length,
+            "embeddings_initializer": keras.initializers.serialize(self.embeddings_initializer),
+        }

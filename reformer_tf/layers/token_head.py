@@ -1,0 +1,79 @@
+"""Hidden vectors to scores of tokens, and to the losses of known tokens without keeping the scores."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from reformer_tf.layers import arguments
+from reformer_tf.layers.token_embedding import TokenEmbedding
+from reformer_tf.ops import chunking, shapes
+
+
+class TokenHead(keras.layers.Layer):
+    """Projects `[B, L, M]` to logits `[B, L, V]` in float32.
+
+    Args:
+        vocabulary_size: V.
+        embedding: the embedding whose table is the kernel (tied weights), or None for a kernel of its own.
+        **kwargs: see `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: `[B, L, M]`.
+    """
+
+    def __init__(self, vocabulary_size: int, embedding: TokenEmbedding | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.vocabulary_size = arguments.positive_integer("vocabulary_size", vocabulary_size)
+        self.embedding = embedding
+        self.supports_masking = True
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.kernel = None
+        if self.embedding is None:
+            self.kernel = self.add_weight((input_shape[-1], self.vocabulary_size), "glorot_uniform", name="kernel")
+        self.bias = self.add_weight((self.vocabulary_size,), "zeros", name="bias")
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        inputs = tf.convert_to_tensor(inputs)
+        return self._logits(inputs, *self._weights())
+
+    def token_losses(self, hidden: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Cross-entropies of known tokens, a few rows at a time: never `L x V` numbers alive.
+
+        Args:
+            hidden: `[B, L, M]`.
+            targets: integers `[B, L]` in [0, V).
+
+        Returns:
+            float32 `[B, L]`, nats.
+        """
+        hidden = tf.cast(hidden, self.compute_dtype)
+        flat = [tf.reshape(hidden, [-1, hidden.shape[-1]]), tf.reshape(tf.cast(targets, tf.int32), [-1])]
+        weights = [tf.cast(w, self.compute_dtype) for w in self._weights()]
+        dtype = shapes.statistics_dtype(hidden.dtype)
+
+        def rows(hidden: tf.Tensor, targets: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, self._logits(hidden, *weights))
+
+        losses = chunking.map_rows(
+            rows, flat, weights, chunking.rows_in_budget(self.vocabulary_size), tf.TensorSpec([None], dtype)
+        )
+        return tf.reshape(losses, shapes.sizes(targets))
+
+    def _weights(self) -> list[tf.Tensor]:
+        """The kernel, `[V, M]` if tied and `[M, V]` if not, and the bias."""
+        kernel = self.kernel if self.embedding is None else self.embedding.embeddings
+        return [tf.convert_to_tensor(kernel), tf.convert_to_tensor(self.bias)]
+
+    def _logits(self, hidden: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+        shape = shapes.sizes(hidden)
+        flat = tf.reshape(hidden, [-1, shape[-1]])
+        logits = tf.matmul(flat, tf.cast(kernel, hidden.dtype), transpose_b=self.embedding is not None)
+        dtype = shapes.statistics_dtype(hidden.dtype)
+        logits = tf.cast(logits, dtype) + tf.cast(bias, dtype)
+        return tf.reshape(logits, [*shape[:-1], self.vocabulary_size])
+
+    def compute_output_spec(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        dtype = shapes.statistics_dtype(self.compute_dtype).name
+        return keras.KerasTensor((*inputs.shape[:-1], self.vocabulary_size), dtype)

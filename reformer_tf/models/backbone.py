@@ -1,0 +1,228 @@
+"""Token ids to hidden vectors: embedding, positions, reversible stack, normalisation."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from reformer_tf.layers import arguments
+from reformer_tf.layers.attention import registry
+from reformer_tf.layers.dropout import SeededDropout
+from reformer_tf.layers.feed_forward import ChunkedFeedForward
+from reformer_tf.layers.positions import (
+    AxialPositionEmbedding,
+    LearnedPositionEmbedding,
+    SinusoidalPositionEmbedding,
+)
+from reformer_tf.layers.residual_branch import ResidualBranch
+from reformer_tf.layers.reversible import ReversibleStack
+from reformer_tf.layers.token_embedding import TokenEmbedding
+
+_POSITIONS = ("axial", "learned", "sinusoidal", "none")
+# Layers of a model get seeds this far apart from those of a model with the next seed.
+_SEEDS_A_MODEL = 100_003
+
+
+@keras.saving.register_keras_serializable("reformer_tf")
+class ReformerBackbone(keras.Model):
+    """The Reformer without a head: ids `[B, L]` to vectors `[B, L, hidden_dim]`.
+
+    Args:
+        vocabulary_size: V, the number of token ids.
+        max_sequence_length: the longest input.
+        num_layers: the number of blocks, each an attention and a feed-forward branch.
+        hidden_dim: M, the width of each residual stream.
+        num_heads: H, the number of attention heads.
+        key_dim: D, the size of a head.
+        intermediate_dim: the inner width of the feed-forward layers.
+        attention_layers: the kind of attention of each layer (`"lsh"`, `"local"`, `"full"`); a shorter list is a pattern
+            that is repeated, and must divide `num_layers`.
+        chunk_length: C of LSH layers.
+        local_chunk_length: C of local layers; `chunk_length` if None.
+        num_hashes: R, hash rounds of LSH layers.
+        num_buckets: buckets of LSH layers, an even number or a list of even factors; by default a rule of
+            `max_sequence_length`.
+        dropout: share of embeddings and branch outputs to drop in training.
+        attention_dropout: share of attention probabilities to drop in training.
+        reversible: whether the stack saves memory by recomputation.
+        causal: whether a token sees no later token.
+        local_round: whether LSH layers have a round ordered by position before the hash rounds.
+        redraw_rotations: whether LSH layers draw new rotations at every training step.
+        activation: of the feed-forward layers.
+        gated: whether feed-forward layers are gated.
+        feed_forward_chunk_length: tokens of a feed-forward chunk; by default a memory budget decides.
+        positions: `"axial"`, `"learned"`, `"sinusoidal"` or `"none"`.
+        axial_shape: axes of axial positions; by default nearly square.
+        axial_dims: their widths; by default halves of `hidden_dim`.
+        rotary: whether local and full layers rotate queries and keys by position. LSH layers hash by content and do not.
+        seed: non-negative integer from which each layer's own seed comes.
+        dtype: dtype policy of all layers, for instance `"mixed_bfloat16"`.
+        **kwargs: `name` and `trainable` of `keras.Model`.
+
+    Call arguments:
+        inputs: integers `[B, L]`, 1 <= L <= max_sequence_length.
+        mask: boolean `[B, L]`, True for real tokens.
+        segment_ids: integers `[B, L]`; tokens of different segments do not see each other.
+        seed: int32 `[2]` = (base, step) or `[3]` = (base, step, row offset), decides all randomness of a training call.
+        training: whether this is a training call.
+
+    Raises:
+        ValueError: for sizes that are not positive, unknown kinds, or lists that do not fit.
+
+    Example:
+        >>> model = ReformerBackbone(257, 1024, 2, 32, 2, 16, 64, ["local", "lsh"])
+        >>> model(np.zeros((1, 1000), "int32")).shape
+        TensorShape([1, 1000, 32])
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        max_sequence_length: int,
+        num_layers: int,
+        hidden_dim: int,
+        num_heads: int,
+        key_dim: int,
+        intermediate_dim: int,
+        attention_layers: Sequence[str],
+        chunk_length: int = 64,
+        local_chunk_length: int | None = None,
+        num_hashes: int = 4,
+        num_buckets: int | Sequence[int] | None = None,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        reversible: bool = True,
+        causal: bool = False,
+        local_round: bool = True,
+        redraw_rotations: bool = True,
+        activation: Any = "gelu",
+        gated: bool = False,
+        feed_forward_chunk_length: int | None = None,
+        positions: str = "axial",
+        axial_shape: Sequence[int] | None = None,
+        axial_dims: Sequence[int] | None = None,
+        rotary: bool = False,
+        seed: int = 0,
+        dtype: Any = None,
+        **kwargs: Any,
+    ):
+        config = {
+            name: list(value) if isinstance(value, list | tuple) else value
+            for name, value in locals().items()
+            if name not in ("self", "kwargs", "dtype", "__class__")
+        }
+        for name in ("vocabulary_size", "max_sequence_length", "num_layers", "hidden_dim", "num_heads", "key_dim"):
+            arguments.positive_integer(name, config[name])
+        arguments.rate("dropout", dropout)
+        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        seeds = iter(range(arguments.integer("seed", seed) * _SEEDS_A_MODEL, (seed + 1) * _SEEDS_A_MODEL))
+
+        attention = {"num_heads": num_heads, "key_dim": key_dim, "causal": causal, "dropout": attention_dropout}
+        options: dict[str, dict[str, Any]] = {
+            "full": {"rotary": rotary},
+            "local": {"rotary": rotary, "chunk_length": local_chunk_length or chunk_length},
+            "lsh": {
+                "chunk_length": chunk_length,
+                "num_hashes": num_hashes,
+                "num_buckets": num_buckets,
+                "max_sequence_length": max_sequence_length,
+                "local_round": local_round,
+                "redraw_rotations": redraw_rotations,
+            },
+        }
+        blocks = []
+        for index, kind in enumerate(_pattern(attention_layers, num_layers)):
+            layer = registry.get(kind)(
+                **attention, **options.get(kind, {}), seed=next(seeds), dtype=policy, name=f"{kind}_attention_{index}"
+            )
+            feed_forward = ChunkedFeedForward(
+                intermediate_dim,
+                activation=activation,
+                gated=gated,
+                chunk_length=feed_forward_chunk_length,
+                dtype=policy,
+                name=f"feed_forward_{index}",
+            )
+            blocks.append(
+                tuple(
+                    ResidualBranch(x, dropout, seed=next(seeds), dtype=policy, name=f"{x.name}_branch")
+                    for x in (layer, feed_forward)
+                )
+            )
+
+        ids = keras.Input((None,), dtype="int32", name="ids")
+        embedding = TokenEmbedding(
+            vocabulary_size, hidden_dim, max_sequence_length, dtype=policy, name="token_embedding"
+        )
+        x = embedding(ids)
+        position = _position_layer(positions, max_sequence_length, hidden_dim, axial_shape, axial_dims, policy)
+        if position is not None:
+            x = position(x)
+        if dropout:
+            x = SeededDropout(dropout, seed=next(seeds), dtype=policy, name="embedding_dropout")(x)
+        x = ReversibleStack(blocks, reversible, seed=next(seeds), dtype=policy, name="stack")(x)
+        x = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy, name="final_norm")(x)
+        super().__init__(inputs=ids, outputs=x, **kwargs)
+        self._register_call_context_args("segment_ids", "seed")
+        self.config = config
+        self.policy = policy
+        self.token_embedding = embedding
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(self.policy),
+            **self.config,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "ReformerBackbone":
+        return cls(**config)
+
+
+def _pattern(attention_layers: Sequence[str], num_layers: int) -> list[str]:
+    """The kind of each layer."""
+    if isinstance(attention_layers, str):
+        raise ValueError(f"attention_layers must be a list of kinds. Received: {attention_layers!r}")
+    kinds = list(attention_layers)
+    for kind in kinds:
+        registry.get(kind)
+    if not kinds or num_layers % len(kinds):
+        raise ValueError(
+            "attention_layers must name the kind of each layer, or a pattern whose length divides num_layers."
+            f" Received: attention_layers={kinds}, num_layers={num_layers}"
+        )
+    return kinds * (num_layers // len(kinds))
+
+
+def _position_layer(
+    positions: str,
+    max_sequence_length: int,
+    hidden_dim: int,
+    axial_shape: Sequence[int] | None,
+    axial_dims: Sequence[int] | None,
+    policy: Any,
+) -> keras.layers.Layer | None:
+    options = {"dtype": policy, "name": "position_embedding"}
+    if positions not in _POSITIONS:
+        raise ValueError(f"positions must be one of {_POSITIONS}. Received: positions={positions!r}")
+    if positions == "none":
+        return None
+    if positions == "learned":
+        return LearnedPositionEmbedding(max_sequence_length, **options)
+    if positions == "sinusoidal":
+        return SinusoidalPositionEmbedding(**options)
+    if axial_shape is None:
+        last = 2 ** math.ceil(math.log2(max_sequence_length) / 2)
+        axial_shape = (-(-max_sequence_length // last), last)
+    if math.prod(axial_shape) < max_sequence_length:
+        raise ValueError(
+            "The product of axial_shape must reach max_sequence_length."
+            f" Received: axial_shape={axial_shape}, max_sequence_length={max_sequence_length}"
+        )
+    if axial_dims is None:
+        share = hidden_dim // len(axial_shape)
+        axial_dims = (*(share for _ in axial_shape[1:]), hidden_dim - share * (len(axial_shape) - 1))
+    return AxialPositionEmbedding(axial_shape, axial_dims, **options)

@@ -1,0 +1,238 @@
+"""A Reformer that predicts the next token."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from reformer_tf.generation import generate
+from reformer_tf.layers import arguments
+from reformer_tf.layers.token_head import TokenHead
+from reformer_tf.models.backbone import ReformerBackbone
+from reformer_tf.ops import seeds
+
+
+@keras.saving.register_keras_serializable("reformer_tf")
+class ReformerCausalLM(keras.Model):
+    """A causal language model: ids `[B, L]` to logits `[B, L, V]`, each position scoring the token after it.
+
+    `token_losses` gives the losses of known tokens without forming the logits; `compile(optimizer)` without a loss and
+    `fit(ids)` train with it. With a loss, the model trains like any Keras model, logits and all.
+
+    Args:
+        vocabulary_size: V, the number of token ids; none is reserved.
+        max_sequence_length: the longest input.
+        num_layers: the number of blocks.
+        hidden_dim: M, the width of each residual stream.
+        num_heads: H, the number of attention heads.
+        key_dim: D, the size of a head.
+        intermediate_dim: the inner width of the feed-forward layers.
+        attention_layers: the kind of attention of each layer, or a pattern of kinds that is repeated.
+        chunk_length: C of LSH layers.
+        local_chunk_length: C of local layers; `chunk_length` if None.
+        num_hashes: R, hash rounds of LSH layers.
+        num_buckets: buckets of LSH layers; by default a rule of `max_sequence_length`.
+        dropout: share of embeddings and branch outputs to drop in training.
+        attention_dropout: share of attention probabilities to drop in training.
+        reversible: whether the stack saves memory by recomputation.
+        tie_embeddings: whether the head's kernel is the table of the token embedding.
+        seed: non-negative integer from which each layer's own seed comes.
+        dtype: dtype policy of all layers, for instance `"mixed_bfloat16"`. Logits and losses are float32.
+        name: of the model.
+        trainable: see `keras.Model`.
+        **options: further arguments of `ReformerBackbone` (`local_round`, `redraw_rotations`, `positions`, ...).
+
+    Call arguments:
+        inputs: integers `[B, L]`, 1 <= L <= max_sequence_length.
+        mask: boolean `[B, L]`, True for real tokens.
+        segment_ids: integers `[B, L]`; tokens of different segments do not see each other.
+        seed: int32 `[2]` = (base, step) or `[3]` = (base, step, row offset), decides all randomness of a training call.
+        training: whether this is a training call.
+
+    Raises:
+        ValueError: for sizes that are not positive, unknown kinds, or lists that do not fit.
+
+    Example:
+        >>> model = ReformerCausalLM(257, 1024, 2, 32, 2, 16, 64, ["local", "lsh"])
+        >>> model(np.zeros((1, 1000), "int32")).shape
+        TensorShape([1, 1000, 257])
+        >>> model.token_losses(np.zeros((1, 1000), "int32")).shape
+        TensorShape([1, 999])
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        max_sequence_length: int,
+        num_layers: int,
+        hidden_dim: int,
+        num_heads: int,
+        key_dim: int,
+        intermediate_dim: int,
+        attention_layers: Sequence[str],
+        chunk_length: int = 64,
+        local_chunk_length: int | None = None,
+        num_hashes: int = 4,
+        num_buckets: int | Sequence[int] | None = None,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        reversible: bool = True,
+        tie_embeddings: bool = True,
+        seed: int = 0,
+        dtype: Any = None,
+        name: str | None = None,
+        trainable: bool = True,
+        **options: Any,
+    ):
+        if "causal" in options:
+            raise ValueError(f"causal is always True in ReformerCausalLM. Received: causal={options['causal']}")
+        backbone = ReformerBackbone(
+            vocabulary_size,
+            max_sequence_length,
+            num_layers,
+            hidden_dim,
+            num_heads,
+            key_dim,
+            intermediate_dim,
+            attention_layers,
+            chunk_length=chunk_length,
+            local_chunk_length=local_chunk_length,
+            num_hashes=num_hashes,
+            num_buckets=num_buckets,
+            dropout=dropout,
+            attention_dropout=attention_dropout,
+            reversible=reversible,
+            causal=True,
+            seed=seed,
+            dtype=dtype,
+            name="backbone",
+            **options,
+        )
+        embedding = backbone.token_embedding if tie_embeddings else None
+        head = TokenHead(vocabulary_size, embedding, dtype=backbone.policy, name="head")
+        super().__init__(inputs=backbone.input, outputs=head(backbone.output), name=name, trainable=trainable)
+        self._register_call_context_args("segment_ids", "seed")
+        self.backbone = backbone
+        self.head = head
+        self.tie_embeddings = tie_embeddings
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def token_losses(
+        self,
+        ids: tf.Tensor,
+        mask: tf.Tensor | None = None,
+        training: bool = False,
+        seed: tf.Tensor | None = None,
+        segment_ids: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """The loss of predicting each token from those before it, with memory that does not hold the logits.
+
+        Args:
+            ids: integers `[B, L]`, 2 <= L <= max_sequence_length + 1.
+            mask: boolean `[B, L]`, True for real tokens.
+            training: whether this is a training call.
+            seed: int32 `[2]` or `[3]`, decides all randomness of a training call.
+            segment_ids: integers `[B, L]`; tokens of different segments do not see each other.
+
+        Returns:
+            float32 `[B, L - 1]`, nats; zero where the target is masked.
+
+        Raises:
+            ValueError: if `ids` is not `[B, L]` with two tokens or more, or too long.
+        """
+        ids = tf.convert_to_tensor(ids)
+        if ids.shape.rank != 2 or (ids.shape[1] is not None and ids.shape[1] < 2):
+            raise ValueError(f"ids must be integers [batch, length] with length >= 2. Received: shape {ids.shape}")
+        inputs = None
+        if mask is not None:
+            mask = arguments.per_token("mask", mask, tf.bool)
+            inputs = mask[:, :-1]
+        context = {"seed": seed, "segment_ids": None if segment_ids is None else segment_ids[:, :-1]}
+        hidden = self.backbone(ids[:, :-1], mask=inputs, training=training, **_given(context))
+        losses = self.head.token_losses(hidden, ids[:, 1:])
+        return losses if mask is None else tf.where(mask[:, 1:], losses, tf.zeros([], losses.dtype))
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Keras' training step; by `token_losses` unless the model was compiled with a loss."""
+        if self._compile_loss is not None:
+            return super().train_step(data)
+        seed = seeds.with_row_offset(tf.cast(self.seed_generator.next(), tf.int32), tf.shape(_first(data))[0])
+        with tf.GradientTape() as tape:
+            total, weight = self._summed_loss(data, training=True, seed=seed)
+            # Replicas' gradients are summed, so each takes its share of the global mean, however uneven the weights.
+            replica = tf.distribute.get_replica_context()
+            everywhere = weight if replica is None else replica.all_reduce("sum", weight)
+            loss = self.optimizer.scale_loss(total / tf.maximum(everywhere, 1.0))
+        variables = self.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        return self._report(total, weight)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Keras' evaluation step; by `token_losses` unless the model was compiled with a loss."""
+        if self._compile_loss is not None:
+            return super().test_step(data)
+        return self._report(*self._summed_loss(data, training=False, seed=None))
+
+    def _report(self, total: tf.Tensor, weight: tf.Tensor) -> dict[str, Any]:
+        self._loss_tracker.update_state(total / tf.maximum(weight, 1.0), sample_weight=weight)
+        return {"loss": self._loss_tracker.result()}
+
+    def _summed_loss(self, data: Any, training: bool, seed: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Sum of the losses of a batch of `fit`, and of their weights."""
+        ids, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+        if targets is not None:
+            raise ValueError(
+                "Without a loss in compile, fit takes ids alone: targets are shifted inside. Received: y of shape"
+                f" {targets.shape}"
+            )
+        if weights is None:
+            losses = self.token_losses(ids, training=training, seed=seed)
+            return tf.reduce_sum(losses), tf.cast(tf.size(losses), losses.dtype)
+        if weights.shape.rank == 1:
+            weights = tf.repeat(weights[:, None], tf.shape(ids)[1], axis=1)
+        losses = self.token_losses(ids, mask=weights > 0, training=training, seed=seed)
+        weights = tf.cast(weights[:, 1:], losses.dtype)
+        return tf.reduce_sum(losses * weights), tf.reduce_sum(weights)
+
+    def generate(
+        self,
+        prompts: Sequence[Sequence[int]],
+        max_new_tokens: int,
+        sampler: str = "greedy",
+        temperature: float = 1.0,
+        seed: int | None = None,
+    ) -> list[list[int]]:
+        """Continues prompts. Each new token runs the prefix again.
+
+        Args:
+            prompts: rows of ids, each at least one long; they may differ in length.
+            max_new_tokens: how many ids to add to each row.
+            sampler: `"greedy"`, the likeliest token, or `"random"`, a draw from the distribution.
+            temperature: divides the logits of `"random"`; positive.
+            seed: of `"random"`; drawn if None.
+
+        Returns:
+            The new ids, row by row.
+
+        Raises:
+            ValueError: for an empty prompt, a result beyond `max_sequence_length`, or an unknown sampler.
+        """
+        return generate.generate(self, prompts, max_new_tokens, sampler, temperature, seed)
+
+    def get_config(self) -> dict[str, Any]:
+        config = self.backbone.get_config()
+        del config["causal"]
+        return {**config, "name": self.name, "trainable": self.trainable, "tie_embeddings": self.tie_embeddings}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "ReformerCausalLM":
+        return cls(**config)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _first(data: Any) -> tf.Tensor:
+    return keras.utils.unpack_x_y_sample_weight(data)[0]
