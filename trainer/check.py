@@ -1,0 +1,114 @@
+"""Finds what is wrong with a config before any work is done."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from reformer_tf import models
+from trainer import optimizer, schedule, strategy
+
+PRECISIONS = ("float32", "mixed_bfloat16")
+_BYTE_VOCABULARY = 257
+_LARGEST_SEED = 2**31 - 1
+
+
+def check_config(config: ConfigDict) -> None:
+    """Checks every field that can be checked without the data and the devices.
+
+    Args:
+        config: Config of a run.
+
+    Raises:
+        ValueError: If a field breaks a rule; the message names the field, the rule and what was received.
+    """
+    strategy.check_strategy(config.strategy)
+    _check(config, "logical_devices", "must not be negative", lambda value: value >= 0)
+    _check_train(config)
+    _check_optimizer(config)
+    _check_model(config)
+    _check(config, "sample.tokens", "must be at least 1", lambda value: value >= 1)
+    _check(config, "sample.temperature", "must be above 0", lambda value: value > 0)
+
+
+def check_batch(config: ConfigDict, replicas: int) -> None:
+    """Checks that the batch can be shared by the replicas and the parts of the accumulation.
+
+    Args:
+        config: Config of a run.
+        replicas: Number of replicas of its strategy.
+
+    Raises:
+        ValueError: If the batch cannot be divided evenly.
+    """
+    parts = replicas * config.train.accumulation_steps
+    if config.train.batch_size % parts:
+        raise ValueError(
+            "`config.train.batch_size` must be divisible by the number of replicas times "
+            f"`config.train.accumulation_steps`, {replicas} x {config.train.accumulation_steps} = {parts}. "
+            f"Received: {config.train.batch_size}"
+        )
+
+
+def _check_train(config: ConfigDict) -> None:
+    for name in ("steps", "batch_size", "accumulation_steps", "log_every", "checkpoint_every", "keep_checkpoints"):
+        _check(config, f"train.{name}", "must be at least 1", lambda value: value >= 1)
+    for name in ("eval_every", "profile_start", "profile_steps"):
+        _check(config, f"train.{name}", "must not be negative", lambda value: value >= 0)
+    _check(config, "train.seed", "must be from 0 to 2**31 - 1", lambda value: 0 <= value <= _LARGEST_SEED)
+    _check_choice(config, "train.precision", PRECISIONS)
+
+
+def _check_optimizer(config: ConfigDict) -> None:
+    _check_choice(config, "optimizer.name", optimizer.OPTIMIZERS)
+    _check_choice(config, "optimizer.schedule", schedule.SCHEDULES)
+    for name in ("learning_rate", "epsilon"):
+        _check(config, f"optimizer.{name}", "must be above 0", lambda value: value > 0)
+    for name in ("warmup_steps", "clip_norm", "weight_decay"):
+        _check(config, f"optimizer.{name}", "must not be negative", lambda value: value >= 0)
+    for name in ("beta_1", "beta_2"):
+        _check(config, f"optimizer.{name}", "must be at least 0 and below 1", lambda value: 0 <= value < 1)
+    _check(config, "optimizer.final_fraction", "must be from 0 to 1", lambda value: 0 <= value <= 1)
+
+
+def _check_model(config: ConfigDict) -> None:
+    if "dtype" in config.model:
+        raise ValueError(
+            f"`config.model` must not have `dtype`: set `config.train.precision`. Received: {config.model.dtype!r}"
+        )
+    known = inspect.signature(models.ReformerCausalLM).parameters
+    unknown = sorted(set(config.model) - set(known))
+    if unknown:
+        raise ValueError(
+            "`config.model` must hold arguments of ReformerCausalLM only, which are "
+            f"{', '.join(name for name in known if name != 'kwargs')}. Received: {', '.join(unknown)}"
+        )
+    for name in ("vocabulary_size", "max_sequence_length"):
+        if name not in config.model:
+            raise ValueError(f"`config.model` must have `{name}`. Received: {', '.join(sorted(config.model))}")
+    _check(
+        config,
+        "model.vocabulary_size",
+        f"must be at least {_BYTE_VOCABULARY} (256 bytes and the document boundary)",
+        lambda value: value >= _BYTE_VOCABULARY,
+    )
+    longest = config.model.max_sequence_length
+    _check(
+        config,
+        "train.sequence_length",
+        f"must be from 1 to `config.model.max_sequence_length`, {longest}",
+        lambda value: 1 <= value <= longest,
+    )
+
+
+def _check_choice(config: ConfigDict, name: str, choices: tuple[str, ...]) -> None:
+    _check(config, name, f"must be one of {', '.join(choices)}", lambda value: value in choices)
+
+
+def _check(config: ConfigDict, name: str, rule: str, holds: Callable[[Any], bool]) -> None:
+    value: Any = config
+    for part in name.split("."):
+        value = value[part]
+    if not holds(value):
+        raise ValueError(f"`config.{name}` {rule}. Received: {value!r}")

@@ -1,0 +1,116 @@
+"""What a run does after its last step: export, reference lines, an ablation and a sample of text."""
+
+import json
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from reformer_tf.export import export_saved_model
+from trainer import atomic, exits, sample, saved_model_check, text
+from trainer.ablation import without_attention
+from trainer.model import load_model
+from trainer.run import Run
+
+ABLATION = "ablation_no_attention"
+_TOLERANCE = 1e-5
+_CHECKED_LENGTH = 1000
+
+
+def close(run: Run, stop: exits.StopRequest) -> int:
+    """Ends a run that has made its last step, as its config asks. Done once: a later start only prints the report.
+
+    Args:
+        run: The run. Its state is saved, so a stop ends the work at once.
+        stop: Whether to stop earlier.
+
+    Returns:
+        What the process should return.
+    """
+    if not run.config.export and not run.config.report:
+        return exits.DONE
+    report = _finished_report(run)
+    if report is None:
+        try:
+            with stop.interruptible():
+                report = _make_report(run)
+        except exits.Stopped:
+            print("Stopped before the closing report. The same command makes it.", flush=True)
+            return exits.STOPPED
+    print(_as_text(report), flush=True)
+    return exits.DONE
+
+
+def _finished_report(run: Run) -> dict[str, Any] | None:
+    """The report of an earlier start, if it is one of this step and has everything that is asked for."""
+    if not run.workdir.report.exists():
+        return None
+    report = json.loads(run.workdir.report.read_text(encoding="utf-8"))
+    asked = {name for name in ("export", "report") if run.config[name]}
+    return report if report["step"] == run.step and asked <= set(report["made"]) else None
+
+
+def _make_report(run: Run) -> dict[str, Any]:
+    validation = run.metrics.find("validation", run.step)
+    report: dict[str, Any] = {"step": run.step, "made": [], "bits_per_byte": validation and validation["bits_per_byte"]}
+    if run.config.report:
+        report["made"].append("report")
+        report.update(_compare(run))
+    with tf.device("CPU:0"):  # Where the check of the export computes too.
+        model, _ = load_model(run.config, run.workdir)
+    if run.config.report:
+        asked = run.config.sample
+        report["sample"] = sample.continue_text(model, asked.prompt, asked.tokens, asked.temperature)
+        atomic.write_text(run.workdir.sample, asked.prompt + report["sample"])
+    if run.config.export:
+        report["made"].append("export")
+        report["export"], report["export_difference"] = _export(run, model)
+    atomic.write_text(run.workdir.report, json.dumps(report, indent=2, sort_keys=True) + "\n")
+    return report
+
+
+def _compare(run: Run) -> dict[str, Any]:
+    """Reference lines of the validation bytes, and the same evaluation with attention switched off."""
+    documents = run.corpus.validation
+    if not run.metrics.has(ABLATION, run.step):
+        with without_attention(run.model):
+            numbers = run.evaluate()
+        run.record(ABLATION, **numbers)
+    ablation = run.metrics.find(ABLATION, run.step)
+    return {
+        "entropy_order_0": text.byte_entropy(documents, 0),
+        "entropy_order_1": text.byte_entropy(documents, 1),
+        "bits_per_byte_no_attention": ablation and ablation["bits_per_byte"],
+    }
+
+
+def _export(run: Run, model: Any) -> tuple[str, float]:
+    exported = export_saved_model(model, run.workdir.export)
+    windows = run.corpus.validation
+    ids = windows.ids[: min(_CHECKED_LENGTH, run.config.train.sequence_length)].astype(np.int32)
+    difference = saved_model_check.largest_difference(model, exported, ids[None])
+    if not difference <= _TOLERANCE:
+        raise RuntimeError(
+            f"{exported}: logits differ by {difference:.1e} from those of the model, more than {_TOLERANCE}"
+        )
+    return str(exported), difference
+
+
+def _as_text(report: dict[str, Any]) -> str:
+    lines = []
+    if "report" in report["made"]:
+        lines += [
+            "Bits per byte of the validation documents",
+            f"  entropy of order 0 (bytes on their own)       {report['entropy_order_0']:.4f}",
+            f"  entropy of order 1 (given the byte before)    {report['entropy_order_1']:.4f}",
+            f"  model                                         {report['bits_per_byte']:.4f}",
+            f"  model with all attention outputs set to zero  {report['bits_per_byte_no_attention']:.4f}",
+            "Sample",
+            *(f"  | {line}" for line in report["sample"].splitlines()),
+        ]
+    if "export" in report["made"]:
+        lines.append(
+            f"Export {report['export']}: loaded by a process that imports only TensorFlow, "
+            f"largest difference of logits {report['export_difference']:.1e}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,126 @@
+"""The config of a run: every field with its default, and how it is written to a file and read back."""
+
+import json
+import os
+import pathlib
+from typing import Any
+
+from ml_collections import ConfigDict, config_dict
+
+from trainer import atomic, input
+
+
+def default_config() -> ConfigDict:
+    """Makes a config with every field a run knows, for a file in `configs/` to fill in.
+
+    Only `config.model` is empty: it is exactly the keyword arguments of `ReformerCausalLM`.
+
+    Returns:
+        An unlocked config.
+
+    Example:
+        >>> config = default_config()
+        >>> config.train.steps = 100
+    """
+    config = ConfigDict()
+    config.strategy = "one_device"  # or "mirrored"
+    config.logical_devices = 0  # Splits one CPU into so many devices, to try out "mirrored".
+    config.export = False  # Writes WORKDIR/export/1/ at the end and checks it.
+    config.report = False  # Ends with reference lines, an ablation and a sample.
+    config.model = ConfigDict()
+
+    config.data = input.default_data_config()
+
+    config.optimizer = ConfigDict()
+    config.optimizer.name = "adam"  # or "adafactor"
+    config.optimizer.learning_rate = 1e-3
+    config.optimizer.schedule = "inverse_square_root"  # or "cosine", "constant"; all with a linear warm-up
+    config.optimizer.warmup_steps = 100
+    config.optimizer.final_fraction = 0.0  # What the cosine leaves of the learning rate.
+    config.optimizer.clip_norm = 1.0  # Of the whole gradient; 0 for no clipping.
+    config.optimizer.weight_decay = 0.0  # Times the learning rate; not on biases and scales.
+    config.optimizer.beta_1 = 0.9
+    config.optimizer.beta_2 = 0.98
+    config.optimizer.epsilon = 1e-9
+
+    config.train = ConfigDict()
+    config.train.steps = 1000
+    config.train.batch_size = 8  # Of all replicas together.
+    config.train.sequence_length = 1024
+    config.train.seed = 0  # Of the order of the examples, the dropout and the rotations.
+    config.train.precision = "float32"  # or "mixed_bfloat16"
+    config.train.jit_compile = False
+    config.train.accumulation_steps = 1  # Parts that the batch of a replica is computed in, one after another.
+    config.train.log_every = 10
+    config.train.eval_every = 0  # 0: only at the end
+    config.train.checkpoint_every = 100
+    config.train.keep_checkpoints = 3
+    config.train.deterministic_ops = False
+    config.train.profile_start = 0  # First step to profile; the trace is for TensorBoard.
+    config.train.profile_steps = 0  # 0: no profile
+
+    config.sample = ConfigDict()
+    config.sample.prompt = ""
+    config.sample.tokens = 400
+    config.sample.temperature = 0.8
+    return config
+
+
+def write_config(config: ConfigDict, path: str | os.PathLike[str]) -> None:
+    """Writes `config` to `path` as JSON."""
+    atomic.write_text(path, json.dumps(as_dict(config), indent=2, sort_keys=True) + "\n")
+
+
+def read_config(path: str | os.PathLike[str]) -> ConfigDict:
+    """Reads a config that `write_config` wrote.
+
+    Args:
+        path: A `config.json`.
+
+    Returns:
+        An unlocked config. Lists are tuples, and fields that are `None` take any literal, so flags can override both.
+
+    Raises:
+        ValueError: If the file is missing or is not JSON.
+    """
+    try:
+        fields = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ValueError(f"`workdir` must be a folder that a run made, with a config.json. Received: {path}") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"The config of a run must be JSON. Received: {path}: {error}") from error
+    return ConfigDict({key: _overridable(value) for key, value in fields.items()})
+
+
+def as_dict(config: ConfigDict) -> dict[str, Any]:
+    """The config as JSON knows it: lists for tuples and `None` for placeholders."""
+    return json.loads(config.to_json())
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "config.") -> dict[str, tuple[Any, Any]]:
+    """Compares two configs in the form of `as_dict`.
+
+    Args:
+        old: The one of before.
+        new: The one of now.
+        prefix: What the names of the fields start with.
+
+    Returns:
+        By full name of the field, its value before and now. A field that is missing counts as `None`.
+    """
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in sorted({*old, *new}):
+        before, now = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(now, dict):
+            found.update(differences(before, now, f"{prefix}{key}."))
+        elif before != now:
+            found[f"{prefix}{key}"] = (before, now)
+    return found
+
+
+def _overridable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _overridable(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return tuple(_overridable(part) for part in value)
+    return config_dict.placeholder(object) if value is None else value

@@ -1,0 +1,31 @@
+"""Lets a run go on with a text: `python -m trainer.generate --workdir=DIR --prompt=TEXT`."""
+
+from absl import app, flags
+
+from trainer import check, console, exits, kept_run, sample
+from trainer.model import load_model
+from trainer.workdir import Workdir
+
+_PROMPT = flags.DEFINE_string("prompt", "", "Text to go on with, as the beginning of a document.")
+_TOKENS = flags.DEFINE_integer("tokens", 200, "Number of tokens to generate.", lower_bound=1)
+_TEMPERATURE = flags.DEFINE_float("temperature", 0.8, "Above 0; the lower, the more likely the text.")
+_SEED = flags.DEFINE_integer("seed", 0, "The same seed gives the same text.")
+
+
+def _main(arguments: list[str]) -> int:
+    console.begin(arguments)
+    try:
+        if _TEMPERATURE.value <= 0:
+            raise ValueError(f"`temperature` must be above 0. Received: {_TEMPERATURE.value}")
+        check.check_config(_CONFIG.value)
+        model, _ = load_model(_CONFIG.value, Workdir(_WORKDIR.value))
+        new = sample.continue_text(model, _PROMPT.value, _TOKENS.value, _TEMPERATURE.value, _SEED.value)
+    except (ValueError, OSError) as error:
+        return console.refuse(error)
+    print(_PROMPT.value + new)
+    return exits.DONE
+
+
+if __name__ == "__main__":
+    _WORKDIR, _CONFIG = console.or_refuse(kept_run.define_flags)
+    app.run(_main, flags_parser=console.parse_flags)

@@ -1,0 +1,102 @@
+"""Loss and gradient of the rows of one replica, in one go or in parts one after another.
+
+Shape letters: b rows of a replica, L sequence length.
+"""
+
+import keras
+import tensorflow as tf
+
+from trainer.text import BOUNDARY
+
+_Sums = tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]
+
+
+def count_targets(ids: tf.Tensor, mask: tf.Tensor) -> list[tf.Tensor]:
+    """Counts what is to be predicted.
+
+    Args:
+        ids: `[b, L + 1]` int32.
+        mask: `[b, L + 1]` bool, True for real tokens.
+
+    Returns:
+        Number of targets and number of those that are bytes, float32 scalars.
+    """
+    targets = mask[:, 1:]
+    are_bytes = targets & (ids[:, 1:] < BOUNDARY)
+    return [tf.reduce_sum(tf.cast(targets, tf.float32)), tf.reduce_sum(tf.cast(are_bytes, tf.float32))]
+
+
+def sum_losses(losses: tf.Tensor, ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Adds up losses.
+
+    Args:
+        losses: `[b, L]` float32 nats, 0 where the target is masked.
+        ids: `[b, L + 1]` int32.
+
+    Returns:
+        Sum of all and sum over the targets that are bytes, float32 scalars.
+    """
+    are_bytes = tf.cast(ids[:, 1:] < BOUNDARY, losses.dtype)
+    return tf.reduce_sum(losses), tf.reduce_sum(losses * are_bytes)
+
+
+class LocalGradients:
+    """Computes the gradient of a weighted sum of token losses.
+
+    Args:
+        model: Has `token_losses` and `trainable_variables`.
+        parts: Number of equal groups of rows to compute one after another, for less memory at the same result.
+    """
+
+    def __init__(self, model: keras.Model, parts: int = 1):
+        self._model = model
+        self._variables = model.trainable_variables
+        self._parts = parts
+
+    def __call__(
+        self, ids: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, first_row: tf.Tensor, weight: tf.Tensor
+    ) -> _Sums:
+        """Computes loss and gradient of some rows of the global batch.
+
+        Args:
+            ids: `[b, L + 1]` int32.
+            mask: `[b, L + 1]` bool, True for real tokens.
+            seed: `[2]` int32, (base, step).
+            first_row: Scalar int32, place of the first row in the global batch.
+            weight: Scalar float32, weight of each token in the loss.
+
+        Returns:
+            The weighted loss, the sum of the losses of bytes (not weighted), and the gradient of the weighted loss, a
+            dense tensor for each trainable variable.
+        """
+        if self._parts == 1:
+            return self._one(ids, mask, seed, first_row, weight)
+        rows = tf.shape(ids)[0] // self._parts
+
+        def add_part(part: tf.Tensor, *sums: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            start = part * rows
+            here = slice(start, start + rows)
+            loss, byte_nats, found = self._one(ids[here], mask[here], seed, first_row + start, weight)
+            return (part + 1, *(total + more for total, more in zip(sums, [loss, byte_nats, *found], strict=True)))
+
+        zeros = [tf.zeros([]), tf.zeros([]), *(tf.zeros(v.shape, v.dtype) for v in self._variables)]
+        _, loss, byte_nats, *total = tf.while_loop(
+            lambda part, *_: part < self._parts,
+            add_part,
+            [tf.constant(0), *zeros],
+            maximum_iterations=self._parts,
+            parallel_iterations=1,
+        )
+        return loss, byte_nats, total
+
+    def _one(self, ids: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, first_row: tf.Tensor, weight: tf.Tensor) -> _Sums:
+        row_seed = tf.concat([seed, tf.reshape(first_row, [1])], axis=0)
+        with tf.GradientTape() as tape:
+            losses = self._model.token_losses(ids, mask=mask, training=True, seed=row_seed)
+            nats, byte_nats = sum_losses(losses, ids)
+            loss = nats * weight
+        found = tape.gradient(loss, [variable.value for variable in self._variables])
+        unused = [v.path for v, gradient in zip(self._variables, found, strict=True) if gradient is None]
+        if unused:
+            raise ValueError(f"Every trainable variable must have a gradient. Received: none for {', '.join(unused)}")
+        return loss, byte_nats, [tf.convert_to_tensor(gradient) for gradient in found]

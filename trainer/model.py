@@ -1,0 +1,58 @@
+"""The model of a run: built from its config, or loaded from its newest checkpoint."""
+
+from typing import Any
+
+import keras
+from ml_collections import ConfigDict
+
+from reformer_tf import models
+from trainer import state
+from trainer.workdir import Workdir
+
+_MADE_FROM_SEED = "/rotations"
+
+
+def build_model(config: ConfigDict) -> keras.Model:
+    """Builds the model of a run, with weights as `config.model.seed` gives them.
+
+    Args:
+        config: Config of a run.
+
+    Returns:
+        A model that computes in `config.train.precision`.
+
+    Raises:
+        ValueError: If an argument is refused by the model.
+    """
+    arguments: dict[str, Any] = {
+        name: list(value) if isinstance(value, tuple) else value for name, value in config.model.items()
+    }
+    return models.ReformerCausalLM(**arguments, dtype=config.train.precision)
+
+
+def load_model(config: ConfigDict, workdir: Workdir) -> tuple[keras.Model, int]:
+    """Builds a model and gives it the weights of the newest checkpoint that is not damaged.
+
+    Args:
+        config: Config of the run, perhaps with another `config.model.num_hashes`: rotations of another shape than in
+            the checkpoint stay as they were made from the seed.
+        workdir: Folder of the run.
+
+    Returns:
+        The model and the step of its weights.
+
+    Raises:
+        ValueError: If there is no checkpoint or it does not fit the model.
+    """
+    found = workdir.checkpoints().newest()
+    if found is None:
+        raise ValueError(f"`workdir` must hold a checkpoint. Received: {workdir.root}")
+    arrays, description = found
+    model = build_model(config)
+    variables = state.named_variables(model)
+    saved = {name: array for name, array in arrays.items() if name.startswith("model/")}
+    for name, variable in list(variables.items()):
+        if name.endswith(_MADE_FROM_SEED) and name in saved and saved[name].shape != tuple(variable.shape):
+            del variables[name], saved[name]
+    state.assign(variables, saved, str(workdir.root))
+    return model, description["step"]

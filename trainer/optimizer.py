@@ -1,0 +1,66 @@
+"""The Keras optimizer of a run, taking gradients that are summed over the replicas already."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from ml_collections import ConfigDict
+
+from trainer import schedule
+
+
+class _TakesReducedGradients:
+    """Keeps a Keras optimizer from summing the gradients of the replicas.
+
+    The norm to clip by is that of the whole gradient, so the training step reduces and clips before it applies; summing
+    again would multiply the gradient by the number of replicas.
+    """
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
+        return grads_and_vars
+
+
+class _Adam(_TakesReducedGradients, keras.optimizers.Adam):
+    pass
+
+
+class _Adafactor(_TakesReducedGradients, keras.optimizers.Adafactor):
+    pass
+
+
+OPTIMIZERS = ("adafactor", "adam")
+
+
+def make_optimizer(
+    config: ConfigDict, steps: int, variables: Sequence[keras.Variable] = ()
+) -> keras.optimizers.Optimizer:
+    """Makes the optimizer of a run and its slots.
+
+    Call it in the scope of the strategy. Clipping is not its business but the training step's. Weight decay is
+    decoupled (times the learning rate) and leaves alone what has fewer than two dimensions: biases and scales.
+
+    Args:
+        config: `config.optimizer` of a run.
+        steps: Number of updates of the run, for the schedule.
+        variables: What is trained; slots are made for it.
+
+    Returns:
+        A Keras optimizer. All replicas must give it the same gradients.
+
+    Raises:
+        ValueError: If the optimizer or the schedule is unknown.
+    """
+    rate = schedule.make_schedule(
+        config.schedule, config.learning_rate, config.warmup_steps, steps, config.final_fraction
+    )
+    common = {"learning_rate": rate, "weight_decay": config.weight_decay or None, "name": "optimizer"}
+    if config.name == "adam":
+        optimizer = _Adam(beta_1=config.beta_1, beta_2=config.beta_2, epsilon=config.epsilon, **common)
+    elif config.name == "adafactor":
+        optimizer = _Adafactor(relative_step=False, **common)
+    else:
+        raise ValueError(f"`config.optimizer.name` must be one of {', '.join(OPTIMIZERS)}. Received: {config.name!r}")
+    if config.weight_decay:
+        optimizer.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) < 2])
+    optimizer.build(list(variables))
+    return optimizer

@@ -1,0 +1,144 @@
+"""Everything a run consists of, made from its config and brought to the state of its newest checkpoint."""
+
+import os
+from typing import Any
+
+import keras
+import tensorflow as tf
+from absl import logging
+from ml_collections import ConfigDict
+
+from trainer import check, input, optimizer, state, strategy
+from trainer import config as configs
+from trainer.evaluation import Evaluation
+from trainer.event_files import EventFiles
+from trainer.metrics import Metrics
+from trainer.model import build_model
+from trainer.step import TrainStep
+from trainer.text import Documents
+from trainer.workdir import Workdir
+
+
+class Run:
+    """A run that is ready to go on.
+
+    Everything that can be refused is refused here, before any long work and before anything of an earlier run is
+    changed. The order: the config by itself, the folder, the data, the model, the checkpoint.
+
+    Args:
+        config: Config of the run.
+        workdir: Its folder.
+
+    Attributes:
+        step: Number of steps done.
+        corpus: The documents.
+        windows: The training windows.
+        model: The model, in the scope of `strategy`.
+
+    Raises:
+        ValueError: If the config, the data or the folder cannot be used.
+    """
+
+    def __init__(self, config: ConfigDict, workdir: str | os.PathLike[str]):
+        check.check_config(config)
+        self.config = config
+        self.workdir = Workdir(workdir)
+        self.workdir.lock()
+        changed = self.workdir.check_config(config)
+        if config.train.deterministic_ops:
+            tf.config.experimental.enable_op_determinism()
+        keras.utils.set_random_seed(config.train.seed)
+        self.strategy = strategy.make_strategy(config.strategy, config.logical_devices)
+        check.check_batch(config, self.strategy.num_replicas_in_sync)
+        self.corpus = input.load_corpus(config.data)
+        self.windows = self._cut(self.corpus.train)
+        with self.strategy.scope():
+            self.model = build_model(config)
+            self._optimizer = optimizer.make_optimizer(
+                config.optimizer, config.train.steps, self.model.trainable_variables
+            )
+        self._variables = state.named_variables(self.model, self._optimizer)
+        self._checkpoints = self.workdir.checkpoints(config.train.keep_checkpoints)
+        self.step = self._restore()
+        for field, (old, new) in changed.items():
+            logging.warning("%s was %r before and is %r now", field, old, new)
+        configs.write_config(config, self.workdir.config)
+        self.metrics = Metrics(self.workdir.metrics, self.step)
+        self._events = EventFiles(self.workdir.events, self.metrics.records)
+        self._saved = self.step if self._checkpoints.steps() else None
+        self._evaluation: Evaluation | None = None
+
+    def train_step(self) -> TrainStep:
+        """Makes the training step."""
+        settings = self.config.train
+        return TrainStep(
+            self.model,
+            self._optimizer,
+            self.strategy,
+            accumulation_steps=settings.accumulation_steps,
+            clip_norm=self.config.optimizer.clip_norm,
+            jit_compile=settings.jit_compile,
+        )
+
+    def batches(self) -> tf.distribute.DistributedDataset:
+        """The batches of the steps to come, without end."""
+        settings = self.config.train
+        dataset = input.train_dataset(self.windows, settings.batch_size, settings.seed, self.step)
+        return self.strategy.experimental_distribute_dataset(dataset)
+
+    def evaluate(self) -> dict[str, float]:
+        """Evaluates the model as it is on the validation windows."""
+        if self._evaluation is None:
+            windows = self._cut(self.corpus.validation)
+            settings = self.config.train
+            self._evaluation = Evaluation(self.model, self.strategy, windows, settings.batch_size, settings.jit_compile)
+        return self._evaluation.run()
+
+    def record(self, split: str, **numbers: float) -> None:
+        """Writes numbers of this step to the metrics and the event files."""
+        self._events.write(self.metrics.write(split, self.step, **numbers))
+
+    def save(self) -> None:
+        """Writes a checkpoint of this step, if there is none yet; the metrics up to it are made durable before."""
+        if self._saved == self.step:
+            return
+        self.metrics.sync()
+        self._events.flush()
+        self._checkpoints.save(self.step, state.values(self._variables), self._description())
+        self._saved = self.step
+
+    def close(self) -> None:
+        """Closes the files and lets go of the folder."""
+        self.metrics.close()
+        self._events.close()
+        self.workdir.unlock()
+
+    def _cut(self, documents: Documents) -> input.Windows:
+        return input.Windows(documents, self.config.train.sequence_length, self.config.data.layout)
+
+    def _description(self) -> dict[str, Any]:
+        settings = self.config.train
+        return {
+            "seed": settings.seed,
+            "examples_seen": self.step * settings.batch_size,
+            "data": {"train": self.corpus.train.fingerprint, "validation": self.corpus.validation.fingerprint},
+        }
+
+    def _restore(self) -> int:
+        found = self._checkpoints.newest(set_aside=True)
+        if found is None:
+            return 0
+        arrays, description = found
+        for part, fingerprint in self._description()["data"].items():
+            if description["data"][part] != fingerprint:
+                raise ValueError(
+                    f"`config.data` must give the same {part} documents that the run in `workdir` began with. "
+                    f"Received: other documents for {self.workdir.root}"
+                )
+        if description["step"] > self.config.train.steps:
+            raise ValueError(
+                f"`config.train.steps` must be at least the {description['step']} steps that the run in `workdir` has "
+                f"done. Received: {self.config.train.steps}"
+            )
+        state.assign(self._variables, arrays, str(self.workdir.root))
+        return description["step"]

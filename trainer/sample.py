@@ -1,0 +1,24 @@
+"""Text as the model would go on."""
+
+import keras
+
+from trainer import text
+
+
+def continue_text(model: keras.Model, prompt: str, tokens: int, temperature: float, seed: int = 0) -> str:
+    """Samples a continuation of a text.
+
+    Args:
+        model: Has `generate`.
+        prompt: The beginning of a document; may be empty.
+        tokens: Number of tokens to sample.
+        temperature: Above 0; the lower, the more likely the text.
+        seed: The same seed gives the same text.
+
+    Returns:
+        The new text alone. Bytes that are not UTF-8 become replacement characters; boundaries between documents are
+        left out.
+    """
+    ids = text.encode(prompt).tolist()
+    (new,) = model.generate([ids], max_new_tokens=tokens, sampler="random", temperature=temperature, seed=seed)
+    return text.decode(new).decode("utf-8", errors="replace")

@@ -1,0 +1,103 @@
+"""One training step on all replicas: gradients, their sum over the replicas, clipping, one update.
+
+Shape letters: B rows of the global batch, b rows of a replica, L sequence length.
+"""
+
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from trainer import gradients
+
+
+class StepResult(NamedTuple):
+    """What a step tells. All are scalars."""
+
+    loss: tf.Tensor
+    """Nats a token over the global batch, before the update. float32."""
+    tokens: tf.Tensor
+    """Targets in the global batch. float32."""
+    bits_per_byte: tf.Tensor
+    """Of those targets that are bytes. float32."""
+    gradient_norm: tf.Tensor
+    """Global norm of the summed gradient, before clipping. float32."""
+    learning_rate: tf.Tensor
+    """Of this update. float32."""
+    applied: tf.Tensor
+    """Whether loss and gradient were finite and the update was made; if not, nothing was changed. bool."""
+
+
+class TrainStep:
+    """A training step as one graph.
+
+    Each replica computes its part of the gradient of the mean loss over the valid targets of the *global* batch; the
+    parts are summed over the replicas, the sum is clipped by its global norm, and every replica makes the same update.
+
+    Args:
+        model: Has `token_losses` and `trainable_variables`, made in the scope of `strategy`.
+        optimizer: Built for the model, and taking gradients that are summed already.
+        strategy: Where to compute.
+        accumulation_steps: Number of parts that a replica computes its rows in, one after another.
+        clip_norm: Largest global norm of a gradient; 0 for no limit.
+        jit_compile: Whether XLA compiles forward and backward of a replica.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        strategy: tf.distribute.Strategy,
+        *,
+        accumulation_steps: int = 1,
+        clip_norm: float = 0.0,
+        jit_compile: bool = False,
+    ):
+        self._variables = model.trainable_variables
+        self._optimizer = optimizer
+        self._strategy = strategy
+        self._clip_norm = clip_norm
+        self._local = tf.function(
+            gradients.LocalGradients(model, accumulation_steps), jit_compile=jit_compile or None, autograph=False
+        )
+
+    @tf.function(autograph=False)
+    def __call__(self, ids: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor) -> StepResult:
+        """Makes one update, unless the loss or the gradient is not finite.
+
+        Args:
+            ids: `[B, L + 1]` int32, distributed over the replicas.
+            mask: `[B, L + 1]` bool, True for real tokens.
+            seed: `[2]` int32, (base, step).
+
+        Returns:
+            What is to be said about the step, the same for all replicas.
+        """
+        result, summed = self._strategy.run(self._gradients, args=(ids, mask, seed))
+        result = StepResult(*(self._strategy.experimental_local_results(value)[0] for value in result))
+
+        def apply() -> tf.Tensor:
+            self._strategy.run(self._apply, args=(summed,))
+            return tf.constant(True)
+
+        return result._replace(applied=tf.cond(result.applied, apply, lambda: tf.constant(False)))
+
+    def _gradients(self, ids: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor) -> tuple[StepResult, list[tf.Tensor]]:
+        """The clipped gradient of the global batch, in the context of a replica."""
+        replica = tf.distribute.get_replica_context()
+        targets = gradients.count_targets(ids, mask)
+        tokens, byte_count = replica.all_reduce(tf.distribute.ReduceOp.SUM, targets)
+        first_row = replica.replica_id_in_sync_group * tf.shape(ids)[0]
+        nats, byte_nats, parts = self._local(ids, mask, seed, first_row, tf.math.divide_no_nan(1.0, tokens))
+        nats, byte_nats, *summed = replica.all_reduce(tf.distribute.ReduceOp.SUM, [nats, byte_nats, *parts])
+        norm = tf.linalg.global_norm(summed)
+        if self._clip_norm:
+            shrink = self._clip_norm / tf.maximum(norm, self._clip_norm)
+            summed = [gradient * tf.cast(shrink, gradient.dtype) for gradient in summed]
+        bits = tf.math.divide_no_nan(byte_nats, byte_count) / tf.math.log(2.0)
+        finite = tf.math.is_finite(nats) & tf.math.is_finite(norm)
+        rate = tf.cast(self._optimizer.learning_rate, tf.float32)
+        return StepResult(nats, tokens, bits, norm, rate, finite), summed
+
+    def _apply(self, summed: list[tf.Tensor]) -> None:
+        self._optimizer.apply(summed, self._variables)
