@@ -13,13 +13,15 @@ from reformer_tf.ops import shapes
 class TokenEmbedding(keras.layers.Layer):
     """Looks up a vector for each token, checks the length, and passes an implicit mask on.
 
-    No id is reserved: a mask comes from the caller, never from an id.
+    Vectors are the table's rows times `sqrt(hidden_dim)` (Vaswani et al., 2017, section 3.4): with the default
+    initializer they start at unit size, as the branches' outputs that are added to them, while the table itself suits
+    a head with tied weights. No id is reserved: a mask comes from the caller, never from an id.
 
     Args:
         vocabulary_size: V, the number of ids.
         hidden_dim: M, the width of the vectors.
         max_sequence_length: the longest input, or None for no limit.
-        embeddings_initializer: of the table.
+        embeddings_initializer: of the table; by default normal with standard deviation `hidden_dim ** -0.5`.
         **kwargs: see `keras.layers.Layer`.
 
     Call arguments:
@@ -38,7 +40,7 @@ class TokenEmbedding(keras.layers.Layer):
         vocabulary_size: int,
         hidden_dim: int,
         max_sequence_length: int | None = None,
-        embeddings_initializer: Any = "random_normal",
+        embeddings_initializer: Any = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -47,6 +49,8 @@ class TokenEmbedding(keras.layers.Layer):
         self.max_sequence_length = max_sequence_length
         if max_sequence_length is not None:
             arguments.positive_integer("max_sequence_length", max_sequence_length)
+        if embeddings_initializer is None:
+            embeddings_initializer = keras.initializers.RandomNormal(stddev=hidden_dim**-0.5)
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
         self.supports_masking = True
 
@@ -60,7 +64,8 @@ class TokenEmbedding(keras.layers.Layer):
         if inputs.shape.rank != 2:
             raise ValueError(f"ids must be integers [batch, length]. Received: shape {inputs.shape}")
         self._check_length(shapes.sizes(inputs)[1])
-        return tf.gather(tf.convert_to_tensor(self.embeddings), tf.cast(inputs, tf.int32))
+        vectors = tf.gather(tf.convert_to_tensor(self.embeddings), tf.cast(inputs, tf.int32))
+        return vectors * tf.constant(self.hidden_dim**0.5, vectors.dtype)
 
     def _check_length(self, length: shapes.Size) -> None:
         longest = self.max_sequence_length

@@ -165,6 +165,7 @@ class ReformerBackbone(keras.Model):
         x = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy, name="final_norm")(x)
         super().__init__(inputs=ids, outputs=x, **kwargs)
         self._register_call_context_args("segment_ids", "seed")
+        self.supports_masking = True
         self.config = config
         self.policy = policy
         self.token_embedding = embedding

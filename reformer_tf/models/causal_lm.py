@@ -17,6 +17,7 @@ from reformer_tf.ops import seeds
 class ReformerCausalLM(keras.Model):
     """A causal language model: ids `[B, L]` to logits `[B, L, V]`, each position scoring the token after it.
 
+    It wraps a functional `ReformerBackbone`, and is a subclass so that cloning and loading give the same class.
     `token_losses` gives the losses of known tokens without forming the logits; `compile(optimizer)` without a loss and
     `fit(ids)` train with it. With a loss, the model trains like any Keras model, logits and all.
 
@@ -111,12 +112,31 @@ class ReformerCausalLM(keras.Model):
         )
         embedding = backbone.token_embedding if tie_embeddings else None
         head = TokenHead(vocabulary_size, embedding, dtype=backbone.policy, name="head")
-        super().__init__(inputs=backbone.input, outputs=head(backbone.output), name=name, trainable=trainable)
+        head.build((None, None, hidden_dim))
+        super().__init__(name=name, trainable=trainable)
         self._register_call_context_args("segment_ids", "seed")
+        self.supports_masking = True
         self.backbone = backbone
         self.head = head
         self.tie_embeddings = tie_embeddings
         self.seed_generator = keras.random.SeedGenerator(seed)
+        self.built = True
+
+    def call(
+        self,
+        inputs: tf.Tensor,
+        mask: tf.Tensor | None = None,
+        segment_ids: tf.Tensor | None = None,
+        seed: tf.Tensor | None = None,
+        training: bool | None = None,
+    ) -> tf.Tensor:
+        return self.head(self._hidden(inputs, mask, segment_ids, seed, training))
+
+    def _hidden(
+        self, ids: tf.Tensor, mask: Any, segment_ids: Any, seed: Any, training: bool | None
+    ) -> tf.Tensor:
+        options = {"mask": mask, "segment_ids": segment_ids, "seed": seed, "training": training}
+        return self.backbone(ids, **{name: value for name, value in options.items() if value is not None})
 
     def token_losses(
         self,
@@ -148,8 +168,8 @@ class ReformerCausalLM(keras.Model):
         if mask is not None:
             mask = arguments.per_token("mask", mask, tf.bool)
             inputs = mask[:, :-1]
-        context = {"seed": seed, "segment_ids": None if segment_ids is None else segment_ids[:, :-1]}
-        hidden = self.backbone(ids[:, :-1], mask=inputs, training=training, **_given(context))
+        segments = None if segment_ids is None else segment_ids[:, :-1]
+        hidden = self._hidden(ids[:, :-1], inputs, segments, seed, training)
         losses = self.head.token_losses(hidden, ids[:, 1:])
         return losses if mask is None else tf.where(mask[:, 1:], losses, tf.zeros([], losses.dtype))
 
@@ -228,10 +248,6 @@ class ReformerCausalLM(keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "ReformerCausalLM":
         return cls(**config)
-
-
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
 
 
 def _first(data: Any) -> tf.Tensor:
