@@ -57,7 +57,9 @@ def generate(
         scores = next_logits(ids, np.asarray(lengths, np.int32)).numpy().astype(np.float64)
         if sampler == "random":
             # A row's noise is its own: what the other rows are does not matter.
-            noise = [np.random.default_rng([seed, index, step]).gumbel(size=scores.shape[1]) for index in range(len(rows))]
+            noise = [
+                np.random.default_rng([seed, index, step]).gumbel(size=scores.shape[1]) for index in range(len(rows))
+            ]
             scores = scores / temperature + np.stack(noise)
         for tokens, score in zip(rows, scores, strict=True):
             tokens.append(int(np.argmax(score)))

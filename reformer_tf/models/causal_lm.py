@@ -132,9 +132,7 @@ class ReformerCausalLM(keras.Model):
     ) -> tf.Tensor:
         return self.head(self._hidden(inputs, mask, segment_ids, seed, training))
 
-    def _hidden(
-        self, ids: tf.Tensor, mask: Any, segment_ids: Any, seed: Any, training: bool | None
-    ) -> tf.Tensor:
+    def _hidden(self, ids: tf.Tensor, mask: Any, segment_ids: Any, seed: Any, training: bool | None) -> tf.Tensor:
         options = {"mask": mask, "segment_ids": segment_ids, "seed": seed, "training": training}
         return self.backbone(ids, **{name: value for name, value in options.items() if value is not None})
 

@@ -54,21 +54,21 @@ def windowed_attention(
     Returns:
         `[N, L, D]` in the dtype of `value`; zero where a token is masked or sees nothing.
     """
-    size = query.shape[-1]
+    count, length, size = shapes.sizes(query)
+    layout = grouping.Layout(count, length, window.chunk_length, window.causal)
+    places = [layout.place(order) for order in orders]
     # What every round must know of a token: its u in this round and all before, its segment, its position.
     tags = [order.u for order in orders]
     if segments is not None:
         tags.append(segments)
     if window.dropout:
-        tags.append(tf.broadcast_to(tf.range(shapes.sizes(query)[1]), tf.shape(orders[0].u)))
+        tags.append(tf.broadcast_to(tf.range(length), tf.shape(orders[0].u)))
     tags = tf.stack(tags, axis=-1)
     has_segments = segments is not None
 
     def visibility(round_index: int, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor:
         met = [
-            ordering.near(
-                query_tags[..., r], key_tags[..., r], window.chunk_length, window.causal, window.exclude_self
-            )
+            ordering.near(query_tags[..., r], key_tags[..., r], window.chunk_length, window.causal, window.exclude_self)
             for r in range(round_index + 1)
         ]
         visible = met[-1]
@@ -93,10 +93,9 @@ def windowed_attention(
         query, key, value = (tf.stop_gradient(x) for x in (query, key, value))
         packed = tf.concat([query, key, value], axis=-1)
         output = log_sum_exp = None
-        for index, order in enumerate(orders):
-            layout = grouping.Layout(order, window.chunk_length, window.causal)
+        for index, place in enumerate(places):
 
-            def forward(rows: list[tf.Tensor], index: int = index, layout: grouping.Layout = layout) -> list[tf.Tensor]:
+            def forward(rows: list[tf.Tensor], index: int = index) -> list[tf.Tensor]:
                 queries, keys = layout.queries_and_keys(rows)
                 keep = keep_factors(queries[1], keys[1], statistics)
                 return list(
@@ -111,8 +110,8 @@ def windowed_attention(
 
             results = [(statistics, [size]), (statistics, [])]
             with tf.control_dependencies([] if output is None else [output]):
-                sources = [layout.sort(packed), layout.sort(tags, fill=ordering.NOWHERE)]
-            part, part_sum = (layout.unsort(x) for x in layout.over_groups(forward, sources, results))
+                sources = [layout.sort(packed, place), layout.sort(tags, place, fill=ordering.NOWHERE)]
+            part, part_sum = (layout.unsort(x, place) for x in layout.over_groups(forward, sources, results))
             if output is None:
                 output, log_sum_exp = part, part_sum
             else:
@@ -127,12 +126,9 @@ def windowed_attention(
             delta = tf.reduce_sum(tf.cast(upstream, statistics) * output, axis=-1)
             scalars = tf.stack([saved, delta], axis=-1)
             total = None
-            for index, order in enumerate(orders):
-                layout = grouping.Layout(order, window.chunk_length, window.causal)
+            for index, place in enumerate(places):
 
-                def backward(
-                    rows: list[tf.Tensor], index: int = index, layout: grouping.Layout = layout
-                ) -> list[tf.Tensor]:
+                def backward(rows: list[tf.Tensor], index: int = index) -> list[tf.Tensor]:
                     queries, keys = layout.queries_and_keys(rows)
                     keep = keep_factors(queries[1], keys[1], statistics)
                     d_query, d_key, d_value = blocks.attend_gradient(
@@ -150,13 +146,13 @@ def windowed_attention(
                 results = [(value.dtype, [size]), (value.dtype, [2 * size])]
                 with tf.control_dependencies([upstream] if total is None else [total]):
                     sources = [
-                        layout.sort(packed),
-                        layout.sort(tags, fill=ordering.NOWHERE),
-                        layout.sort(scalars),
-                        layout.sort(upstream),
+                        layout.sort(packed, place),
+                        layout.sort(tags, place, fill=ordering.NOWHERE),
+                        layout.sort(scalars, place),
+                        layout.sort(upstream, place),
                     ]
                 d_query, d_window = layout.over_groups(backward, sources, results, folded=(1,))
-                part = tf.cast(layout.unsort(tf.concat([d_query, d_window], axis=-1)), statistics)
+                part = tf.cast(layout.unsort(tf.concat([d_query, d_window], axis=-1), place), statistics)
                 total = part if total is None else total + part
             return tuple(tf.cast(x, value.dtype) for x in tf.split(total, 3, axis=-1))
 
@@ -165,7 +161,7 @@ def windowed_attention(
     output, log_sum_exp = attend(query, key, value)
     if not window.exclude_self:
         return output
-    factor = self_keep(dropout_keys, shapes.sizes(query)[1], window.dropout, value.dtype)
+    factor = self_keep(dropout_keys, length, window.dropout, value.dtype)
     return alone(output, log_sum_exp, value, orders[0].u != ordering.NOWHERE, factor)
 
 

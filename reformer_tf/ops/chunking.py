@@ -41,8 +41,13 @@ def map_rows(
     count = shapes.sizes(inputs[0])[0]
     if isinstance(count, int) and count <= rows:
         return fn(*inputs, *weights)
-    steps = shapes.ceil_div(count, rows)
+    # As many chunks as needed, of equal length, so that little is computed on padding.
+    steps = tf.maximum(shapes.ceil_div(count, rows), 1)
+    if isinstance(count, int):
+        steps = shapes.ceil_div(count, rows)
+    rows = shapes.ceil_div(count, steps)
     missing = steps * rows - count
+    static_rows = rows if isinstance(rows, int) else None
     number = len(inputs)
 
     def padded(x: tf.Tensor) -> tf.Tensor:
@@ -50,8 +55,8 @@ def map_rows(
 
     def chunk(x: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
         zeros = [0] * (x.shape.rank - 1)
-        part = tf.slice(x, tf.stack([index * rows, *zeros]), [rows, *(-1 for _ in zeros)])
-        return tf.ensure_shape(part, [rows, *x.shape[1:]])
+        part = tf.slice(x, tf.stack([index * rows, *zeros]), tf.stack([rows, *(-1 for _ in zeros)]))
+        return tf.ensure_shape(part, [static_rows, *x.shape[1:]])
 
     def joined(array: tf.TensorArray) -> tf.Tensor:
         stacked = array.stack()
@@ -61,7 +66,7 @@ def map_rows(
     def apply(*args: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         args = [tf.stop_gradient(x) for x in args]
         sources, values = [padded(x) for x in args[:number]], args[number:]
-        outputs = tf.TensorArray(output.dtype, size=steps, element_shape=[rows, *output.shape[1:]])
+        outputs = tf.TensorArray(output.dtype, size=steps, element_shape=[static_rows, *output.shape[1:]])
 
         def forward(index: tf.Tensor, state: list) -> list:
             return [state[0].write(index, fn(*(chunk(x, index) for x in sources), *values))]
@@ -72,7 +77,8 @@ def map_rows(
             upstream = padded(upstream)
             moving = [i for i, x in enumerate(sources) if x.dtype.is_floating]
             arrays = [
-                tf.TensorArray(sources[i].dtype, size=steps, element_shape=[rows, *sources[i].shape[1:]]) for i in moving
+                tf.TensorArray(sources[i].dtype, size=steps, element_shape=[static_rows, *sources[i].shape[1:]])
+                for i in moving
             ]
             sums = [tf.zeros_like(v, shapes.statistics_dtype(v.dtype)) for v in values]
 

@@ -5,6 +5,7 @@ blocks of all sequences are contiguous slices, and their results stack without a
 """
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -17,25 +18,36 @@ GROUP_BYTES = 4 * 2**20
 UNGROUPED_BYTES = 20 * 2**20
 
 
+class Places(NamedTuple):
+    """Where the tokens of one order are in a layout.
+
+    Attributes:
+        index: int32 `[before + K + after, N, C]`, the flat index of the token at each place.
+        inside: boolean of that shape, whether a place has a token.
+        back: int32 `[N, L]`, the flat index of each token's place, blocks beside the sequence left out.
+    """
+
+    index: tf.Tensor
+    inside: tf.Tensor
+    back: tf.Tensor
+
+
 class Layout:
-    """The blocks of one order: queries of a block see the keys of that block and of enough blocks beside it.
+    """Blocks of C tokens: queries of a block see the keys of that block and of the blocks beside it.
 
     Args:
-        order: the order of N sequences of length L.
+        count: N, the number of sequences.
+        length: L, their length.
         chunk_length: C, the length of a block and the reach of a window.
         causal: whether the window has entries before the query only.
     """
 
-    def __init__(self, order: Order, chunk_length: int, causal: bool):
+    def __init__(self, count: shapes.Size, length: shapes.Size, chunk_length: int, causal: bool):
+        self.count, self.length = count, length
         self.block = chunk_length
         self.before = 1 if chunk_length > 1 else 0
         self.after = 0 if causal else self.before
-        self.count, self.length = shapes.sizes(order.tokens)
-        blocks = shapes.ceil_div(self.length, self.block)
-        self.groups, self.group = self._groups(blocks)
-        self.index, self.inside = self._sort_index(order.tokens)
-        rank, row = order.ranks, tf.range(self.count)[:, None]
-        self.return_index = (rank // self.block * self.count + row) * self.block + rank % self.block  # [N, L]
+        self.groups, self.group = self._groups(shapes.ceil_div(length, chunk_length))
 
     def _groups(self, blocks: shapes.Size) -> tuple[shapes.Size, shapes.Size]:
         """The number of groups, and the number of blocks in each."""
@@ -50,35 +62,37 @@ class Layout:
         groups = shapes.ceil_div(blocks, group)
         return groups, shapes.ceil_div(blocks, groups)
 
-    def _sort_index(self, tokens: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """For each place of the layout, beside blocks included: the flat index of its token, and whether it has one."""
+    def place(self, order: Order) -> Places:
+        """Returns where the tokens of an order go."""
         total = self.groups * self.group
         front, back = self.before * self.block, (total + self.after) * self.block - self.length
-        padded = tf.pad(tokens, [[0, 0], [front, back]], constant_values=-1)
+        padded = tf.pad(order.tokens, [[0, 0], [front, back]], constant_values=-1)
         padded = tf.transpose(tf.reshape(padded, [self.count, self.before + total + self.after, self.block]), [1, 0, 2])
         # A place without a token repeats the first token of its own sequence: finite wherever that sequence is.
-        starts = (tf.range(self.count) * self.length)[:, None]
-        return tf.maximum(padded, 0) + starts, padded >= 0
+        index = tf.maximum(padded, 0) + (tf.range(self.count) * self.length)[:, None]
+        rows = tf.range(self.count)[:, None] * self.block
+        blocks, rest = order.ranks // self.block, order.ranks % self.block
+        return Places(index, padded >= 0, blocks * (self.count * self.block) + rows + rest)
 
-    def sort(self, x: tf.Tensor, fill: int | None = None) -> tf.Tensor:
+    def sort(self, x: tf.Tensor, places: Places, fill: int | None = None) -> tf.Tensor:
         """Gathers `[N, L, ...]` into the layout `[before + K + after, N, C, ...]`.
 
         Args:
             x: by position.
+            places: of the order.
             fill: the value of places without a token; by default anything finite.
         """
-        flat = tf.reshape(x, tf.concat([[self.count * self.length], tf.shape(x)[2:]], axis=0))
-        flat = tf.ensure_shape(flat, [None, *x.shape[2:]])
-        result = tf.gather(flat, self.index)
+        result = tf.gather(_flat(x, 2), places.index)
         if fill is None:
             return result
-        inside = tf.reshape(self.inside, tf.concat([tf.shape(self.inside), tf.ones([len(x.shape) - 2], tf.int32)], 0))
+        inside = places.inside
+        for _ in range(x.shape.rank - 2):
+            inside = inside[..., None]
         return tf.where(inside, result, tf.constant(fill, result.dtype))
 
-    def unsort(self, x: tf.Tensor) -> tf.Tensor:
+    def unsort(self, x: tf.Tensor, places: Places) -> tf.Tensor:
         """Gathers `[K, N, C, ...]` back to positions, `[N, L, ...]`: the inverse of `sort`."""
-        flat = tf.reshape(x, tf.concat([[-1], tf.shape(x)[3:]], axis=0))
-        return tf.gather(tf.ensure_shape(flat, [None, *x.shape[3:]]), self.return_index)
+        return tf.gather(_flat(x, 3), places.back)
 
     def queries_and_keys(self, rows: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Cuts the slices of one group into blocks of queries, and the first two of them into windows of keys.
@@ -121,9 +135,7 @@ class Layout:
         """
         if isinstance(self.groups, int) and self.groups == 1:
             results = body(list(sources))
-            return [
-                x[self.before : self.before + self.group] if i in folded else x for i, x in enumerate(results)
-            ]
+            return [x[self.before : self.before + self.group] if i in folded else x for i, x in enumerate(results)]
         slice_length = self.before + self.group + self.after
 
         def step(index: tf.Tensor, arrays: list[tf.TensorArray]) -> list[tf.TensorArray]:
@@ -137,7 +149,7 @@ class Layout:
         arrays = loops.count_up(self.groups, step, arrays, parallel_iterations=2)
         stacked = [a.stack() for a in arrays]
         stacked = [self._join(x) if i in folded else x for i, x in enumerate(stacked)]
-        return [tf.reshape(x, tf.concat([[-1], tf.shape(x)[2:]], axis=0)) for x in stacked]
+        return [_flat(x, 2) for x in stacked]
 
     def _join(self, x: tf.Tensor) -> tf.Tensor:
         """Adds what groups `[T, before + G + after, N, C, P]` put on blocks beside them to the groups of those."""
@@ -148,6 +160,12 @@ class Layout:
         if self.after:
             own += tf.pad(x[:-1, self.before + self.group :], [[1, 0], [0, self.group - self.after], *rest])
         return own
+
+
+def _flat(x: tf.Tensor, axes: int) -> tf.Tensor:
+    """Merges the first axes into one."""
+    rest = shapes.sizes(x)[axes:]
+    return tf.reshape(x, [-1, *rest])
 
 
 def _slice(x: tf.Tensor, start: tf.Tensor, length: shapes.Size) -> tf.Tensor:

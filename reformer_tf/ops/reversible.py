@@ -73,12 +73,13 @@ def _backward(
         streams, slopes = [y1, y2], [dy1, dy2]
         split = _split(values, counts)
         weight_slopes: list[list[tf.Tensor]] = [[] for _ in branches]
+        finished: list[tf.Tensor] = []
         for index in reversed(range(len(branches))):
             target, source = index % 2, 1 - index % 2
-            # Rebuilding needs no incoming gradient, so a graph's executor might do it early for all layers and keep
-            # everything alive: the dependencies hold it back, and the identities keep what is rebuilt here from being
-            # merged with the equal parts of the forward pass.
-            with tf.control_dependencies(slopes):
+            # Rebuilding needs no incoming gradient, so a graph's executor might do it early for all layers, or put off
+            # the weights' gradients, and keep everything alive: the dependencies let one branch start when the one
+            # after it is done. The identities keep what is rebuilt from being merged with the forward pass.
+            with tf.control_dependencies([*slopes, *finished]):
                 inputs = tf.identity(streams[source])
                 replayed_seed = None if seed is None else tf.identity(seed)
                 buckets = [tf.identity(b) for b in kept[index]]
@@ -93,7 +94,7 @@ def _backward(
                         "Every trainable weight of a branch must enter its output (freeze it otherwise)."
                         f" Received: branch {index}, whose weight {position} does not"
                     )
-            weight_slopes[index] = own
+            weight_slopes[index] = finished = own
             streams[target] -= tf.cast(update, streams[target].dtype)
             if slope is not None:
                 slopes[source] += tf.cast(slope, slopes[source].dtype)
