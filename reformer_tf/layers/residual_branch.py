@@ -45,8 +45,10 @@ class ResidualBranch(keras.layers.Layer):
         super().__init__(**kwargs)
         self.layer = layer
         self.epsilon = epsilon
-        self.dropout = SeededDropout(dropout, seed, dtype=self.dtype_policy)
-        self.normalization = keras.layers.LayerNormalization(epsilon=epsilon, dtype=self.dtype_policy)
+        self.dropout = SeededDropout(dropout, seed, dtype=self.dtype_policy, name="dropout")
+        self.normalization = keras.layers.LayerNormalization(
+            epsilon=epsilon, dtype=self.dtype_policy, name="normalization"
+        )
         self.supports_masking = True
         self._register_call_context_args("segment_ids", "seed")
 

@@ -97,11 +97,11 @@ def drawn_rotations(
     Returns:
         float32 `[H, D, R, columns]`, standard normal.
     """
-    key = seeds.layer_key(seed, layer_seed)
-    pair = tf.stack([tf.bitcast(seeds.mix(key, 1), tf.int32), tf.bitcast(seeds.mix(key, 2), tf.int32)])
-    # Uniform bits of Philox agree between eager, graph and XLA, those of stateless_normal do not; so Box-Muller here.
-    uniform = tf.random.stateless_uniform([2, num_heads, key_dim, num_hashes, columns], pair, alg="philox")
-    radius = tf.sqrt(-2.0 * tf.math.log1p(-uniform[0]))
+    shape = [2, num_heads, key_dim, num_hashes, columns]
+    # Bits of our own: those of TensorFlow's generators differ between XLA and the rest when the seed is not a constant.
+    bits = seeds.mix(seeds.layer_key(seed, layer_seed), tf.range(math.prod(shape)))
+    uniform = tf.reshape(tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32), shape) / 2**24
+    radius = tf.sqrt(-2.0 * tf.math.log1p(-uniform[0]))  # Box and Muller's transform
     return radius * tf.cos(2.0 * math.pi * uniform[1])
 
 
