@@ -1,0 +1,143 @@
+"""What the conformance tests know of each registered kind of attention.
+
+A new kind needs one entry in `SETTINGS` and, for its numbers, one in `VISIBLE`; a test fails as long as it has none.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import pytest
+
+from reformer_tf.layers.attention.registry import ATTENTION_LAYERS
+from reformer_tf.ops import replay
+from tests.testing import attention_reference as reference
+
+WIDTH, HEADS, DEPTH, CHUNK = 12, 2, 8, 16
+
+# Constructor arguments by kind and name of the setting; `causal` and sizes come from `make_layer`.
+SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
+    "lsh": {
+        "default": {"chunk_length": CHUNK, "num_hashes": 2, "num_buckets": 4},
+        "one_round": {"chunk_length": CHUNK, "num_hashes": 1, "num_buckets": 2, "local_round": False},
+        "factors": {"chunk_length": 7, "num_hashes": 3, "num_buckets": (2, 4), "local_round": False},
+        "bias": {"chunk_length": CHUNK, "num_hashes": 2, "use_bias": True},
+    },
+    "local": {
+        "default": {"chunk_length": CHUNK},
+        "shared": {"chunk_length": CHUNK, "shared_query_key": True, "use_bias": True},
+        "pairs": {"chunk_length": 2},
+        "alone": {"chunk_length": 1, "shared_query_key": True},
+    },
+    "full": {
+        "default": {},
+        "shared": {"shared_query_key": True},
+        "bias": {"use_bias": True},
+    },
+}
+
+
+class Case(NamedTuple):
+    """One kind of attention with one setting."""
+
+    kind: str
+    setting: str
+    causal: bool
+
+    @property
+    def name(self) -> str:
+        return "-".join([self.kind, self.setting, "causal" if self.causal else "both"])
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return SETTINGS[self.kind][self.setting]
+
+
+def _lsh_pairs(layer: Any, buckets: np.ndarray, mask: np.ndarray, segment_ids: np.ndarray | None) -> np.ndarray:
+    local = np.zeros_like(buckets[:, :, :1])
+    rounds = np.concatenate([local, buckets], axis=2) if layer.local_round else buckets
+    return reference.visible_pairs(rounds, mask, layer.chunk_length, layer.causal, segment_ids)
+
+
+def _local_pairs(layer: Any, _: None, mask: np.ndarray, segment_ids: np.ndarray | None) -> np.ndarray:
+    one_bucket = np.zeros([len(mask), layer.num_heads, 1, mask.shape[1]], int)
+    return reference.visible_pairs(one_bucket, mask, layer.chunk_length, layer.causal, segment_ids)
+
+
+def _full_pairs(layer: Any, _: None, mask: np.ndarray, segment_ids: np.ndarray | None) -> np.ndarray:
+    return reference.all_pairs(mask, layer.num_heads, layer.causal, segment_ids)
+
+
+# From a layer, its buckets [B, H, R, L] or None, mask and segments [B, L] to the pairs that it lets see each other.
+VISIBLE: dict[str, Callable[..., np.ndarray]] = {"lsh": _lsh_pairs, "local": _local_pairs, "full": _full_pairs}
+
+ALL = [Case(kind, setting, causal) for kind in SETTINGS for setting in SETTINGS[kind] for causal in (False, True)]
+DEFAULTS = [case for case in ALL if case.setting == "default"]
+
+
+def each(cases: list[Case]) -> pytest.MarkDecorator:
+    """Parametrizes a test with `case`."""
+    return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
+
+
+def make_layer(case: Case, width: int | None = WIDTH, **changes: Any) -> keras.layers.Layer:
+    """Makes the layer of `case`, with weights that are not tiny if `width` is given."""
+    arguments = {"num_heads": HEADS, "key_dim": DEPTH, "causal": case.causal, "seed": 5, **case.arguments, **changes}
+    layer = ATTENTION_LAYERS[case.kind](**arguments)
+    if width is not None:
+        layer.build([None, None, width])
+        perturb(layer)
+    return layer
+
+
+def perturb(layer: keras.layers.Layer, seed: int = 1) -> None:
+    """Sets the trainable weights, biases included, to random numbers that give outputs of size about one."""
+    rng = np.random.default_rng(seed)
+    for variable in layer.trainable_variables:
+        variable.assign(0.3 * rng.normal(size=variable.shape))
+
+
+def inputs(batch: int, length: int, width: int = WIDTH, seed: int = 2, dtype: str = "float32") -> np.ndarray:
+    """Random inputs `[B, L, M]` of size about one."""
+    return np.random.default_rng(seed).normal(size=[batch, length, width]).astype(dtype)
+
+
+def masks(batch: int, length: int, seed: int = 3) -> np.ndarray:
+    """Boolean `[B, L]`: the first row whole, others with gaps in the middle and padding at the end."""
+    mask = np.random.default_rng(seed).random([batch, length]) < 0.8
+    mask[:, length - length // 5 :] = False
+    mask[0] = True
+    return mask
+
+
+def call_and_buckets(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """Calls a layer eagerly; returns its output and the buckets that it used, None if it does not hash."""
+    with replay.recording() as kept:
+        y = layer(*args, **kwargs)
+    return np.asarray(y), np.asarray(kept[0]) if kept else None
+
+
+def replaying(buckets: np.ndarray | None) -> Any:
+    """Makes the layer that is called inside use `buckets`; for a layer that does not hash they are None."""
+    return replay.replaying([] if buckets is None else [buckets])
+
+
+def is_shared(layer: keras.layers.Layer) -> bool:
+    """Whether queries and keys of a layer share a kernel: query_key, value, output in place of four kernels."""
+    return len(layer.trainable_variables) == 3 * (2 if layer.use_bias else 1)
+
+
+def expected(
+    case: Case,
+    layer: keras.layers.Layer,
+    x: np.ndarray,
+    buckets: np.ndarray | None,
+    mask: np.ndarray | None = None,
+    segment_ids: np.ndarray | None = None,
+) -> np.ndarray:
+    """What the numpy reference makes of the inputs of a call, in float64 `[B, L, M]`."""
+    visible = VISIBLE[case.kind](layer, buckets, np.ones(x.shape[:2], bool) if mask is None else mask, segment_ids)
+    weights = [np.asarray(weight) for weight in layer.trainable_variables]
+    projections = reference.Projections.of(weights, is_shared(layer), layer.use_bias)
+    return reference.attention(np.where(mask[..., None], x, 0.0) if mask is not None else x, projections, visible)

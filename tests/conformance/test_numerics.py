@@ -1,0 +1,125 @@
+"""Outputs and gradients of every attention kind against the slow references."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from reformer_tf.layers.attention.registry import ATTENTION_LAYERS
+from tests.conformance import cases
+from tests.testing import dense_attention
+
+LENGTHS = [1, 2, 63, 64, 65, 1000]
+
+
+def test_every_registered_kind_has_cases():
+    assert set(cases.SETTINGS) == set(cases.VISIBLE) == set(ATTENTION_LAYERS)
+    assert all("default" in settings for settings in cases.SETTINGS.values())
+
+
+def _assert_close(actual, expected, bound=1e-5):
+    """Absolute difference, relative to the size of the result where that is above one."""
+    assert actual.shape == expected.shape
+    assert np.max(np.abs(actual - expected)) <= bound * max(1.0, np.max(np.abs(expected)))
+
+
+@cases.each(cases.ALL)
+@pytest.mark.parametrize("length", LENGTHS)
+def test_output_equals_reference(case, length):
+    layer, x = cases.make_layer(case), cases.inputs(2, length)
+    y, buckets = cases.call_and_buckets(layer, x)
+    _assert_close(y, cases.expected(case, layer, x, buckets))
+
+
+@pytest.mark.parametrize(
+    ("case", "length"),
+    [(case, length) for case in cases.ALL for length in ((2, 65, 1000) if case in cases.DEFAULTS else (2, 65))],
+)
+def test_output_with_mask_and_segments_equals_reference(case, length):
+    layer, x, mask = cases.make_layer(case), cases.inputs(2, length), cases.masks(2, length)
+    y, buckets = cases.call_and_buckets(layer, x, mask=mask)
+    _assert_close(y, cases.expected(case, layer, x, buckets, mask))
+    segments = np.sort(np.random.default_rng(4).integers(0, 4, mask.shape), axis=1).astype("int32")
+    y, buckets = cases.call_and_buckets(layer, x, mask=mask, segment_ids=segments)
+    _assert_close(y, cases.expected(case, layer, x, buckets, mask, segments))
+    y, buckets = cases.call_and_buckets(layer, x, segment_ids=segments)
+    _assert_close(y, cases.expected(case, layer, x, buckets, None, segments))
+
+
+@cases.each(cases.DEFAULTS)
+@pytest.mark.parametrize("masked", [False, True])
+def test_long_sequence_equals_reference(case, masked):
+    layer, x = cases.make_layer(case, num_heads=1), cases.inputs(1, 4097)
+    mask = np.random.default_rng(5).random([1, 4097]) < 0.9 if masked else None
+    y, buckets = cases.call_and_buckets(layer, x, mask=mask)
+    _assert_close(y, cases.expected(case, layer, x, buckets, mask))
+
+
+@cases.each(cases.DEFAULTS)
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_graph_and_xla_equal_reference(case, jit_compile):
+    layer, x, mask = cases.make_layer(case), cases.inputs(2, 65), cases.masks(2, 65)
+    _, buckets = cases.call_and_buckets(layer, x, mask=mask)
+
+    @tf.function(jit_compile=jit_compile)
+    def call(x, mask):
+        with cases.replaying(buckets):
+            return layer(x, mask=mask)
+
+    _assert_close(call(x, mask).numpy(), cases.expected(case, layer, x, buckets, mask))
+
+
+@cases.each(cases.ALL)
+@pytest.mark.parametrize("length", [1, 65])
+def test_float64_is_exact(case, length):
+    layer, x, mask = cases.make_layer(case, dtype="float64"), cases.inputs(2, length, dtype="float64"), None
+    for mask in (None, cases.masks(2, length)):
+        y, buckets = cases.call_and_buckets(layer, x, mask=mask)
+        assert y.dtype == np.float64
+        _assert_close(y, cases.expected(case, layer, x, buckets, mask), bound=1e-10)
+
+
+def _gradients(function, layer, x, upstream):
+    x = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = function(x)
+    return tape.gradient(y, [x, *layer.trainable_variables], output_gradients=upstream)
+
+
+# Graph and XLA: float32, and one setting of each kind.
+GRADIENT_CASES = [
+    *[(case, dtype, "eager") for case in cases.ALL for dtype in ("float32", "float64")],
+    *[(case, "float32", mode) for case in cases.DEFAULTS for mode in ("graph", "xla")],
+]
+
+
+@pytest.mark.parametrize(
+    ("case", "dtype", "mode"),
+    GRADIENT_CASES,
+    ids=[f"{case.name}-{dtype}-{mode}" for case, dtype, mode in GRADIENT_CASES],
+)
+def test_gradients_equal_dense_autodiff(case, dtype, mode):
+    """Of inputs and weights, with a mask, relative to the largest gradient."""
+    bound = {"float32": 1e-5, "float64": 1e-10}[dtype]
+    layer, x, mask = cases.make_layer(case, dtype=dtype), cases.inputs(3, 65, dtype=dtype), cases.masks(3, 65)
+    upstream = np.random.default_rng(6).normal(size=x.shape).astype(dtype)
+    _, buckets = cases.call_and_buckets(layer, x, mask=mask)
+
+    def call(x):
+        with cases.replaying(buckets):
+            return layer(x, mask=mask)
+
+    def all_gradients():
+        return _gradients(call, layer, x, upstream)
+
+    actual = all_gradients() if mode == "eager" else tf.function(all_gradients, jit_compile=mode == "xla")()
+    visible = cases.VISIBLE[case.kind](layer, buckets, mask, None)
+    weights = [tf.constant(np.asarray(weight, np.float64)) for weight in layer.trainable_variables]
+    x64 = tf.constant(np.where(mask[..., None], x, 0.0).astype(np.float64))
+    with tf.GradientTape() as tape:
+        tape.watch([x64, *weights])
+        y = dense_attention.dense_attention(x64, weights, visible, cases.is_shared(layer), layer.use_bias)
+    expected = tape.gradient(y, [x64, *weights], output_gradients=upstream.astype(np.float64))
+    largest = max(np.max(np.abs(one)) for one in expected)
+    for name, one, other in zip(["x", *[w.name for w in layer.trainable_variables]], actual, expected, strict=True):
+        assert np.max(np.abs(one.numpy() - other.numpy())) <= bound * largest, name
