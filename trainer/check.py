@@ -7,10 +7,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from reformer_tf import models
-from trainer import optimizer, schedule, strategy
+from trainer import optimizer, schedule, strategy, text
 
 PRECISIONS = ("float32", "mixed_bfloat16")
-_BYTE_VOCABULARY = 257
 _LARGEST_SEED = 2**31 - 1
 
 
@@ -28,8 +27,7 @@ def check_config(config: ConfigDict) -> None:
     _check_train(config)
     _check_optimizer(config)
     _check_model(config)
-    _check(config, "sample.tokens", "must be at least 1", lambda value: value >= 1)
-    _check(config, "sample.temperature", "must be above 0", lambda value: value > 0)
+    _check_sample(config)
 
 
 def check_batch(config: ConfigDict, replicas: int) -> None:
@@ -90,8 +88,8 @@ def _check_model(config: ConfigDict) -> None:
     _check(
         config,
         "model.vocabulary_size",
-        f"must be at least {_BYTE_VOCABULARY} (256 bytes and the document boundary)",
-        lambda value: value >= _BYTE_VOCABULARY,
+        f"must be at least {text.VOCABULARY_SIZE} (256 bytes and the document boundary)",
+        lambda value: value >= text.VOCABULARY_SIZE,
     )
     longest = config.model.max_sequence_length
     _check(
@@ -100,6 +98,15 @@ def _check_model(config: ConfigDict) -> None:
         f"must be from 1 to `config.model.max_sequence_length`, {longest}",
         lambda value: 1 <= value <= longest,
     )
+
+
+def _check_sample(config: ConfigDict) -> None:
+    _check(config, "sample.temperature", "must be above 0", lambda value: value > 0)
+    _check(config, "sample.tokens", "must be at least 1", lambda value: value >= 1)
+    room = config.model.max_sequence_length - len(text.encode(config.sample.prompt))
+    if config.report:
+        rule = f"must be at most {room}, what `config.model.max_sequence_length` leaves beside the prompt"
+        _check(config, "sample.tokens", rule, lambda value: value <= room)
 
 
 def _check_choice(config: ConfigDict, name: str, choices: tuple[str, ...]) -> None:

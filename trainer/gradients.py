@@ -71,12 +71,16 @@ class LocalGradients:
         """
         if self._parts == 1:
             return self._one(ids, mask, seed, first_row, weight)
-        rows = tf.shape(ids)[0] // self._parts
+        rows, length = ids.shape  # XLA wants shapes that it knows.
+        if rows is None:
+            raise ValueError(f"`ids` must have a known number of rows to be computed in parts. Received: {ids.shape}")
+        rows //= self._parts
+        grouped = [tf.reshape(tensor, [self._parts, rows, length]) for tensor in (ids, mask)]
 
         def add_part(part: tf.Tensor, *sums: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            start = part * rows
-            here = slice(start, start + rows)
-            loss, byte_nats, found = self._one(ids[here], mask[here], seed, first_row + start, weight)
+            loss, byte_nats, found = self._one(
+                grouped[0][part], grouped[1][part], seed, first_row + part * rows, weight
+            )
             return (part + 1, *(total + more for total, more in zip(sums, [loss, byte_nats, *found], strict=True)))
 
         zeros = [tf.zeros([]), tf.zeros([]), *(tf.zeros(v.shape, v.dtype) for v in self._variables)]

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from trainer import schedule
 
 
-class _TakesReducedGradients:
+class TakesReducedGradients:
     """Keeps a Keras optimizer from summing the gradients of the replicas.
 
     The norm to clip by is that of the whole gradient, so the training step reduces and clips before it applies; summing
@@ -20,11 +20,11 @@ class _TakesReducedGradients:
         return grads_and_vars
 
 
-class _Adam(_TakesReducedGradients, keras.optimizers.Adam):
+class _Adam(TakesReducedGradients, keras.optimizers.Adam):
     pass
 
 
-class _Adafactor(_TakesReducedGradients, keras.optimizers.Adafactor):
+class _Adafactor(TakesReducedGradients, keras.optimizers.Adafactor):
     pass
 
 

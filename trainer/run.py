@@ -1,5 +1,6 @@
 """Everything a run consists of, made from its config and brought to the state of its newest checkpoint."""
 
+import contextlib
 import os
 from typing import Any
 
@@ -43,30 +44,34 @@ class Run:
         check.check_config(config)
         self.config = config
         self.workdir = Workdir(workdir)
-        self.workdir.lock()
-        changed = self.workdir.check_config(config)
-        if config.train.deterministic_ops:
-            tf.config.experimental.enable_op_determinism()
-        keras.utils.set_random_seed(config.train.seed)
-        self.strategy = strategy.make_strategy(config.strategy, config.logical_devices)
-        check.check_batch(config, self.strategy.num_replicas_in_sync)
-        self.corpus = input.load_corpus(config.data)
-        self.windows = self._cut(self.corpus.train)
-        with self.strategy.scope():
-            self.model = build_model(config)
-            self._optimizer = optimizer.make_optimizer(
-                config.optimizer, config.train.steps, self.model.trainable_variables
-            )
-        self._variables = state.named_variables(self.model, self._optimizer)
-        self._checkpoints = self.workdir.checkpoints(config.train.keep_checkpoints)
-        self.step = self._restore()
-        for field, (old, new) in changed.items():
-            logging.warning("%s was %r before and is %r now", field, old, new)
-        configs.write_config(config, self.workdir.config)
-        self.metrics = Metrics(self.workdir.metrics, self.step)
-        self._events = EventFiles(self.workdir.events, self.metrics.records)
-        self._saved = self.step if self._checkpoints.steps() else None
-        self._evaluation: Evaluation | None = None
+        with contextlib.ExitStack() as undo:
+            self.workdir.lock()
+            undo.callback(self.workdir.unlock)
+            changed = self.workdir.check_config(config)
+            if config.train.deterministic_ops:
+                tf.config.experimental.enable_op_determinism()
+            keras.utils.set_random_seed(config.train.seed)
+            self.strategy = strategy.make_strategy(config.strategy, config.logical_devices)
+            check.check_batch(config, self.strategy.num_replicas_in_sync)
+            self.corpus = input.load_corpus(config.data)
+            self.windows = self._cut(self.corpus.train)
+            with self.strategy.scope():
+                self.model = build_model(config)
+                self._optimizer = optimizer.make_optimizer(
+                    config.optimizer, config.train.steps, self.model.trainable_variables
+                )
+            self._variables = state.named_variables(self.model, self._optimizer)
+            self._checkpoints = self.workdir.checkpoints(config.train.keep_checkpoints)
+            self.step = 0
+            self.step = self._restore()
+            for field, (old, new) in changed.items():
+                logging.warning("%s was %r before and is %r now", field, old, new)
+            configs.write_config(config, self.workdir.config)
+            self.metrics = Metrics(self.workdir.metrics, self.step)
+            self._events = EventFiles(self.workdir.events, self.metrics.records)
+            self._saved = self.step if self._checkpoints.steps() else None
+            self._evaluation: Evaluation | None = None
+            undo.pop_all()
 
     def train_step(self) -> TrainStep:
         """Makes the training step."""

@@ -1,11 +1,15 @@
 """What has to be kept of a run: every variable by a name of its own, and how saved arrays get back into them."""
 
+import itertools
+import re
 from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
 
 _SHOWN = 8
+_NUMBER = re.compile(r"_\d+$")
+_GENERATOR = re.compile(r"^seed_generator(_\d+)?$")
 
 
 def named_variables(
@@ -13,24 +17,25 @@ def named_variables(
 ) -> dict[str, keras.Variable]:
     """Lists every variable of a model, its random generators included, and of an optimizer.
 
+    The names do not depend on what else was built in this process: numbers that Keras adds to names it makes up are
+    left out, and variables that would then have the same name are numbered in their order.
+
     Args:
         model: A built model.
         optimizer: A built optimizer.
 
     Returns:
-        The variables by name: `model/` and the variable's path, `optimizer/`, its place and its path (Keras gives the
-        slots of different variables the same path).
-
-    Raises:
-        ValueError: If two variables of the model have the same path.
+        The variables by name: `model/` and the path of the variable, or `optimizer/` and its place among the slots.
     """
+    made_up = {layer.name: _class_name(layer) for layer in model._flatten_layers() if _has_made_up_name(layer)}
     found: dict[str, keras.Variable] = {}
     for variable in model.variables:
-        name = f"model/{variable.path}"
-        if found.setdefault(name, variable) is not variable:
-            raise ValueError(f"`model` must not have two variables of one path. Received: {variable.path!r} twice")
+        parts = [_GENERATOR.sub("seed_generator", made_up.get(part, part)) for part in variable.path.split("/")]
+        path = "/".join(["model", *parts])
+        repeats = (f"{path}:{number}" for number in itertools.count(2))
+        found[path if path not in found else next(name for name in repeats if name not in found)] = variable
     for place, variable in enumerate(optimizer.variables if optimizer else ()):
-        found[f"optimizer/{place}/{variable.path}"] = variable
+        found[f"optimizer/{place}"] = variable
     return found
 
 
@@ -73,3 +78,12 @@ def mismatches(variables: Mapping[str, keras.Variable], arrays: Mapping[str, np.
         if here != there:
             problems.append(f"{name} is {here[1]}{list(here[0])} here and {there[1]}{list(there[0])} in the checkpoint")
     return problems
+
+
+def _class_name(layer: keras.Layer) -> str:
+    return type(layer).__name__
+
+
+def _has_made_up_name(layer: keras.Layer) -> bool:
+    """Whether the name is that of the class in snake case, with or without a number."""
+    return _NUMBER.sub("", layer.name).replace("_", "") == _class_name(layer).lower()

@@ -1,0 +1,72 @@
+"""Small runs for the tests: a corpus, a config, and running it in this process."""
+
+import json
+import pathlib
+import random
+
+from ml_collections import ConfigDict
+
+from configs import tiny
+from trainer import exits, loop
+from trainer.run import Run
+
+
+def write_corpus(folder: pathlib.Path) -> pathlib.Path:
+    """Writes a few documents of made-up words, and returns their folder."""
+    folder.mkdir()
+    rng = random.Random(0)
+    words = ["".join(rng.choices("abcdefgh", k=rng.randint(2, 6))) for _ in range(40)]
+    for number in range(8):
+        (folder / f"{number}.txt").write_text(" ".join(rng.choices(words, k=150)))
+    return folder
+
+
+def make_config(corpus: pathlib.Path) -> ConfigDict:
+    """One LSH layer with dropout on a small corpus, for 12 steps and nothing after them."""
+    config = tiny.get_config()
+    config.export = config.report = False
+    config.data.name = "text"
+    config.data.path = str(corpus)
+    config.data.validation_fraction = 0.2
+    config.model.num_layers, config.model.attention_layers, config.model.num_hashes = 1, ("lsh",), 1
+    config.model.reversible = False  # Half the time to trace.
+    config.model.max_sequence_length = 64
+    config.model.chunk_length = config.model.local_chunk_length = 8
+    config.model.dropout = config.model.attention_dropout = 0.1
+    config.train.sequence_length = 64
+    config.train.steps = 12
+    config.train.checkpoint_every = 4
+    config.train.eval_every = 6
+    return config
+
+
+class StopAfter(exits.StopRequest):
+    """A request to stop that is found there after so many looks: one a step, and one an evaluation."""
+
+    def __init__(self, looks: int):
+        self._left = looks
+        super().__init__()
+
+    @property
+    def requested(self) -> bool:
+        self._left -= 1
+        return self._left < 0
+
+    @requested.setter
+    def requested(self, value: bool) -> None:
+        pass
+
+
+def run(config: ConfigDict, workdir: pathlib.Path, stop: exits.StopRequest | None = None) -> int:
+    """Runs in this process, and returns what the process would return."""
+    started = Run(config, workdir)
+    try:
+        return loop.train(started, stop or exits.StopRequest())
+    finally:
+        started.close()
+
+
+def lines(workdir: pathlib.Path) -> list[dict]:
+    """What the metrics file holds, without the measured speed."""
+    records = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in record.items() if name != "tokens_per_second"} for record in records]

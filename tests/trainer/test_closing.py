@@ -1,0 +1,122 @@
+"""What a run does after its last step, and the commands that work on a finished run."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.trainer import runs
+from trainer import closing, evaluate, exits, loop, sample, text
+from trainer.ablation import output_weights, without_attention
+from trainer.config import read_config
+from trainer.model import build_model, load_model
+from trainer.run import Run
+from trainer.workdir import Workdir
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    config = runs.make_config(runs.write_corpus(tmp_path_factory.mktemp("data") / "corpus"))
+    config.export = config.report = True
+    config.train.steps = 20
+    config.sample.prompt, config.sample.tokens = "abc", 8
+    return config
+
+
+def _run(config, workdir):
+    run, stop = Run(config, workdir), exits.StopRequest()
+    try:
+        return loop.train(run, stop) or closing.close(run, stop)
+    finally:
+        run.close()
+
+
+@pytest.fixture(scope="module")
+def workdir(config, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run")
+    assert _run(config, workdir) == exits.DONE
+    return workdir
+
+
+def test_report(config, workdir):
+    report = json.loads((workdir / "report.json").read_text())
+    (validation,) = [r for r in runs.lines(workdir) if r["split"] == "validation" and r["step"] == 20]
+    (ablation,) = [r for r in runs.lines(workdir) if r["split"] == closing.ABLATION]
+    assert report["step"] == 20
+    assert report["bits_per_byte"] == validation["bits_per_byte"]
+    assert report["bits_per_byte_no_attention"] == ablation["bits_per_byte"] != validation["bits_per_byte"]
+    assert report["entropy_order_0"] > report["entropy_order_1"] > 0
+    assert report["export_difference"] <= 1e-5
+    assert (workdir / "sample.txt").read_text() == "abc" + report["sample"]
+    assert sorted(path.name for path in (workdir / "export").iterdir()) == ["1"]
+    for split in ("train", "validation", closing.ABLATION):
+        assert list((workdir / "tensorboard" / split).glob("events.out.tfevents.*"))
+
+
+def test_a_second_start_only_prints_the_report(config, workdir, capsys):
+    before = {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file() and "tfevents" not in path.name}
+    assert _run(config, workdir) == exits.DONE
+    after = {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file() and "tfevents" not in path.name}
+    assert after == before
+    assert "model with all attention outputs set to zero" in capsys.readouterr().out
+
+
+def test_validation_counts_every_byte_once(config, workdir):
+    (record,) = [r for r in runs.lines(workdir) if r["split"] == "validation" and r["step"] == 20]
+    run = Run(config, workdir)
+    run.close()
+    assert record["bytes"] == run.corpus.validation.num_bytes
+    assert record["tokens"] == len(run.corpus.validation.ids) - 1
+
+
+def test_evaluate_gives_the_same_figures(config, workdir):
+    kept = read_config(workdir / "config.json")
+    numbers = evaluate.evaluate(kept, Workdir(workdir))
+    (record,) = [r for r in runs.lines(workdir) if r["split"] == "validation" and r["step"] == 20]
+    assert {"split": "validation", **numbers} == record
+
+
+def test_evaluate_with_another_number_of_rounds(workdir):
+    kept = read_config(workdir / "config.json")
+    kept.model.num_hashes = 2
+    numbers = evaluate.evaluate(kept, Workdir(workdir))
+    assert np.isfinite(numbers["loss"])
+
+
+def test_a_loaded_model_has_the_weights_of_the_run(config, workdir):
+    model, step = load_model(config, Workdir(workdir))
+    run = Run(config, workdir)
+    run.close()
+    assert step == 20
+    for weight, other in zip(model.weights, run.model.weights, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), other.numpy())
+
+
+def test_loading_from_a_folder_without_checkpoints(config, tmp_path):
+    with pytest.raises(ValueError, match=f"`workdir` must hold a checkpoint. Received: {tmp_path}"):
+        load_model(config, Workdir(tmp_path))
+
+
+def test_without_attention(config):
+    model = build_model(config)
+    rng = np.random.default_rng(0)
+    for weight in model.trainable_weights:
+        weight.assign(rng.normal(size=weight.shape))
+    ids = tf.constant(rng.integers(0, 257, [1, 20]).astype(np.int32))
+    changed = tf.concat([ids[:, :10], (ids[:, 10:11] + 1) % 257, ids[:, 11:]], axis=1)
+    before = model(ids).numpy()
+    assert [weight.path.rsplit("/", 1)[1] for weight in output_weights(model)] == ["output"]
+    with without_attention(model):
+        # No token sees another one any more.
+        np.testing.assert_allclose(model(changed)[:, 11:], model(ids)[:, 11:], atol=1e-5)
+        assert np.abs(model(changed)[:, 10] - model(ids)[:, 10]).max() > 1e-3
+    np.testing.assert_array_equal(model(ids).numpy(), before)
+    assert np.abs(model(changed)[:, 11:] - before[:, 11:]).max() > 1e-3
+
+
+def test_sample_is_decided_by_its_seed(config, workdir):
+    model, _ = load_model(config, Workdir(workdir))
+    texts = [sample.continue_text(model, "ab", 12, 1.0, seed) for seed in (1, 1, 2)]
+    assert texts[0] == texts[1] != texts[2]
+    assert text.encode("ab").tolist() == [256, 97, 98]

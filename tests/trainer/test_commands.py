@@ -1,0 +1,142 @@
+"""The commands as processes: what they return, what they say, and what a kill leaves behind."""
+
+import json
+import os
+import pathlib
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.trainer import runs
+from trainer import exits
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TINY = "--config=configs/tiny.py"
+
+
+@pytest.fixture(scope="module")
+def flags(tmp_path_factory):
+    """Flags that make the tiny config use a small corpus and a model that is quick to trace."""
+    corpus = runs.write_corpus(tmp_path_factory.mktemp("data") / "corpus")
+    small = {
+        "data.name": "text",
+        "data.path": corpus,
+        "data.validation_fraction": 0.2,
+        "model.num_layers": 1,
+        "model.attention_layers": '("lsh",)',
+        "model.dropout": 0.1,
+        "train.steps": 300,
+        "train.eval_every": 50,
+        "train.checkpoint_every": 1,
+        "export": False,
+        "report": False,
+    }
+    return [f"--config.{name}={value}" for name, value in small.items()]
+
+
+def _start(module, *arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", f"trainer.{module}", *map(str, arguments)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+    )
+
+
+def _finish(process):
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def _wait_for_a_line(process):
+    """Waits until the run has made a step."""
+    for line in process.stdout:
+        if line.startswith("step"):
+            return
+    pytest.fail(process.stderr.read())
+
+
+def _assert_whole(workdir, undisturbed):
+    assert runs.lines(workdir) == runs.lines(undisturbed)
+    assert [path.name for path in sorted((workdir / "checkpoints").iterdir())] == [
+        f"step-{step:08d}.safetensors" for step in (298, 299, 300)
+    ]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(flags, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("undisturbed")
+    code, out, err = _finish(_start("task", TINY, f"--workdir={workdir}", *flags))
+    assert code == exits.DONE, err
+    assert re.search(r"step  50/300  loss \d\.\d{4}  bits/byte \d\.\d{3}  [\d,]+ tokens/s  \d:\d\d left", out)
+    return workdir
+
+
+@pytest.mark.parametrize("kills", [pytest.param(3, id="3"), pytest.param(12, id="12", marks=pytest.mark.slow)])
+def test_killed_at_any_moment(flags, undisturbed, tmp_path, kills):
+    """A checkpoint a step: many of the kills are in the middle of writing one."""
+    rng = random.Random(kills)
+    for _ in range(kills):
+        process = _start("task", TINY, f"--workdir={tmp_path}", *flags)
+        _wait_for_a_line(process)
+        time.sleep(rng.uniform(0, 0.6))
+        process.kill()
+        assert _finish(process)[0] in (-signal.SIGKILL, exits.DONE)
+    code, _, err = _finish(_start("task", TINY, f"--workdir={tmp_path}", *flags))
+    assert code == exits.DONE, err
+    _assert_whole(tmp_path, undisturbed)
+
+
+def test_sigterm_saves_and_says_so(flags, undisturbed, tmp_path):
+    process = _start("task", TINY, f"--workdir={tmp_path}", *flags, "--config.train.checkpoint_every=10000")
+    _wait_for_a_line(process)
+    process.terminate()
+    code, out, err = _finish(process)
+    assert code == exits.STOPPED == 75, err
+    (step,) = re.findall(r"Stopped at step (\d+)\. The state is saved; the same command goes on from there\.", out)
+    assert f"step-{int(step):08d}.safetensors" in os.listdir(tmp_path / "checkpoints")
+    assert runs.lines(tmp_path) == runs.lines(undisturbed)[: len(runs.lines(tmp_path))]
+
+
+def test_the_commands_of_a_finished_run(undisturbed, tmp_path):
+    started = [
+        _start("evaluate", f"--workdir={undisturbed}", "--config.model.num_hashes=4"),
+        _start("generate", f"--workdir={undisturbed}", "--prompt=abc", "--tokens=5"),
+        _start("export", f"--workdir={undisturbed}", f"--output={tmp_path}"),
+    ]
+    (code, evaluated, err), (other_code, generated, other_err), (last_code, _, last_err) = map(_finish, started)
+    assert code == exits.DONE, err
+    numbers = json.loads(evaluated.splitlines()[-1])
+    assert numbers["step"] == 300
+    assert 0 < numbers["bits_per_byte"] < 8
+    assert other_code == exits.DONE, other_err
+    assert generated.startswith("abc")
+    assert last_code == exits.DONE, last_err
+    assert os.listdir(tmp_path) == ["1"]
+
+
+def test_what_is_refused(tmp_path):
+    workdir = f"--workdir={tmp_path / 'run'}"
+    cases = [
+        (("task", TINY, workdir, "--config.train.stps=3"), 2, 'Flags must .* Received: --config.train.stps;.* "steps"'),
+        (
+            ("task", TINY, workdir, "--config.train.batch_size=3", "--config.train.accumulation_steps=2"),
+            2,
+            "divisible by",
+        ),
+        (("task", "--config=configs/none.py", workdir), 2, "Error: .*configs/none.py"),
+        (("evaluate", workdir), 2, "Error: `workdir` must be a folder that a run made"),
+    ]
+    for arguments, expected, message in cases:
+        code, _, err = _finish(_start(*arguments))
+        assert code == expected, err
+        assert re.search(message, err, re.DOTALL), err
+        assert "Traceback" not in err
+    assert not list((tmp_path).rglob("*.json*"))

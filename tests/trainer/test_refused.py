@@ -1,0 +1,188 @@
+"""What cannot be run is refused before any work, by name, and leaves everything as it was."""
+
+import re
+import shutil
+
+import pytest
+
+from tests.trainer import runs
+from trainer.check import check_batch, check_config
+from trainer.run import Run
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return runs.write_corpus(tmp_path_factory.mktemp("data") / "corpus")
+
+
+@pytest.fixture(scope="module")
+def finished(corpus, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("finished")
+    config = runs.make_config(corpus)
+    config.train.steps = 2
+    runs.run(config, workdir)
+    return workdir
+
+
+def _set(config, field, value):
+    *path, last = field.split(".")
+    for part in path:
+        config = config[part]
+    config[last] = value
+
+
+def _contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("strategy", "tpu", "`config.strategy` must be one of .* do not exist yet. Received: 'tpu'"),
+        ("logical_devices", -1, "`config.logical_devices` must not be negative. Received: -1"),
+        ("train.steps", 0, "`config.train.steps` must be at least 1. Received: 0"),
+        ("train.batch_size", 0, "`config.train.batch_size` must be at least 1. Received: 0"),
+        ("train.accumulation_steps", 0, "`config.train.accumulation_steps` must be at least 1. Received: 0"),
+        ("train.sequence_length", 0, "`config.train.sequence_length` must be from 1 to .*, 64. Received: 0"),
+        ("train.sequence_length", 65, "must be from 1 to `config.model.max_sequence_length`, 64. Received: 65"),
+        ("train.seed", -1, "`config.train.seed` must be from 0 to .* Received: -1"),
+        (
+            "train.precision",
+            "float16",
+            "`config.train.precision` must be one of .* Received: 'float16'",
+        ),
+        ("train.log_every", 0, "`config.train.log_every` must be at least 1. Received: 0"),
+        ("train.checkpoint_every", 0, "`config.train.checkpoint_every` must be at least 1. Received: 0"),
+        ("train.eval_every", -1, "`config.train.eval_every` must not be negative. Received: -1"),
+        ("optimizer.name", "sgd", "`config.optimizer.name` must be one of adafactor, adam. Received: 'sgd'"),
+        ("optimizer.schedule", "linear", "`config.optimizer.schedule` must be one of .* Received: 'linear'"),
+        ("optimizer.learning_rate", 0.0, "`config.optimizer.learning_rate` must be above 0. Received: 0.0"),
+        ("optimizer.beta_2", 1.0, "`config.optimizer.beta_2` must be at least 0 and below 1. Received: 1.0"),
+        ("optimizer.clip_norm", -1.0, "`config.optimizer.clip_norm` must not be negative. Received: -1.0"),
+        ("optimizer.final_fraction", 2.0, "`config.optimizer.final_fraction` must be from 0 to 1. Received: 2.0"),
+        ("sample.temperature", 0.0, "`config.sample.temperature` must be above 0. Received: 0.0"),
+        ("model.vocabulary_size", 256, "`config.model.vocabulary_size` must be at least 257 .* Received: 256"),
+        (
+            "model.dtype",
+            "float16",
+            "`config.model` must not have `dtype`: set `config.train.precision`.*'float16'",
+        ),
+        (
+            "model.depth",
+            3,
+            "`config.model` must hold arguments of .*num_layers.*Received: depth",
+        ),
+        ("model.causal", False, "`config.model` must hold arguments of .*Received: causal"),
+    ],
+)
+def test_a_config_that_cannot_be(corpus, field, value, message):
+    config = runs.make_config(corpus)
+    _set(config, field, value)
+    with pytest.raises(ValueError, match=message):
+        check_config(config)
+
+
+def test_a_sample_that_is_too_long(corpus):
+    config = runs.make_config(corpus)
+    config.report, config.sample.prompt, config.sample.tokens = True, "abc", 61
+    with pytest.raises(ValueError, match="`config.sample.tokens` must be at most 60, .* Received: 61"):
+        check_config(config)
+
+
+def test_a_model_without_sizes(corpus):
+    config = runs.make_config(corpus)
+    del config.model["max_sequence_length"]
+    with pytest.raises(ValueError, match="`config.model` must have `max_sequence_length`. Received: attention_drop"):
+        check_config(config)
+
+
+@pytest.mark.parametrize(("batch_size", "accumulation_steps", "replicas"), [(3, 1, 2), (4, 4, 2), (5, 2, 1)])
+def test_a_batch_that_cannot_be_shared(corpus, batch_size, accumulation_steps, replicas):
+    config = runs.make_config(corpus)
+    config.train.batch_size, config.train.accumulation_steps = batch_size, accumulation_steps
+    product = f"{replicas} x {accumulation_steps} = {replicas * accumulation_steps}"
+    with pytest.raises(ValueError, match=f"must be divisible by .*, {product}. Received: {batch_size}"):
+        check_batch(config, replicas)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("model.attention_layers", ("global",), "attention_layers must name kinds among .* Received: 'global'"),
+        ("model.key_dim", 0, "key_dim .* Received: .*0"),
+        ("model.key_dim", -8, "key_dim .* Received: .*-8"),
+        ("model.num_buckets", 3, "num_buckets .*even.* Received: .*3"),
+        ("data.path", "/there/is/no/such/folder", "config.data.path .* Received: .*/there/is/no/such/folder"),
+        ("train.batch_size", 3, "`config.train.batch_size` must be divisible by .* Received: 3"),
+    ],
+)
+def test_a_run_that_cannot_begin(corpus, tmp_path, field, value, message):
+    config = runs.make_config(corpus)
+    config.strategy, config.logical_devices = "mirrored", 2
+    _set(config, field, value)
+    with pytest.raises(ValueError, match=message):
+        Run(config, tmp_path / "run")
+    assert not [path for path in (tmp_path / "run").rglob("*") if path.name != ".lock"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("model.hidden_dim", 32, "config.model.hidden_dim was 16 and is 32"),
+        ("model.chunk_length", 16, "config.model.chunk_length was 8 and is 16"),
+        ("train.seed", 1, "config.train.seed was 0 and is 1"),
+        ("train.batch_size", 8, "config.train.batch_size was 4 and is 8"),
+        ("optimizer.name", "adafactor", "config.optimizer.name was 'adam' and is 'adafactor'"),
+        ("train.steps", 1, "`config.train.steps` must be at least the 2 steps that .* has done. Received: 1"),
+    ],
+)
+def test_the_folder_of_another_run(corpus, finished, field, value, message):
+    before = _contents(finished)
+    config = runs.make_config(corpus)
+    config.train.steps = 2
+    _set(config, field, value)
+    with pytest.raises(ValueError, match=message):
+        Run(config, finished)
+    assert _contents(finished) == before
+
+
+def test_the_checkpoint_of_another_model_even_without_its_config(corpus, finished, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished, workdir)
+    (workdir / "config.json").unlink()
+    before = _contents(workdir)
+    config = runs.make_config(corpus)
+    config.train.steps, config.model.hidden_dim = 2, 32
+    with pytest.raises(ValueError, match="hold a checkpoint of this model.*embeddings is float32.* here and float32"):
+        Run(config, workdir)
+    assert _contents(workdir) == before
+
+
+def test_other_documents(finished, tmp_path):
+    other = runs.write_corpus(tmp_path / "other")
+    (other / "0.txt").write_text("a text that was not there")
+    config = runs.make_config(other)
+    config.train.steps = 2
+    with pytest.raises(ValueError, match="`config.data` must give the same .* documents that the run in `workdir`"):
+        Run(config, finished)
+
+
+def test_what_may_change_is_said_and_kept(corpus, finished, tmp_path, caplog):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished, workdir)
+    config = runs.make_config(corpus)
+    config.train.steps = 3
+    run = Run(config, workdir)
+    run.close()
+    assert "config.train.steps was 2 before and is 3 now" in caplog.text
+    assert re.search(r'"steps": 3', (workdir / "config.json").read_text())
+
+
+def test_a_folder_that_is_in_use(corpus, finished, tmp_path):
+    config = runs.make_config(corpus)
+    run = Run(config, tmp_path)
+    try:
+        with pytest.raises(ValueError, match=f"`workdir` must not be in use by another run. Received: {tmp_path}"):
+            Run(config, tmp_path)
+    finally:
+        run.close()
