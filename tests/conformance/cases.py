@@ -23,17 +23,19 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
         "one_round": {"chunk_length": CHUNK, "num_hashes": 1, "num_buckets": 2, "local_round": False},
         "factors": {"chunk_length": 7, "num_hashes": 3, "num_buckets": (2, 4), "local_round": False},
         "bias": {"chunk_length": CHUNK, "num_hashes": 2, "use_bias": True},
+        "rotary": {"chunk_length": CHUNK, "num_hashes": 2, "rotary": True},
     },
     "local": {
         "default": {"chunk_length": CHUNK},
         "shared": {"chunk_length": CHUNK, "shared_query_key": True, "use_bias": True},
-        "pairs": {"chunk_length": 2},
+        "pairs": {"chunk_length": 2, "rotary": True},
         "alone": {"chunk_length": 1, "shared_query_key": True},
     },
     "full": {
         "default": {},
         "shared": {"shared_query_key": True},
         "bias": {"use_bias": True},
+        "rotary": {"rotary": True},
     },
 }
 
@@ -140,4 +142,5 @@ def expected(
     visible = VISIBLE[case.kind](layer, buckets, np.ones(x.shape[:2], bool) if mask is None else mask, segment_ids)
     weights = [np.asarray(weight) for weight in layer.trainable_variables]
     projections = reference.Projections.of(weights, is_shared(layer), layer.use_bias)
-    return reference.attention(np.where(mask[..., None], x, 0.0) if mask is not None else x, projections, visible)
+    x = x if mask is None else np.where(mask[..., None], x, 0.0)
+    return reference.attention(x, projections, visible, layer.rotary)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from reformer_tf.layers.attention.registry import ATTENTION_LAYERS
-from tests.conformance import cases
+from tests.conformance import cases, comparing
 from tests.testing import dense_attention
 
 LENGTHS = [1, 2, 63, 64, 65, 1000]
@@ -16,18 +16,12 @@ def test_every_registered_kind_has_cases():
     assert all("default" in settings for settings in cases.SETTINGS.values())
 
 
-def _assert_close(actual, expected, bound=1e-5):
-    """Absolute difference, relative to the size of the result where that is above one."""
-    assert actual.shape == expected.shape
-    assert np.max(np.abs(actual - expected)) <= bound * max(1.0, np.max(np.abs(expected)))
-
-
 @cases.each(cases.ALL)
 @pytest.mark.parametrize("length", LENGTHS)
 def test_output_equals_reference(case, length):
     layer, x = cases.make_layer(case), cases.inputs(2, length)
     y, buckets = cases.call_and_buckets(layer, x)
-    _assert_close(y, cases.expected(case, layer, x, buckets))
+    comparing.assert_same(y, cases.expected(case, layer, x, buckets))
 
 
 @pytest.mark.parametrize(
@@ -37,12 +31,12 @@ def test_output_equals_reference(case, length):
 def test_output_with_mask_and_segments_equals_reference(case, length):
     layer, x, mask = cases.make_layer(case), cases.inputs(2, length), cases.masks(2, length)
     y, buckets = cases.call_and_buckets(layer, x, mask=mask)
-    _assert_close(y, cases.expected(case, layer, x, buckets, mask))
+    comparing.assert_same(y, cases.expected(case, layer, x, buckets, mask))
     segments = np.sort(np.random.default_rng(4).integers(0, 4, mask.shape), axis=1).astype("int32")
     y, buckets = cases.call_and_buckets(layer, x, mask=mask, segment_ids=segments)
-    _assert_close(y, cases.expected(case, layer, x, buckets, mask, segments))
+    comparing.assert_same(y, cases.expected(case, layer, x, buckets, mask, segments))
     y, buckets = cases.call_and_buckets(layer, x, segment_ids=segments)
-    _assert_close(y, cases.expected(case, layer, x, buckets, None, segments))
+    comparing.assert_same(y, cases.expected(case, layer, x, buckets, None, segments))
 
 
 @cases.each(cases.DEFAULTS)
@@ -51,7 +45,7 @@ def test_long_sequence_equals_reference(case, masked):
     layer, x = cases.make_layer(case, num_heads=1), cases.inputs(1, 4097)
     mask = np.random.default_rng(5).random([1, 4097]) < 0.9 if masked else None
     y, buckets = cases.call_and_buckets(layer, x, mask=mask)
-    _assert_close(y, cases.expected(case, layer, x, buckets, mask))
+    comparing.assert_same(y, cases.expected(case, layer, x, buckets, mask))
 
 
 @cases.each(cases.DEFAULTS)
@@ -65,7 +59,7 @@ def test_graph_and_xla_equal_reference(case, jit_compile):
         with cases.replaying(buckets):
             return layer(x, mask=mask)
 
-    _assert_close(call(x, mask).numpy(), cases.expected(case, layer, x, buckets, mask))
+    comparing.assert_same(call(x, mask).numpy(), cases.expected(case, layer, x, buckets, mask))
 
 
 @cases.each(cases.ALL)
@@ -75,7 +69,7 @@ def test_float64_is_exact(case, length):
     for mask in (None, cases.masks(2, length)):
         y, buckets = cases.call_and_buckets(layer, x, mask=mask)
         assert y.dtype == np.float64
-        _assert_close(y, cases.expected(case, layer, x, buckets, mask), bound=1e-10)
+        comparing.assert_same(y, cases.expected(case, layer, x, buckets, mask), bound=1e-10)
 
 
 def _gradients(function, layer, x, upstream):
@@ -118,7 +112,7 @@ def test_gradients_equal_dense_autodiff(case, dtype, mode):
     x64 = tf.constant(np.where(mask[..., None], x, 0.0).astype(np.float64))
     with tf.GradientTape() as tape:
         tape.watch([x64, *weights])
-        y = dense_attention.dense_attention(x64, weights, visible, cases.is_shared(layer), layer.use_bias)
+        y = dense_attention.dense_attention(x64, weights, visible, cases.is_shared(layer), layer.use_bias, layer.rotary)
     expected = tape.gradient(y, [x64, *weights], output_gradients=upstream.astype(np.float64))
     largest = max(np.max(np.abs(one)) for one in expected)
     for name, one, other in zip(["x", *[w.name for w in layer.trainable_variables]], actual, expected, strict=True):

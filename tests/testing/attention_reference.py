@@ -46,6 +46,14 @@ def shared_keys(q: np.ndarray) -> np.ndarray:
     return q / np.sqrt(np.mean(q**2, axis=-1, keepdims=True) + 1e-6) / np.sqrt(q.shape[-1])
 
 
+def rotate(x: np.ndarray) -> np.ndarray:
+    """Rotary positions of `[..., L, D]` (Su et al., 2021): channels i and i + D/2 are a complex number, and turned."""
+    half = x.shape[-1] // 2
+    theta = 10000.0 ** (-np.arange(half) / half)
+    turned = (x[..., :half] + 1j * x[..., half:]) * np.exp(1j * np.arange(x.shape[-2])[:, None] * theta)
+    return np.concatenate([turned.real, turned.imag], axis=-1)
+
+
 def hash_buckets(q: np.ndarray, rotations: np.ndarray, factors: Sequence[int]) -> np.ndarray:
     """Buckets `[B, H, R, L]` of queries `[B, H, L, D]`: h(x) = argmax([xR; -xR]) for each factor, mixed radix.
 
@@ -138,13 +146,14 @@ def attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, visible: np.ndarray, sel
     return (p / np.where(total == 0.0, 1.0, total)) @ v
 
 
-def attention(x: np.ndarray, projections: Projections, visible: np.ndarray) -> np.ndarray:
+def attention(x: np.ndarray, projections: Projections, visible: np.ndarray, rotary: bool = False) -> np.ndarray:
     """A whole layer, `[B, L, M]` -> `[B, L, M]`, with the given visible pairs `[B, H, L, L]`."""
-    q = project(x, projections.query, projections.query_bias)
+    turn = rotate if rotary else np.asarray
+    q = turn(project(x, projections.query, projections.query_bias))
     v = project(x, projections.value, projections.value_bias)
     if projections.key is None:
         o = attend(q, shared_keys(q), v, visible, SELF_PENALTY)
     else:
-        k = project(x, projections.key, projections.key_bias) / np.sqrt(q.shape[-1])
+        k = turn(project(x, projections.key, projections.key_bias)) / np.sqrt(q.shape[-1])
         o = attend(q, k, v, visible, 0.0)
     return np.einsum("bhld,hdm->blm", o, projections.output) + projections.output_bias

@@ -12,7 +12,12 @@ from tests.testing import attention_reference as reference
 
 
 def dense_attention(
-    x: tf.Tensor, weights: Sequence[tf.Tensor], visible: np.ndarray, shared: bool, use_bias: bool = False
+    x: tf.Tensor,
+    weights: Sequence[tf.Tensor],
+    visible: np.ndarray,
+    shared: bool,
+    use_bias: bool = False,
+    rotary: bool = False,
 ) -> tf.Tensor:
     """A whole attention layer in the dtype of `x`.
 
@@ -22,6 +27,7 @@ def dense_attention(
         visible: Boolean `[B, H, L, L]`, row i for query i.
         shared: Whether queries and keys share a kernel.
         use_bias: Whether each kernel in `weights` is followed by its bias.
+        rotary: Whether queries and keys are rotated by their positions.
 
     Returns:
         `[B, L, M]`.
@@ -33,6 +39,8 @@ def dense_attention(
     projected = [
         y + (bias[:, None, :] if bias.shape.rank else bias) for y, bias in zip(projected, biases, strict=False)
     ]
+    if rotary:
+        projected[:-1] = [_rotate(y) for y in projected[:-1]]
     depth = tf.cast(tf.shape(projected[0])[-1], x.dtype)
     if shared:
         q, v = projected
@@ -47,3 +55,9 @@ def dense_attention(
     logits = tf.where(visible, logits, tf.constant(-1e30, x.dtype))
     p = tf.nn.softmax(logits) * tf.cast(visible, x.dtype)
     return tf.einsum("bhij,bhjd,hdm->bim", p, v, output) + (biases[len(inner)] if use_bias else 0.0)
+
+
+def _rotate(x: tf.Tensor) -> tf.Tensor:
+    """Rotation is linear: the reference gives its matrices, one a position."""
+    turned = reference.rotate(np.broadcast_to(np.eye(x.shape[-1])[:, None], [x.shape[-1], x.shape[-2], x.shape[-1]]))
+    return tf.einsum("bhld,dle->bhle", x, tf.constant(turned, x.dtype))

@@ -68,6 +68,15 @@ def test_hash_of_two_factors_is_mixed_radix():
     assert reference.hash_buckets(q, rotations, [2, 4])[0, 0, 0].tolist() == [0 + 2 * 0, 1 + 2 * 3]
 
 
+def test_rotary_positions():
+    x = np.array([[1.0, 2.0, 3.0, 4.0]] * 3)
+    y = reference.rotate(x)
+    np.testing.assert_allclose(y[0], x[0])
+    np.testing.assert_allclose(y[1, [0, 2]], [np.cos(1) - 3 * np.sin(1), 3 * np.cos(1) + np.sin(1)])
+    np.testing.assert_allclose(y[2, [1, 3]], [2 * np.cos(0.02) - 4 * np.sin(0.02), 4 * np.cos(0.02) + 2 * np.sin(0.02)])
+    np.testing.assert_allclose(y[0] @ y[1], y[1] @ y[2])  # Products depend on the distance only.
+
+
 def test_attend_by_hand():
     q = np.array([[0.0], [1.0], [2.0]])[None, None]
     k = np.array([[np.log(2.0)], [np.log(3.0)], [0.0]])[None, None]
@@ -101,21 +110,22 @@ def test_layer_by_hand():
 
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("use_bias", [True, False])
-def test_dense_tensorflow_equals_numpy(shared, use_bias):
+@pytest.mark.parametrize("rotary", [True, False])
+def test_dense_tensorflow_equals_numpy(shared, use_bias, rotary):
     rng = np.random.default_rng(1)
-    shapes = [[6, 2, 3]] * (2 if shared else 3) + [[2, 3, 6]]
-    biases = [[2, 3]] * (2 if shared else 3) + [[6]]
+    shapes = [[6, 2, 4]] * (2 if shared else 3) + [[2, 4, 6]]
+    biases = [[2, 4]] * (2 if shared else 3) + [[6]]
     weights = []
     for kernel, bias in zip(shapes, biases, strict=True):
         weights += [rng.normal(size=kernel)] + ([rng.normal(size=bias)] if use_bias else [])
     x = rng.normal(size=[2, 9, 6])
     mask = rng.random([2, 9]) < 0.7
     visible = reference.visible_pairs(rng.integers(0, 3, [2, 2, 2, 9]), mask, 2, causal=True)
-    expected = reference.attention(x, reference.Projections.of(weights, shared, use_bias), visible)
+    expected = reference.attention(x, reference.Projections.of(weights, shared, use_bias), visible, rotary)
     x = tf.constant(x)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        y = dense_attention.dense_attention(x, [tf.constant(w) for w in weights], visible, shared, use_bias)
+        y = dense_attention.dense_attention(x, [tf.constant(w) for w in weights], visible, shared, use_bias, rotary)
     np.testing.assert_allclose(y, expected, atol=1e-12)
     assert np.isfinite(tape.gradient(y, x)).all()
 
