@@ -103,6 +103,21 @@ def test_graph_of_unknown_shape_serves_every_shape(case):
 
 
 @cases.each(cases.DEFAULTS)
+def test_empty_batch(case):
+    """A replica gets one when the last batch has fewer rows than there are replicas."""
+    layer, x = cases.make_layer(case), tf.zeros([0, 20, cases.WIDTH])
+    assert layer(x).shape == x.shape
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, cases.WIDTH])])
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            y = layer(x)
+        return tape.gradient(y, layer.trainable_variables)
+
+    assert all(not np.any(one) for one in gradient(x))
+
+
+@cases.each(cases.DEFAULTS)
 def test_implicit_masks_are_used_and_passed_on(case):
     layer, ids = cases.make_layer(case), _ids()
     embedded = keras.layers.Embedding(VOCABULARY, cases.WIDTH, mask_zero=True)(ids)
