@@ -41,7 +41,8 @@ def imports_of(root: pathlib.Path, file: str) -> Imports:
     Raises:
         ValueError: If it imports a module of this repository that does not exist.
     """
-    files, packages = set(), set()
+    files: set[str] = set()
+    packages: set[str] = set()
     for name in _imported_names(ast.parse((root / file).read_text(encoding="utf-8")), file):
         top = name.split(".")[0]
         if top in TREES:
@@ -54,7 +55,7 @@ def imports_of(root: pathlib.Path, file: str) -> Imports:
 def _imported_names(tree: ast.Module, file: str) -> set[str]:
     """Dotted names of all imports; for `from a import b` that is `a.b`, be b a module or not."""
     package = pathlib.PurePosixPath(file).parent.parts
-    names = set()
+    names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
