@@ -41,16 +41,23 @@ def rate(name: str, value: Any) -> float:
     return float(value)
 
 
-def per_token(name: str, value: Any, dtype: tf.DType) -> tf.Tensor:
+def per_token(name: str, value: Any, dtype: tf.DType, tokens: tf.Tensor) -> tf.Tensor:
     """Returns `value` as a tensor `[B, L]` of `dtype`.
 
+    Args:
+        name: of the argument.
+        value: one boolean or integer for each token.
+        dtype: what to cast to.
+        tokens: `[B, L, ...]`, the tokens.
+
     Raises:
-        ValueError: if it has another rank, or is a floating tensor.
+        ValueError: if it is a floating tensor or its shape is not that of the tokens.
     """
     value = tf.convert_to_tensor(value)
-    if value.shape.rank != 2 or not (value.dtype.is_integer or value.dtype.is_bool):
+    fits = value.shape.is_compatible_with(tokens.shape[:2])
+    if not fits or not (value.dtype.is_integer or value.dtype.is_bool):
         raise ValueError(
-            f"{name} must be a boolean or integer tensor [batch, length], one entry a token."
+            f"{name} must be a boolean or integer tensor [batch, length] = {tuple(tokens.shape[:2])}, one entry a token."
             f" Received: {name} of shape {value.shape} and dtype {value.dtype.name}"
         )
     return tf.cast(value, dtype)

@@ -164,20 +164,47 @@ class ReformerCausalLM(keras.Model):
             raise ValueError(f"ids must be integers [batch, length] with length >= 2. Received: shape {ids.shape}")
         inputs = None
         if mask is not None:
-            mask = arguments.per_token("mask", mask, tf.bool)
+            mask = arguments.per_token("mask", mask, tf.bool, ids)
             inputs = mask[:, :-1]
-        segments = None if segment_ids is None else segment_ids[:, :-1]
+        segments = None
+        if segment_ids is not None:
+            segments = arguments.per_token("segment_ids", segment_ids, tf.int32, ids)[:, :-1]
         hidden = self._hidden(ids[:, :-1], inputs, segments, seed, training)
         losses = self.head.token_losses(hidden, ids[:, 1:])
         return losses if mask is None else tf.where(mask[:, 1:], losses, tf.zeros([], losses.dtype))
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, sample_weight: Any = None, **kwargs: Any) -> Any:
+        """Keras' `fit`. Without a loss, `x` is ids `[B, L]`, or a dict of "ids" and "mask" (and "segment_ids").
+
+        A dataset yields the same.
+
+        Raises:
+            ValueError: for targets or sample weights without a loss.
+        """
+        self._refuse_ignored(sample_weight, y)
+        return super().fit(x, y, *args, sample_weight=sample_weight, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, sample_weight: Any = None, **kwargs: Any) -> Any:
+        """Keras' `evaluate`, with the arguments of `fit`."""
+        self._refuse_ignored(sample_weight, y)
+        return super().evaluate(x, y, *args, sample_weight=sample_weight, **kwargs)
+
+    def _refuse_ignored(self, sample_weight: Any, y: Any) -> None:
+        if sample_weight is not None and y is None:
+            # Keras would drop it without a word.
+            raise ValueError(
+                'Without a loss in compile, fit takes no sample_weight: mask tokens by x={"ids": ids, "mask": mask}.'
+                f" Received: sample_weight of type {type(sample_weight).__name__}"
+            )
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Keras' training step; by `token_losses` unless the model was compiled with a loss."""
         if self._compile_loss is not None:
             return super().train_step(data)
-        seed = seeds.with_row_offset(tf.cast(self.seed_generator.next(), tf.int32), tf.shape(_first(data))[0])
+        inputs = self._loss_inputs(data)
+        seed = seeds.with_row_offset(tf.cast(self.seed_generator.next(), tf.int32), tf.shape(inputs["ids"])[0])
         with tf.GradientTape() as tape:
-            total, weight = self._summed_loss(data, training=True, seed=seed)
+            total, weight = self._summed_loss(inputs, training=True, seed=seed)
             # Replicas' gradients are summed, so each takes its share of the global mean, however uneven the weights.
             replica = tf.distribute.get_replica_context()
             everywhere = weight if replica is None else replica.all_reduce("sum", weight)
@@ -190,28 +217,30 @@ class ReformerCausalLM(keras.Model):
         """Keras' evaluation step; by `token_losses` unless the model was compiled with a loss."""
         if self._compile_loss is not None:
             return super().test_step(data)
-        return self._report(*self._summed_loss(data, training=False, seed=None))
+        return self._report(*self._summed_loss(self._loss_inputs(data)))
 
     def _report(self, total: tf.Tensor, weight: tf.Tensor) -> dict[str, Any]:
         self._loss_tracker.update_state(total / tf.maximum(weight, 1.0), sample_weight=weight)
         return {"loss": self._loss_tracker.result()}
 
-    def _summed_loss(self, data: Any, training: bool, seed: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Sum of the losses of a batch of `fit`, and of their weights."""
-        ids, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
-        if targets is not None:
+    def _loss_inputs(self, data: Any) -> dict[str, Any]:
+        """The arguments of `token_losses` in a batch of `fit`."""
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if y is not None:
             raise ValueError(
-                "Without a loss in compile, fit takes ids alone: targets are shifted inside. Received: y of shape"
-                f" {targets.shape}"
+                f"Without a loss in compile, fit takes ids alone: targets are shifted inside. Received: y={y}"
             )
-        if weights is None:
-            losses = self.token_losses(ids, training=training, seed=seed)
-            return tf.reduce_sum(losses), tf.cast(tf.size(losses), losses.dtype)
-        if weights.shape.rank == 1:
-            weights = tf.repeat(weights[:, None], tf.shape(ids)[1], axis=1)
-        losses = self.token_losses(ids, mask=weights > 0, training=training, seed=seed)
-        weights = tf.cast(weights[:, 1:], losses.dtype)
-        return tf.reduce_sum(losses * weights), tf.reduce_sum(weights)
+        inputs = dict(x) if isinstance(x, dict) else {"ids": x}
+        if "ids" not in inputs or set(inputs) - {"ids", "mask", "segment_ids"}:
+            raise ValueError(f'x must be ids, or a dict of "ids", "mask", "segment_ids". Received: {sorted(inputs)}')
+        return inputs
+
+    def _summed_loss(self, inputs: dict[str, Any], **options: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """Sum of the losses of a batch of `fit`, and the number of targets."""
+        losses = self.token_losses(**inputs, **options)
+        mask = inputs.get("mask")
+        counted = tf.ones_like(losses) if mask is None else tf.cast(mask[:, 1:], losses.dtype)
+        return tf.reduce_sum(losses), tf.reduce_sum(counted)
 
     def generate(
         self,
@@ -246,7 +275,3 @@ class ReformerCausalLM(keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "ReformerCausalLM":
         return cls(**config)
-
-
-def _first(data: Any) -> tf.Tensor:
-    return keras.utils.unpack_x_y_sample_weight(data)[0]

@@ -1,4 +1,4 @@
-"""Dropout whose mask is a function of a key and of coordinates, so that any grouping of the work gives the same mask."""
+"""Dropout whose mask is a function of a key and of coordinates: any grouping of the work gives the same mask."""
 
 import tensorflow as tf
 

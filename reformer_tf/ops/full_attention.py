@@ -106,9 +106,9 @@ class _QueryBlocks:
     def __init__(self, count: shapes.Size, length: shapes.Size):
         self.count, self.length = count, length
         if isinstance(count, int) and isinstance(length, int):
-            self.rows = min(max(_BLOCK_BYTES // (4 * count * length), 1), length)
+            self.rows = min(max(_BLOCK_BYTES // max(4 * count * length, 1), 1), max(length, 1))
         else:
-            self.rows = tf.clip_by_value(_BLOCK_BYTES // (4 * count * length), 1, length)
+            self.rows = tf.clip_by_value(_BLOCK_BYTES // tf.maximum(4 * count * length, 1), 1, tf.maximum(length, 1))
         self.steps = shapes.ceil_div(length, self.rows)
 
     def cut(self, x: tf.Tensor, fill: float = 0) -> tf.Tensor:

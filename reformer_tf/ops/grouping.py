@@ -58,7 +58,7 @@ class Layout:
             groups = shapes.ceil_div(blocks, min(max(GROUP_BYTES // block_bytes, 1), blocks))
             return groups, shapes.ceil_div(blocks, groups)
         blocks = tf.maximum(blocks, 1)
-        group = tf.clip_by_value(GROUP_BYTES // block_bytes, 1, blocks)
+        group = tf.clip_by_value(GROUP_BYTES // tf.maximum(block_bytes, 1), 1, blocks)
         groups = shapes.ceil_div(blocks, group)
         return groups, shapes.ceil_div(blocks, groups)
 

@@ -44,7 +44,7 @@ def bucket_factors(num_buckets: int | Sequence[int]) -> tuple[int, ...]:
     Raises:
         ValueError: if `num_buckets`, or one of its factors, is not a positive even integer.
     """
-    factors = (num_buckets,) if isinstance(num_buckets, int | np.integer) else tuple(num_buckets)
+    factors = tuple(num_buckets) if isinstance(num_buckets, list | tuple) else (num_buckets,)
     if not factors or any(
         isinstance(f, bool) or not isinstance(f, int | np.integer) or f < 2 or f % 2 for f in factors
     ):
@@ -129,8 +129,8 @@ def hash_vectors(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[int
 
 
 def _angular_bucket(projections: tf.Tensor, half: int) -> tf.Tensor:
-    """`argmax([p; -p])` without building the doubled tensor: the largest |p|, moved by `half` where p is negative."""
-    size = tf.abs(projections)
-    best = tf.argmax(size, axis=-1, output_type=tf.int32)
-    negative = tf.reduce_max(projections, axis=-1) < tf.reduce_max(size, axis=-1)
-    return best + half * tf.cast(negative, tf.int32)
+    """`argmax([p; -p])` without building the doubled tensor."""
+    highest = tf.argmax(projections, axis=-1, output_type=tf.int32)
+    lowest = tf.argmin(projections, axis=-1, output_type=tf.int32)
+    positive = tf.reduce_max(projections, axis=-1) >= -tf.reduce_min(projections, axis=-1)
+    return tf.where(positive, highest, lowest + half)

@@ -19,7 +19,7 @@ WIDTH = 16
 SEED = tf.constant([3, 4])
 
 
-def _blocks(layers=6, dropout=0.2, **options):
+def _blocks(layers=3, dropout=0.2, **options):
     kinds = (
         lambda i: LSHSelfAttention(2, 8, 8, 2, [2, 4], causal=True, dropout=dropout, seed=i, **options),
         lambda i: LocalSelfAttention(2, 8, 8, causal=True, dropout=dropout, seed=i, **options),
@@ -35,13 +35,13 @@ def _blocks(layers=6, dropout=0.2, **options):
 
 
 def _twins(**options):
-    """A reversible and a plain stack with the same perturbed weights."""
+    """A reversible and a plain stack with the same random weights, all kinds of attention among them."""
     stacks = [ReversibleStack(_blocks(**options), reversible=reversible) for reversible in (True, False)]
     rng = np.random.default_rng(0)
     for stack in stacks:
         stack.build((None, None, WIDTH))
     for first, second in zip(*(s.trainable_variables for s in stacks), strict=True):
-        value = first.numpy() + 0.2 * rng.normal(size=first.shape)
+        value = 0.4 * rng.normal(size=first.shape)
         first.assign(value)
         second.assign(value)
     return stacks
@@ -75,8 +75,9 @@ def _assert_close(actual, expected, bound=1e-5):
     assert all(np.abs(b).max() > 0 for b in expected[2:])
 
 
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("mode", ["eager", "graph", "dynamic", "xla"])
+@pytest.mark.parametrize(
+    "mode, training", [("eager", True), ("eager", False), ("graph", True), ("dynamic", True), ("xla", True)]
+)
 def test_gradients_equal_those_of_the_plain_stack(mode, training):
     reversible, plain = _twins()
     pair, mask, upstream = _inputs()
@@ -129,7 +130,9 @@ def test_forward_equals_the_reference():
     stack = _twins()[0]
     (x1, x2), _, _ = _inputs()
     branches = [lambda x, b=b: b(tf.constant(x, tf.float32)).numpy() for b in stack.branches]
-    expected = reversible_reference.forward(x1.numpy(), x2.numpy(), list(zip(branches[::2], branches[1::2], strict=True)))
+    expected = reversible_reference.forward(
+        x1.numpy(), x2.numpy(), list(zip(branches[::2], branches[1::2], strict=True))
+    )
     for actual, wanted in zip(stack([x1, x2]), expected, strict=True):
         np.testing.assert_allclose(actual, wanted, atol=1e-4)
 
@@ -149,7 +152,8 @@ def test_frozen_branches_get_no_gradient_and_the_others_the_same():
     reversible, plain = _twins()
     for stack in (reversible, plain):
         stack.branches[2].trainable = False
-    assert len(reversible.trainable_variables) < len(reversible.branches[0].trainable_variables) * 12
+    frozen = reversible.branches[2].variables
+    assert not any(v is w for v in reversible.trainable_variables for w in frozen)
     data = _inputs()
     results = [[x.numpy() for x in _gradients(stack, *data)] for stack in (reversible, plain)]
     _assert_close(*results)

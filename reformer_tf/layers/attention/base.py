@@ -125,11 +125,11 @@ class SelfAttention(keras.layers.Layer):
         batch, length, width = shapes.sizes(inputs)
         seed = self._resolve_seed(seed, training, batch)
         if mask is not None:
-            mask = arguments.per_token("mask", mask, tf.bool)
+            mask = arguments.per_token("mask", mask, tf.bool, inputs)
             # What stands under the mask may be anything, NaN too.
             inputs = tf.where(mask[:, :, None], inputs, tf.zeros([], inputs.dtype))
         if segment_ids is not None:
-            segment_ids = self._per_head(arguments.per_token("segment_ids", segment_ids, tf.int32))
+            segment_ids = self._per_head(arguments.per_token("segment_ids", segment_ids, tf.int32, inputs))
         flat = tf.reshape(inputs, [-1, width])
         projected = [self._project(flat, batch, length, kernel, bias) for kernel, bias in self._projections]
         if self.rotary:

@@ -1,6 +1,5 @@
 """Exact attention to all tokens."""
 
-from typing import Any
 
 import keras
 import tensorflow as tf

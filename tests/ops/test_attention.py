@@ -1,0 +1,87 @@
+"""The attention core where it walks over groups of blocks, which only long sequences make it do by themselves."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from reformer_tf.ops import attention, full_attention, grouping, ordering
+
+COUNT, LENGTH, SIZE, CHUNK, BUCKETS = 3, 203, 4, 8, 4
+
+
+def _data():
+    rng = np.random.default_rng(0)
+    tensors = [tf.constant(rng.normal(size=(COUNT, LENGTH, SIZE)), tf.float32) for _ in range(4)]
+    buckets = tf.constant(rng.integers(0, BUCKETS, size=(2, COUNT, LENGTH)), tf.int32)
+    return [*tensors, buckets, tf.constant(rng.random((COUNT, LENGTH)) < 0.8)]
+
+
+def _windowed(causal, query, key, value, upstream, buckets, valid):
+    orders = [ordering.local_order(COUNT, tf.shape(query)[1], valid)]
+    orders += [ordering.hash_order(buckets[r], valid, BUCKETS, CHUNK) for r in range(2)]
+    window = attention.Window(CHUNK, causal, True, 0.2)
+    with tf.GradientTape() as tape:
+        tape.watch([query, key, value])
+        output = attention.windowed_attention(
+            query, key, value, orders, window, dropout_keys=tf.range(COUNT, dtype=tf.int32)
+        )
+    return [output, *tape.gradient(output, [query, key, value], output_gradients=upstream)]
+
+
+def _full(causal, query, key, value, upstream, _, valid):
+    with tf.GradientTape() as tape:
+        tape.watch([query, key, value])
+        output = full_attention.full_attention(
+            query, key, value, valid, causal, True, None, 0.2, tf.range(COUNT, dtype=tf.int32)
+        )
+    return [output, *tape.gradient(output, [query, key, value], output_gradients=upstream)]
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph", "dynamic", "xla"])
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("blocks", [1, 7])
+def test_groups_of_blocks_change_nothing(monkeypatch, mode, causal, blocks):
+    data = _data()
+    expected = _windowed(causal, *data)
+    monkeypatch.setattr(grouping, "UNGROUPED_BYTES", 0)
+    monkeypatch.setattr(grouping, "GROUP_BYTES", blocks * 4 * COUNT * CHUNK * CHUNK * (2 if causal else 3))
+    _assert_close(_in_mode(mode, lambda *args: _windowed(causal, *args), data), expected)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph", "dynamic", "xla"])
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("rows", [1, 50])
+def test_blocks_of_queries_change_nothing_in_full_attention(monkeypatch, mode, causal, rows):
+    data = _data()
+    expected = _full(causal, *data)
+    monkeypatch.setattr(full_attention, "_BLOCK_BYTES", rows * 4 * COUNT * LENGTH)
+    _assert_close(_in_mode(mode, lambda *args: _full(causal, *args), data), expected)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_windows_that_hold_everything_equal_full_attention_with_dropout_on(causal):
+    data = _data()
+    orders = [ordering.local_order(COUNT, LENGTH, data[-1])]
+    window = attention.Window(LENGTH, causal, True, 0.2)
+    output = attention.windowed_attention(*data[:3], orders, window, dropout_keys=tf.range(COUNT, dtype=tf.int32))
+    np.testing.assert_allclose(output, _full(causal, *data)[0], atol=1e-5)
+
+
+def _in_mode(mode, call, data):
+    if mode == "eager":
+        return call(*data)
+    if mode == "dynamic":
+        unknown = [tf.TensorSpec([COUNT, None, SIZE], tf.float32)] * 4
+        unknown += [tf.TensorSpec([2, COUNT, None], tf.int32), tf.TensorSpec([COUNT, None], tf.bool)]
+        return tf.function(call, input_signature=unknown)(*data)
+    return tf.function(call, jit_compile=mode == "xla")(*data)
+
+
+def _assert_close(actual, expected):
+    for a, b in zip(actual, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5 * max(1.0, np.abs(b).max()))
+
+
+def test_sizes_whose_numbers_would_not_fit_are_refused():
+    with pytest.raises(ValueError, match=r"must stay below 2\*\*29. Received: num_buckets=10000000"):
+        ordering.check_range(10, 10_000_000, 64)
