@@ -118,6 +118,7 @@ _ARGUMENTS = [
 
 
 def main(argv: list[str]) -> None:
+    """Checks the arguments, measures, and prints."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
     if _WIDTH.value % _HEADS.value:

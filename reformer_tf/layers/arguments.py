@@ -57,7 +57,8 @@ def per_token(name: str, value: Any, dtype: tf.DType, tokens: tf.Tensor) -> tf.T
     fits = value.shape.is_compatible_with(tokens.shape[:2])
     if not fits or not (value.dtype.is_integer or value.dtype.is_bool):
         raise ValueError(
-            f"{name} must be a boolean or integer tensor [batch, length] = {tuple(tokens.shape[:2])}, one entry a token."
+            f"{name} must be a boolean or integer tensor [batch, length] = {tuple(tokens.shape[:2])},"
+            " one entry a token."
             f" Received: {name} of shape {value.shape} and dtype {value.dtype.name}"
         )
     return tf.cast(value, dtype)

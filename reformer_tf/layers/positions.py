@@ -24,8 +24,7 @@ class _PositionEmbedding(keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         inputs = tf.convert_to_tensor(inputs)
         length, width = shapes.sizes(inputs)[1:]
-        if self.max_length is not None:
-            self._check_length(length)
+        self._check_length(length)
         return inputs + tf.cast(self.embeddings(length, width), inputs.dtype)
 
     def embeddings(self, length: shapes.Size, width: int) -> tf.Tensor:
@@ -33,6 +32,8 @@ class _PositionEmbedding(keras.layers.Layer):
         raise NotImplementedError
 
     def _check_length(self, length: shapes.Size) -> None:
+        if self.max_length is None:
+            return
         rule = f"inputs must be at most {self.max_length} positions long ({self.name})."
         if not isinstance(length, int):
             # In a graph of unknown length: an error when it runs, on devices that can raise one.
@@ -201,7 +202,7 @@ class SinusoidalPositionEmbedding(_PositionEmbedding):
         self.max_wavelength = max_wavelength
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        if input_shape[-1] % 2:
+        if input_shape[-1] is None or input_shape[-1] % 2:
             raise ValueError(f"The width of the inputs must be even. Received: input_shape={input_shape}")
 
     def embeddings(self, length: shapes.Size, width: int) -> tf.Tensor:

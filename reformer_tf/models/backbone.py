@@ -36,8 +36,8 @@ class ReformerBackbone(keras.Model):
         num_heads: H, the number of attention heads.
         key_dim: D, the size of a head.
         intermediate_dim: the inner width of the feed-forward layers.
-        attention_layers: the kind of attention of each layer (`"lsh"`, `"local"`, `"full"`); a shorter list is a pattern
-            that is repeated, and must divide `num_layers`.
+        attention_layers: the kind of attention of each layer (`"lsh"`, `"local"`, `"full"`); a shorter list is a
+            pattern that is repeated, and must divide `num_layers`.
         chunk_length: C of LSH layers.
         local_chunk_length: C of local layers; `chunk_length` if None.
         num_hashes: R, hash rounds of LSH layers.
@@ -55,7 +55,7 @@ class ReformerBackbone(keras.Model):
         positions: `"axial"`, `"learned"`, `"sinusoidal"` or `"none"`.
         axial_shape: axes of axial positions; by default nearly square.
         axial_dims: their widths; by default halves of `hidden_dim`.
-        rotary: whether local and full layers rotate queries and keys by position. LSH layers hash by content and do not.
+        rotary: whether local and full layers rotate queries and keys by position. LSH layers hash content and do not.
         seed: non-negative integer from which each layer's own seed comes.
         dtype: dtype policy of all layers, for instance `"mixed_bfloat16"`.
         **kwargs: `name` and `trainable` of `keras.Model`.
@@ -118,7 +118,12 @@ class ReformerBackbone(keras.Model):
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
         seeds = iter(range(arguments.integer("seed", seed) * _SEEDS_A_MODEL, (seed + 1) * _SEEDS_A_MODEL))
 
-        attention = {"num_heads": num_heads, "key_dim": key_dim, "causal": causal, "dropout": attention_dropout}
+        attention: dict[str, Any] = {
+            "num_heads": num_heads,
+            "key_dim": key_dim,
+            "causal": causal,
+            "dropout": attention_dropout,
+        }
         options: dict[str, dict[str, Any]] = {
             "full": {"rotary": rotary},
             "local": {"rotary": rotary, "chunk_length": local_chunk_length or chunk_length},
@@ -144,12 +149,11 @@ class ReformerBackbone(keras.Model):
                 dtype=policy,
                 name=f"feed_forward_{index}",
             )
-            blocks.append(
-                tuple(
-                    ResidualBranch(x, dropout, seed=next(seeds), dtype=policy, name=f"{x.name}_branch")
-                    for x in (layer, feed_forward)
-                )
+            f, g = (
+                ResidualBranch(x, dropout, seed=next(seeds), dtype=policy, name=f"{x.name}_branch")
+                for x in (layer, feed_forward)
             )
+            blocks.append((f, g))
 
         ids = keras.Input((None,), dtype="int32", name="ids")
         embedding = TokenEmbedding(

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from reformer_tf.ops import shapes
 
-# Finite stand-ins for minus infinity: an invisible pair, and the floor of a row's maximum. A row that sees nothing keeps
-# the floor as its log-sum-exp and gets probabilities exp(INVISIBLE - FLOOR) = 0, so that no NaN arises anywhere.
+# Finite stand-ins for minus infinity: an invisible pair, and the floor of a row's maximum. A row that sees nothing
+# keeps the floor as its log-sum-exp and gets probabilities exp(INVISIBLE - FLOOR) = 0, so that no NaN arises anywhere.
 INVISIBLE = -1e9
 FLOOR = -1e8
 
@@ -26,8 +26,8 @@ def attend(
         keep: dropout factors of the probabilities `[..., Q, W]`, or None.
 
     Returns:
-        Output `[..., Q, D]` and log-sum-exp of the visible logits `[..., Q]` (`FLOOR` where there are none), both in the
-        statistics dtype.
+        Output `[..., Q, D]` and log-sum-exp of the visible logits `[..., Q]` (`FLOOR` where there are none), both in
+        the statistics dtype.
     """
     logits = _masked_logits(query, key, visible)
     largest = tf.maximum(tf.reduce_max(logits, axis=-1, keepdims=True), tf.constant(FLOOR, logits.dtype))

@@ -64,8 +64,8 @@ def map_rows(
 
     @tf.custom_gradient
     def apply(*args: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-        args = [tf.stop_gradient(x) for x in args]
-        sources, values = [padded(x) for x in args[:number]], args[number:]
+        fixed = [tf.stop_gradient(x) for x in args]
+        sources, values = [padded(x) for x in fixed[:number]], fixed[number:]
         outputs = tf.TensorArray(output.dtype, size=steps, element_shape=[static_rows, *output.shape[1:]])
 
         def forward(index: tf.Tensor, state: list) -> list:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from reformer_tf.ops import attention, blocks, loops, shapes
+from reformer_tf.ops.pair_dropout import PairDropout
 
 # Bytes of fp32 logits that may be alive at a time.
 _BLOCK_BYTES = 16 * 2**20
@@ -18,8 +19,7 @@ def full_attention(
     causal: bool,
     exclude_self: bool,
     segments: tf.Tensor | None = None,
-    dropout: float = 0.0,
-    dropout_keys: tf.Tensor | None = None,
+    dropout: PairDropout | None = None,
 ) -> tf.Tensor:
     """Attends to every visible token.
 
@@ -31,8 +31,7 @@ def full_attention(
         causal: whether a token sees no later token.
         exclude_self: whether a token sees itself only when it sees nothing else.
         segments: int32 `[N, L]`; tokens of different segments do not see each other. Or None.
-        dropout: share of the attention probabilities to drop.
-        dropout_keys: uint32 `[N]`, needed if `dropout` is not 0.
+        dropout: of the attention probabilities, or None.
 
     Returns:
         `[N, L, D]` in the dtype of `value`; zero where a token is masked or sees nothing.
@@ -53,13 +52,13 @@ def full_attention(
         visible = distance >= 0 if causal else tf.ones_like(distance, tf.bool)
         if exclude_self:
             visible = tf.logical_and(visible, distance != 0)
-        if own_valid is not None:
+        if valid is not None and own_valid is not None:
             visible = tf.logical_and(visible, tf.logical_and(own_valid[index][:, :, None], valid[:, None, :]))
-        if own_segments is not None:
+        if segments is not None and own_segments is not None:
             visible = tf.logical_and(visible, own_segments[index][:, :, None] == segments[:, None, :])
         keep = None
-        if dropout:
-            keep = attention.pair_keep(dropout_keys[:, None], ours, positions[None], dropout, statistics)
+        if dropout is not None:
+            keep = dropout.factors(ours, positions[None], statistics)
         return visible, keep
 
     @tf.custom_gradient
@@ -96,8 +95,7 @@ def full_attention(
     output = tf.ensure_shape(output, value.shape)
     if not exclude_self:
         return output
-    factor = attention.self_keep(dropout_keys, split.length, dropout, value.dtype)
-    return attention.alone(output, log_sum_exp, value, valid, factor)
+    return attention.alone(output, log_sum_exp, value, valid, dropout)
 
 
 class _QueryBlocks:

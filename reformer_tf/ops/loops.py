@@ -22,11 +22,11 @@ def count_up(
     Returns:
         The last state.
     """
-    _, *state = tf.while_loop(
+    _, *last = tf.while_loop(
         lambda index, *_: index < steps,
         lambda index, *variables: (index + 1, *body(index, list(variables))),
         (tf.constant(0), *state),
         maximum_iterations=steps,
         parallel_iterations=parallel_iterations,
     )
-    return state
+    return last

@@ -1,9 +1,9 @@
 """The order of tokens in one round, and the single number that says who sees whom in it.
 
-A hash round orders tokens by (bucket, position), the local round by position; masked tokens come last and take no rank.
-With `u = rank + C * bucket` two tokens are in the same bucket and less than C ranks apart exactly when their u differ by
-less than C, wherever the boundaries of chunks fall. So one subtraction and one unsigned comparison is the whole mask of
-a round, and rounds can be compared pair by pair.
+A hash round orders tokens by (bucket, position), the local round by position; masked tokens come last and take no
+rank. With `u = rank + C * bucket` two tokens are in the same bucket and less than C ranks apart exactly when their u
+differ by less than C, wherever the boundaries of chunks fall. So one subtraction and one unsigned comparison is the
+whole mask of a round, and rounds can be compared pair by pair.
 """
 
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Rotary positions: pairs of channels turned by an angle that grows with the position (Su et al., 2021, section 3.2)."""
+"""Rotary positions: pairs of channels turned by an angle that grows with the position (Su et al., 2021)."""
 
 import math
 

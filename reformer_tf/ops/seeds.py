@@ -1,9 +1,9 @@
 """Stateless randomness: one explicit seed a call, folded with the place where the randomness is used.
 
-A seed is an int32 tensor `[2]` = (base, step), or `[3]` = (base, step, row offset), where the row offset is the place of
-the first row of this batch in the global batch. Everything random is a function of the seed and of coordinates (layer,
-row, position, ...), never of how the work is grouped; so a recomputation, another batch layout or more padding see the
-same random numbers.
+A seed is an int32 tensor `[2]` = (base, step), or `[3]` = (base, step, row offset), where the row offset is the place
+of the first row of this batch in the global batch. Everything random is a function of the seed and of coordinates
+(layer, row, position, ...), never of how the work is grouped; so a recomputation, another batch layout or more
+padding see the same random numbers.
 """
 
 from typing import Any

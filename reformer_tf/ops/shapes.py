@@ -1,8 +1,11 @@
 """Sizes of tensors, as Python integers where they are known and as scalar tensors where they are not."""
 
+from typing import Any, TypeAlias
+
 import tensorflow as tf
 
-Size = int | tf.Tensor
+# An int, or a scalar tensor.
+Size: TypeAlias = Any
 
 
 def sizes(x: tf.Tensor) -> list[Size]:

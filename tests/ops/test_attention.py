@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from reformer_tf.ops import attention, full_attention, grouping, ordering
+from reformer_tf.ops.pair_dropout import PairDropout
 
 COUNT, LENGTH, SIZE, CHUNK, BUCKETS = 3, 203, 4, 8, 4
 
@@ -16,24 +17,24 @@ def _data():
     return [*tensors, buckets, tf.constant(rng.random((COUNT, LENGTH)) < 0.8)]
 
 
+def _dropout():
+    return PairDropout(0.2, tf.range(COUNT, dtype=tf.int32))
+
+
 def _windowed(causal, query, key, value, upstream, buckets, valid):
     orders = [ordering.local_order(COUNT, tf.shape(query)[1], valid)]
     orders += [ordering.hash_order(buckets[r], valid, BUCKETS, CHUNK) for r in range(2)]
-    window = attention.Window(CHUNK, causal, True, 0.2)
+    window = attention.Window(CHUNK, causal, True)
     with tf.GradientTape() as tape:
         tape.watch([query, key, value])
-        output = attention.windowed_attention(
-            query, key, value, orders, window, dropout_keys=tf.range(COUNT, dtype=tf.int32)
-        )
+        output = attention.windowed_attention(query, key, value, orders, window, dropout=_dropout())
     return [output, *tape.gradient(output, [query, key, value], output_gradients=upstream)]
 
 
 def _full(causal, query, key, value, upstream, _, valid):
     with tf.GradientTape() as tape:
         tape.watch([query, key, value])
-        output = full_attention.full_attention(
-            query, key, value, valid, causal, True, None, 0.2, tf.range(COUNT, dtype=tf.int32)
-        )
+        output = full_attention.full_attention(query, key, value, valid, causal, True, dropout=_dropout())
     return [output, *tape.gradient(output, [query, key, value], output_gradients=upstream)]
 
 
@@ -62,8 +63,8 @@ def test_blocks_of_queries_change_nothing_in_full_attention(monkeypatch, mode, c
 def test_windows_that_hold_everything_equal_full_attention_with_dropout_on(causal):
     data = _data()
     orders = [ordering.local_order(COUNT, LENGTH, data[-1])]
-    window = attention.Window(LENGTH, causal, True, 0.2)
-    output = attention.windowed_attention(*data[:3], orders, window, dropout_keys=tf.range(COUNT, dtype=tf.int32))
+    window = attention.Window(LENGTH, causal, True)
+    output = attention.windowed_attention(*data[:3], orders, window, dropout=_dropout())
     np.testing.assert_allclose(output, _full(causal, *data)[0], atol=1e-5)
 
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments
 from reformer_tf.ops import rotary, seeds, shapes
+from reformer_tf.ops.pair_dropout import PairDropout
 
 # What users of keras.layers.MultiHeadAttention pass, and what says the same here.
 _NOT_HERE = {
@@ -135,19 +136,17 @@ class SelfAttention(keras.layers.Layer):
         if self.rotary:
             projected[:-1] = [rotary.rotate(x) for x in projected[:-1]]
         query, key, value = self._scaled(projected)
-        rate = self.dropout if training else 0.0
-        keys = None
-        if rate:
+        dropout = None
+        if training and self.dropout:
             rows = seeds.row_keys(seed, self.seed, batch)
-            keys = tf.reshape(seeds.mix(rows[:, None], tf.range(self.num_heads)), [-1])
+            dropout = PairDropout(self.dropout, tf.reshape(seeds.mix(rows[:, None], tf.range(self.num_heads)), [-1]))
         output = self.attend(
             query,
             key,
             value,
             valid=None if mask is None else self._per_head(mask),
             segments=segment_ids,
-            dropout=rate,
-            dropout_keys=keys,
+            dropout=dropout,
             seed=seed,
             training=bool(training),
         )
@@ -166,8 +165,7 @@ class SelfAttention(keras.layers.Layer):
         *,
         valid: tf.Tensor | None,
         segments: tf.Tensor | None,
-        dropout: float,
-        dropout_keys: tf.Tensor | None,
+        dropout: PairDropout | None,
         seed: tf.Tensor | None,
         training: bool,
     ) -> tf.Tensor:
@@ -179,8 +177,7 @@ class SelfAttention(keras.layers.Layer):
             value: `[N, L, D]`.
             valid: boolean `[N, L]` or None.
             segments: int32 `[N, L]` or None.
-            dropout: share of the probabilities to drop in this call.
-            dropout_keys: uint32 `[N]`, if `dropout` is not 0.
+            dropout: of the attention probabilities in this call, or None.
             seed: int32 `[3]`, if this call is random.
             training: whether this is a training call.
 

@@ -1,11 +1,11 @@
 """Exact attention to all tokens."""
 
-
 import keras
 import tensorflow as tf
 
 from reformer_tf.layers.attention.base import SelfAttention
 from reformer_tf.ops import full_attention
+from reformer_tf.ops.pair_dropout import PairDropout
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
@@ -44,11 +44,10 @@ class FullSelfAttention(SelfAttention):
         *,
         valid: tf.Tensor | None,
         segments: tf.Tensor | None,
-        dropout: float,
-        dropout_keys: tf.Tensor | None,
+        dropout: PairDropout | None,
         seed: tf.Tensor | None,
         training: bool,
     ) -> tf.Tensor:
         return full_attention.full_attention(
-            query, key, value, valid, self.causal, self.shared_query_key, segments, dropout, dropout_keys
+            query, key, value, valid, self.causal, self.shared_query_key, segments, dropout
         )

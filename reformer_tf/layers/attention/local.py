@@ -8,6 +8,7 @@ import tensorflow as tf
 from reformer_tf.layers import arguments
 from reformer_tf.layers.attention.base import SelfAttention
 from reformer_tf.ops import attention, ordering, shapes
+from reformer_tf.ops.pair_dropout import PairDropout
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
@@ -75,15 +76,14 @@ class LocalSelfAttention(SelfAttention):
         *,
         valid: tf.Tensor | None,
         segments: tf.Tensor | None,
-        dropout: float,
-        dropout_keys: tf.Tensor | None,
+        dropout: PairDropout | None,
         seed: tf.Tensor | None,
         training: bool,
     ) -> tf.Tensor:
         count, length, _ = shapes.sizes(query)
-        window = attention.Window(self.chunk_length, self.causal, self.shared_query_key, dropout)
+        window = attention.Window(self.chunk_length, self.causal, self.shared_query_key)
         orders = [ordering.local_order(count, length, valid)]
-        return attention.windowed_attention(query, key, value, orders, window, segments, dropout_keys)
+        return attention.windowed_attention(query, key, value, orders, window, segments, dropout)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "chunk_length": self.chunk_length}

@@ -10,6 +10,7 @@ import tensorflow as tf
 from reformer_tf.layers import arguments
 from reformer_tf.layers.attention.base import SelfAttention
 from reformer_tf.ops import attention, hashing, ordering, replay, shapes
+from reformer_tf.ops.pair_dropout import PairDropout
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
@@ -123,8 +124,7 @@ class LSHSelfAttention(SelfAttention):
         *,
         valid: tf.Tensor | None,
         segments: tf.Tensor | None,
-        dropout: float,
-        dropout_keys: tf.Tensor | None,
+        dropout: PairDropout | None,
         seed: tf.Tensor | None,
         training: bool,
     ) -> tf.Tensor:
@@ -138,8 +138,8 @@ class LSHSelfAttention(SelfAttention):
             ordering.hash_order(buckets[:, index], valid, num_buckets, self.chunk_length)
             for index in range(self.num_hashes)
         ]
-        window = attention.Window(self.chunk_length, self.causal, exclude_self=True, dropout=dropout)
-        return attention.windowed_attention(query, key, value, orders, window, segments, dropout_keys)
+        window = attention.Window(self.chunk_length, self.causal, exclude_self=True)
+        return attention.windowed_attention(query, key, value, orders, window, segments, dropout)
 
     def is_random(self, training: bool | None) -> bool:
         return bool(training) and (self.dropout > 0 or self.redraw_rotations)

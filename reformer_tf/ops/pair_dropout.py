@@ -1,0 +1,43 @@
+"""Dropout of attention probabilities as a function of which query meets which key."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from reformer_tf.ops import dropout, seeds, shapes
+
+
+class PairDropout(NamedTuple):
+    """Drops pairs of a query and a key.
+
+    A pair's factor is a function of a key for row and head, and of the two positions. A pair counts in one round only,
+    so the round need not enter; LSH attention that covers everything then equals full attention with dropout on, too.
+
+    Attributes:
+        rate: share of the pairs to drop, in (0, 1).
+        keys: uint32 `[N]`, one for each row and head.
+    """
+
+    rate: float
+    keys: tf.Tensor
+
+    def factors(self, query_positions: tf.Tensor, key_positions: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+        """0 for dropped pairs, `1 / (1 - rate)` for others.
+
+        Args:
+            query_positions: int32 `[..., N, Q]` (or 1 in place of N).
+            key_positions: int32 `[..., N, W]`.
+            dtype: of the result.
+
+        Returns:
+            `[..., N, Q, W]`.
+        """
+        rows = seeds.mix(self.keys[:, None], query_positions)[..., :, None]
+        columns = seeds.mix(key_positions)[..., None, :]
+        return dropout.keep_scale(seeds.scramble(rows + columns), self.rate, dtype)
+
+    def own_factors(self, length: shapes.Size, dtype: tf.DType) -> tf.Tensor:
+        """The factors of the pairs of each token with itself, `[N, L]`."""
+        positions = tf.range(length)
+        bits = seeds.mix(self.keys[:, None], positions) + seeds.mix(positions)
+        return dropout.keep_scale(seeds.scramble(bits), self.rate, dtype)
