@@ -117,3 +117,37 @@ def test_gradients_equal_dense_autodiff(case, dtype, mode):
     largest = max(np.max(np.abs(one)) for one in expected)
     for name, one, other in zip(["x", *[w.name for w in layer.trainable_variables]], actual, expected, strict=True):
         assert np.max(np.abs(one.numpy() - other.numpy())) <= bound * largest, name
+
+
+@cases.each(cases.DEFAULTS)
+def test_gradients_with_dropout_equal_finite_differences(case):
+    """Along a random direction in inputs and weights together; which pairs are dropped, the seed says."""
+    layer, x = cases.make_layer(case, dropout=0.4, dtype="float64"), cases.inputs(2, 40, dtype="float64")
+    upstream, rng = cases.inputs(2, 40, seed=8, dtype="float64"), np.random.default_rng(7)
+    kwargs = {"mask": cases.masks(2, 40), "training": True, "seed": tf.constant([1, 2])}
+    _, buckets = cases.call_and_buckets(layer, x, **kwargs)
+    variables = [tf.Variable(x), *layer.trainable_variables]
+    directions = [rng.normal(size=variable.shape) for variable in variables]
+
+    def loss():
+        with cases.replaying(buckets):
+            return tf.reduce_sum(layer(tf.convert_to_tensor(variables[0]), **kwargs) * upstream)
+
+    with tf.GradientTape() as tape:
+        value = loss()
+    gradients = tape.gradient(value, variables)
+    assert (
+        np.max(np.abs(value - tf.reduce_sum(comparing.call(layer, x, buckets, mask=kwargs["mask"]) * upstream))) > 0.1
+    )
+
+    def moved(step):
+        for variable, direction in zip(variables, directions, strict=True):
+            variable.assign_add(step * direction)
+        return loss().numpy()
+
+    step = 1e-5
+    slope = (moved(step) - moved(-2 * step)) / (2 * step)
+    expected = sum(
+        np.sum(gradient.numpy() * direction) for gradient, direction in zip(gradients, directions, strict=True)
+    )
+    np.testing.assert_allclose(slope, expected, rtol=1e-6)
