@@ -75,12 +75,12 @@ def _check_model(config: ConfigDict) -> None:
         raise ValueError(
             f"`config.model` must not have `dtype`: set `config.train.precision`. Received: {config.model.dtype!r}"
         )
-    known = inspect.signature(models.ReformerCausalLM).parameters
+    known = _model_arguments()
     unknown = sorted(set(config.model) - set(known))
     if unknown:
         raise ValueError(
-            "`config.model` must hold arguments of ReformerCausalLM only, which are "
-            f"{', '.join(name for name in known if name != 'kwargs')}. Received: {', '.join(unknown)}"
+            f"`config.model` must hold arguments of ReformerCausalLM only, which are {', '.join(known)}. "
+            f"Received: {', '.join(unknown)}"
         )
     for name in ("vocabulary_size", "max_sequence_length"):
         if name not in config.model:
@@ -98,6 +98,18 @@ def _check_model(config: ConfigDict) -> None:
         f"must be from 1 to `config.model.max_sequence_length`, {longest}",
         lambda value: 1 <= value <= longest,
     )
+
+
+def _model_arguments() -> list[str]:
+    """Names of the arguments of the model, which hands on those that it does not know to its backbone."""
+    parameters = [
+        parameter
+        for owner in (models.ReformerCausalLM, models.ReformerBackbone)
+        for parameter in inspect.signature(owner).parameters.values()
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    names = dict.fromkeys(parameter.name for parameter in parameters)
+    return [name for name in names if name not in ("causal", "dtype")]
 
 
 def _check_sample(config: ConfigDict) -> None:

@@ -122,6 +122,14 @@ def test_the_commands_of_a_finished_run(undisturbed, tmp_path):
     assert os.listdir(tmp_path) == ["1"]
 
 
+def test_deterministic_ops_and_a_profile(flags, tmp_path):
+    options = ("deterministic_ops=True", "profile_start=2", "profile_steps=2", "steps=6", "precision=mixed_bfloat16")
+    options = [f"--config.train.{option}" for option in options]
+    code, _, err = _finish(_start("task", TINY, f"--workdir={tmp_path}", *flags, *options))
+    assert code == exits.DONE, err
+    assert list(tmp_path.glob("tensorboard/plugins/profile/*/*.xplane.pb"))
+
+
 def test_what_is_refused(tmp_path):
     workdir = f"--workdir={tmp_path / 'run'}"
     cases = [

@@ -1,0 +1,35 @@
+"""Every config can be run as it is, and has what the commands rely on."""
+
+import importlib
+import pathlib
+
+import pytest
+
+from trainer.check import check_batch, check_config
+
+NAMES = sorted(
+    path.stem for path in (pathlib.Path(__file__).parents[2] / "configs").glob("*.py") if path.stem != "__init__"
+)
+FIELDS = (
+    "train.log_every",
+    "train.checkpoint_every",
+    "model.dropout",
+    "model.attention_dropout",
+    "logical_devices",
+    "export",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_config(name):
+    module = importlib.import_module(f"configs.{name}")
+    config = module.get_config()
+    check_config(config)
+    check_batch(config, replicas=1)
+    for field in FIELDS:
+        value = config
+        for part in field.split("."):
+            value = value[part]
+    assert f"--config=configs/{name}.py --workdir=" in module.__doc__
+    assert "Time: " in module.__doc__
+    assert "Result: " in module.__doc__

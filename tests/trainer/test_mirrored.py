@@ -1,0 +1,18 @@
+"""A run on two replicas is that of one device, also after a restart."""
+
+import numpy as np
+
+from tests.trainer import runs
+from trainer import exits
+
+
+def test_two_replicas_with_a_restart_equal_one_device(tmp_path):
+    config = runs.make_config(runs.write_corpus(tmp_path / "corpus"))  # With dropout: it follows the rows.
+    config.train.steps, config.train.eval_every = 10, 0
+    assert runs.run(config, tmp_path / "one") == exits.DONE
+    config.strategy, config.logical_devices = "mirrored", 2
+    assert runs.run(config, tmp_path / "two", runs.StopAfter(5)) == exits.STOPPED
+    assert runs.run(config, tmp_path / "two") == exits.DONE
+    one, two = runs.lines(tmp_path / "one"), runs.lines(tmp_path / "two")
+    assert [(line["split"], line["step"]) for line in two] == [(line["split"], line["step"]) for line in one]
+    np.testing.assert_allclose([line["loss"] for line in two], [line["loss"] for line in one], rtol=1e-5)
