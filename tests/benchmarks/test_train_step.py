@@ -1,0 +1,51 @@
+"""The train step benchmark as the command that people run."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+TINY = ["--length=300", "--layers=2", "--width=16", "--heads=2", "--chunk_length=16", "--repeat=1"]
+
+
+def _run(*arguments):
+    command = [sys.executable, "-m", "benchmarks.train_step", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+
+
+def _measured(*arguments):
+    result = _run(*arguments)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def test_the_last_line_is_what_was_measured():
+    measured = _measured(*TINY, "--attention=local,lsh", "--local_round")
+    assert measured["tokens_per_s"] == pytest.approx(300 / measured["step_s"])
+    assert measured["peak_mib"] >= measured["base_mib"] > 0
+    embedding, head, positions, norm = 256 * 16, 256, (10 + 32) * 8, 2 * 16
+    local, lsh, feed_forward = 4 * 16 * 16, 3 * 16 * 16, 16 * 64 + 64 + 64 * 16 + 16
+    layers = local + lsh + 2 * feed_forward + 4 * norm
+    assert measured["parameters"] == embedding + head + positions + layers + norm
+    assert measured["attention"] == ["local", "lsh"] and measured["local_round"] is True
+
+
+@pytest.mark.parametrize(
+    "argument, message",
+    [("--width=15", "--width must be a multiple of --heads"), ("--attention=lhs", "--attention must name kinds")],
+)
+@pytest.mark.slow
+def test_bad_arguments_are_refused(argument, message):
+    result = _run(*TINY, argument)
+    assert result.returncode != 0 and message in result.stderr
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_depth():
+    needs = []
+    for layers in (2, 12):
+        measured = _measured("--length=16384", f"--layers={layers}", "--repeat=1")
+        gradients = 4 * measured["parameters"] / 2**20
+        needs.append(measured["peak_mib"] - measured["base_mib"] - gradients - measured["kept_buckets_mib"])
+    assert needs[1] <= 1.25 * needs[0]
