@@ -1,6 +1,7 @@
 """What a run does after its last step: export, reference lines, an ablation and a sample of text."""
 
 import json
+import shutil
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,8 @@ def _compare(run: Run) -> dict[str, Any]:
 
 
 def _export(run: Run, model: Any) -> tuple[str, float]:
+    for leftover in run.workdir.export.glob(".unfinished-*"):  # Of a process that was killed here.
+        shutil.rmtree(leftover, ignore_errors=True)
     exported = export_saved_model(model, run.workdir.export)
     windows = run.corpus.validation
     ids = windows.ids[: min(_CHECKED_LENGTH, run.config.train.sequence_length)].astype(np.int32)

@@ -25,6 +25,7 @@ def train(run: Run, stop: exits.StopRequest) -> int:
         What the process should return: `exits.DONE`, `exits.NOT_FINITE` or `exits.STOPPED`. In each case the state is
         saved.
     """
+    _say_what_begins(run)
     try:
         run.save()
         _evaluate_if_due(run, stop)
@@ -91,6 +92,15 @@ def _evaluate_if_due(run: Run, stop: exits.StopRequest) -> None:
 
 def _is_due(step: int, every: int, last: int) -> bool:
     return step == last or (every > 0 and step % every == 0)
+
+
+def _say_what_begins(run: Run) -> None:
+    print(
+        f"{run.corpus.name}: {run.corpus.train.num_bytes:,} bytes to train on, {run.corpus.validation.num_bytes:,} to "
+        f"validate on. {run.model.count_params():,} parameters, {run.strategy.num_replicas_in_sync} replica(s). "
+        f"{'Beginning' if run.step == 0 else f'Going on after step {run.step}'} in {run.workdir.root}.",
+        flush=True,
+    )
 
 
 def _say_not_finite(run: Run, loss: float, norm: float) -> None:

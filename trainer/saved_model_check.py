@@ -37,16 +37,20 @@ def largest_difference(model: keras.Model, exported: pathlib.Path, ids: np.ndarr
         question, answer = pathlib.Path(folder, "ids"), pathlib.Path(folder, "logits")
         tf.io.write_file(str(question), tf.io.serialize_tensor(tf.constant(ids, tf.int32)))
         # -c puts the working directory on the path; an empty one has no module to import by mistake.
-        process = subprocess.run(
-            [sys.executable, "-c", _PROGRAM, str(exported.resolve()), str(question), str(answer)],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        arguments = [sys.executable, "-c", _PROGRAM, str(exported.resolve()), str(question), str(answer)]
+        process = subprocess.Popen(arguments, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        try:
+            expected = _logits(model, ids)  # While the other process starts.
+            _, said = process.communicate()
+        finally:
+            process.kill()
         if process.returncode:
-            raise RuntimeError(f"{exported} could not be loaded with TensorFlow alone: {process.stderr[-2000:]}")
+            raise RuntimeError(f"{exported} could not be loaded with TensorFlow alone: {said[-2000:]}")
         found = tf.io.parse_tensor(tf.io.read_file(str(answer)), tf.float32).numpy()
+    return float(np.max(np.abs(found - expected)))
+
+
+def _logits(model: keras.Model, ids: np.ndarray) -> np.ndarray:
     # A graph, as in the export: rounding differs between eager mode and graphs, and can move a token to another bucket.
     call = tf.function(model, input_signature=[tf.TensorSpec([None, None], tf.int32)], autograph=False)
-    return float(np.max(np.abs(found - call(tf.constant(ids, tf.int32)).numpy())))
+    return call(tf.constant(ids, tf.int32)).numpy()

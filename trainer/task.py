@@ -22,6 +22,7 @@ def main(arguments: list[str]) -> int:
             with stop.interruptible():
                 run = Run(_CONFIG.value, _WORKDIR.value)
         except exits.Stopped:
+            print("Stopped before the first step.", flush=True)
             return exits.STOPPED
         except (ValueError, OSError) as error:
             return console.refuse(error)

@@ -1,6 +1,7 @@
 """What a run does after its last step, and the commands that work on a finished run."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -60,6 +61,21 @@ def test_a_second_start_only_prints_the_report(config, workdir, capsys):
     after = {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file() and "tfevents" not in path.name}
     assert after == before
     assert "model with all attention outputs set to zero" in capsys.readouterr().out
+
+
+def test_killed_while_closing(config, workdir, tmp_path):
+    killed = tmp_path / "killed"
+    shutil.copytree(workdir, killed)
+    content = (killed / "metrics.jsonl").read_bytes()
+    (killed / "metrics.jsonl").write_bytes(content[:-10])  # In the line of the ablation.
+    (killed / "report.json").unlink()
+    shutil.rmtree(killed / "export")
+    (killed / "export" / ".unfinished-abc").mkdir(parents=True)
+    assert _run(config, killed) == exits.DONE
+    assert (killed / "metrics.jsonl").read_bytes() == content
+    assert [path.name for path in (killed / "export").iterdir()] == ["1"]
+    reports = [json.loads((folder / "report.json").read_text()) for folder in (killed, workdir)]
+    assert all(reports[0][name] == value for name, value in reports[1].items() if name != "export")
 
 
 def test_validation_counts_every_byte_once(config, workdir):

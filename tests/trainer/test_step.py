@@ -106,12 +106,11 @@ def test_two_replicas_equal_one_device(mirrored_strategy, name, reversible):
         np.testing.assert_allclose(other, weight, atol=1e-4)
 
 
-# XLA draws other rotations from the same seed, so those that are stored are used.
 @pytest.mark.parametrize(
     "model",
     [
         pytest.param(_Bigrams, id="bigrams"),
-        pytest.param(functools.partial(_model, redraw_rotations=False), id="lsh", marks=pytest.mark.slow),
+        pytest.param(_model, id="lsh", marks=pytest.mark.slow),
     ],
 )
 def test_xla_and_parts_on_two_replicas_equal_one_device(mirrored_strategy, model):
