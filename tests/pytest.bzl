@@ -2,6 +2,11 @@
 
 load("@rules_python//python:defs.bzl", "py_test")
 
+_NEEDED = [
+    "//tests:conftest",
+    "//third_party:pytest",
+]
+
 def pytest_test(name, srcs, deps = [], **kwargs):
     """Makes a test that runs one file with pytest.
 
@@ -17,9 +22,6 @@ def pytest_test(name, srcs, deps = [], **kwargs):
         args = ["$(location %s)" % srcs[0]],
         data = ["//:pyproject.toml"],
         main = "//tests/testing:pytest_main.py",
-        deps = deps + [
-            "//tests:conftest",
-            "//third_party:pytest",
-        ],
+        deps = deps + [dep for dep in _NEEDED if dep not in deps],
         **kwargs
     )
