@@ -32,7 +32,7 @@ def default_config() -> ConfigDict:
     config.data = input.default_data_config()
 
     config.optimizer = ConfigDict()
-    config.optimizer.name = "adam"  # or "adafactor"
+    config.optimizer.name = "adam"  # or "adafactor", "muon"
     config.optimizer.learning_rate = 1e-3
     config.optimizer.schedule = "inverse_square_root"  # or "cosine", "constant"; all with a linear warm-up
     config.optimizer.warmup_steps = 100
@@ -42,6 +42,7 @@ def default_config() -> ConfigDict:
     config.optimizer.beta_1 = 0.9
     config.optimizer.beta_2 = 0.98
     config.optimizer.epsilon = 1e-9
+    config.optimizer.adam_ratio = 0.15  # muon: learning rate of what it leaves to Adam, over its own.
 
     config.train = ConfigDict()
     config.train.steps = 1000

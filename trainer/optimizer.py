@@ -28,7 +28,11 @@ class _Adafactor(TakesReducedGradients, keras.optimizers.Adafactor):
     pass
 
 
-OPTIMIZERS = ("adafactor", "adam")
+class _Muon(TakesReducedGradients, keras.optimizers.Muon):
+    pass
+
+
+OPTIMIZERS = ("adafactor", "adam", "muon")
 
 
 def make_optimizer(
@@ -58,6 +62,17 @@ def make_optimizer(
         optimizer = _Adam(beta_1=config.beta_1, beta_2=config.beta_2, epsilon=config.epsilon, **common)
     elif config.name == "adafactor":
         optimizer = _Adafactor(relative_step=False, **common)
+    elif config.name == "muon":
+        # Matrices of the feed-forward layers get orthogonal updates (Jordan et al., 2024), everything else Adam's.
+        optimizer = _Muon(
+            adam_beta_1=config.beta_1,
+            adam_beta_2=config.beta_2,
+            epsilon=config.epsilon,
+            adam_weight_decay=config.weight_decay,
+            adam_lr_ratio=config.adam_ratio,
+            exclude_layers=["head"],
+            **common,
+        )
     else:
         raise ValueError(f"`config.optimizer.name` must be one of {', '.join(OPTIMIZERS)}. Received: {config.name!r}")
     if config.weight_decay:

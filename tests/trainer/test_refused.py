@@ -54,7 +54,7 @@ def _contents(folder):
         ("train.log_every", 0, "`config.train.log_every` must be at least 1. Received: 0"),
         ("train.checkpoint_every", 0, "`config.train.checkpoint_every` must be at least 1. Received: 0"),
         ("train.eval_every", -1, "`config.train.eval_every` must not be negative. Received: -1"),
-        ("optimizer.name", "sgd", "`config.optimizer.name` must be one of adafactor, adam. Received: 'sgd'"),
+        ("optimizer.name", "sgd", "`config.optimizer.name` must be one of adafactor, adam, muon. Received: 'sgd'"),
         ("optimizer.schedule", "linear", "`config.optimizer.schedule` must be one of .* Received: 'linear'"),
         ("optimizer.learning_rate", 0.0, "`config.optimizer.learning_rate` must be above 0. Received: 0.0"),
         ("optimizer.beta_2", 1.0, "`config.optimizer.beta_2` must be at least 0 and below 1. Received: 1.0"),

@@ -94,7 +94,7 @@ def _train(strategy, config, make_model, steps=STEPS, **options):
     return np.array(losses), np.array(norms), [weight.numpy() for weight in model.trainable_variables]
 
 
-@pytest.mark.parametrize(("name", "reversible"), [("adam", True), ("adafactor", False)])
+@pytest.mark.parametrize(("name", "reversible"), [("adam", True), ("adafactor", False), ("muon", True)])
 def test_two_replicas_equal_one_device(mirrored_strategy, name, reversible):
     config, model = _optimizer_config(name=name, weight_decay=0.1), functools.partial(_model, reversible=reversible)
     losses, norms, weights = _train(tf.distribute.OneDeviceStrategy("CPU:0"), config, model)
