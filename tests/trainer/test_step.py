@@ -70,6 +70,7 @@ def _optimizer_config(**fields):
             "beta_1": 0.9,
             "beta_2": 0.98,
             "epsilon": 1e-6,
+            "adam_ratio": 0.15,
             **fields,
         }
     )
