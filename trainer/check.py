@@ -61,7 +61,7 @@ def _check_train(config: ConfigDict) -> None:
 def _check_optimizer(config: ConfigDict) -> None:
     _check_choice(config, "optimizer.name", optimizer.OPTIMIZERS)
     _check_choice(config, "optimizer.schedule", schedule.SCHEDULES)
-    for name in ("learning_rate", "epsilon"):
+    for name in ("learning_rate", "epsilon", "adam_ratio"):
         _check(config, f"optimizer.{name}", "must be above 0", lambda value: value > 0)
     for name in ("warmup_steps", "clip_norm", "weight_decay"):
         _check(config, f"optimizer.{name}", "must not be negative", lambda value: value >= 0)

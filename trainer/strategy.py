@@ -44,7 +44,11 @@ def make_strategy(name: str, logical_devices: int = 0) -> tf.distribute.Strategy
         return tf.distribute.OneDeviceStrategy("GPU:0" if gpus else "CPU:0")
     if gpus:
         return tf.distribute.MirroredStrategy([f"GPU:{index}" for index in range(len(gpus))])
-    return tf.distribute.MirroredStrategy([f"CPU:{index}" for index in range(max(logical_devices, 1))])
+    # Plain sums: collectives keep state in the process, and a second strategy of it would meet that of the first.
+    return tf.distribute.MirroredStrategy(
+        [f"CPU:{index}" for index in range(max(logical_devices, 1))],
+        cross_device_ops=tf.distribute.ReductionToOneDevice(),
+    )
 
 
 def _split_cpu(parts: int) -> None:
