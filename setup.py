@@ -16,8 +16,9 @@ setuptools.setup(
     install_requires=[
         "absl-py>=2.1",
         "importlib_resources>=6.0",  # tensorflow-datasets imports it without declaring it.
-        "keras>=3.11",
+        "keras>=3.13",
         "ml_collections>=1.0",
+        "ml_dtypes>=0.4",
         "numpy>=1.26",
         "tensorboard>=2.19",  # tf.summary raises without it.
         "tensorflow>=2.20",

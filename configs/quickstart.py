@@ -38,12 +38,15 @@ def get_config() -> ConfigDict:
 
     config.data.validation_fraction = 0.01
 
-    config.optimizer.learning_rate = 2e-3
+    config.optimizer.name = "muon"
+    config.optimizer.learning_rate = 2.5e-2
+    config.optimizer.adam_ratio = 0.12
+    config.optimizer.beta_2 = 0.95
     config.optimizer.schedule = "cosine"
     config.optimizer.warmup_steps = 20
     config.optimizer.final_fraction = 0.05
 
-    config.train.steps = 400
+    config.train.steps = 450
     config.train.batch_size = 1
     config.train.sequence_length = 4096
     config.train.log_every = 10
