@@ -33,5 +33,8 @@ def _release_graphs():
 
 @pytest.fixture(scope="session")
 def mirrored_strategy() -> tf.distribute.Strategy:
-    """A MirroredStrategy over two logical CPUs."""
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    """A MirroredStrategy over two logical CPUs.
+
+    It sums plainly: the collective operations of several strategies in one process would get into each other's way.
+    """
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], tf.distribute.ReductionToOneDevice())
