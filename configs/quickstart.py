@@ -30,6 +30,7 @@ def get_config() -> ConfigDict:
     config.model.chunk_length = 64
     config.model.local_chunk_length = 64
     config.model.num_hashes = 1
+    config.model.tie_embeddings = False
     config.model.rotary = True  # Of local layers, which so learn fastest what is near.
     config.model.positions = "none"
     config.model.dropout = 0.0
@@ -46,7 +47,7 @@ def get_config() -> ConfigDict:
     config.optimizer.warmup_steps = 20
     config.optimizer.final_fraction = 0.05
 
-    config.train.steps = 450
+    config.train.steps = 340
     config.train.batch_size = 1
     config.train.sequence_length = 4096
     config.train.log_every = 10
