@@ -29,7 +29,6 @@ setuptools.setup(
             "hypothesis>=6.100",
             "mypy>=1.15",
             "pre-commit>=4.0",
-            "psutil>=6.0",
             "pytest>=8.3",
             "ruff>=0.12",
         ],
