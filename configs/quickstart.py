@@ -47,7 +47,7 @@ def get_config() -> ConfigDict:
     config.optimizer.warmup_steps = 20
     config.optimizer.final_fraction = 0.05
 
-    config.train.steps = 340
+    config.train.steps = 400
     config.train.batch_size = 1
     config.train.sequence_length = 4096
     config.train.log_every = 10
