@@ -71,8 +71,10 @@ def invert(permutations: tf.Tensor) -> tf.Tensor:
     """Inverts each row of int32 `[N, L]`."""
     count, length = shapes.sizes(permutations)
     starts = tf.range(count)[:, None] * length
-    flat = tf.reshape(permutations + starts, [-1])
-    return tf.reshape(tf.math.invert_permutation(flat), tf.shape(permutations)) - starts
+    flat = tf.reshape(permutations + starts, [-1, 1])
+    positions = tf.reshape(tf.broadcast_to(tf.range(length), tf.shape(permutations)), [-1])
+    # Not tf.math.invert_permutation: compiled by XLA it fails where the buckets depend on a seed known at run time.
+    return tf.reshape(tf.scatter_nd(flat, positions, tf.shape(positions)), tf.shape(permutations))
 
 
 def near(query_u: tf.Tensor, key_u: tf.Tensor, chunk_length: int, causal: bool, exclude_self: bool) -> tf.Tensor:
