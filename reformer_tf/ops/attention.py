@@ -136,13 +136,13 @@ class _Rounds:
         self.layout = Layout(count, length, window.chunk_length, window.causal)
         self.places = [self.layout.place(order) for order in orders]
         # What a round must know of a token: its u in this round and in all before, its segment, its position.
-        self.tags = [order.u for order in orders]
+        tags = [order.u for order in orders]
         self.segment_tag = len(orders) if segments is not None else None
         if segments is not None:
-            self.tags.append(segments)
+            tags.append(segments)
         if dropout is not None:
-            self.tags.append(tf.broadcast_to(tf.range(length), tf.shape(orders[0].u)))
-        self.stacked_tags = tf.stack(self.tags, axis=-1)
+            tags.append(tf.broadcast_to(tf.range(length), tf.shape(orders[0].u)))
+        self.tags = tf.stack(tags, axis=-1)
 
     def forward(self, index: int, packed: tf.Tensor, after: list[tf.Tensor]) -> list[tf.Tensor]:
         """Output `[N, L, D]` and log-sum-exp `[N, L]` of one round, in the statistics dtype.
@@ -200,7 +200,7 @@ class _Rounds:
 
     def _sorted(self, packed: tf.Tensor, index: int) -> list[tf.Tensor]:
         place = self.places[index]
-        return [self.layout.sort(packed, place), self.layout.sort(self.stacked_tags, place, fill=ordering.NOWHERE)]
+        return [self.layout.sort(packed, place), self.layout.sort(self.tags, place, fill=ordering.NOWHERE)]
 
     def _unpack(self, packed: tf.Tensor) -> list[tf.Tensor]:
         return tf.split(packed, 3, axis=-1)
