@@ -30,6 +30,17 @@ def positive_integer(name: str, value: Any) -> int:
     return int(value)
 
 
+def non_negative_integer(name: str, value: Any) -> int:
+    """Returns `value` as an int.
+
+    Raises:
+        ValueError: if it is not an integer, or negative.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+        raise ValueError(f"{name} must be an integer that is not negative. Received: {name}={value!r}")
+    return int(value)
+
+
 def rate(name: str, value: Any) -> float:
     """Returns `value` as a float.
 

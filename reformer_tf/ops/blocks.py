@@ -3,6 +3,8 @@
 Leading axes of all tensors are free; the letters are Q queries and W keys of a block.
 """
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 from reformer_tf.ops import shapes
@@ -11,32 +13,46 @@ from reformer_tf.ops import shapes
 # keeps the floor as its log-sum-exp and gets probabilities exp(INVISIBLE - FLOOR) = 0, so that no NaN arises anywhere.
 INVISIBLE = -1e9
 FLOOR = -1e8
+# What the authors' released code takes for the logit of a token with itself.
+SELF_PENALTY = -1e5
 
 
-def attend(
-    query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, visible: tf.Tensor, keep: tf.Tensor | None
-) -> tuple[tf.Tensor, tf.Tensor]:
+class Pairs(NamedTuple):
+    """What is known of the pairs of a block; each broadcasts to `[..., Q, W]`.
+
+    Attributes:
+        visible: boolean, whether a pair counts.
+        keep: dropout factors of the probabilities, or None.
+        penalised: boolean, pairs whose logit is `SELF_PENALTY` whether they are visible or not; or None.
+    """
+
+    visible: tf.Tensor
+    keep: tf.Tensor | None = None
+    penalised: tf.Tensor | None = None
+
+
+def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, pairs: Pairs) -> tuple[tf.Tensor, tf.Tensor]:
     """Softmax attention of one block.
 
     Args:
         query: `[..., Q, D]`, scaled.
         key: `[..., W, D]`.
         value: `[..., W, D]`.
-        visible: boolean, broadcasts to `[..., Q, W]`.
-        keep: dropout factors of the probabilities `[..., Q, W]`, or None.
+        pairs: which count, and how.
 
     Returns:
         Output `[..., Q, D]` and log-sum-exp of the visible logits `[..., Q]` (`FLOOR` where there are none), both in
         the statistics dtype.
     """
-    logits = _masked_logits(query, key, visible)
+    logits = _masked_logits(query, key, pairs)
     largest = tf.maximum(tf.reduce_max(logits, axis=-1, keepdims=True), tf.constant(FLOOR, logits.dtype))
     weights = tf.exp(logits - largest)
     total = tf.maximum(tf.reduce_sum(weights, axis=-1, keepdims=True), tf.constant(1e-30, logits.dtype))
-    if keep is not None:
-        weights *= keep
-    output = tf.cast(tf.matmul(tf.cast(weights, value.dtype), value), logits.dtype) / total
+    if pairs.keep is not None:
+        weights *= pairs.keep
     log_sum_exp = tf.maximum(largest + tf.math.log(total), tf.constant(FLOOR, logits.dtype))
+    # Not a division by the total: where a penalty was rounded in the log-sum-exp, so it is here and in the gradient.
+    output = tf.cast(tf.matmul(tf.cast(weights, value.dtype), value), logits.dtype) * tf.exp(largest - log_sum_exp)
     return output, tf.squeeze(log_sum_exp, axis=-1)
 
 
@@ -44,8 +60,7 @@ def attend_gradient(
     query: tf.Tensor,
     key: tf.Tensor,
     value: tf.Tensor,
-    visible: tf.Tensor,
-    keep: tf.Tensor | None,
+    pairs: Pairs,
     log_sum_exp: tf.Tensor,
     delta: tf.Tensor,
     upstream: tf.Tensor,
@@ -59,8 +74,7 @@ def attend_gradient(
         query: as in `attend`.
         key: as in `attend`.
         value: as in `attend`.
-        visible: as in `attend`.
-        keep: as in `attend`.
+        pairs: as in `attend`.
         log_sum_exp: `[..., Q]`.
         delta: `[..., Q]`, the product of the output and its gradient, summed over channels.
         upstream: `[..., Q, D]`, gradient of the output.
@@ -68,14 +82,17 @@ def attend_gradient(
     Returns:
         Gradients of query `[..., Q, D]`, key and value `[..., W, D]`, in the dtypes of these.
     """
-    logits = _masked_logits(query, key, visible)
+    logits = _masked_logits(query, key, pairs)
     weights = tf.exp(logits - log_sum_exp[..., None])
     slope = tf.cast(tf.matmul(upstream, value, transpose_b=True), logits.dtype)
-    if keep is not None:
-        slope *= keep
-    slope = tf.cast(weights * (slope - delta[..., None]), query.dtype)
-    if keep is not None:
-        weights *= keep
+    if pairs.keep is not None:
+        slope *= pairs.keep
+    slope = weights * (slope - delta[..., None])
+    if pairs.penalised is not None:  # a constant, whatever query and key are
+        slope = tf.where(pairs.penalised, tf.zeros([], slope.dtype), slope)
+    slope = tf.cast(slope, query.dtype)
+    if pairs.keep is not None:
+        weights *= pairs.keep
     return (
         tf.matmul(slope, key),
         tf.matmul(slope, query, transpose_a=True),
@@ -83,7 +100,10 @@ def attend_gradient(
     )
 
 
-def _masked_logits(query: tf.Tensor, key: tf.Tensor, visible: tf.Tensor) -> tf.Tensor:
+def _masked_logits(query: tf.Tensor, key: tf.Tensor, pairs: Pairs) -> tf.Tensor:
     logits = tf.matmul(query, key, transpose_b=True)
     logits = tf.cast(logits, shapes.statistics_dtype(logits.dtype))
-    return tf.where(visible, logits, tf.constant(INVISIBLE, logits.dtype))
+    logits = tf.where(pairs.visible, logits, tf.constant(INVISIBLE, logits.dtype))
+    if pairs.penalised is not None:
+        logits = tf.where(pairs.penalised, tf.constant(SELF_PENALTY, logits.dtype), logits)
+    return logits

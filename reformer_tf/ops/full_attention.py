@@ -45,7 +45,7 @@ def full_attention(
     own_valid = None if valid is None else split.cut(valid)
     own_segments = None if segments is None else split.cut(segments)
 
-    def conditions(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+    def conditions(index: tf.Tensor) -> blocks.Pairs:
         """Visibility and dropout factors of one block of queries, broadcasting to `[N, Q, L]`."""
         ours = own_positions[index]
         distance = ours[:, :, None] - positions
@@ -59,7 +59,7 @@ def full_attention(
         keep = None
         if dropout is not None:
             keep = dropout.factors(ours, positions[None], statistics)
-        return visible, keep
+        return blocks.Pairs(visible, keep)
 
     @tf.custom_gradient
     def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable]:
@@ -68,7 +68,7 @@ def full_attention(
         queries = split.cut(query)
 
         def forward(index: tf.Tensor) -> list[tf.Tensor]:
-            return list(blocks.attend(queries[index], key, value, *conditions(index)))
+            return list(blocks.attend(queries[index], key, value, conditions(index)))
 
         output, log_sum_exp = split.over_blocks(forward, [(statistics, [size]), (statistics, [])])
 
@@ -81,7 +81,7 @@ def full_attention(
             def backward(index: tf.Tensor) -> list[tf.Tensor]:
                 return list(
                     blocks.attend_gradient(
-                        queries[index], key, value, *conditions(index), saved[index], delta[index], upstreams[index]
+                        queries[index], key, value, conditions(index), saved[index], delta[index], upstreams[index]
                     )
                 )
 

@@ -19,60 +19,99 @@ UNGROUPED_BYTES = 20 * 2**20
 
 
 class Places(NamedTuple):
-    """Where the tokens of one order are in a layout.
+    """Where the tokens of some rounds are in a layout.
 
     Attributes:
         index: int32 `[before + K + after, N, C]`, the flat index of the token at each place.
         inside: boolean of that shape, whether a place has a token.
-        back: int32 `[N, L]`, the flat index of each token's place, blocks beside the sequence left out.
+        back: for each round int32 `[N, L]`, the flat index of each token's place, blocks beside the rounds left out.
     """
 
     index: tf.Tensor
     inside: tf.Tensor
-    back: tf.Tensor
+    back: list[tf.Tensor]
 
 
 class Layout:
-    """Blocks of C tokens: queries of a block see the keys of that block and of the blocks beside it.
+    """Rounds one after another in blocks of C tokens: queries of a block see the keys of the blocks at some shifts.
 
     Args:
         count: N, the number of sequences.
         length: L, their length.
-        chunk_length: C, the length of a block and the reach of a window.
-        causal: whether the window has entries before the query only.
+        chunk_length: C, the length of a block.
+        shifts: the blocks that a block looks at, relative to itself. A shift beyond the number of all blocks counts as
+            0, as it does in the authors' released code.
+        rounds: how many rounds are laid out together.
+        length_multiple: to what a round's length is rounded up, a multiple of C; C if None.
+        wrap: whether blocks beside the ends are those of the other end. Otherwise they are empty.
     """
 
-    def __init__(self, count: shapes.Size, length: shapes.Size, chunk_length: int, causal: bool):
+    def __init__(
+        self,
+        count: shapes.Size,
+        length: shapes.Size,
+        chunk_length: int,
+        shifts: Sequence[int],
+        rounds: int = 1,
+        length_multiple: int | None = None,
+        wrap: bool = False,
+    ):
         self.count, self.length = count, length
         self.block = chunk_length
-        self.before = 1 if chunk_length > 1 else 0
-        self.after = 0 if causal else self.before
-        self.groups, self.group = self._groups(shapes.ceil_div(length, chunk_length))
+        multiple = length_multiple or chunk_length
+        self.blocks_a_round = shapes.ceil_div(length, multiple) * (multiple // chunk_length)
+        self.blocks = rounds * self.blocks_a_round
+        self.wrap = wrap
+        self.shifts = [self._within_blocks(shift) for shift in shifts]
+        self.before = max(0, -min(shifts))
+        self.after = max(0, max(shifts))
+        self.groups, self.group = self._groups(self.blocks)
+
+    def _within_blocks(self, shift: int) -> shapes.Size:
+        if isinstance(self.blocks, int):
+            return shift if abs(shift) <= self.blocks else 0
+        # There are at least as many blocks as rounds, and mostly a shift is one.
+        return shift if abs(shift) <= 1 else tf.where(abs(shift) <= self.blocks, shift, 0)
 
     def _groups(self, blocks: shapes.Size) -> tuple[shapes.Size, shapes.Size]:
         """The number of groups, and the number of blocks in each."""
-        block_bytes = 4 * self.count * self.block * self.block * (1 + self.before + self.after)
+        block_bytes = 4 * self.count * self.block * self.block * len(self.shifts)
+        # What a group puts beside itself falls on its neighbours, no farther.
+        least = max(self.before, self.after, 1)
         if isinstance(blocks, int) and isinstance(block_bytes, int):
             if blocks * block_bytes <= UNGROUPED_BYTES:
                 return 1, max(blocks, 1)
-            groups = shapes.ceil_div(blocks, min(max(GROUP_BYTES // block_bytes, 1), blocks))
-            return groups, shapes.ceil_div(blocks, groups)
+            groups = shapes.ceil_div(blocks, min(max(GROUP_BYTES // block_bytes, least), blocks))
+            return groups, max(shapes.ceil_div(blocks, groups), least)
         blocks = tf.maximum(blocks, 1)
-        group = tf.clip_by_value(GROUP_BYTES // tf.maximum(block_bytes, 1), 1, blocks)
+        group = tf.clip_by_value(GROUP_BYTES // tf.maximum(block_bytes, 1), least, tf.maximum(blocks, least))
         groups = shapes.ceil_div(blocks, group)
-        return groups, shapes.ceil_div(blocks, groups)
+        return groups, tf.maximum(shapes.ceil_div(blocks, groups), least)
 
-    def place(self, order: Order) -> Places:
-        """Returns where the tokens of an order go."""
-        total = self.groups * self.group
-        front, back = self.before * self.block, (total + self.after) * self.block - self.length
-        padded = tf.pad(order.tokens, [[0, 0], [front, back]], constant_values=-1)
-        padded = tf.transpose(tf.reshape(padded, [self.count, self.before + total + self.after, self.block]), [1, 0, 2])
+    def place(self, orders: Sequence[Order]) -> Places:
+        """Returns where the tokens of the rounds go."""
+        missing = self.blocks_a_round * self.block - self.length
+        rounds = [tf.pad(order.tokens, [[0, 0], [0, missing]], constant_values=-1) for order in orders]
+        tokens = tf.reshape(tf.concat(rounds, axis=1), [self.count, self.blocks, self.block])
+        tokens = self._with_blocks_beside(tf.transpose(tokens, [1, 0, 2]))
         # A place without a token repeats the first token of its own sequence: finite wherever that sequence is.
-        index = tf.maximum(padded, 0) + (tf.range(self.count) * self.length)[:, None]
+        index = tf.maximum(tokens, 0) + (tf.range(self.count) * self.length)[:, None]
         rows = tf.range(self.count)[:, None] * self.block
-        blocks, rest = order.ranks // self.block, order.ranks % self.block
-        return Places(index, padded >= 0, blocks * (self.count * self.block) + rows + rest)
+        back = []
+        for number, order in enumerate(orders):
+            block = order.ranks // self.block + number * self.blocks_a_round
+            back.append(block * (self.count * self.block) + rows + order.ranks % self.block)
+        return Places(index, tokens >= 0, back)
+
+    def _with_blocks_beside(self, tokens: tf.Tensor) -> tf.Tensor:
+        """`[blocks, N, C]` to `[before + K + after, N, C]`, K the blocks of all groups together."""
+        total = self.groups * self.group
+        if not self.wrap:
+            around = [[self.before, total + self.after - self.blocks], [0, 0], [0, 0]]
+            return tf.pad(tokens, around, constant_values=-1)
+        block = tf.range(-self.before, total + self.after)
+        circle = tf.gather(tokens, block % self.blocks)
+        return tf.where((block < self.blocks + self.after)[:, None, None], circle, -1)
 
     def sort(self, x: tf.Tensor, places: Places, fill: int | None = None) -> tf.Tensor:
         """Gathers `[N, L, ...]` into the layout `[before + K + after, N, C, ...]`.
@@ -90,9 +129,10 @@ class Layout:
             inside = inside[..., None]
         return tf.where(inside, result, tf.constant(fill, result.dtype))
 
-    def unsort(self, x: tf.Tensor, places: Places) -> tf.Tensor:
-        """Gathers `[K, N, C, ...]` back to positions, `[N, L, ...]`: the inverse of `sort`."""
-        return tf.gather(_flat(x, 3), places.back)
+    def unsort(self, x: tf.Tensor, places: Places) -> list[tf.Tensor]:
+        """Gathers `[K, N, C, ...]` back to positions, `[N, L, ...]` for each round: the inverse of `sort`."""
+        flat = _flat(x, 3)
+        return [tf.gather(flat, back) for back in places.back]
 
     def queries_and_keys(self, rows: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Cuts the slices of one group into blocks of queries, and the first two of them into windows of keys.
@@ -104,16 +144,19 @@ class Layout:
             Queries `[G, N, C, ...]`, and windows `[G, N, W, ...]` of the first two.
         """
         queries = [x[self.before : self.before + self.group] for x in rows]
-        if self.before + self.after == 0:
-            return queries, queries[:2]
-        shifts = range(1 + self.before + self.after)
-        return queries, [tf.concat([x[i : i + self.group] for i in shifts], axis=2) for x in rows[:2]]
+        starts = [self.before + shift for shift in self.shifts]
+        return queries, [tf.concat([_slice(x, start, self.group) for start in starts], axis=2) for x in rows[:2]]
 
     def fold(self, windows: tf.Tensor) -> tf.Tensor:
         """Sums windows `[G, N, W, P]` onto the blocks they were cut from, `[before + G + after, N, C, P]`."""
-        beside = self.before + self.after
-        parts = tf.split(windows, 1 + beside, axis=2)
-        return tf.add_n([tf.pad(part, [[i, beside - i], [0, 0], [0, 0], [0, 0]]) for i, part in enumerate(parts)])
+        parts = tf.split(windows, len(self.shifts), axis=2)
+        rest = [[0, 0]] * 3
+        return tf.add_n(
+            [
+                tf.pad(part, [[self.before + shift, self.after - shift], *rest])
+                for shift, part in zip(self.shifts, parts, strict=True)
+            ]
+        )
 
     def over_groups(
         self,
@@ -135,7 +178,7 @@ class Layout:
         """
         if isinstance(self.groups, int) and self.groups == 1:
             results = body(list(sources))
-            return [x[self.before : self.before + self.group] if i in folded else x for i, x in enumerate(results)]
+            return [self._join(x[None]) if i in folded else x for i, x in enumerate(results)]
         slice_length = self.before + self.group + self.after
 
         def step(index: tf.Tensor, arrays: list[tf.TensorArray]) -> list[tf.TensorArray]:
@@ -148,17 +191,28 @@ class Layout:
         ]
         arrays = loops.count_up(self.groups, step, arrays, parallel_iterations=2)
         stacked = [a.stack() for a in arrays]
-        stacked = [self._join(x) if i in folded else x for i, x in enumerate(stacked)]
-        return [_flat(x, 2) for x in stacked]
+        return [self._join(x) if i in folded else _flat(x, 2) for i, x in enumerate(stacked)]
 
     def _join(self, x: tf.Tensor) -> tf.Tensor:
-        """Adds what groups `[T, before + G + after, N, C, P]` put on blocks beside them to the groups of those."""
+        """Adds what groups `[T, before + G + after, N, C, P]` put on blocks beside them where those blocks are.
+
+        Returns:
+            `[K, N, C, P]`.
+        """
         own = x[:, self.before : self.before + self.group]
         rest = [[0, 0]] * 3
-        if self.before:
+        if self.before and x.shape[0] != 1:
             own += tf.pad(x[1:, : self.before], [[0, 1], [self.group - self.before, 0], *rest])
-        if self.after:
+        if self.after and x.shape[0] != 1:
             own += tf.pad(x[:-1, self.before + self.group :], [[1, 0], [0, self.group - self.after], *rest])
+        own = _flat(own, 2)
+        if not self.wrap:
+            return own
+        total = self.groups * self.group
+        complete = tf.concat([x[0, : self.before], own, x[-1, self.before + self.group :]], axis=0)
+        for block in [*range(-self.before, 0), *(self.blocks + i for i in range(self.after))]:
+            target = block % self.blocks
+            own += tf.pad(_slice(complete, self.before + block, 1), [[target, total - 1 - target], *rest])
         return own
 
 

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from reformer_tf.ops import seeds
+from reformer_tf.ops import seeds, shapes
 
 # More buckets than this in one factor cost more in projections than in attention.
 _LARGEST_FACTOR = 128
 # The rule's length for a layer that knows no maximum.
-_DEFAULT_LENGTH = 4096
+DEFAULT_LENGTH = 4096
 
 
 def default_num_buckets(max_sequence_length: int | None, chunk_length: int) -> tuple[int, ...]:
@@ -31,7 +31,7 @@ def default_num_buckets(max_sequence_length: int | None, chunk_length: int) -> t
     Returns:
         The even factors whose product is the bucket count.
     """
-    wanted = 2 * (max_sequence_length or _DEFAULT_LENGTH) / chunk_length
+    wanted = 2 * (max_sequence_length or DEFAULT_LENGTH) / chunk_length
     bits = max(1, math.ceil(math.log2(max(wanted, 1.0))))
     if 2**bits <= _LARGEST_FACTOR:
         return (2**bits,)
@@ -53,6 +53,38 @@ def bucket_factors(num_buckets: int | Sequence[int]) -> tuple[int, ...]:
             f" two buckets). Received: num_buckets={num_buckets}"
         )
     return tuple(int(f) for f in factors)
+
+
+def length_num_buckets(
+    length: shapes.Size, chunk_length: int, max_sequence_length: int
+) -> tuple[shapes.Size, shapes.Size]:
+    """The bucket count that follows the length, as in the authors' released code.
+
+    It is the power of two at or below `2 L / chunk_length`, split in two factors when it is large.
+
+    Args:
+        length: L of a call, a multiple of `chunk_length`; an int or a scalar tensor.
+        chunk_length: C.
+        max_sequence_length: decides from what count on there are two factors.
+
+    Returns:
+        Two factors, the second of which may be 1; ints if `length` is.
+    """
+    largest = 2 * max(math.isqrt(max_sequence_length // chunk_length), chunk_length)
+    wanted = 2 * (length // chunk_length)
+    if isinstance(wanted, int):
+        bits = wanted.bit_length() - 1
+        return (2**bits, 1) if 2**bits <= largest else (2 ** (bits // 2), 2 ** (bits - bits // 2))
+    bits = tf.reduce_sum(tf.cast(wanted >= 2 ** tf.range(1, 31), tf.int32))
+    single = 2**bits <= largest
+    return tf.where(single, 2**bits, 2 ** (bits // 2)), tf.where(single, 1, 2 ** (bits - bits // 2))
+
+
+def most_columns(chunk_length: int, longest: int, max_sequence_length: int) -> int:
+    """The projections that a round needs at most when the bucket count follows a length of up to `longest`."""
+    lengths = [chunk_length * 2**i for i in range((longest // chunk_length).bit_length())]
+    counts = [length_num_buckets(length, chunk_length, max_sequence_length) for length in lengths]
+    return max(rotation_columns([factor for factor in count if factor > 1]) for count in counts)
 
 
 def rotation_columns(factors: Sequence[int]) -> int:
@@ -105,25 +137,31 @@ def drawn_rotations(
     return radius * tf.cos(2.0 * math.pi * uniform[1])
 
 
-def hash_vectors(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[int]) -> tf.Tensor:
+def hash_vectors(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[shapes.Size]) -> tf.Tensor:
     """Hashes vectors into buckets; no gradient flows through it.
 
     Args:
         vectors: `[B, H, L, D]`, any floating dtype; projected in at least float32.
-        rotations: `[H, D, R, columns]`.
-        factors: bucket factors, whose halves are the groups of columns one after another.
+        rotations: `[H, D, R, columns]`; as many of the first columns are used as the factors need.
+        factors: bucket factors, whose halves are the groups of columns one after another. Scalar tensors where the
+            bucket count follows a length that is not known yet; such a factor may be 1, and then needs no column.
 
     Returns:
         int32 `[B, H, R, L]`, in `[0, prod(factors))`; the first factor varies fastest.
     """
     vectors = tf.stop_gradient(tf.cast(vectors, rotations.dtype))
+    static = all(isinstance(factor, int) for factor in factors)
     rounds = []
     for index in range(rotations.shape[2]):
         projections = tf.matmul(vectors, tf.stop_gradient(rotations[:, :, index, :]))  # [B, H, L, columns]
         bucket, stride, first = tf.zeros([], tf.int32), 1, 0
         for factor in factors:
-            bucket += stride * _angular_bucket(projections[..., first : first + factor // 2], factor // 2)
-            stride, first = stride * factor, first + factor // 2
+            half = factor // 2
+            if not static:
+                bucket += stride * _angular_bucket_within(projections, first, half)
+            elif half:
+                bucket += stride * _angular_bucket(projections[..., first : first + half], half)
+            stride, first = stride * factor, first + half
         rounds.append(bucket)
     return tf.stack(rounds, axis=2)
 
@@ -134,3 +172,15 @@ def _angular_bucket(projections: tf.Tensor, half: int) -> tf.Tensor:
     lowest = tf.argmin(projections, axis=-1, output_type=tf.int32)
     positive = tf.reduce_max(projections, axis=-1) >= -tf.reduce_min(projections, axis=-1)
     return tf.where(positive, highest, lowest + half)
+
+
+def _angular_bucket_within(projections: tf.Tensor, first: tf.Tensor, half: tf.Tensor) -> tf.Tensor:
+    """`_angular_bucket` of columns `[first, first + half)`, whose number a graph does not know; 0 if there are none."""
+    column = tf.range(projections.shape[-1])
+    inside = tf.logical_and(column >= first, column < first + half)
+    upper = tf.where(inside, projections, projections.dtype.min)
+    lower = tf.where(inside, projections, projections.dtype.max)
+    highest = tf.argmax(upper, axis=-1, output_type=tf.int32) - first
+    lowest = tf.argmin(lower, axis=-1, output_type=tf.int32) - first
+    positive = tf.reduce_max(upper, axis=-1) >= -tf.reduce_min(lower, axis=-1)
+    return tf.where(half > 0, tf.where(positive, highest, lowest + half), 0)

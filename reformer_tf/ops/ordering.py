@@ -56,8 +56,7 @@ def local_order(count: shapes.Size, length: shapes.Size, valid: tf.Tensor | None
         valid: boolean `[N, L]`, False for masked tokens, or None.
     """
     if valid is None:
-        positions = tf.broadcast_to(tf.range(length), tf.stack([count, length]))
-        return Order(positions, positions, positions)
+        return position_order(count, length, None)
     present = tf.cast(valid, tf.int32)
     ranks = tf.where(
         valid,
@@ -65,6 +64,18 @@ def local_order(count: shapes.Size, length: shapes.Size, valid: tf.Tensor | None
         tf.reduce_sum(present, axis=-1, keepdims=True) + tf.cumsum(1 - present, axis=-1) - 1,
     )
     return Order(invert(ranks), ranks, _hide_masked(ranks, valid))
+
+
+def position_order(count: shapes.Size, length: shapes.Size, valid: tf.Tensor | None) -> Order:
+    """Orders tokens by position, masked ones where they are.
+
+    Args:
+        count: N.
+        length: L.
+        valid: boolean `[N, L]`, False for masked tokens, or None.
+    """
+    positions = tf.broadcast_to(tf.range(length), tf.stack([count, length]))
+    return Order(positions, positions, _hide_masked(positions, valid))
 
 
 def invert(permutations: tf.Tensor) -> tf.Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reformer_tf.ops import attention, full_attention, grouping, ordering
+from reformer_tf.ops import attention, full_attention, grouping, ordering, windows
 from reformer_tf.ops.pair_dropout import PairDropout
 
 COUNT, LENGTH, SIZE, CHUNK, BUCKETS = 3, 203, 4, 8, 4
@@ -24,7 +24,7 @@ def _dropout():
 def _windowed(causal, query, key, value, upstream, buckets, valid):
     orders = [ordering.local_order(COUNT, tf.shape(query)[1], valid)]
     orders += [ordering.hash_order(buckets[r], valid, BUCKETS, CHUNK) for r in range(2)]
-    window = attention.Window(CHUNK, causal, True)
+    window = windows.BucketWindow(CHUNK, causal, True)
     with tf.GradientTape() as tape:
         tape.watch([query, key, value])
         output = attention.windowed_attention(query, key, value, orders, window, dropout=_dropout())
@@ -63,7 +63,7 @@ def test_blocks_of_queries_change_nothing_in_full_attention(monkeypatch, mode, c
 def test_windows_that_hold_everything_equal_full_attention_with_dropout_on(causal):
     data = _data()
     orders = [ordering.local_order(COUNT, LENGTH, data[-1])]
-    window = attention.Window(LENGTH, causal, True)
+    window = windows.BucketWindow(LENGTH, causal, True)
     output = attention.windowed_attention(*data[:3], orders, window, dropout=_dropout())
     np.testing.assert_allclose(output, _full(causal, *data)[0], atol=1e-5)
 

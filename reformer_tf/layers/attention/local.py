@@ -1,18 +1,18 @@
 """Attention to the nearest tokens."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from reformer_tf.layers import arguments
-from reformer_tf.layers.attention.base import SelfAttention
-from reformer_tf.ops import attention, ordering, shapes
-from reformer_tf.ops.pair_dropout import PairDropout
+from reformer_tf.layers.attention.windowed import WindowedSelfAttention
+from reformer_tf.ops import ordering, shapes
+from reformer_tf.ops.ordering import Order
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class LocalSelfAttention(SelfAttention):
+class LocalSelfAttention(WindowedSelfAttention):
     """Self-attention within a sliding window: a token sees itself and the `chunk_length - 1` tokens before it.
 
     If not causal, also as many after it. Masked tokens take no place in a window. It is the local round of
@@ -23,6 +23,13 @@ class LocalSelfAttention(SelfAttention):
         key_dim: D, the size of queries, keys and values in each head.
         chunk_length: C, the reach of the window.
         causal: whether a token sees no later token.
+        window: `"bucket"`, as above; or `"chunk"`, the form of the authors' released code: a chunk of C tokens, masked
+            ones included, sees itself and whole chunks beside it.
+        chunks_before: of `"chunk"` alone, as the next four: chunks that a chunk sees before itself; 1 if None.
+        chunks_after: chunks that a chunk sees after itself; 0 if None.
+        wrap: whether the first chunk takes the last for the one before it, and so on around; False if None.
+        length_multiple: a multiple of C to which a sequence is rounded up in the count of its chunks; C if None.
+        exact_length: sequences up to this length get exact attention to all tokens; C if None.
         shared_query_key: whether keys are the normalised queries.
         dropout: share of the attention probabilities to drop in training, in [0, 1).
         use_bias: whether projections have biases.
@@ -46,6 +53,12 @@ class LocalSelfAttention(SelfAttention):
         key_dim: int,
         chunk_length: int = 64,
         causal: bool = False,
+        window: str = "bucket",
+        chunks_before: int | None = None,
+        chunks_after: int | None = None,
+        wrap: bool | None = None,
+        length_multiple: int | None = None,
+        exact_length: int | None = None,
         shared_query_key: bool = False,
         dropout: float = 0.0,
         use_bias: bool = False,
@@ -57,6 +70,13 @@ class LocalSelfAttention(SelfAttention):
         super().__init__(
             num_heads,
             key_dim,
+            chunk_length,
+            window,
+            chunks_before,
+            chunks_after,
+            wrap,
+            length_multiple,
+            exact_length,
             causal=causal,
             shared_query_key=shared_query_key,
             dropout=dropout,
@@ -66,24 +86,11 @@ class LocalSelfAttention(SelfAttention):
             seed=seed,
             **kwargs,
         )
-        self.chunk_length = arguments.positive_integer("chunk_length", chunk_length)
 
-    def attend(
-        self,
-        query: tf.Tensor,
-        key: tf.Tensor,
-        value: tf.Tensor,
-        *,
-        valid: tf.Tensor | None,
-        segments: tf.Tensor | None,
-        dropout: PairDropout | None,
-        seed: tf.Tensor | None,
-        training: bool,
-    ) -> tf.Tensor:
+    def orders(
+        self, query: tf.Tensor, *, valid: tf.Tensor | None, seed: tf.Tensor | None, training: bool
+    ) -> Sequence[Order]:
         count, length, _ = shapes.sizes(query)
-        window = attention.Window(self.chunk_length, self.causal, self.shared_query_key)
-        orders = [ordering.local_order(count, length, valid)]
-        return attention.windowed_attention(query, key, value, orders, window, segments, dropout)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "chunk_length": self.chunk_length}
+        if self.window == "chunk":
+            return [ordering.position_order(count, length, valid)]
+        return [ordering.local_order(count, length, valid)]

@@ -8,13 +8,13 @@ import numpy as np
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
-from reformer_tf.layers.attention.base import SelfAttention
-from reformer_tf.ops import attention, hashing, ordering, replay, shapes
-from reformer_tf.ops.pair_dropout import PairDropout
+from reformer_tf.layers.attention.windowed import WindowedSelfAttention
+from reformer_tf.ops import hashing, ordering, replay, shapes
+from reformer_tf.ops.ordering import Order
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class LSHSelfAttention(SelfAttention):
+class LSHSelfAttention(WindowedSelfAttention):
     """Self-attention to tokens that hash into the same bucket: O(L log L) time, O(L) memory.
 
     Queries and keys are shared. Each of `num_hashes` rounds hashes the queries by random rotations and sorts tokens by
@@ -29,12 +29,21 @@ class LSHSelfAttention(SelfAttention):
         num_hashes: R, the number of hash rounds.
         num_buckets: even number of buckets, or a list of even factors of it; by default about
             `2 * max_sequence_length / chunk_length`. Fixed when the layer is made, so that a growing sequence does not
-            change what came before.
+            change what came before; only with `window="chunk"` does the default follow the length of each call.
         max_sequence_length: the length that the default of `num_buckets` is for; 4,096 if None.
         causal: whether a token sees no later token.
-        window: `"bucket"`, as above.
-        local_round: whether a round ordered by position alone comes before the hash rounds. Sequences up to
-            `chunk_length` are then exact, and early tokens see their neighbours.
+        window: `"bucket"`, as above; or `"chunk"`, the form of the authors' released code, for weights trained with it:
+            a chunk of C tokens in the order of a round sees itself and whole chunks beside it, whatever the buckets,
+            and a pair counts as often as it meets. What a token sees then does depend on later tokens.
+        chunks_before: of `"chunk"` alone, as the next four: chunks that a chunk sees before itself; 1 if None.
+        chunks_after: chunks that a chunk sees after itself; 0 if None.
+        wrap: whether the first chunk of a round takes the last of the round before for the one before it, and so on
+            around all rounds, as the released code does; False if None.
+        length_multiple: a multiple of C to which a sequence is rounded up in the count of its chunks; C if None.
+        exact_length: sequences up to this length get exact attention to all tokens; C if None.
+        local_round: whether a round ordered by position alone comes before the hash rounds; by default it does, except
+            with `window="chunk"`, which has none. Sequences up to `chunk_length` are then exact, and early tokens see
+            their neighbours.
         dropout: share of the attention probabilities to drop in training, in [0, 1).
         redraw_rotations: whether training draws new rotations at every call, as the paper does. Inference always uses
             the stored ones.
@@ -66,7 +75,12 @@ class LSHSelfAttention(SelfAttention):
         max_sequence_length: int | None = None,
         causal: bool = False,
         window: str = "bucket",
-        local_round: bool = True,
+        chunks_before: int | None = None,
+        chunks_after: int | None = None,
+        wrap: bool | None = None,
+        length_multiple: int | None = None,
+        exact_length: int | None = None,
+        local_round: bool | None = None,
         dropout: float = 0.0,
         redraw_rotations: bool = True,
         use_bias: bool = False,
@@ -78,6 +92,13 @@ class LSHSelfAttention(SelfAttention):
         super().__init__(
             num_heads,
             key_dim,
+            chunk_length,
+            window,
+            chunks_before,
+            chunks_after,
+            wrap,
+            length_multiple,
+            exact_length,
             causal=causal,
             shared_query_key=True,
             dropout=dropout,
@@ -87,22 +108,22 @@ class LSHSelfAttention(SelfAttention):
             seed=seed,
             **kwargs,
         )
-        self.chunk_length = arguments.positive_integer("chunk_length", chunk_length)
         self.num_hashes = arguments.positive_integer("num_hashes", num_hashes)
         self.max_sequence_length = max_sequence_length
         if max_sequence_length is not None:
             arguments.positive_integer("max_sequence_length", max_sequence_length)
         self.num_buckets = num_buckets
-        if num_buckets is None:
-            self._factors = hashing.default_num_buckets(max_sequence_length, chunk_length)
-        else:
+        # The factors of the bucket count, or None if it follows the length.
+        self._factors: tuple[int, ...] | None = None
+        if num_buckets is not None:
             self._factors = hashing.bucket_factors(num_buckets)
-        if window != "bucket":
-            raise ValueError(f'window must be "bucket". Received: window={window!r}')
-        self.window = window
-        self.local_round = local_round
+        elif window == "bucket":
+            self._factors = hashing.default_num_buckets(max_sequence_length, self.chunk_length)
+        if local_round and window == "chunk":
+            raise ValueError(f'local_round must not be True with window="chunk". Received: local_round={local_round}')
+        self.local_round = window == "bucket" if local_round is None else local_round
         self.redraw_rotations = redraw_rotations
-        ordering.check_range(max_sequence_length or 1, int(np.prod(self._factors)), chunk_length)
+        ordering.check_range(max_sequence_length or 1, self._most_buckets(), self.chunk_length)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         super().build(input_shape)
@@ -116,30 +137,19 @@ class LSHSelfAttention(SelfAttention):
             name="rotations",
         )
 
-    def attend(
-        self,
-        query: tf.Tensor,
-        key: tf.Tensor,
-        value: tf.Tensor,
-        *,
-        valid: tf.Tensor | None,
-        segments: tf.Tensor | None,
-        dropout: PairDropout | None,
-        seed: tf.Tensor | None,
-        training: bool,
-    ) -> tf.Tensor:
+    def orders(
+        self, query: tf.Tensor, *, valid: tf.Tensor | None, seed: tf.Tensor | None, training: bool
+    ) -> Sequence[Order]:
         count, length, _ = shapes.sizes(query)
-        num_buckets = int(np.prod(self._factors))
+        num_buckets = self._most_buckets()
         ordering.check_range(length, num_buckets, self.chunk_length)
         buckets = replay.buckets(lambda: self._hash(query, length, seed, training))
         buckets = tf.reshape(buckets, [count, self.num_hashes, length])
         orders = [ordering.local_order(count, length, valid)] if self.local_round else []
-        orders += [
+        return orders + [
             ordering.hash_order(buckets[:, index], valid, num_buckets, self.chunk_length)
             for index in range(self.num_hashes)
         ]
-        window = attention.Window(self.chunk_length, self.causal, exclude_self=True)
-        return attention.windowed_attention(query, key, value, orders, window, segments, dropout)
 
     def is_random(self, training: bool | None) -> bool:
         return bool(training) and (self.dropout > 0 or self.redraw_rotations)
@@ -151,10 +161,32 @@ class LSHSelfAttention(SelfAttention):
         else:
             rotations = tf.convert_to_tensor(self._rotations)
         query = tf.reshape(query, [-1, self.num_heads, length, self.key_dim])
-        return hashing.hash_vectors(query, rotations, self._factors)
+        return hashing.hash_vectors(query, rotations, self._factors or self._length_factors(length))
+
+    def _length_factors(self, length: shapes.Size) -> Sequence[shapes.Size]:
+        """The factors of a bucket count that follows the length."""
+        longest = self.padded_length(self._longest)
+        rule = f'inputs must be at most {longest} tokens long where window="chunk" and num_buckets follows the length.'
+        padded = self.padded_length(length)
+        if not isinstance(length, int):
+            tf.debugging.assert_less_equal(padded, longest, message=rule)
+        elif padded > longest:
+            raise ValueError(f"{rule} Received: length={length}")
+        return hashing.length_num_buckets(padded, self.chunk_length, self._longest)
+
+    @property
+    def _longest(self) -> int:
+        return self.max_sequence_length or hashing.DEFAULT_LENGTH
+
+    def _most_buckets(self) -> int:
+        factors = self._factors or (2 * (self.padded_length(self._longest) // self.chunk_length),)
+        return int(np.prod(factors))
 
     def _rotation_shape(self) -> tuple[int, int, int, int]:
-        columns = hashing.rotation_columns(self._factors)
+        if self._factors is None:
+            columns = hashing.most_columns(self.chunk_length, self.padded_length(self._longest), self._longest)
+        else:
+            columns = hashing.rotation_columns(self._factors)
         return self.num_heads, self.key_dim, self.num_hashes, columns
 
     def get_config(self) -> dict[str, Any]:
@@ -162,11 +194,9 @@ class LSHSelfAttention(SelfAttention):
         del config["shared_query_key"]
         return {
             **config,
-            "chunk_length": self.chunk_length,
             "num_hashes": self.num_hashes,
             "num_buckets": self.num_buckets,
             "max_sequence_length": self.max_sequence_length,
-            "window": self.window,
             "local_round": self.local_round,
             "redraw_rotations": self.redraw_rotations,
         }

@@ -1,0 +1,144 @@
+"""What kinds of attention in windows share: the two forms of windows, and their arguments."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from reformer_tf.layers import arguments
+from reformer_tf.layers.attention.base import SelfAttention
+from reformer_tf.ops import attention, full_attention, shapes
+from reformer_tf.ops.ordering import Order
+from reformer_tf.ops.pair_dropout import PairDropout
+from reformer_tf.ops.windows import BucketWindow, ChunkWindow
+
+WINDOWS = ("bucket", "chunk")
+
+
+class WindowedSelfAttention(SelfAttention):
+    """Base of the kinds that attend within windows of some orders. A kind implements `orders`.
+
+    Args:
+        num_heads: H, the number of heads.
+        key_dim: D, the size of queries, keys and values in each head.
+        chunk_length: C, the length of a chunk and the reach of a bucket window.
+        window: `"bucket"`, a window of C entries that slides within a bucket; or `"chunk"`, whole chunks across
+            buckets, as in the authors' released code.
+        chunks_before: of `"chunk"` alone, as all arguments below: chunks that a chunk sees before itself; 1 if None.
+        chunks_after: chunks that a chunk sees after itself; 0 if None.
+        wrap: whether the chunk before a round's first is the last of the round before, and so on around all rounds, as
+            in the released code. By default there is none.
+        length_multiple: a multiple of C to which a sequence is rounded up in the count of its chunks; C if None.
+        exact_length: sequences up to this length get exact attention to all tokens; C if None.
+        **kwargs: see `SelfAttention`.
+
+    Raises:
+        ValueError: for an unknown window, sizes out of range, or arguments of `"chunk"` with another window.
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        key_dim: int,
+        chunk_length: int,
+        window: str,
+        chunks_before: int | None,
+        chunks_after: int | None,
+        wrap: bool | None,
+        length_multiple: int | None,
+        exact_length: int | None,
+        **kwargs: Any,
+    ):
+        super().__init__(num_heads, key_dim, **kwargs)
+        self.chunk_length = arguments.positive_integer("chunk_length", chunk_length)
+        if window not in WINDOWS:
+            raise ValueError(f"window must be one of {WINDOWS}. Received: window={window!r}")
+        self.window = window
+        self._chunk_arguments = {
+            "chunks_before": chunks_before,
+            "chunks_after": chunks_after,
+            "wrap": wrap,
+            "length_multiple": length_multiple,
+            "exact_length": exact_length,
+        }
+        given = {name: value for name, value in self._chunk_arguments.items() if value is not None}
+        if window != "chunk" and given:
+            raise ValueError(f'{", ".join(given)} must be left out unless window="chunk". Received: {given}')
+        self.chunks_before = (
+            1 if chunks_before is None else arguments.non_negative_integer("chunks_before", chunks_before)
+        )
+        self.chunks_after = 0 if chunks_after is None else arguments.non_negative_integer("chunks_after", chunks_after)
+        self.wrap = bool(wrap)
+        self.length_multiple = self.chunk_length
+        if length_multiple is not None:
+            self.length_multiple = arguments.positive_integer("length_multiple", length_multiple)
+            if length_multiple % chunk_length:
+                raise ValueError(
+                    "length_multiple must be a multiple of chunk_length."
+                    f" Received: length_multiple={length_multiple}, chunk_length={chunk_length}"
+                )
+        self.exact_length = self.chunk_length
+        if exact_length is not None:
+            self.exact_length = arguments.non_negative_integer("exact_length", exact_length)
+
+    def orders(
+        self, query: tf.Tensor, *, valid: tf.Tensor | None, seed: tf.Tensor | None, training: bool
+    ) -> Sequence[Order]:
+        """The order of each round; arguments as in `attend`."""
+        raise NotImplementedError
+
+    def attend(
+        self,
+        query: tf.Tensor,
+        key: tf.Tensor,
+        value: tf.Tensor,
+        *,
+        valid: tf.Tensor | None,
+        segments: tf.Tensor | None,
+        dropout: PairDropout | None,
+        seed: tf.Tensor | None,
+        training: bool,
+    ) -> tf.Tensor:
+        length = shapes.sizes(query)[1]
+        exclude_self = self.shared_query_key
+
+        def exact() -> tf.Tensor:
+            return full_attention.full_attention(query, key, value, valid, self.causal, exclude_self, segments, dropout)
+
+        short = length <= self.exact_length if self.window == "chunk" else False
+        if short is True:
+            return exact()
+        orders = self.orders(query, valid=valid, seed=seed, training=training)
+        if self.window == "bucket":
+            sliding = BucketWindow(self.chunk_length, self.causal, exclude_self)
+            return attention.windowed_attention(query, key, value, orders, sliding, segments, dropout)
+        chunks = ChunkWindow(
+            self.chunk_length,
+            self.causal,
+            exclude_self,
+            self.chunks_before,
+            self.chunks_after,
+            self.wrap,
+            self.length_multiple,
+        )
+
+        def windowed() -> tf.Tensor:
+            return attention.windowed_attention(query, key, value, orders, chunks, segments, dropout)
+
+        # What fits one chunk a round is exact in any case, up to the rounding of a penalty: pairs meet equally often.
+        one_chunk = self.exact_length <= self.chunk_length == self.length_multiple and not chunks.penalises_self
+        if short is False or one_chunk:
+            return windowed()
+        return tf.cond(short, exact, windowed)
+
+    def padded_length(self, length: shapes.Size) -> shapes.Size:
+        """The length of a round of `window="chunk"`."""
+        return shapes.ceil_div(length, self.length_multiple) * self.length_multiple
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "chunk_length": self.chunk_length,
+            "window": self.window,
+            **self._chunk_arguments,
+        }

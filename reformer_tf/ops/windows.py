@@ -1,0 +1,161 @@
+"""Who sees whom in a round: the seam at which the one attention core serves two kinds of windows.
+
+A window says how rounds are laid out in blocks, which blocks a block of queries looks at (`shifts`), what must be known
+of each token (`tags`), and, from the tags of queries and keys, which pairs count (`visible`).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import tensorflow as tf
+
+from reformer_tf.ops import ordering, shapes
+from reformer_tf.ops.ordering import Order
+
+
+class Window(Protocol):
+    """What the core asks of a window.
+
+    Attributes:
+        chunk_length: C, the length of a block.
+        exclude_self: whether a token sees itself only when it sees nothing else (shared queries and keys).
+        wrap: whether blocks beside the ends of a round are those of its neighbours, around all rounds in a circle.
+        length_multiple: to what a round's length is rounded up.
+        shifts: which blocks a block of queries looks at, relative to itself.
+        penalises_self: whether a token's pair with itself is not left out but gets `blocks.SELF_PENALTY`.
+    """
+
+    @property
+    def chunk_length(self) -> int: ...
+    @property
+    def exclude_self(self) -> bool: ...
+    @property
+    def wrap(self) -> bool: ...
+    @property
+    def length_multiple(self) -> int: ...
+    @property
+    def shifts(self) -> Sequence[int]: ...
+    @property
+    def penalises_self(self) -> bool: ...
+
+    def tags(self, orders: Sequence[Order]) -> list[tf.Tensor]:
+        """What `visible` must know of each token: int32 `[N, L]` each, by position."""
+
+    def visible(self, index: int, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor:
+        """Which pairs count in a round.
+
+        Args:
+            index: of the round.
+            query_tags: `[..., Q, T]`, the tags in the order of `tags`, `ordering.NOWHERE` at places without a token.
+            key_tags: `[..., W, T]`.
+
+        Returns:
+            Boolean `[..., Q, W]`.
+        """
+
+    def penalised(self, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor | None:
+        """Which pairs get `blocks.SELF_PENALTY`, boolean `[..., Q, W]`, or None if there are no such pairs."""
+
+
+class BucketWindow(NamedTuple):
+    """The token itself and the C - 1 entries before it in its own bucket (and after it, if not causal).
+
+    A pair counts in the first round in whose window it meets.
+
+    Attributes:
+        chunk_length: C, the reach of the window, at least 1.
+        causal: whether a token sees no later token.
+        exclude_self: whether a token sees itself only when it sees nothing else.
+    """
+
+    chunk_length: int
+    causal: bool
+    exclude_self: bool
+
+    @property
+    def wrap(self) -> bool:
+        return False
+
+    @property
+    def penalises_self(self) -> bool:
+        return False
+
+    @property
+    def length_multiple(self) -> int:
+        return self.chunk_length
+
+    @property
+    def shifts(self) -> Sequence[int]:
+        if self.chunk_length == 1:
+            return (0,)
+        return (-1, 0) if self.causal else (-1, 0, 1)
+
+    def tags(self, orders: Sequence[Order]) -> list[tf.Tensor]:
+        return [order.u for order in orders]
+
+    def visible(self, index: int, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor:
+        met = [
+            ordering.near(query_tags[..., r], key_tags[..., r], self.chunk_length, self.causal, self.exclude_self)
+            for r in range(index + 1)
+        ]
+        result = met[-1]
+        for earlier in met[:-1]:
+            result = tf.logical_and(result, tf.logical_not(earlier))
+        return result
+
+    def penalised(self, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor | None:
+        return None
+
+
+class ChunkWindow(NamedTuple):
+    """All tokens of the query's chunk and of chunks beside it, whatever their bucket: the authors' released form.
+
+    A pair counts as often as it meets. With `wrap`, a token's pair with itself is penalised as in the released code, of
+    whose outputs this is a part: in float32 a penalty of -1e5 rounds the log-sum-exp of several rounds, which scales
+    what a token gets that sees itself alone by some tenths of a percent.
+
+    Attributes:
+        chunk_length: C, at least 1.
+        causal: whether a token sees no later token.
+        exclude_self: whether a token sees itself only when it sees nothing else.
+        before: chunks before its own that a chunk sees.
+        after: chunks after its own that a chunk sees.
+        wrap: whether the first chunk of a round sees the last of the round before as one before it, and so on around.
+        length_multiple: to what a round's length is rounded up, a multiple of C.
+    """
+
+    chunk_length: int
+    causal: bool
+    exclude_self: bool
+    before: int
+    after: int
+    wrap: bool
+    length_multiple: int
+
+    @property
+    def penalises_self(self) -> bool:
+        return self.exclude_self and self.wrap
+
+    @property
+    def shifts(self) -> Sequence[int]:
+        return range(-self.before, self.after + 1)
+
+    def tags(self, orders: Sequence[Order]) -> list[tf.Tensor]:
+        u = orders[0].u
+        positions = tf.broadcast_to(tf.range(shapes.sizes(u)[1]), tf.shape(u))
+        return [tf.where(u != ordering.NOWHERE, positions, ordering.NOWHERE)]
+
+    def visible(self, index: int, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor:
+        query, key = query_tags[..., :, None, 0], key_tags[..., None, :, 0]
+        seen = key != ordering.NOWHERE
+        if not self.causal:
+            seen = tf.logical_and(query != ordering.NOWHERE, seen)
+            return tf.logical_and(seen, query != key) if self.exclude_self else seen
+        # A query that is no token stands before all positions, and sees none.
+        return tf.logical_and(seen, query > key if self.exclude_self else query >= key)
+
+    def penalised(self, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor | None:
+        if not self.penalises_self:
+            return None
+        query, key = query_tags[..., :, None, 0], key_tags[..., None, :, 0]
+        return tf.logical_and(query == key, key != ordering.NOWHERE)
