@@ -1,6 +1,7 @@
 """Checks of arguments, with errors that name the argument, the rule and what was received."""
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -39,6 +40,28 @@ def non_negative_integer(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
         raise ValueError(f"{name} must be an integer that is not negative. Received: {name}={value!r}")
     return int(value)
+
+
+def positive_number(name: str, value: Any) -> float:
+    """Returns `value` as a float.
+
+    Raises:
+        ValueError: if it is not a positive finite number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < float("inf"):
+        raise ValueError(f"{name} must be a positive number. Received: {name}={value!r}")
+    return float(value)
+
+
+def choice(name: str, value: Any, choices: Sequence[str]) -> str:
+    """Returns `value`.
+
+    Raises:
+        ValueError: if it is none of `choices`.
+    """
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {tuple(choices)}. Received: {name}={value!r}")
+    return value
 
 
 def rate(name: str, value: Any) -> float:

@@ -10,6 +10,8 @@ from reformer_tf.layers import arguments
 from reformer_tf.ops import seeds, shapes
 from reformer_tf.ops.reversible import Branch, reversible_residual
 
+COMBINATIONS = ("mean", "concatenate")
+
 
 @keras.saving.register_keras_serializable("reformer_tf")
 class ReversibleStack(keras.layers.Layer):
@@ -25,6 +27,8 @@ class ReversibleStack(keras.layers.Layer):
             BatchNormalization or `keras.layers.Dropout`, which moves a random generator, do); `ResidualBranch` and the
             layers of this package do not.
         reversible: whether to save memory. If False, the same function with an ordinary gradient, for comparison.
+        combine_streams: what a single input gives: `"mean"`, the mean of the two streams, or `"concatenate"`, both
+            side by side, as in the released models.
         seed: integer for the stack's own generator, used by training calls that are given no seed.
         **kwargs: see `keras.layers.Layer`.
 
@@ -36,10 +40,11 @@ class ReversibleStack(keras.layers.Layer):
         training: whether this is a training call.
 
     Returns:
-        The mean of the two streams, or the pair of them if the input was a pair; float32 (float64 for such inputs).
+        `[B, L, M]`, or `[B, L, 2 M]` if streams are concatenated; or the pair of streams if the input was a pair.
+        float32 (float64 for such inputs).
 
     Raises:
-        ValueError: if blocks are not pairs, or a branch changes shapes or state.
+        ValueError: if blocks are not pairs, streams cannot be combined so, or a branch changes shapes or state.
         NotImplementedError: for second-order gradients.
 
     Example:
@@ -52,6 +57,7 @@ class ReversibleStack(keras.layers.Layer):
         self,
         blocks: Sequence[tuple[keras.layers.Layer, keras.layers.Layer]],
         reversible: bool = True,
+        combine_streams: str = "mean",
         seed: int | None = None,
         **kwargs: Any,
     ):
@@ -65,6 +71,7 @@ class ReversibleStack(keras.layers.Layer):
         if not self.branches:
             raise ValueError("blocks must hold at least one pair (F, G) of layers. Received: none")
         self.reversible = reversible
+        self.combine_streams = arguments.choice("combine_streams", combine_streams, COMBINATIONS)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True
@@ -97,8 +104,14 @@ class ReversibleStack(keras.layers.Layer):
             seed = seeds.with_row_offset(seed, shapes.sizes(first)[0])
         options = {"mask": mask, "segment_ids": segment_ids, "seed": seed, "training": training}
         run = self._run_reversibly if self.reversible else self._run_plainly
-        outputs = run(streams[0], streams[1], options)
-        return list(outputs) if paired else (outputs[0] + outputs[1]) / 2
+        first, second = run(streams[0], streams[1], options)
+        if paired:
+            return [first, second]
+        return tf.concat([first, second], axis=-1) if self._concatenates else (first + second) / 2
+
+    @property
+    def _concatenates(self) -> bool:
+        return self.combine_streams == "concatenate"
 
     def _run_plainly(self, x1: tf.Tensor, x2: tf.Tensor, options: dict[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
         for f, g in zip(self.branches[::2], self.branches[1::2], strict=True):
@@ -144,13 +157,17 @@ class ReversibleStack(keras.layers.Layer):
         return call
 
     def compute_output_spec(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        def spec(x: keras.KerasTensor) -> keras.KerasTensor:
-            return keras.KerasTensor(x.shape, shapes.statistics_dtype(x.dtype).name)
+        def spec(x: keras.KerasTensor, shape: tuple[int | None, ...]) -> keras.KerasTensor:
+            return keras.KerasTensor(shape, shapes.statistics_dtype(x.dtype).name)
 
-        return [spec(x) for x in inputs] if isinstance(inputs, list | tuple) else spec(inputs)
+        if isinstance(inputs, list | tuple):
+            return [spec(x, x.shape) for x in inputs]
+        return spec(inputs, self.compute_output_shape(inputs.shape))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        return input_shape
+        if isinstance(input_shape[0], list | tuple) or not self._concatenates:
+            return input_shape
+        return (*input_shape[:-1], 2 * input_shape[-1])
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -160,6 +177,7 @@ class ReversibleStack(keras.layers.Layer):
                 for pair in zip(self.branches[::2], self.branches[1::2], strict=True)
             ],
             "reversible": self.reversible,
+            "combine_streams": self.combine_streams,
             "seed": self.seed,
         }
 

@@ -13,22 +13,23 @@ from reformer_tf.ops import shapes
 class TokenEmbedding(keras.layers.Layer):
     """Looks up a vector for each token, checks the length, and passes an implicit mask on.
 
-    Vectors are the table's rows times `sqrt(hidden_dim)` (Vaswani et al., 2017, section 3.4): with the default
-    initializer they start at unit size, as the branches' outputs that are added to them, while the table itself suits
-    a head with tied weights. No id is reserved: a mask comes from the caller, never from an id.
+    Vectors are the table's rows times `scale`, by default `sqrt(hidden_dim)` (Vaswani et al., 2017, section 3.4): with
+    the default initializer they then start at unit size, as the branches' outputs that are added to them, while the
+    table itself suits a head with tied weights. No id is reserved: a mask comes from the caller, never from an id.
 
     Args:
         vocabulary_size: V, the number of ids.
         hidden_dim: M, the width of the vectors.
         max_sequence_length: the longest input, or None for no limit.
         embeddings_initializer: of the table; by default normal with standard deviation `hidden_dim ** -0.5`.
+        scale: factor of the vectors; `sqrt(hidden_dim)` if None. The released models have 1.
         **kwargs: see `keras.layers.Layer`.
 
     Call arguments:
         inputs: integers `[B, L]` in [0, V).
 
     Raises:
-        ValueError: for an empty input or one beyond `max_sequence_length`.
+        ValueError: for sizes or a scale that are not positive, an empty input or one beyond `max_sequence_length`.
 
     Example:
         >>> TokenEmbedding(257, 32)(np.zeros((1, 10), "int32")).shape
@@ -41,6 +42,7 @@ class TokenEmbedding(keras.layers.Layer):
         hidden_dim: int,
         max_sequence_length: int | None = None,
         embeddings_initializer: Any = None,
+        scale: float | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -52,6 +54,7 @@ class TokenEmbedding(keras.layers.Layer):
         if embeddings_initializer is None:
             embeddings_initializer = keras.initializers.RandomNormal(stddev=hidden_dim**-0.5)
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
+        self.scale = None if scale is None else arguments.positive_number("scale", scale)
         self.supports_masking = True
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -65,7 +68,8 @@ class TokenEmbedding(keras.layers.Layer):
             raise ValueError(f"ids must be integers [batch, length]. Received: shape {inputs.shape}")
         self._check_length(shapes.sizes(inputs)[1])
         vectors = tf.gather(tf.convert_to_tensor(self.embeddings), tf.cast(inputs, tf.int32))
-        return vectors * tf.constant(self.hidden_dim**0.5, vectors.dtype)
+        scale = self.hidden_dim**0.5 if self.scale is None else self.scale
+        return vectors if scale == 1 else vectors * tf.constant(scale, vectors.dtype)
 
     def _check_length(self, length: shapes.Size) -> None:
         longest = self.max_sequence_length
@@ -88,4 +92,5 @@ class TokenEmbedding(keras.layers.Layer):
             "hidden_dim": self.hidden_dim,
             "max_sequence_length": self.max_sequence_length,
             "embeddings_initializer": keras.initializers.serialize(self.embeddings_initializer),
+            "scale": self.scale,
         }

@@ -16,23 +16,27 @@ class TokenHead(keras.layers.Layer):
     Args:
         vocabulary_size: V.
         embedding: the embedding whose table is the kernel (tied weights), or None for a kernel of its own.
+        use_bias: whether each token has a bias.
         **kwargs: see `keras.layers.Layer`.
 
     Call arguments:
         inputs: `[B, L, M]`.
     """
 
-    def __init__(self, vocabulary_size: int, embedding: TokenEmbedding | None = None, **kwargs: Any):
+    def __init__(
+        self, vocabulary_size: int, embedding: TokenEmbedding | None = None, use_bias: bool = True, **kwargs: Any
+    ):
         super().__init__(**kwargs)
         self.vocabulary_size = arguments.positive_integer("vocabulary_size", vocabulary_size)
         self.embedding = embedding
+        self.use_bias = use_bias
         self.supports_masking = True
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.kernel = None
         if self.embedding is None:
             self.kernel = self.add_weight((input_shape[-1], self.vocabulary_size), "glorot_uniform", name="kernel")
-        self.bias = self.add_weight((self.vocabulary_size,), "zeros", name="bias")
+        self.bias = self.add_weight((self.vocabulary_size,), "zeros", name="bias") if self.use_bias else None
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         inputs = tf.convert_to_tensor(inputs)
@@ -62,16 +66,18 @@ class TokenHead(keras.layers.Layer):
         return tf.reshape(losses, shapes.sizes(targets))
 
     def _weights(self) -> list[tf.Tensor]:
-        """The kernel, `[V, M]` if tied and `[M, V]` if not, and the bias."""
+        """The kernel, `[V, M]` if tied and `[M, V]` if not, and the bias, if there is one."""
         kernel = self.kernel if self.embedding is None else self.embedding.embeddings
-        return [tf.convert_to_tensor(kernel), tf.convert_to_tensor(self.bias)]
+        return [tf.convert_to_tensor(weight) for weight in (kernel, self.bias) if weight is not None]
 
-    def _logits(self, hidden: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    def _logits(self, hidden: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
         shape = shapes.sizes(hidden)
         flat = tf.reshape(hidden, [-1, shape[-1]])
         logits = tf.matmul(flat, tf.cast(kernel, hidden.dtype), transpose_b=self.embedding is not None)
         dtype = shapes.statistics_dtype(hidden.dtype)
-        logits = tf.cast(logits, dtype) + tf.cast(bias, dtype)
+        logits = tf.cast(logits, dtype)
+        if bias is not None:
+            logits += tf.cast(bias, dtype)
         return tf.reshape(logits, [*shape[:-1], self.vocabulary_size])
 
     def compute_output_spec(self, inputs: keras.KerasTensor) -> keras.KerasTensor:

@@ -18,6 +18,7 @@ from reformer_tf.layers.positions import (
 from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.layers.reversible import ReversibleStack
 from reformer_tf.layers.token_embedding import TokenEmbedding
+from reformer_tf.models import attention_kinds, presets
 
 _POSITIONS = ("axial", "learned", "sinusoidal", "none")
 # Layers of a model get seeds this far apart from those of a model with the next seed.
@@ -26,7 +27,7 @@ _SEEDS_A_MODEL = 100_003
 
 @keras.saving.register_keras_serializable("reformer_tf")
 class ReformerBackbone(keras.Model):
-    """The Reformer without a head: ids `[B, L]` to vectors `[B, L, hidden_dim]`.
+    """The Reformer without a head: ids `[B, L]` to vectors `[B, L, output_dim]`.
 
     Args:
         vocabulary_size: V, the number of token ids.
@@ -47,7 +48,8 @@ class ReformerBackbone(keras.Model):
         attention_dropout: share of attention probabilities to drop in training.
         reversible: whether the stack saves memory by recomputation.
         causal: whether a token sees no later token.
-        local_round: whether LSH layers have a round ordered by position before the hash rounds.
+        local_round: whether LSH layers have a round ordered by position before the hash rounds; as the layer has it by
+            default if None.
         redraw_rotations: whether LSH layers draw new rotations at every training step.
         activation: of the feed-forward layers.
         gated: whether feed-forward layers are gated.
@@ -56,6 +58,11 @@ class ReformerBackbone(keras.Model):
         axial_shape: axes of axial positions; by default nearly square.
         axial_dims: their widths; by default halves of `hidden_dim`.
         rotary: whether local and full layers rotate queries and keys by position. LSH layers hash content and do not.
+        attention_options: further arguments of the attention layers by kind, for instance
+            `{"lsh": {"use_bias": True}}`. They override what follows from the other arguments.
+        combine_streams: `"mean"`, the mean of the two residual streams, or `"concatenate"`, both side by side.
+        layer_norm_epsilon: of all layer normalisations.
+        embedding_scale: factor of the token vectors; `sqrt(hidden_dim)` if None.
         seed: non-negative integer from which each layer's own seed comes.
         dtype: dtype policy of all layers, for instance `"mixed_bfloat16"`.
         **kwargs: `name` and `trainable` of `keras.Model`.
@@ -67,13 +74,20 @@ class ReformerBackbone(keras.Model):
         seed: int32 `[2]` = (base, step) or `[3]` = (base, step, row offset), decides all randomness of a training call.
         training: whether this is a training call.
 
+    Returns:
+        `[B, L, output_dim]` in the compute dtype.
+
     Raises:
-        ValueError: for sizes that are not positive, unknown kinds, or lists that do not fit.
+        ValueError: for sizes that are not positive, unknown kinds, lists that do not fit, or options that layers do not
+            take.
 
     Example:
         >>> model = ReformerBackbone(257, 1024, 2, 32, 2, 16, 64, ["local", "lsh"])
         >>> model(np.zeros((1, 1000), "int32")).shape
         TensorShape([1, 1000, 32])
+
+    References:
+        Kitaev, Kaiser, Levskaya, 2020, Reformer: The Efficient Transformer.
     """
 
     def __init__(
@@ -94,7 +108,7 @@ class ReformerBackbone(keras.Model):
         attention_dropout: float = 0.0,
         reversible: bool = True,
         causal: bool = False,
-        local_round: bool = True,
+        local_round: bool | None = None,
         redraw_rotations: bool = True,
         activation: Any = "gelu",
         gated: bool = False,
@@ -103,6 +117,10 @@ class ReformerBackbone(keras.Model):
         axial_shape: Sequence[int] | None = None,
         axial_dims: Sequence[int] | None = None,
         rotary: bool = False,
+        attention_options: dict[str, dict[str, Any]] | None = None,
+        combine_streams: str = "mean",
+        layer_norm_epsilon: float = 1e-6,
+        embedding_scale: float | None = None,
         seed: int = 0,
         dtype: Any = None,
         **kwargs: Any,
@@ -115,8 +133,14 @@ class ReformerBackbone(keras.Model):
         for name in ("vocabulary_size", "max_sequence_length", "num_layers", "hidden_dim", "num_heads", "key_dim"):
             arguments.positive_integer(name, config[name])
         arguments.rate("dropout", dropout)
+        arguments.positive_number("layer_norm_epsilon", layer_norm_epsilon)
+        if embedding_scale is not None:
+            arguments.positive_number("embedding_scale", embedding_scale)
+        kinds = attention_kinds.pattern(attention_layers, num_layers)
+        overrides = attention_kinds.checked_options(attention_options, kinds)
+        config["attention_options"] = overrides or None
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
-        seeds = iter(range(arguments.integer("seed", seed) * _SEEDS_A_MODEL, (seed + 1) * _SEEDS_A_MODEL))
+        seeds = iter(layer_seeds(seed))
 
         attention: dict[str, Any] = {
             "num_heads": num_heads,
@@ -132,15 +156,15 @@ class ReformerBackbone(keras.Model):
                 "num_hashes": num_hashes,
                 "num_buckets": num_buckets,
                 "max_sequence_length": max_sequence_length,
-                "local_round": local_round,
                 "redraw_rotations": redraw_rotations,
             },
         }
+        if local_round is not None:
+            options["lsh"]["local_round"] = local_round
         blocks = []
-        for index, kind in enumerate(_pattern(attention_layers, num_layers)):
-            layer = registry.get(kind)(
-                **attention, **options.get(kind, {}), seed=next(seeds), dtype=policy, name=f"{kind}_attention_{index}"
-            )
+        for index, kind in enumerate(kinds):
+            given = {**attention, **options.get(kind, {}), **overrides.get(kind, {})}
+            layer = registry.get(kind)(**given, seed=next(seeds), dtype=policy, name=f"{kind}_attention_{index}")
             feed_forward = ChunkedFeedForward(
                 intermediate_dim,
                 activation=activation,
@@ -150,14 +174,19 @@ class ReformerBackbone(keras.Model):
                 name=f"feed_forward_{index}",
             )
             f, g = (
-                ResidualBranch(x, dropout, seed=next(seeds), dtype=policy, name=f"{x.name}_branch")
+                ResidualBranch(x, dropout, layer_norm_epsilon, seed=next(seeds), dtype=policy, name=f"{x.name}_branch")
                 for x in (layer, feed_forward)
             )
             blocks.append((f, g))
 
         ids = keras.Input((None,), dtype="int32", name="ids")
         embedding = TokenEmbedding(
-            vocabulary_size, hidden_dim, max_sequence_length, dtype=policy, name="token_embedding"
+            vocabulary_size,
+            hidden_dim,
+            max_sequence_length,
+            scale=embedding_scale,
+            dtype=policy,
+            name="token_embedding",
         )
         x = embedding(ids)
         position = _position_layer(positions, max_sequence_length, hidden_dim, axial_shape, axial_dims, policy)
@@ -165,14 +194,36 @@ class ReformerBackbone(keras.Model):
             x = position(x)
         if dropout:
             x = SeededDropout(dropout, seed=next(seeds), dtype=policy, name="embedding_dropout")(x)
-        x = ReversibleStack(blocks, reversible, seed=next(seeds), dtype=policy, name="stack")(x)
-        x = keras.layers.LayerNormalization(epsilon=1e-6, dtype=policy, name="final_norm")(x)
+        x = ReversibleStack(blocks, reversible, combine_streams, seed=next(seeds), dtype=policy, name="stack")(x)
+        x = keras.layers.LayerNormalization(epsilon=layer_norm_epsilon, dtype=policy, name="final_norm")(x)
         super().__init__(inputs=ids, outputs=x, **kwargs)
         self._register_call_context_args("segment_ids", "seed")
         self.supports_masking = True
         self.config = config
         self.policy = policy
         self.token_embedding = embedding
+
+    @property
+    def output_dim(self) -> int:
+        """The width of the output: `hidden_dim`, or twice that if the streams are concatenated."""
+        return self.output_shape[-1]
+
+    @classmethod
+    def from_preset(cls, name: str, **overrides: Any) -> "ReformerBackbone":
+        """Makes a new backbone, with weights of its own, of the sizes and options of a published model.
+
+        Args:
+            name: a key of `reformer_tf.models.presets.PRESETS`, `"reformer-enwik8"` for instance.
+            **overrides: arguments in place of the preset's.
+
+        Raises:
+            ValueError: if there is no such preset.
+
+        Example:
+            >>> ReformerBackbone.from_preset("reformer-crime-and-punishment", causal=True).output_dim
+            512
+        """
+        return cls(**{**presets.get(name), **overrides})
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -187,19 +238,9 @@ class ReformerBackbone(keras.Model):
         return cls(**config)
 
 
-def _pattern(attention_layers: Sequence[str], num_layers: int) -> list[str]:
-    """The kind of each layer."""
-    if isinstance(attention_layers, str):
-        raise ValueError(f"attention_layers must be a list of kinds. Received: {attention_layers!r}")
-    kinds = list(attention_layers)
-    for kind in kinds:
-        registry.get(kind)
-    if not kinds or num_layers % len(kinds):
-        raise ValueError(
-            "attention_layers must name the kind of each layer, or a pattern whose length divides num_layers."
-            f" Received: attention_layers={kinds}, num_layers={num_layers}"
-        )
-    return kinds * (num_layers // len(kinds))
+def layer_seeds(seed: int) -> range:
+    """The seeds of a model's layers: the backbone takes them from the start, a head from the end."""
+    return range(arguments.integer("seed", seed) * _SEEDS_A_MODEL, (seed + 1) * _SEEDS_A_MODEL)
 
 
 def _position_layer(
@@ -211,9 +252,7 @@ def _position_layer(
     policy: Any,
 ) -> keras.layers.Layer | None:
     options = {"dtype": policy, "name": "position_embedding"}
-    if positions not in _POSITIONS:
-        raise ValueError(f"positions must be one of {_POSITIONS}. Received: positions={positions!r}")
-    if positions == "none":
+    if arguments.choice("positions", positions, _POSITIONS) == "none":
         return None
     if positions == "learned":
         return LearnedPositionEmbedding(max_sequence_length, **options)
