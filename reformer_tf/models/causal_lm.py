@@ -8,16 +8,15 @@ import tensorflow as tf
 
 from reformer_tf.generation import generate
 from reformer_tf.layers import arguments
-from reformer_tf.layers.token_head import TokenHead
 from reformer_tf.models.backbone import ReformerBackbone
-from reformer_tf.ops import seeds
+from reformer_tf.models.headed_model import check_inputs
+from reformer_tf.models.token_model import TokenModel
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class ReformerCausalLM(keras.Model):
+class ReformerCausalLM(TokenModel):
     """A causal language model: ids `[B, L]` to logits `[B, L, V]`, each position scoring the token after it.
 
-    It wraps a functional `ReformerBackbone`, and is a subclass so that cloning and loading give the same class.
     `token_losses` gives the losses of known tokens without forming the logits; `compile(optimizer)` without a loss and
     `fit(ids)` train with it. With a loss, the model trains like any Keras model, logits and all.
 
@@ -37,7 +36,9 @@ class ReformerCausalLM(keras.Model):
         dropout: share of embeddings and branch outputs to drop in training.
         attention_dropout: share of attention probabilities to drop in training.
         reversible: whether the stack saves memory by recomputation.
-        tie_embeddings: whether the head's kernel is the table of the token embedding.
+        tie_embeddings: whether the head's kernel is the table of the token embedding. Not possible with
+            `combine_streams="concatenate"`.
+        head_bias: whether the head has a bias for each token.
         seed: non-negative integer from which each layer's own seed comes.
         dtype: dtype policy of all layers, for instance `"mixed_bfloat16"`. Logits and losses are float32.
         name: of the model.
@@ -45,14 +46,16 @@ class ReformerCausalLM(keras.Model):
         **options: further arguments of `ReformerBackbone` (`local_round`, `redraw_rotations`, `positions`, ...).
 
     Call arguments:
-        inputs: integers `[B, L]`, 1 <= L <= max_sequence_length.
+        inputs: integers `[B, L]`, 1 <= L <= max_sequence_length; or a dict of them as `"ids"` and of `"mask"` and
+            `"segment_ids"`.
         mask: boolean `[B, L]`, True for real tokens.
         segment_ids: integers `[B, L]`; tokens of different segments do not see each other.
         seed: int32 `[2]` = (base, step) or `[3]` = (base, step, row offset), decides all randomness of a training call.
         training: whether this is a training call.
 
     Raises:
-        ValueError: for sizes that are not positive, unknown kinds, or lists that do not fit.
+        ValueError: for sizes that are not positive, unknown kinds, lists that do not fit, or tied embeddings with
+            concatenated streams.
 
     Example:
         >>> model = ReformerCausalLM(257, 1024, 2, 32, 2, 16, 64, ["local", "lsh"])
@@ -80,6 +83,7 @@ class ReformerCausalLM(keras.Model):
         attention_dropout: float = 0.0,
         reversible: bool = True,
         tie_embeddings: bool = True,
+        head_bias: bool = True,
         seed: int = 0,
         dtype: Any = None,
         name: str | None = None,
@@ -110,31 +114,7 @@ class ReformerCausalLM(keras.Model):
             name="backbone",
             **options,
         )
-        embedding = backbone.token_embedding if tie_embeddings else None
-        head = TokenHead(vocabulary_size, embedding, dtype=backbone.policy, name="head")
-        head.build((None, None, hidden_dim))
-        super().__init__(name=name, trainable=trainable)
-        self._register_call_context_args("segment_ids", "seed")
-        self.supports_masking = True
-        self.backbone = backbone
-        self.head = head
-        self.tie_embeddings = tie_embeddings
-        self.seed_generator = keras.random.SeedGenerator(seed)
-        self.built = True
-
-    def call(
-        self,
-        inputs: tf.Tensor,
-        mask: tf.Tensor | None = None,
-        segment_ids: tf.Tensor | None = None,
-        seed: tf.Tensor | None = None,
-        training: bool | None = None,
-    ) -> tf.Tensor:
-        return self.head(self._hidden(inputs, mask, segment_ids, seed, training))
-
-    def _hidden(self, ids: tf.Tensor, mask: Any, segment_ids: Any, seed: Any, training: bool | None) -> tf.Tensor:
-        options = {"mask": mask, "segment_ids": segment_ids, "seed": seed, "training": training}
-        return self.backbone(ids, **{name: value for name, value in options.items() if value is not None})
+        super().__init__(backbone, tie_embeddings, head_bias, seed, name, trainable)
 
     def token_losses(
         self,
@@ -169,7 +149,8 @@ class ReformerCausalLM(keras.Model):
         segments = None
         if segment_ids is not None:
             segments = arguments.per_token("segment_ids", segment_ids, tf.int32, ids)[:, :-1]
-        hidden = self._hidden(ids[:, :-1], inputs, segments, seed, training)
+        seed = self.resolve_seed(seed, training, ids)
+        hidden = self.encode(ids[:, :-1], inputs, segments, seed, training)
         losses = self.head.token_losses(hidden, ids[:, 1:])
         return losses if mask is None else tf.where(mask[:, 1:], losses, tf.zeros([], losses.dtype))
 
@@ -197,47 +178,15 @@ class ReformerCausalLM(keras.Model):
                 f" Received: sample_weight of type {type(sample_weight).__name__}"
             )
 
-    def train_step(self, data: Any) -> dict[str, Any]:
-        """Keras' training step; by `token_losses` unless the model was compiled with a loss."""
-        if self._compile_loss is not None:
-            return super().train_step(data)
-        inputs = self._loss_inputs(data)
-        seed = seeds.with_row_offset(tf.cast(self.seed_generator.next(), tf.int32), tf.shape(inputs["ids"])[0])
-        with tf.GradientTape() as tape:
-            total, weight = self._summed_loss(inputs, training=True, seed=seed)
-            # Replicas' gradients are summed, so each takes its share of the global mean, however uneven the weights.
-            replica = tf.distribute.get_replica_context()
-            everywhere = weight if replica is None else replica.all_reduce("sum", weight)
-            loss = self.optimizer.scale_loss(total / tf.maximum(everywhere, 1.0))
-        variables = self.trainable_variables
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        return self._report(total, weight)
-
-    def test_step(self, data: Any) -> dict[str, Any]:
-        """Keras' evaluation step; by `token_losses` unless the model was compiled with a loss."""
-        if self._compile_loss is not None:
-            return super().test_step(data)
-        return self._report(*self._summed_loss(self._loss_inputs(data)))
-
-    def _report(self, total: tf.Tensor, weight: tf.Tensor) -> dict[str, Any]:
-        self._loss_tracker.update_state(total / tf.maximum(weight, 1.0), sample_weight=weight)
-        return {"loss": self._loss_tracker.result()}
-
-    def _loss_inputs(self, data: Any) -> dict[str, Any]:
-        """The arguments of `token_losses` in a batch of `fit`."""
+    def summed_loss(self, data: Any, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
         x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
         if y is not None:
             raise ValueError(
                 f"Without a loss in compile, fit takes ids alone: targets are shifted inside. Received: y={y}"
             )
-        inputs = dict(x) if isinstance(x, dict) else {"ids": x}
-        if "ids" not in inputs or set(inputs) - {"ids", "mask", "segment_ids"}:
-            raise ValueError(f'x must be ids, or a dict of "ids", "mask", "segment_ids". Received: {sorted(inputs)}')
-        return inputs
-
-    def _summed_loss(self, inputs: dict[str, Any], **options: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """Sum of the losses of a batch of `fit`, and the number of targets."""
-        losses = self.token_losses(**inputs, **options)
+        inputs = x if isinstance(x, dict) else {"ids": x}
+        check_inputs(inputs)
+        losses = self.token_losses(**inputs, training=training)
         mask = inputs.get("mask")
         counted = tf.ones_like(losses) if mask is None else tf.cast(mask[:, 1:], losses.dtype)
         return tf.reduce_sum(losses), tf.reduce_sum(counted)
@@ -266,12 +215,3 @@ class ReformerCausalLM(keras.Model):
             ValueError: for an empty prompt, a result beyond `max_sequence_length`, or an unknown sampler.
         """
         return generate.generate(self, prompts, max_new_tokens, sampler, temperature, seed)
-
-    def get_config(self) -> dict[str, Any]:
-        config = self.backbone.get_config()
-        del config["causal"]
-        return {**config, "name": self.name, "trainable": self.trainable, "tie_embeddings": self.tie_embeddings}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "ReformerCausalLM":
-        return cls(**config)

@@ -1,0 +1,143 @@
+"""A Reformer that sorts sequences into classes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from reformer_tf.layers import arguments
+from reformer_tf.layers.dropout import SeededDropout
+from reformer_tf.models.backbone import ReformerBackbone, layer_seeds
+from reformer_tf.models.headed_model import HeadedModel
+from reformer_tf.ops import shapes
+
+_POOLINGS = ("first", "mean")
+
+
+@keras.saving.register_keras_serializable("reformer_tf")
+class ReformerClassifier(HeadedModel):
+    """A classifier of sequences: ids `[B, L]` to one logit a class, `[B, num_classes]`.
+
+    The head is dropout, a dense layer with tanh, dropout, and a dense layer, on one vector of each sequence. It trains
+    like any Keras model, for instance with `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`; sequences of
+    different lengths are padded, and handed over as `fit({"ids": ids, "mask": mask}, labels)`.
+
+    Args:
+        vocabulary_size: V, the number of token ids.
+        max_sequence_length: the longest input.
+        num_layers: the number of blocks.
+        hidden_dim: M, the width of each residual stream and of the head's inner layer.
+        num_heads: H, the number of attention heads.
+        key_dim: D, the size of a head.
+        intermediate_dim: the inner width of the feed-forward layers.
+        attention_layers: the kind of attention of each layer, or a pattern of kinds that is repeated.
+        num_classes: the number of classes.
+        pooling: the vector of a sequence: `"first"`, that of its first token that is not masked, or `"mean"`, the mean
+            of those. A sequence that is masked altogether has the zero vector.
+        dropout: share of embeddings, branch outputs and the head's vectors to drop in training.
+        seed: non-negative integer from which each layer's own seed comes.
+        dtype: dtype policy of all layers, for instance `"mixed_bfloat16"`. Logits are float32.
+        name: of the model.
+        trainable: see `keras.Model`.
+        **options: further arguments of `ReformerBackbone` (`chunk_length`, `num_hashes`, `causal`, ...).
+
+    Call arguments:
+        inputs: integers `[B, L]`, 1 <= L <= max_sequence_length; or a dict of them as `"ids"` and of `"mask"` and
+            `"segment_ids"`.
+        mask: boolean `[B, L]`, True for real tokens.
+        segment_ids: integers `[B, L]`; tokens of different segments do not see each other.
+        seed: int32 `[2]` = (base, step) or `[3]` = (base, step, row offset), decides all randomness of a training call.
+        training: whether this is a training call.
+
+    Returns:
+        float32 `[B, num_classes]`.
+
+    Raises:
+        ValueError: for sizes that are not positive, unknown kinds or poolings, or lists that do not fit.
+
+    Example:
+        >>> model = ReformerClassifier(257, 1024, 2, 32, 2, 16, 64, ["local", "lsh"], num_classes=3)
+        >>> model(np.zeros((5, 1000), "int32")).shape
+        TensorShape([5, 3])
+
+    References:
+        Devlin, Chang, Lee, Toutanova, 2019, BERT, section 3.2.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        max_sequence_length: int,
+        num_layers: int,
+        hidden_dim: int,
+        num_heads: int,
+        key_dim: int,
+        intermediate_dim: int,
+        attention_layers: Sequence[str],
+        num_classes: int,
+        pooling: str = "first",
+        dropout: float = 0.0,
+        seed: int = 0,
+        dtype: Any = None,
+        name: str | None = None,
+        trainable: bool = True,
+        **options: Any,
+    ):
+        arguments.positive_integer("num_classes", num_classes)
+        arguments.choice("pooling", pooling, _POOLINGS)
+        backbone = ReformerBackbone(
+            vocabulary_size,
+            max_sequence_length,
+            num_layers,
+            hidden_dim,
+            num_heads,
+            key_dim,
+            intermediate_dim,
+            attention_layers,
+            dropout=dropout,
+            seed=seed,
+            dtype=dtype,
+            name="backbone",
+            **options,
+        )
+        super().__init__(backbone, seed, name, trainable)
+        self.num_classes = num_classes
+        self.pooling = pooling
+        policy, seeds = backbone.policy, reversed(layer_seeds(seed))
+        self.input_dropout = SeededDropout(dropout, next(seeds), dtype=policy, name="input_dropout")
+        self.hidden = keras.layers.Dense(hidden_dim, activation="tanh", dtype=policy, name="hidden")
+        self.hidden_dropout = SeededDropout(dropout, next(seeds), dtype=policy, name="hidden_dropout")
+        self.output_projection = keras.layers.Dense(
+            num_classes, dtype=shapes.statistics_dtype(policy.compute_dtype).name, name="output_projection"
+        )
+        self.hidden.build((None, 1, backbone.output_dim))
+        self.output_projection.build((None, 1, hidden_dim))
+
+    def apply_head(
+        self, vectors: tf.Tensor, mask: tf.Tensor | None, seed: tf.Tensor | None, training: bool | None
+    ) -> tf.Tensor:
+        x = self._pooled(vectors, mask)
+        x = self.hidden(self.input_dropout(x, seed=seed, training=training))
+        return self.output_projection(self.hidden_dropout(x, seed=seed, training=training))[:, 0]
+
+    def _pooled(self, vectors: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
+        """One vector a sequence, `[B, 1, M]`."""
+        if mask is None:
+            mask = tf.ones(tf.shape(vectors)[:2], tf.bool)
+        mask = arguments.per_token("mask", mask, tf.bool, vectors)
+        if self.pooling == "first":
+            index = tf.argmax(tf.cast(mask, tf.int32), axis=1, output_type=tf.int32)  # the first of the largest
+            first = tf.gather(vectors, index[:, None], batch_dims=1)
+            return tf.where(tf.reduce_any(mask, axis=1)[:, None, None], first, tf.zeros([], first.dtype))
+        # The sum of thousands of vectors would suffer in half precision.
+        vectors = tf.cast(vectors, shapes.statistics_dtype(vectors.dtype))
+        weights = tf.cast(mask, vectors.dtype)[:, :, None]
+        total = tf.reduce_sum(vectors * weights, axis=1, keepdims=True)
+        return tf.math.divide_no_nan(total, tf.reduce_sum(weights, axis=1, keepdims=True))
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        return None
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "num_classes": self.num_classes, "pooling": self.pooling}

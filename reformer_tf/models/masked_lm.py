@@ -1,0 +1,167 @@
+"""A Reformer that predicts tokens that were hidden from it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from reformer_tf.layers import arguments
+from reformer_tf.models.backbone import ReformerBackbone
+from reformer_tf.models.headed_model import check_inputs
+from reformer_tf.models.token_model import TokenModel
+
+
+@keras.saving.register_keras_serializable("reformer_tf")
+class ReformerMaskedLM(TokenModel):
+    """A masked language model: ids `[B, L]` to logits `[B, L, V]`, each position scoring its own token.
+
+    What replaces the tokens to predict, and which these are, is up to the caller: no id is reserved. `token_losses`
+    gives the losses of known tokens without forming the logits; `compile(optimizer)` without a loss and
+    `fit(ids, targets, sample_weight=weights)` train with it, where weights `[B, L]` are one for the tokens to predict
+    and zero elsewhere. With a loss, the model trains like any Keras model, logits and all.
+
+    Args:
+        vocabulary_size: V, the number of token ids.
+        max_sequence_length: the longest input.
+        num_layers: the number of blocks.
+        hidden_dim: M, the width of each residual stream.
+        num_heads: H, the number of attention heads.
+        key_dim: D, the size of a head.
+        intermediate_dim: the inner width of the feed-forward layers.
+        attention_layers: the kind of attention of each layer, or a pattern of kinds that is repeated.
+        tie_embeddings: whether the head's kernel is the table of the token embedding. Not possible with
+            `combine_streams="concatenate"`.
+        head_bias: whether the head has a bias for each token.
+        seed: non-negative integer from which each layer's own seed comes.
+        dtype: dtype policy of all layers, for instance `"mixed_bfloat16"`. Logits and losses are float32.
+        name: of the model.
+        trainable: see `keras.Model`.
+        **options: further arguments of `ReformerBackbone` (`chunk_length`, `num_hashes`, `dropout`, ...).
+
+    Call arguments:
+        inputs: integers `[B, L]`, 1 <= L <= max_sequence_length; or a dict of them as `"ids"` and of `"mask"` and
+            `"segment_ids"`.
+        mask: boolean `[B, L]`, True for real tokens (those to predict are real too).
+        segment_ids: integers `[B, L]`; tokens of different segments do not see each other.
+        seed: int32 `[2]` = (base, step) or `[3]` = (base, step, row offset), decides all randomness of a training call.
+        training: whether this is a training call.
+
+    Returns:
+        float32 `[B, L, V]`.
+
+    Raises:
+        ValueError: for sizes that are not positive, unknown kinds, lists that do not fit, or tied embeddings with
+            concatenated streams.
+
+    Example:
+        >>> model = ReformerMaskedLM(257, 1024, 2, 32, 2, 16, 64, ["local", "lsh"])
+        >>> model(np.zeros((1, 1000), "int32")).shape
+        TensorShape([1, 1000, 257])
+        >>> model.token_losses(np.zeros((1, 1000), "int32"), targets=np.ones((1, 1000), "int32")).shape
+        TensorShape([1, 1000])
+
+    References:
+        Devlin, Chang, Lee, Toutanova, 2019, BERT, section 3.1, 'Masked LM'.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        max_sequence_length: int,
+        num_layers: int,
+        hidden_dim: int,
+        num_heads: int,
+        key_dim: int,
+        intermediate_dim: int,
+        attention_layers: Sequence[str],
+        tie_embeddings: bool = True,
+        head_bias: bool = True,
+        seed: int = 0,
+        dtype: Any = None,
+        name: str | None = None,
+        trainable: bool = True,
+        **options: Any,
+    ):
+        if "causal" in options:
+            raise ValueError(f"causal is always False in ReformerMaskedLM. Received: causal={options['causal']}")
+        backbone = ReformerBackbone(
+            vocabulary_size,
+            max_sequence_length,
+            num_layers,
+            hidden_dim,
+            num_heads,
+            key_dim,
+            intermediate_dim,
+            attention_layers,
+            seed=seed,
+            dtype=dtype,
+            name="backbone",
+            **options,
+        )
+        super().__init__(backbone, tie_embeddings, head_bias, seed, name, trainable)
+
+    def token_losses(
+        self,
+        ids: tf.Tensor,
+        targets: tf.Tensor,
+        mask: tf.Tensor | None = None,
+        training: bool = False,
+        seed: tf.Tensor | None = None,
+        segment_ids: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """The loss of predicting each token's target, with memory that does not hold the logits.
+
+        Args:
+            ids: integers `[B, L]`, 1 <= L <= max_sequence_length.
+            targets: integers `[B, L]` in [0, V); where masked, anything.
+            mask: boolean `[B, L]`, True for real tokens.
+            training: whether this is a training call.
+            seed: int32 `[2]` or `[3]`, decides all randomness of a training call.
+            segment_ids: integers `[B, L]`; tokens of different segments do not see each other.
+
+        Returns:
+            float32 `[B, L]`, nats; zero where masked.
+
+        Raises:
+            ValueError: if the shapes of `ids`, `targets` and `mask` differ, or they are too long.
+        """
+        ids = tf.convert_to_tensor(ids)
+        targets = arguments.per_token("targets", targets, tf.int32, ids)
+        if mask is not None:
+            mask = arguments.per_token("mask", mask, tf.bool, ids)
+            targets = tf.where(mask, targets, 0)
+        seed = self.resolve_seed(seed, training, ids)
+        losses = self.head.token_losses(self.encode(ids, mask, segment_ids, seed, training), targets)
+        return losses if mask is None else tf.where(mask, losses, tf.zeros([], losses.dtype))
+
+    def summed_loss(self, data: Any, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        x, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+        if targets is None:
+            raise ValueError("Without a loss in compile, fit takes ids and targets. Received: no targets")
+        inputs = x if isinstance(x, dict) else {"ids": x}
+        check_inputs(inputs)
+        ids, mask = tf.convert_to_tensor(inputs["ids"]), inputs.get("mask")
+        targets = arguments.per_token("targets", targets, tf.int32, ids)
+        counted = tf.ones(tf.shape(ids), tf.float32)
+        if mask is not None:
+            counted *= tf.cast(arguments.per_token("mask", mask, tf.bool, ids), tf.float32)
+        if weights is not None:
+            counted *= _per_token_weights(weights, ids)
+        # A target without a weight may be anything.
+        losses = self.token_losses(**inputs, targets=tf.where(counted != 0, targets, 0), training=training)
+        counted = tf.cast(counted, losses.dtype)
+        return tf.reduce_sum(losses * counted), tf.reduce_sum(counted)
+
+
+def _per_token_weights(weights: Any, ids: tf.Tensor) -> tf.Tensor:
+    """`sample_weight` as float32 `[B, L]` or `[B, 1]`."""
+    weights = tf.cast(weights, tf.float32)
+    if weights.shape.rank == 1:
+        weights = weights[:, None]
+    fits = weights.shape.rank == 2 and weights.shape[1] in (1, None, ids.shape[1])
+    if not fits and not (weights.shape.rank == 2 and ids.shape[1] is None):
+        raise ValueError(
+            f"sample_weight must be [batch] or [batch, length] = {tuple(ids.shape)}. Received: shape {weights.shape}"
+        )
+    return weights
