@@ -142,6 +142,23 @@ def test_one_input_is_both_streams_and_the_output_their_mean():
     np.testing.assert_allclose(stack(x), np.mean(stack([x, x]), axis=0), atol=1e-6)
 
 
+def test_one_input_may_give_both_streams_side_by_side():
+    pair, mask, _ = _inputs()
+    stacks = [ReversibleStack(_blocks(), combine_streams=combination) for combination in ("mean", "concatenate")]
+    for stack in stacks:
+        stack.build((None, None, WIDTH))
+    stacks[1].set_weights(stacks[0].get_weights())
+    first, second = stacks[1]([pair[0], pair[0]], mask=mask)
+    np.testing.assert_array_equal(stacks[1](pair[0], mask=mask), np.concatenate([first, second], axis=-1))
+    np.testing.assert_array_equal(stacks[0](pair[0], mask=mask), (first + second) / 2)
+    assert stacks[1](keras.Input((None, WIDTH))).shape == (None, None, 2 * WIDTH)
+    assert [x.shape for x in stacks[1]([keras.Input((7, WIDTH))] * 2)] == [(None, 7, WIDTH)] * 2
+    assert stacks[1].compute_output_shape((2, 3, WIDTH)) == (2, 3, 2 * WIDTH)
+    assert ReversibleStack.from_config(stacks[1].get_config()).combine_streams == "concatenate"
+    with pytest.raises(ValueError, match=r"combine_streams must be one of \('mean', 'concatenate'\).*'sum'"):
+        ReversibleStack(_blocks(), combine_streams="sum")
+
+
 def test_a_training_call_without_a_seed_draws_one_and_the_next_call_another():
     stack, (x, _) = _twins()[0], _inputs()[0]
     assert np.abs(stack(x, training=True) - stack(x, training=True)).max() > 1e-2
