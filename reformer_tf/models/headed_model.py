@@ -27,7 +27,7 @@ class HeadedModel(keras.Model):
 
     Call arguments:
         inputs: integers `[B, L]`; or a dict of `"ids"` and, if wanted, `"mask"` and `"segment_ids"`, which is how
-            `fit`, `evaluate` and `predict` hand them over.
+            `fit`, `evaluate` and `predict` hand them over. (With several replicas, Keras needs a mask of integers.)
         mask: boolean `[B, L]`, True for real tokens.
         segment_ids: integers `[B, L]`; tokens of different segments do not see each other.
         seed: int32 `[2]` = (base, step) or `[3]` = (base, step, row offset), decides all randomness of a training call.
@@ -54,8 +54,12 @@ class HeadedModel(keras.Model):
         if isinstance(inputs, dict):
             check_inputs(inputs)
             # Keras hands on a dict of implicit masks.
-            implicit = mask.get("ids") if isinstance(mask, dict) else mask
-            mask, segment_ids = inputs.get("mask", implicit), inputs.get("segment_ids", segment_ids)
+            mask = mask.get("ids") if isinstance(mask, dict) else mask
+            # To learn the shapes of a distributed batch, Keras takes its mean over replicas, which is no integer.
+            if "mask" in inputs:
+                mask = tf.cast(inputs["mask"], tf.bool)
+            if "segment_ids" in inputs:
+                segment_ids = tf.cast(inputs["segment_ids"], tf.int32)
             inputs = inputs["ids"]
         inputs = tf.convert_to_tensor(inputs)
         seed = self.resolve_seed(seed, training, inputs)

@@ -27,9 +27,18 @@ TWO_STREAMS: dict[str, Any] = {
     "layer_norm_epsilon": 1e-5,
     "embedding_scale": 2.0,
 }
+# What the published models have, in small.
+_WINDOW = {"window": "chunk", "wrap": True, "length_multiple": 16, "exact_length": 8}
+RELEASED: dict[str, Any] = {
+    "combine_streams": "concatenate",
+    "attention_options": {"lsh": dict(_WINDOW), "local": dict(_WINDOW)},
+    "layer_norm_epsilon": 1e-12,
+    "embedding_scale": 1.0,
+    "activation": "relu",
+}
 MODELS: dict[str, tuple[type[keras.Model], dict[str, Any]]] = {
     "causal_lm": (ReformerCausalLM, {}),
-    "causal_lm_two_streams": (ReformerCausalLM, {**TWO_STREAMS, "tie_embeddings": False, "head_bias": False}),
+    "causal_lm_as_released": (ReformerCausalLM, {**RELEASED, "tie_embeddings": False, "head_bias": False}),
     "masked_lm": (ReformerMaskedLM, {}),
     "classifier": (ReformerClassifier, {**TWO_STREAMS, "num_classes": 3, "pooling": "first"}),
     "classifier_of_means": (ReformerClassifier, {"num_classes": 3, "pooling": "mean", "causal": True}),

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from reformer_tf.models import ReformerClassifier
 from tests.models import cases
@@ -101,6 +102,21 @@ def test_fit_learns():
 def test_fit_can_be_repeated():
     losses = [_fitted(2, pooling="mean", dropout=0.3, num_layers=2, attention_layers=["lsh"])["loss"] for _ in range(2)]
     assert losses[0] == losses[1] and np.isfinite(losses).all()
+
+
+def test_fit_on_replicas_equals_fit_on_one_device(mirrored_strategy):
+    """Dropout too: it follows a row's place in the global batch."""
+    results = []
+    for strategy in (tf.distribute.get_strategy(), mirrored_strategy):
+        with strategy.scope():
+            model = cases.make("classifier", dropout=0.3, **SHALLOW, attention_options=None)
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            model.compile(keras.optimizers.SGD(0.1), loss, jit_compile=False)
+        data, labels = {"ids": cases.ids(4), "mask": np.ones((4, 50), "int32")}, np.arange(4) % 3
+        model.fit(data, labels, epochs=2, batch_size=4, verbose=0, shuffle=False)
+        results.append(model.get_weights())
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 def test_arguments_are_checked():

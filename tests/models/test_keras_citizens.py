@@ -10,7 +10,7 @@ import tensorflow as tf
 from tests.models import cases
 
 # One of each head, for what takes long.
-HEADS = ["causal_lm_two_streams", "classifier", "span_predictor"]
+HEADS = ["causal_lm_as_released", "classifier", "span_predictor"]
 each = pytest.mark.parametrize("case", sorted(cases.MODELS))
 
 
@@ -109,6 +109,27 @@ def test_the_reversible_model_has_the_gradients_of_the_plain_one(case):
         assert np.abs(a - b).max() <= 1e-5 * largest
 
 
+_TARGETS = {
+    "causal_lm_as_released": cases.ids(seed=5),
+    "classifier": np.arange(3),
+    "span_predictor": {"start": np.arange(3), "end": np.arange(3)},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", HEADS)
+def test_fit_with_xla(case):
+    losses = []
+    for jit_compile in (True, False):
+        model = cases.make(case, redraw_rotations=False, dropout=0.1)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        loss = {"start": loss, "end": loss} if case == "span_predictor" else loss
+        model.compile("sgd", loss, jit_compile=jit_compile)
+        data = {"ids": cases.ids(), "mask": cases.mask()}
+        losses.append(model.fit(data, _TARGETS[case], epochs=2, verbose=0).history["loss"])
+    np.testing.assert_allclose(*losses, rtol=1e-3)
+
+
 @each
 def test_inputs_of_a_dict_are_those_of_a_call(case):
     model, ids, mask = cases.make(case), cases.ids(), cases.mask()
@@ -118,6 +139,8 @@ def test_inputs_of_a_dict_are_those_of_a_call(case):
     for a, b, c in zip(cases.flat(model(whole)), expected, cases.flat(model(ids)), strict=True):
         np.testing.assert_array_equal(a, b)
         assert np.abs(a - c).max() > 1e-3
+    with pytest.raises(ValueError, match="mask must be a boolean or integer tensor"):
+        model({"ids": ids, "mask": mask[:, 1:]})
     with pytest.raises(ValueError, match='x must be ids, or a dict of "ids".*Received: .*masks'):
         model({"ids": ids, "masks": mask})
     with pytest.raises(ValueError, match=r"x must be ids, or a dict of \"ids\".*Received: \['mask'\]"):
