@@ -7,7 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from reformer_tf import models
-from trainer import optimizer, schedule, strategy, text
+from trainer import optimizer, schedule, strategy, tokens
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 _LARGEST_SEED = 2**31 - 1
@@ -85,11 +85,12 @@ def _check_model(config: ConfigDict) -> None:
     for name in ("vocabulary_size", "max_sequence_length"):
         if name not in config.model:
             raise ValueError(f"`config.model` must have `{name}`. Received: {', '.join(sorted(config.model))}")
+    scheme = tokens.of_config(config.data)
     _check(
         config,
         "model.vocabulary_size",
-        f"must be at least {text.VOCABULARY_SIZE} (256 bytes and the document boundary)",
-        lambda value: value >= text.VOCABULARY_SIZE,
+        f"must be at least {scheme.vocabulary_size}, the ids of `config.data.tokens` {scheme.name!r}",
+        lambda value: value >= scheme.vocabulary_size,
     )
     longest = config.model.max_sequence_length
     _check(
@@ -115,7 +116,7 @@ def _model_arguments() -> list[str]:
 def _check_sample(config: ConfigDict) -> None:
     _check(config, "sample.temperature", "must be above 0", lambda value: value > 0)
     _check(config, "sample.tokens", "must be at least 1", lambda value: value >= 1)
-    room = config.model.max_sequence_length - len(text.encode(config.sample.prompt))
+    room = config.model.max_sequence_length - len(tokens.of_config(config.data).encode(config.sample.prompt))
     if config.report:
         rule = f"must be at most {room}, what `config.model.max_sequence_length` leaves beside the prompt"
         _check(config, "sample.tokens", rule, lambda value: value <= room)

@@ -61,7 +61,9 @@ def _make_report(run: Run) -> dict[str, Any]:
         model, _ = load_model(run.config, run.workdir)
     if run.config.report:
         asked = run.config.sample
-        report["sample"] = sample.continue_text(model, asked.prompt, asked.tokens, asked.temperature)
+        report["sample"] = sample.continue_text(
+            model, asked.prompt, asked.tokens, asked.temperature, scheme=run.tokens
+        )
         atomic.write_text(run.workdir.sample, asked.prompt + report["sample"])
     if run.config.export:
         report["made"].append("export")
@@ -89,8 +91,8 @@ def _export(run: Run, model: Any) -> tuple[str, float]:
     for leftover in run.workdir.export.glob(".unfinished-*"):  # Of a process that was killed here.
         shutil.rmtree(leftover, ignore_errors=True)
     exported = export_saved_model(model, run.workdir.export)
-    windows = run.corpus.validation
-    ids = windows.ids[: min(_CHECKED_LENGTH, run.config.train.sequence_length)].astype(np.int32)
+    documents = run.tokens.documents(run.corpus.validation)
+    ids = documents.ids[: min(_CHECKED_LENGTH, run.config.train.sequence_length)].astype(np.int32)
     difference = saved_model_check.largest_difference(model, exported, ids[None])
     if not difference <= _TOLERANCE:
         raise RuntimeError(

@@ -90,6 +90,8 @@ def read_config(path: str | os.PathLike[str]) -> ConfigDict:
         raise ValueError(f"`workdir` must be a folder that a run made, with a config.json. Received: {path}") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"The config of a run must be JSON. Received: {path}: {error}") from error
+    # A run may be older than a field.
+    fields["data"] = {**input.default_data_config(), **fields.get("data", {})}
     return ConfigDict({key: _overridable(value) for key, value in fields.items()})
 
 

@@ -9,7 +9,7 @@ import json
 from absl import app
 from ml_collections import ConfigDict
 
-from trainer import check, console, exits, input, kept_run, strategy
+from trainer import check, console, exits, input, kept_run, strategy, tokens
 from trainer.evaluation import Evaluation
 from trainer.model import load_model
 from trainer.workdir import Workdir
@@ -35,8 +35,9 @@ def evaluate(config: ConfigDict, workdir: Workdir) -> dict[str, float]:
     documents = input.load_corpus(config.data).validation
     with distribution.scope():
         model, step = load_model(config, workdir)
-    windows = input.Windows(documents, settings.sequence_length, config.data.layout)
-    evaluation = Evaluation(model, distribution, windows, settings.batch_size, settings.jit_compile)
+    scheme = tokens.of_config(config.data)
+    windows = input.Windows(scheme.documents(documents), settings.sequence_length, config.data.layout)
+    evaluation = Evaluation(model, distribution, windows, settings.batch_size, settings.jit_compile, scheme)
     return {"step": step, **evaluation.run()}
 
 

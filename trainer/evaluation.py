@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from trainer import gradients, input, windows
+from trainer.tokens import BYTES, Tokens
 
 
 class Evaluation:
@@ -17,6 +18,7 @@ class Evaluation:
         documents: Windows to predict.
         batch_size: Rows at a time, of all replicas together.
         jit_compile: Whether XLA compiles the forward pass.
+        tokens: The scheme of the ids.
     """
 
     def __init__(
@@ -26,7 +28,9 @@ class Evaluation:
         documents: windows.Windows,
         batch_size: int,
         jit_compile: bool = False,
+        tokens: Tokens = BYTES,
     ):
+        self._tokens = tokens
         self._model = model
         self._strategy = strategy
         self._batches = strategy.experimental_distribute_dataset(input.validation_dataset(documents, batch_size))
@@ -36,8 +40,8 @@ class Evaluation:
         """Evaluates with the model's weights of now.
 
         Returns:
-            `loss` (nats a token), `bits_per_byte` (over the targets that are bytes), `tokens` and `bytes` (numbers of
-            those targets).
+            `loss` (nats a token), `bits_per_byte` (over the targets that stand for bytes), `tokens` and `bytes` (the
+            number of targets, and of bytes that they stand for).
         """
         totals = [0.0] * 4
         for ids, mask in self._batches:
@@ -54,4 +58,7 @@ class Evaluation:
 
     def _local_sums(self, ids: tf.Tensor, mask: tf.Tensor) -> list[tf.Tensor]:
         losses = self._model.token_losses(ids, mask=mask, training=False)
-        return [*gradients.sum_losses(losses, ids), *gradients.count_targets(ids, mask)]
+        return [
+            *gradients.sum_losses(losses, ids, self._tokens),
+            *gradients.count_targets(ids, mask, self._tokens),
+        ]

@@ -2,7 +2,7 @@
 
 from absl import app, flags
 
-from trainer import check, console, exits, kept_run, sample
+from trainer import check, console, exits, kept_run, sample, tokens
 from trainer.model import load_model
 from trainer.workdir import Workdir
 
@@ -19,7 +19,8 @@ def _main(arguments: list[str]) -> int:
             raise ValueError(f"`temperature` must be above 0. Received: {_TEMPERATURE.value}")
         check.check_config(_CONFIG.value)
         model, _ = load_model(_CONFIG.value, Workdir(_WORKDIR.value))
-        new = sample.continue_text(model, _PROMPT.value, _TOKENS.value, _TEMPERATURE.value, _SEED.value)
+        scheme = tokens.of_config(_CONFIG.value.data)
+        new = sample.continue_text(model, _PROMPT.value, _TOKENS.value, _TEMPERATURE.value, _SEED.value, scheme)
     except (ValueError, OSError) as error:
         return console.refuse(error)
     print(_PROMPT.value + new)

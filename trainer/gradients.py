@@ -6,38 +6,39 @@ Shape letters: b rows of a replica, L sequence length.
 import keras
 import tensorflow as tf
 
-from trainer.text import BOUNDARY
+from trainer.tokens import BYTES, Tokens
 
 _Sums = tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]
 
 
-def count_targets(ids: tf.Tensor, mask: tf.Tensor) -> list[tf.Tensor]:
+def count_targets(ids: tf.Tensor, mask: tf.Tensor, tokens: Tokens = BYTES) -> list[tf.Tensor]:
     """Counts what is to be predicted.
 
     Args:
         ids: `[b, L + 1]` int32.
         mask: `[b, L + 1]` bool, True for real tokens.
+        tokens: The scheme of the ids.
 
     Returns:
-        Number of targets and number of those that are bytes, float32 scalars.
+        Number of targets and number of bytes that they stand for, float32 scalars.
     """
-    targets = mask[:, 1:]
-    are_bytes = targets & (ids[:, 1:] < BOUNDARY)
-    return [tf.reduce_sum(tf.cast(targets, tf.float32)), tf.reduce_sum(tf.cast(are_bytes, tf.float32))]
+    targets = tf.cast(mask[:, 1:], tf.float32)
+    return [tf.reduce_sum(targets), tf.reduce_sum(targets * tf.gather(tokens.byte_counts, ids[:, 1:]))]
 
 
-def sum_losses(losses: tf.Tensor, ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def sum_losses(losses: tf.Tensor, ids: tf.Tensor, tokens: Tokens = BYTES) -> tuple[tf.Tensor, tf.Tensor]:
     """Adds up losses.
 
     Args:
         losses: `[b, L]` float32 nats, 0 where the target is masked.
         ids: `[b, L + 1]` int32.
+        tokens: The scheme of the ids.
 
     Returns:
-        Sum of all and sum over the targets that are bytes, float32 scalars.
+        Sum of all and sum over the targets that stand for bytes, float32 scalars.
     """
-    are_bytes = tf.cast(ids[:, 1:] < BOUNDARY, losses.dtype)
-    return tf.reduce_sum(losses), tf.reduce_sum(losses * are_bytes)
+    of_bytes = tf.gather((tokens.byte_counts > 0).astype(losses.dtype.as_numpy_dtype), ids[:, 1:])
+    return tf.reduce_sum(losses), tf.reduce_sum(losses * of_bytes)
 
 
 class LocalGradients:
@@ -46,10 +47,12 @@ class LocalGradients:
     Args:
         model: Has `token_losses` and `trainable_variables`.
         parts: Number of equal groups of rows to compute one after another, for less memory at the same result.
+        tokens: The scheme of the ids.
     """
 
-    def __init__(self, model: keras.Model, parts: int = 1):
+    def __init__(self, model: keras.Model, parts: int = 1, tokens: Tokens = BYTES):
         self._model = model
+        self._tokens = tokens
         self._variables = model.trainable_variables
         self._parts = parts
 
@@ -97,7 +100,7 @@ class LocalGradients:
         row_seed = tf.concat([seed, tf.reshape(first_row, [1])], axis=0)
         with tf.GradientTape() as tape:
             losses = self._model.token_losses(ids, mask=mask, training=True, seed=row_seed)
-            nats, byte_nats = sum_losses(losses, ids)
+            nats, byte_nats = sum_losses(losses, ids, self._tokens)
             loss = nats * weight
         found = tape.gradient(loss, [variable.value for variable in self._variables])
         unused = [v.path for v, gradient in zip(self._variables, found, strict=True) if gradient is None]

@@ -9,7 +9,7 @@ import tensorflow as tf
 from absl import logging
 from ml_collections import ConfigDict
 
-from trainer import check, input, optimizer, state, strategy
+from trainer import check, input, optimizer, state, strategy, tokens
 from trainer import config as configs
 from trainer.evaluation import Evaluation
 from trainer.event_files import EventFiles
@@ -32,6 +32,7 @@ class Run:
 
     Attributes:
         step: Number of steps done.
+        tokens: How text is numbered.
         corpus: The documents.
         windows: The training windows.
         model: The model, in the scope of `strategy`.
@@ -43,6 +44,7 @@ class Run:
     def __init__(self, config: ConfigDict, workdir: str | os.PathLike[str]):
         check.check_config(config)
         self.config = config
+        self.tokens = tokens.of_config(config.data)
         self.workdir = Workdir(workdir)
         with contextlib.ExitStack() as undo:
             self.workdir.lock()
@@ -83,6 +85,7 @@ class Run:
             accumulation_steps=settings.accumulation_steps,
             clip_norm=self.config.optimizer.clip_norm,
             jit_compile=settings.jit_compile,
+            tokens=self.tokens,
         )
 
     def batches(self) -> tf.distribute.DistributedDataset:
@@ -96,7 +99,9 @@ class Run:
         if self._evaluation is None:
             windows = self._cut(self.corpus.validation)
             settings = self.config.train
-            self._evaluation = Evaluation(self.model, self.strategy, windows, settings.batch_size, settings.jit_compile)
+            self._evaluation = Evaluation(
+                self.model, self.strategy, windows, settings.batch_size, settings.jit_compile, self.tokens
+            )
         return self._evaluation.run()
 
     def record(self, split: str, **numbers: float) -> None:
@@ -119,7 +124,7 @@ class Run:
         self.workdir.unlock()
 
     def _cut(self, documents: Documents) -> input.Windows:
-        return input.Windows(documents, self.config.train.sequence_length, self.config.data.layout)
+        return input.Windows(self.tokens.documents(documents), self.config.train.sequence_length, self.config.data.layout)
 
     def _description(self) -> dict[str, Any]:
         settings = self.config.train

@@ -2,10 +2,12 @@
 
 import keras
 
-from trainer import text
+from trainer.tokens import BYTES, Tokens
 
 
-def continue_text(model: keras.Model, prompt: str, tokens: int, temperature: float, seed: int = 0) -> str:
+def continue_text(
+    model: keras.Model, prompt: str, tokens: int, temperature: float, seed: int = 0, scheme: Tokens = BYTES
+) -> str:
     """Samples a continuation of a text.
 
     Args:
@@ -14,11 +16,12 @@ def continue_text(model: keras.Model, prompt: str, tokens: int, temperature: flo
         tokens: Number of tokens to sample.
         temperature: Above 0; the lower, the more likely the text.
         seed: The same seed gives the same text.
+        scheme: How the model numbers its tokens.
 
     Returns:
-        The new text alone. Bytes that are not UTF-8 become replacement characters; boundaries between documents are
-        left out.
+        The new text alone. Bytes that are not UTF-8 become replacement characters; ids that stand for no text, such as
+        boundaries between documents, are left out.
     """
-    ids = text.encode(prompt).tolist()
+    ids = scheme.encode(prompt).tolist()
     (new,) = model.generate([ids], max_new_tokens=tokens, sampler="random", temperature=temperature, seed=seed)
-    return text.decode(new).decode("utf-8", errors="replace")
+    return scheme.decode(new).decode("utf-8", errors="replace")

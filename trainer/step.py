@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from trainer import gradients
+from trainer.tokens import BYTES, Tokens
 
 
 class StepResult(NamedTuple):
@@ -41,6 +42,7 @@ class TrainStep:
         accumulation_steps: Number of parts that a replica computes its rows in, one after another.
         clip_norm: Largest global norm of a gradient; 0 for no limit.
         jit_compile: Whether XLA compiles forward and backward of a replica.
+        tokens: The scheme of the ids.
     """
 
     def __init__(
@@ -52,13 +54,17 @@ class TrainStep:
         accumulation_steps: int = 1,
         clip_norm: float = 0.0,
         jit_compile: bool = False,
+        tokens: Tokens = BYTES,
     ):
+        self._tokens = tokens
         self._variables = model.trainable_variables
         self._optimizer = optimizer
         self._strategy = strategy
         self._clip_norm = clip_norm
         self._local = tf.function(
-            gradients.LocalGradients(model, accumulation_steps), jit_compile=jit_compile or None, autograph=False
+            gradients.LocalGradients(model, accumulation_steps, tokens),
+            jit_compile=jit_compile or None,
+            autograph=False,
         )
 
     @tf.function(autograph=False)
@@ -85,7 +91,7 @@ class TrainStep:
     def _gradients(self, ids: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor) -> tuple[StepResult, list[tf.Tensor]]:
         """The clipped gradient of the global batch, in the context of a replica."""
         replica = tf.distribute.get_replica_context()
-        targets = gradients.count_targets(ids, mask)
+        targets = gradients.count_targets(ids, mask, self._tokens)
         tokens, byte_count = replica.all_reduce(tf.distribute.ReduceOp.SUM, targets)
         first_row = replica.replica_id_in_sync_group * tf.shape(ids)[0]
         nats, byte_nats, parts = self._local(ids, mask, seed, first_row, tf.math.divide_no_nan(1.0, tokens))

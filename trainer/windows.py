@@ -12,6 +12,7 @@ from typing import overload
 import numpy as np
 import tensorflow as tf
 
+from trainer import tokens
 from trainer.text import Documents
 
 LAYOUTS = ("packed", "padded")
@@ -32,7 +33,7 @@ class Windows(Sequence[Window]):
     A short window is filled up at its end with ids that the mask leaves out.
 
     Args:
-        documents: `Documents`, or anything that yields `bytes`.
+        documents: `Documents`, those of a scheme of `trainer.tokens`, or anything that yields `bytes`.
         sequence_length: L, the number of targets of a full window.
         layout: `"packed"` or `"padded"`.
 
@@ -40,7 +41,7 @@ class Windows(Sequence[Window]):
         starts: `[N]` int64, the place of each window's first id in `documents.ids`.
         sizes: `[N]` int64, how many ids of each window are real: 2 to L + 1.
         tokens: number of targets in all windows.
-        target_bytes: number of targets that are bytes (the rest are boundaries).
+        target_bytes: number of bytes that the targets stand for (a boundary stands for none).
 
     Raises:
         ValueError: if an argument is out of range or there is nothing to cut.
@@ -51,12 +52,18 @@ class Windows(Sequence[Window]):
         [[256, 97, 98, 99, 100], [100, 256, 101, 0, 0]]
     """
 
-    def __init__(self, documents: Documents | Iterable[bytes], sequence_length: int, layout: str = "packed") -> None:
+    def __init__(
+        self,
+        documents: Documents | tokens.NumberedDocuments | Iterable[bytes],
+        sequence_length: int,
+        layout: str = "packed",
+    ) -> None:
         if isinstance(sequence_length, bool) or not isinstance(sequence_length, int) or sequence_length < 1:
             raise ValueError(f"sequence_length must be a positive integer. Received: {sequence_length!r}")
         if layout not in LAYOUTS:
             raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}. Received: layout={layout!r}")
-        self.documents = documents if isinstance(documents, Documents) else Documents(documents)
+        ready = isinstance(documents, Documents | tokens.NumberedDocuments)
+        self.documents: tokens.Documents = documents if ready else Documents(documents)
         if not self.documents.num_bytes:
             raise ValueError(f"documents must hold at least one byte. Received: {len(self.documents)} documents")
         self.sequence_length = sequence_length

@@ -13,6 +13,7 @@ from trainer.checkpoints import Checkpoints
 _FIXED = (
     "config.model.",
     "config.data.layout",
+    "config.data.tokens",
     "config.optimizer.name",
     "config.train.batch_size",
     "config.train.seed",

@@ -1,0 +1,116 @@
+"""How a model numbers what it reads: its ids, beside the plain ones of `trainer.text`.
+
+A scheme says which ids text becomes, which id stands before a document, and how many bytes an id stands for, so that
+losses can be told in bits per byte.
+
+Shape letters: T ids of all documents together, D documents.
+"""
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from trainer import text
+
+
+class Documents(Protocol):
+    """Documents as ids, one after another, each after its boundary."""
+
+    ids: np.ndarray
+    """`[T]` integers."""
+    offsets: np.ndarray
+    """`[D + 1]` int64, the place of each document's boundary in `ids`, and T."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all documents together."""
+
+
+class Tokens(Protocol):
+    """A scheme."""
+
+    name: str
+    vocabulary_size: int
+    """How many ids a model must have at least."""
+    byte_counts: np.ndarray
+    """`[vocabulary_size]` float32, how many bytes each id stands for; 0 for the boundary."""
+
+    def encode(self, prompt: str | bytes) -> np.ndarray:
+        """The ids of one text, int32, the boundary first."""
+
+    def decode(self, ids: Sequence[int]) -> bytes:
+        """The text of ids; those that stand for no text are left out."""
+
+    def documents(self, documents: text.Documents) -> Documents:
+        """Documents in the ids of this scheme."""
+
+
+@dataclasses.dataclass(frozen=True)
+class NumberedDocuments:
+    """Documents in other ids than those of `text.Documents`."""
+
+    ids: np.ndarray
+    offsets: np.ndarray
+    num_bytes: int
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+
+class ByteTokens:
+    """One id a byte.
+
+    Args:
+        name: of the scheme.
+        first: the id of byte 0; the others follow.
+        boundary: the id that stands before a document.
+    """
+
+    def __init__(self, name: str, first: int, boundary: int):
+        self.name = name
+        self.first = first
+        self.boundary = boundary
+        self.vocabulary_size = max(first + 256, boundary + 1)
+        self.byte_counts = np.zeros(self.vocabulary_size, np.float32)
+        self.byte_counts[first : first + 256] = 1.0
+
+    def encode(self, prompt: str | bytes) -> np.ndarray:
+        return self._renumbered(text.encode(prompt)).astype(np.int32)
+
+    def decode(self, ids: Sequence[int]) -> bytes:
+        values = np.asarray(ids, np.int64).reshape(-1) - self.first
+        return values[(values >= 0) & (values < 256)].astype(np.uint8).tobytes()
+
+    def documents(self, documents: text.Documents) -> Documents:
+        if self.first == 0 and self.boundary == text.BOUNDARY:
+            return documents
+        return NumberedDocuments(self._renumbered(documents.ids), documents.offsets, documents.num_bytes)
+
+    def _renumbered(self, ids: np.ndarray) -> np.ndarray:
+        """The ids of `trainer.text` in this scheme."""
+        return np.where(ids == text.BOUNDARY, self.boundary, ids + self.first).astype(np.uint16)
+
+
+BYTES = ByteTokens("bytes", first=0, boundary=text.BOUNDARY)
+# The ids of the released enwik8 model, whose sequences began with a 0.
+SHIFTED_BYTES = ByteTokens("shifted_bytes", first=2, boundary=0)
+_SCHEMES: dict[str, Tokens] = {scheme.name: scheme for scheme in (BYTES, SHIFTED_BYTES)}
+NAMES = tuple(_SCHEMES)
+
+
+def of_config(data: Mapping[str, Any]) -> Tokens:
+    """The scheme that `config.data` names.
+
+    Raises:
+        ValueError: if there is no such scheme.
+    """
+    name = data.get("tokens", BYTES.name)  # Runs of before there were schemes have no such field.
+    if name not in _SCHEMES:
+        raise ValueError(f"config.data.tokens must be one of {', '.join(NAMES)}. Received: {name!r}")
+    return _SCHEMES[name]
