@@ -27,6 +27,6 @@ import keras  # noqa: E402
 
 _refuse_other_backends(keras.config.backend())
 
-from reformer_tf import export, layers, models  # noqa: E402
+from reformer_tf import export, layers, models, pretrained  # noqa: E402
 
-__all__ = ["export", "layers", "models"]
+__all__ = ["export", "layers", "models", "pretrained"]

@@ -61,9 +61,7 @@ def _make_report(run: Run) -> dict[str, Any]:
         model, _ = load_model(run.config, run.workdir)
     if run.config.report:
         asked = run.config.sample
-        report["sample"] = sample.continue_text(
-            model, asked.prompt, asked.tokens, asked.temperature, scheme=run.tokens
-        )
+        report["sample"] = sample.continue_text(model, asked.prompt, asked.tokens, asked.temperature, scheme=run.tokens)
         atomic.write_text(run.workdir.sample, asked.prompt + report["sample"])
     if run.config.export:
         report["made"].append("export")

@@ -124,7 +124,9 @@ class Run:
         self.workdir.unlock()
 
     def _cut(self, documents: Documents) -> input.Windows:
-        return input.Windows(self.tokens.documents(documents), self.config.train.sequence_length, self.config.data.layout)
+        return input.Windows(
+            self.tokens.documents(documents), self.config.train.sequence_length, self.config.data.layout
+        )
 
     def _description(self) -> dict[str, Any]:
         settings = self.config.train

@@ -7,8 +7,6 @@ Shape letters: T ids of all documents together, D documents.
 """
 
 import dataclasses
-import functools
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 

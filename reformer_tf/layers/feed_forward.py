@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from reformer_tf.layers import arguments
+from reformer_tf.layers import activations, arguments
 from reformer_tf.ops import chunking, shapes
 
 
@@ -20,7 +20,7 @@ class ChunkedFeedForward(keras.layers.Layer):
 
     Args:
         intermediate_dim: width of the inner tensor.
-        activation: a Keras activation.
+        activation: a Keras activation, or one of `reformer_tf.layers.activations` by name.
         gated: whether a second projection gates the inner tensor.
         chunk_length: tokens (of all rows of the batch together) of a chunk; by default as many as keep the inner tensor
             of a chunk below 32 MiB. A batch that fits in one chunk is not recomputed.
@@ -51,7 +51,7 @@ class ChunkedFeedForward(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.intermediate_dim = arguments.positive_integer("intermediate_dim", intermediate_dim)
-        self.activation = keras.activations.get(activation)
+        self.activation = activations.get(activation)
         self.gated = gated
         self.chunk_length = chunk_length
         if chunk_length is not None:

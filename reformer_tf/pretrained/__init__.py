@@ -1,0 +1,6 @@
+"""Weights of other implementations, loaded into the models of this package."""
+
+from reformer_tf.pretrained.huggingface import from_huggingface
+from reformer_tf.pretrained.trax import from_trax
+
+__all__ = ["from_huggingface", "from_trax"]

@@ -1,0 +1,172 @@
+"""Reformer checkpoints of Hugging Face transformers."""
+
+import os
+import pathlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from reformer_tf import models
+from reformer_tf.layers.residual_branch import ResidualBranch
+from reformer_tf.models.backbone import ReformerBackbone
+from reformer_tf.pretrained import huggingface_config, huggingface_files, placing
+from reformer_tf.pretrained.placing import Place, as_is, named, out_by_in
+from reformer_tf.pretrained.rotations import assign_rotations
+
+# No weights: values of masks and numbers of positions, which some releases saved.
+_BUFFERS = re.compile(r"(self_mask_value_float(16|32)|mask_value_float(16|32)|position_ids)$")
+
+
+def from_huggingface(
+    directory: str | os.PathLike[str],
+    rotations: Mapping[int, np.ndarray] | None = None,
+    head_bias: bool = True,
+    reversible: bool = True,
+    seed: int = 0,
+    dtype: Any = None,
+) -> keras.Model:
+    """Builds the model of a Reformer that `save_pretrained` wrote, with its weights.
+
+    `directory` holds `config.json` and the weights: `model.safetensors`, in one file or in shards with an index, or
+    `pytorch_model.bin`, for which torch must be installed. Weights of any precision become float32. Every tensor must
+    find its weight and every weight its tensor; only the buffers without content that older releases saved (values of
+    masks, `position_ids`) are passed over.
+
+    The model computes what the original computes in evaluation mode, up to rounding: attention has `window="chunk"`,
+    looks back around the ends, counts lengths up to a multiple of its chunks by itself, and follows each call's length
+    where `num_buckets` is not set. Masked tokens of the original are those of `mask=attention_mask`.
+
+    What differs: new rotations are drawn at every training step and the stored ones used otherwise, where the original
+    draws at every call unless `hash_seed` is set. Bits of torch's generator are not reproduced: give `rotations` to
+    have those of a given run. In training, dropout falls on embeddings and positions together, on the outputs of
+    attention and of feed-forward layers and on attention probabilities, with the rates of the config, but not on a
+    feed-forward layer's inner tensor or after the last normalisation as well; a classifier's own rate
+    (`classifier_dropout`) is that of its head. `chunk_size_feed_forward` and `chunk_size_lm_head`, which only save
+    memory, have no effect.
+
+    Args:
+        directory: the folder.
+        rotations: by `layer_index`, counted over all layers from 0, the rotations of that LSH layer: arrays
+            `[num_heads, key_dim, num_hashes, columns]`, with half the number of buckets as columns, or half the sum of
+            its factors. Where the number of buckets follows the length, fewer columns than the longest length takes
+            are the first ones. They are used in training as well. Other layers draw theirs from `seed`.
+        head_bias: whether the bias of a language model's head is applied. False for weights trained with releases
+            that ignored it (transformers 5).
+        reversible: whether the stack saves memory in training by recomputation.
+        seed: of rotations and dropout.
+        dtype: dtype policy of all layers.
+
+    Returns:
+        A `ReformerCausalLM` or `ReformerMaskedLM` (logits), a `ReformerClassifier` or `ReformerSpanPredictor`, or, for
+        a checkpoint without a head, a `ReformerBackbone`.
+
+    Raises:
+        FileNotFoundError: if a file is missing.
+        ValueError: if a file cannot be read, for a value of the config that cannot be honoured, for tensors that do not
+            fit the model one by one, and for rotations that do not fit its layers.
+
+    Example:
+        >>> model = from_huggingface("reformer-enwik8")
+        >>> model.generate([[0, *(byte + 2 for byte in b"In 1965")]], max_new_tokens=20)
+
+        To compare with another run whatever rounding does to hashes near a tie, give its buckets, int32 `[B, H, R, L]`
+        for each LSH layer in order:
+
+        >>> with reformer_tf.ops.replay.replaying(buckets):
+        ...     logits = model(ids)
+    """
+    folder = pathlib.Path(directory)
+    config = huggingface_files.read_config(folder)
+    tensors = {
+        name: tensor for name, tensor in huggingface_files.read_tensors(folder).items() if not _BUFFERS.search(name)
+    }
+    kind = huggingface_config.model_class(config, tensors)
+    arguments = huggingface_config.model_arguments(config, kind)
+    if rotations:
+        arguments["redraw_rotations"] = False
+    if kind in (models.ReformerCausalLM, models.ReformerMaskedLM):
+        arguments["head_bias"] = head_bias
+        _settle_head_bias(tensors, head_bias, str(folder))
+    model = kind(**arguments, reversible=reversible, seed=seed, dtype=dtype)
+    placing.assign(model, dict(_places(model, tensors)), tensors, str(folder))
+    assign_rotations(model, rotations or {})
+    return model
+
+
+def _settle_head_bias(tensors: dict[str, np.ndarray], head_bias: bool, source: str) -> None:
+    """Leaves `lm_head.bias` alone, or nothing: old files hold the one bias under two names."""
+    names = ("lm_head.bias", "lm_head.decoder.bias")
+    found = {name: tensors.pop(name) for name in names if name in tensors}
+    if len(found) == 2 and not np.array_equal(*found.values()):
+        raise ValueError(f"{' and '.join(names)} must be equal. Received: {source}, where they differ")
+    if head_bias and found:
+        tensors["lm_head.bias"] = next(iter(found.values()))
+
+
+def _places(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> Iterator[tuple[str, Place]]:
+    """The places of all tensors by name; `tensors` tell whether the names begin with `reformer.`."""
+    backbone = model if isinstance(model, ReformerBackbone) else model.backbone
+    prefix = "reformer." if any(name.startswith("reformer.") for name in tensors) else ""
+    for name, place in _backbone_places(backbone):
+        yield prefix + name, place
+    width = backbone.output_dim
+    if isinstance(model, models.ReformerCausalLM | models.ReformerMaskedLM):
+        weights = named(model.head)
+        yield "lm_head.decoder.weight", out_by_in(weights["kernel"], width)
+        if "bias" in weights:
+            yield "lm_head.bias", as_is(weights["bias"])
+    elif isinstance(model, models.ReformerClassifier):
+        yield from _dense_places("classifier.dense", model.hidden)
+        yield from _dense_places("classifier.out_proj", model.output_projection)
+    elif isinstance(model, models.ReformerSpanPredictor):
+        yield from _dense_places("qa_outputs", model.span)
+
+
+def _backbone_places(backbone: ReformerBackbone) -> Iterator[tuple[str, Place]]:
+    yield "embeddings.word_embeddings.weight", as_is(backbone.token_embedding.embeddings)
+    positions = backbone.get_layer("position_embedding")
+    if backbone.config["positions"] == "learned":
+        yield "embeddings.position_embeddings.embedding.weight", as_is(positions.table)
+    else:
+        for axis, table in enumerate(positions.tables):
+            # Theirs has an axis of one entry for each of the other axes.
+            shape = [1] * len(positions.tables)
+            shape[axis] = table.shape[0]
+            yield f"embeddings.position_embeddings.weights.{axis}", as_is(table, (*shape, table.shape[1]))
+    for index, (attention, feed_forward) in enumerate(placing.blocks(backbone)):
+        for name, place in _attention_places(attention):
+            yield f"encoder.layers.{index}.attention.{name}", place
+        for name, place in _feed_forward_places(feed_forward):
+            yield f"encoder.layers.{index}.feed_forward.{name}", place
+    yield from _normalization_places("encoder.layer_norm", backbone.get_layer("final_norm"))
+
+
+def _attention_places(branch: ResidualBranch) -> Iterator[tuple[str, Place]]:
+    yield from _normalization_places("layer_norm", branch.normalization)
+    weights = named(branch.layer)
+    output = weights.pop("output")
+    for name, kernel in weights.items():  # query_key and value, or query, key and value
+        yield f"self_attention.{name}.weight", out_by_in(kernel, kernel.shape[0])
+    yield "output.dense.weight", out_by_in(output, output.shape[0] * output.shape[1])
+
+
+def _feed_forward_places(branch: ResidualBranch) -> Iterator[tuple[str, Place]]:
+    yield from _normalization_places("layer_norm", branch.normalization)
+    weights = named(branch.layer)
+    for theirs, ours in (("dense.dense", "inner"), ("output.dense", "outer")):
+        kernel = weights[f"{ours}_kernel"]
+        yield f"{theirs}.weight", out_by_in(kernel, kernel.shape[0])
+        yield f"{theirs}.bias", as_is(weights[f"{ours}_bias"])
+
+
+def _normalization_places(name: str, layer: keras.layers.LayerNormalization) -> Iterator[tuple[str, Place]]:
+    yield f"{name}.weight", as_is(layer.gamma)
+    yield f"{name}.bias", as_is(layer.beta)
+
+
+def _dense_places(name: str, layer: keras.layers.Dense) -> Iterator[tuple[str, Place]]:
+    yield f"{name}.weight", out_by_in(layer.kernel, layer.kernel.shape[0])
+    yield f"{name}.bias", as_is(layer.bias)

@@ -1,0 +1,64 @@
+"""Gives the LSH layers of a model the rotations of another run."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from reformer_tf.layers import LSHSelfAttention
+from reformer_tf.models.backbone import ReformerBackbone
+from reformer_tf.pretrained import placing
+
+
+def assign_rotations(model: keras.Model, rotations: Mapping[int, Any]) -> None:
+    """Replaces stored rotations.
+
+    Args:
+        model: a backbone, or a model with one.
+        rotations: by index of the layer, counted over all layers from 0, arrays
+            `[num_heads, key_dim, num_hashes, columns]`. Where the number of buckets follows the length, an array of
+            fewer columns than are stored takes the place of the first ones.
+
+    Raises:
+        ValueError: for an index that is not that of an LSH layer, or another shape; nothing is changed then.
+    """
+    backbone = model if isinstance(model, ReformerBackbone) else model.backbone
+    layers = {
+        index: attention.layer
+        for index, (attention, _) in enumerate(placing.blocks(backbone))
+        if isinstance(attention.layer, LSHSelfAttention)
+    }
+    values = {}
+    for index, given in rotations.items():
+        if isinstance(index, bool) or not isinstance(index, int | np.integer) or index not in layers:
+            raise ValueError(
+                "rotations must be for LSH layers by their index among all layers, counted from 0; those are"
+                f" {sorted(layers)}. Received: {index!r}"
+            )
+        values[index] = _filled(int(index), layers[index], np.asarray(given, np.float32))
+    for index, value in values.items():
+        _stored(layers[index]).assign(value)
+
+
+def _stored(layer: LSHSelfAttention) -> keras.Variable:
+    (variable,) = (v for v in layer.non_trainable_variables if v.name == "rotations")
+    return variable
+
+
+def _filled(index: int, layer: LSHSelfAttention, given: np.ndarray) -> np.ndarray:
+    """`given`, followed by those stored columns that it does not reach."""
+    stored = _stored(layer).numpy()
+    *shape, columns = stored.shape
+    fits = given.ndim == 4 and list(given.shape[:3]) == shape
+    if not fits or not (given.shape[3] == columns or (layer.num_buckets is None and 0 < given.shape[3] < columns)):
+        rule = f"{columns}, or fewer since num_buckets is not set" if layer.num_buckets is None else f"{columns}"
+        raise ValueError(
+            f"rotations[{index}] must have the shape [num_heads, key_dim, num_hashes, columns] = {shape} and {rule}."
+            f" Received: shape {list(given.shape)}"
+        )
+    if not np.all(np.isfinite(given)):
+        raise ValueError(
+            f"rotations[{index}] must be finite. Received: an array with {np.sum(~np.isfinite(given))} others"
+        )
+    return np.concatenate([given, stored[..., given.shape[3] :]], axis=-1)

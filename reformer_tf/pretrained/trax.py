@@ -1,0 +1,201 @@
+"""Reformer checkpoints of Trax, read without Trax."""
+
+import codecs
+import gzip
+import os
+import pathlib
+import pickle
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import IO, Any
+
+import numpy as np
+
+from reformer_tf.layers import LSHSelfAttention
+from reformer_tf.models import ReformerCausalLM, presets
+from reformer_tf.pretrained import placing
+from reformer_tf.pretrained.placing import Place, as_is, heads_first, named
+from reformer_tf.pretrained.rotations import assign_rotations
+
+# Where the parts of a ReformerLM are in the list of its sublayers' weights; the others have none.
+_TOKENS, _POSITIONS, _TRUNK, _NORM, _HEAD = 1, 3, 5, 7, 9
+_ENTRIES_A_LAYER = 4  # attention, swap, feed-forward, swap
+
+# What the pickle of an array of numpy refers to, by name; numpy 1 and 2 keep it in different modules.
+_OF_ARRAYS: dict[str, Any] = {
+    "_reconstruct": np.zeros(0).__reduce__()[0],
+    "_frombuffer": np.zeros(0).__reduce_ex__(5)[0],
+    "scalar": np.float32(0).__reduce__()[0],
+    "ndarray": np.ndarray,
+    "dtype": np.dtype,
+}
+_NUMPY = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
+
+
+def from_trax(
+    path: str | os.PathLike[str],
+    preset: str | None = None,
+    rotations: Mapping[int, np.ndarray] | None = None,
+    **arguments: Any,
+) -> ReformerCausalLM:
+    """Builds a language model with the weights of a Trax `ReformerLM`.
+
+    The file is the pickle, compressed by gzip or not, of a dict whose `"weights"` are nested tuples of arrays, as Trax
+    wrote it when the Reformer models were published (`model.pkl`). Trax is not needed. A pickle can run code when it is
+    read; this one is read by an unpickler that knows arrays of numpy and nothing else. Objects of Trax's own classes
+    (a history of metrics, for instance) become empty stand-ins, and any other class or function is refused by name.
+    Files of later releases, with `"flat_weights"`, say nothing about which array belongs where and are refused.
+
+    Trax shifts a model's input by one itself: there the first token is predicted from id 0. Here ids begin with that 0.
+
+    The structure was taken from what is publicly known about it, and tested with files made in the same structure: no
+    published file could be had when this was written.
+
+    Args:
+        path: the file.
+        preset: name of a preset that has the model's arguments, such as `"reformer-enwik8"`.
+        rotations: by `layer_index`, as in `from_huggingface`.
+        **arguments: of `ReformerCausalLM`; they override those of the preset. `layer_norm_epsilon` is 1e-6, as in
+            Trax, unless given. Positions must be axial.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is no such pickle, or if its weights do not fit the model one by one; the message says
+            where.
+
+    Example:
+        >>> model = from_trax("model.pkl", preset="reformer-enwik8")
+    """
+    tree = _read_weights(pathlib.Path(path))
+    arguments = {**(presets.get(preset) if preset else {}), "layer_norm_epsilon": 1e-6, **arguments}
+    fixed = {"combine_streams": "concatenate", "embedding_scale": 1.0, "tie_embeddings": False, "positions": "axial"}
+    for name, value in fixed.items():
+        if arguments.setdefault(name, value) != value:
+            raise ValueError(f"{name} must be {value!r} for weights of Trax. Received: {name}={arguments[name]!r}")
+    if rotations:
+        arguments["redraw_rotations"] = False
+    model = ReformerCausalLM(**arguments)
+    placing.assign(model, dict(_places(model, tree)), dict(_arrays(tree, "weights")), str(path))
+    assign_rotations(model, rotations or {})
+    return model
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads arrays of numpy, and what Python itself is made of."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module in _NUMPY and name in _OF_ARRAYS:
+            return _OF_ARRAYS[name]
+        if (module, name) == ("_codecs", "encode"):  # Bytes, in old pickles.
+            return codecs.encode
+        if (module, name) == ("jax._src.array", "_reconstruct_array"):
+            return _array_of_jax
+        if module.split(".")[0] == "trax":
+            return _StandIn
+        raise ValueError(
+            "A checkpoint must be made of arrays of numpy, since reading anything else could run code."
+            f" Received: {module}.{name}"
+        )
+
+
+class _StandIn:
+    """Takes the place of an object of Trax's own classes: accepts what it is made from and keeps none of it."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "_StandIn":
+        return super().__new__(cls)
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+def _array_of_jax(make: Callable[..., np.ndarray], arguments: Any, state: Any, _: Any) -> np.ndarray:
+    """An array of JAX is pickled as that of numpy, in parts."""
+    array = make(*arguments)
+    array.__setstate__(state)
+    return array
+
+
+def _read_weights(path: pathlib.Path) -> Any:
+    if not path.is_file():
+        raise FileNotFoundError(f"path must be a checkpoint of Trax, such as model.pkl. Received: {path}, no file")
+    with path.open("rb") as file:
+        compressed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        stream: IO[bytes] = gzip.open(file) if compressed else file  # type: ignore[assignment]
+        try:
+            content = _Unpickler(stream).load()
+        # What pickle raises for bytes that are no pickle can be nearly anything.
+        except (pickle.UnpicklingError, EOFError, OSError, zlib.error, LookupError, TypeError, AttributeError) as error:
+            raise ValueError(f"path must be a pickle. Received: {path}: {error}") from error
+    if not isinstance(content, dict) or "weights" not in content:
+        found = sorted(map(str, content)) if isinstance(content, dict) else type(content).__name__
+        raise ValueError(f'A checkpoint of Trax must be a dict with "weights". Received: {path}: {found}')
+    return content["weights"]
+
+
+def _arrays(tree: Any, name: str) -> Iterator[tuple[str, np.ndarray]]:
+    """All arrays of nested tuples, named by where they are: `weights[5][0]`."""
+    if isinstance(tree, list | tuple):
+        for index, part in enumerate(tree):
+            yield from _arrays(part, f"{name}[{index}]")
+    elif isinstance(tree, np.ndarray) and tree.dtype.kind in "fV":
+        yield name, tree
+    else:
+        raise ValueError(f"{name} must be an array of floating numbers or a tuple. Received: {type(tree).__name__}")
+
+
+def _part(tree: Any, *path: int) -> Any:
+    """What is at a place in nested tuples."""
+    name = "weights"
+    for index in path:
+        if not isinstance(tree, list | tuple) or len(tree) <= index:
+            size = len(tree) if isinstance(tree, list | tuple) else type(tree).__name__
+            raise ValueError(f"{name} must be a tuple of more than {index} parts. Received: {size}")
+        tree, name = tree[index], f"{name}[{index}]"
+    return tree
+
+
+def _places(model: ReformerCausalLM, tree: Any) -> Iterator[tuple[str, Place]]:
+    backbone = model.backbone
+    yield f"weights[{_TOKENS}]", as_is(backbone.token_embedding.embeddings)
+    tables = backbone.get_layer("position_embedding").tables
+    for axis, table in enumerate(tables):
+        # An axis of one entry for each of the other axes, and one for the batch, which may be a tuple of one.
+        shape = [1] * len(tables)
+        shape[axis] = table.shape[0]
+        alone = isinstance(_part(tree, _POSITIONS, axis), np.ndarray)
+        name = f"weights[{_POSITIONS}][{axis}]"
+        yield (name if alone else f"{name}[0]"), as_is(table, ([1] if alone else []) + [*shape, table.shape[1]])
+    blocks = placing.blocks(backbone)
+    found, expected = len(_part(tree, _TRUNK)), len(blocks) * _ENTRIES_A_LAYER
+    if found != expected:
+        raise ValueError(f"weights[{_TRUNK}] must have {expected} entries for {len(blocks)} layers. Received: {found}")
+    for index, (attention, feed_forward) in enumerate(blocks):
+        entry = index * _ENTRIES_A_LAYER
+        name = f"weights[{_TRUNK}][{entry}]"
+        yield from _pair(f"{name}[0][0]", attention.normalization.gamma, attention.normalization.beta)
+        weights = named(attention.layer)
+        shared = isinstance(attention.layer, LSHSelfAttention)
+        for place, kernel in enumerate(("query_key", "value") if shared else ("query", "key", "value")):
+            yield f"{name}[1][{place}]", heads_first(weights[kernel])
+        yield f"{name}[1][{2 if shared else 3}]", as_is(weights["output"])
+        path = (_TRUNK, entry + 2, 0, 1, 2)
+        if len(_part(tree, *path)) == 4:  # Feed-forward in chunks has the layer itself as one of four.
+            path = (*path, 2)
+        name = "weights" + "".join(f"[{part}]" for part in path)
+        weights = named(feed_forward.layer)
+        yield from _pair(f"{name}[0]", feed_forward.normalization.gamma, feed_forward.normalization.beta)
+        yield from _pair(f"{name}[1]", weights["inner_kernel"], weights["inner_bias"])
+        yield from _pair(f"{name}[4]", weights["outer_kernel"], weights["outer_bias"])
+    norm = backbone.get_layer("final_norm")
+    yield from _pair(f"weights[{_NORM}]", norm.gamma, norm.beta)
+    head = named(model.head)
+    yield from _pair(f"weights[{_HEAD}]", head["kernel"], head["bias"])
+
+
+def _pair(name: str, first: Any, second: Any) -> Iterator[tuple[str, Place]]:
+    yield f"{name}[0]", as_is(first)
+    yield f"{name}[1]", as_is(second)
