@@ -3,7 +3,7 @@
 import os
 import pathlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -91,7 +91,7 @@ def from_huggingface(
         arguments["head_bias"] = head_bias
         _settle_head_bias(tensors, head_bias, str(folder))
     model = kind(**arguments, reversible=reversible, seed=seed, dtype=dtype)
-    placing.assign(model, dict(_places(model, tensors)), tensors, str(folder))
+    placing.assign(model, places(model, tensors), tensors, str(folder))
     assign_rotations(model, rotations or {})
     return model
 
@@ -106,10 +106,18 @@ def _settle_head_bias(tensors: dict[str, np.ndarray], head_bias: bool, source: s
         tensors["lm_head.bias"] = next(iter(found.values()))
 
 
-def _places(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> Iterator[tuple[str, Place]]:
-    """The places of all tensors by name; `tensors` tell whether the names begin with `reformer.`."""
+def places(model: keras.Model, tensors: Iterable[str]) -> dict[str, Place]:
+    """The places of all tensors by name.
+
+    Args:
+        model: what `from_huggingface` returns.
+        tensors: names of the tensors, which tell whether they begin with `reformer.`.
+    """
+    return dict(_places(model, "reformer." if any(name.startswith("reformer.") for name in tensors) else ""))
+
+
+def _places(model: keras.Model, prefix: str) -> Iterator[tuple[str, Place]]:
     backbone = model if isinstance(model, ReformerBackbone) else model.backbone
-    prefix = "reformer." if any(name.startswith("reformer.") for name in tensors) else ""
     for name, place in _backbone_places(backbone):
         yield prefix + name, place
     width = backbone.output_dim

@@ -51,7 +51,7 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 # By `hidden_act`; names that are the same here and there have no line.
-_ACTIVATIONS = {
+ACTIVATIONS = {
     "gelu": "gelu",
     "gelu_10": "gelu_clipped",
     "gelu_accurate": "gelu_tanh",
@@ -75,7 +75,7 @@ _ACTIVATIONS = {
     "swish": "silu",
     "tanh": "tanh",
 }
-_WITH_WEIGHTS = ("prelu", "xielu")
+WITH_WEIGHTS = ("prelu", "xielu")
 
 
 def model_class(config: dict[str, Any], tensors: Collection[str]) -> type[keras.Model]:
@@ -127,18 +127,21 @@ def model_arguments(config: dict[str, Any], model: type[keras.Model]) -> dict[st
     for field in ("pruned_heads", "add_cross_attention"):
         if config.get(field):
             raise ValueError(f"{field} must be empty or absent. Received: {field}={config[field]!r}")
-    if not isinstance(fields["hidden_act"], str) or fields["hidden_act"] not in _ACTIVATIONS:
-        why = " (that one has weights of its own)" if fields["hidden_act"] in _WITH_WEIGHTS else ""
+    if not isinstance(fields["hidden_act"], str) or fields["hidden_act"] not in ACTIVATIONS:
+        why = " (that one has weights of its own)" if fields["hidden_act"] in WITH_WEIGHTS else ""
         raise ValueError(
-            f"hidden_act must be one of {sorted(_ACTIVATIONS)}. Received: hidden_act={fields['hidden_act']!r}{why}"
+            f"hidden_act must be one of {sorted(ACTIVATIONS)}. Received: hidden_act={fields['hidden_act']!r}{why}"
         )
-    if not isinstance(fields["layer_norm_eps"], int | float) or not fields["layer_norm_eps"] >= 0:
-        raise ValueError(f"layer_norm_eps must not be negative. Received: layer_norm_eps={fields['layer_norm_eps']!r}")
+    if not isinstance(fields["layer_norm_eps"], int | float) or not fields["layer_norm_eps"] > 0:
+        raise ValueError(f"layer_norm_eps must be positive. Received: layer_norm_eps={fields['layer_norm_eps']!r}")
     used = {kind: _attention(kind, fields) for kind in ("lsh", "local") if kind in kinds}
     chunks = {kind: options.pop("chunk_length") for kind, options in used.items()}
-    for options in used.values():
-        options["length_multiple"] = math.lcm(*chunks.values())
-        options["exact_length"] = min(chunks.values())
+    multiple = math.lcm(*chunks.values())
+    for kind, options in used.items():
+        # Beyond the shortest chunk they pad to the multiple, and attend exactly where that is one chunk. That the
+        # one chunk sees itself again around the end would not matter but for the rounding of penalties.
+        options["length_multiple"] = multiple
+        options["exact_length"] = multiple if multiple == chunks[kind] else min(chunks.values())
     positions = _positions(fields, sizes["hidden_dim"])
     if "lsh" in used and positions["max_sequence_length"] != fields["max_position_embeddings"]:
         # Their rule of factorising follows this length, whatever the positions reach.
@@ -152,7 +155,7 @@ def model_arguments(config: dict[str, Any], model: type[keras.Model]) -> dict[st
         "local_chunk_length": chunks.get("local"),
         "num_buckets": fields["num_buckets"],
         "dropout": arguments.rate("hidden_dropout_prob", fields["hidden_dropout_prob"]),
-        "activation": _ACTIVATIONS[fields["hidden_act"]],
+        "activation": ACTIVATIONS[fields["hidden_act"]],
         "attention_options": used,
         # With a seed, they draw the same rotations at every call.
         "redraw_rotations": fields["hash_seed"] is None,

@@ -2,12 +2,13 @@
 
 import codecs
 import gzip
+import io
 import os
 import pathlib
 import pickle
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -121,15 +122,12 @@ def _array_of_jax(make: Callable[..., np.ndarray], arguments: Any, state: Any, _
 def _read_weights(path: pathlib.Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"path must be a checkpoint of Trax, such as model.pkl. Received: {path}, no file")
-    with path.open("rb") as file:
-        compressed = file.read(2) == b"\x1f\x8b"
-        file.seek(0)
-        stream: IO[bytes] = gzip.open(file) if compressed else file  # type: ignore[assignment]
-        try:
-            content = _Unpickler(stream).load()
-        # What pickle raises for bytes that are no pickle can be nearly anything.
-        except (pickle.UnpicklingError, EOFError, OSError, zlib.error, LookupError, TypeError, AttributeError) as error:
-            raise ValueError(f"path must be a pickle. Received: {path}: {error}") from error
+    data = path.read_bytes()
+    try:
+        content = _Unpickler(io.BytesIO(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)).load()
+    # What pickle raises for bytes that are no pickle can be nearly anything.
+    except (pickle.UnpicklingError, EOFError, OSError, zlib.error, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"path must be a pickle. Received: {path}: {error}") from error
     if not isinstance(content, dict) or "weights" not in content:
         found = sorted(map(str, content)) if isinstance(content, dict) else type(content).__name__
         raise ValueError(f'A checkpoint of Trax must be a dict with "weights". Received: {path}: {found}')
