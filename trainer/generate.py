@@ -1,7 +1,8 @@
 """Lets a run go on with a text: `python -m trainer.generate --workdir=DIR --prompt=TEXT`."""
 
-from absl import app, flags
+from absl import app, flags, logging
 
+from reformer_tf.generation.generate import output_follows_length
 from trainer import check, console, exits, kept_run, sample, tokens
 from trainer.model import load_model
 from trainer.workdir import Workdir
@@ -19,6 +20,8 @@ def _main(arguments: list[str]) -> int:
             raise ValueError(f"`temperature` must be above 0. Received: {_TEMPERATURE.value}")
         check.check_config(_CONFIG.value)
         model, _ = load_model(_CONFIG.value, Workdir(_WORKDIR.value))
+        if output_follows_length(model):
+            logging.warning('window="chunk": each new token takes a pass over the whole text so far')
         scheme = tokens.of_config(_CONFIG.value.data)
         new = sample.continue_text(model, _PROMPT.value, _TOKENS.value, _TEMPERATURE.value, _SEED.value, scheme)
     except (ValueError, OSError) as error:

@@ -1,13 +1,19 @@
 """Flags of the commands that work on a run that is there: its folder, and its config with overrides."""
 
+import os
+import pathlib
+import re
 import sys
 from collections.abc import Sequence
 
 from absl import flags
 from ml_collections import config_flags
 
+from trainer import kept_config
 from trainer.config import read_config
 from trainer.workdir import Workdir
+
+_JSON = re.compile(r"--?config=(.+\.json)")
 
 
 def define_flags(arguments: Sequence[str] = ()) -> tuple[flags.FlagHolder, flags.FlagHolder]:
@@ -24,12 +30,40 @@ def define_flags(arguments: Sequence[str] = ()) -> tuple[flags.FlagHolder, flags
     Raises:
         ValueError: If there is no run in the folder.
     """
-    arguments = list(arguments or sys.argv)
+    workdir = _look_ahead(arguments)
+    folder = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+    if workdir is None:  # Parsing the flags will say so, or show the help.
+        return folder, flags.DEFINE_string("config", None, "The config kept in --workdir, with overrides.")
+    config = read_config(Workdir(workdir).config)
+    return folder, config_flags.DEFINE_config_dict("config", config, "The config kept in --workdir.")
+
+
+def config_file(arguments: Sequence[str] = ()) -> str | None:
+    """What `--config` of a config file would be for the config kept in `--workdir`; None if there is none.
+
+    Args:
+        arguments: The command line; by default that of this process.
+    """
+    workdir = _look_ahead(arguments)
+    if workdir is None or not Workdir(workdir).config.is_file():
+        return None
+    return _as_file(Workdir(workdir).config)
+
+
+def with_config_files(arguments: Sequence[str]) -> list[str]:
+    """The command line with `--config=DIR/config.json`, a config that a run kept, as a config file."""
+    return [
+        f"--config={_as_file(match[1])}" if (match := _JSON.fullmatch(argument)) else argument for argument in arguments
+    ]
+
+
+def _as_file(path: str | os.PathLike[str]) -> str:
+    return f"{pathlib.Path(kept_config.__file__).resolve()}:{path}"
+
+
+def _look_ahead(arguments: Sequence[str]) -> str | None:
+    """The value of `--workdir`."""
     ahead = flags.FlagValues()
     flags.DEFINE_string("workdir", None, "", flag_values=ahead)
-    ahead(arguments, known_only=True)
-    folder = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
-    if ahead["workdir"].value is None:  # Parsing the flags will say so, or show the help.
-        return folder, flags.DEFINE_string("config", None, "The config kept in --workdir, with overrides.")
-    config = read_config(Workdir(ahead["workdir"].value).config)
-    return folder, config_flags.DEFINE_config_dict("config", config, "The config kept in --workdir.")
+    ahead(list(arguments or sys.argv), known_only=True)
+    return ahead["workdir"].value

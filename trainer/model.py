@@ -1,12 +1,11 @@
 """The model of a run: built from its config, or loaded from its newest checkpoint."""
 
-from typing import Any
-
 import keras
 from ml_collections import ConfigDict
 
 from reformer_tf import models
 from trainer import state
+from trainer.config import as_dict
 from trainer.workdir import Workdir
 
 _MADE_FROM_SEED = "/rotations"
@@ -24,10 +23,7 @@ def build_model(config: ConfigDict) -> keras.Model:
     Raises:
         ValueError: If an argument is refused by the model.
     """
-    arguments: dict[str, Any] = {
-        name: list(value) if isinstance(value, tuple) else value for name, value in config.model.items()
-    }
-    return models.ReformerCausalLM(**arguments, dtype=config.train.precision)
+    return models.ReformerCausalLM(**as_dict(config.model), dtype=config.train.precision)
 
 
 def load_model(config: ConfigDict, workdir: Workdir) -> tuple[keras.Model, int]:
@@ -50,7 +46,7 @@ def load_model(config: ConfigDict, workdir: Workdir) -> tuple[keras.Model, int]:
     arrays, description = found
     model = build_model(config)
     variables = state.named_variables(model)
-    saved = {name: array for name, array in arrays.items() if name.startswith("model/")}
+    saved = state.of_model(arrays)
     for name, variable in list(variables.items()):
         if name.endswith(_MADE_FROM_SEED) and name in saved and saved[name].shape != tuple(variable.shape):
             del variables[name], saved[name]

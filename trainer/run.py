@@ -142,7 +142,7 @@ class Run:
             return 0
         arrays, description = found
         for part, fingerprint in self._description()["data"].items():
-            if description["data"][part] != fingerprint:
+            if description["data"].get(part, fingerprint) != fingerprint:
                 raise ValueError(
                     f"`config.data` must give the same {part} documents that the run in `workdir` began with. "
                     f"Received: other documents for {self.workdir.root}"
@@ -152,5 +152,9 @@ class Run:
                 f"`config.train.steps` must be at least the {description['step']} steps that the run in `workdir` has "
                 f"done. Received: {self.config.train.steps}"
             )
-        state.assign(self._variables, arrays, str(self.workdir.root))
+        variables = self._variables
+        if not description["step"]:
+            # An optimizer begins with zeros, and weights that come from elsewhere come without one.
+            variables, arrays = state.of_model(variables), state.of_model(arrays)
+        state.assign(variables, arrays, str(self.workdir.root))
         return description["step"]

@@ -3,10 +3,12 @@
 import itertools
 import re
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import keras
 import numpy as np
 
+_Value = TypeVar("_Value")
 _SHOWN = 8
 _NUMBER = re.compile(r"_\d+$")
 _GENERATOR = re.compile(r"^seed_generator(_\d+)?$")
@@ -37,6 +39,11 @@ def named_variables(
     for place, variable in enumerate(optimizer.variables if optimizer else ()):
         found[f"optimizer/{place}"] = variable
     return found
+
+
+def of_model(by_name: Mapping[str, _Value]) -> dict[str, _Value]:
+    """What is the model's of variables or values by the names of `named_variables`."""
+    return {name: value for name, value in by_name.items() if name.startswith("model/")}
 
 
 def values(variables: Mapping[str, keras.Variable]) -> dict[str, np.ndarray]:

@@ -1,16 +1,20 @@
 """Trains a model from a config: `python -m trainer.task --config=configs/NAME.py --workdir=DIR`.
 
 Any field of the config can be overridden, as in `--config.train.steps=20`. Run again on the same folder, it goes on
-where it was. See `trainer.exits` for what the process returns.
+where it was. Without `--config`, the config is the one kept in the folder: that of the run before, or the one that
+`trainer.convert` wrote. See `trainer.exits` for what the process returns.
 """
 
 from absl import app, flags
 from ml_collections import config_flags
 
-from trainer import closing, console, exits, loop
+from trainer import closing, console, exits, kept_run, loop
 from trainer.run import Run
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "File with the config of the run.")
+_KEPT = kept_run.config_file()
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", _KEPT, "File with the config of the run; by default the config kept in --workdir."
+)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; made if it is not there.", required=True)
 
 
@@ -33,5 +37,6 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    flags.mark_flag_as_required("config")
-    app.run(main, flags_parser=console.parse_flags)
+    if _KEPT is None:
+        flags.mark_flag_as_required("config")
+    app.run(main, flags_parser=lambda arguments: console.parse_flags(kept_run.with_config_files(arguments)))

@@ -20,6 +20,7 @@ _FIXED = (
     "config.train.sequence_length",
 )
 """What cannot change within a run: its weights, its slots, or which examples it has seen."""
+_FIXED_BEFORE_THE_FIRST_STEP = ("config.model.", "config.data.tokens")
 
 
 class Workdir:
@@ -84,11 +85,14 @@ class Workdir:
         Raises:
             ValueError: If the checkpoints here belong to another model or to another order of the examples.
         """
-        if not self.checkpoints().steps() or not self.config.exists():
+        steps = self.checkpoints().steps()
+        if not steps or not self.config.exists():
             return {}
         before = configs.as_dict(configs.read_config(self.config))
         found = configs.differences(before, configs.as_dict(config))
-        fixed = {field: values for field, values in found.items() if field.startswith(_FIXED)}
+        # No example was seen yet, and the optimizer is as new.
+        unchanging = _FIXED if max(steps) else _FIXED_BEFORE_THE_FIRST_STEP
+        fixed = {field: values for field, values in found.items() if field.startswith(unchanging)}
         if fixed:
             listed = "; ".join(f"{field} was {old!r} and is {new!r}" for field, (old, new) in fixed.items())
             raise ValueError(

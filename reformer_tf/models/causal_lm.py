@@ -201,6 +201,9 @@ class ReformerCausalLM(TokenModel):
     ) -> list[list[int]]:
         """Continues prompts. Each new token runs the prefix again.
 
+        With `window="chunk"` in a layer that cannot be otherwise, since a longer sequence changes what came before;
+        each prefix is then run at its own length.
+
         Args:
             prompts: rows of ids, each at least one long; they may differ in length.
             max_new_tokens: how many ids to add to each row.

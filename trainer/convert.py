@@ -1,0 +1,114 @@
+"""Makes a run of published weights: `python -m trainer.convert --from=huggingface --source=DIR --workdir=DIR2`.
+
+DIR holds a Reformer language model as transformers saves it (`config.json` and `model.safetensors`); with
+`--from=trax`, `--source` is a checkpoint of Trax and `--preset` names the model. DIR2 then is the folder of a run at
+step 0, which `trainer.evaluate`, `trainer.generate` and `trainer.export` work on, and
+
+    python -m trainer.task --workdir=DIR2 --config.data.name=text --config.data.path=TEXT
+
+trains further, with the settings that are kept in `DIR2/config.json` and can all be overridden.
+"""
+
+import os
+
+import keras
+from absl import app, flags
+from ml_collections import ConfigDict
+
+from reformer_tf import models, pretrained
+from trainer import check, console, exits, state, tokens
+from trainer import config as configs
+from trainer.workdir import Workdir
+
+_FROM = flags.DEFINE_enum("from", None, ["huggingface", "trax"], "Whose weights they are.", required=True)
+_SOURCE = flags.DEFINE_string("source", None, "Folder of the weights, or file of a Trax checkpoint.", required=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the new run.", required=True)
+_TOKENS = flags.DEFINE_enum(
+    "tokens", None, tokens.NAMES, "How the model numbers bytes; by default as its number of ids suggests."
+)
+_HEAD_BIAS = flags.DEFINE_bool("head_bias", True, "Whether the head's bias is applied; transformers 5 ignores it.")
+_PRESET = flags.DEFINE_string("preset", None, "Of a Trax checkpoint: name of the preset with the model's arguments.")
+
+# Not in `config.model`: Keras' own, and what `config.train.precision` says.
+_NOT_KEPT = ("name", "trainable", "dtype")
+_LONGEST_WINDOW = 4096
+
+
+def convert(model: keras.Model, workdir: str | os.PathLike[str], scheme: str | None = None) -> ConfigDict:
+    """Writes a model as a run at step 0.
+
+    Args:
+        model: What `reformer_tf.pretrained` loaded.
+        workdir: Folder of the run; new, or without a run.
+        scheme: How the model numbers bytes, a name of `trainer.tokens`; guessed from the number of ids if None.
+
+    Returns:
+        The config of the run.
+
+    Raises:
+        ValueError: If the model is no causal language model of bytes, or if there is a run in the folder.
+    """
+    if not isinstance(model, models.ReformerCausalLM):
+        raise ValueError(
+            "The trainer's runs are of causal language models; use other models through"
+            f" reformer_tf.pretrained.from_huggingface. Received: a {type(model).__name__}"
+        )
+    config = configs.default_config()
+    config.model = ConfigDict({name: value for name, value in model.get_config().items() if name not in _NOT_KEPT})
+    config.data.tokens = scheme or _scheme_of(config.model.vocabulary_size)
+    # For weights that are trained already: small steps on long windows.
+    config.optimizer.learning_rate = 1e-4
+    config.optimizer.schedule = "constant"
+    config.train.sequence_length = min(config.model.max_sequence_length, _LONGEST_WINDOW)
+    config.train.batch_size = 1
+    check.check_config(config)
+    folder = Workdir(workdir)
+    if folder.config.exists():
+        raise ValueError(f"`workdir` must be a folder without a run. Received: {folder.root}, which has a config.json")
+    folder.lock()
+    try:
+        folder.checkpoints().save(0, state.values(state.named_variables(model)), {"data": {}})
+        configs.write_config(config, folder.config)  # Last: with it the folder is a run.
+    finally:
+        folder.unlock()
+    return config
+
+
+def _scheme_of(vocabulary_size: int) -> str:
+    """The scheme whose ids are exactly so many; plain bytes if there are more."""
+    if vocabulary_size < tokens.BYTES.vocabulary_size:
+        raise ValueError(
+            f"A model of bytes must have at least {tokens.BYTES.vocabulary_size} ids. One with another tokenizer can be"
+            " used through reformer_tf.pretrained, which takes and gives ids."
+            f" Received: vocabulary_size={vocabulary_size}"
+        )
+    exact = [
+        scheme.name for scheme in (tokens.BYTES, tokens.SHIFTED_BYTES) if scheme.vocabulary_size == vocabulary_size
+    ]
+    return exact[0] if exact else tokens.BYTES.name
+
+
+def _load() -> keras.Model:
+    if _FROM.value == "huggingface":
+        return pretrained.from_huggingface(_SOURCE.value, head_bias=_HEAD_BIAS.value)
+    if _PRESET.value is None:
+        raise ValueError("`preset` must name the model of a Trax checkpoint. Received: none")
+    return pretrained.from_trax(_SOURCE.value, preset=_PRESET.value)
+
+
+def _main(arguments: list[str]) -> int:
+    console.begin(arguments)
+    try:
+        config = convert(_load(), _WORKDIR.value, _TOKENS.value)
+    except (ValueError, OSError) as error:
+        return console.refuse(error)
+    model = config.model
+    print(
+        f"{_WORKDIR.value}: {model.num_layers} layers of width {model.hidden_dim}, sequences up to"
+        f" {model.max_sequence_length:,}, {model.vocabulary_size} ids of which text uses {config.data.tokens}."
+    )
+    return exits.DONE
+
+
+if __name__ == "__main__":
+    app.run(_main, flags_parser=console.parse_flags)
