@@ -35,7 +35,8 @@ class ReformerClassifier(HeadedModel):
         num_classes: the number of classes.
         pooling: the vector of a sequence: `"first"`, that of its first token that is not masked, or `"mean"`, the mean
             of those. A sequence that is masked altogether has the zero vector.
-        dropout: share of embeddings, branch outputs and the head's vectors to drop in training.
+        dropout: share of embeddings and branch outputs to drop in training.
+        head_dropout: share of the head's vectors to drop in training; `dropout` if None.
         seed: non-negative integer from which each layer's own seed comes.
         dtype: dtype policy of all layers, for instance `"mixed_bfloat16"`. Logits are float32.
         name: of the model.
@@ -78,6 +79,7 @@ class ReformerClassifier(HeadedModel):
         num_classes: int,
         pooling: str = "first",
         dropout: float = 0.0,
+        head_dropout: float | None = None,
         seed: int = 0,
         dtype: Any = None,
         name: str | None = None,
@@ -103,11 +105,13 @@ class ReformerClassifier(HeadedModel):
         )
         super().__init__(backbone, seed, name, trainable)
         self.num_classes = num_classes
+        self.head_dropout = head_dropout
+        rate = dropout if head_dropout is None else arguments.rate("head_dropout", head_dropout)
         self.pooling = pooling
         policy, seeds = backbone.policy, reversed(layer_seeds(seed))
-        self.input_dropout = SeededDropout(dropout, next(seeds), dtype=policy, name="input_dropout")
+        self.input_dropout = SeededDropout(rate, next(seeds), dtype=policy, name="input_dropout")
         self.hidden = keras.layers.Dense(hidden_dim, activation="tanh", dtype=policy, name="hidden")
-        self.hidden_dropout = SeededDropout(dropout, next(seeds), dtype=policy, name="hidden_dropout")
+        self.hidden_dropout = SeededDropout(rate, next(seeds), dtype=policy, name="hidden_dropout")
         self.output_projection = keras.layers.Dense(
             num_classes, dtype=shapes.statistics_dtype(policy.compute_dtype).name, name="output_projection"
         )
@@ -140,4 +144,9 @@ class ReformerClassifier(HeadedModel):
         return None
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "num_classes": self.num_classes, "pooling": self.pooling}
+        return {
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "pooling": self.pooling,
+            "head_dropout": self.head_dropout,
+        }

@@ -222,7 +222,11 @@ def _of_the_head(fields: dict[str, Any], model: type[keras.Model]) -> dict[str, 
         return {"tie_embeddings": False}  # Their head has its own kernel whatever tie_word_embeddings says.
     labels = fields["num_labels"] if "num_labels" in fields else len(fields.get("id2label") or ()) or 2
     if model is models.ReformerClassifier:
-        return {"causal": causal, "num_classes": arguments.positive_integer("num_labels", labels)}
+        return {
+            "causal": causal,
+            "num_classes": arguments.positive_integer("num_labels", labels),
+            "head_dropout": fields["classifier_dropout"],
+        }
     if model is models.ReformerSpanPredictor and labels != 2:
         raise ValueError(f"num_labels must be 2, start and end, to answer questions. Received: num_labels={labels}")
     return {"causal": causal}

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from reformer_tf.models import ReformerBackbone
 from reformer_tf.ops import hashing, replay
 from reformer_tf.pretrained.placing import Place
 from tests.testing import near_ties
@@ -16,10 +17,14 @@ from tests.testing import near_ties
 
 def outputs(model: keras.Model, ids: np.ndarray, mask: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """What a model gives, by the names of transformers."""
+    return {name: value.numpy() for name, value in _named_outputs(model, ids, mask).items()}
+
+
+def _named_outputs(model: keras.Model, ids: np.ndarray, mask: np.ndarray | None) -> dict[str, tf.Tensor]:
     given = model(ids, mask=mask) if mask is not None else model(ids)
     if isinstance(given, dict):
-        return {f"{name}_logits": value.numpy() for name, value in given.items()}
-    return {"logits" if model.name != "backbone" else "last_hidden_state": given.numpy()}
+        return {f"{name}_logits": value for name, value in given.items()}
+    return {"last_hidden_state" if isinstance(model, ReformerBackbone) else "logits": given}
 
 
 def assert_same_outputs(
@@ -99,10 +104,7 @@ def gradients(
 ) -> dict[str, np.ndarray]:
     """The gradients of the sum of outputs times `weights`, by path of the weight."""
     with tf.GradientTape() as tape:
-        given = model(ids, mask=mask) if mask is not None else model(ids)
-        if not isinstance(given, dict):
-            given = {"logits": given}
-        given = {name if name in weights else f"{name}_logits": value for name, value in given.items()}
+        given = _named_outputs(model, ids, mask)
         total = sum(tf.reduce_sum(given[name] * weight) for name, weight in weights.items())
     found = tape.gradient(total, [variable.value for variable in model.trainable_variables])
     return {v.path: tf.convert_to_tensor(g).numpy() for v, g in zip(model.trainable_variables, found, strict=True)}

@@ -1,7 +1,7 @@
 """Loaded models against transformers itself: outputs, buckets and gradients over what a config may say.
 
-Run where torch and transformers are installed. Rotations are those that `hash_seed` gives the original; each original is
-a fresh one, since it keeps the number of buckets of the first length it sees, where ours follows each call's length.
+Run where torch and transformers are installed. Rotations are those that `hash_seed` gives the original. Each original
+is a fresh one, since it keeps the number of buckets of the first length it sees, where ours follows each call's length.
 """
 
 import itertools
