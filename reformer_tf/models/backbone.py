@@ -214,7 +214,8 @@ class ReformerBackbone(keras.Model):
 
         Args:
             name: a key of `reformer_tf.models.presets.PRESETS`, `"reformer-enwik8"` for instance.
-            **overrides: arguments in place of the preset's.
+            **overrides: arguments in place of the preset's, and those that it does not have: the published models were
+                trained with `causal=True`.
 
         Raises:
             ValueError: if there is no such preset.
