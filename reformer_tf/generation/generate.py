@@ -46,15 +46,22 @@ def generate(
         last = tf.gather(hidden, lengths - 1, batch_dims=1)[:, None, :]
         return model.head(last)[:, 0]
 
-    starts = [len(row) for row in rows]
-    for step in range(max_new_tokens):
+    def together(rows: list[list[int]]) -> np.ndarray:
+        """Logits `[rows, V]` of what follows each row; in a strictly causal model padding after it does not count."""
         lengths = [len(row) for row in rows]
-        width = min(-(-max(lengths) // _LENGTH_STEP) * _LENGTH_STEP, longest)
-        # The model is causal: what stands after a row's end does not reach its last token.
-        ids = np.zeros((len(rows), width), np.int32)
+        ids = np.zeros((len(rows), min(-(-max(lengths) // _LENGTH_STEP) * _LENGTH_STEP, longest)), np.int32)
         for row, tokens in zip(ids, rows, strict=True):
             row[: len(tokens)] = tokens
-        scores = next_logits(ids, np.asarray(lengths, np.int32)).numpy().astype(np.float64)
+        return next_logits(ids, np.asarray(lengths, np.int32)).numpy()
+
+    def one_by_one(rows: list[list[int]]) -> np.ndarray:
+        """The same without any padding, each row by itself."""
+        return np.concatenate([next_logits(np.asarray([row], np.int32), [len(row)]).numpy() for row in rows])
+
+    logits = together if model.backbone.strictly_causal else one_by_one
+    starts = [len(row) for row in rows]
+    for step in range(max_new_tokens):
+        scores = logits(rows).astype(np.float64)
         if sampler == "random":
             # A row's noise is its own: what the other rows are does not matter.
             noise = [
