@@ -62,9 +62,7 @@ def convert(model: keras.Model, workdir: str | os.PathLike[str], scheme: str | N
     config.train.sequence_length = min(config.model.max_sequence_length, _LONGEST_WINDOW)
     config.train.batch_size = 1
     check.check_config(config)
-    folder = Workdir(workdir)
-    if folder.config.exists():
-        raise ValueError(f"`workdir` must be a folder without a run. Received: {folder.root}, which has a config.json")
+    folder = _folder_without_a_run(workdir)
     folder.lock()
     try:
         folder.checkpoints().save(0, state.values(state.named_variables(model)), {"data": {}})
@@ -72,6 +70,13 @@ def convert(model: keras.Model, workdir: str | os.PathLike[str], scheme: str | N
     finally:
         folder.unlock()
     return config
+
+
+def _folder_without_a_run(workdir: str | os.PathLike[str]) -> Workdir:
+    folder = Workdir(workdir)
+    if folder.config.exists():
+        raise ValueError(f"`workdir` must be a folder without a run. Received: {folder.root}, which has a config.json")
+    return folder
 
 
 def _scheme_of(vocabulary_size: int) -> str:
@@ -99,6 +104,7 @@ def _load() -> keras.Model:
 def _main(arguments: list[str]) -> int:
     console.begin(arguments)
     try:
+        _folder_without_a_run(_WORKDIR.value)  # Before large files are read.
         config = convert(_load(), _WORKDIR.value, _TOKENS.value)
     except (ValueError, OSError) as error:
         return console.refuse(error)

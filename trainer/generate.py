@@ -2,7 +2,6 @@
 
 from absl import app, flags, logging
 
-from reformer_tf.generation.generate import output_follows_length
 from trainer import check, console, exits, kept_run, sample, tokens
 from trainer.model import load_model
 from trainer.workdir import Workdir
@@ -20,7 +19,7 @@ def _main(arguments: list[str]) -> int:
             raise ValueError(f"`temperature` must be above 0. Received: {_TEMPERATURE.value}")
         check.check_config(_CONFIG.value)
         model, _ = load_model(_CONFIG.value, Workdir(_WORKDIR.value))
-        if output_follows_length(model):
+        if not model.backbone.strictly_causal:
             logging.warning('window="chunk": each new token takes a pass over the whole text so far')
         scheme = tokens.of_config(_CONFIG.value.data)
         new = sample.continue_text(model, _PROMPT.value, _TOKENS.value, _TEMPERATURE.value, _SEED.value, scheme)

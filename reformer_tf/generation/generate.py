@@ -14,14 +14,6 @@ SAMPLERS = ("greedy", "random")
 _LENGTH_STEP = 128
 
 
-def output_follows_length(model: Any) -> bool:
-    """Whether what a token gives depends on how long the sequence is, as with `window="chunk"`.
-
-    Then each new token takes a pass over the whole prefix, as long as it is; nothing of the pass before can be kept.
-    """
-    return any(getattr(layer, "window", None) == "chunk" for layer in model._flatten_layers())
-
-
 def generate(
     model: Any,
     prompts: Sequence[Sequence[int]],
@@ -54,25 +46,22 @@ def generate(
         last = tf.gather(hidden, lengths - 1, batch_dims=1)[:, None, :]
         return model.head(last)[:, 0]
 
-    def scores_of(rows: list[list[int]], width: int) -> np.ndarray:
-        ids = np.zeros((len(rows), width), np.int32)
+    def together(rows: list[list[int]]) -> np.ndarray:
+        """Logits `[rows, V]` of what follows each row; in a strictly causal model padding after it does not count."""
+        lengths = [len(row) for row in rows]
+        ids = np.zeros((len(rows), min(-(-max(lengths) // _LENGTH_STEP) * _LENGTH_STEP, longest)), np.int32)
         for row, tokens in zip(ids, rows, strict=True):
             row[: len(tokens)] = tokens
-        lengths = np.asarray([len(row) for row in rows], np.int32)
-        return next_logits(ids, lengths).numpy().astype(np.float64)
+        return next_logits(ids, np.asarray(lengths, np.int32)).numpy()
 
-    follows_length = output_follows_length(model)
+    def one_by_one(rows: list[list[int]]) -> np.ndarray:
+        """The same without any padding, each row by itself."""
+        return np.concatenate([next_logits(np.asarray([row], np.int32), [len(row)]).numpy() for row in rows])
+
+    logits = together if model.backbone.strictly_causal else one_by_one
     starts = [len(row) for row in rows]
     for step in range(max_new_tokens):
-        lengths = np.asarray([len(row) for row in rows])
-        if follows_length:
-            scores = np.zeros((len(rows), model.backbone.config["vocabulary_size"]))
-            for length in np.unique(lengths):
-                (same,) = np.nonzero(lengths == length)
-                scores[same] = scores_of([rows[index] for index in same], int(length))
-        else:
-            # The model is strictly causal: what stands after a row's end does not reach its last token.
-            scores = scores_of(rows, min(-(-int(lengths.max()) // _LENGTH_STEP) * _LENGTH_STEP, longest))
+        scores = logits(rows).astype(np.float64)
         if sampler == "random":
             # A row's noise is its own: what the other rows are does not matter.
             noise = [

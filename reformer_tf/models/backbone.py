@@ -208,6 +208,11 @@ class ReformerBackbone(keras.Model):
         """The width of the output: `hidden_dim`, or twice that if the streams are concatenated."""
         return self.output_shape[-1]
 
+    @property
+    def strictly_causal(self) -> bool:
+        """Whether tokens added at the end, padding too, never change what comes before them."""
+        return all(branch.layer.strictly_causal for branch in self.get_layer("stack").branches[::2])
+
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> "ReformerBackbone":
         """Makes a new backbone, with weights of its own, of the sizes and options of a published model.

@@ -12,19 +12,25 @@ from typing import Any
 
 def _released(lsh_chunk_length: int, local_chunk_length: int, **sizes: Any) -> dict[str, Any]:
     """The arguments that all released models share, and `sizes`."""
-    window = {
-        "window": "chunk",
-        "wrap": True,
-        "chunks_before": 1,
-        "chunks_after": 0,
-        "length_multiple": math.lcm(lsh_chunk_length, local_chunk_length),
-        "exact_length": min(lsh_chunk_length, local_chunk_length),
+    chunks = {"lsh": lsh_chunk_length, "local": local_chunk_length}
+    multiple = math.lcm(*chunks.values())
+    windows = {
+        kind: {
+            "window": "chunk",
+            "wrap": True,
+            "chunks_before": 1,
+            "chunks_after": 0,
+            "length_multiple": multiple,
+            # Beyond the shorter chunk they pad to the multiple, and attend exactly where that is one chunk.
+            "exact_length": multiple if multiple == chunk else min(chunks.values()),
+        }
+        for kind, chunk in chunks.items()
     }
     return {
         **sizes,
         "chunk_length": lsh_chunk_length,
         "local_chunk_length": local_chunk_length,
-        "attention_options": {"lsh": dict(window), "local": dict(window)},
+        "attention_options": windows,
         "activation": "relu",
         "positions": "axial",
         "combine_streams": "concatenate",

@@ -176,75 +176,6 @@ def test_segments_do_not_see_each_other():
     np.testing.assert_allclose(model(ids[:, 37:]).numpy(), y[:, 37:], atol=1e-4)
 
 
-@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_fit_without_a_loss_learns(jit_compile):
-    model = ReformerCausalLM(**SMALL)
-    ids = np.tile(np.arange(40, dtype="int32"), (8, 3))
-    model.compile(keras.optimizers.Adam(1e-2), jit_compile=jit_compile)
-    mask = np.ones(ids.shape, bool)
-    mask[:3, 100:] = False
-    data = {"ids": ids, "mask": mask}
-    history = model.fit(data, epochs=15, batch_size=4, verbose=0).history["loss"]
-    assert history[-1] < 0.5 * history[0]
-    expected = model.token_losses(ids, mask=mask).numpy().sum() / mask[:, 1:].sum()
-    assert model.evaluate(data, batch_size=4, verbose=0) == pytest.approx(expected, rel=1e-4)
-    assert model.evaluate(ids, verbose=0) == pytest.approx(model.token_losses(ids).numpy().mean(), rel=1e-4)
-
-
-def test_fit_on_replicas_equals_fit_on_one_device(mirrored_strategy):
-    ids, results = _ids(batch=4, length=50), []
-    mask = (np.random.default_rng(3).random(ids.shape) < 0.7).astype("int32")
-    for scope in (tf.distribute.get_strategy(), mirrored_strategy):
-        with scope.scope():
-            model = ReformerCausalLM(**SMALL, redraw_rotations=False)
-            rng = np.random.default_rng(0)
-            for variable in model.trainable_variables:
-                variable.assign(0.1 * rng.normal(size=variable.shape))
-            model.compile(keras.optimizers.SGD(0.5), jit_compile=False)
-        model.fit({"ids": ids, "mask": mask}, epochs=3, batch_size=4, verbose=0, shuffle=False)
-        results.append(model.get_weights())
-    for a, b in zip(*results, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
-
-
-def test_fit_refuses_targets_without_a_loss_and_takes_them_with_one():
-    model, ids = ReformerCausalLM(**SMALL), _ids(length=20)
-    model.compile("adam", jit_compile=False)
-    with pytest.raises(ValueError, match="fit takes ids alone.*Received: y="):
-        model.fit(ids[:, :-1], ids[:, 1:], verbose=0)
-    with pytest.raises(ValueError, match="fit takes no sample_weight.*Received: sample_weight of type"):
-        model.fit(ids, sample_weight=np.ones(3), verbose=0)
-    with pytest.raises(ValueError, match='x must be ids, or a dict.*Received: .*"?masks'):
-        model.fit({"ids": ids, "masks": ids}, verbose=0)
-    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
-    model.fit(ids[:, :-1], ids[:, 1:], verbose=0)
-
-
-def test_saving_cloning_and_config(tmp_path):
-    model, ids = _model(dropout=0.1), _ids()
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    clone = keras.models.clone_model(model)
-    clone.set_weights(model.get_weights())
-    rebuilt = ReformerCausalLM.from_config(model.get_config())
-    rebuilt.set_weights(model.get_weights())
-    for other in (loaded, clone, rebuilt):
-        assert type(other) is ReformerCausalLM
-        np.testing.assert_allclose(other(ids), model(ids), atol=1e-5)
-
-
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float64"])
-def test_dtype_policies(policy):
-    model, ids = ReformerCausalLM(**SMALL, dtype=policy), _ids()
-    expected = ReformerCausalLM(**SMALL)
-    expected.set_weights(model.get_weights())
-    assert model(ids).dtype == ("float64" if policy == "float64" else "float32")
-    with replay.recording() as kept:
-        losses = expected.token_losses(ids)
-    with replay.replaying(kept):
-        np.testing.assert_allclose(model.token_losses(ids), losses, rtol=0.05)
-
-
 def test_use_inside_another_model_with_unknown_sizes():
     ids = keras.Input((None,), dtype="int32")
     x = ReformerBackbone(**SMALL)(ids)
@@ -252,21 +183,6 @@ def test_use_inside_another_model_with_unknown_sizes():
     assert model.output_shape == (None, 3)
     for length in (1, 9, 150):
         assert model(_ids(length=length)).shape == (3, 3)
-
-
-def test_generate_equals_running_the_prefix():
-    model = _model()
-    prompts = [[1, 2, 3], [4], list(range(20))]
-    new = model.generate(prompts, max_new_tokens=4)
-    for prompt, continuation in zip(prompts, new, strict=True):
-        row = list(prompt)
-        for token in continuation:
-            assert token == int(np.argmax(model(np.array([row], "int32"))[0, -1]))
-            row.append(token)
-    assert [len(x) for x in new] == [4, 4, 4]
-    sampled = model.generate(prompts, 4, sampler="random", seed=5)
-    assert sampled == model.generate(prompts, 4, sampler="random", seed=5)
-    assert sampled[0] == model.generate([prompts[0], [9, 9]], 4, sampler="random", seed=5)[0]
 
 
 @pytest.mark.parametrize(

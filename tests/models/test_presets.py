@@ -54,7 +54,8 @@ def test_layers_are_as_published(name):
         assert layer.chunk_length == (lsh_chunk if is_lsh else local_chunk)
         assert (layer.window, layer.wrap, layer.chunks_before, layer.chunks_after) == ("chunk", True, 1, 0)
         assert layer.length_multiple == max(lsh_chunk, local_chunk)
-        assert layer.exact_length == min(lsh_chunk, local_chunk)
+        # Both divide the multiple: a layer is exact up to its own chunk, as its original is.
+        assert layer.exact_length == layer.chunk_length
         if is_lsh:
             assert (layer.num_hashes, layer.num_buckets, layer.max_sequence_length) == (rounds, buckets, longest)
             assert not layer.local_round

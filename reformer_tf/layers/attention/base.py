@@ -186,6 +186,11 @@ class SelfAttention(keras.layers.Layer):
         """
         raise NotImplementedError
 
+    @property
+    def strictly_causal(self) -> bool:
+        """Whether tokens added at the end, padding too, never change what a token sees."""
+        return self.causal
+
     def is_random(self, training: bool | None) -> bool:
         """Whether a call needs a seed."""
         return bool(training) and self.dropout > 0

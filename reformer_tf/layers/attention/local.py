@@ -94,3 +94,8 @@ class LocalSelfAttention(WindowedSelfAttention):
         if self.window == "chunk":
             return [ordering.position_order(count, length, valid)]
         return [ordering.local_order(count, length, valid)]
+
+    @property
+    def strictly_causal(self) -> bool:
+        # Chunks are cut by position; only a switch to exact attention beyond one chunk depends on the length.
+        return self.causal and (self.window == "bucket" or self.exact_length <= self.chunk_length)

@@ -131,6 +131,10 @@ class WindowedSelfAttention(SelfAttention):
             return windowed()
         return tf.cond(short, exact, windowed)
 
+    @property
+    def strictly_causal(self) -> bool:
+        return self.causal and self.window == "bucket"
+
     def padded_length(self, length: shapes.Size) -> shapes.Size:
         """The length of a round of `window="chunk"`."""
         return shapes.ceil_div(length, self.length_multiple) * self.length_multiple
