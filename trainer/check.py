@@ -89,7 +89,7 @@ def _check_model(config: ConfigDict) -> None:
     _check(
         config,
         "model.vocabulary_size",
-        f"must be at least {scheme.vocabulary_size}, the ids of `config.data.tokens` {scheme.name!r}",
+        f"must be at least {scheme.vocabulary_size} (the ids of `config.data.tokens`, {scheme.name!r})",
         lambda value: value >= scheme.vocabulary_size,
     )
     longest = config.model.max_sequence_length

@@ -15,19 +15,25 @@ import numpy as np
 from trainer import text
 
 
-class Documents(Protocol):
-    """Documents as ids, one after another, each after its boundary."""
+@dataclasses.dataclass(frozen=True)
+class NumberedDocuments:
+    """Documents in other ids than those of `text.Documents`, one after another, each after its boundary.
+
+    Attributes:
+        ids: `[T]` integers.
+        offsets: `[D + 1]` int64, the place of each document's boundary in `ids`, and T.
+        num_bytes: Bytes of all documents together.
+    """
 
     ids: np.ndarray
-    """`[T]` integers."""
     offsets: np.ndarray
-    """`[D + 1]` int64, the place of each document's boundary in `ids`, and T."""
+    num_bytes: int
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
 
-    @property
-    def num_bytes(self) -> int:
-        """Bytes of all documents together."""
+
+Documents = text.Documents | NumberedDocuments
 
 
 class Tokens(Protocol):
@@ -47,18 +53,6 @@ class Tokens(Protocol):
 
     def documents(self, documents: text.Documents) -> Documents:
         """Documents in the ids of this scheme."""
-
-
-@dataclasses.dataclass(frozen=True)
-class NumberedDocuments:
-    """Documents in other ids than those of `text.Documents`."""
-
-    ids: np.ndarray
-    offsets: np.ndarray
-    num_bytes: int
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
 
 
 class ByteTokens:

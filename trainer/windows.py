@@ -54,7 +54,7 @@ class Windows(Sequence[Window]):
 
     def __init__(
         self,
-        documents: Documents | tokens.NumberedDocuments | Iterable[bytes],
+        documents: tokens.Documents | Iterable[bytes],
         sequence_length: int,
         layout: str = "packed",
     ) -> None:
@@ -62,8 +62,9 @@ class Windows(Sequence[Window]):
             raise ValueError(f"sequence_length must be a positive integer. Received: {sequence_length!r}")
         if layout not in LAYOUTS:
             raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}. Received: layout={layout!r}")
-        ready = isinstance(documents, Documents | tokens.NumberedDocuments)
-        self.documents: tokens.Documents = documents if ready else Documents(documents)
+        if not isinstance(documents, tokens.Documents):
+            documents = Documents(documents)
+        self.documents = documents
         if not self.documents.num_bytes:
             raise ValueError(f"documents must hold at least one byte. Received: {len(self.documents)} documents")
         self.sequence_length = sequence_length

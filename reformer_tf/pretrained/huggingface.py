@@ -100,7 +100,7 @@ def _settle_head_bias(tensors: dict[str, np.ndarray], head_bias: bool, source: s
     """Leaves `lm_head.bias` alone, or nothing: old files hold the one bias under two names."""
     names = ("lm_head.bias", "lm_head.decoder.bias")
     found = {name: tensors.pop(name) for name in names if name in tensors}
-    if len(found) == 2 and not np.array_equal(*found.values()):
+    if len(found) == 2 and not np.array_equal(found[names[0]], found[names[1]]):
         raise ValueError(f"{' and '.join(names)} must be equal. Received: {source}, where they differ")
     if head_bias and found:
         tensors["lm_head.bias"] = next(iter(found.values()))

@@ -180,7 +180,7 @@ def _places(model: ReformerCausalLM, tree: Any) -> Iterator[tuple[str, Place]]:
         for place, kernel in enumerate(("query_key", "value") if shared else ("query", "key", "value")):
             yield f"{name}[1][{place}]", heads_first(weights[kernel])
         yield f"{name}[1][{2 if shared else 3}]", as_is(weights["output"])
-        path = (_TRUNK, entry + 2, 0, 1, 2)
+        path: tuple[int, ...] = (_TRUNK, entry + 2, 0, 1, 2)
         if len(_part(tree, *path)) == 4:  # Feed-forward in chunks has the layer itself as one of four.
             path = (*path, 2)
         name = "weights" + "".join(f"[{part}]" for part in path)

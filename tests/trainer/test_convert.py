@@ -110,7 +110,7 @@ def test_a_scheme_may_be_named(tmp_path):
 def test_what_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"at least 257 ids.* reformer_tf.pretrained.* vocabulary_size=256"):
         convert(_model(256), tmp_path)
-    with pytest.raises(ValueError, match=r"must be at least 258, the ids of `config.data.tokens` 'shifted_bytes'"):
+    with pytest.raises(ValueError, match=r"must be at least 258 \(the ids of `config.data.tokens`, 'shifted_bytes'\)"):
         convert(_model(257), tmp_path, "shifted_bytes")
     other = models.ReformerMaskedLM(258, 64, 1, 16, 2, 8, 24, ["local"])
     with pytest.raises(ValueError, match=r"use other models through .*from_huggingface. Received: a ReformerMaskedLM"):
