@@ -26,12 +26,14 @@ setuptools.setup(
         "tensorflow-datasets>=4.9.9",
     ],
     extras_require={
+        "sentencepiece": ["sentencepiece>=0.2"],  # Text in the pieces of a published model's tokenizer.
         "test": [
             "hypothesis>=6.100",
             "mypy>=1.15",
             "pre-commit>=4.0",
             "pytest>=8.3",
             "ruff>=0.12",
+            "sentencepiece>=0.2",
         ],
     },
     classifiers=[

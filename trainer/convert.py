@@ -1,8 +1,12 @@
 """Makes a run of published weights: `python -m trainer.convert --from=huggingface --source=DIR --workdir=DIR2`.
 
 DIR holds a Reformer language model as transformers saves it (`config.json` and `model.safetensors`); with
-`--from=trax`, `--source` is a checkpoint of Trax and `--preset` names the model. DIR2 then is the folder of a run at
-step 0, which `trainer.evaluate`, `trainer.generate` and `trainer.export` work on, and
+`--from=trax`, `--source` is a checkpoint of Trax and `--preset` names the model. Text becomes ids by `spiece.model` if
+DIR has one (for which the package sentencepiece must be installed), else byte by byte: as the released enwik8 model
+numbers them if the model has its 258 ids, plainly if it has more; `--tokens` says otherwise.
+
+DIR2 then is the folder of a run at step 0, which `trainer.evaluate`, `trainer.generate` and `trainer.export` work on,
+and
 
     python -m trainer.task --workdir=DIR2 --config.data.name=text --config.data.path=TEXT
 
@@ -10,6 +14,8 @@ trains further, with the settings that are kept in `DIR2/config.json` and can al
 """
 
 import os
+import pathlib
+import shutil
 
 import keras
 from absl import app, flags
@@ -24,23 +30,31 @@ _FROM = flags.DEFINE_enum("from", None, ["huggingface", "trax"], "Whose weights 
 _SOURCE = flags.DEFINE_string("source", None, "Folder of the weights, or file of a Trax checkpoint.", required=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the new run.", required=True)
 _TOKENS = flags.DEFINE_enum(
-    "tokens", None, tokens.NAMES, "How the model numbers bytes; by default as its number of ids suggests."
+    "tokens", None, tokens.NAMES, "How the model numbers text; by default as its files and number of ids suggest."
 )
 _HEAD_BIAS = flags.DEFINE_bool("head_bias", True, "Whether the head's bias is applied; transformers 5 ignores it.")
 _PRESET = flags.DEFINE_string("preset", None, "Of a Trax checkpoint: name of the preset with the model's arguments.")
 
 # Not in `config.model`: Keras' own, and what `config.train.precision` says.
 _NOT_KEPT = ("name", "trainable", "dtype")
+_PIECES = "spiece.model"  # As transformers calls it.
 _LONGEST_WINDOW = 4096
 
 
-def convert(model: keras.Model, workdir: str | os.PathLike[str], scheme: str | None = None) -> ConfigDict:
+def convert(
+    model: keras.Model,
+    workdir: str | os.PathLike[str],
+    scheme: str | None = None,
+    pieces: str | os.PathLike[str] | None = None,
+) -> ConfigDict:
     """Writes a model as a run at step 0.
 
     Args:
         model: What `reformer_tf.pretrained` loaded.
         workdir: Folder of the run; new, or without a run.
-        scheme: How the model numbers bytes, a name of `trainer.tokens`; guessed from the number of ids if None.
+        scheme: How the model numbers text, a name of `trainer.tokens`. If None, `"sentencepiece"` where there are
+            pieces, and else bytes in the way that the number of ids suggests.
+        pieces: File of the model's SentencePiece model, of which the run keeps a copy.
 
     Returns:
         The config of the run.
@@ -55,7 +69,11 @@ def convert(model: keras.Model, workdir: str | os.PathLike[str], scheme: str | N
         )
     config = configs.default_config()
     config.model = ConfigDict({name: value for name, value in model.get_config().items() if name not in _NOT_KEPT})
-    config.data.tokens = scheme or _scheme_of(config.model.vocabulary_size)
+    config.data.tokens = scheme or _scheme_of(config.model.vocabulary_size, pieces is not None)
+    if config.data.tokens == tokens.SentencePieceTokens.name:
+        if pieces is None:
+            raise ValueError(f"`source` must hold {_PIECES} for `tokens` sentencepiece. Received: no such file")
+        config.data.sentencepiece_model = str(pieces)
     # For weights that are trained already: small steps on long windows.
     config.optimizer.learning_rate = 1e-4
     config.optimizer.schedule = "constant"
@@ -65,6 +83,10 @@ def convert(model: keras.Model, workdir: str | os.PathLike[str], scheme: str | N
     folder = _folder_without_a_run(workdir)
     folder.lock()
     try:
+        if config.data.sentencepiece_model:
+            kept = folder.root.resolve() / _PIECES
+            shutil.copyfile(config.data.sentencepiece_model, kept)
+            config.data.sentencepiece_model = str(kept)
         folder.checkpoints().save(0, state.values(state.named_variables(model)), {"data": {}})
         configs.write_config(config, folder.config)  # Last: with it the folder is a run.
     finally:
@@ -79,12 +101,14 @@ def _folder_without_a_run(workdir: str | os.PathLike[str]) -> Workdir:
     return folder
 
 
-def _scheme_of(vocabulary_size: int) -> str:
-    """The scheme whose ids are exactly so many; plain bytes if there are more."""
+def _scheme_of(vocabulary_size: int, in_pieces: bool) -> str:
+    """Pieces if there are any; else the scheme of bytes with so many ids, or plain bytes if there are more."""
+    if in_pieces:
+        return tokens.SentencePieceTokens.name
     if vocabulary_size < tokens.BYTES.vocabulary_size:
         raise ValueError(
-            f"A model of bytes must have at least {tokens.BYTES.vocabulary_size} ids. One with another tokenizer can be"
-            " used through reformer_tf.pretrained, which takes and gives ids."
+            f"A model of bytes must have at least {tokens.BYTES.vocabulary_size} ids. One of pieces needs {_PIECES} in"
+            " `source`; others can be used through reformer_tf.pretrained, which takes and gives ids."
             f" Received: vocabulary_size={vocabulary_size}"
         )
     exact = [
@@ -105,7 +129,8 @@ def _main(arguments: list[str]) -> int:
     console.begin(arguments)
     try:
         _folder_without_a_run(_WORKDIR.value)  # Before large files are read.
-        config = convert(_load(), _WORKDIR.value, _TOKENS.value)
+        pieces = pathlib.Path(_SOURCE.value) / _PIECES
+        config = convert(_load(), _WORKDIR.value, _TOKENS.value, pieces if pieces.is_file() else None)
     except (ValueError, OSError) as error:
         return console.refuse(error)
     model = config.model

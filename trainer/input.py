@@ -20,7 +20,8 @@ def default_data_config() -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     config.name = "python_stdlib"  # python_stdlib, text or tfds
     config.layout = "packed"  # packed or padded, see Windows
-    config.tokens = "bytes"  # bytes (257 ids) or shifted_bytes (258: those of the released enwik8 model)
+    config.tokens = "bytes"  # bytes (257 ids), shifted_bytes (258: the released enwik8 model's) or sentencepiece
+    config.sentencepiece_model = ""  # sentencepiece: file of the model
     config.validation_fraction = 0.02  # of the bytes, where the corpus has no validation part of its own
     config.path = ""  # text: a folder (all its files, recursively) or one file
     config.pattern = "*"  # text: which file names of a folder to take

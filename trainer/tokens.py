@@ -7,6 +7,8 @@ Shape letters: T ids of all documents together, D documents.
 """
 
 import dataclasses
+import functools
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -89,20 +91,75 @@ class ByteTokens:
         return np.where(ids == text.BOUNDARY, self.boundary, ids + self.first).astype(np.uint16)
 
 
+class SentencePieceTokens:
+    """The pieces of a SentencePiece model, for which the package `sentencepiece` must be installed.
+
+    It normalises text (several blanks become one, for instance); bytes are those of the normalised text. A document
+    begins with id 0, as the sequences of the released models did.
+
+    Args:
+        path: the file, often `spiece.model`.
+
+    Raises:
+        ValueError: if the package or the file is missing, or the file is no such model.
+    """
+
+    name = "sentencepiece"
+    boundary = 0
+
+    def __init__(self, path: str | os.PathLike[str]):
+        try:
+            import sentencepiece
+        except ImportError as error:
+            raise ValueError(
+                "Text in pieces takes the package sentencepiece. Received: an environment without"
+            ) from error
+        try:
+            self._model = sentencepiece.SentencePieceProcessor(model_file=os.fspath(path))
+        except (OSError, RuntimeError) as error:
+            raise ValueError(f"config.data.sentencepiece_model must be such a file. Received: {path!r}") from error
+        self.vocabulary_size = self._model.get_piece_size()
+        self.byte_counts = np.array([self._bytes_of(i) for i in range(self.vocabulary_size)], np.float32)
+
+    def encode(self, prompt: str | bytes) -> np.ndarray:
+        as_text = prompt.decode("utf-8", errors="replace") if isinstance(prompt, bytes) else prompt
+        return np.array([self.boundary, *self._model.encode(as_text)], np.int32)
+
+    def decode(self, ids: Sequence[int]) -> bytes:
+        known = [int(i) for i in ids if 0 <= i < self.vocabulary_size and self.byte_counts[i]]
+        return self._model.decode(known).encode("utf-8")
+
+    def documents(self, documents: text.Documents) -> Documents:
+        parts = [self.encode(document) for document in documents]
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum([len(part) for part in parts])])
+        ids = np.concatenate(parts)
+        return NumberedDocuments(ids, offsets, int(self.byte_counts[ids].sum()))
+
+    def _bytes_of(self, index: int) -> int:
+        if self._model.is_byte(index):
+            return 1
+        if self._model.is_control(index) or self._model.is_unknown(index) or self._model.is_unused(index):
+            return 0
+        return len(self._model.id_to_piece(index).replace("\u2581", " ").encode("utf-8"))
+
+
 BYTES = ByteTokens("bytes", first=0, boundary=text.BOUNDARY)
 # The ids of the released enwik8 model, whose sequences began with a 0.
 SHIFTED_BYTES = ByteTokens("shifted_bytes", first=2, boundary=0)
-_SCHEMES: dict[str, Tokens] = {scheme.name: scheme for scheme in (BYTES, SHIFTED_BYTES)}
-NAMES = tuple(_SCHEMES)
+_OF_BYTES = {scheme.name: scheme for scheme in (BYTES, SHIFTED_BYTES)}
+NAMES = (*_OF_BYTES, SentencePieceTokens.name)
+_of_pieces = functools.lru_cache(maxsize=4)(SentencePieceTokens)
 
 
 def of_config(data: Mapping[str, Any]) -> Tokens:
     """The scheme that `config.data` names.
 
     Raises:
-        ValueError: if there is no such scheme.
+        ValueError: if there is no such scheme, or it cannot be used.
     """
     name = data.get("tokens", BYTES.name)  # Runs of before there were schemes have no such field.
-    if name not in _SCHEMES:
+    if name == SentencePieceTokens.name:
+        return _of_pieces(data.get("sentencepiece_model", ""))
+    if name not in _OF_BYTES:
         raise ValueError(f"config.data.tokens must be one of {', '.join(NAMES)}. Received: {name!r}")
-    return _SCHEMES[name]
+    return _OF_BYTES[name]

@@ -1,14 +1,21 @@
 """Schemes of ids: text there and back, and the bytes that ids stand for."""
 
 import math
+import random
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer import gradients, text, tokens
+from reformer_tf import models
+from trainer import gradients, sample, text, tokens
+from trainer.config import read_config
+from trainer.convert import convert
+from trainer.evaluate import evaluate
 from trainer.evaluation import Evaluation
 from trainer.windows import Windows
+from trainer.workdir import Workdir
 
 SCHEMES = pytest.mark.parametrize("scheme", [tokens.BYTES, tokens.SHIFTED_BYTES], ids=lambda scheme: scheme.name)
 
@@ -69,5 +76,65 @@ def test_bits_per_byte_are_of_bytes(scheme):
 
 def test_unknown_schemes():
     assert tokens.of_config({}) is tokens.BYTES
-    with pytest.raises(ValueError, match=r"config.data.tokens must be one of bytes, shifted_bytes. Received: 'words'"):
+    with pytest.raises(
+        ValueError, match=r"config.data.tokens must be one of bytes, shifted_bytes, sentencepiece. Received: 'words'"
+    ):
         tokens.of_config({"tokens": "words"})
+
+
+@pytest.fixture(scope="module")
+def pieces(tmp_path_factory):
+    """The file of a small SentencePiece model."""
+    sentencepiece = pytest.importorskip("sentencepiece")
+    folder = tmp_path_factory.mktemp("pieces")
+    rng = random.Random(0)
+    words = ["".join(rng.choices("abcdefgh", k=rng.randint(2, 6))) for _ in range(40)]
+    (folder / "text.txt").write_text("\n".join(" ".join(rng.choices(words, k=8)) for _ in range(200)))
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "text.txt"), model_prefix=str(folder / "spiece"), vocab_size=40, minloglevel=2
+    )
+    return folder / "spiece.model"
+
+
+def test_pieces(pieces):
+    scheme = tokens.of_config({"tokens": "sentencepiece", "sentencepiece_model": str(pieces)})
+    assert tokens.of_config({"tokens": "sentencepiece", "sentencepiece_model": str(pieces)}) is scheme
+    data = pieces.with_name("text.txt").read_text().splitlines()[:3]
+    ids = scheme.encode(data[0])
+    assert ids[0] == 0
+    assert len(ids) < len(data[0])
+    assert ids.max() < scheme.vocabulary_size == 40
+    assert scheme.decode(ids) == data[0].encode()
+    assert scheme.decode([*ids.tolist(), 0, 1, 999]) == data[0].encode()
+    # The blank that begins each text counts as well.
+    assert scheme.byte_counts[ids].sum() == len(data[0]) + 1
+    documents = scheme.documents(text.Documents([line.encode() for line in data]))
+    assert len(documents) == 3
+    assert documents.num_bytes == sum(len(line) + 1 for line in data)
+    for line, start, end in zip(data, documents.offsets[:-1], documents.offsets[1:], strict=True):
+        assert documents.ids[start:end].tolist() == scheme.encode(line).tolist()
+    windows = Windows(documents, 16)
+    assert windows.target_bytes == documents.num_bytes
+
+
+def test_pieces_that_cannot_be_had(pieces, monkeypatch, tmp_path):
+    with pytest.raises(ValueError, match=r"config.data.sentencepiece_model must be such a file. Received: '.*none'"):
+        tokens.SentencePieceTokens(str(tmp_path / "none"))
+    monkeypatch.setitem(sys.modules, "sentencepiece", None)
+    with pytest.raises(ValueError, match=r"takes the package sentencepiece. Received: an environment without"):
+        tokens.SentencePieceTokens(str(pieces))
+
+
+def test_a_converted_model_of_pieces(pieces, tmp_path):
+    model = models.ReformerCausalLM(40, 64, 1, 16, 2, 8, 24, ["local"])
+    config = convert(model, tmp_path / "run", pieces=pieces)
+    assert config.data.tokens == "sentencepiece"
+    assert config.data.sentencepiece_model == str((tmp_path / "run" / "spiece.model").resolve())
+    config = read_config(tmp_path / "run" / "config.json")
+    config.data.name, config.data.path = "text", str(pieces.with_name("text.txt"))
+    config.data.validation_fraction, config.train.sequence_length = 0.2, 16
+    assert 1 < evaluate(config, Workdir(tmp_path / "run"))["bits_per_byte"] < 6
+    new = sample.continue_text(model, "abc", 5, 1.0, scheme=tokens.of_config(config.data))
+    assert set(new) <= set("abcdefgh ")
+    with pytest.raises(ValueError, match=r"`source` must hold spiece.model for `tokens` sentencepiece"):
+        convert(model, tmp_path / "other", "sentencepiece")
