@@ -64,6 +64,17 @@ def choice(name: str, value: Any, choices: Sequence[str]) -> str:
     return value
 
 
+def boolean(name: str, value: Any) -> bool:
+    """Returns `value` as a bool.
+
+    Raises:
+        ValueError: if it is neither True nor False.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} must be True or False. Received: {name}={value!r}")
+    return bool(value)
+
+
 def rate(name: str, value: Any) -> float:
     """Returns `value` as a float.
 

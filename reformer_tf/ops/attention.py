@@ -194,7 +194,9 @@ class _Rounds:
 
         with tf.control_dependencies([upstream, *after]):
             sources = self._sorted(packed, index)
-            sources += [self.layout.sort(scalars, place), self.layout.sort(upstream, place)]
+            # A large log-sum-exp makes all probabilities of a row zero.
+            scalars = self.layout.only_own(self.layout.sort(scalars, place), fill=-blocks.FLOOR)
+            sources += [scalars, self.layout.sort(upstream, place)]
         widths = [(self.dtype, [self.size]), (self.dtype, [2 * self.size])]
         d_query, d_window = self.layout.over_groups(group, sources, widths, folded=(1,))
         parts = self.layout.unsort(tf.concat([d_query, d_window], axis=-1), place)

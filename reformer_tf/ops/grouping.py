@@ -39,8 +39,8 @@ class Layout:
         count: N, the number of sequences.
         length: L, their length.
         chunk_length: C, the length of a block.
-        shifts: the blocks that a block looks at, relative to itself. A shift beyond the number of all blocks counts as
-            0, as it does in the authors' released code.
+        shifts: the blocks that a block looks at, relative to itself. With `wrap`, a shift beyond the number of all
+            blocks counts as 0, as it does in the authors' released code.
         rounds: how many rounds are laid out together.
         length_multiple: to what a round's length is rounded up, a multiple of C; C if None.
         wrap: whether blocks beside the ends are those of the other end. Otherwise they are empty.
@@ -68,6 +68,8 @@ class Layout:
         self.groups, self.group = self._groups(self.blocks)
 
     def _within_blocks(self, shift: int) -> shapes.Size:
+        if not self.wrap:
+            return shift
         if isinstance(self.blocks, int):
             return shift if abs(shift) <= self.blocks else 0
         # There are at least as many blocks as rounds, and mostly a shift is one.
@@ -128,6 +130,18 @@ class Layout:
         for _ in range(x.shape.rank - 2):
             inside = inside[..., None]
         return tf.where(inside, result, tf.constant(fill, result.dtype))
+
+    def only_own(self, x: tf.Tensor, fill: float) -> tf.Tensor:
+        """Replaces copies of blocks in `[before + K + after, N, C, ...]`.
+
+        In a circle, copies of its first blocks may stand where the last group has queries; they are keys only.
+        """
+        if not self.wrap:
+            return x
+        block = tf.range(-self.before, self.groups * self.group + self.after)
+        inside = tf.logical_and(block >= 0, block < self.blocks)
+        inside = tf.reshape(inside, tf.concat([[-1], tf.ones([x.shape.rank - 1], tf.int32)], axis=0))
+        return tf.where(inside, x, tf.constant(fill, x.dtype))
 
     def unsort(self, x: tf.Tensor, places: Places) -> list[tf.Tensor]:
         """Gathers `[K, N, C, ...]` back to positions, `[N, L, ...]` for each round: the inverse of `sort`."""

@@ -153,7 +153,7 @@ def hash_vectors(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[sha
     static = all(isinstance(factor, int) for factor in factors)
     rounds = []
     for index in range(rotations.shape[2]):
-        projections = tf.matmul(vectors, tf.stop_gradient(rotations[:, :, index, :]))  # [B, H, L, columns]
+        projections = _project(vectors, tf.stop_gradient(rotations[:, :, index, :]))  # [B, H, L, columns]
         bucket, stride, first = tf.zeros([], tf.int32), 1, 0
         for factor in factors:
             half = factor // 2
@@ -164,6 +164,16 @@ def hash_vectors(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[sha
             stride, first = stride * factor, first + half
         rounds.append(bucket)
     return tf.stack(rounds, axis=2)
+
+
+def _project(vectors: tf.Tensor, rotations: tf.Tensor) -> tf.Tensor:
+    """`[B, H, L, D]` times `[H, D, columns]`."""
+    if rotations.shape[0] > 1:
+        return tf.matmul(vectors, rotations)
+    # TensorFlow 2.21 may crash where its CPU kernel broadcasts a single matrix over a batch.
+    batch, _, length, size = shapes.sizes(vectors)
+    flat = tf.matmul(tf.reshape(vectors, [-1, size]), rotations[0])
+    return tf.reshape(flat, [batch, 1, length, rotations.shape[-1]])
 
 
 def _angular_bucket(projections: tf.Tensor, half: int) -> tf.Tensor:

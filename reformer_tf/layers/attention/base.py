@@ -90,6 +90,7 @@ class SelfAttention(keras.layers.Layer):
                 f" Received: input_shape={input_shape}"
             )
         width, heads, size = input_shape[-1], self.num_heads, self.key_dim
+        self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: width})
         names = ("query_key", "value") if self.shared_query_key else ("query", "key", "value")
         self._projections = []
         for name in names:

@@ -51,9 +51,7 @@ class WindowedSelfAttention(SelfAttention):
     ):
         super().__init__(num_heads, key_dim, **kwargs)
         self.chunk_length = arguments.positive_integer("chunk_length", chunk_length)
-        if window not in WINDOWS:
-            raise ValueError(f"window must be one of {WINDOWS}. Received: window={window!r}")
-        self.window = window
+        self.window = arguments.choice("window", window, WINDOWS)
         self._chunk_arguments = {
             "chunks_before": chunks_before,
             "chunks_after": chunks_after,
@@ -68,7 +66,7 @@ class WindowedSelfAttention(SelfAttention):
             1 if chunks_before is None else arguments.non_negative_integer("chunks_before", chunks_before)
         )
         self.chunks_after = 0 if chunks_after is None else arguments.non_negative_integer("chunks_after", chunks_after)
-        self.wrap = bool(wrap)
+        self.wrap = False if wrap is None else arguments.boolean("wrap", wrap)
         self.length_multiple = self.chunk_length
         if length_multiple is not None:
             self.length_multiple = arguments.positive_integer("length_multiple", length_multiple)
