@@ -1,7 +1,8 @@
 """Attention of all three kinds in numpy, slow and obvious, in float64; to be read beside the paper (arXiv 2001.04451).
 
 Every set of tokens that a query may look at is a dense boolean `[L, L]` matrix, row i for query i. Nothing is sorted,
-cut in chunks or merged: what the layers compute by windows must equal the plain softmax over such a matrix.
+cut in chunks or merged: what the layers compute by windows must equal the plain softmax over such a matrix. Where a
+pair may count more than once (see `chunk_window_reference`) the matrix has numbers: how often.
 
 B batch, L length, H heads, D depth per head, M model width, R rounds, C chunk length.
 """
@@ -137,11 +138,14 @@ def all_pairs(mask: np.ndarray, heads: int, causal: bool, segment_ids: np.ndarra
 
 
 def attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, visible: np.ndarray, self_penalty: float) -> np.ndarray:
-    """Softmax over the visible pairs only; zeros for a query that sees nothing. q, k, v `[B, H, L, D]`."""
+    """Softmax over the visible pairs, each as often as it counts; zeros for a query that sees nothing.
+
+    q, k, v `[B, H, L, D]`; visible `[B, H, L, L]`, boolean or numbers.
+    """
     logits = q @ k.swapaxes(-1, -2) - self_penalty * np.eye(q.shape[-2])
     logits = np.where(visible, logits, -np.inf)
     highest = logits.max(axis=-1, keepdims=True)
-    p = np.exp(logits - np.where(np.isfinite(highest), highest, 0.0))
+    p = visible * np.exp(logits - np.where(np.isfinite(highest), highest, 0.0))
     total = p.sum(axis=-1, keepdims=True)
     return (p / np.where(total == 0.0, 1.0, total)) @ v
 
