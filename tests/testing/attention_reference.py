@@ -150,8 +150,22 @@ def attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, visible: np.ndarray, sel
     return (p / np.where(total == 0.0, 1.0, total)) @ v
 
 
-def attention(x: np.ndarray, projections: Projections, visible: np.ndarray, rotary: bool = False) -> np.ndarray:
-    """A whole layer, `[B, L, M]` -> `[B, L, M]`, with the given visible pairs `[B, H, L, L]`."""
+def attention(
+    x: np.ndarray,
+    projections: Projections,
+    visible: np.ndarray,
+    rotary: bool = False,
+    factors: np.ndarray | None = None,
+) -> np.ndarray:
+    """A whole layer, `[B, L, M]` -> `[B, L, M]`.
+
+    Args:
+        x: `[B, L, M]`.
+        projections: Its weights.
+        visible: `[B, H, L, L]`, as `attend` takes them.
+        rotary: Whether queries and keys are rotated by their positions.
+        factors: `[B, H, L]`, what each head of each token is scaled by before the output projection, or None.
+    """
     turn = rotate if rotary else np.asarray
     q = turn(project(x, projections.query, projections.query_bias))
     v = project(x, projections.value, projections.value_bias)
@@ -160,4 +174,6 @@ def attention(x: np.ndarray, projections: Projections, visible: np.ndarray, rota
     else:
         k = turn(project(x, projections.key, projections.key_bias)) / np.sqrt(q.shape[-1])
         o = attend(q, k, v, visible, 0.0)
+    if factors is not None:
+        o = o * factors[..., None]
     return np.einsum("bhld,hdm->blm", o, projections.output) + projections.output_bias

@@ -18,6 +18,7 @@ def dense_attention(
     shared: bool,
     use_bias: bool = False,
     rotary: bool = False,
+    factors: np.ndarray | None = None,
 ) -> tf.Tensor:
     """A whole attention layer in the dtype of `x`.
 
@@ -28,6 +29,7 @@ def dense_attention(
         shared: Whether queries and keys share a kernel.
         use_bias: Whether each kernel in `weights` is followed by its bias.
         rotary: Whether queries and keys are rotated by their positions.
+        factors: `[B, H, L]`, what each head of each token is scaled by before the output projection, or None.
 
     Returns:
         `[B, L, M]`.
@@ -55,6 +57,8 @@ def dense_attention(
     logits += tf.constant(np.log(np.maximum(visible, 1)), x.dtype)
     logits = tf.where(visible > 0, logits, tf.constant(-1e30, x.dtype))
     p = tf.nn.softmax(logits) * tf.cast(visible > 0, x.dtype)
+    if factors is not None:
+        p *= tf.constant(factors[..., None], x.dtype)
     return tf.einsum("bhij,bhjd,hdm->bim", p, v, output) + (biases[len(inner)] if use_bias else 0.0)
 
 
