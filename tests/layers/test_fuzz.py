@@ -339,7 +339,9 @@ def _tolerance(layer: Any, x: np.ndarray) -> float:
     q, k = _projected(layer, x)
     logits = np.linalg.norm(q, axis=-1).max() * np.linalg.norm(k, axis=-1).max() / np.sqrt(layer.key_dim)
     terms = layer.key_dim + x.shape[-1]
-    return min(_epsilon(layer) * (8 * terms + terms * logits), 2.0)
+    # The reference knows how a penalty rounds in float32; in float64 it is taken for exact.
+    penalty = 1e5 if layer.compute_dtype == "float64" and getattr(layer, "wrap", False) else 0.0
+    return min(_epsilon(layer) * (terms * (1.0 + logits / 8.0) + penalty), 2.0)
 
 
 def _largest(layer: Any, x: np.ndarray) -> float:
