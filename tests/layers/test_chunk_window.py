@@ -101,7 +101,7 @@ def test_output_equals_reference(kind, name, causal):
 @pytest.mark.parametrize("causal", [False, True])
 def test_output_with_mask_and_segments_equals_reference(kind, name, causal):
     layer = _layer(kind, name, causal)
-    for length in (1, 5, 12, 37):
+    for length in (5, 37):
         x, mask = cases.inputs(3, length), cases.masks(3, length)
         mask[2] = False
         x[~mask] = np.nan
@@ -226,7 +226,7 @@ def _gradients_match(kind, layer, length, mode, bound, dtype="float32"):
 @pytest.mark.parametrize("causal", [False, True])
 def test_gradients_equal_dense_autodiff(kind, name, causal):
     layer = _layer(kind, name, causal)
-    for length in (4, 11, 37):
+    for length in (11, 37):
         _gradients_match(kind, layer, length, "eager", 1e-5)
 
 
@@ -242,7 +242,7 @@ def test_gradients_in_graph_and_xla_equal_dense_autodiff(kind, name, mode):
 
 
 @_each([*SOME, ("lsh", "beyond"), ("local", "beyond")])
-@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+@pytest.mark.parametrize("mode", ["eager", "graph", pytest.param("xla", marks=pytest.mark.slow)])
 def test_groups_of_blocks_change_nothing(monkeypatch, kind, name, mode):
     """Long sequences are computed some blocks at a time, and windows reach over the ends of such groups."""
     monkeypatch.setattr(grouping, "UNGROUPED_BYTES", 0)

@@ -165,7 +165,7 @@ def _cases(draw) -> Case:
     kind = draw(st.sampled_from(["lsh", "lsh", "lsh", "local", "local", "full"]))
     arguments = draw(_arguments(kind))
     wrong = value = None
-    if draw(st.integers(0, 7)) == 0:
+    if draw(st.integers(0, 9)) == 5:  # not an end of the range, which hypothesis draws more often
         possible = set(RULES) - (_OF_HASHES if kind != "lsh" else set()) - (_OF_WINDOWS if kind == "full" else set())
         wrong = draw(st.sampled_from(sorted(possible)))
         value = draw(st.sampled_from(_WRONG_VALUES[wrong]))
@@ -341,7 +341,7 @@ def _tolerance(layer: Any, x: np.ndarray) -> float:
     terms = layer.key_dim + x.shape[-1]
     # The reference knows how a penalty rounds in float32; in float64 it is taken for exact.
     penalty = 1e5 if layer.compute_dtype == "float64" and getattr(layer, "wrap", False) else 0.0
-    return min(_epsilon(layer) * (terms * (1.0 + logits / 8.0) + penalty), 2.0)
+    return min(_epsilon(layer) * (terms * (4.0 + logits / 4.0) + penalty), 2.0)
 
 
 def _largest(layer: Any, x: np.ndarray) -> float:
