@@ -13,6 +13,7 @@ import pytest
 from reformer_tf.layers.attention.registry import ATTENTION_LAYERS
 from reformer_tf.ops import replay
 from tests.testing import attention_reference as reference
+from tests.testing import chunk_window_reference
 
 WIDTH, HEADS, DEPTH, CHUNK = 12, 2, 8, 16
 
@@ -24,12 +25,16 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
         "factors": {"chunk_length": 7, "num_hashes": 3, "num_buckets": (2, 4), "local_round": False},
         "bias": {"chunk_length": CHUNK, "num_hashes": 2, "use_bias": True},
         "rotary": {"chunk_length": CHUNK, "num_hashes": 2, "rotary": True},
+        "chunks": {"window": "chunk", "chunk_length": CHUNK, "num_hashes": 2, "num_buckets": 4},
+        "released": {"window": "chunk", "chunk_length": 8, "num_hashes": 2, "wrap": True, "length_multiple": 24},
     },
     "local": {
         "default": {"chunk_length": CHUNK},
         "shared": {"chunk_length": CHUNK, "shared_query_key": True, "use_bias": True},
         "pairs": {"chunk_length": 2, "rotary": True},
         "alone": {"chunk_length": 1, "shared_query_key": True},
+        "chunks": {"window": "chunk", "chunk_length": CHUNK},
+        "released": {"window": "chunk", "chunk_length": 8, "wrap": True, "chunks_after": 1, "length_multiple": 24},
     },
     "full": {
         "default": {},
@@ -55,14 +60,60 @@ class Case(NamedTuple):
     def arguments(self) -> dict[str, Any]:
         return SETTINGS[self.kind][self.setting]
 
+    @property
+    def has_chunks(self) -> bool:
+        """Whether windows are whole chunks, cut by what is in the sequence."""
+        return self.arguments.get("window") == "chunk"
+
+    @property
+    def is_strictly_causal(self) -> bool:
+        """Whether later tokens do not even decide what a token sees: not where they share a sort or a ring with it."""
+        return self.causal and not self.arguments.get("wrap") and not (self.has_chunks and self.kind == "lsh")
+
+    @property
+    def ignores_padding(self) -> bool:
+        """Whether trailing padding changes nothing: not where the ends meet or the bucket count follows the length."""
+        follows = self.has_chunks and self.kind == "lsh" and "num_buckets" not in self.arguments
+        return not follows and not self.arguments.get("wrap")
+
+    @property
+    def closes_gaps(self) -> bool:
+        """Whether masked tokens anywhere are as if they were not there: not where places are those of positions."""
+        by_position = self.arguments.get("rotary") or (self.has_chunks and self.kind == "local")
+        return self.ignores_padding and not by_position
+
+
+def chunk_window(layer: Any) -> chunk_window_reference.Window:
+    """What a query of a layer with `window="chunk"` sees."""
+    return chunk_window_reference.Window(
+        layer.chunk_length,
+        layer.causal,
+        layer.shared_query_key,
+        layer.chunks_before,
+        layer.chunks_after,
+        layer.wrap,
+        layer.length_multiple,
+        layer.exact_length,
+        # The released code's way with float32; there is nothing to round in local layers, which see themselves.
+        rounds_penalty=layer.shared_query_key and layer.wrap and layer.compute_dtype != "float64",
+    )
+
+
+def _meetings(layer: Any, buckets: np.ndarray | None, mask: np.ndarray, segment_ids: np.ndarray | None) -> np.ndarray:
+    return chunk_window_reference.all_meetings(buckets, mask, layer.num_heads, chunk_window(layer), segment_ids)
+
 
 def _lsh_pairs(layer: Any, buckets: np.ndarray, mask: np.ndarray, segment_ids: np.ndarray | None) -> np.ndarray:
+    if layer.window == "chunk":
+        return _meetings(layer, buckets, mask, segment_ids).sum(2)
     local = np.zeros_like(buckets[:, :, :1])
     rounds = np.concatenate([local, buckets], axis=2) if layer.local_round else buckets
     return reference.visible_pairs(rounds, mask, layer.chunk_length, layer.causal, segment_ids)
 
 
 def _local_pairs(layer: Any, _: None, mask: np.ndarray, segment_ids: np.ndarray | None) -> np.ndarray:
+    if layer.window == "chunk":
+        return _meetings(layer, None, mask, segment_ids).sum(2)
     one_bucket = np.zeros([len(mask), layer.num_heads, 1, mask.shape[1]], int)
     return reference.visible_pairs(one_bucket, mask, layer.chunk_length, layer.causal, segment_ids)
 
@@ -71,11 +122,13 @@ def _full_pairs(layer: Any, _: None, mask: np.ndarray, segment_ids: np.ndarray |
     return reference.all_pairs(mask, layer.num_heads, layer.causal, segment_ids)
 
 
-# From a layer, its buckets [B, H, R, L] or None, mask and segments [B, L] to the pairs that it lets see each other.
+# From a layer, its buckets [B, H, R, L] or None, mask and segments [B, L] to the pairs that it lets see each other, or
+# how often it does.
 VISIBLE: dict[str, Callable[..., np.ndarray]] = {"lsh": _lsh_pairs, "local": _local_pairs, "full": _full_pairs}
 
 ALL = [Case(kind, setting, causal) for kind in SETTINGS for setting in SETTINGS[kind] for causal in (False, True)]
-DEFAULTS = [case for case in ALL if case.setting == "default"]
+# The plain setting of each kind, and the form of the authors' released code.
+DEFAULTS = [case for case in ALL if case.setting == "default" or (case.setting == "released" and case.causal)]
 
 
 def each(cases: list[Case]) -> pytest.MarkDecorator:
@@ -130,6 +183,15 @@ def is_shared(layer: keras.layers.Layer) -> bool:
     return len(layer.trainable_variables) == 3 * (2 if layer.use_bias else 1)
 
 
+def factors(
+    layer: Any, buckets: np.ndarray | None, mask: np.ndarray, segment_ids: np.ndarray | None = None
+) -> np.ndarray | None:
+    """What rounding makes of tokens that see themselves alone, `[B, H, L]`; None where it makes nothing of them."""
+    if getattr(layer, "window", None) != "chunk" or not chunk_window(layer).rounds_penalty:
+        return None
+    return chunk_window_reference.own_factors(_meetings(layer, buckets, mask, segment_ids))
+
+
 def expected(
     case: Case,
     layer: keras.layers.Layer,
@@ -139,8 +201,10 @@ def expected(
     segment_ids: np.ndarray | None = None,
 ) -> np.ndarray:
     """What the numpy reference makes of the inputs of a call, in float64 `[B, L, M]`."""
-    visible = VISIBLE[case.kind](layer, buckets, np.ones(x.shape[:2], bool) if mask is None else mask, segment_ids)
+    all_or_mask = np.ones(x.shape[:2], bool) if mask is None else mask
+    visible = VISIBLE[case.kind](layer, buckets, all_or_mask, segment_ids)
     weights = [np.asarray(weight) for weight in layer.trainable_variables]
     projections = reference.Projections.of(weights, is_shared(layer), layer.use_bias)
     x = x if mask is None else np.where(mask[..., None], x, 0.0)
-    return reference.attention(x, projections, visible, layer.rotary)
+    scale = factors(layer, buckets, all_or_mask, segment_ids)
+    return reference.attention(x, projections, visible, layer.rotary, scale)

@@ -12,7 +12,7 @@ import numpy as np
 from reformer_tf.ops import hashing
 from tests.conformance import cases
 from tests.testing import attention_reference as reference
-from tests.testing import near_ties
+from tests.testing import chunk_window_reference, near_ties
 
 BOUND = 1e-5
 
@@ -22,6 +22,17 @@ def assert_same(actual: np.ndarray, expected: np.ndarray, bound: float = BOUND) 
     assert actual.shape == expected.shape
     assert np.isfinite(actual).all()
     assert np.max(np.abs(actual - expected), initial=0.0) <= bound * max(1.0, np.max(np.abs(expected), initial=0.0))
+
+
+def factors(layer: Any, length: int) -> tuple[int, ...]:
+    """The factors of the bucket count of a hashing layer in a call of this length."""
+    if layer.num_buckets is not None:
+        return hashing.bucket_factors(layer.num_buckets)
+    if layer.window == "chunk":
+        longest = layer.max_sequence_length or hashing.DEFAULT_LENGTH
+        padded = cases.chunk_window(layer).padded(length)
+        return chunk_window_reference.bucket_factors(padded, layer.chunk_length, longest)
+    return hashing.default_num_buckets(layer.max_sequence_length, layer.chunk_length)
 
 
 def assert_same_buckets(
@@ -46,11 +57,7 @@ def assert_same_buckets(
     bias = np.asarray(layer.trainable_variables[1]) if layer.use_bias else 0.0
     q = reference.project(x[:, :length], np.asarray(layer.trainable_variables[0]), bias)
     (rotations,) = [np.asarray(weight) for weight in layer.weights if weight.name == "rotations"]
-    if layer.num_buckets is None:
-        factors = hashing.default_num_buckets(layer.max_sequence_length, layer.chunk_length)
-    else:
-        factors = hashing.bucket_factors(layer.num_buckets)
-    gaps = near_ties.gaps(reference.rotate(q) if layer.rotary else q, rotations, factors)
+    gaps = near_ties.gaps(reference.rotate(q) if layer.rotary else q, rotations, factors(layer, length))
     mask = np.ones([len(x), length], bool) if mask is None else mask[:, :length]
     near_ties.count_flips(buckets[..., :length], others[..., :length], gaps, 1e-5, mask)
 

@@ -118,7 +118,15 @@ def test_gradients_equal_dense_autodiff(case, dtype, mode):
     x64 = tf.constant(np.where(mask[..., None], x, 0.0).astype(np.float64))
     with tf.GradientTape() as tape:
         tape.watch([x64, *weights])
-        y = dense_attention.dense_attention(x64, weights, visible, cases.is_shared(layer), layer.use_bias, layer.rotary)
+        y = dense_attention.dense_attention(
+            x64,
+            weights,
+            visible,
+            cases.is_shared(layer),
+            layer.use_bias,
+            layer.rotary,
+            cases.factors(layer, buckets, mask),
+        )
     expected = tape.gradient(y, [x64, *weights], output_gradients=upstream.astype(np.float64))
     largest = max(np.max(np.abs(one)) for one in expected)
     for name, one, other in zip(["x", *[w.name for w in layer.trainable_variables]], actual, expected, strict=True):

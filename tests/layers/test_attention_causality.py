@@ -5,7 +5,7 @@ import pytest
 
 from tests.conformance import cases, comparing
 
-CAUSAL = [case for case in cases.ALL if case.causal]
+CAUSAL = [case for case in cases.ALL if case.is_strictly_causal]
 
 
 @cases.each(CAUSAL)

@@ -23,6 +23,15 @@ def test_buckets_are_those_of_the_formula(factors, mode):
     assert buckets.max() < np.prod(factors)
 
 
+def test_one_head_on_many_rows():
+    """TensorFlow 2.21 crashes now and then where its CPU kernel broadcasts one matrix over many rows."""
+    vectors = np.random.default_rng(0).normal(size=(3, 1, 209, 6)).astype("float32")
+    rotations = hashing.stored_rotations(1, 1, 6, 2, 2)
+    expected = np.concatenate([hashing.hash_vectors(vectors[[row]], rotations, (4,)) for row in range(3)])
+    for _ in range(30):
+        np.testing.assert_array_equal(hashing.hash_vectors(vectors, rotations, (4,)), expected)
+
+
 def test_a_zero_vector_has_a_bucket():
     rotations = tf.constant(hashing.stored_rotations(0, 1, 4, 2, 4))
     assert hashing.hash_vectors(tf.zeros([1, 1, 3, 4]), rotations, (8,)).numpy().tolist() == [[[[0] * 3] * 2]]

@@ -1,7 +1,8 @@
 """Attention of all three kinds in numpy, slow and obvious, in float64; to be read beside the paper (arXiv 2001.04451).
 
 Every set of tokens that a query may look at is a dense boolean `[L, L]` matrix, row i for query i. Nothing is sorted,
-cut in chunks or merged: what the layers compute by windows must equal the plain softmax over such a matrix.
+cut in chunks or merged: what the layers compute by windows must equal the plain softmax over such a matrix. Where a
+pair may count more than once (see `chunk_window_reference`) the matrix has numbers: how often.
 
 B batch, L length, H heads, D depth per head, M model width, R rounds, C chunk length.
 """
@@ -137,17 +138,34 @@ def all_pairs(mask: np.ndarray, heads: int, causal: bool, segment_ids: np.ndarra
 
 
 def attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, visible: np.ndarray, self_penalty: float) -> np.ndarray:
-    """Softmax over the visible pairs only; zeros for a query that sees nothing. q, k, v `[B, H, L, D]`."""
+    """Softmax over the visible pairs, each as often as it counts; zeros for a query that sees nothing.
+
+    q, k, v `[B, H, L, D]`; visible `[B, H, L, L]`, boolean or numbers.
+    """
     logits = q @ k.swapaxes(-1, -2) - self_penalty * np.eye(q.shape[-2])
     logits = np.where(visible, logits, -np.inf)
     highest = logits.max(axis=-1, keepdims=True)
-    p = np.exp(logits - np.where(np.isfinite(highest), highest, 0.0))
+    p = visible * np.exp(logits - np.where(np.isfinite(highest), highest, 0.0))
     total = p.sum(axis=-1, keepdims=True)
     return (p / np.where(total == 0.0, 1.0, total)) @ v
 
 
-def attention(x: np.ndarray, projections: Projections, visible: np.ndarray, rotary: bool = False) -> np.ndarray:
-    """A whole layer, `[B, L, M]` -> `[B, L, M]`, with the given visible pairs `[B, H, L, L]`."""
+def attention(
+    x: np.ndarray,
+    projections: Projections,
+    visible: np.ndarray,
+    rotary: bool = False,
+    factors: np.ndarray | None = None,
+) -> np.ndarray:
+    """A whole layer, `[B, L, M]` -> `[B, L, M]`.
+
+    Args:
+        x: `[B, L, M]`.
+        projections: Its weights.
+        visible: `[B, H, L, L]`, as `attend` takes them.
+        rotary: Whether queries and keys are rotated by their positions.
+        factors: `[B, H, L]`, what each head of each token is scaled by before the output projection, or None.
+    """
     turn = rotate if rotary else np.asarray
     q = turn(project(x, projections.query, projections.query_bias))
     v = project(x, projections.value, projections.value_bias)
@@ -156,4 +174,6 @@ def attention(x: np.ndarray, projections: Projections, visible: np.ndarray, rota
     else:
         k = turn(project(x, projections.key, projections.key_bias)) / np.sqrt(q.shape[-1])
         o = attend(q, k, v, visible, 0.0)
+    if factors is not None:
+        o = o * factors[..., None]
     return np.einsum("bhld,hdm->blm", o, projections.output) + projections.output_bias

@@ -18,16 +18,18 @@ def dense_attention(
     shared: bool,
     use_bias: bool = False,
     rotary: bool = False,
+    factors: np.ndarray | None = None,
 ) -> tf.Tensor:
     """A whole attention layer in the dtype of `x`.
 
     Args:
         x: `[B, L, M]`.
         weights: The trainable weights of the layer in the layer's order, in the dtype of `x`.
-        visible: Boolean `[B, H, L, L]`, row i for query i.
+        visible: Boolean or, where pairs count repeatedly, numbers `[B, H, L, L]`, row i for query i.
         shared: Whether queries and keys share a kernel.
         use_bias: Whether each kernel in `weights` is followed by its bias.
         rotary: Whether queries and keys are rotated by their positions.
+        factors: `[B, H, L]`, what each head of each token is scaled by before the output projection, or None.
 
     Returns:
         `[B, L, M]`.
@@ -52,8 +54,11 @@ def dense_attention(
     if shared:
         logits -= reference.SELF_PENALTY * tf.eye(visible.shape[-1], dtype=x.dtype)
     # A row that sees nothing gets a finite softmax first and zeros after it, so that no gradient is a NaN.
-    logits = tf.where(visible, logits, tf.constant(-1e30, x.dtype))
-    p = tf.nn.softmax(logits) * tf.cast(visible, x.dtype)
+    logits += tf.constant(np.log(np.maximum(visible, 1)), x.dtype)
+    logits = tf.where(visible > 0, logits, tf.constant(-1e30, x.dtype))
+    p = tf.nn.softmax(logits) * tf.cast(visible > 0, x.dtype)
+    if factors is not None:
+        p *= tf.constant(factors[..., None], x.dtype)
     return tf.einsum("bhij,bhjd,hdm->bim", p, v, output) + (biases[len(inner)] if use_bias else 0.0)
 
 
