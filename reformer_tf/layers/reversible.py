@@ -1,5 +1,6 @@
 """Reversible residual layers: activations are kept once, not once a layer."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,7 +8,8 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
-from reformer_tf.ops import seeds, shapes
+from reformer_tf.layers.residual_branch import ResidualBranch
+from reformer_tf.ops import chunking, seeds, shapes
 from reformer_tf.ops.reversible import Branch, reversible_residual
 
 COMBINATIONS = ("mean", "concatenate")
@@ -137,7 +139,9 @@ class ReversibleStack(keras.layers.Layer):
             given = [*zip(trainable, weights, strict=True), *fixed]
             with keras.StatelessScope(state_mapping=given) as scope:
                 before = [scope.get_current_value(v) for v, _ in given]
-                output = branch(x, **arguments.accepted(branch, {**options, "seed": seed}))
+                # Only a branch of this kind can say which part of it has the branch's gradient for its own.
+                with contextlib.nullcontext() if type(branch) is ResidualBranch else chunking.known_gradient(None):
+                    output = branch(x, **arguments.accepted(branch, {**options, "seed": seed}))
                 changed = [
                     v.path for (v, _), old in zip(given, before, strict=True) if scope.get_current_value(v) is not old
                 ]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from reformer_tf.ops import replay
+from reformer_tf.ops import chunking, replay
 
 # A pure function of (x, weights, seed): equal arguments, and equal replayed buckets, give equal results.
 Branch = Callable[[tf.Tensor, Sequence[tf.Tensor], tf.Tensor | None], tf.Tensor]
@@ -83,7 +83,7 @@ def _backward(
                 inputs = tf.identity(streams[source])
                 replayed_seed = None if seed is None else tf.identity(seed)
                 buckets = [tf.identity(b) for b in kept[index]]
-            with tf.GradientTape() as tape, replay.replaying(buckets):
+            with tf.GradientTape() as tape, replay.replaying(buckets), chunking.known_gradient(slopes[target]):
                 tape.watch([inputs, *split[index]])
                 update = branches[index](inputs, split[index], replayed_seed)
             upstream = tf.cast(slopes[target], update.dtype)

@@ -188,6 +188,31 @@ def test_values_come_from_a_stateless_scope_around_the_call():
     np.testing.assert_allclose(stack(x), output, atol=1e-5)
 
 
+def _chunked():
+    return ChunkedFeedForward(32, chunk_length=30)
+
+
+@pytest.mark.parametrize(
+    "branch",
+    [
+        _chunked,
+        lambda: keras.Sequential([_chunked(), _chunked()]),
+        lambda: ResidualBranch(keras.Sequential([_chunked(), _chunked()])),
+        lambda: ResidualBranch(ReversibleStack([(ResidualBranch(_chunked()), ResidualBranch(_chunked()))])),
+    ],
+)
+def test_chunks_inside_a_branch_get_their_own_gradient(branch):
+    """The gradient of a branch's output is known beforehand, but only a branch's last layer has it for its own."""
+    pair, _, upstream = _inputs()
+    results = []
+    for reversible in (True, False):
+        keras.utils.set_random_seed(1)
+        stack = ReversibleStack([(branch(), branch())], reversible=reversible, seed=0)
+        stack.build((None, None, WIDTH))
+        results.append(_gradients(stack, pair, None, upstream))
+    _assert_close(*results)
+
+
 @pytest.mark.parametrize("layer", [keras.layers.BatchNormalization(), keras.layers.Dropout(0.5)])
 def test_layers_that_change_state_are_refused(layer):
     stack = ReversibleStack([(keras.layers.Dense(WIDTH), layer)])
