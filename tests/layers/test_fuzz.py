@@ -41,6 +41,10 @@ RULES = {
     "max_sequence_length": r"max_sequence_length must be a positive integer",
     "too long": r"inputs must be at most \d+ tokens long",
     "local_round": r"local_round must not be True with window=\"chunk\"",
+    "causal": r"causal must be True or False",
+    "use_bias": r"use_bias must be True or False",
+    "redraw_rotations": r"redraw_rotations must be True or False",
+    "numbers": r"inputs must be floating numbers \[batch, length, width\] with a length of at least 1",
     "rank": r"expected ndim=3",
     "width": r"expected axis -1",
     "mask": r"mask must be a boolean or integer tensor \[batch, length\]",
@@ -148,6 +152,10 @@ _WRONG_VALUES = {
     "max_sequence_length": [0, -1, 1.5, True],
     "too long": [1, 2],
     "local_round": [True],
+    "causal": ["no", 1, None],
+    "use_bias": ["yes", 0],
+    "redraw_rotations": ["yes", None],
+    "numbers": ["int32", "bool", "complex64", "empty"],
     "rank": [[], [2, 3, 4]],
     "width": [1, 2],
     "mask": ["longer", "rank", "float", "batch", "word"],
@@ -157,7 +165,15 @@ _WRONG_VALUES = {
 }
 _OF_CHUNKS = {"chunks_before", "chunks_after", "exact_length", "length_multiple", "local_round", "too long"}
 _OF_WINDOWS = {"chunk_length", "window", "chunk arguments", *_OF_CHUNKS}
-_OF_HASHES = {"num_hashes", "num_buckets", "too many buckets", "max_sequence_length", "too long", "local_round"}
+_OF_HASHES = {
+    "num_hashes",
+    "num_buckets",
+    "too many buckets",
+    "max_sequence_length",
+    "too long",
+    "local_round",
+    "redraw_rotations",
+}
 
 
 @st.composite
@@ -210,7 +226,7 @@ def _spoiled(arguments: dict[str, Any], wrong: str, value: Any) -> dict[str, Any
         )
     if wrong == "too long":
         return {**arguments, "chunk_length": 2, "num_buckets": None, "max_sequence_length": value, "exact_length": 0}
-    if wrong in ("rank", "width", "mask", "segment_ids", "other layers' arguments"):
+    if wrong in ("numbers", "rank", "width", "mask", "segment_ids", "other layers' arguments"):
         return arguments
     if wrong == "call seed":
         return {**arguments, "dropout": 0.2}
@@ -239,6 +255,10 @@ def _data(case: Case) -> tuple[np.ndarray, dict[str, Any]]:
 
 def _spoiled_call(case: Case, x: np.ndarray, kwargs: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
     batch, length = case.shape
+    if case.wrong == "numbers" and case.wrong_value == "empty":
+        return x[:, :0], {}
+    if case.wrong == "numbers":
+        return np.ones(x.shape, case.wrong_value), {}
     if case.wrong == "rank":
         return np.zeros([*case.wrong_value, case.width], x.dtype), {}
     if case.wrong == "width":

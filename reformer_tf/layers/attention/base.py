@@ -70,11 +70,11 @@ class SelfAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_heads = arguments.positive_integer("num_heads", num_heads)
         self.key_dim = arguments.positive_integer("key_dim", key_dim)
-        self.causal = causal
-        self.shared_query_key = shared_query_key
+        self.causal = arguments.boolean("causal", causal)
+        self.shared_query_key = arguments.boolean("shared_query_key", shared_query_key)
         self.dropout = arguments.rate("dropout", dropout)
-        self.use_bias = use_bias
-        self.rotary = rotary
+        self.use_bias = arguments.boolean("use_bias", use_bias)
+        self.rotary = arguments.boolean("rotary", rotary)
         if rotary and key_dim % 2:
             raise ValueError(f"key_dim must be even when rotary=True. Received: key_dim={key_dim}")
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -125,6 +125,11 @@ class SelfAttention(keras.layers.Layer):
     ) -> tf.Tensor:
         inputs = tf.convert_to_tensor(inputs)
         batch, length, width = shapes.sizes(inputs)
+        if not inputs.dtype.is_floating or (isinstance(length, int) and length < 1):
+            raise ValueError(
+                "inputs must be floating numbers [batch, length, width] with a length of at least 1."
+                f" Received: shape {inputs.shape} and dtype {inputs.dtype.name}"
+            )
         seed = self._resolve_seed(seed, training, batch)
         if mask is not None:
             mask = arguments.per_token("mask", mask, tf.bool, inputs)

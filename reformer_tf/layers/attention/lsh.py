@@ -119,10 +119,12 @@ class LSHSelfAttention(WindowedSelfAttention):
             self._factors = hashing.bucket_factors(num_buckets)
         elif window == "bucket":
             self._factors = hashing.default_num_buckets(max_sequence_length, self.chunk_length)
+        if local_round is not None:
+            arguments.boolean("local_round", local_round)
         if local_round and window == "chunk":
             raise ValueError(f'local_round must not be True with window="chunk". Received: local_round={local_round}')
         self.local_round = window == "bucket" if local_round is None else local_round
-        self.redraw_rotations = redraw_rotations
+        self.redraw_rotations = arguments.boolean("redraw_rotations", redraw_rotations)
         ordering.check_range(max_sequence_length or 1, self._most_buckets(), self.chunk_length)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
