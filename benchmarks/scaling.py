@@ -12,6 +12,7 @@ The plot needs `pip install -e ".[benchmarks]"`.
 """
 
 import importlib.util
+import os
 import pathlib
 import signal
 import sys
@@ -148,8 +149,9 @@ def main(argv: list[str]) -> None:
         sys.exit(f"Error: {error}")
 
     def measure(point: sweep.Point) -> dict[str, Any]:
-        code = machine.code()
-        return {"code": code, **point_process.run(command(point), _TIMEOUT.value, limit)}
+        # The load before the point: other work shows in it, which hits frameworks unequally.
+        about = {"code": machine.code(), "load_before": os.getloadavg()[0]}
+        return {**about, **point_process.run(command(point), _TIMEOUT.value, limit)}
 
     # So that the process under way is ended too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
