@@ -26,6 +26,7 @@ setuptools.setup(
         "tensorflow-datasets>=4.9.9",
     ],
     extras_require={
+        "benchmarks": ["matplotlib>=3.8"],  # The plot; peers are measured where torch and their packages are installed.
         "sentencepiece": ["sentencepiece>=0.2"],  # Text in the pieces of a published model's tokenizer.
         "test": [
             "hypothesis>=6.100",

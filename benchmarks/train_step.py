@@ -8,8 +8,6 @@ resident size after one step at length 256, before the long ones; what a step ne
 """
 
 import json
-import os
-import resource
 import statistics
 import time
 
@@ -17,7 +15,9 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
+from benchmarks import memory
 from reformer_tf.layers.attention.registry import ATTENTION_LAYERS
+from reformer_tf.layers.attention.windowed import WINDOWS
 from reformer_tf.models import ReformerCausalLM
 
 _SHORT = 256
@@ -33,13 +33,9 @@ _BATCH = flags.DEFINE_integer("batch", 1, "Sequences.", lower_bound=1)
 _PRECISION = flags.DEFINE_enum("precision", "float32", ["float32", "mixed_bfloat16"], "Dtype policy.")
 _REPEAT = flags.DEFINE_integer("repeat", 3, "Steps timed, after one that is not.", lower_bound=1)
 _LOCAL_ROUND = flags.DEFINE_bool("local_round", False, "Whether LSH layers have a local round too.")
+_WINDOW = flags.DEFINE_enum("window", "bucket", WINDOWS, "Windows of LSH layers.")
 _REVERSIBLE = flags.DEFINE_bool("reversible", True, "Whether the stack saves memory.")
 _JIT_COMPILE = flags.DEFINE_bool("jit_compile", False, "Whether XLA compiles the step.")
-
-
-def _resident_mib() -> float:
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def measure() -> dict:
@@ -57,6 +53,7 @@ def measure() -> dict:
         num_hashes=_NUM_HASHES.value,
         reversible=_REVERSIBLE.value,
         local_round=_LOCAL_ROUND.value,
+        attention_options={"lsh": {"window": _WINDOW.value}} if "lsh" in _ATTENTION.value else None,
         dtype=_PRECISION.value,
     )
     variables = model.trainable_variables
@@ -83,7 +80,7 @@ def measure() -> dict:
     stream = np.random.default_rng(0)
     ids = stream.integers(0, 256, (_BATCH.value, _LENGTH.value + 1), dtype=np.int32)
     timed(ids[:, : min(_SHORT, _LENGTH.value) + 1], 0)
-    base = _resident_mib()
+    base = memory.resident_mib()
     timed(ids, 1)
     seconds = [timed(ids, 2 + index) for index in range(_REPEAT.value)]
     lsh_layers = sum(_ATTENTION.value[i % len(_ATTENTION.value)] == "lsh" for i in range(_LAYERS.value))
@@ -92,7 +89,7 @@ def measure() -> dict:
     return {
         "tokens_per_s": _BATCH.value * _LENGTH.value / median,
         "step_s": median,
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mib": memory.peak_mib(),
         "base_mib": base,
         "kept_buckets_mib": kept / 2**20 if _REVERSIBLE.value else 0.0,
         "parameters": int(sum(np.prod(v.shape) for v in variables)),
@@ -112,6 +109,7 @@ _ARGUMENTS = [
     "precision",
     "repeat",
     "local_round",
+    "window",
     "reversible",
     "jit_compile",
 ]

@@ -1,0 +1,83 @@
+"""Time and memory of one training step of a PyTorch model, measured as `benchmarks.train_step` does its own."""
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from benchmarks import memory
+from benchmarks.peers.sizes import VOCABULARY, Sizes
+
+_SHORT = 256
+
+
+def measure(
+    build: Callable[[Sizes], torch.nn.Module], sizes: Sizes, batch: int, precision: str, repeat: int
+) -> dict[str, Any]:
+    """Builds the model, runs one short step, one that is not timed and `repeat` that are.
+
+    Args:
+        build: makes a model from ids `[B, L]` to logits `[B, L, V]`.
+        sizes: of the model.
+        batch: B.
+        precision: `"float32"`, or `"bfloat16"` for automatic casts.
+        repeat: timed steps.
+
+    Returns:
+        `tokens_per_s` (median), `step_s`, `peak_mib`, `base_mib`, `parameters` and `loss`, that of the first step at
+        full length.
+
+    Raises:
+        FloatingPointError: if a loss is not finite.
+    """
+    torch.manual_seed(0)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))  # PyTorch would leave out those that share a core.
+    model = build(sizes).train()
+    ids = np.random.default_rng(0).integers(0, VOCABULARY, (batch, sizes.length + 1))
+
+    def timed(length: int) -> tuple[float, float]:
+        start = time.perf_counter()
+        loss = training_step(model, torch.from_numpy(ids[:, : length + 1]), precision)
+        seconds = time.perf_counter() - start
+        model.zero_grad(set_to_none=True)  # The base is without gradients.
+        if not np.isfinite(loss):
+            raise FloatingPointError(f"The loss at length {length} is {loss}.")
+        return seconds, loss
+
+    timed(min(_SHORT, sizes.length))
+    base = memory.resident_mib()
+    _, loss = timed(sizes.length)
+    median = statistics.median(timed(sizes.length)[0] for _ in range(repeat))
+    return {
+        "tokens_per_s": batch * sizes.length / median,
+        "step_s": median,
+        "peak_mib": memory.peak_mib(),
+        "base_mib": base,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "loss": loss,
+    }
+
+
+def training_step(model: torch.nn.Module, ids: torch.Tensor, precision: str) -> float:
+    """Runs the model forward and backward, new gradients in place of the old.
+
+    Args:
+        model: from ids `[B, L]` to logits `[B, L, V]`.
+        ids: integers `[B, L + 1]`.
+        precision: as in `measure`.
+
+    Returns:
+        The mean cross-entropy in nats.
+    """
+    model.zero_grad(set_to_none=True)
+    # The backward pass too: a reversible model computes its layers again there, which must be as they were.
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        logits = model(ids[:, :-1])
+        loss = functional.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten())
+        loss.backward()
+    return loss.item()

@@ -1,0 +1,98 @@
+"""One measurement in a process of its own, which may take too long, need too much memory, or fail."""
+
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+import time
+from typing import Any
+
+DONE, TIMEOUT, MEMORY, FAILED = "done", "timeout", "out_of_memory", "failed"
+
+_POLL_SECONDS = 0.1
+_SAID = 2000  # Characters of what a process said that are kept.
+
+
+def run(command: list[str], timeout: float, memory_limit_mib: float) -> dict[str, Any]:
+    """Runs a command whose last line of output is one JSON object.
+
+    Args:
+        command: program and arguments.
+        timeout: seconds after which it is ended.
+        memory_limit_mib: resident size beyond which it is ended.
+
+    Returns:
+        `status`, one of this module's; `seconds`, what it took with its start; and the fields of the JSON object, or
+        `reason`, why there are none.
+    """
+    start = time.monotonic()
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as output,
+        tempfile.TemporaryFile("w+", errors="replace") as log,
+    ):
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=log, start_new_session=True)
+        try:
+            _prefer_as_victim(process.pid)
+            ended = _watch(process, start + timeout, memory_limit_mib)
+        finally:
+            _end(process)
+        seconds = time.monotonic() - start
+        if ended == TIMEOUT:
+            return {"status": TIMEOUT, "seconds": seconds, "reason": f"not done after {timeout:g} s"}
+        if ended == MEMORY:
+            reason = f"more than {memory_limit_mib:,.0f} MiB resident"
+            return {"status": MEMORY, "seconds": seconds, "reason": reason}
+        log.seek(0)
+        output.seek(0)
+        return {"seconds": seconds, **_result(process.returncode, output.read(), log.read())}
+
+
+def _watch(process: subprocess.Popen, deadline: float, memory_limit_mib: float) -> str | None:
+    """Waits for the process; says why it must be ended, if it must."""
+    while process.poll() is None:
+        if time.monotonic() > deadline:
+            return TIMEOUT
+        if _resident_mib(process.pid) > memory_limit_mib:
+            return MEMORY
+        time.sleep(_POLL_SECONDS)
+    return None
+
+
+def _result(code: int, output: str, log: str) -> dict[str, Any]:
+    if code == -signal.SIGKILL:
+        return {"status": MEMORY, "reason": "killed, as the system does when memory runs out"}
+    if code:
+        # What frameworks raise, or abort with, when they cannot allocate.
+        words = ("ResourceExhausted", "MemoryError", "bad_alloc", "OutOfMemory", "can't allocate memory", "OOM when")
+        status = MEMORY if any(word in log for word in words) else FAILED
+        return {"status": status, "reason": f"exit code {code}: {log.strip()[-_SAID:]}"}
+    try:
+        measured = json.loads(output.strip().splitlines()[-1])
+        if not isinstance(measured, dict):
+            raise ValueError("not an object")
+    except (IndexError, ValueError):
+        return {"status": FAILED, "reason": f"the last line was no JSON object: {output.strip()[-_SAID:]!r}"}
+    return {**measured, "status": DONE}
+
+
+def _resident_mib(pid: int) -> float:
+    try:
+        pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):  # It has just ended.
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _prefer_as_victim(pid: int) -> None:
+    """Lets the system end this process, and no other, when memory runs out."""
+    with contextlib.suppress(OSError):
+        pathlib.Path(f"/proc/{pid}/oom_score_adj").write_text("1000")
+
+
+def _end(process: subprocess.Popen) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

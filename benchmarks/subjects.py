@@ -1,0 +1,119 @@
+"""What is compared: the subjects, how they are written on a command line, and the command that measures each."""
+
+import dataclasses
+import importlib.util
+
+PRECISIONS = ("float32", "bfloat16")
+WINDOWS = ("bucket", "chunk")
+OURS = ("ours", "ours_plain", "keras_attention")
+PEERS = {
+    "huggingface": ("torch", "transformers"),
+    "lucidrains": ("torch", "reformer_pytorch"),
+    "torch_exact": ("torch",),
+}
+"""The modules that each needs."""
+EXACT = ("keras_attention", "torch_exact")
+
+_HAS_WINDOWS = ("ours", "ours_plain")
+_MODULES = {"keras_attention": "benchmarks.peers.keras_attention"}
+_FLAGS = {
+    "ours": ["--attention=lsh"],
+    "ours_plain": ["--attention=lsh", "--reversible=false"],
+    "keras_attention": ["--attention=keras"],
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """One line of a plot.
+
+    Attributes:
+        name: of `OURS` or `PEERS`.
+        precision: of `PRECISIONS`.
+        window: of `WINDOWS`; it matters for LSH layers of this package only.
+    """
+
+    name: str
+    precision: str = "float32"
+    window: str = "bucket"
+
+    @property
+    def label(self) -> str:
+        """How the subject is written, what is usual left out: `ours`, `ours:chunk:bfloat16`."""
+        options = [self.window] * (self.window != "bucket") + [self.precision] * (self.precision != "float32")
+        return ":".join([self.name, *options])
+
+    @property
+    def exact(self) -> bool:
+        """Whether its attention is exact."""
+        return self.name in EXACT
+
+    @property
+    def peer(self) -> bool:
+        """Whether it is another implementation."""
+        return self.name in PEERS
+
+    def command(self) -> list[str]:
+        """Module and flags that measure it, sizes left out."""
+        if self.peer:
+            return ["benchmarks.scaling_point", f"--peer={self.name}", f"--precision={self.precision}"]
+        precision = "mixed_bfloat16" if self.precision == "bfloat16" else self.precision
+        window = [f"--window={self.window}"] if self.name in _HAS_WINDOWS else []
+        module = _MODULES.get(self.name, "benchmarks.train_step")
+        return [module, *_FLAGS[self.name], f"--precision={precision}", *window]
+
+
+def parse(label: str) -> Subject:
+    """Reads a label such as `ours:chunk:bfloat16`.
+
+    Raises:
+        ValueError: for an unknown name or option.
+    """
+    name, *options = label.split(":")
+    if name not in (*OURS, *PEERS):
+        raise ValueError(f"A subject must be one of {[*OURS, *PEERS]}. Received: {label!r}")
+    fields = {}
+    for option in options:
+        field = "precision" if option in PRECISIONS else "window" if option in WINDOWS else None
+        if field is None or field in fields or (field == "window" and name not in _HAS_WINDOWS):
+            raise ValueError(
+                f"After its name a subject may have one precision of {PRECISIONS} and, if it is of {_HAS_WINDOWS},"
+                f" one window of {WINDOWS}. Received: {label!r}"
+            )
+        fields[field] = option
+    return Subject(name, **fields)
+
+
+def expand(labels: list[str], precisions: list[str], windows: list[str]) -> list[Subject]:
+    """Reads labels; one that leaves its precision (or window) open stands for one subject a precision (and window).
+
+    Args:
+        labels: as `parse` reads them.
+        precisions: of `PRECISIONS`.
+        windows: of `WINDOWS`.
+
+    Returns:
+        Subjects, none of them twice.
+
+    Raises:
+        ValueError: for an unknown name or option.
+    """
+    subjects = []
+    for label in labels:
+        subject, given = parse(label), label.split(":")[1:]
+        for window in windows if subject.name in _HAS_WINDOWS and not set(given) & set(WINDOWS) else [subject.window]:
+            for precision in precisions if not set(given) & set(PRECISIONS) else [subject.precision]:
+                subjects.append(parse(":".join([subject.name, precision, *([window] if window != "bucket" else [])])))
+    return list(dict.fromkeys(subjects))
+
+
+def check_installed(subjects: list[Subject]) -> None:
+    """Checks that every peer can be imported.
+
+    Raises:
+        ValueError: if a package is missing.
+    """
+    for subject in subjects:
+        missing = [module for module in PEERS.get(subject.name, ()) if importlib.util.find_spec(module) is None]
+        if missing:
+            raise ValueError(f"A peer must be installed. Received: --peer={subject.label}, without {missing}")
