@@ -48,19 +48,20 @@ def windowed_attention(
     @tf.custom_gradient
     def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tuple[Any, Callable]:
         # In eager mode an outer tape would record what is inside otherwise.
-        packed = tf.stop_gradient(tf.concat([query, key, value], axis=-1))
-        output, log_sum_exp = _merge(rounds.forward(0, packed, []))
+        vectors = [tf.stop_gradient(x) for x in (query, key, value)]
+        output, log_sum_exp = _merge(rounds.forward(0, vectors, []))
         for index in range(1, rounds.passes):
-            parts = rounds.forward(index, packed, [output])
+            parts = rounds.forward(index, vectors, [output])
             output, log_sum_exp = _merge([(output, log_sum_exp), *parts])
 
         def gradient(upstream: tf.Tensor, _: tf.Tensor) -> list[tf.Tensor]:
             delta = tf.reduce_sum(tf.cast(upstream, output.dtype) * output, axis=-1)
-            scalars = tf.stack([log_sum_exp, delta], axis=-1)
-            total = rounds.backward(0, packed, scalars, upstream, [])
+            scalars = (log_sum_exp, delta)
+            totals = rounds.backward(0, vectors, scalars, upstream, [])
             for index in range(1, rounds.passes):
-                total += rounds.backward(index, packed, scalars, upstream, [total])
-            return [tf.cast(x, packed.dtype) for x in tf.split(total, 3, axis=-1)]
+                slopes = rounds.backward(index, vectors, scalars, upstream, totals)
+                totals = [total + slope for total, slope in zip(totals, slopes, strict=True)]
+            return [tf.cast(total, x.dtype) for total, x in zip(totals, vectors, strict=True)]
 
         return (tf.cast(output, value.dtype), log_sum_exp), gradient
 
@@ -146,68 +147,74 @@ class _Rounds:
             tags.append(tf.broadcast_to(tf.range(length), tf.shape(orders[0].u)))
         self.tags = tf.stack(tags, axis=-1)
 
-    def forward(self, index: int, packed: tf.Tensor, after: list[tf.Tensor]) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    def forward(
+        self, index: int, vectors: list[tf.Tensor], after: list[tf.Tensor]
+    ) -> list[tuple[tf.Tensor, tf.Tensor]]:
         """Output `[N, L, D]` and log-sum-exp `[N, L]` of each round of a pass, in the statistics dtype.
 
         Args:
             index: of the pass.
-            packed: query, key and value `[N, L, 3 D]`.
+            vectors: query, key and value, `[N, L, D]` each.
             after: what must be done before, so that the passes' temporary tensors are not alive together.
         """
         place = self.places[index]
 
         def group(rows: list[tf.Tensor]) -> list[tf.Tensor]:
-            queries, keys = self.layout.queries_and_keys(rows)
-            pairs = self._pairs(index, queries[1], keys[1])
-            query, _, _ = self._unpack(queries[0])
-            _, key, value = self._unpack(keys[0])
+            query, key, value, pairs = self._cut(index, rows)
             return list(blocks.attend(query, key, value, pairs))
 
         with tf.control_dependencies(after):
-            sources = self._sorted(packed, index)
+            sources = self._sorted(vectors, index)
         widths = [(self.statistics, [self.size]), (self.statistics, [])]
         output, log_sum_exp = self.layout.over_groups(group, sources, widths)
         return list(zip(self.layout.unsort(output, place), self.layout.unsort(log_sum_exp, place), strict=True))
 
     def backward(
-        self, index: int, packed: tf.Tensor, scalars: tf.Tensor, upstream: tf.Tensor, after: list[tf.Tensor]
-    ) -> tf.Tensor:
-        """One pass's part of the gradient of query, key and value, `[N, L, 3 D]` in the statistics dtype.
+        self,
+        index: int,
+        vectors: list[tf.Tensor],
+        scalars: tuple[tf.Tensor, tf.Tensor],
+        upstream: tf.Tensor,
+        after: list[tf.Tensor],
+    ) -> list[tf.Tensor]:
+        """One pass's part of the gradients of query, key and value, `[N, L, D]` in the statistics dtype.
 
         Args:
             index: of the pass.
-            packed: query, key and value `[N, L, 3 D]`.
-            scalars: log-sum-exp of all rounds and delta (see `blocks.attend_gradient`), `[N, L, 2]`.
+            vectors: query, key and value, `[N, L, D]` each.
+            scalars: log-sum-exp of all rounds and delta (see `blocks.attend_gradient`), `[N, L]` each.
             upstream: gradient of the output, `[N, L, D]`.
             after: what must be done before.
         """
         place = self.places[index]
 
         def group(rows: list[tf.Tensor]) -> list[tf.Tensor]:
-            queries, keys = self.layout.queries_and_keys(rows)
-            pairs = self._pairs(index, queries[1], keys[1])
-            query, _, _ = self._unpack(queries[0])
-            _, key, value = self._unpack(keys[0])
-            log_sum_exp, delta = tf.unstack(queries[2], axis=-1)
-            d_query, d_key, d_value = blocks.attend_gradient(query, key, value, pairs, log_sum_exp, delta, queries[3])
-            return [d_query, self.layout.fold(tf.concat([d_key, d_value], axis=-1))]
+            query, key, value, pairs = self._cut(index, rows[:4])
+            log_sum_exp, delta, upstream = (self.layout.queries(x) for x in rows[4:])
+            d_query, d_key, d_value = blocks.attend_gradient(query, key, value, pairs, log_sum_exp, delta, upstream)
+            return [d_query, self.layout.fold(d_key), self.layout.fold(d_value)]
 
         with tf.control_dependencies([upstream, *after]):
-            sources = self._sorted(packed, index)
+            sources = self._sorted(vectors, index)
+            log_sum_exp, delta = (self.layout.sort(x, place) for x in scalars)
             # A large log-sum-exp makes all probabilities of a row zero.
-            scalars = self.layout.only_own(self.layout.sort(scalars, place), fill=-blocks.FLOOR)
-            sources += [scalars, self.layout.sort(upstream, place)]
-        widths = [(self.dtype, [self.size]), (self.dtype, [2 * self.size])]
-        d_query, d_window = self.layout.over_groups(group, sources, widths, folded=(1,))
-        parts = self.layout.unsort(tf.concat([d_query, d_window], axis=-1), place)
-        return tf.add_n([tf.cast(part, self.statistics) for part in parts])
+            log_sum_exp = self.layout.only_own(log_sum_exp, fill=-blocks.FLOOR)
+            sources += [log_sum_exp, delta, self.layout.sort(upstream, place)]
+        slopes = self.layout.over_groups(group, sources, [(self.dtype, [self.size])] * 3, folded=(1, 2))
+        return [
+            tf.add_n([tf.cast(part, self.statistics) for part in self.layout.unsort(slope, place)]) for slope in slopes
+        ]
 
-    def _sorted(self, packed: tf.Tensor, index: int) -> list[tf.Tensor]:
+    def _sorted(self, vectors: list[tf.Tensor], index: int) -> list[tf.Tensor]:
         place = self.places[index]
-        return [self.layout.sort(packed, place), self.layout.sort(self.tags, place, fill=ordering.NOWHERE)]
+        tags = self.layout.sort(self.tags, place, fill=ordering.NOWHERE)
+        return [*(self.layout.sort(x, place) for x in vectors), tags]
 
-    def _unpack(self, packed: tf.Tensor) -> list[tf.Tensor]:
-        return tf.split(packed, 3, axis=-1)
+    def _cut(self, index: int, rows: list[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, blocks.Pairs]:
+        """Blocks of queries, windows of keys and of values, and what is known of their pairs."""
+        query, key, value, tags = rows
+        pairs = self._pairs(index, self.layout.queries(tags), self.layout.windows(tags))
+        return self.layout.queries(query), self.layout.windows(key), self.layout.windows(value), pairs
 
     def _pairs(self, index: int, query_tags: tf.Tensor, key_tags: tf.Tensor) -> blocks.Pairs:
         """Which pairs of a group count in this pass, and how."""

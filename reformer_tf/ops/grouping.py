@@ -148,18 +148,13 @@ class Layout:
         flat = _flat(x, 3)
         return [tf.gather(flat, back) for back in places.back]
 
-    def queries_and_keys(self, rows: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        """Cuts the slices of one group into blocks of queries, and the first two of them into windows of keys.
+    def queries(self, x: tf.Tensor) -> tf.Tensor:
+        """The blocks `[G, N, C, ...]` of a group's slice `[before + G + after, N, C, ...]`."""
+        return x[self.before : self.before + self.group]
 
-        Args:
-            rows: `[before + G + after, N, C, ...]` each.
-
-        Returns:
-            Queries `[G, N, C, ...]`, and windows `[G, N, W, ...]` of the first two.
-        """
-        queries = [x[self.before : self.before + self.group] for x in rows]
-        starts = [self.before + shift for shift in self.shifts]
-        return queries, [tf.concat([_slice(x, start, self.group) for start in starts], axis=2) for x in rows[:2]]
+    def windows(self, x: tf.Tensor) -> tf.Tensor:
+        """The windows `[G, N, W, ...]` of a group's slice `[before + G + after, N, C, ...]`."""
+        return tf.concat([_slice(x, self.before + shift, self.group) for shift in self.shifts], axis=2)
 
     def fold(self, windows: tf.Tensor) -> tf.Tensor:
         """Sums windows `[G, N, W, P]` onto the blocks they were cut from, `[before + G + after, N, C, P]`."""
