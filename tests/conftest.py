@@ -1,5 +1,6 @@
 """What holds for every test: the Keras backend, two logical CPUs, fixed seeds and a clean global state."""
 
+import gc
 import os
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -13,6 +14,12 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Lets a worker end at once: its last search for garbage in all graphs takes longer than pytest-xdist waits."""
+    if hasattr(session.config, "workerinput"):
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True)
