@@ -76,11 +76,14 @@ class ChunkedFeedForward(keras.layers.Layer):
         inputs = tf.convert_to_tensor(inputs)
         width = inputs.shape[-1]
         weights = [tf.convert_to_tensor(w) for w in self._weights]
-        widest = self.intermediate_dim * (2 if self.gated else 1)
-        rows = self.chunk_length or chunking.rows_in_budget(widest)
         spec = tf.TensorSpec([None, width], inputs.dtype)
-        result = chunking.map_rows(self._rows, [tf.reshape(inputs, [-1, width])], weights, rows, spec)
+        result = chunking.map_rows(self._rows, [tf.reshape(inputs, [-1, width])], weights, self.rows, spec)
         return tf.reshape(result, shapes.sizes(inputs))
+
+    @property
+    def rows(self) -> int:
+        """The most tokens of a chunk."""
+        return self.chunk_length or chunking.rows_in_budget(self.intermediate_dim * (2 if self.gated else 1))
 
     def _rows(self, x: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
         """The layer itself on `[T, M]`."""

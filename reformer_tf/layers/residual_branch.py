@@ -7,8 +7,6 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments
 from reformer_tf.layers.dropout import SeededDropout
-from reformer_tf.layers.feed_forward import ChunkedFeedForward
-from reformer_tf.ops import chunking
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
@@ -69,12 +67,7 @@ class ResidualBranch(keras.layers.Layer):
         training: bool | None = None,
     ) -> tf.Tensor:
         options = {"mask": mask, "segment_ids": segment_ids, "seed": seed, "training": training}
-        upstream = chunking.known()
-        if upstream is not None:
-            # Dropout is a product with a mask, and so is its gradient.
-            upstream = self.dropout(upstream, seed=seed, training=training)
-        with chunking.known_gradient(upstream if isinstance(self.layer, ChunkedFeedForward) else None):
-            output = self.layer(self.normalization(inputs), **arguments.accepted(self.layer, options))
+        output = self.layer(self.normalization(inputs), **arguments.accepted(self.layer, options))
         return self.dropout(output, seed=seed, training=training)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -1,18 +1,21 @@
 """Reversible residual layers: activations are kept once, not once a layer."""
 
-import contextlib
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from reformer_tf.layers import arguments
+from reformer_tf.layers import arguments, stack_branches
+from reformer_tf.layers.feed_forward import ChunkedFeedForward
 from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.ops import chunking, seeds, shapes
-from reformer_tf.ops.reversible import Branch, reversible_residual
+from reformer_tf.ops.pieces import Cutting
+from reformer_tf.ops.reversible import reversible_residual
 
 COMBINATIONS = ("mean", "concatenate")
+# The streams are not cut smaller than this, even where feed-forward layers are asked for smaller chunks.
+_LEAST_TOKENS = 1024
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
@@ -96,8 +99,6 @@ class ReversibleStack(keras.layers.Layer):
     ) -> Any:
         paired = isinstance(inputs, list | tuple)
         first, second = (tf.convert_to_tensor(x) for x in (inputs if paired else (inputs, inputs)))
-        streams = tf.stack([first, second])
-        streams = tf.cast(streams, shapes.statistics_dtype(streams.dtype))
         if isinstance(mask, list | tuple):
             mask = mask[0]
         if training:
@@ -105,60 +106,48 @@ class ReversibleStack(keras.layers.Layer):
                 seed = tf.cast(self.seed_generator.next(), tf.int32)
             seed = seeds.with_row_offset(seed, shapes.sizes(first)[0])
         options = {"mask": mask, "segment_ids": segment_ids, "seed": seed, "training": training}
-        run = self._run_reversibly if self.reversible else self._run_plainly
-        first, second = run(streams[0], streams[1], options)
-        if paired:
-            return [first, second]
-        return tf.concat([first, second], axis=-1) if self._concatenates else (first + second) / 2
+        streams = [first, second] if paired else [first]
+        results = (self._run_reversibly if self.reversible else self._run_plainly)(streams, options)
+        return results if paired else results[0]
 
     @property
     def _concatenates(self) -> bool:
         return self.combine_streams == "concatenate"
 
-    def _run_plainly(self, x1: tf.Tensor, x2: tf.Tensor, options: dict[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
+    def _run_plainly(self, streams: list[tf.Tensor], options: dict[str, Any]) -> list[tf.Tensor]:
+        x1, x2 = (tf.cast(x, shapes.statistics_dtype(x.dtype)) for x in (streams[0], streams[-1]))
         for f, g in zip(self.branches[::2], self.branches[1::2], strict=True):
             x1 += tf.cast(f(x2, **arguments.accepted(f, options)), x1.dtype)
             x2 += tf.cast(g(x1, **arguments.accepted(g, options)), x2.dtype)
-        return x1, x2
+        if len(streams) == 2:
+            return [x1, x2]
+        return [tf.concat([x1, x2], axis=-1) if self._concatenates else (x1 + x2) / 2]
 
-    def _run_reversibly(self, x1: tf.Tensor, x2: tf.Tensor, options: dict[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
+    def _run_reversibly(self, streams: list[tf.Tensor], options: dict[str, Any]) -> list[tf.Tensor]:
         # Weights are explicit inputs: TensorFlow hands the variables that a function used to its gradient in no defined
         # order. Their values are read out here, where they are this replica's, or those of a scope around this call.
         weights = [[tf.convert_to_tensor(v.value) for v in branch.trainable_variables] for branch in self.branches]
-        pure = [self._pure(branch, options) for branch in self.branches]
-        return reversible_residual(x1, x2, pure, weights, options["seed"])
+        for name, dtype in (("mask", tf.bool), ("segment_ids", tf.int32)):
+            if options[name] is not None:
+                options[name] = arguments.per_token(name, options[name], dtype, streams[0])
+        batch, length, width = shapes.sizes(streams[0])
+        return reversible_residual(
+            streams,
+            [stack_branches.pure(branch, options) for branch in self.branches],
+            weights,
+            options["seed"],
+            Cutting(batch, length, self._most_tokens(width)),
+            shapes.statistics_dtype(streams[0].dtype),
+            "pair" if len(streams) == 2 else self.combine_streams,
+        )
 
-    @staticmethod
-    def _pure(branch: keras.layers.Layer, options: dict[str, Any]) -> Branch:
-        """The branch as a function of its input, the values of its trainable variables, and the seed."""
-        trainable = branch.trainable_variables
-        trained = {id(v) for v in trainable}
-        fixed = [(v, tf.convert_to_tensor(v.value)) for v in branch.variables if id(v) not in trained]
-
-        def call(x: tf.Tensor, weights: Sequence[tf.Tensor], seed: tf.Tensor | None) -> tf.Tensor:
-            given = [*zip(trainable, weights, strict=True), *fixed]
-            with keras.StatelessScope(state_mapping=given) as scope:
-                before = [scope.get_current_value(v) for v, _ in given]
-                # Only a branch of this kind can say which part of it has the branch's gradient for its own.
-                with contextlib.nullcontext() if type(branch) is ResidualBranch else chunking.known_gradient(None):
-                    output = branch(x, **arguments.accepted(branch, {**options, "seed": seed}))
-                changed = [
-                    v.path for (v, _), old in zip(given, before, strict=True) if scope.get_current_value(v) is not old
-                ]
-            if changed:
-                raise ValueError(
-                    "A branch of a reversible stack must not change state, because it is computed again in the"
-                    " backward pass: use LayerNormalization for BatchNormalization and ResidualBranch(dropout=...) for"
-                    f" Dropout, or reversible=False. Received: {branch.name}, which assigns {changed}"
-                )
-            if output.shape.rank != x.shape.rank or output.shape[-1] != x.shape[-1]:
-                raise ValueError(
-                    "A branch of a reversible stack must keep the shape of its input."
-                    f" Received: {branch.name}, which maps {x.shape} to {output.shape}"
-                )
-            return output
-
-        return call
+    def _most_tokens(self, width: int) -> int:
+        """How many tokens a piece of the streams may have."""
+        widths = [chunking.rows_in_budget(4 * width)]
+        for branch in self.branches:
+            if isinstance(branch, ResidualBranch) and isinstance(branch.layer, ChunkedFeedForward):
+                widths.append(branch.layer.rows)
+        return max(min(widths), _LEAST_TOKENS)
 
     def compute_output_spec(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         def spec(x: keras.KerasTensor, shape: tuple[int | None, ...]) -> keras.KerasTensor:

@@ -1,13 +1,10 @@
 """Applies a row-wise function to a few rows at a time, forward and backward, so that its inner tensors stay small.
 
 Chunking alone saves little, because a gradient keeps what every chunk made; here the backward pass recomputes a chunk,
-uses it and lets it go (paper, section 3, 'Chunking'). A reversible stack knows the gradient of a branch's output before
-it computes the branch again: inside `known_gradient` each chunk is therefore computed once, forward and backward.
+uses it and lets it go (paper, section 3, 'Chunking').
 """
 
-import contextlib
-import contextvars
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -15,28 +12,6 @@ from reformer_tf.ops import loops, shapes
 
 # Bytes that the widest inner tensor of one chunk may take when the caller names no chunk length.
 CHUNK_BYTES = 32 * 2**20
-
-
-_known: contextvars.ContextVar[tf.Tensor | None] = contextvars.ContextVar("known", default=None)
-
-
-@contextlib.contextmanager
-def known_gradient(upstream: tf.Tensor | None) -> Iterator[None]:
-    """Tells what is called inside the gradient of its output, which must then be the one that is asked for.
-
-    Args:
-        upstream: of the shape of the output, or None if nothing is known.
-    """
-    token = _known.set(upstream)
-    try:
-        yield
-    finally:
-        _known.reset(token)
-
-
-def known() -> tf.Tensor | None:
-    """The gradient of the output of what is being called, if it is known."""
-    return _known.get()
 
 
 def rows_in_budget(width: int) -> int:
@@ -67,15 +42,11 @@ def map_rows(
     if isinstance(count, int) and count <= rows:
         return fn(*inputs, *weights)
     chunks = _Chunks(fn, count, rows, len(inputs), output)
-    upstream = known()
 
     @tf.custom_gradient
     def apply(*args: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         fixed = [tf.stop_gradient(x) for x in args]
-        if upstream is None:
-            return chunks.forward(fixed), lambda later: chunks.backward(fixed, later)[1]
-        result, slopes = chunks.backward(fixed, tf.cast(tf.reshape(upstream, [count, *output.shape[1:]]), output.dtype))
-        return result, lambda _: slopes
+        return chunks.forward(fixed), lambda upstream: chunks.backward(fixed, upstream)
 
     return tf.ensure_shape(apply(*inputs, *weights), [inputs[0].shape[0], *output.shape[1:]])
 
@@ -100,12 +71,12 @@ class _Chunks:
 
         return self._joined(loops.count_up(self.steps, body, [self._array(self.output)])[0])
 
-    def backward(self, args: Sequence[tf.Tensor], upstream: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor | None]]:
-        """The result for all rows again, and the gradients of all arguments."""
+    def backward(self, args: Sequence[tf.Tensor], upstream: tf.Tensor) -> list[tf.Tensor | None]:
+        """The gradients of all arguments."""
         sources, weights = self._split(args)
         upstream = self._padded(upstream)
         moving = [i for i, x in enumerate(sources) if x.dtype.is_floating]
-        arrays = [self._array(self.output), *(self._array(sources[i]) for i in moving)]
+        arrays = [self._array(sources[i]) for i in moving]
         sums = [tf.zeros_like(w, shapes.statistics_dtype(w.dtype)) for w in weights]
 
         def body(index: tf.Tensor, state: list) -> list:
@@ -117,16 +88,16 @@ class _Chunks:
             slopes = tape.gradient(
                 result, watched, output_gradients=self._chunk(upstream, index), unconnected_gradients="zero"
             )
-            written = [a.write(index, x) for a, x in zip(state, [result, *slopes[: len(moving)]], strict=False)]
+            written = [a.write(index, x) for a, x in zip(state, slopes[: len(moving)], strict=False)]
             totals = zip(state[len(arrays) :], slopes[len(moving) :], strict=True)
             return written + [total + tf.cast(slope, total.dtype) for total, slope in totals]
 
         state = loops.count_up(self.steps, body, [*arrays, *sums])
         slopes: list[tf.Tensor | None] = [None] * self.number
-        for i, array in zip(moving, state[1:], strict=False):
+        for i, array in zip(moving, state, strict=False):
             slopes[i] = tf.ensure_shape(self._joined(array), args[i].shape)
         totals = zip(state[len(arrays) :], weights, strict=True)
-        return self._joined(state[0]), slopes + [tf.cast(total, w.dtype) for total, w in totals]
+        return slopes + [tf.cast(total, w.dtype) for total, w in totals]
 
     def _split(self, args: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Padded rows, and weights."""

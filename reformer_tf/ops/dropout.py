@@ -30,7 +30,7 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor, layer_seed: int) -> tf.T
     Args:
         x: floating tensor `[B, L, M]`.
         rate: the share to drop, in [0, 1).
-        seed: int32 `[3]`, as `seeds.with_row_offset` gives it.
+        seed: int32 `[3]` or `[4]`, as `seeds.with_row_offset` gives it.
         layer_seed: the layer's own integer seed.
 
     Returns:
@@ -40,6 +40,6 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor, layer_seed: int) -> tf.T
         return x
     batch, length, width = shapes.sizes(x)
     rows = seeds.row_keys(seed, layer_seed, batch)
-    places = seeds.mix(rows[:, None], tf.range(length))  # [B, L]
+    places = seeds.mix(rows[:, None], seeds.first_position(seed) + tf.range(length))  # [B, L]
     bits = seeds.scramble(places[:, :, None] + seeds.mix(tf.range(width)))
     return x * keep_scale(bits, rate, x.dtype)

@@ -168,12 +168,9 @@ def hash_vectors(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[sha
 
 def _project(vectors: tf.Tensor, rotations: tf.Tensor) -> tf.Tensor:
     """`[B, H, L, D]` times `[H, D, columns]`."""
-    if rotations.shape[0] > 1:
-        return tf.matmul(vectors, rotations)
-    # TensorFlow 2.21 may crash where its CPU kernel broadcasts a single matrix over a batch.
-    batch, _, length, size = shapes.sizes(vectors)
-    flat = tf.matmul(tf.reshape(vectors, [-1, size]), rotations[0])
-    return tf.reshape(flat, [batch, 1, length, rotations.shape[-1]])
+    # Not by broadcasting, for which TensorFlow 2.21 may crash on CPU where a single matrix meets a batch.
+    batch = shapes.sizes(vectors)[0]
+    return tf.matmul(vectors, tf.tile(rotations[None], [batch, 1, 1, 1]))
 
 
 def _angular_bucket(projections: tf.Tensor, half: int) -> tf.Tensor:

@@ -12,7 +12,7 @@ other implementations inject buckets in the same way:
 
 import contextlib
 import contextvars
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
@@ -54,17 +54,19 @@ def replaying(kept: Sequence[tf.Tensor]) -> Iterator[None]:
         )
 
 
-def buckets(compute: Callable[[], tf.Tensor]) -> tf.Tensor:
-    """Returns the next replayed buckets inside `replaying`, else `compute()`; records them inside `recording`."""
+def take() -> tf.Tensor | None:
+    """The next replayed buckets inside `replaying`, else None."""
     remaining = _replay.get()
     if remaining is None:
-        result = compute()
-    elif remaining:
-        result = tf.cast(remaining.pop(0), tf.int32)
-    else:
+        return None
+    if not remaining:
         raise ValueError(
             "kept must have one entry for each call of a hashing layer. Received: fewer entries than calls"
         )
+    return tf.cast(remaining.pop(0), tf.int32)
+
+
+def record(buckets: tf.Tensor) -> None:
+    """Notes the buckets of a call of a hashing layer, inside `recording`."""
     for kept in _records.get():
-        kept.append(result)
-    return result
+        kept.append(buckets)

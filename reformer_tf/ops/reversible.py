@@ -1,62 +1,131 @@
 """The gradient of a reversible residual stack: one custom gradient over the whole of it.
 
 A custom gradient for each block would keep every block's output alive; this one keeps the last pair of streams, and the
-integer buckets of hashing layers. Going back it rebuilds one branch's input at a time.
+integer buckets of hashing layers. Going back it rebuilds one branch's input at a time. The streams are in pieces along
+the length, which branches replace one by one, so that beside the streams and their gradients nothing of their size need
+be alive.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 import tensorflow as tf
 
-from reformer_tf.ops import chunking, replay
+from reformer_tf.ops.pieces import Cutting, Pieces
 
-# A pure function of (x, weights, seed): equal arguments, and equal replayed buckets, give equal results.
-Branch = Callable[[tf.Tensor, Sequence[tf.Tensor], tf.Tensor | None], tf.Tensor]
+COMBINATIONS = ("mean", "concatenate", "pair")
+
+
+class Branch(Protocol):
+    """A residual branch `target + F(source)` as a pure function of streams, weights and seed.
+
+    Equal arguments, and equal kept buckets, must give equal results. Letters: B rows, l tokens of a piece, M width.
+    """
+
+    def forward(
+        self, cutting: Cutting, source: Pieces, target: Pieces, weights: Sequence[tf.Tensor], seed: tf.Tensor | None
+    ) -> tuple[Pieces, list[tf.Tensor]]:
+        """Adds the branch.
+
+        Args:
+            cutting: how the streams are cut.
+            source: pieces `[B, l, M]`.
+            target: pieces `[B, l, M]`.
+            weights: values of the trainable weights.
+            seed: int32 seed, or None.
+
+        Returns:
+            The new target, and the buckets to keep.
+        """
+
+    def backward(
+        self,
+        cutting: Cutting,
+        streams: tuple[Pieces, Pieces],
+        slopes: tuple[Pieces, Pieces],
+        weights: Sequence[tf.Tensor],
+        seed: tf.Tensor | None,
+        kept: list[tf.Tensor],
+    ) -> tuple[Pieces, Pieces, list[tf.Tensor]]:
+        """Takes the branch off again, and adds what it adds to the gradient.
+
+        Args:
+            cutting: how the streams are cut.
+            streams: source and target after the branch.
+            slopes: gradients of source and target after the branch.
+            weights: as in `forward`.
+            seed: as in `forward`.
+            kept: what `forward` kept.
+
+        Returns:
+            The target before the branch, the gradient of the source before it, and those of the weights.
+        """
 
 
 def reversible_residual(
-    x1: tf.Tensor,
-    x2: tf.Tensor,
+    inputs: Sequence[tf.Tensor],
     branches: Sequence[Branch],
     weights: Sequence[Sequence[tf.Tensor]],
     seed: tf.Tensor | None,
-) -> tuple[tf.Tensor, tf.Tensor]:
+    cutting: Cutting,
+    dtype: tf.DType,
+    combine: str,
+) -> list[tf.Tensor]:
     """Computes `y1 = x1 + F(x2)`, `y2 = x2 + G(y1)` block after block, keeping only the last pair for the gradient.
 
     Args:
-        x1: first stream.
-        x2: second stream, of the same shape and dtype.
+        inputs: the two streams `[B, L, M]`, or one that is both.
         branches: F and G of each block in turn, an even number of pure functions.
         weights: the values of the trainable weights of each branch.
         seed: int32 seed handed to every branch, or None.
+        cutting: how the streams are cut in pieces.
+        dtype: of the streams.
+        combine: `"mean"` or `"concatenate"`, which give one tensor, or `"pair"`.
 
     Returns:
-        The two streams after the last block.
+        The two streams after the last block, or what they are combined to.
 
     Raises:
         NotImplementedError: when a gradient of the gradient is asked for.
         ValueError: when a branch's output does not depend on one of its weights.
     """
     counts = [len(w) for w in weights]
+    number = len(inputs)
+    input_types = [x.dtype for x in inputs]
 
     @tf.custom_gradient
-    def run(x1: tf.Tensor, x2: tf.Tensor, *values: tf.Tensor) -> tuple:
+    def run(*tensors: tf.Tensor) -> tuple:
         # In eager mode the outer tape would record, and keep, everything inside otherwise.
-        streams = [tf.stop_gradient(x1), tf.stop_gradient(x2)]
-        values = tuple(tf.stop_gradient(v) for v in values)
+        tensors = tuple(tf.stop_gradient(x) for x in tensors)
+        values = _split(tensors[number:], counts)
+        streams = [cutting.cut(tensors[0], dtype), cutting.cut(tensors[number - 1], dtype)]
         kept: list[list[tf.Tensor]] = []
-        for index, (branch, own) in enumerate(zip(branches, _split(values, counts), strict=True)):
-            with replay.recording() as buckets:
-                update = branch(streams[1 - index % 2], own, seed)
-            streams[index % 2] += tf.cast(update, x1.dtype)
+        for index, (branch, own) in enumerate(zip(branches, values, strict=True)):
+            target = index % 2
+            streams[target], buckets = branch.forward(cutting, streams[1 - target], streams[target], own, seed)
             kept.append(buckets)
+        outputs = _combined(cutting, streams, combine, dtype, inputs[0].shape[-1])
+        last = [cutting.pack(stream) for stream in streams]
 
         def gradient(*slopes: tf.Tensor) -> tuple:
-            return _backward(branches, counts, kept, seed, *streams, *slopes, *values)
+            after = (*last, *slopes, *tensors[number:])
+            return _backward(branches, counts, kept, seed, cutting, combine, input_types, *after)
 
-        return tuple(streams), gradient
+        return tuple(outputs), gradient
 
-    return run(x1, x2, *(v for own in weights for v in own))
+    return list(run(*inputs, *(v for own in weights for v in own)))
+
+
+def _combined(cutting: Cutting, streams: list[Pieces], combine: str, dtype: tf.DType, width: int) -> list[tf.Tensor]:
+    if combine == "pair":
+        return [cutting.join(stream) for stream in streams]
+    beside = combine == "concatenate"
+
+    def body(index: tf.Tensor, state: list) -> list:
+        first, second = (stream.read(index) for stream in streams)
+        return [state[0].write(index, tf.concat([first, second], axis=-1) if beside else (first + second) / 2)]
+
+    return [cutting.join(cutting.sweep(body, [cutting.empty(dtype, [2 * width if beside else width])])[0])]
 
 
 def _backward(
@@ -64,14 +133,19 @@ def _backward(
     counts: Sequence[int],
     kept: Sequence[Sequence[tf.Tensor]],
     seed: tf.Tensor | None,
+    cutting: Cutting,
+    combine: str,
+    input_types: Sequence[tf.DType],
     *tensors: tf.Tensor,
 ) -> tuple[tf.Tensor, ...]:
-    """Gradients of x1, x2 and all weights from (y1, y2, dy1, dy2, *values)."""
+    """Gradients of the inputs and all weights from (y1, y2, gradients of the outputs, *values)."""
 
     @tf.custom_gradient
-    def run(y1: tf.Tensor, y2: tf.Tensor, dy1: tf.Tensor, dy2: tf.Tensor, *values: tf.Tensor) -> tuple:
-        streams, slopes = [y1, y2], [dy1, dy2]
-        split = _split(values, counts)
+    def run(first: tf.Tensor, second: tf.Tensor, *rest: tf.Tensor) -> tuple:
+        number = 2 if combine == "pair" else 1
+        values = _split(rest[number:], counts)
+        streams = [cutting.unpack(first), cutting.unpack(second)]
+        slopes = _taken_apart(cutting, rest[:number], combine, first.dtype)
         weight_slopes: list[list[tf.Tensor]] = [[] for _ in branches]
         finished: list[tf.Tensor] = []
         for index in reversed(range(len(branches))):
@@ -79,34 +153,50 @@ def _backward(
             # Rebuilding needs no incoming gradient, so a graph's executor might do it early for all layers, or put off
             # the weights' gradients, and keep everything alive: the dependencies let one branch start when the one
             # after it is done. The identities keep what is rebuilt from being merged with the forward pass.
-            with tf.control_dependencies([*slopes, *finished]):
-                inputs = tf.identity(streams[source])
+            with tf.control_dependencies([*(cutting.handle(slope) for slope in slopes), *finished]):
+                inputs = streams[source].identity()
+                upstream = slopes[target].identity()
                 replayed_seed = None if seed is None else tf.identity(seed)
                 buckets = [tf.identity(b) for b in kept[index]]
-            with tf.GradientTape() as tape, replay.replaying(buckets), chunking.known_gradient(slopes[target]):
-                tape.watch([inputs, *split[index]])
-                update = branches[index](inputs, split[index], replayed_seed)
-            upstream = tf.cast(slopes[target], update.dtype)
-            slope, *own = tape.gradient(update, [inputs, *split[index]], output_gradients=upstream)
-            for position, weight_slope in enumerate(own):
-                if weight_slope is None:
-                    raise ValueError(
-                        "Every trainable weight of a branch must enter its output (freeze it otherwise)."
-                        f" Received: branch {index}, whose weight {position} does not"
-                    )
-            weight_slopes[index] = finished = own
-            streams[target] -= tf.cast(update, streams[target].dtype)
-            if slope is not None:
-                slopes[source] += tf.cast(slope, slopes[source].dtype)
-
-        def second(*_: tf.Tensor) -> tuple:
-            raise NotImplementedError(
-                "Second-order gradients through a reversible stack are not supported; set reversible=False."
+            streams[source] = inputs
+            streams[target], slopes[source], finished = branches[index].backward(
+                cutting, (inputs, streams[target]), (slopes[source], upstream), values[index], replayed_seed, buckets
             )
-
-        return (*slopes, *(s for own in weight_slopes for s in own)), second
+            slopes[target] = upstream
+            weight_slopes[index] = finished
+        of_inputs = _input_slopes(cutting, slopes, input_types, first.shape[-1])
+        return (*of_inputs, *(s for own in weight_slopes for s in own)), _second
 
     return run(*tensors)
+
+
+def _second(*_: tf.Tensor) -> tuple:
+    raise NotImplementedError(
+        "Second-order gradients through a reversible stack are not supported; set reversible=False."
+    )
+
+
+def _taken_apart(cutting: Cutting, slopes: Sequence[tf.Tensor], combine: str, dtype: tf.DType) -> list[Pieces]:
+    """The gradients of the two streams from those of what they are combined to."""
+    if combine == "pair":
+        return [cutting.cut(slope, dtype) for slope in slopes]
+    if combine == "concatenate":
+        return [cutting.cut(half, dtype) for half in tf.split(slopes[0], 2, axis=-1)]
+    half = slopes[0] / 2
+    return [cutting.cut(half, dtype), cutting.cut(half, dtype)]
+
+
+def _input_slopes(
+    cutting: Cutting, slopes: list[Pieces], input_types: Sequence[tf.DType], width: int
+) -> list[tf.Tensor]:
+    if len(input_types) == 2:
+        return [tf.cast(cutting.join(slope), dtype) for slope, dtype in zip(slopes, input_types, strict=True)]
+
+    def body(index: tf.Tensor, state: list) -> list:
+        first, second = (slope.read(index) for slope in slopes)
+        return [state[0].write(index, tf.cast(first + second, input_types[0]))]
+
+    return [cutting.join(cutting.sweep(body, [cutting.empty(input_types[0], [width])])[0])]
 
 
 def _split(values: Sequence[tf.Tensor], counts: Sequence[int]) -> list[list[tf.Tensor]]:

@@ -1,13 +1,13 @@
 """What all kinds of self-attention share: projections, masks, seeds, and the configuration."""
 
 import random
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
-from reformer_tf.ops import rotary, seeds, shapes
+from reformer_tf.ops import replay, rotary, seeds, shapes
 from reformer_tf.ops.pair_dropout import PairDropout
 
 # What users of keras.layers.MultiHeadAttention pass, and what says the same here.
@@ -23,10 +23,39 @@ _NOT_HERE = {
 }
 
 
+class Heads(NamedTuple):
+    """Some of a layer's heads, one after another.
+
+    Attributes:
+        first: the index of the first of them.
+        count: h, how many.
+    """
+
+    first: shapes.Size
+    count: shapes.Size
+
+
+class Call(NamedTuple):
+    """What a call is about besides its inputs.
+
+    Attributes:
+        mask: boolean `[B, L]`, True for real tokens, or None.
+        segments: int32 `[B, L]` or None.
+        seed: int32 `[3]` if the call is random, else None.
+        training: whether this is a training call.
+    """
+
+    mask: tf.Tensor | None
+    segments: tf.Tensor | None
+    seed: tf.Tensor | None
+    training: bool
+
+
 class SelfAttention(keras.layers.Layer):
     """Base of the kinds of multi-head self-attention: `[B, L, M]` to `[B, L, M]`.
 
-    A kind implements `attend`. Weights are, in this order, the kernels `query_key` and `value` (shared) or `query`,
+    A kind implements `attend`. A call projects tokens, attends, and merges heads; a reversible stack, which works on a
+    piece of the tokens and on some heads at a time, does these steps by itself. Weights are, in this order, the kernels `query_key` and `value` (shared) or `query`,
     `key` and `value`, each `[M, H, D]`, and `output` `[H, D, M]`, each followed by its bias if `use_bias`.
 
     Args:
@@ -124,44 +153,139 @@ class SelfAttention(keras.layers.Layer):
         training: bool | None = None,
     ) -> tf.Tensor:
         inputs = tf.convert_to_tensor(inputs)
-        batch, length, width = shapes.sizes(inputs)
+        length = shapes.sizes(inputs)[1]
         if not inputs.dtype.is_floating or (isinstance(length, int) and length < 1):
             raise ValueError(
                 "inputs must be floating numbers [batch, length, width] with a length of at least 1."
                 f" Received: shape {inputs.shape} and dtype {inputs.dtype.name}"
             )
-        seed = self._resolve_seed(seed, training, batch)
+        call = self.prepare(inputs, mask, segment_ids, seed, training)
+        heads = Heads(0, self.num_heads)
+        vectors = self.project(inputs, heads, call.mask)
+        buckets = None
+        if self.hashes(length):
+            buckets = replay.take()
+            if buckets is None:
+                buckets = self.hash(vectors[0], heads, call, length)
+            replay.record(buckets)
+        return tf.ensure_shape(self.merge(self.attend_heads(vectors, heads, call, buckets), heads), inputs.shape)
+
+    def prepare(self, inputs: tf.Tensor, mask: Any, segment_ids: Any, seed: Any, training: bool | None) -> Call:
+        """Checks and completes what a call is about."""
         if mask is not None:
             mask = arguments.per_token("mask", mask, tf.bool, inputs)
-            # What stands under the mask may be anything, NaN too.
-            inputs = tf.where(mask[:, :, None], inputs, tf.zeros([], inputs.dtype))
         if segment_ids is not None:
-            segment_ids = self._per_head(arguments.per_token("segment_ids", segment_ids, tf.int32, inputs))
-        flat = tf.reshape(inputs, [-1, width])
-        projected = [self._project(flat, batch, length, kernel, bias) for kernel, bias in self._projections]
+            segment_ids = arguments.per_token("segment_ids", segment_ids, tf.int32, inputs)
+        seed = self._resolve_seed(seed, training, shapes.sizes(inputs)[0])
+        return Call(mask, segment_ids, seed, bool(training))
+
+    def project(self, x: tf.Tensor, heads: Heads, mask: tf.Tensor | None, start: shapes.Size = 0) -> list[tf.Tensor]:
+        """Queries, keys and values of tokens, such that a logit is a plain product of query and key.
+
+        Args:
+            x: `[B, l, M]`.
+            heads: which of them.
+            mask: boolean `[B, l]`, or None.
+            start: the position of the first of these tokens.
+
+        Returns:
+            `[B, l, h, D]` each.
+        """
+        batch, length, width = shapes.sizes(x)
+        if mask is not None:
+            # What stands under the mask may be anything, NaN too.
+            x = tf.where(mask[:, :, None], x, tf.zeros([], x.dtype))
+        flat = tf.reshape(x, [-1, width])
+        projected = []
+        for kernel, bias in self._projections:
+            result = tf.matmul(flat, tf.reshape(self._of_heads(kernel, heads, axis=1), [width, -1]))
+            result = tf.reshape(result, [batch, length, heads.count, self.key_dim])
+            projected.append(result if bias is None else result + self._of_heads(bias, heads, axis=0))
         if self.rotary:
-            projected[:-1] = [rotary.rotate(x) for x in projected[:-1]]
-        query, key, value = self._scaled(projected)
+            projected[:-1] = [rotary.rotate(x, start) for x in projected[:-1]]
+        return self._scaled(projected)
+
+    def hashes(self, length: shapes.Size) -> bool:
+        """Whether sequences of this length are hashed into buckets."""
+        return False
+
+    def hash(self, query: tf.Tensor, heads: Heads, call: Call, length: shapes.Size) -> tf.Tensor:
+        """Hashes queries.
+
+        Args:
+            query: `[B, l, h, D]`.
+            heads: which they are of.
+            call: the seed decides rotations in training.
+            length: L of the whole sequences.
+
+        Returns:
+            int32 `[B, h, R, l]`.
+        """
+        raise NotImplementedError
+
+    def attend_heads(self, vectors: list[tf.Tensor], heads: Heads, call: Call, buckets: tf.Tensor | None) -> tf.Tensor:
+        """Attends.
+
+        Args:
+            vectors: queries, keys and values of all tokens, `[B, L, h, D]` each.
+            heads: which they are of.
+            call: what the call is about.
+            buckets: int32 `[B, h, R, L]` if this length is hashed.
+
+        Returns:
+            `[B, L, h, D]`, zero for masked tokens.
+        """
+        batch, length = shapes.sizes(vectors[0])[:2]
+
+        def per_head(x: tf.Tensor | None) -> tf.Tensor | None:
+            return None if x is None else tf.repeat(x, heads.count, axis=0)
+
         dropout = None
-        if training and self.dropout:
-            rows = seeds.row_keys(seed, self.seed, batch)
-            dropout = PairDropout(self.dropout, tf.reshape(seeds.mix(rows[:, None], tf.range(self.num_heads)), [-1]))
+        if call.training and self.dropout:
+            rows = seeds.row_keys(call.seed, self.seed, batch)
+            keys = seeds.mix(rows[:, None], heads.first + tf.range(heads.count))
+            dropout = PairDropout(self.dropout, tf.reshape(keys, [-1]))
+        query, key, value = (
+            tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [batch * heads.count, length, self.key_dim]) for x in vectors
+        )
+        if buckets is not None:
+            buckets = tf.reshape(buckets, [batch * heads.count, *shapes.sizes(buckets)[2:]])
         output = self.attend(
             query,
             key,
             value,
-            valid=None if mask is None else self._per_head(mask),
-            segments=segment_ids,
+            valid=per_head(call.mask),
+            segments=per_head(call.segments),
             dropout=dropout,
-            seed=seed,
-            training=bool(training),
+            buckets=buckets,
         )
-        output = tf.reshape(output, [batch, self.num_heads, length, self.key_dim])
-        output = tf.reshape(tf.transpose(output, [0, 2, 1, 3]), [-1, self.num_heads * self.key_dim])
-        output = tf.matmul(output, self._as_matrix(self._output, -1, width))
-        if self._output_bias is not None:
-            output += tf.convert_to_tensor(self._output_bias)
-        return tf.ensure_shape(tf.reshape(output, [batch, length, width]), inputs.shape)
+        return tf.transpose(tf.reshape(output, [batch, heads.count, length, self.key_dim]), [0, 2, 1, 3])
+
+    def merge(self, x: tf.Tensor, heads: Heads) -> tf.Tensor:
+        """What some heads add to the layer's output: `[B, l, h, D]` to `[B, l, M]`."""
+        batch, length = shapes.sizes(x)[:2]
+        kernel = self._of_heads(self._output, heads, axis=0)
+        width = kernel.shape[-1]
+        output = tf.matmul(tf.reshape(x, [batch * length, -1]), tf.reshape(kernel, [-1, width]))
+        if self._output_bias is not None:  # once, not for each group of heads
+            bias = tf.convert_to_tensor(self._output_bias)
+            output += (
+                bias
+                if isinstance(heads.first, int) and not heads.first
+                else tf.where(heads.first == 0, bias, tf.zeros_like(bias))
+            )
+        return tf.reshape(output, [batch, length, width])
+
+    def _of_heads(self, weight: Any, heads: Heads, axis: int) -> tf.Tensor:
+        """The part of a weight that is some heads', with the axis of heads at `axis`."""
+        weight = tf.convert_to_tensor(weight)
+        if isinstance(heads.count, int) and heads.count == self.num_heads:
+            return weight
+        begin, size = [0] * weight.shape.rank, [-1] * weight.shape.rank
+        begin[axis], size[axis] = heads.first, heads.count
+        shape = weight.shape.as_list()
+        shape[axis] = heads.count if isinstance(heads.count, int) else None
+        return tf.ensure_shape(tf.slice(weight, tf.stack(begin), tf.stack(size)), shape)
 
     def attend(
         self,
@@ -172,20 +296,18 @@ class SelfAttention(keras.layers.Layer):
         valid: tf.Tensor | None,
         segments: tf.Tensor | None,
         dropout: PairDropout | None,
-        seed: tf.Tensor | None,
-        training: bool,
+        buckets: tf.Tensor | None,
     ) -> tf.Tensor:
         """Attends; the part that differs between kinds.
 
         Args:
-            query: `[N, L, D]`, scaled; N = B * H.
+            query: `[N, L, D]`, scaled; N counts rows and heads.
             key: `[N, L, D]`.
             value: `[N, L, D]`.
             valid: boolean `[N, L]` or None.
             segments: int32 `[N, L]` or None.
             dropout: of the attention probabilities in this call, or None.
-            seed: int32 `[3]`, if this call is random.
-            training: whether this is a training call.
+            buckets: int32 `[N, R, L]` if this length is hashed, else None.
 
         Returns:
             `[N, L, D]`, zero for masked tokens.
@@ -208,20 +330,8 @@ class SelfAttention(keras.layers.Layer):
             seed = tf.cast(self.seed_generator.next(), tf.int32)
         return seeds.with_row_offset(seed, batch)
 
-    @staticmethod
-    def _as_matrix(kernel: Any, rows: int, columns: int) -> tf.Tensor:
-        return tf.reshape(tf.convert_to_tensor(kernel), [rows, columns])
-
-    def _project(self, flat: tf.Tensor, batch: shapes.Size, length: shapes.Size, kernel: Any, bias: Any) -> tf.Tensor:
-        """`[B * L, M]` to `[B, H, L, D]`."""
-        result = tf.matmul(flat, self._as_matrix(kernel, flat.shape[-1], -1))
-        result = tf.reshape(result, [batch, length, self.num_heads, self.key_dim])
-        if bias is not None:
-            result += tf.convert_to_tensor(bias)
-        return tf.transpose(result, [0, 2, 1, 3])
-
     def _scaled(self, projected: list[tf.Tensor]) -> list[tf.Tensor]:
-        """Query, key and value `[N, L, D]`, such that a logit is a plain product of query and key."""
+        """Query, key and value from what the kernels gave."""
         if self.shared_query_key:
             query, value = projected
             # In at least float32: the mean square of small half-precision vectors would vanish.
@@ -231,11 +341,7 @@ class SelfAttention(keras.layers.Layer):
         else:
             query, key, value = projected
             query *= tf.constant(self.key_dim**-0.5, query.dtype)
-        return [tf.reshape(x, [-1, *(tf.shape(x)[2], self.key_dim)]) for x in (query, key, value)]
-
-    def _per_head(self, x: tf.Tensor) -> tf.Tensor:
-        """`[B, L]` to `[N, L]`."""
-        return tf.repeat(x, self.num_heads, axis=0)
+        return [query, key, value]
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return tuple(input_shape)

@@ -45,8 +45,7 @@ class FullSelfAttention(SelfAttention):
         valid: tf.Tensor | None,
         segments: tf.Tensor | None,
         dropout: PairDropout | None,
-        seed: tf.Tensor | None,
-        training: bool,
+        buckets: tf.Tensor | None,
     ) -> tf.Tensor:
         return full_attention.full_attention(
             query, key, value, valid, self.causal, self.shared_query_key, segments, dropout

@@ -88,9 +88,8 @@ class LocalSelfAttention(WindowedSelfAttention):
         )
 
     def orders(
-        self, query: tf.Tensor, *, valid: tf.Tensor | None, seed: tf.Tensor | None, training: bool
+        self, count: shapes.Size, length: shapes.Size, valid: tf.Tensor | None, buckets: tf.Tensor | None
     ) -> Sequence[Order]:
-        count, length, _ = shapes.sizes(query)
         if self.window == "chunk":
             return [ordering.position_order(count, length, valid)]
         return [ordering.local_order(count, length, valid)]

@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
+from reformer_tf.layers.attention.base import Call, Heads
 from reformer_tf.layers.attention.windowed import WindowedSelfAttention
-from reformer_tf.ops import hashing, ordering, replay, shapes
+from reformer_tf.ops import hashing, ordering, shapes
 from reformer_tf.ops.ordering import Order
 
 
@@ -140,13 +141,10 @@ class LSHSelfAttention(WindowedSelfAttention):
         )
 
     def orders(
-        self, query: tf.Tensor, *, valid: tf.Tensor | None, seed: tf.Tensor | None, training: bool
+        self, count: shapes.Size, length: shapes.Size, valid: tf.Tensor | None, buckets: tf.Tensor | None
     ) -> Sequence[Order]:
-        count, length, _ = shapes.sizes(query)
         num_buckets = self._most_buckets()
         ordering.check_range(length, num_buckets, self.chunk_length)
-        buckets = replay.buckets(lambda: self._hash(query, length, seed, training))
-        buckets = tf.reshape(buckets, [count, self.num_hashes, length])
         orders = [ordering.local_order(count, length, valid)] if self.local_round else []
         return orders + [
             ordering.hash_order(buckets[:, index], valid, num_buckets, self.chunk_length)
@@ -156,14 +154,17 @@ class LSHSelfAttention(WindowedSelfAttention):
     def is_random(self, training: bool | None) -> bool:
         return bool(training) and (self.dropout > 0 or self.redraw_rotations)
 
-    def _hash(self, query: tf.Tensor, length: shapes.Size, seed: tf.Tensor | None, training: bool) -> tf.Tensor:
-        """Buckets, int32 `[B, H, R, L]`."""
-        if training and self.redraw_rotations:
-            rotations = hashing.drawn_rotations(seed, self.seed, *self._rotation_shape())
+    def hashes(self, length: shapes.Size) -> bool:
+        return self.is_exact(length) is not True
+
+    def hash(self, query: tf.Tensor, heads: Heads, call: Call, length: shapes.Size) -> tf.Tensor:
+        if call.training and self.redraw_rotations:
+            rotations = hashing.drawn_rotations(call.seed, self.seed, *self._rotation_shape())
         else:
             rotations = tf.convert_to_tensor(self._rotations)
-        query = tf.reshape(query, [-1, self.num_heads, length, self.key_dim])
-        return hashing.hash_vectors(query, rotations, self._factors or self._length_factors(length))
+        rotations = self._of_heads(rotations, heads, axis=0)
+        factors = self._factors or self._length_factors(length)
+        return hashing.hash_vectors(tf.transpose(query, [0, 2, 1, 3]), rotations, factors)
 
     def _length_factors(self, length: shapes.Size) -> Sequence[shapes.Size]:
         """The factors of a bucket count that follows the length."""

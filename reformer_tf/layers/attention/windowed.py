@@ -80,9 +80,16 @@ class WindowedSelfAttention(SelfAttention):
             self.exact_length = arguments.non_negative_integer("exact_length", exact_length)
 
     def orders(
-        self, query: tf.Tensor, *, valid: tf.Tensor | None, seed: tf.Tensor | None, training: bool
+        self, count: shapes.Size, length: shapes.Size, valid: tf.Tensor | None, buckets: tf.Tensor | None
     ) -> Sequence[Order]:
-        """The order of each round; arguments as in `attend`."""
+        """The order of each round.
+
+        Args:
+            count: N.
+            length: L.
+            valid: as in `attend`.
+            buckets: as in `attend`.
+        """
         raise NotImplementedError
 
     def attend(
@@ -94,19 +101,18 @@ class WindowedSelfAttention(SelfAttention):
         valid: tf.Tensor | None,
         segments: tf.Tensor | None,
         dropout: PairDropout | None,
-        seed: tf.Tensor | None,
-        training: bool,
+        buckets: tf.Tensor | None,
     ) -> tf.Tensor:
-        length = shapes.sizes(query)[1]
+        count, length, _ = shapes.sizes(query)
         exclude_self = self.shared_query_key
 
         def exact() -> tf.Tensor:
             return full_attention.full_attention(query, key, value, valid, self.causal, exclude_self, segments, dropout)
 
-        short = length <= self.exact_length if self.window == "chunk" else False
+        short = self.is_exact(length)
         if short is True:
             return exact()
-        orders = self.orders(query, valid=valid, seed=seed, training=training)
+        orders = self.orders(count, length, valid, buckets)
         if self.window == "bucket":
             sliding = BucketWindow(self.chunk_length, self.causal, exclude_self)
             return attention.windowed_attention(query, key, value, orders, sliding, segments, dropout)
@@ -128,6 +134,10 @@ class WindowedSelfAttention(SelfAttention):
         if short is False or one_chunk:
             return windowed()
         return tf.cond(short, exact, windowed)
+
+    def is_exact(self, length: shapes.Size) -> Any:
+        """Whether sequences of this length get exact attention; a scalar tensor where that is not known yet."""
+        return length <= self.exact_length if self.window == "chunk" else False
 
     @property
     def strictly_causal(self) -> bool:
