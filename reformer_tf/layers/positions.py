@@ -8,11 +8,14 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
-from reformer_tf.ops import shapes
+from reformer_tf.ops import chunking, shapes
 
 
 class _PositionEmbedding(keras.layers.Layer):
-    """Adds `embeddings(length, width)` to `[B, L, M]`."""
+    """Adds the embeddings of positions 0 to L - 1 to `[B, L, M]`, a few rows at a time.
+
+    A subclass implements `look_up`.
+    """
 
     # The longest sequence there are positions for, or None.
     max_length: int | None = None
@@ -23,12 +26,20 @@ class _PositionEmbedding(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         inputs = tf.convert_to_tensor(inputs)
-        length, width = shapes.sizes(inputs)[1:]
+        batch, length, width = shapes.sizes(inputs)
         self._check_length(length)
-        return inputs + tf.cast(self.embeddings(length, width), inputs.dtype)
 
-    def embeddings(self, length: shapes.Size, width: int) -> tf.Tensor:
-        """Returns the embeddings `[L, M]` of positions 0 to `length` - 1."""
+        def rows(x: tf.Tensor, positions: tf.Tensor, *tables: tf.Tensor) -> tf.Tensor:
+            return x + tf.cast(self.look_up(positions, width, tables), x.dtype)
+
+        positions = tf.tile(tf.range(length), [batch])
+        tables = [tf.convert_to_tensor(v) for v in self.trainable_variables + self.non_trainable_variables]
+        flat, budget = tf.reshape(inputs, [-1, width]), chunking.rows_in_budget(4 * width)
+        result = chunking.map_rows(rows, [flat, positions], tables, budget, tf.TensorSpec([None, width], inputs.dtype))
+        return tf.reshape(result, [batch, length, width])
+
+    def look_up(self, positions: tf.Tensor, width: int, tables: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Returns the embeddings `[T, M]` of positions, int32 `[T]`, from the layer's weights."""
         raise NotImplementedError
 
     def _check_length(self, length: shapes.Size) -> None:
@@ -102,20 +113,12 @@ class AxialPositionEmbedding(_PositionEmbedding):
             for axis, (size, width) in enumerate(zip(self.axial_shape, self.axial_dims, strict=True))
         ]
 
-    def embeddings(self, length: shapes.Size, width: int) -> tf.Tensor:
-        # Only as many rows of the first axis as the length reaches; broadcasting has a sum as its gradient, where a
-        # look-up by position would have a scatter.
-        rows = shapes.ceil_div(length, math.prod(self.axial_shape[1:]))
-        sizes = [rows, *self.axial_shape[1:]]
-        parts = []
-        for axis, table in enumerate(self.tables):
-            table = tf.convert_to_tensor(table)
-            if axis == 0:
-                table = table[:rows]
-            around = [table.shape[-1] if i == len(sizes) else 1 for i in range(len(sizes) + 1)]
-            around[axis] = sizes[axis]
-            parts.append(tf.broadcast_to(tf.reshape(table, around), [*sizes, table.shape[-1]]))
-        return tf.reshape(tf.concat(parts, axis=-1), [-1, width])[:length]
+    def look_up(self, positions: tf.Tensor, width: int, tables: Sequence[tf.Tensor]) -> tf.Tensor:
+        parts, stride = [], self.max_length
+        for table, size in zip(tables, self.axial_shape, strict=True):
+            stride //= size
+            parts.append(tf.gather(table, positions // stride % size))
+        return tf.concat(parts, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -160,8 +163,8 @@ class LearnedPositionEmbedding(_PositionEmbedding):
             (self.max_sequence_length, input_shape[-1]), self.embeddings_initializer, name="table"
         )
 
-    def embeddings(self, length: shapes.Size, width: int) -> tf.Tensor:
-        return tf.convert_to_tensor(self.table)[:length]
+    def look_up(self, positions: tf.Tensor, width: int, tables: Sequence[tf.Tensor]) -> tf.Tensor:
+        return tf.gather(tables[0], positions)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -205,11 +208,11 @@ class SinusoidalPositionEmbedding(_PositionEmbedding):
         if input_shape[-1] is None or input_shape[-1] % 2:
             raise ValueError(f"The width of the inputs must be even. Received: input_shape={input_shape}")
 
-    def embeddings(self, length: shapes.Size, width: int) -> tf.Tensor:
+    def look_up(self, positions: tf.Tensor, width: int, tables: Sequence[tf.Tensor]) -> tf.Tensor:
         half = width // 2
         frequencies = tf.exp(tf.range(half, dtype=tf.float32) * (-math.log(self.max_wavelength) / max(half - 1, 1)))
         # Angles in fp32: bfloat16 cannot count beyond 256.
-        angles = tf.range(length, dtype=tf.float32)[:, None] * frequencies
+        angles = tf.cast(positions, tf.float32)[:, None] * frequencies
         return self.scale * tf.concat([tf.sin(angles), tf.cos(angles)], axis=-1)
 
     def get_config(self) -> dict[str, Any]:

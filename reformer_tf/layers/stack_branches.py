@@ -203,7 +203,7 @@ class _Attention(_Branch):
             heads = groups.heads(group)
             vectors, buckets = self._vectors(cutting, source, weights, seed, heads, replayed)
             with self.given(weights):
-                output = cutting.padded(self.attention.attend_heads(vectors, heads, self._context(seed), buckets))
+                output = cutting.prepared(self.attention.attend_heads(vectors, heads, self._context(seed), buckets))
 
             def add(index: tf.Tensor, state: list) -> list:
                 update = self._merge(cutting, cutting.piece(output, index), weights, seed, heads, index)
@@ -240,7 +240,7 @@ class _Attention(_Branch):
                 tape.watch([*vectors, *weights])
                 with self.given(weights):
                     output = self.attention.attend_heads(vectors, heads, self._context(seed), buckets)
-            padded = cutting.padded(tf.stop_gradient(output))
+            padded = cutting.prepared(tf.stop_gradient(output))
 
             def rebuild(index: tf.Tensor, state: list) -> list:
                 target, d_output, *totals = state
@@ -259,7 +259,7 @@ class _Attention(_Branch):
             d_output = cutting.empty(output.dtype, output.shape[2:])
             target, d_output, *totals = cutting.sweep(rebuild, [target, d_output, *totals])
             found = tape.gradient(output, [*vectors, *weights], output_gradients=cutting.join(d_output))
-            d_vectors = [cutting.padded(slope) for slope in found[: len(vectors)]]
+            d_vectors = [cutting.prepared(slope) for slope in found[: len(vectors)]]
             totals = sums.add(totals, found[len(vectors) :])
 
             def spread(index: tf.Tensor, state: list) -> list:
@@ -328,7 +328,7 @@ class _Attention(_Branch):
     ) -> list[tf.Tensor]:
         mask = self.options["mask"]
         if mask is not None:
-            mask = cutting.piece(cutting.padded(tf.cast(mask, tf.bool)), index)
+            mask = cutting.piece(cutting.prepared(tf.cast(mask, tf.bool)), index)
         with self.given(weights):
             normal = self.layer.normalization(x)
             return self.attention.project(normal, heads, mask, index * cutting.size)
@@ -395,7 +395,7 @@ def _changed(stream: Pieces, index: tf.Tensor, change: Callable[..., tf.Tensor],
 
 
 def _changed_whole(cutting: Cutting, stream: Pieces, change: Callable[..., tf.Tensor], by: tf.Tensor) -> Pieces:
-    padded = cutting.padded(by)
+    padded = cutting.prepared(by)
 
     def body(index: tf.Tensor, state: list) -> list:
         return [_changed(state[0], index, change, cutting.piece(padded, index))]

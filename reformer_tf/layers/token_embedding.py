@@ -67,9 +67,10 @@ class TokenEmbedding(keras.layers.Layer):
         if inputs.shape.rank != 2:
             raise ValueError(f"ids must be integers [batch, length]. Received: shape {inputs.shape}")
         self._check_length(shapes.sizes(inputs)[1])
-        vectors = tf.gather(tf.convert_to_tensor(self.embeddings), tf.cast(inputs, tf.int32))
+        table = tf.convert_to_tensor(self.embeddings)
         scale = self.hidden_dim**0.5 if self.scale is None else self.scale
-        return vectors if scale == 1 else vectors * tf.constant(scale, vectors.dtype)
+        # The table is scaled, not the vectors, of which there may be many more.
+        return tf.gather(table if scale == 1 else table * tf.constant(scale, table.dtype), tf.cast(inputs, tf.int32))
 
     def _check_length(self, length: shapes.Size) -> None:
         longest = self.max_sequence_length

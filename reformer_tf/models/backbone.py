@@ -10,6 +10,7 @@ from reformer_tf.layers import arguments
 from reformer_tf.layers.attention import registry
 from reformer_tf.layers.dropout import SeededDropout
 from reformer_tf.layers.feed_forward import ChunkedFeedForward
+from reformer_tf.layers.normalization import ChunkedLayerNormalization
 from reformer_tf.layers.positions import (
     AxialPositionEmbedding,
     LearnedPositionEmbedding,
@@ -195,7 +196,7 @@ class ReformerBackbone(keras.Model):
         if dropout:
             x = SeededDropout(dropout, seed=next(seeds), dtype=policy, name="embedding_dropout")(x)
         x = ReversibleStack(blocks, reversible, combine_streams, seed=next(seeds), dtype=policy, name="stack")(x)
-        x = keras.layers.LayerNormalization(epsilon=layer_norm_epsilon, dtype=policy, name="final_norm")(x)
+        x = ChunkedLayerNormalization(epsilon=layer_norm_epsilon, dtype=policy, name="final_norm")(x)
         super().__init__(inputs=ids, outputs=x, **kwargs)
         self._register_call_context_args("segment_ids", "seed")
         self.supports_masking = True

@@ -50,31 +50,45 @@ class Cutting:
         self.size = shapes.ceil_div(length, self.count)
         self.whole = isinstance(self.count, int) and self.count == 1
 
-    def padded(self, x: tf.Tensor) -> tf.Tensor:
-        """`[B, L, ...]` to `[B, S * l, ...]`."""
+    def prepared(self, x: tf.Tensor) -> tf.Tensor:
+        """`[B, L, ...]` in the form that `piece` takes. Padded as a whole only where sizes are static, as XLA wants."""
         missing = self.count * self.size - self.length
-        if isinstance(missing, int) and missing == 0:
-            return x
-        return tf.pad(x, [[0, 0], [0, missing], *([[0, 0]] * (x.shape.rank - 2))])
+        if isinstance(missing, int) and missing > 0:
+            return tf.pad(x, [[0, 0], [0, missing], *([[0, 0]] * (x.shape.rank - 2))])
+        return x
 
-    def piece(self, padded: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
-        """Piece `[B, l, ...]` of `[B, S * l, ...]`."""
+    def piece(self, prepared: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+        """Piece `[B, l, ...]` of what `prepared` gave."""
         if self.whole:
-            return padded
-        rest = padded.shape.rank - 2
-        begin = tf.stack([0, index * self.size, *([0] * rest)])
-        part = tf.slice(padded, begin, tf.stack([-1, self.size, *([-1] * rest)]))
-        return tf.ensure_shape(part, [padded.shape[0], self._static(self.size), *padded.shape[2:]])
+            return prepared
+        start, length = index * self.size, self.size
+        rest = [0] * (prepared.shape.rank - 2)
+        dynamic = not isinstance(self.count * self.size - self.length, int)
+        if dynamic:
+            length = tf.clip_by_value(self.length - start, 0, self.size)
+        part = tf.slice(prepared, tf.stack([0, start, *rest]), tf.stack([-1, length, *(-1 for _ in rest)]))
+        if dynamic:
+            part = tf.pad(part, [[0, 0], [0, self.size - length], *([0, 0] for _ in rest)])
+        return tf.ensure_shape(part, [prepared.shape[0], self._static(self.size), *prepared.shape[2:]])
 
-    def cut(self, x: tf.Tensor, dtype: tf.DType | None = None) -> Pieces:
-        """The pieces of `[B, L, ...]`, cast to a dtype if one is given."""
-        dtype = dtype or x.dtype
-        padded = self.padded(x)
+    def cut(self, x: tf.Tensor, dtype: tf.DType, copies: int, factor: float = 1.0) -> list[Pieces]:
+        """The pieces of `[B, L, ...]`, several times: copies share memory until one of them is changed.
+
+        Args:
+            x: what is cut.
+            dtype: of the pieces.
+            copies: how many times.
+            factor: what pieces are multiplied by.
+        """
+        prepared = self.prepared(x)
 
         def body(index: tf.Tensor, state: list) -> list:
-            return [state[0].write(index, tf.cast(self.piece(padded, index), dtype))]
+            part = tf.cast(self.piece(prepared, index), dtype)
+            if factor != 1.0:
+                part *= tf.constant(factor, dtype)
+            return [array.write(index, part) for array in state]
 
-        return self.sweep(body, [self.empty(dtype, x.shape[2:])])[0]
+        return self.sweep(body, [self.empty(dtype, x.shape[2:]) for _ in range(copies)])
 
     def join(self, pieces: Pieces) -> tf.Tensor:
         """`[B, L, ...]` from its pieces."""

@@ -98,14 +98,18 @@ def reversible_residual(
         # In eager mode the outer tape would record, and keep, everything inside otherwise.
         tensors = tuple(tf.stop_gradient(x) for x in tensors)
         values = _split(tensors[number:], counts)
-        streams = [cutting.cut(tensors[0], dtype), cutting.cut(tensors[number - 1], dtype)]
+        streams = _cut(cutting, tensors[:number], dtype)
         kept: list[list[tf.Tensor]] = []
         for index, (branch, own) in enumerate(zip(branches, values, strict=True)):
             target = index % 2
             streams[target], buckets = branch.forward(cutting, streams[1 - target], streams[target], own, seed)
             kept.append(buckets)
         outputs = _combined(cutting, streams, combine, dtype, inputs[0].shape[-1])
-        last = [cutting.pack(stream) for stream in streams]
+        # One after another, so that little is alive twice.
+        last = []
+        for stream in streams:
+            with tf.control_dependencies([*outputs, *last]):
+                last.append(cutting.pack(stream.identity()))
 
         def gradient(*slopes: tf.Tensor) -> tuple:
             after = (*last, *slopes, *tensors[number:])
@@ -144,8 +148,11 @@ def _backward(
     def run(first: tf.Tensor, second: tf.Tensor, *rest: tf.Tensor) -> tuple:
         number = 2 if combine == "pair" else 1
         values = _split(rest[number:], counts)
-        streams = [cutting.unpack(first), cutting.unpack(second)]
         slopes = _taken_apart(cutting, rest[:number], combine, first.dtype)
+        streams: list[Pieces] = []
+        for packed in (first, second):
+            with tf.control_dependencies([cutting.handle(pieces) for pieces in [*slopes, *streams]]):
+                streams.append(cutting.unpack(tf.identity(packed)))
         weight_slopes: list[list[tf.Tensor]] = [[] for _ in branches]
         finished: list[tf.Tensor] = []
         for index in reversed(range(len(branches))):
@@ -178,12 +185,14 @@ def _second(*_: tf.Tensor) -> tuple:
 
 def _taken_apart(cutting: Cutting, slopes: Sequence[tf.Tensor], combine: str, dtype: tf.DType) -> list[Pieces]:
     """The gradients of the two streams from those of what they are combined to."""
-    if combine == "pair":
-        return [cutting.cut(slope, dtype) for slope in slopes]
     if combine == "concatenate":
-        return [cutting.cut(half, dtype) for half in tf.split(slopes[0], 2, axis=-1)]
-    half = slopes[0] / 2
-    return [cutting.cut(half, dtype), cutting.cut(half, dtype)]
+        slopes = tf.split(slopes[0], 2, axis=-1)
+    return _cut(cutting, slopes, dtype, 0.5 if combine == "mean" else 1.0)
+
+
+def _cut(cutting: Cutting, tensors: Sequence[tf.Tensor], dtype: tf.DType, factor: float = 1.0) -> list[Pieces]:
+    """The pieces of two tensors, or twice those of one."""
+    return [part for x in tensors for part in cutting.cut(x, dtype, 2 // len(tensors), factor)]
 
 
 def _input_slopes(

@@ -268,7 +268,7 @@ class SelfAttention(keras.layers.Layer):
         width = kernel.shape[-1]
         output = tf.matmul(tf.reshape(x, [batch * length, -1]), tf.reshape(kernel, [-1, width]))
         if self._output_bias is not None:  # once, not for each group of heads
-            bias = tf.convert_to_tensor(self._output_bias)
+            bias = tf.cast(tf.convert_to_tensor(self._output_bias), output.dtype)
             output += (
                 bias
                 if isinstance(heads.first, int) and not heads.first
@@ -276,9 +276,10 @@ class SelfAttention(keras.layers.Layer):
             )
         return tf.reshape(output, [batch, length, width])
 
-    def _of_heads(self, weight: Any, heads: Heads, axis: int) -> tf.Tensor:
-        """The part of a weight that is some heads', with the axis of heads at `axis`."""
-        weight = tf.convert_to_tensor(weight)
+    def _of_heads(self, weight: Any, heads: Heads, axis: int, dtype: Any = None) -> tf.Tensor:
+        """The part of a weight that is some heads', with the axis of heads at `axis`, in the compute dtype."""
+        # Cast here: Keras does so only inside `__call__`.
+        weight = tf.cast(tf.convert_to_tensor(weight), dtype or self.compute_dtype)
         if isinstance(heads.count, int) and heads.count == self.num_heads:
             return weight
         begin, size = [0] * weight.shape.rank, [-1] * weight.shape.rank
