@@ -13,8 +13,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from reformer_tf.ops import blocks, ordering, shapes
+from reformer_tf.ops import blocks, fusing, groups, ordering, shapes
 from reformer_tf.ops.grouping import Layout
+from reformer_tf.ops.groups import Group
 from reformer_tf.ops.ordering import Order
 from reformer_tf.ops.pair_dropout import PairDropout
 from reformer_tf.ops.windows import Window
@@ -22,7 +23,7 @@ from reformer_tf.ops.windows import Window
 
 def windowed_attention(
     query: tf.Tensor,
-    key: tf.Tensor,
+    key: tf.Tensor | Callable[[tf.Tensor], tf.Tensor],
     value: tf.Tensor,
     orders: Sequence[Order],
     window: Window,
@@ -33,7 +34,8 @@ def windowed_attention(
 
     Args:
         query: `[N, L, D]`, scaled; N counts rows and heads.
-        key: `[N, L, D]`.
+        key: `[N, L, D]`; or a function of a module that makes keys of queries row by row, as `normalised` does. Where
+            both are shared that saves moving the keys and their gradient about.
         value: `[N, L, D]`.
         orders: one for each round, see `reformer_tf.ops.ordering`.
         window: what a query sees.
@@ -43,12 +45,12 @@ def windowed_attention(
     Returns:
         `[N, L, D]` in the dtype of `value`; zero where a token is masked or sees nothing.
     """
-    rounds = _Rounds(query, orders, window, segments, dropout)
+    rounds = _Rounds(query, key if callable(key) else None, orders, window, segments, dropout)
 
     @tf.custom_gradient
-    def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tuple[Any, Callable]:
+    def attend(*vectors: tf.Tensor) -> tuple[Any, Callable]:
         # In eager mode an outer tape would record what is inside otherwise.
-        vectors = [tf.stop_gradient(x) for x in (query, key, value)]
+        vectors = [tf.stop_gradient(x) for x in vectors]
         output, log_sum_exp = _merge(rounds.forward(0, vectors, []))
         for index in range(1, rounds.passes):
             parts = rounds.forward(index, vectors, [output])
@@ -65,10 +67,18 @@ def windowed_attention(
 
         return (tf.cast(output, value.dtype), log_sum_exp), gradient
 
-    output, log_sum_exp = attend(query, key, value)
+    output, log_sum_exp = attend(query, value) if callable(key) else attend(query, key, value)
     if not window.exclude_self or window.penalises_self:
         return output
     return alone(output, log_sum_exp, value, orders[0].u != ordering.NOWHERE, dropout)
+
+
+def normalised(query: tf.Tensor) -> tf.Tensor:
+    """Keys of shared queries `[..., D]`: these divided by their length, and by `sqrt(D)` as the scale of logits."""
+    # In at least float32: the mean square of small half-precision vectors would vanish.
+    wide = tf.cast(query, shapes.statistics_dtype(query.dtype))
+    mean_square = tf.reduce_mean(tf.square(wide), axis=-1, keepdims=True)
+    return tf.cast(wide * tf.math.rsqrt((mean_square + 1e-6) * query.shape[-1]), query.dtype)
 
 
 def alone(
@@ -116,6 +126,7 @@ class _Rounds:
     def __init__(
         self,
         query: tf.Tensor,
+        key: Callable[[tf.Tensor], tf.Tensor] | None,
         orders: Sequence[Order],
         window: Window,
         segments: tf.Tensor | None,
@@ -124,10 +135,9 @@ class _Rounds:
         count, length, self.size = shapes.sizes(query)
         self.statistics = shapes.statistics_dtype(query.dtype)
         self.dtype = query.dtype
-        self.window = window
-        self.dropout = dropout
         laid_out = [orders] if window.wrap else [[order] for order in orders]
         self.passes = len(laid_out)
+        pays = fusing.worth(count * length * window.chunk_length * len(window.shifts) * len(laid_out[0]))
         self.layout = Layout(
             count,
             length,
@@ -136,16 +146,28 @@ class _Rounds:
             rounds=len(laid_out[0]),
             length_multiple=window.length_multiple,
             wrap=window.wrap,
+            compiled=pays,
         )
         self.places = [self.layout.place(rounds) for rounds in laid_out]
         # What must be known of a token: what the window asks for, its segment, its position.
         tags = window.tags(orders)
-        self.segment_tag = len(tags) if segments is not None else None
+        segment_tag = len(tags) if segments is not None else None
         if segments is not None:
             tags.append(segments)
         if dropout is not None:
             tags.append(tf.broadcast_to(tf.range(length), tf.shape(orders[0].u)))
         self.tags = tf.stack(tags, axis=-1)
+        self.made_key = key is not None
+        self.dropout_keys = None if dropout is None else dropout.keys
+        rate = None if dropout is None else dropout.rate
+        # Both are made here: a gradient is asked for when the call that may compile its functions is over.
+        self.functions = []
+        for index in range(self.passes):
+            plain = Group(self.layout.reach, window, index, segment_tag, rate, self.statistics, key)
+            wide = plain._replace(wide=True)
+            self.functions.append(
+                [fusing.fused(make, wide, pays=pays, instead=make(plain)) for make in (groups.forward, groups.backward)]
+            )
 
     def forward(
         self, index: int, vectors: list[tf.Tensor], after: list[tf.Tensor]
@@ -154,19 +176,16 @@ class _Rounds:
 
         Args:
             index: of the pass.
-            vectors: query, key and value, `[N, L, D]` each.
+            vectors: query, key (unless it is made of the query) and value, `[N, L, D]` each.
             after: what must be done before, so that the passes' temporary tensors are not alive together.
         """
         place = self.places[index]
-
-        def group(rows: list[tf.Tensor]) -> list[tf.Tensor]:
-            query, key, value, pairs = self._cut(index, rows)
-            return list(blocks.attend(query, key, value, pairs))
-
         with tf.control_dependencies(after):
-            sources = self._sorted(vectors, index)
+            own, seen = self._sorted(vectors, index)
         widths = [(self.statistics, [self.size]), (self.statistics, [])]
-        output, log_sum_exp = self.layout.over_groups(group, sources, widths)
+        output, log_sum_exp = self.layout.over_groups(
+            lambda *rows: self.functions[index][0](*rows, self.dropout_keys), own, seen, widths
+        )
         return list(zip(self.layout.unsort(output, place), self.layout.unsort(log_sum_exp, place), strict=True))
 
     def backward(
@@ -177,52 +196,38 @@ class _Rounds:
         upstream: tf.Tensor,
         after: list[tf.Tensor],
     ) -> list[tf.Tensor]:
-        """One pass's part of the gradients of query, key and value, `[N, L, D]` in the statistics dtype.
+        """One pass's part of the gradients of the vectors, `[N, L, D]` in the statistics dtype.
 
         Args:
             index: of the pass.
-            vectors: query, key and value, `[N, L, D]` each.
+            vectors: query, key (unless it is made of the query) and value, `[N, L, D]` each.
             scalars: log-sum-exp of all rounds and delta (see `blocks.attend_gradient`), `[N, L]` each.
             upstream: gradient of the output, `[N, L, D]`.
             after: what must be done before.
         """
         place = self.places[index]
-
-        def group(rows: list[tf.Tensor]) -> list[tf.Tensor]:
-            query, key, value, pairs = self._cut(index, rows[:4])
-            log_sum_exp, delta, upstream = (self.layout.queries(x) for x in rows[4:])
-            d_query, d_key, d_value = blocks.attend_gradient(query, key, value, pairs, log_sum_exp, delta, upstream)
-            return [d_query, self.layout.fold(d_key), self.layout.fold(d_value)]
-
         with tf.control_dependencies([upstream, *after]):
-            sources = self._sorted(vectors, index)
+            own, seen = self._sorted(vectors, index)
             log_sum_exp, delta = (self.layout.sort(x, place) for x in scalars)
             # A large log-sum-exp makes all probabilities of a row zero.
             log_sum_exp = self.layout.only_own(log_sum_exp, fill=-blocks.FLOOR)
-            sources += [log_sum_exp, delta, self.layout.sort(upstream, place)]
-        slopes = self.layout.over_groups(group, sources, [(self.dtype, [self.size])] * 3, folded=(1, 2))
+            own += [log_sum_exp, delta, self.layout.sort(upstream, place)]
+        slopes = self.layout.over_groups(
+            lambda *rows: self.functions[index][1](*rows, self.dropout_keys),
+            own,
+            seen,
+            [(self.dtype, [self.size])] * len(vectors),
+            folded=(0, 1) if self.made_key else (1, 2),
+        )
         return [
-            tf.add_n([tf.cast(part, self.statistics) for part in self.layout.unsort(slope, place)]) for slope in slopes
+            functools.reduce(tf.add, [tf.cast(part, self.statistics) for part in self.layout.unsort(slope, place)])
+            for slope in slopes
         ]
 
-    def _sorted(self, vectors: list[tf.Tensor], index: int) -> list[tf.Tensor]:
+    def _sorted(self, vectors: list[tf.Tensor], index: int) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """What is asked of queries, and what of the keys that they look at."""
         place = self.places[index]
         tags = self.layout.sort(self.tags, place, fill=ordering.NOWHERE)
-        return [*(self.layout.sort(x, place) for x in vectors), tags]
-
-    def _cut(self, index: int, rows: list[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, blocks.Pairs]:
-        """Blocks of queries, windows of keys and of values, and what is known of their pairs."""
-        query, key, value, tags = rows
-        pairs = self._pairs(index, self.layout.queries(tags), self.layout.windows(tags))
-        return self.layout.queries(query), self.layout.windows(key), self.layout.windows(value), pairs
-
-    def _pairs(self, index: int, query_tags: tf.Tensor, key_tags: tf.Tensor) -> blocks.Pairs:
-        """Which pairs of a group count in this pass, and how."""
-        visible = self.window.visible(index, query_tags, key_tags)
-        if self.segment_tag is not None:
-            same = query_tags[..., :, None, self.segment_tag] == key_tags[..., None, :, self.segment_tag]
-            visible = tf.logical_and(visible, same)
-        keep = None
-        if self.dropout is not None:
-            keep = self.dropout.factors(query_tags[..., -1], key_tags[..., -1], self.statistics)
-        return blocks.Pairs(visible, keep, self.window.penalised(query_tags, key_tags))
+        query, *rest = (self.layout.sort(x, place) for x in vectors)
+        seen = [query, *rest] if self.made_key else rest
+        return [query, tags], [*seen, tags]

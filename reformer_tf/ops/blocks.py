@@ -1,8 +1,10 @@
-"""Attention of one block of queries over its window of keys, forward and backward, with the softmax statistics exposed.
+"""Attention of one block of queries over the keys it looks at, forward and backward, with the statistics exposed.
 
-Leading axes of all tensors are free; the letters are Q queries and W keys of a block.
+Leading axes of all tensors are free; the letters are Q queries of a block and W keys of a part of its window.
 """
 
+import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -18,7 +20,7 @@ SELF_PENALTY = -1e5
 
 
 class Pairs(NamedTuple):
-    """What is known of the pairs of a block; each broadcasts to `[..., Q, W]`.
+    """What is known of the pairs of a block and a part of its window; each broadcasts to `[..., Q, W]`.
 
     Attributes:
         visible: boolean, whether a pair counts.
@@ -31,40 +33,48 @@ class Pairs(NamedTuple):
     penalised: tf.Tensor | None = None
 
 
-def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, pairs: Pairs) -> tuple[tf.Tensor, tf.Tensor]:
-    """Softmax attention of one block.
+class Part(NamedTuple):
+    """A part of a window. Parts stay apart, because joining them would copy all keys and values.
+
+    Attributes:
+        key: `[..., W, D]`.
+        value: `[..., W, D]`.
+        pairs: which pairs with the queries count, and how.
+    """
+
+    key: tf.Tensor
+    value: tf.Tensor
+    pairs: Pairs
+
+
+def attend(query: tf.Tensor, parts: Sequence[Part]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Softmax attention of one block over all parts of its window.
 
     Args:
         query: `[..., Q, D]`, scaled.
-        key: `[..., W, D]`.
-        value: `[..., W, D]`.
-        pairs: which count, and how.
+        parts: of the window.
 
     Returns:
         Output `[..., Q, D]` and log-sum-exp of the visible logits `[..., Q]` (`FLOOR` where there are none), both in
         the statistics dtype.
     """
-    logits = _masked_logits(query, key, pairs)
-    largest = tf.maximum(tf.reduce_max(logits, axis=-1, keepdims=True), tf.constant(FLOOR, logits.dtype))
-    weights = tf.exp(logits - largest)
-    total = tf.maximum(tf.reduce_sum(weights, axis=-1, keepdims=True), tf.constant(1e-30, logits.dtype))
-    if pairs.keep is not None:
-        weights *= pairs.keep
-    log_sum_exp = tf.maximum(largest + tf.math.log(total), tf.constant(FLOOR, logits.dtype))
+    logits = [_masked_logits(query, part) for part in parts]
+    floor = tf.constant(FLOOR, logits[0].dtype)
+    largest = functools.reduce(tf.maximum, [tf.reduce_max(x, axis=-1, keepdims=True) for x in logits])
+    largest = tf.maximum(largest, floor)
+    weights = [tf.exp(x - largest) for x in logits]
+    total = _sum([tf.reduce_sum(x, axis=-1, keepdims=True) for x in weights])
+    log_sum_exp = largest + tf.math.log(tf.maximum(total, tf.constant(1e-30, total.dtype)))
+    log_sum_exp = tf.maximum(log_sum_exp, floor)
+    seen = [tf.matmul(_kept(x, part), part.value) for x, part in zip(weights, parts, strict=True)]
     # Not a division by the total: where a penalty was rounded in the log-sum-exp, so it is here and in the gradient.
-    output = tf.cast(tf.matmul(tf.cast(weights, value.dtype), value), logits.dtype) * tf.exp(largest - log_sum_exp)
+    output = _sum([tf.cast(x, largest.dtype) for x in seen]) * tf.exp(largest - log_sum_exp)
     return output, tf.squeeze(log_sum_exp, axis=-1)
 
 
 def attend_gradient(
-    query: tf.Tensor,
-    key: tf.Tensor,
-    value: tf.Tensor,
-    pairs: Pairs,
-    log_sum_exp: tf.Tensor,
-    delta: tf.Tensor,
-    upstream: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    query: tf.Tensor, parts: Sequence[Part], log_sum_exp: tf.Tensor, delta: tf.Tensor, upstream: tf.Tensor
+) -> tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]:
     """Gradient of `attend` with the probabilities rebuilt from the log-sum-exp.
 
     With the log-sum-exp of the union of several rounds, the result is this round's part of the gradient of the merged
@@ -72,38 +82,47 @@ def attend_gradient(
 
     Args:
         query: as in `attend`.
-        key: as in `attend`.
-        value: as in `attend`.
-        pairs: as in `attend`.
+        parts: as in `attend`.
         log_sum_exp: `[..., Q]`.
         delta: `[..., Q]`, the product of the output and its gradient, summed over channels.
         upstream: `[..., Q, D]`, gradient of the output.
 
     Returns:
-        Gradients of query `[..., Q, D]`, key and value `[..., W, D]`, in the dtypes of these.
+        The gradient of the query `[..., Q, D]` in the statistics dtype, and for each part those of its keys and of its
+        values `[..., W, D]`, in the dtypes of these.
     """
-    logits = _masked_logits(query, key, pairs)
-    weights = tf.exp(logits - log_sum_exp[..., None])
-    slope = tf.cast(tf.matmul(upstream, value, transpose_b=True), logits.dtype)
-    if pairs.keep is not None:
-        slope *= pairs.keep
-    slope = weights * (slope - delta[..., None])
-    if pairs.penalised is not None:  # a constant, whatever query and key are
-        slope = tf.where(pairs.penalised, tf.zeros([], slope.dtype), slope)
-    slope = tf.cast(slope, query.dtype)
-    if pairs.keep is not None:
-        weights *= pairs.keep
-    return (
-        tf.matmul(slope, key),
-        tf.matmul(slope, query, transpose_a=True),
-        tf.matmul(tf.cast(weights, value.dtype), upstream, transpose_a=True),
-    )
+    d_query, d_keys, d_values = [], [], []
+    for part in parts:
+        logits = _masked_logits(query, part)
+        weights = tf.exp(logits - log_sum_exp[..., None])
+        slope = tf.cast(tf.matmul(upstream, part.value, transpose_b=True), logits.dtype)
+        if part.pairs.keep is not None:
+            slope *= part.pairs.keep
+        slope = weights * (slope - delta[..., None])
+        if part.pairs.penalised is not None:  # a constant, whatever query and key are
+            slope = tf.where(part.pairs.penalised, tf.zeros([], slope.dtype), slope)
+        slope = tf.cast(slope, query.dtype)
+        d_query.append(tf.cast(tf.matmul(slope, part.key), logits.dtype))
+        d_keys.append(tf.matmul(slope, query, transpose_a=True))
+        d_values.append(tf.matmul(_kept(weights, part), upstream, transpose_a=True))
+    return _sum(d_query), d_keys, d_values
 
 
-def _masked_logits(query: tf.Tensor, key: tf.Tensor, pairs: Pairs) -> tf.Tensor:
-    logits = tf.matmul(query, key, transpose_b=True)
+def _masked_logits(query: tf.Tensor, part: Part) -> tf.Tensor:
+    logits = tf.matmul(query, part.key, transpose_b=True)
     logits = tf.cast(logits, shapes.statistics_dtype(logits.dtype))
-    logits = tf.where(pairs.visible, logits, tf.constant(INVISIBLE, logits.dtype))
-    if pairs.penalised is not None:
-        logits = tf.where(pairs.penalised, tf.constant(SELF_PENALTY, logits.dtype), logits)
+    logits = tf.where(part.pairs.visible, logits, tf.constant(INVISIBLE, logits.dtype))
+    if part.pairs.penalised is not None:
+        logits = tf.where(part.pairs.penalised, tf.constant(SELF_PENALTY, logits.dtype), logits)
     return logits
+
+
+def _kept(weights: tf.Tensor, part: Part) -> tf.Tensor:
+    """The weights that dropout leaves, in the dtype of the values."""
+    if part.pairs.keep is not None:
+        weights *= part.pairs.keep
+    return tf.cast(weights, part.value.dtype)
+
+
+def _sum(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+    return functools.reduce(tf.add, tensors)

@@ -68,7 +68,7 @@ def full_attention(
         queries = split.cut(query)
 
         def forward(index: tf.Tensor) -> list[tf.Tensor]:
-            return list(blocks.attend(queries[index], key, value, conditions(index)))
+            return list(blocks.attend(queries[index], [blocks.Part(key, value, conditions(index))]))
 
         output, log_sum_exp = split.over_blocks(forward, [(statistics, [size]), (statistics, [])])
 
@@ -79,11 +79,11 @@ def full_attention(
             saved = split.cut(log_sum_exp, fill=-blocks.FLOOR)
 
             def backward(index: tf.Tensor) -> list[tf.Tensor]:
-                return list(
-                    blocks.attend_gradient(
-                        queries[index], key, value, conditions(index), saved[index], delta[index], upstreams[index]
-                    )
+                part = blocks.Part(key, value, conditions(index))
+                d_query, (d_key,), (d_value,) = blocks.attend_gradient(
+                    queries[index], [part], saved[index], delta[index], upstreams[index]
                 )
+                return [tf.cast(d_query, query.dtype), d_key, d_value]
 
             sums = [tf.zeros_like(key, statistics), tf.zeros_like(value, statistics)]
             d_query, d_key, d_value = split.over_blocks(backward, [(query.dtype, [size])], sums)

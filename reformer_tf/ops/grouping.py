@@ -4,8 +4,9 @@ The layout puts the block axis first, `[K, N, C, ...]`: gathering into it costs 
 blocks of all sequences are contiguous slices, and their results stack without a transposition.
 """
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -32,6 +33,33 @@ class Places(NamedTuple):
     back: list[tf.Tensor]
 
 
+class Reach(NamedTuple):
+    """Which blocks a block looks at.
+
+    Attributes:
+        shifts: of these blocks, relative to itself.
+        before: how many blocks before its first a group needs.
+        after: how many blocks after its last a group needs.
+    """
+
+    shifts: tuple[shapes.Size, ...]
+    before: int
+    after: int
+
+    def fold(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Sums what falls on the blocks at each shift, `[G, N, C, P]` each, to `[before + G + after, N, C, P]`."""
+        rest = [[0, 0]] * 3
+        padded = [
+            tf.pad(part, [[self.before + shift, self.after - shift], *rest])
+            for shift, part in zip(self.shifts, parts, strict=True)
+        ]
+        return functools.reduce(tf.add, padded)
+
+    def alone(self, own: tf.Tensor) -> tf.Tensor:
+        """What falls on the group's own blocks, with zeros on those beside it."""
+        return tf.pad(own, [[self.before, self.after], *([[0, 0]] * 3)])
+
+
 class Layout:
     """Rounds one after another in blocks of C tokens: queries of a block see the keys of the blocks at some shifts.
 
@@ -44,6 +72,7 @@ class Layout:
         rounds: how many rounds are laid out together.
         length_multiple: to what a round's length is rounded up, a multiple of C; C if None.
         wrap: whether blocks beside the ends are those of the other end. Otherwise they are empty.
+        compiled: whether the work of a group is compiled for its shape; a boolean, or a boolean tensor.
     """
 
     def __init__(
@@ -55,6 +84,7 @@ class Layout:
         rounds: int = 1,
         length_multiple: int | None = None,
         wrap: bool = False,
+        compiled: Any = False,
     ):
         self.count, self.length = count, length
         self.block = chunk_length
@@ -62,10 +92,10 @@ class Layout:
         self.blocks_a_round = shapes.ceil_div(length, multiple) * (multiple // chunk_length)
         self.blocks = rounds * self.blocks_a_round
         self.wrap = wrap
-        self.shifts = [self._within_blocks(shift) for shift in shifts]
         self.before = max(0, -min(shifts))
         self.after = max(0, max(shifts))
-        self.groups, self.group = self._groups(self.blocks)
+        self.reach = Reach(tuple(self._within_blocks(shift) for shift in shifts), self.before, self.after)
+        self.groups, self.group = self._groups(self.blocks, compiled)
 
     def _within_blocks(self, shift: int) -> shapes.Size:
         if not self.wrap:
@@ -75,20 +105,22 @@ class Layout:
         # There are at least as many blocks as rounds, and mostly a shift is one.
         return shift if abs(shift) <= 1 else tf.where(abs(shift) <= self.blocks, shift, 0)
 
-    def _groups(self, blocks: shapes.Size) -> tuple[shapes.Size, shapes.Size]:
+    def _groups(self, blocks: shapes.Size, compiled: Any) -> tuple[shapes.Size, shapes.Size]:
         """The number of groups, and the number of blocks in each."""
-        block_bytes = 4 * self.count * self.block * self.block * len(self.shifts)
+        block_bytes = 4 * self.count * self.block * self.block * len(self.reach.shifts)
         # What a group puts beside itself falls on its neighbours, no farther.
         least = max(self.before, self.after, 1)
         if isinstance(blocks, int) and isinstance(block_bytes, int):
-            if blocks * block_bytes <= UNGROUPED_BYTES:
+            if blocks * block_bytes <= UNGROUPED_BYTES and not compiled:
                 return 1, max(blocks, 1)
             groups = shapes.ceil_div(blocks, min(max(GROUP_BYTES // block_bytes, least), blocks))
             return groups, max(shapes.ceil_div(blocks, groups), least)
         blocks = tf.maximum(blocks, 1)
         group = tf.clip_by_value(GROUP_BYTES // tf.maximum(block_bytes, 1), least, tf.maximum(blocks, least))
         groups = shapes.ceil_div(blocks, group)
-        return groups, tf.maximum(shapes.ceil_div(blocks, groups), least)
+        equal = tf.maximum(shapes.ceil_div(blocks, groups), least)
+        # Equal groups waste least; but their size follows the length, and each size would have to be compiled.
+        return groups, equal if compiled is False else tf.where(compiled, group, equal)
 
     def place(self, orders: Sequence[Order]) -> Places:
         """Returns where the tokens of the rounds go."""
@@ -148,51 +180,40 @@ class Layout:
         flat = _flat(x, 3)
         return [tf.gather(flat, back) for back in places.back]
 
-    def queries(self, x: tf.Tensor) -> tf.Tensor:
-        """The blocks `[G, N, C, ...]` of a group's slice `[before + G + after, N, C, ...]`."""
-        return x[self.before : self.before + self.group]
-
-    def windows(self, x: tf.Tensor) -> tf.Tensor:
-        """The windows `[G, N, W, ...]` of a group's slice `[before + G + after, N, C, ...]`."""
-        return tf.concat([_slice(x, self.before + shift, self.group) for shift in self.shifts], axis=2)
-
-    def fold(self, windows: tf.Tensor) -> tf.Tensor:
-        """Sums windows `[G, N, W, P]` onto the blocks they were cut from, `[before + G + after, N, C, P]`."""
-        parts = tf.split(windows, len(self.shifts), axis=2)
-        rest = [[0, 0]] * 3
-        return tf.add_n(
-            [
-                tf.pad(part, [[self.before + shift, self.after - shift], *rest])
-                for shift, part in zip(self.shifts, parts, strict=True)
-            ]
-        )
-
     def over_groups(
         self,
-        body: Callable[[list[tf.Tensor]], list[tf.Tensor]],
-        sources: Sequence[tf.Tensor],
+        body: Callable[[list[tf.Tensor], list[list[tf.Tensor]]], list[tf.Tensor]],
+        own: Sequence[tf.Tensor],
+        seen: Sequence[tf.Tensor],
         widths: Sequence[tuple[tf.DType, list[int]]],
         folded: Sequence[int] = (),
     ) -> list[tf.Tensor]:
         """Applies `body` to each group of blocks.
 
         Args:
-            body: maps slices `[before + G + after, N, C, ...]` of the sources to results `[G, N, C, ...]`.
-            sources: tensors in the layout of `sort`.
+            body: maps the group's own blocks `[G, N, C, ...]` of `own`, and for each shift the blocks there of `seen`,
+                to results `[G, N, C, ...]`.
+            own: tensors in the layout of `sort`.
+            seen: tensors in the layout of `sort`.
             widths: dtype of each result, and its sizes after `[K, N, C]`.
-            folded: which results come from `fold`; what falls on blocks beside a group is added to their own group.
+            folded: which results come as `[before + G + after, N, C, ...]`, from `Reach`; what falls on blocks beside a
+                group is added to their own group.
 
         Returns:
             The results `[K, N, C, ...]`.
         """
+
+        def group(first: shapes.Size) -> list[tf.Tensor]:
+            def cut(sources: Sequence[tf.Tensor], shift: shapes.Size) -> list[tf.Tensor]:
+                return [_slice(x, first + self.before + shift, self.group) for x in sources]
+
+            return body(cut(own, 0), [cut(seen, shift) for shift in self.reach.shifts])
+
         if isinstance(self.groups, int) and self.groups == 1:
-            results = body(list(sources))
-            return [self._join(x[None]) if i in folded else x for i, x in enumerate(results)]
-        slice_length = self.before + self.group + self.after
+            return [self._join(x[None]) if i in folded else x for i, x in enumerate(group(0))]
 
         def step(index: tf.Tensor, arrays: list[tf.TensorArray]) -> list[tf.TensorArray]:
-            results = body([_slice(x, index * self.group, slice_length) for x in sources])
-            return [a.write(index, x) for a, x in zip(arrays, results, strict=True)]
+            return [a.write(index, x) for a, x in zip(arrays, group(index * self.group), strict=True)]
 
         static = [x if isinstance(x, int) else None for x in (self.count, self.block)]
         arrays = [

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reformer_tf.ops import attention, full_attention, grouping, ordering, windows
+from reformer_tf.ops import attention, full_attention, fusing, grouping, ordering, windows
 from reformer_tf.ops.pair_dropout import PairDropout
 
 COUNT, LENGTH, SIZE, CHUNK, BUCKETS = 3, 203, 4, 8, 4
@@ -57,6 +57,81 @@ def test_blocks_of_queries_change_nothing_in_full_attention(monkeypatch, mode, c
     expected = _full(causal, *data)
     monkeypatch.setattr(full_attention, "_BLOCK_BYTES", rows * 4 * COUNT * LENGTH)
     _assert_close(_in_mode(mode, lambda *args: _full(causal, *args), data), expected)
+
+
+def _compiled(function):
+    return "_XlaMustCompile" in str(function.graph.as_graph_def())
+
+
+@pytest.mark.parametrize("lengths", ["known", "unknown"])
+@pytest.mark.parametrize("causal", [True, False])
+def test_compiled_groups_change_nothing(monkeypatch, lengths, causal):
+    data = _data()
+    expected = _windowed(causal, *data)
+    monkeypatch.setattr(grouping, "GROUP_BYTES", 7 * 4 * COUNT * CHUNK * CHUNK * (2 if causal else 3))
+    monkeypatch.setattr(fusing, "LEAST_WORK", 1)
+    length = None if lengths == "unknown" else LENGTH
+    specs = [tf.TensorSpec([COUNT, length, SIZE], tf.float32)] * 4
+    specs += [tf.TensorSpec([2, COUNT, length], tf.int32), tf.TensorSpec([COUNT, length], tf.bool)]
+
+    def call(*args):
+        with fusing.fusing(True):
+            return _windowed(causal, *args)
+
+    function = tf.function(call, input_signature=specs).get_concrete_function()
+    assert _compiled(function)
+    _assert_close(function(*data), expected)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_compiled_groups_on_replicas_and_inside_compiled_functions(monkeypatch, mirrored_strategy, jit_compile):
+    data = _data()
+    expected = _windowed(True, *data)
+    monkeypatch.setattr(fusing, "LEAST_WORK", 1)
+
+    def call():
+        with fusing.fusing(True):
+            return _windowed(True, *data)
+
+    replicated = tf.function(lambda: mirrored_strategy.run(tf.function(call, jit_compile=jit_compile)))
+    local = [mirrored_strategy.experimental_local_results(x) for x in replicated()]
+    for on_one_replica in zip(*local, strict=True):
+        _assert_close(on_one_replica, expected)
+
+
+def test_small_groups_and_what_does_not_train_are_not_compiled():
+    data = _data()
+
+    def call(allowed):
+        with fusing.fusing(allowed):
+            return _windowed(True, *data)
+
+    assert not _compiled(tf.function(call).get_concrete_function(True))  # Too little work.
+    assert not _compiled(tf.function(call).get_concrete_function(False))
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("window", ["bucket", "chunk", "chunk in a circle"])
+def test_keys_made_of_queries_equal_keys_given(monkeypatch, fused, causal, window):
+    query, _, value, upstream, buckets, valid = _data()
+    monkeypatch.setattr(fusing, "LEAST_WORK", 1)
+    monkeypatch.setattr(grouping, "UNGROUPED_BYTES", 0)
+    monkeypatch.setattr(grouping, "GROUP_BYTES", 7 * 4 * COUNT * CHUNK * CHUNK * 2)
+    kind = windows.BucketWindow(CHUNK, causal, True)
+    if window != "bucket":
+        kind = windows.ChunkWindow(CHUNK, causal, True, 1, 0 if causal else 1, window != "chunk", CHUNK)
+
+    @tf.function
+    def call(made):
+        orders = [ordering.hash_order(buckets[r], valid, BUCKETS, CHUNK) for r in range(2)]
+        with fusing.fusing(fused), tf.GradientTape() as tape:
+            tape.watch([query, value])
+            key = attention.normalised if made else attention.normalised(query)
+            output = attention.windowed_attention(query, key, value, orders, kind)
+        return [output, *tape.gradient(output, [query, value], output_gradients=upstream)]
+
+    _assert_close(call(True), call(False))
 
 
 @pytest.mark.parametrize("causal", [True, False])
