@@ -1,13 +1,12 @@
 """The position-wise feed-forward layer, a few rows at a time."""
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from reformer_tf.layers import activations, arguments
-from reformer_tf.ops import chunking, shapes
+from reformer_tf.ops import chunking, elementwise, fusing, shapes
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
@@ -30,6 +29,7 @@ class ChunkedFeedForward(keras.layers.Layer):
 
     Call arguments:
         inputs: `[B, L, M]`, or any other number of axes before the last.
+        training: whether this is a training call, in which parts may be compiled.
 
     Raises:
         ValueError: for sizes that are not positive.
@@ -72,12 +72,14 @@ class ChunkedFeedForward(keras.layers.Layer):
             if self.use_bias:
                 self._weights.append(self.add_weight(shape[1:], "zeros", name=f"{name}_bias"))
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         inputs = tf.convert_to_tensor(inputs)
         width = inputs.shape[-1]
         weights = [tf.convert_to_tensor(w) for w in self._weights]
         spec = tf.TensorSpec([None, width], inputs.dtype)
-        result = chunking.map_rows(self._rows, [tf.reshape(inputs, [-1, width])], weights, self.rows, spec)
+        # Functions inside may be compiled in training; what is exported must run where XLA is not linked in.
+        with fusing.fusing(bool(training)):
+            result = chunking.map_rows(self._rows, [tf.reshape(inputs, [-1, width])], weights, self.rows, spec)
         return tf.reshape(result, shapes.sizes(inputs))
 
     @property
@@ -89,15 +91,13 @@ class ChunkedFeedForward(keras.layers.Layer):
         """The layer itself on `[T, M]`."""
         remaining = list(weights)
 
-        def project(x: tf.Tensor) -> tf.Tensor:
-            x = tf.matmul(x, remaining.pop(0))
-            return tf.nn.bias_add(x, remaining.pop(0)) if self.use_bias else x
+        def project(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+            return tf.matmul(x, remaining.pop(0)), remaining.pop(0) if self.use_bias else None
 
-        inner: Callable[[tf.Tensor], tf.Tensor] = self.activation
-        hidden = inner(project(x))
+        hidden = elementwise.biased(self.activation, *project(x))
         if self.gated:
-            hidden *= project(x)
-        return project(hidden)
+            hidden *= _with_bias(*project(x))
+        return _with_bias(*project(hidden))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return tuple(input_shape)
@@ -112,3 +112,7 @@ class ChunkedFeedForward(keras.layers.Layer):
             "use_bias": self.use_bias,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
+
+
+def _with_bias(x: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:
+    return x if bias is None else tf.nn.bias_add(x, bias)

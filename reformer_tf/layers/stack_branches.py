@@ -290,7 +290,7 @@ class _Attention(_Branch):
         heads: Heads,
         buckets: tf.Tensor | None,
     ) -> tuple[list[tf.Tensor], tf.Tensor | None]:
-        """Queries, keys and values of some heads, `[B, L, h, D]` each, and their buckets, `[B, h, R, L]`.
+        """What `SelfAttention.project` gives of some heads, `[B, L, h, D]` each, and their buckets, `[B, h, R, L]`.
 
         Args:
             cutting: how the streams are cut.
@@ -311,14 +311,15 @@ class _Attention(_Branch):
                 return written
             with self.given(weights):
                 found = attention.hash(projected[0], heads, self._context(seed), cutting.length)
-            return [*written, state[3].write(index, tf.transpose(found, [0, 3, 1, 2]))]
+            return [*written, state[-1].write(index, tf.transpose(found, [0, 3, 1, 2]))]
 
-        arrays = [cutting.empty(dtype, [heads.count, attention.key_dim]) for _ in range(3)]
+        number = 2 if attention.shared_query_key else 3
+        arrays = [cutting.empty(dtype, [heads.count, attention.key_dim]) for _ in range(number)]
         if wanted:
             arrays.append(cutting.empty(tf.int32, [heads.count, None]))
-        (*vectors,) = (cutting.join(a) for a in cutting.sweep(body, arrays))
+        vectors = [cutting.join(array) for array in cutting.sweep(body, arrays)]
         if wanted:
-            return vectors[:3], tf.transpose(vectors[3], [0, 2, 3, 1])
+            return vectors[:-1], tf.transpose(vectors[-1], [0, 2, 3, 1])
         if buckets is None:
             return vectors, None
         return vectors, tf.slice(buckets, tf.stack([0, heads.first, 0, 0]), tf.stack([-1, heads.count, -1, -1]))

@@ -13,8 +13,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from reformer_tf.ops import blocks, fusing, groups, ordering, shapes
-from reformer_tf.ops.grouping import Layout
+from reformer_tf.ops import blocks, fusing, grouping, groups, ordering, shapes
+from reformer_tf.ops.grouping import Layout, Source
 from reformer_tf.ops.groups import Group
 from reformer_tf.ops.ordering import Order
 from reformer_tf.ops.pair_dropout import PairDropout
@@ -33,17 +33,17 @@ def windowed_attention(
     """Attends within the windows of several orders.
 
     Args:
-        query: `[N, L, D]`, scaled; N counts rows and heads.
-        key: `[N, L, D]`; or a function of a module that makes keys of queries row by row, as `normalised` does. Where
+        query: `[B, L, H, D]`, scaled. There are N = B * H sequences.
+        key: `[B, L, H, D]`; or a function of a module that makes keys of queries row by row, as `normalised` does. Where
             both are shared that saves moving the keys and their gradient about.
-        value: `[N, L, D]`.
-        orders: one for each round, see `reformer_tf.ops.ordering`.
+        value: `[B, L, H, D]`.
+        orders: of the N sequences, one for each round, see `reformer_tf.ops.ordering`.
         window: what a query sees.
         segments: int32 `[N, L]`; tokens of different segments do not see each other. Or None.
         dropout: of the attention probabilities, or None.
 
     Returns:
-        `[N, L, D]` in the dtype of `value`; zero where a token is masked or sees nothing.
+        `[B, L, H, D]` in the dtype of `value`; zero where a token is masked or sees nothing.
     """
     rounds = _Rounds(query, key if callable(key) else None, orders, window, segments, dropout)
 
@@ -70,7 +70,10 @@ def windowed_attention(
     output, log_sum_exp = attend(query, value) if callable(key) else attend(query, key, value)
     if not window.exclude_self or window.penalises_self:
         return output
-    return alone(output, log_sum_exp, value, orders[0].u != ordering.NOWHERE, dropout)
+    length, heads = shapes.sizes(query)[1:3]
+    valid = grouping.by_position(orders[0].u != ordering.NOWHERE, heads)
+    keep = None if dropout is None else grouping.by_position(dropout.own_factors(length, value.dtype), heads)
+    return alone(output, log_sum_exp, value, valid, keep)
 
 
 def normalised(query: tf.Tensor) -> tf.Tensor:
@@ -82,7 +85,7 @@ def normalised(query: tf.Tensor) -> tf.Tensor:
 
 
 def alone(
-    output: tf.Tensor, log_sum_exp: tf.Tensor, value: tf.Tensor, valid: tf.Tensor | None, dropout: PairDropout | None
+    output: tf.Tensor, log_sum_exp: tf.Tensor, value: tf.Tensor, valid: tf.Tensor | None, keep: tf.Tensor | None
 ) -> tf.Tensor:
     """Lets a token that sees no other attend to itself.
 
@@ -90,25 +93,25 @@ def alone(
     a large finite one.
 
     Args:
-        output: `[N, L, D]`, attention to others.
-        log_sum_exp: `[N, L]`, `blocks.FLOOR` where a token sees no other.
-        value: `[N, L, D]`.
-        valid: boolean `[N, L]`, or None if no token is masked.
-        dropout: of the attention probabilities, or None.
+        output: `[..., D]`, attention to others.
+        log_sum_exp: `[...]`, `blocks.FLOOR` where a token sees no other.
+        value: `[..., D]`.
+        valid: boolean `[...]`, or None if no token is masked.
+        keep: `[...]`, dropout factors of the tokens' pairs with themselves, or None.
 
     Returns:
-        `[N, L, D]`.
+        `[..., D]`.
     """
     nothing_else = log_sum_exp <= 0.5 * blocks.FLOOR
     if valid is not None:
         nothing_else = tf.logical_and(nothing_else, valid)
-    if dropout is not None:
-        value *= dropout.own_factors(shapes.sizes(value)[1], value.dtype)[..., None]
+    if keep is not None:
+        value *= keep[..., None]
     return tf.where(nothing_else[..., None], value, output)
 
 
 def _merge(parts: Sequence[tuple[tf.Tensor, tf.Tensor]]) -> tuple[tf.Tensor, tf.Tensor]:
-    """One softmax of several: outputs `[N, L, D]` weighed by their log-sum-exps `[N, L]`."""
+    """One softmax of several: outputs `[B, L, H, D]` weighed by their log-sum-exps `[B, L, H]`."""
     if len(parts) == 1:
         return parts[0]
     sums = [part_sum for _, part_sum in parts]
@@ -132,15 +135,16 @@ class _Rounds:
         segments: tf.Tensor | None,
         dropout: PairDropout | None,
     ):
-        count, length, self.size = shapes.sizes(query)
+        batch, length, heads, self.size = shapes.sizes(query)
         self.statistics = shapes.statistics_dtype(query.dtype)
         self.dtype = query.dtype
         laid_out = [orders] if window.wrap else [[order] for order in orders]
         self.passes = len(laid_out)
-        pays = fusing.worth(count * length * window.chunk_length * len(window.shifts) * len(laid_out[0]))
+        pays = fusing.worth(batch * heads * length * window.chunk_length * len(window.shifts) * len(laid_out[0]))
         self.layout = Layout(
-            count,
+            batch,
             length,
+            heads,
             window.chunk_length,
             window.shifts,
             rounds=len(laid_out[0]),
@@ -156,7 +160,8 @@ class _Rounds:
             tags.append(segments)
         if dropout is not None:
             tags.append(tf.broadcast_to(tf.range(length), tf.shape(orders[0].u)))
-        self.tags = tf.stack(tags, axis=-1)
+        tagged = grouping.by_position(tf.stack(tags, axis=-1), heads)
+        self.tags = Source(_rows(tagged), fill=ordering.NOWHERE)
         self.made_key = key is not None
         self.dropout_keys = None if dropout is None else dropout.keys
         rate = None if dropout is None else dropout.rate
@@ -172,19 +177,19 @@ class _Rounds:
     def forward(
         self, index: int, vectors: list[tf.Tensor], after: list[tf.Tensor]
     ) -> list[tuple[tf.Tensor, tf.Tensor]]:
-        """Output `[N, L, D]` and log-sum-exp `[N, L]` of each round of a pass, in the statistics dtype.
+        """Output `[B, L, H, D]` and log-sum-exp `[B, L, H]` of each round of a pass, in the statistics dtype.
 
         Args:
             index: of the pass.
-            vectors: query, key (unless it is made of the query) and value, `[N, L, D]` each.
+            vectors: query, key (unless it is made of the query) and value, `[B, L, H, D]` each.
             after: what must be done before, so that the passes' temporary tensors are not alive together.
         """
         place = self.places[index]
         with tf.control_dependencies(after):
-            own, seen = self._sorted(vectors, index)
+            own, seen = self._sources(vectors)
         widths = [(self.statistics, [self.size]), (self.statistics, [])]
         output, log_sum_exp = self.layout.over_groups(
-            lambda *rows: self.functions[index][0](*rows, self.dropout_keys), own, seen, widths
+            lambda *rows: self.functions[index][0](*rows, self.dropout_keys), place, own, seen, widths
         )
         return list(zip(self.layout.unsort(output, place), self.layout.unsort(log_sum_exp, place), strict=True))
 
@@ -196,24 +201,24 @@ class _Rounds:
         upstream: tf.Tensor,
         after: list[tf.Tensor],
     ) -> list[tf.Tensor]:
-        """One pass's part of the gradients of the vectors, `[N, L, D]` in the statistics dtype.
+        """One pass's part of the gradients of the vectors, `[B, L, H, D]` in the statistics dtype.
 
         Args:
             index: of the pass.
-            vectors: query, key (unless it is made of the query) and value, `[N, L, D]` each.
-            scalars: log-sum-exp of all rounds and delta (see `blocks.attend_gradient`), `[N, L]` each.
-            upstream: gradient of the output, `[N, L, D]`.
+            vectors: query, key (unless it is made of the query) and value, `[B, L, H, D]` each.
+            scalars: log-sum-exp of all rounds and delta (see `blocks.attend_gradient`), `[B, L, H]` each.
+            upstream: gradient of the output, `[B, L, H, D]`.
             after: what must be done before.
         """
         place = self.places[index]
         with tf.control_dependencies([upstream, *after]):
-            own, seen = self._sorted(vectors, index)
-            log_sum_exp, delta = (self.layout.sort(x, place) for x in scalars)
+            own, seen = self._sources(vectors)
             # A large log-sum-exp makes all probabilities of a row zero.
-            log_sum_exp = self.layout.only_own(log_sum_exp, fill=-blocks.FLOOR)
-            own += [log_sum_exp, delta, self.layout.sort(upstream, place)]
+            own.append(Source(_rows(scalars[0]), own_fill=-blocks.FLOOR))
+            own += [Source(_rows(scalars[1])), Source(_rows(upstream))]
         slopes = self.layout.over_groups(
             lambda *rows: self.functions[index][1](*rows, self.dropout_keys),
+            place,
             own,
             seen,
             [(self.dtype, [self.size])] * len(vectors),
@@ -224,10 +229,14 @@ class _Rounds:
             for slope in slopes
         ]
 
-    def _sorted(self, vectors: list[tf.Tensor], index: int) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    def _sources(self, vectors: list[tf.Tensor]) -> tuple[list[Source], list[Source]]:
         """What is asked of queries, and what of the keys that they look at."""
-        place = self.places[index]
-        tags = self.layout.sort(self.tags, place, fill=ordering.NOWHERE)
-        query, *rest = (self.layout.sort(x, place) for x in vectors)
+        # Identities, so that nothing is read before what must be done before.
+        query, *rest = (Source(_rows(tf.identity(x))) for x in vectors)
         seen = [query, *rest] if self.made_key else rest
-        return [query, tags], [*seen, tags]
+        return [query, self.tags], [*seen, self.tags]
+
+
+def _rows(x: tf.Tensor) -> tf.Tensor:
+    """`[B, L, H, ...]` to `[B * L * H, ...]`."""
+    return tf.reshape(x, [-1, *shapes.sizes(x)[3:]])

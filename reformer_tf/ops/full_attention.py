@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from reformer_tf.ops import attention, blocks, loops, shapes
+from reformer_tf.ops import attention, blocks, grouping, loops, shapes
 from reformer_tf.ops.pair_dropout import PairDropout
 
 # Bytes of fp32 logits that may be alive at a time.
@@ -24,9 +24,9 @@ def full_attention(
     """Attends to every visible token.
 
     Args:
-        query: `[N, L, D]`, scaled; N counts rows and heads.
-        key: `[N, L, D]`.
-        value: `[N, L, D]`.
+        query: `[B, L, H, D]`, scaled. There are N = B * H sequences.
+        key: `[B, L, H, D]`.
+        value: `[B, L, H, D]`.
         valid: boolean `[N, L]`, False for masked tokens, or None.
         causal: whether a token sees no later token.
         exclude_self: whether a token sees itself only when it sees nothing else.
@@ -34,8 +34,10 @@ def full_attention(
         dropout: of the attention probabilities, or None.
 
     Returns:
-        `[N, L, D]` in the dtype of `value`; zero where a token is masked or sees nothing.
+        `[B, L, H, D]` in the dtype of `value`; zero where a token is masked or sees nothing.
     """
+    heads, shape = shapes.sizes(query)[2], value.shape
+    query, key, value = (grouping.by_sequence(x) for x in (query, key, value))
     statistics = shapes.statistics_dtype(value.dtype)
     count, length, size = shapes.sizes(query)
     split = _QueryBlocks(count, length)
@@ -92,10 +94,10 @@ def full_attention(
         return (tf.cast(output, value.dtype), log_sum_exp), gradient
 
     output, log_sum_exp = attend(query, key, value)
-    output = tf.ensure_shape(output, value.shape)
-    if not exclude_self:
-        return output
-    return attention.alone(output, log_sum_exp, value, valid, dropout)
+    if exclude_self:
+        keep = None if dropout is None else dropout.own_factors(length, value.dtype)
+        output = attention.alone(output, log_sum_exp, value, valid, keep)
+    return tf.ensure_shape(grouping.by_position(output, heads), shape)
 
 
 class _QueryBlocks:

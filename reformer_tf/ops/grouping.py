@@ -23,14 +23,28 @@ class Places(NamedTuple):
     """Where the tokens of some rounds are in a layout.
 
     Attributes:
-        index: int32 `[before + K + after, N, C]`, the flat index of the token at each place.
+        index: int32 `[before + K + after, N, C]`, the row among `[B * L * H, ...]` of the token at each place.
         inside: boolean of that shape, whether a place has a token.
-        back: for each round int32 `[N, L]`, the flat index of each token's place, blocks beside the rounds left out.
+        back: for each round int32 `[B, L, H]`, the row of each token's place, blocks beside the rounds left out.
     """
 
     index: tf.Tensor
     inside: tf.Tensor
     back: list[tf.Tensor]
+
+
+class Source(NamedTuple):
+    """A tensor that groups of blocks gather their rows from, so that it is never laid out as a whole.
+
+    Attributes:
+        rows: `[B * L * H, ...]`.
+        fill: the value at places without a token; anything finite if None.
+        own_fill: in a circle, the value at copies of blocks, which are keys only; or None.
+    """
+
+    rows: tf.Tensor
+    fill: float | None = None
+    own_fill: float | None = None
 
 
 class Reach(NamedTuple):
@@ -63,9 +77,12 @@ class Reach(NamedTuple):
 class Layout:
     """Rounds one after another in blocks of C tokens: queries of a block see the keys of the blocks at some shifts.
 
+    Tensors by position are `[B, L, H, ...]`; a sequence is one head of one row, so there are N = B * H.
+
     Args:
-        count: N, the number of sequences.
-        length: L, their length.
+        rows: B.
+        length: L.
+        heads: H.
         chunk_length: C, the length of a block.
         shifts: the blocks that a block looks at, relative to itself. With `wrap`, a shift beyond the number of all
             blocks counts as 0, as it does in the authors' released code.
@@ -77,8 +94,9 @@ class Layout:
 
     def __init__(
         self,
-        count: shapes.Size,
+        rows: shapes.Size,
         length: shapes.Size,
+        heads: shapes.Size,
         chunk_length: int,
         shifts: Sequence[int],
         rounds: int = 1,
@@ -86,7 +104,8 @@ class Layout:
         wrap: bool = False,
         compiled: Any = False,
     ):
-        self.count, self.length = count, length
+        self.rows, self.length, self.heads = rows, length, heads
+        self.count = rows * heads
         self.block = chunk_length
         multiple = length_multiple or chunk_length
         self.blocks_a_round = shapes.ceil_div(length, multiple) * (multiple // chunk_length)
@@ -128,13 +147,15 @@ class Layout:
         rounds = [tf.pad(order.tokens, [[0, 0], [0, missing]], constant_values=-1) for order in orders]
         tokens = tf.reshape(tf.concat(rounds, axis=1), [self.count, self.blocks, self.block])
         tokens = self._with_blocks_beside(tf.transpose(tokens, [1, 0, 2]))
+        sequence = tf.range(self.count)
+        first, head = sequence // self.heads * (self.length * self.heads), sequence % self.heads
         # A place without a token repeats the first token of its own sequence: finite wherever that sequence is.
-        index = tf.maximum(tokens, 0) + (tf.range(self.count) * self.length)[:, None]
-        rows = tf.range(self.count)[:, None] * self.block
+        index = tf.maximum(tokens, 0) * self.heads + (first + head)[:, None]
         back = []
         for number, order in enumerate(orders):
             block = order.ranks // self.block + number * self.blocks_a_round
-            back.append(block * (self.count * self.block) + rows + order.ranks % self.block)
+            place = (block * self.count + sequence[:, None]) * self.block + order.ranks % self.block
+            back.append(by_position(place, self.heads))
         return Places(index, tokens >= 0, back)
 
     def _with_blocks_beside(self, tokens: tf.Tensor) -> tf.Tensor:
@@ -147,44 +168,37 @@ class Layout:
         circle = tf.gather(tokens, block % self.blocks)
         return tf.where((block < self.blocks + self.after)[:, None, None], circle, -1)
 
-    def sort(self, x: tf.Tensor, places: Places, fill: int | None = None) -> tf.Tensor:
-        """Gathers `[N, L, ...]` into the layout `[before + K + after, N, C, ...]`.
+    def _gathered(self, source: Source, places: Places, start: shapes.Size, length: shapes.Size) -> tf.Tensor:
+        """The rows of some blocks, `[length, N, C, ...]`, beginning with one of those beside the first group."""
+        result = tf.gather(source.rows, _slice(places.index, start, length))
+        for fill, inside in self._fills(source, places, start, length):
+            inside = tf.reshape(inside, [*shapes.sizes(inside), *(1 for _ in result.shape[inside.shape.rank :])])
+            result = tf.where(inside, result, tf.constant(fill, result.dtype))
+        return result
 
-        Args:
-            x: by position.
-            places: of the order.
-            fill: the value of places without a token; by default anything finite.
-        """
-        result = tf.gather(_flat(x, 2), places.index)
-        if fill is None:
-            return result
-        inside = places.inside
-        for _ in range(x.shape.rank - 2):
-            inside = inside[..., None]
-        return tf.where(inside, result, tf.constant(fill, result.dtype))
-
-    def only_own(self, x: tf.Tensor, fill: float) -> tf.Tensor:
-        """Replaces copies of blocks in `[before + K + after, N, C, ...]`.
-
-        In a circle, copies of its first blocks may stand where the last group has queries; they are keys only.
-        """
-        if not self.wrap:
-            return x
-        block = tf.range(-self.before, self.groups * self.group + self.after)
-        inside = tf.logical_and(block >= 0, block < self.blocks)
-        inside = tf.reshape(inside, tf.concat([[-1], tf.ones([x.shape.rank - 1], tf.int32)], axis=0))
-        return tf.where(inside, x, tf.constant(fill, x.dtype))
+    def _fills(
+        self, source: Source, places: Places, start: shapes.Size, length: shapes.Size
+    ) -> list[tuple[float, tf.Tensor]]:
+        fills = []
+        if source.fill is not None:
+            fills.append((source.fill, _slice(places.inside, start, length)))
+        if source.own_fill is not None and self.wrap:
+            # In a circle, copies of its first blocks may stand where the last group has queries.
+            block = start - self.before + tf.range(length)
+            fills.append((source.own_fill, tf.logical_and(block >= 0, block < self.blocks)))
+        return fills
 
     def unsort(self, x: tf.Tensor, places: Places) -> list[tf.Tensor]:
-        """Gathers `[K, N, C, ...]` back to positions, `[N, L, ...]` for each round: the inverse of `sort`."""
+        """Gathers `[K, N, C, ...]` back to positions, `[B, L, H, ...]` for each round."""
         flat = _flat(x, 3)
         return [tf.gather(flat, back) for back in places.back]
 
     def over_groups(
         self,
         body: Callable[[list[tf.Tensor], list[list[tf.Tensor]]], list[tf.Tensor]],
-        own: Sequence[tf.Tensor],
-        seen: Sequence[tf.Tensor],
+        places: Places,
+        own: Sequence[Source],
+        seen: Sequence[Source],
         widths: Sequence[tuple[tf.DType, list[int]]],
         folded: Sequence[int] = (),
     ) -> list[tf.Tensor]:
@@ -193,8 +207,9 @@ class Layout:
         Args:
             body: maps the group's own blocks `[G, N, C, ...]` of `own`, and for each shift the blocks there of `seen`,
                 to results `[G, N, C, ...]`.
-            own: tensors in the layout of `sort`.
-            seen: tensors in the layout of `sort`.
+            places: of the tokens.
+            own: what is asked of queries.
+            seen: what is asked of the keys that they look at. A source may be in both.
             widths: dtype of each result, and its sizes after `[K, N, C]`.
             folded: which results come as `[before + G + after, N, C, ...]`, from `Reach`; what falls on blocks beside a
                 group is added to their own group.
@@ -202,48 +217,83 @@ class Layout:
         Returns:
             The results `[K, N, C, ...]`.
         """
+        around = self.before + self.group + self.after
 
         def group(first: shapes.Size) -> list[tf.Tensor]:
-            def cut(sources: Sequence[tf.Tensor], shift: shapes.Size) -> list[tf.Tensor]:
-                return [_slice(x, first + self.before + shift, self.group) for x in sources]
+            wide = {id(x): self._gathered(x, places, first, around) for x in seen}
 
-            return body(cut(own, 0), [cut(seen, shift) for shift in self.reach.shifts])
+            def cut(source: Source, shift: shapes.Size) -> tf.Tensor:
+                if id(source) in wide:
+                    return _slice(wide[id(source)], self.before + shift, self.group)
+                return self._gathered(source, places, first + self.before, self.group)
+
+            return body([cut(x, 0) for x in own], [[cut(x, shift) for x in seen] for shift in self.reach.shifts])
 
         if isinstance(self.groups, int) and self.groups == 1:
-            return [self._join(x[None]) if i in folded else x for i, x in enumerate(group(0))]
-
-        def step(index: tf.Tensor, arrays: list[tf.TensorArray]) -> list[tf.TensorArray]:
-            return [a.write(index, x) for a, x in zip(arrays, group(index * self.group), strict=True)]
+            results = group(0)
+            return [self._joined(*self._apart(x[None])) if i in folded else x for i, x in enumerate(results)]
 
         static = [x if isinstance(x, int) else None for x in (self.count, self.block)]
-        arrays = [
-            tf.TensorArray(dtype, size=self.groups, element_shape=[None, *static, *rest]) for dtype, rest in widths
-        ]
-        arrays = loops.count_up(self.groups, step, arrays, parallel_iterations=2)
-        stacked = [a.stack() for a in arrays]
-        return [self._join(x) if i in folded else _flat(x, 2) for i, x in enumerate(stacked)]
 
-    def _join(self, x: tf.Tensor) -> tf.Tensor:
-        """Adds what groups `[T, before + G + after, N, C, P]` put on blocks beside them where those blocks are.
+        def array(dtype: tf.DType, rest: list[int]) -> tf.TensorArray:
+            return tf.TensorArray(dtype, size=self.groups, element_shape=[None, *static, *rest])
+
+        arrays = [[array(*width) for _ in range(3 if i in folded else 1)] for i, width in enumerate(widths)]
+
+        def step(index: tf.Tensor, state: list[list[tf.TensorArray]]) -> list[list[tf.TensorArray]]:
+            results = group(index * self.group)
+            parts = [[y[0] for y in self._apart(x[None])] if i in folded else [x] for i, x in enumerate(results)]
+            return [
+                [a.write(index, y) for a, y in zip(some, part, strict=True)]
+                for some, part in zip(state, parts, strict=True)
+            ]
+
+        arrays = loops.count_up(self.groups, step, arrays, parallel_iterations=2)
+        return [
+            self._joined(*(a.stack() for a in some)) if i in folded else _flat(some[0].stack(), 2)
+            for i, some in enumerate(arrays)
+        ]
+
+    def _apart(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """`[T, before + G + after, ...]` as what falls before, on and after the groups' own blocks."""
+        end = self.before + self.group
+        return x[:, : self.before], x[:, self.before : end], x[:, end:]
+
+    def _joined(self, before: tf.Tensor, own: tf.Tensor, after: tf.Tensor) -> tf.Tensor:
+        """Adds what groups `[T, ..., N, C, P]` put on blocks beside them where those blocks are.
 
         Returns:
             `[K, N, C, P]`.
         """
-        own = x[:, self.before : self.before + self.group]
-        rest = [[0, 0]] * 3
-        if self.before and x.shape[0] != 1:
-            own += tf.pad(x[1:, : self.before], [[0, 1], [self.group - self.before, 0], *rest])
-        if self.after and x.shape[0] != 1:
-            own += tf.pad(x[:-1, self.before + self.group :], [[1, 0], [0, self.group - self.after], *rest])
-        own = _flat(own, 2)
-        if not self.wrap:
-            return own
+        result = _flat(own, 2)
+        if not self.wrap and isinstance(self.groups, int) and self.groups == 1:
+            return result  # Nothing is beside the only group.
         total = self.groups * self.group
-        complete = tf.concat([x[0, : self.before], own, x[-1, self.before + self.group :]], axis=0)
-        for block in [*range(-self.before, 0), *(self.blocks + i for i in range(self.after))]:
-            target = block % self.blocks
-            own += tf.pad(_slice(complete, self.before + block, 1), [[target, total - 1 - target], *rest])
-        return own
+        starts = tf.range(self.groups) * self.group
+        for part, first, number in (
+            (before, starts - self.before, self.before),
+            (after, starts + self.group, self.after),
+        ):
+            if not number:
+                continue
+            block = tf.reshape(first[:, None] + tf.range(number), [-1])
+            values = _flat(part, 2)
+            if self.wrap:
+                # Beyond the ends of a circle is its other end.
+                used = tf.logical_and(block >= -self.before, block < self.blocks + self.after)
+                block = tf.where(used, block % self.blocks, 0)
+            else:
+                used = tf.logical_and(block >= 0, block < total)
+                block = tf.where(used, block, 0)
+            values = tf.where(used[:, None, None, None], values, tf.zeros([], values.dtype))
+            result = tf.tensor_scatter_nd_add(result, block[:, None], values)
+        for block in [self.blocks + i for i in range(self.after)] if self.wrap else []:
+            # A copy of one of the first blocks may be among the last group's own.
+            last = total - 1
+            place = tf.minimum(block, last)
+            moved = tf.where(block <= last, _slice(result, place, 1), tf.zeros([], result.dtype))
+            result = tf.tensor_scatter_nd_add(result, tf.reshape(block % self.blocks, [1, 1]), moved)
+        return result
 
 
 def _flat(x: tf.Tensor, axes: int) -> tf.Tensor:
@@ -258,3 +308,16 @@ def _slice(x: tf.Tensor, start: tf.Tensor, length: shapes.Size) -> tf.Tensor:
         x, tf.stack([start, *([0] * (x.shape.rank - 1))]), tf.stack([length, *([-1] * (x.shape.rank - 1))])
     )
     return tf.ensure_shape(result, [length if isinstance(length, int) else None, *x.shape[1:]])
+
+
+def by_position(x: tf.Tensor, heads: shapes.Size) -> tf.Tensor:
+    """`[N, L, ...]` to `[B, L, H, ...]`."""
+    length, rest = shapes.sizes(x)[1], shapes.sizes(x)[2:]
+    x = tf.reshape(x, [-1, heads, length, *rest])
+    return tf.transpose(x, [0, 2, 1, *range(3, x.shape.rank)])
+
+
+def by_sequence(x: tf.Tensor) -> tf.Tensor:
+    """`[B, L, H, ...]` to `[N, L, ...]`."""
+    _, length, _, *rest = shapes.sizes(x)
+    return tf.reshape(tf.transpose(x, [0, 2, 1, *range(3, x.shape.rank)]), [-1, length, *rest])

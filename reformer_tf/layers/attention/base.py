@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
-from reformer_tf.ops import replay, rotary, seeds, shapes
+from reformer_tf.ops import fusing, replay, rotary, seeds, shapes
 from reformer_tf.ops.pair_dropout import PairDropout
 
 # What users of keras.layers.MultiHeadAttention pass, and what says the same here.
@@ -180,7 +180,9 @@ class SelfAttention(keras.layers.Layer):
         return Call(mask, segment_ids, seed, bool(training))
 
     def project(self, x: tf.Tensor, heads: Heads, mask: tf.Tensor | None, start: shapes.Size = 0) -> list[tf.Tensor]:
-        """Queries, keys and values of tokens, such that a logit is a plain product of query and key.
+        """Queries, keys (unless they are made of the queries) and values of tokens.
+
+        A logit is a plain product of query and key.
 
         Args:
             x: `[B, l, M]`.
@@ -202,8 +204,10 @@ class SelfAttention(keras.layers.Layer):
             result = tf.reshape(result, [batch, length, heads.count, self.key_dim])
             projected.append(result if bias is None else result + self._of_heads(bias, heads, axis=0))
         if self.rotary:
-            projected[:-1] = [rotary.rotate(x, start) for x in projected[:-1]]
-        return self._scaled(projected)
+            projected[:-1] = [rotary.rotate(vectors, start) for vectors in projected[:-1]]
+        if not self.shared_query_key:
+            projected[0] *= tf.constant(self.key_dim**-0.5, projected[0].dtype)
+        return projected
 
     def hashes(self, length: shapes.Size) -> bool:
         """Whether sequences of this length are hashed into buckets."""
@@ -227,7 +231,7 @@ class SelfAttention(keras.layers.Layer):
         """Attends.
 
         Args:
-            vectors: queries, keys and values of all tokens, `[B, L, h, D]` each.
+            vectors: what `project` gives, of all tokens, `[B, L, h, D]` each.
             heads: which they are of.
             call: what the call is about.
             buckets: int32 `[B, h, R, L]` if this length is hashed.
@@ -245,21 +249,20 @@ class SelfAttention(keras.layers.Layer):
             rows = seeds.row_keys(call.seed, self.seed, batch)
             keys = seeds.mix(rows[:, None], heads.first + tf.range(heads.count))
             dropout = PairDropout(self.dropout, tf.reshape(keys, [-1]))
-        query, key, value = (
-            tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [batch * heads.count, length, self.key_dim]) for x in vectors
-        )
         if buckets is not None:
             buckets = tf.reshape(buckets, [batch * heads.count, *shapes.sizes(buckets)[2:]])
-        output = self.attend(
-            query,
-            key,
-            value,
-            valid=per_head(call.mask),
-            segments=per_head(call.segments),
-            dropout=dropout,
-            buckets=buckets,
-        )
-        return tf.transpose(tf.reshape(output, [batch, heads.count, length, self.key_dim]), [0, 2, 1, 3])
+        query, *key, value = vectors
+        # Functions inside may be compiled in training; what is exported must run where XLA is not linked in.
+        with fusing.fusing(call.training):
+            return self.attend(
+                query,
+                key[0] if key else None,
+                value,
+                valid=per_head(call.mask),
+                segments=per_head(call.segments),
+                dropout=dropout,
+                buckets=buckets,
+            )
 
     def merge(self, x: tf.Tensor, heads: Heads) -> tf.Tensor:
         """What some heads add to the layer's output: `[B, l, h, D]` to `[B, l, M]`."""
@@ -291,7 +294,7 @@ class SelfAttention(keras.layers.Layer):
     def attend(
         self,
         query: tf.Tensor,
-        key: tf.Tensor,
+        key: tf.Tensor | None,
         value: tf.Tensor,
         *,
         valid: tf.Tensor | None,
@@ -302,16 +305,16 @@ class SelfAttention(keras.layers.Layer):
         """Attends; the part that differs between kinds.
 
         Args:
-            query: `[N, L, D]`, scaled; N counts rows and heads.
-            key: `[N, L, D]`.
-            value: `[N, L, D]`.
+            query: `[B, L, h, D]`, scaled. There are N = B * h sequences.
+            key: `[B, L, h, D]`; or None if `shared_query_key`, when `ops.attention.normalised` makes them of queries.
+            value: `[B, L, h, D]`.
             valid: boolean `[N, L]` or None.
             segments: int32 `[N, L]` or None.
             dropout: of the attention probabilities in this call, or None.
             buckets: int32 `[N, R, L]` if this length is hashed, else None.
 
         Returns:
-            `[N, L, D]`, zero for masked tokens.
+            `[B, L, h, D]`, zero for masked tokens.
         """
         raise NotImplementedError
 
@@ -330,19 +333,6 @@ class SelfAttention(keras.layers.Layer):
         if seed is None:
             seed = tf.cast(self.seed_generator.next(), tf.int32)
         return seeds.with_row_offset(seed, batch)
-
-    def _scaled(self, projected: list[tf.Tensor]) -> list[tf.Tensor]:
-        """Query, key and value from what the kernels gave."""
-        if self.shared_query_key:
-            query, value = projected
-            # In at least float32: the mean square of small half-precision vectors would vanish.
-            wide = tf.cast(query, shapes.statistics_dtype(query.dtype))
-            mean_square = tf.reduce_mean(tf.square(wide), axis=-1, keepdims=True)
-            key = tf.cast(wide * tf.math.rsqrt((mean_square + 1e-6) * self.key_dim), query.dtype)
-        else:
-            query, key, value = projected
-            query *= tf.constant(self.key_dim**-0.5, query.dtype)
-        return [query, key, value]
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return tuple(input_shape)

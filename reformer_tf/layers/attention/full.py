@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers.attention.base import SelfAttention
-from reformer_tf.ops import full_attention
+from reformer_tf.ops import attention, full_attention
 from reformer_tf.ops.pair_dropout import PairDropout
 
 
@@ -39,7 +39,7 @@ class FullSelfAttention(SelfAttention):
     def attend(
         self,
         query: tf.Tensor,
-        key: tf.Tensor,
+        key: tf.Tensor | None,
         value: tf.Tensor,
         *,
         valid: tf.Tensor | None,
@@ -47,6 +47,8 @@ class FullSelfAttention(SelfAttention):
         dropout: PairDropout | None,
         buckets: tf.Tensor | None,
     ) -> tf.Tensor:
+        if key is None:
+            key = attention.normalised(query)
         return full_attention.full_attention(
             query, key, value, valid, self.causal, self.shared_query_key, segments, dropout
         )

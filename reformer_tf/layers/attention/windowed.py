@@ -95,7 +95,7 @@ class WindowedSelfAttention(SelfAttention):
     def attend(
         self,
         query: tf.Tensor,
-        key: tf.Tensor,
+        key: tf.Tensor | None,
         value: tf.Tensor,
         *,
         valid: tf.Tensor | None,
@@ -103,19 +103,23 @@ class WindowedSelfAttention(SelfAttention):
         dropout: PairDropout | None,
         buckets: tf.Tensor | None,
     ) -> tf.Tensor:
-        count, length, _ = shapes.sizes(query)
+        batch, length, heads, _ = shapes.sizes(query)
         exclude_self = self.shared_query_key
 
         def exact() -> tf.Tensor:
-            return full_attention.full_attention(query, key, value, valid, self.causal, exclude_self, segments, dropout)
+            keys = attention.normalised(query) if key is None else key
+            return full_attention.full_attention(
+                query, keys, value, valid, self.causal, exclude_self, segments, dropout
+            )
 
         short = self.is_exact(length)
         if short is True:
             return exact()
-        orders = self.orders(count, length, valid, buckets)
+        keys = attention.normalised if key is None else key
+        orders = self.orders(batch * heads, length, valid, buckets)
         if self.window == "bucket":
             sliding = BucketWindow(self.chunk_length, self.causal, exclude_self)
-            return attention.windowed_attention(query, key, value, orders, sliding, segments, dropout)
+            return attention.windowed_attention(query, keys, value, orders, sliding, segments, dropout)
         chunks = ChunkWindow(
             self.chunk_length,
             self.causal,
@@ -127,7 +131,7 @@ class WindowedSelfAttention(SelfAttention):
         )
 
         def windowed() -> tf.Tensor:
-            return attention.windowed_attention(query, key, value, orders, chunks, segments, dropout)
+            return attention.windowed_attention(query, keys, value, orders, chunks, segments, dropout)
 
         # What fits one chunk a round is exact in any case, up to the rounding of a penalty: pairs meet equally often.
         one_chunk = self.exact_length <= self.chunk_length == self.length_multiple and not chunks.penalises_self
