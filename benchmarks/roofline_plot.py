@@ -20,7 +20,7 @@ def plot(measured: dict[str, Any], path: pathlib.Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     bandwidth = measured["limits"]["bytes"]
-    left, right = 0.1, 10_000.0
+    left, right = 0.05, 10_000.0
     for dtype, style in (("float32", "-"), ("bfloat16", "--")):
         peak = measured["limits"]["matmul_flops"][dtype]
         xs = [left, peak / bandwidth, right]
