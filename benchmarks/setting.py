@@ -1,0 +1,121 @@
+"""The training step that benchmarks measure: its flags, the model, and the step as a function.
+
+A causal language model over 256 byte values, with gelu, a feed-forward layer of four times the width, axial positions
+and the mean cross-entropy.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+from absl import app, flags
+
+from reformer_tf.layers.attention.registry import ATTENTION_LAYERS
+from reformer_tf.layers.attention.windowed import WINDOWS
+from reformer_tf.models import ReformerCausalLM
+
+VOCABULARY_SIZE = 256
+
+ATTENTION = flags.DEFINE_list("attention", ["lsh"], f"Kinds, repeated over the layers: {sorted(ATTENTION_LAYERS)}.")
+LENGTH = flags.DEFINE_integer("length", 16384, "Tokens of a sequence.", lower_bound=1)
+LAYERS = flags.DEFINE_integer("layers", 6, "Layers.", lower_bound=1)
+WIDTH = flags.DEFINE_integer("width", 256, "Width of the model.", lower_bound=1)
+HEADS = flags.DEFINE_integer("heads", 4, "Attention heads; key_dim is width / heads.", lower_bound=1)
+NUM_HASHES = flags.DEFINE_integer("num_hashes", 2, "Hash rounds.", lower_bound=1)
+CHUNK_LENGTH = flags.DEFINE_integer("chunk_length", 64, "Reach of a window.", lower_bound=1)
+BATCH = flags.DEFINE_integer("batch", 1, "Sequences.", lower_bound=1)
+PRECISION = flags.DEFINE_enum("precision", "float32", ["float32", "mixed_bfloat16"], "Dtype policy.")
+REPEAT = flags.DEFINE_integer("repeat", 3, "Times that are measured, after one that is not.", lower_bound=1)
+LOCAL_ROUND = flags.DEFINE_bool("local_round", False, "Whether LSH layers have a local round too.")
+WINDOW = flags.DEFINE_enum("window", "bucket", WINDOWS, "Windows of LSH layers.")
+REVERSIBLE = flags.DEFINE_bool("reversible", True, "Whether the stack saves memory.")
+JIT_COMPILE = flags.DEFINE_bool("jit_compile", False, "Whether XLA compiles the step.")
+
+_ALL = [
+    ATTENTION,
+    LENGTH,
+    LAYERS,
+    WIDTH,
+    HEADS,
+    NUM_HASHES,
+    CHUNK_LENGTH,
+    BATCH,
+    PRECISION,
+    REPEAT,
+    LOCAL_ROUND,
+    WINDOW,
+    REVERSIBLE,
+    JIT_COMPILE,
+]
+
+
+def arguments() -> dict[str, Any]:
+    """The values of all flags of this module."""
+    return {flag.name: flag.value for flag in _ALL}
+
+
+def check(argv: Sequence[str]) -> None:
+    """Checks what the definitions of the flags cannot.
+
+    Raises:
+        app.UsageError: for unknown arguments, a width that heads do not divide, or unknown kinds of attention.
+    """
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
+    if WIDTH.value % HEADS.value:
+        raise app.UsageError(f"--width must be a multiple of --heads. Received: {WIDTH.value}, {HEADS.value}")
+    unknown = [kind for kind in ATTENTION.value if kind not in ATTENTION_LAYERS]
+    if unknown:
+        raise app.UsageError(f"--attention must name kinds among {sorted(ATTENTION_LAYERS)}. Received: {unknown}")
+
+
+def kinds() -> list[str]:
+    """The kind of attention of each layer."""
+    return [ATTENTION.value[i % len(ATTENTION.value)] for i in range(LAYERS.value)]
+
+
+def build_model() -> ReformerCausalLM:
+    """The model that the flags describe."""
+    return ReformerCausalLM(
+        vocabulary_size=VOCABULARY_SIZE,
+        max_sequence_length=LENGTH.value,
+        num_layers=LAYERS.value,
+        hidden_dim=WIDTH.value,
+        num_heads=HEADS.value,
+        key_dim=WIDTH.value // HEADS.value,
+        intermediate_dim=4 * WIDTH.value,
+        attention_layers=kinds(),
+        chunk_length=CHUNK_LENGTH.value,
+        num_hashes=NUM_HASHES.value,
+        reversible=REVERSIBLE.value,
+        local_round=LOCAL_ROUND.value,
+        attention_options={"lsh": {"window": WINDOW.value}} if "lsh" in ATTENTION.value else None,
+        dtype=PRECISION.value,
+    )
+
+
+def signature(length: int | None) -> list[tf.TensorSpec]:
+    """What a step takes: ids with their targets, int32 `[B, length + 1]`, and a seed, int32 `[2]`."""
+    return [
+        tf.TensorSpec([BATCH.value, None if length is None else length + 1], tf.int32),
+        tf.TensorSpec([2], tf.int32),
+    ]
+
+
+def build_step(model: ReformerCausalLM) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, list[tf.Tensor]]]:
+    """Forward and backward as a function of ids and seed: the mean loss, and the gradients of all weights."""
+    variables = model.trainable_variables
+
+    def step(ids: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(model.token_losses(ids, training=True, seed=seed))
+        return loss, [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)]
+
+    return step
+
+
+def kept_buckets_mib() -> float:
+    """The integer buckets that a reversible stack keeps."""
+    if not REVERSIBLE.value:
+        return 0.0
+    return 4 * kinds().count("lsh") * BATCH.value * HEADS.value * NUM_HASHES.value * LENGTH.value / 2**20

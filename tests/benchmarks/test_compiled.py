@@ -1,0 +1,56 @@
+"""The benchmark of the compiled step as the command that people run."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+TINY = ["--lengths=64", "--depths=1", "--width=16", "--heads=2", "--chunk_length=16", "--repeat=1"]
+
+
+def _run(tmp_path, *arguments):
+    output = tmp_path / "compiled.json"
+    command = [sys.executable, "-m", "benchmarks.compiled", *TINY, f"--output={output}", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False), output
+
+
+def test_a_tiny_point(tmp_path):
+    result, output = _run(tmp_path, "--reversible=true", "--run")
+    assert result.returncode == 0, result.stderr
+    (point,) = json.loads(output.read_text())["points"]
+    assert point["status"] == "done", point
+    gradients = 4 * point["parameters"]
+    assert point["output_bytes"] >= gradients and point["argument_bytes"] >= gradients
+    assert point["temporary_bytes"] > 0 and point["step_s"] > 0
+    feed_forward = 2 * 64 * 16 * 64 * 2
+    assert point["matmul_flops"] > 4 * feed_forward
+    assert point["unknown_loops"] == 0
+    assert "alive at the peak" in result.stdout
+
+
+@pytest.mark.slow
+def test_memory_over_depth(tmp_path):
+    result, output = _run(tmp_path, "--lengths=1024", "--depths=2,4", "--width=32")
+    assert result.returncode == 0, result.stderr
+    needs = {
+        (p["layers"], p["reversible"]): p["temporary_bytes"] - 2**20 * p["kept_buckets_mib"]
+        for p in json.loads(output.read_text())["points"]
+    }
+    assert needs[4, True] <= 1.15 * needs[2, True]
+    assert needs[4, False] >= 1.5 * needs[2, False]
+    assert "length 1,024, plain: 4 layers need" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "argument, message",
+    [
+        ("--lengths=1k", "--lengths must be positive integers. Received: ['1k']"),
+        ("--depths=0", "--depths must be positive integers. Received: ['0']"),
+        ("--reversible=maybe", "--reversible must be of ['true', 'false']"),
+        ("--width=15", "--width must be a multiple of --heads"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_starts(tmp_path, argument, message):
+    result, output = _run(tmp_path, argument)
+    assert result.returncode != 0 and message in result.stderr and not output.exists()
