@@ -5,6 +5,9 @@
 The last line printed is one JSON object. `peak_mib` is the largest resident size of the process so far, `base_mib` its
 resident size after one step at length 256, before the long ones; what a step needs is their difference. Of it,
 4 bytes a parameter are gradients, and `kept_buckets_mib` the integer buckets that a reversible stack keeps.
+
+With `--check`, the model's first LSH layer is compared afterwards with attention that is not blocked, on as many random
+inputs and with the same buckets (see `benchmarks.check_core`): `check_output_error` and `check_gradient_error`.
 """
 
 import json
@@ -15,7 +18,8 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from benchmarks import memory
+from benchmarks import check_core, memory
+from reformer_tf.layers import LSHSelfAttention
 from reformer_tf.layers.attention.registry import ATTENTION_LAYERS
 from reformer_tf.layers.attention.windowed import WINDOWS
 from reformer_tf.models import ReformerCausalLM
@@ -36,6 +40,7 @@ _LOCAL_ROUND = flags.DEFINE_bool("local_round", False, "Whether LSH layers have 
 _WINDOW = flags.DEFINE_enum("window", "bucket", WINDOWS, "Windows of LSH layers.")
 _REVERSIBLE = flags.DEFINE_bool("reversible", True, "Whether the stack saves memory.")
 _JIT_COMPILE = flags.DEFINE_bool("jit_compile", False, "Whether XLA compiles the step.")
+_CHECK = flags.DEFINE_bool("check", False, "Whether an LSH layer is checked against the unblocked core.")
 
 
 def measure() -> dict:
@@ -86,15 +91,26 @@ def measure() -> dict:
     lsh_layers = sum(_ATTENTION.value[i % len(_ATTENTION.value)] == "lsh" for i in range(_LAYERS.value))
     kept = 4 * lsh_layers * _BATCH.value * _HEADS.value * _NUM_HASHES.value * _LENGTH.value
     median = statistics.median(seconds)
+    peak = memory.peak_mib()
+    errors: dict[str, float] = {}
+    if _CHECK.value:
+        errors = check_core.check(_lsh_layer(model), _LENGTH.value, _BATCH.value, _JIT_COMPILE.value)
     return {
         "tokens_per_s": _BATCH.value * _LENGTH.value / median,
         "step_s": median,
-        "peak_mib": memory.peak_mib(),
+        "peak_mib": peak,
         "base_mib": base,
         "kept_buckets_mib": kept / 2**20 if _REVERSIBLE.value else 0.0,
         "parameters": int(sum(np.prod(v.shape) for v in variables)),
+        **errors,
         **{name: flags.FLAGS[name].value for name in _ARGUMENTS},
     }
+
+
+def _lsh_layer(model: ReformerCausalLM) -> LSHSelfAttention:
+    """The first of the model."""
+    branches = model.backbone.get_layer("stack").branches
+    return next(branch.layer for branch in branches if isinstance(branch.layer, LSHSelfAttention))
 
 
 _ARGUMENTS = [
@@ -112,6 +128,7 @@ _ARGUMENTS = [
     "window",
     "reversible",
     "jit_compile",
+    "check",
 ]
 
 
@@ -124,6 +141,8 @@ def main(argv: list[str]) -> None:
     unknown = [kind for kind in _ATTENTION.value if kind not in ATTENTION_LAYERS]
     if unknown:
         raise app.UsageError(f"--attention must name kinds among {sorted(ATTENTION_LAYERS)}. Received: {unknown}")
+    if _CHECK.value and "lsh" not in _ATTENTION.value[: _LAYERS.value]:
+        raise app.UsageError(f"--check needs a layer of LSH attention. Received: --attention={_ATTENTION.value}")
     print(json.dumps(measure()))
 
 

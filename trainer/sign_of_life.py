@@ -47,7 +47,7 @@ class SignOfLife:
         self._under_way = None if step is None else (step, time.monotonic())
 
     def _watch(self) -> None:
-        said = (None, 0)
+        said: tuple[tuple[int, float] | None, int] = (None, 0)
         while not self._ended.wait(self._every / 20):
             under_way = self._under_way
             if under_way is None:

@@ -1,4 +1,4 @@
-"""Runs on a chosen number of windows, without evaluations: what `configs/million_tokens.py` asks for, at a small size."""
+"""Runs on one chosen window without evaluations: what `configs/million_tokens.py` asks for, at a small size."""
 
 import json
 
