@@ -12,6 +12,8 @@ PEERS = {
     "torch_exact": ("torch",),
 }
 """The modules that each needs."""
+BETAS, EPSILON, CLIP_NORM = (0.9, 0.98), 1e-9, 1.0
+"""Of Adam, where subjects are trained."""
 EXACT = ("keras_attention", "torch_exact")
 
 _HAS_WINDOWS = ("ours", "ours_plain")

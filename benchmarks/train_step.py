@@ -5,6 +5,9 @@
 The last line printed is one JSON object. `peak_mib` is the largest resident size of the process so far, `base_mib` its
 resident size after one step at length 256, before the long ones; what a step needs is their difference. Of it,
 4 bytes a parameter are gradients, and `kept_buckets_mib` the integer buckets that a reversible stack keeps.
+
+With `--check`, the model's first LSH layer is compared afterwards with attention that is not blocked, on as many random
+inputs and with the same buckets (see `benchmarks.check_core`): `check_output_error` and `check_gradient_error`.
 """
 
 import json
@@ -13,11 +16,14 @@ import time
 
 import numpy as np
 import tensorflow as tf
-from absl import app
+from absl import app, flags
 
-from benchmarks import memory, setting
+from benchmarks import check_core, memory, setting
+from reformer_tf.layers import LSHSelfAttention
+from reformer_tf.models import ReformerCausalLM
 
 _SHORT = 256
+_CHECK = flags.DEFINE_bool("check", False, "Whether an LSH layer is checked against the unblocked core.")
 
 
 def measure() -> dict:
@@ -46,20 +52,34 @@ def measure() -> dict:
     timed(ids, 1)
     seconds = [timed(ids, 2 + index) for index in range(setting.REPEAT.value)]
     median = statistics.median(seconds)
+    peak = memory.peak_mib()
+    errors: dict[str, float] = {}
+    if _CHECK.value:
+        errors = check_core.check(_lsh_layer(model), length, batch, setting.JIT_COMPILE.value)
     return {
         "tokens_per_s": batch * length / median,
         "step_s": median,
-        "peak_mib": memory.peak_mib(),
+        "peak_mib": peak,
         "base_mib": base,
         "kept_buckets_mib": setting.kept_buckets_mib(),
         "parameters": int(sum(np.prod(v.shape) for v in model.trainable_variables)),
+        **errors,
         **setting.arguments(),
+        "check": _CHECK.value,
     }
+
+
+def _lsh_layer(model: ReformerCausalLM) -> LSHSelfAttention:
+    """The first of the model."""
+    branches = model.backbone.get_layer("stack").branches
+    return next(branch.layer for branch in branches if isinstance(branch.layer, LSHSelfAttention))
 
 
 def main(argv: list[str]) -> None:
     """Checks the arguments, measures, and prints."""
     setting.check(argv)
+    if _CHECK.value and "lsh" not in setting.kinds():
+        raise app.UsageError(f"--check needs a layer of LSH attention. Received: --attention={setting.kinds()}")
     print(json.dumps(measure()))
 
 

@@ -52,8 +52,12 @@ def check_batch(config: ConfigDict, replicas: int) -> None:
 def _check_train(config: ConfigDict) -> None:
     for name in ("steps", "batch_size", "accumulation_steps", "log_every", "checkpoint_every", "keep_checkpoints"):
         _check(config, f"train.{name}", "must be at least 1", lambda value: value >= 1)
-    for name in ("eval_every", "profile_start", "profile_steps"):
+    for name in ("profile_start", "profile_steps"):
         _check(config, f"train.{name}", "must not be negative", lambda value: value >= 0)
+    _check(config, "train.eval_every", "must be at least -1, which means never", lambda value: value >= -1)
+    if config.report:
+        rule = "must not be -1 where `config.report` is True: the report says the validation bits per byte"
+        _check(config, "train.eval_every", rule, lambda value: value >= 0)
     _check(config, "train.seed", "must be from 0 to 2**31 - 1", lambda value: 0 <= value <= _LARGEST_SEED)
     _check_choice(config, "train.precision", PRECISIONS)
 

@@ -53,7 +53,8 @@ def default_config() -> ConfigDict:
     config.train.jit_compile = False
     config.train.accumulation_steps = 1  # Parts that the batch of a replica is computed in, one after another.
     config.train.log_every = 10
-    config.train.eval_every = 0  # 0: only at the end
+    config.train.log_memory = False  # Writes the peak memory of the process beside the loss.
+    config.train.eval_every = 0  # 0: only at the end; -1: never
     config.train.checkpoint_every = 100
     config.train.keep_checkpoints = 3
     config.train.deterministic_ops = False
@@ -91,7 +92,8 @@ def read_config(path: str | os.PathLike[str]) -> ConfigDict:
     except json.JSONDecodeError as error:
         raise ValueError(f"The config of a run must be JSON. Received: {path}: {error}") from error
     # A run may be older than a field.
-    fields["data"] = {**input.default_data_config(), **fields.get("data", {})}
+    for name, defaults in (("data", input.default_data_config()), ("train", default_config().train)):
+        fields[name] = {**defaults, **fields.get(name, {})}
     return ConfigDict({key: _overridable(value) for key, value in fields.items()})
 
 

@@ -22,6 +22,7 @@ def default_data_config() -> ml_collections.ConfigDict:
     config.layout = "packed"  # packed or padded, see Windows
     config.tokens = "bytes"  # bytes (257 ids), shifted_bytes (258: the released enwik8 model's) or sentencepiece
     config.sentencepiece_model = ""  # sentencepiece: file of the model
+    config.train_windows = 0  # trains on the first so many full windows alone; 0: on all, also on short ones
     config.validation_fraction = 0.02  # of the bytes, where the corpus has no validation part of its own
     config.path = ""  # text: a folder (all its files, recursively) or one file
     config.pattern = "*"  # text: which file names of a folder to take
@@ -60,6 +61,8 @@ def load_corpus(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Corpus
         raise ValueError(f"config.data.name must be one of {', '.join(CORPORA)}. Received: {resolved.name!r}")
     if resolved.layout not in LAYOUTS:
         raise ValueError(f"config.data.layout must be one of {', '.join(LAYOUTS)}. Received: {resolved.layout!r}")
+    if resolved.train_windows < 0:
+        raise ValueError(f"config.data.train_windows must not be negative. Received: {resolved.train_windows!r}")
     if not 0.0 < resolved.validation_fraction < 1.0:
         raise ValueError(
             "config.data.validation_fraction must lie between 0 and 1, both excluded. "

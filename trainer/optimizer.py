@@ -4,20 +4,38 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 from ml_collections import ConfigDict
 
 from trainer import schedule
 
 
 class TakesReducedGradients:
-    """Keeps a Keras optimizer from summing the gradients of the replicas.
+    """Makes a Keras optimizer take gradients that are summed over the replicas, and update one variable at a time.
 
     The norm to clip by is that of the whole gradient, so the training step reduces and clips before it applies; summing
     again would multiply the gradient by the number of replicas.
+
+    Nothing else orders the updates of a graph, and its executor would begin with all of them at once: temporary tensors
+    of the size of the whole gradient, and more than one of them, would be alive together.
     """
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
         return grads_and_vars
+
+    def _distributed_tf_update_step(self, distribution: Any, grads_and_vars: Any, learning_rate: Any) -> None:
+        finished: dict[str, list[tf.Operation]] = {}  # By device: devices do not wait for each other.
+
+        def update(variable: tf.Variable, gradient: tf.Tensor, learning_rate: Any) -> None:
+            graph = tf.compat.v1.get_default_graph()
+            known = len(graph.get_operations())
+            with tf.control_dependencies(finished.get(variable.device, [])):
+                self.update_step(gradient, variable, learning_rate)  # type: ignore[attr-defined]
+            assignments = [op for op in graph.get_operations()[known:] if op.type.startswith("Assign")]
+            finished[variable.device] = assignments
+
+        for gradient, variable in grads_and_vars:
+            distribution.extended.update(variable, update, args=(gradient, learning_rate), group=False)
 
 
 class _Adam(TakesReducedGradients, keras.optimizers.Adam):

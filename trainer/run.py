@@ -56,7 +56,7 @@ class Run:
             self.strategy = strategy.make_strategy(config.strategy, config.logical_devices)
             check.check_batch(config, self.strategy.num_replicas_in_sync)
             self.corpus = input.load_corpus(config.data)
-            self.windows = self._cut(self.corpus.train)
+            self.windows = self._cut_to_train()
             with self.strategy.scope():
                 self.model = build_model(config)
                 self._optimizer = optimizer.make_optimizer(
@@ -123,10 +123,19 @@ class Run:
         self._events.close()
         self.workdir.unlock()
 
-    def _cut(self, documents: Documents) -> input.Windows:
+    def _cut(self, documents: Documents, count: int = 0) -> input.Windows:
         return input.Windows(
-            self.tokens.documents(documents), self.config.train.sequence_length, self.config.data.layout
+            self.tokens.documents(documents), self.config.train.sequence_length, self.config.data.layout, count
         )
+
+    def _cut_to_train(self) -> input.Windows:
+        count = self.config.data.train_windows
+        try:
+            return self._cut(self.corpus.train, count)
+        except ValueError as error:
+            if not count:
+                raise
+            raise ValueError(f"`config.data.train_windows` asks for more than there is: {error}") from error
 
     def _description(self) -> dict[str, Any]:
         settings = self.config.train

@@ -32,16 +32,20 @@ class Windows(Sequence[Window]):
 
     A short window is filled up at its end with ids that the mask leaves out.
 
+    With `count`, only the first so many full windows are there: each has exactly `sequence_length` targets.
+
     Args:
         documents: `Documents`, those of a scheme of `trainer.tokens`, or anything that yields `bytes`.
         sequence_length: L, the number of targets of a full window.
         layout: `"packed"` or `"padded"`.
+        count: how many full windows to keep; 0 for all windows, short ones too.
 
     Attributes:
         starts: `[N]` int64, the place of each window's first id in `documents.ids`.
         sizes: `[N]` int64, how many ids of each window are real: 2 to L + 1.
         tokens: number of targets in all windows.
-        target_bytes: number of bytes that the targets stand for (a boundary stands for none).
+        target_bytes: number of bytes of the documents: where all windows are there, what their targets stand for (a
+            boundary stands for none).
 
     Raises:
         ValueError: if an argument is out of range or there is nothing to cut.
@@ -57,6 +61,7 @@ class Windows(Sequence[Window]):
         documents: tokens.Documents | Iterable[bytes],
         sequence_length: int,
         layout: str = "packed",
+        count: int = 0,
     ) -> None:
         if isinstance(sequence_length, bool) or not isinstance(sequence_length, int) or sequence_length < 1:
             raise ValueError(f"sequence_length must be a positive integer. Received: {sequence_length!r}")
@@ -76,8 +81,21 @@ class Windows(Sequence[Window]):
         within = (np.arange(counts.sum()) - first) * sequence_length
         self.starts = np.repeat(offsets[:-1], counts) + within
         self.sizes = np.minimum(np.repeat(targets, counts) - within, sequence_length) + 1
-        self.tokens = int(targets.sum())
+        if count:
+            self._keep_full(count)
+        self.tokens = int((self.sizes - 1).sum())
         self.target_bytes = self.documents.num_bytes
+
+    def _keep_full(self, count: int) -> None:
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise ValueError(f"count must be an integer and not negative. Received: count={count!r}")
+        full = np.flatnonzero(self.sizes == self.sequence_length + 1)[:count]
+        if len(full) < count:
+            raise ValueError(
+                f"documents must have at least {count} full windows of {self.sequence_length:,} targets each. "
+                f"Received: {len(self.documents.ids):,} ids with {len(full)} such windows"
+            )
+        self.starts, self.sizes = self.starts[full], self.sizes[full]
 
     def __len__(self) -> int:
         return len(self.starts)

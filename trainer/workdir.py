@@ -14,6 +14,7 @@ _FIXED = (
     "config.model.",
     "config.data.layout",
     "config.data.tokens",
+    "config.data.train_windows",
     "config.optimizer.name",
     "config.train.batch_size",
     "config.train.seed",

@@ -256,7 +256,7 @@ class _Attention(_Branch):
                     *sums.add(totals, own),
                 ]
 
-            d_output = cutting.empty(output.dtype, output.shape[2:])
+            d_output = cutting.empty(output.dtype, output.shape[2:], output)
             target, d_output, *totals = cutting.sweep(rebuild, [target, d_output, *totals])
             found = tape.gradient(output, [*vectors, *weights], output_gradients=cutting.join(d_output))
             d_vectors = [cutting.prepared(slope) for slope in found[: len(vectors)]]
@@ -314,15 +314,16 @@ class _Attention(_Branch):
             return [*written, state[-1].write(index, tf.transpose(found, [0, 3, 1, 2]))]
 
         number = 2 if attention.shared_query_key else 3
-        arrays = [cutting.empty(dtype, [heads.count, attention.key_dim]) for _ in range(number)]
+        first = source.read(0)
+        arrays = [cutting.empty(dtype, [heads.count, attention.key_dim], first) for _ in range(number)]
         if wanted:
-            arrays.append(cutting.empty(tf.int32, [heads.count, None]))
+            arrays.append(cutting.empty(tf.int32, [heads.count, attention.num_hashes], first))
         vectors = [cutting.join(array) for array in cutting.sweep(body, arrays)]
         if wanted:
             return vectors[:-1], tf.transpose(vectors[-1], [0, 2, 3, 1])
         if buckets is None:
             return vectors, None
-        return vectors, tf.slice(buckets, tf.stack([0, heads.first, 0, 0]), tf.stack([-1, heads.count, -1, -1]))
+        return vectors, _of_heads(buckets, heads)
 
     def _project(
         self, cutting: Cutting, x: tf.Tensor, weights: Sequence[tf.Tensor], heads: Heads, index: tf.Tensor
@@ -402,3 +403,9 @@ def _changed_whole(cutting: Cutting, stream: Pieces, change: Callable[..., tf.Te
         return [_changed(state[0], index, change, cutting.piece(padded, index))]
 
     return cutting.sweep(body, [stream])[0]
+
+
+def _of_heads(buckets: tf.Tensor, heads: Heads) -> tf.Tensor:
+    """Those of `[B, H, R, L]` that are some heads'."""
+    batch, _, rounds, length = shapes.sizes(buckets)
+    return tf.slice(buckets, tf.stack([0, heads.first, 0, 0]), tf.stack([batch, heads.count, rounds, length]))

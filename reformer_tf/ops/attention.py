@@ -34,8 +34,8 @@ def windowed_attention(
 
     Args:
         query: `[B, L, H, D]`, scaled. There are N = B * H sequences.
-        key: `[B, L, H, D]`; or a function of a module that makes keys of queries row by row, as `normalised` does. Where
-            both are shared that saves moving the keys and their gradient about.
+        key: `[B, L, H, D]`; or a function of a module that makes keys of queries row by row, as `normalised` does.
+            Where both are shared that saves moving the keys and their gradient about.
         value: `[B, L, H, D]`.
         orders: of the N sequences, one for each round, see `reformer_tf.ops.ordering`.
         window: what a query sees.

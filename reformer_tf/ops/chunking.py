@@ -66,7 +66,7 @@ class _Chunks:
         def body(index: tf.Tensor, state: list) -> list:
             return [state[0].write(index, self.fn(*self._chunks(sources, index), *weights)[None])]
 
-        array = self.cutting.empty(self.output.dtype, self.output.shape[1:])
+        array = self.cutting.empty(self.output.dtype, self.output.shape[1:], sources[0])
         return self.cutting.join(self.cutting.sweep(body, [array])[0])[0]
 
     def backward(self, args: Sequence[tf.Tensor], upstream: tf.Tensor) -> list[tf.Tensor | None]:
@@ -74,7 +74,7 @@ class _Chunks:
         sources, weights = self._split(args)
         upstream = self.cutting.prepared(upstream[None])
         moving = [i for i, x in enumerate(sources) if x.dtype.is_floating]
-        arrays = [self.cutting.empty(sources[i].dtype, sources[i].shape[2:]) for i in moving]
+        arrays = [self.cutting.empty(sources[i].dtype, sources[i].shape[2:], upstream) for i in moving]
         sums = [tf.zeros_like(w, shapes.statistics_dtype(w.dtype)) for w in weights]
 
         def body(index: tf.Tensor, state: list) -> list:

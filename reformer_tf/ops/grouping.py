@@ -233,12 +233,17 @@ class Layout:
             results = group(0)
             return [self._joined(*self._apart(x[None])) if i in folded else x for i, x in enumerate(results)]
 
-        static = [x if isinstance(x, int) else None for x in (self.count, self.block)]
+        def array(dtype: tf.DType, blocks: shapes.Size, rest: list[int]) -> tf.TensorArray:
+            sizes = [x if isinstance(x, int) else None for x in (blocks, self.count, self.block)]
+            return loops.array(dtype, self.groups, [*sizes, *rest], own[0].rows)
 
-        def array(dtype: tf.DType, rest: list[int]) -> tf.TensorArray:
-            return tf.TensorArray(dtype, size=self.groups, element_shape=[None, *static, *rest])
-
-        arrays = [[array(*width) for _ in range(3 if i in folded else 1)] for i, width in enumerate(widths)]
+        arrays = [
+            [
+                array(dtype, blocks, rest)
+                for blocks in ((self.before, self.group, self.after) if i in folded else [self.group])
+            ]
+            for i, (dtype, rest) in enumerate(widths)
+        ]
 
         def step(index: tf.Tensor, state: list[list[tf.TensorArray]]) -> list[list[tf.TensorArray]]:
             results = group(index * self.group)
@@ -305,7 +310,10 @@ def _flat(x: tf.Tensor, axes: int) -> tf.Tensor:
 def _slice(x: tf.Tensor, start: tf.Tensor, length: shapes.Size) -> tf.Tensor:
     """`x[start : start + length]`, with a static size where there is one (XLA needs it)."""
     result = tf.slice(
-        x, tf.stack([start, *([0] * (x.shape.rank - 1))]), tf.stack([length, *([-1] * (x.shape.rank - 1))])
+        # Sizes spelled out: with -1, and a start not known yet, XLA pads the whole to a multiple of it.
+        x,
+        tf.stack([start, *([0] * (x.shape.rank - 1))]),
+        tf.stack([length, *shapes.sizes(x)[1:]]),
     )
     return tf.ensure_shape(result, [length if isinstance(length, int) else None, *x.shape[1:]])
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.framework import ops
+from tensorflow.python.ops import control_flow_util
 
 from reformer_tf.ops import shapes
 
@@ -30,3 +32,19 @@ def count_up(
         parallel_iterations=parallel_iterations,
     )
     return last
+
+
+def array(dtype: tf.DType, size: shapes.Size, element_shape: Sequence[Any], after: tf.Tensor) -> tf.TensorArray:
+    """A TensorArray of which a loop writes every element.
+
+    Args:
+        dtype: of the elements.
+        size: their number.
+        element_shape: their shape, None where it is not known.
+        after: what the loop works on. XLA makes the zeros that an array starts with long before the loop, for all loops
+            at once; so there an array starts with a number of `after`, and cannot be made before that is known.
+    """
+    empty = tf.TensorArray(dtype, size=size, element_shape=element_shape, clear_after_read=False)
+    if not control_flow_util.GraphOrParentsInXlaContext(ops.get_default_graph()):
+        return empty
+    return empty.unstack(tf.fill([size, *element_shape], tf.cast(tf.reshape(after, [-1])[0], dtype)))

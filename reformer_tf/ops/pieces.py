@@ -66,7 +66,9 @@ class Cutting:
         dynamic = not isinstance(self.count * self.size - self.length, int)
         if dynamic:
             length = tf.clip_by_value(self.length - start, 0, self.size)
-        part = tf.slice(prepared, tf.stack([0, start, *rest]), tf.stack([-1, length, *(-1 for _ in rest)]))
+        # Sizes spelled out: with -1, and a start not known yet, XLA pads the whole to a multiple of it.
+        sizes = shapes.sizes(prepared)
+        part = tf.slice(prepared, tf.stack([0, start, *rest]), tf.stack([sizes[0], length, *sizes[2:]]))
         if dynamic:
             part = tf.pad(part, [[0, 0], [0, self.size - length], *([0, 0] for _ in rest)])
         return tf.ensure_shape(part, [prepared.shape[0], self._static(self.size), *prepared.shape[2:]])
@@ -88,7 +90,7 @@ class Cutting:
                 part *= tf.constant(factor, dtype)
             return [array.write(index, part) for array in state]
 
-        return self.sweep(body, [self.empty(dtype, x.shape[2:]) for _ in range(copies)])
+        return self.sweep(body, [self.empty(dtype, x.shape[2:], x) for _ in range(copies)])
 
     def join(self, pieces: Pieces) -> tf.Tensor:
         """`[B, L, ...]` from its pieces."""
@@ -101,12 +103,11 @@ class Cutting:
         whole = whole[:, : self.length]
         return tf.ensure_shape(whole, [self._static(self.batch), self._static(self.length), *stacked.shape[3:]])
 
-    def empty(self, dtype: tf.DType, shape: Sequence[shapes.Size]) -> Pieces:
-        """Pieces `[B, l, *shape]` that are still to be written."""
+    def empty(self, dtype: tf.DType, shape: Sequence[shapes.Size], after: tf.Tensor) -> Pieces:
+        """Pieces `[B, l, *shape]` that are still to be written, from what `after` is one of."""
         if self.whole:
             return Single()
-        sizes = [self._static(size) for size in (self.batch, self.size, *shape)]
-        return tf.TensorArray(dtype, size=self.count, element_shape=sizes, clear_after_read=False)
+        return loops.array(dtype, self.count, [self._static(size) for size in (self.batch, self.size, *shape)], after)
 
     def pack(self, pieces: Pieces) -> tf.Tensor:
         """All pieces as one plain tensor, `[S, B, l, ...]`, or `[B, L, ...]` where there is a single one."""
@@ -116,7 +117,11 @@ class Cutting:
         """The pieces that `pack` packed."""
         if self.whole:
             return Single(packed)
-        return self.empty(packed.dtype, packed.shape[3:]).unstack(packed)
+        sizes = [self._static(size) for size in (self.batch, self.size)]
+        array = tf.TensorArray(
+            packed.dtype, size=self.count, element_shape=[*sizes, *packed.shape[3:]], clear_after_read=False
+        )
+        return array.unstack(packed)
 
     def handle(self, pieces: Pieces) -> tf.Tensor:
         """A tensor that is there when all pieces are."""

@@ -129,7 +129,8 @@ def _combined(cutting: Cutting, streams: list[Pieces], combine: str, dtype: tf.D
         first, second = (stream.read(index) for stream in streams)
         return [state[0].write(index, tf.concat([first, second], axis=-1) if beside else (first + second) / 2)]
 
-    return [cutting.join(cutting.sweep(body, [cutting.empty(dtype, [2 * width if beside else width])])[0])]
+    array = cutting.empty(dtype, [2 * width if beside else width], streams[0].read(0))
+    return [cutting.join(cutting.sweep(body, [array])[0])]
 
 
 def _backward(
@@ -164,7 +165,10 @@ def _backward(
                 inputs = streams[source].identity()
                 upstream = slopes[target].identity()
                 replayed_seed = None if seed is None else tf.identity(seed)
-                buckets = [tf.identity(b) for b in kept[index]]
+                # XLA knows no such dependencies: what depends on buckets alone would be shared with the forward pass,
+                # and kept. It cannot share what depends on the gradient.
+                number = tf.reshape(upstream.read(0), [-1])[0]
+                buckets = [b + tf.cast(number > number.dtype.max, b.dtype) for b in kept[index]]
             streams[source] = inputs
             streams[target], slopes[source], finished = branches[index].backward(
                 cutting, (inputs, streams[target]), (slopes[source], upstream), values[index], replayed_seed, buckets
@@ -205,7 +209,8 @@ def _input_slopes(
         first, second = (slope.read(index) for slope in slopes)
         return [state[0].write(index, tf.cast(first + second, input_types[0]))]
 
-    return [cutting.join(cutting.sweep(body, [cutting.empty(input_types[0], [width])])[0])]
+    array = cutting.empty(input_types[0], [width], slopes[0].read(0))
+    return [cutting.join(cutting.sweep(body, [array])[0])]
 
 
 def _split(values: Sequence[tf.Tensor], counts: Sequence[int]) -> list[list[tf.Tensor]]:

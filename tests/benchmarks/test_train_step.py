@@ -21,7 +21,7 @@ def _measured(*arguments):
 
 
 def test_the_last_line_is_what_was_measured():
-    measured = _measured(*TINY, "--attention=local,lsh", "--local_round")
+    measured = _measured(*TINY, "--attention=local,lsh", "--local_round", "--check")
     assert measured["tokens_per_s"] == pytest.approx(300 / measured["step_s"])
     assert measured["peak_mib"] >= measured["base_mib"] > 0
     embedding, head, positions, norm = 256 * 16, 256, (10 + 32) * 8, 2 * 16
@@ -29,15 +29,20 @@ def test_the_last_line_is_what_was_measured():
     layers = local + lsh + 2 * feed_forward + 4 * norm
     assert measured["parameters"] == embedding + head + positions + layers + norm
     assert measured["attention"] == ["local", "lsh"] and measured["local_round"] is True
+    assert 0 < measured["check_output_error"] < 1e-5 and 0 < measured["check_gradient_error"] < 1e-5
 
 
 @pytest.mark.parametrize(
-    "argument, message",
-    [("--width=15", "--width must be a multiple of --heads"), ("--attention=lhs", "--attention must name kinds")],
+    "arguments, message",
+    [
+        (["--width=15"], "--width must be a multiple of --heads"),
+        (["--attention=lhs"], "--attention must name kinds"),
+        (["--attention=local", "--check"], "--check needs a layer of LSH attention"),
+    ],
 )
 @pytest.mark.slow
-def test_bad_arguments_are_refused(argument, message):
-    result = _run(*TINY, argument)
+def test_bad_arguments_are_refused(arguments, message):
+    result = _run(*TINY, *arguments)
     assert result.returncode != 0 and message in result.stderr
 
 

@@ -67,6 +67,7 @@ def run(config: ConfigDict, workdir: pathlib.Path, stop: exits.StopRequest | Non
 
 
 def lines(workdir: pathlib.Path) -> list[dict]:
-    """What the metrics file holds, without the measured speed."""
+    """What the metrics file holds, without the measured speed and memory."""
     records = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in record.items() if name != "tokens_per_second"} for record in records]
+    measured = ("tokens_per_second", "peak_memory_mib")
+    return [{name: value for name, value in record.items() if name not in measured} for record in records]

@@ -53,7 +53,7 @@ def _contents(folder):
         ),
         ("train.log_every", 0, "`config.train.log_every` must be at least 1. Received: 0"),
         ("train.checkpoint_every", 0, "`config.train.checkpoint_every` must be at least 1. Received: 0"),
-        ("train.eval_every", -1, "`config.train.eval_every` must not be negative. Received: -1"),
+        ("train.eval_every", -2, "`config.train.eval_every` must be at least -1, which means never. Received: -2"),
         ("optimizer.name", "sgd", "`config.optimizer.name` must be one of adafactor, adam, muon. Received: 'sgd'"),
         ("optimizer.schedule", "linear", "`config.optimizer.schedule` must be one of .* Received: 'linear'"),
         ("optimizer.learning_rate", 0.0, "`config.optimizer.learning_rate` must be above 0. Received: 0.0"),
@@ -79,6 +79,15 @@ def test_a_config_that_cannot_be(corpus, field, value, message):
     config = runs.make_config(corpus)
     _set(config, field, value)
     with pytest.raises(ValueError, match=message):
+        check_config(config)
+
+
+def test_a_report_without_an_evaluation(corpus):
+    config = runs.make_config(corpus)
+    config.train.eval_every = -1
+    check_config(config)
+    config.report = True
+    with pytest.raises(ValueError, match="`config.train.eval_every` must not be -1 where `config.report` is True"):
         check_config(config)
 
 
@@ -114,6 +123,13 @@ def test_a_batch_that_cannot_be_shared(corpus, batch_size, accumulation_steps, r
         ("model.num_buckets", 3, "num_buckets .*even.* Received: .*3"),
         ("data.path", "/there/is/no/such/folder", "config.data.path .* Received: .*/there/is/no/such/folder"),
         ("train.batch_size", 3, "`config.train.batch_size` must be divisible by .* Received: 3"),
+        ("data.train_windows", -1, "config.data.train_windows must not be negative. Received: -1"),
+        (
+            "data.train_windows",
+            1000,
+            "`config.data.train_windows` asks for more .*: documents must have at least 1000 full windows of 64 "
+            "targets each. Received: [0-9,]+ ids with [0-9]+ such windows",
+        ),
     ],
 )
 def test_a_run_that_cannot_begin(corpus, tmp_path, field, value, message):
@@ -132,6 +148,7 @@ def test_a_run_that_cannot_begin(corpus, tmp_path, field, value, message):
         ("model.chunk_length", 16, "config.model.chunk_length was 8 and is 16"),
         ("train.seed", 1, "config.train.seed was 0 and is 1"),
         ("train.batch_size", 8, "config.train.batch_size was 4 and is 8"),
+        ("data.train_windows", 3, "config.data.train_windows was 0 and is 3"),
         ("optimizer.name", "adafactor", "config.optimizer.name was 'adam' and is 'adafactor'"),
         ("train.steps", 1, "`config.train.steps` must be at least the 2 steps that .* has done. Received: 1"),
     ],

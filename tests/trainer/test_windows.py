@@ -101,3 +101,24 @@ def test_layout_is_checked():
 def test_nothing_to_cut_is_refused(documents, layout):
     with pytest.raises(ValueError, match=f"at least one byte. Received: {len(documents)} documents"):
         Windows(documents, 2, layout)
+
+
+@given(DOCUMENTS, LENGTHS, st.sampled_from(LAYOUTS))
+@settings(deadline=None, max_examples=50)
+def test_a_count_keeps_the_first_full_windows(documents, length, layout):
+    full = [ids for ids, mask in Windows(documents, length, layout) if mask.all()]
+    for count in range(1, len(full) + 1):
+        windows = Windows(documents, length, layout, count)
+        assert len(windows) == count
+        assert windows.tokens == count * length
+        for (ids, mask), expected in zip(windows, full, strict=False):
+            np.testing.assert_array_equal(ids, expected)
+            assert mask.all()
+    with pytest.raises(ValueError, match=f"at least {len(full) + 1} full windows .* with {len(full)} such windows"):
+        Windows(documents, length, layout, len(full) + 1)
+
+
+@pytest.mark.parametrize("count", [-1, 2.0, True])
+def test_count_is_checked(count):
+    with pytest.raises(ValueError, match=r"count must be an integer and not negative. Received: count="):
+        Windows([b"abcdef"], 2, count=count)

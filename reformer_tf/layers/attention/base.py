@@ -210,7 +210,7 @@ class SelfAttention(keras.layers.Layer):
         return projected
 
     def hashes(self, length: shapes.Size) -> bool:
-        """Whether sequences of this length are hashed into buckets."""
+        """Whether sequences of this length are hashed into buckets, in `num_hashes` rounds."""
         return False
 
     def hash(self, query: tf.Tensor, heads: Heads, call: Call, length: shapes.Size) -> tf.Tensor:
@@ -239,7 +239,7 @@ class SelfAttention(keras.layers.Layer):
         Returns:
             `[B, L, h, D]`, zero for masked tokens.
         """
-        batch, length = shapes.sizes(vectors[0])[:2]
+        batch = shapes.sizes(vectors[0])[0]
 
         def per_head(x: tf.Tensor | None) -> tf.Tensor | None:
             return None if x is None else tf.repeat(x, heads.count, axis=0)

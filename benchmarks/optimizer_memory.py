@@ -1,0 +1,90 @@
+"""Memory of an optimizer step of the trainer, in units of the parameters: how many copies of them are there at most.
+
+    python -m benchmarks.optimizer_memory --optimizer=adam --matrices=96
+
+A chain of large matrices takes a few steps on a few tokens, so that activations do not matter. The last line printed is
+one JSON object: `copies`, the most that a step holds besides weights and slots, in units of 4 bytes a parameter, of
+which the gradient is one; `parameters`; `grown_mib`, what that follows from, and `graph_mib`, what was taken off
+because a narrow model of as many matrices needs it too; and the arguments.
+"""
+
+import json
+import pathlib
+
+import keras
+import tensorflow as tf
+from absl import app, flags
+from ml_collections import ConfigDict
+
+from benchmarks import memory
+from trainer.config import default_config
+from trainer.memory import peak_mib
+from trainer.optimizer import OPTIMIZERS, make_optimizer
+from trainer.step import TrainStep
+
+_OPTIMIZER = flags.DEFINE_enum("optimizer", "adam", OPTIMIZERS, "Optimizer.")
+_MATRICES = flags.DEFINE_integer("matrices", 96, "Matrices of the model.", lower_bound=1)
+_SIZE = flags.DEFINE_integer("size", 1024, "Rows and columns of a matrix.", lower_bound=1)
+_CLIP_NORM = flags.DEFINE_float("clip_norm", 1.0, "Largest norm of a gradient; 0 for no clipping.", lower_bound=0.0)
+_WEIGHT_DECAY = flags.DEFINE_float("weight_decay", 0.0, "Weight decay.", lower_bound=0.0)
+_ARGUMENTS = ["optimizer", "matrices", "size", "clip_norm", "weight_decay"]
+
+_NARROW = 8
+_TOKENS = 16
+
+
+class _Chain(keras.Model):
+    """The smallest model of many matrices that has `token_losses`."""
+
+    def __init__(self, matrices: int, size: int):
+        super().__init__()
+        self.matrices = [self.add_weight((size, size), name=f"matrix_{index}") for index in range(matrices)]
+
+    def token_losses(self, ids: tf.Tensor, mask: tf.Tensor, training: bool, seed: tf.Tensor) -> tf.Tensor:
+        x = tf.one_hot(ids[0, :-1], self.matrices[0].shape[0])
+        for matrix in self.matrices:
+            x += tf.tanh(x @ tf.convert_to_tensor(matrix))
+        return tf.reduce_mean(x**2, axis=-1)[None]
+
+
+def measure() -> dict:
+    """Makes the steps, of a narrow model first, and returns what the last line reports."""
+    # TensorFlow keeps what it has allocated once, so the first step tells; what its graph needs is taken off.
+    graph = _grown(_NARROW)
+    grown = _grown(_SIZE.value)
+    parameters = _MATRICES.value * _SIZE.value**2
+    return {
+        "copies": (grown - graph) / (4 * parameters / 2**20),
+        "parameters": parameters,
+        "grown_mib": grown,
+        "graph_mib": graph,
+        **{name: flags.FLAGS[name].value for name in _ARGUMENTS},
+    }
+
+
+def _grown(size: int) -> float:
+    """By how many MiB a few steps of a model of matrices of this size raise the resident size at most."""
+    model = _Chain(_MATRICES.value, size)
+    config: ConfigDict = default_config().optimizer
+    config.name, config.weight_decay = _OPTIMIZER.value, _WEIGHT_DECAY.value
+    optimizer = make_optimizer(config, 10, model.trainable_variables)
+    step = TrainStep(model, optimizer, tf.distribute.get_strategy(), clip_norm=_CLIP_NORM.value)
+    ids = tf.range(_TOKENS + 1)[None] % size
+    before = memory.resident_mib()
+    pathlib.Path("/proc/self/clear_refs").write_text("5")  # The peak of this process begins anew.
+    for index in range(3):
+        result = step(ids, tf.ones(ids.shape, tf.bool), tf.constant([0, index]))
+        if not bool(result.applied):
+            raise FloatingPointError(f"The loss of step {index} is {float(result.loss)}.")
+    return peak_mib() - before
+
+
+def main(argv: list[str]) -> None:
+    """Measures and prints."""
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
+    print(json.dumps(measure()))
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,171 @@
+"""Bits per byte that one subject reaches in some steps on real text, in a process of its own.
+
+    python -m benchmarks.quality_point --subject=ours:chunk --length=4096 --layers=2 --steps=300
+
+Subjects are written as in `benchmarks.scaling`: `ours`, `ours:chunk`, `huggingface`, and so on. All of them see the
+same windows of the sources of the Python standard library in the same order, batch 1, and train by Adam at a constant
+rate. The boundary between documents is byte 0, so that every vocabulary has 256 ids. The last line printed is one JSON
+object: `validation_bits` and `train_bits` (the mean of the last tenth of the steps), both a byte; `start_bits`, those
+of the first step; `seconds` of all steps; and the arguments.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+
+from benchmarks import subjects
+from benchmarks.peers.sizes import VOCABULARY, Sizes
+from reformer_tf.models import ReformerCausalLM
+from trainer import input
+from trainer.config import default_config
+from trainer.optimizer import make_optimizer
+from trainer.step import TrainStep
+from trainer.text import BOUNDARY
+
+_SUBJECT = flags.DEFINE_string("subject", "ours", "What is trained.")
+_LENGTH = flags.DEFINE_integer("length", 4096, "Tokens of a sequence.", lower_bound=1)
+_LAYERS = flags.DEFINE_integer("layers", 2, "Layers.", lower_bound=1)
+_WIDTH = flags.DEFINE_integer("width", 256, "Width of the model.", lower_bound=1)
+_HEADS = flags.DEFINE_integer("heads", 4, "Attention heads; key_dim is width / heads.", lower_bound=1)
+_NUM_HASHES = flags.DEFINE_integer("num_hashes", 2, "Hash rounds.", lower_bound=1)
+_CHUNK_LENGTH = flags.DEFINE_integer("chunk_length", 64, "Length of a chunk.", lower_bound=1)
+_STEPS = flags.DEFINE_integer("steps", 300, "Steps.", lower_bound=1)
+_VALIDATION = flags.DEFINE_integer("validation_windows", 16, "Windows to validate on.", lower_bound=1)
+_RATE = flags.DEFINE_float("learning_rate", 1e-3, "Of Adam.", lower_bound=0.0)
+_SEED = flags.DEFINE_integer("seed", 0, "Of the weights and of the order of the windows.", lower_bound=0)
+
+ARGUMENTS = [
+    "length",
+    "layers",
+    "width",
+    "heads",
+    "num_hashes",
+    "chunk_length",
+    "steps",
+    "validation_windows",
+    "learning_rate",
+    "seed",
+]
+
+
+class Learner(Protocol):
+    """A model that is trained."""
+
+    def step(self, ids: np.ndarray, index: int) -> float:
+        """Makes step `index` on ids `[1, L + 1]`, and returns its loss before that, nats a token."""
+
+    def evaluate(self, ids: np.ndarray) -> float:
+        """The loss on ids `[1, L + 1]`, nats a token."""
+
+
+class OurLearner:
+    """The model of `benchmarks.train_step`, with a head of its own, under the step of the trainer."""
+
+    def __init__(self, sizes: Sizes, subject: subjects.Subject, rate: float, seed: int):
+        keras.utils.set_random_seed(seed)
+        self.model = ReformerCausalLM(
+            vocabulary_size=VOCABULARY,
+            max_sequence_length=sizes.length,
+            num_layers=sizes.layers,
+            hidden_dim=sizes.width,
+            num_heads=sizes.heads,
+            key_dim=sizes.key_dim,
+            intermediate_dim=4 * sizes.width,
+            attention_layers=["lsh"],
+            chunk_length=sizes.chunk_length,
+            num_hashes=sizes.num_hashes,
+            reversible=subject.name == "ours",
+            local_round=False,
+            tie_embeddings=False,  # As the peers' heads are.
+            attention_options={"lsh": {"window": subject.window}},
+            seed=seed,
+            dtype="mixed_bfloat16" if subject.precision == "bfloat16" else subject.precision,
+        )
+        config = default_config().optimizer
+        config.update({"learning_rate": rate, "schedule": "constant", "warmup_steps": 0, "epsilon": subjects.EPSILON})
+        config.beta_1, config.beta_2 = subjects.BETAS
+        optimizer = make_optimizer(config, 0, self.model.trainable_variables)
+        self._seed = seed
+        self._step = TrainStep(self.model, optimizer, tf.distribute.get_strategy(), clip_norm=subjects.CLIP_NORM)
+        self._losses = tf.function(self.model.token_losses, autograph=False)
+
+    def step(self, ids: np.ndarray, index: int) -> float:
+        result = self._step(tf.constant(ids), tf.ones(ids.shape, tf.bool), tf.constant([self._seed, index]))
+        return float(result.loss)
+
+    def evaluate(self, ids: np.ndarray) -> float:
+        return float(tf.reduce_mean(self._losses(tf.constant(ids))))
+
+
+def learner(sizes: Sizes, subject: subjects.Subject, rate: float, seed: int) -> Learner:
+    """Makes a new model and its optimizer.
+
+    Raises:
+        ValueError: for a subject that cannot be trained here.
+    """
+    if subject.peer:
+        subjects.check_installed([subject])
+        from benchmarks.peers.torch_learner import TorchLearner
+
+        return TorchLearner(sizes, subject, rate, seed)
+    if subject.name not in ("ours", "ours_plain"):
+        raise ValueError(f"--subject must be ours, ours_plain or a peer. Received: {subject.label}")
+    return OurLearner(sizes, subject, rate, seed)
+
+
+def measure(make: Callable[[], Learner]) -> dict[str, Any]:
+    """Trains, evaluates, and returns what the last line reports."""
+    corpus = input.load_corpus({})
+    train, validation = (input.Windows(documents, _LENGTH.value) for documents in (corpus.train, corpus.validation))
+    order = np.random.default_rng(_SEED.value).permutation(len(train) - 1)  # The last window is short.
+    if _STEPS.value > len(order) or _VALIDATION.value >= len(validation):
+        raise ValueError(f"There are {len(order)} windows to train on and {len(validation) - 1} to validate on.")
+    model, losses = make(), []
+    start = time.perf_counter()
+    for index in range(_STEPS.value):
+        losses.append(model.step(_ids(train, order[index]), index))
+    seconds = time.perf_counter() - start
+    if not np.isfinite(losses).all():
+        raise FloatingPointError(f"The loss of step {int(np.argmin(np.isfinite(losses)))} is not finite.")
+    evaluated = [model.evaluate(_ids(validation, index)) for index in range(_VALIDATION.value)]
+    return {
+        "validation_bits": float(np.mean(evaluated)) / math.log(2.0),
+        "train_bits": float(np.mean(losses[-max(1, len(losses) // 10) :])) / math.log(2.0),
+        "start_bits": losses[0] / math.log(2.0),
+        "seconds": seconds,
+        "corpus": corpus.name,
+    }
+
+
+def _ids(windows: input.Windows, index: int) -> np.ndarray:
+    ids = windows[int(index)][0][None]
+    return np.where(ids == BOUNDARY, 0, ids).astype(np.int32)
+
+
+def main(argv: list[str]) -> None:
+    """Measures and prints."""
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
+    sizes = Sizes(
+        length=_LENGTH.value,
+        layers=_LAYERS.value,
+        width=_WIDTH.value,
+        heads=_HEADS.value,
+        num_hashes=_NUM_HASHES.value,
+        chunk_length=_CHUNK_LENGTH.value,
+    )
+    subject = subjects.parse(_SUBJECT.value or "")
+    measured = measure(lambda: learner(sizes, subject, _RATE.value, _SEED.value))
+    arguments = {name: flags.FLAGS[name].value for name in ARGUMENTS}
+    print(json.dumps({"subject": subject.label, **measured, **arguments}))
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,74 @@
+"""The gradient of the whole model beside the unblocked one, at sizes small enough for every day."""
+
+import numpy as np
+import pytest
+from tensorflow import stop_gradient as stop
+
+from benchmarks import million_gradients, plain_model
+from configs import million_tokens
+from reformer_tf.layers import LSHSelfAttention
+from reformer_tf.ops import chunking
+from trainer.model import build_model
+
+LENGTH = 200
+
+
+def _config(**options):
+    config = million_tokens.get_config()
+    small = {
+        "max_sequence_length": 256,
+        "num_layers": 2,
+        "hidden_dim": 32,
+        "num_heads": 2,
+        "key_dim": 16,
+        "intermediate_dim": 64,
+        "chunk_length": 16,
+        "local_chunk_length": 16,
+    }
+    config.model.update({**small, **options})
+    return config
+
+
+def _ids():
+    return np.random.default_rng(0).integers(0, 257, [1, LENGTH + 1])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({}, id="the-config"),
+        pytest.param({"attention_layers": ("lsh",), "num_hashes": 2, "local_round": True}, id="lsh"),
+        pytest.param({"tie_embeddings": True, "num_layers": 4}, id="tied", marks=pytest.mark.slow),
+    ],
+)
+def test_gradients_equal_the_unblocked_ones(options, monkeypatch):
+    monkeypatch.setattr(chunking, "rows_in_budget", lambda *_: 48)  # Several chunks.
+    found = million_gradients.compare(build_model(_config(**options)), _ids(), "float64")
+    assert 0 < found["gradient_error"] < 1e-5
+    assert found["loss_error"] < 1e-6
+
+
+def test_a_wrong_gradient_is_found(monkeypatch):
+    attend = LSHSelfAttention.attend
+    monkeypatch.setattr(
+        LSHSelfAttention, "attend", lambda self, query, *rest, **options: attend(self, stop(query), *rest, **options)
+    )
+    found = million_gradients.compare(build_model(_config()), _ids())
+    assert found["loss_error"] < 1e-6
+    assert found["gradient_error"] > 1e-3
+    assert "lsh_attention" in found["worst_weight"]
+
+
+def test_other_buckets_give_another_gradient():
+    model = build_model(_config())
+    one, other = (
+        plain_model.loss_and_gradients(model, _ids(), [buckets.reshape([1, 2, 1, LENGTH])])
+        for buckets in (np.zeros(2 * LENGTH, int), np.arange(2 * LENGTH) % 7)
+    )
+    assert abs(one[0] - other[0]) > 1e-6
+    assert any(np.abs(a - b).max() > 1e-3 * np.abs(a).max() for a, b in zip(one[1], other[1], strict=True))
+
+
+def test_other_options_are_refused():
+    with pytest.raises(ValueError, match="model must have the options .* Received: {'dropout': 0.5}"):
+        plain_model.loss_and_gradients(build_model(_config(dropout=0.5)), _ids(), [])

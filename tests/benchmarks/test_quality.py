@@ -1,0 +1,66 @@
+"""Bits per byte at equal steps: the command at its smallest, and the table."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks import quality
+
+TINY = [
+    "--length=128",
+    "--layers=1",
+    "--width=16",
+    "--heads=2",
+    "--chunk_length=16",
+    "--steps=12",
+    "--learning_rate=0.01",
+    "--validation_windows=2",
+]
+
+
+def _run(folder, *arguments):
+    output = folder / "quality.json"
+    command = [sys.executable, "-m", "benchmarks.quality", *TINY, f"--output={output}", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
+    assert result.returncode == 0, result.stderr
+    return json.loads(output.read_text())["runs"], result.stdout
+
+
+def _check(run):
+    assert run["status"] == "done", run["reason"]
+    assert 7 < run["start_bits"] < 12
+    assert 3 < run["train_bits"] < run["start_bits"]
+    assert 3 < run["validation_bits"] < run["start_bits"]
+
+
+def test_our_windows(tmp_path):
+    runs, said = _run(tmp_path, "--subjects=ours,ours:chunk")
+    assert [run["subject"] for run in runs] == ["ours", "ours:chunk"]
+    for run in runs:
+        _check(run)
+        assert f"{run['subject']:10}  {run['validation_bits']:.4f}" in said
+    assert runs[0]["validation_bits"] != runs[1]["validation_bits"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("transformers") is None, reason="needs transformers")
+def test_a_peer(tmp_path):
+    (run,), _ = _run(tmp_path, "--subjects=huggingface")
+    _check(run)
+
+
+def test_table():
+    done = {"status": "done", "train_bits": 3.0, "seconds": 90.0}
+    runs = [
+        {"subject": "ours", "validation_bits": 3.5, **done},
+        {"subject": "lucidrains", "status": "failed", "reason": "no"},
+        {"subject": "ours", "validation_bits": 3.25, **done},
+    ]
+    assert [line.split() for line in quality.table(runs).splitlines()] == [
+        ["subject", "validation", "range", "training", "minutes"],
+        ["ours", "3.3750", "0.2500", "3.0000", "1.5"],
+        ["lucidrains", "failed"],
+    ]

@@ -1,0 +1,22 @@
+"""The peak memory that the trainer reports."""
+
+import pathlib
+
+import numpy as np
+
+from trainer import memory
+
+
+def test_the_peak_grows_by_what_was_used():
+    before = memory.peak_mib()
+    block = np.ones([64, 1024, 1024], np.uint8)
+    used = float(block.nbytes) / 2**20
+    resident = int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+    assert memory.peak_mib() >= max(before, resident - 1)
+    assert memory.peak_mib() <= before + used + 32
+
+
+def test_without_proc_the_system_is_asked(monkeypatch, tmp_path):
+    exact = memory.peak_mib()
+    monkeypatch.setattr(memory, "_STATUS", tmp_path / "none")
+    assert memory.peak_mib() >= 0.9 * exact
