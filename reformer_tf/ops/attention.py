@@ -48,9 +48,9 @@ def windowed_attention(
     rounds = _Rounds(query, key if callable(key) else None, orders, window, segments, dropout)
 
     @tf.custom_gradient
-    def attend(*vectors: tf.Tensor) -> tuple[Any, Callable]:
+    def attend(*given: tf.Tensor) -> tuple[Any, Callable]:
         # In eager mode an outer tape would record what is inside otherwise.
-        vectors = [tf.stop_gradient(x) for x in vectors]
+        vectors = [tf.stop_gradient(x) for x in given]
         output, log_sum_exp = _merge(rounds.forward(0, vectors, []))
         for index in range(1, rounds.passes):
             parts = rounds.forward(index, vectors, [output])

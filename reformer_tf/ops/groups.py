@@ -24,7 +24,7 @@ class Group(NamedTuple):
     Attributes:
         reach: which blocks a block looks at.
         window: who sees whom.
-        index: of the pass.
+        number: of the pass.
         segment_tag: which tag is the segment, or None.
         dropout_rate: of the attention probabilities, or None. The last tag is then the position.
         statistics: dtype of the softmax statistics.
@@ -35,7 +35,7 @@ class Group(NamedTuple):
 
     reach: Reach
     window: Window
-    index: int
+    number: int
     segment_tag: int | None
     dropout_rate: float | None
     statistics: tf.DType
@@ -44,7 +44,7 @@ class Group(NamedTuple):
 
     def pairs(self, query_tags: tf.Tensor, key_tags: tf.Tensor, dropout: tf.Tensor | None) -> blocks.Pairs:
         """Which pairs count in this pass, and how."""
-        visible = self.window.visible(self.index, query_tags, key_tags)
+        visible = self.window.visible(self.number, query_tags, key_tags)
         if self.segment_tag is not None:
             same = query_tags[..., :, None, self.segment_tag] == key_tags[..., None, :, self.segment_tag]
             visible = tf.logical_and(visible, same)

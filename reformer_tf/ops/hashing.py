@@ -5,15 +5,17 @@ A vector x falls into bucket `argmax([xR; -xR])`. Many buckets are had from few 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from reformer_tf.ops import seeds, shapes
+from reformer_tf.ops import fusing, loops, seeds, shapes
 
 # More buckets than this in one factor cost more in projections than in attention.
 _LARGEST_FACTOR = 128
+# Bytes of one round's projections that may be alive together: longer sequences are hashed piece by piece.
+PROJECTION_BYTES = 16 * 2**20
 # The rule's length for a layer that knows no maximum.
 DEFAULT_LENGTH = 4096
 
@@ -149,11 +151,49 @@ def hash_vectors(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[sha
     Returns:
         int32 `[B, H, R, L]`, in `[0, prod(factors))`; the first factor varies fastest.
     """
-    vectors = tf.stop_gradient(tf.cast(vectors, rotations.dtype))
+    vectors, rotations = tf.stop_gradient(vectors), tf.stop_gradient(rotations)
+    batch, heads, length, _ = shapes.sizes(vectors)
+    row_bytes = rotations.dtype.size * batch * heads * rotations.shape[-1]
+    if isinstance(row_bytes, int) and isinstance(length, int):
+        piece = max(PROJECTION_BYTES // max(row_bytes, 1), 1)
+        if length <= piece:
+            return _hash_piece(vectors, rotations, factors)
+    else:
+        piece = tf.clip_by_value(PROJECTION_BYTES // tf.maximum(row_bytes, 1), 1, length)
+    return _hash_in_pieces(vectors, rotations, factors, piece)
+
+
+def _hash_in_pieces(
+    vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[shapes.Size], piece: shapes.Size
+) -> tf.Tensor:
+    """`hash_vectors` of `piece` positions at a time; the last piece begins where it ends with the sequence."""
+    batch, heads, length, size = shapes.sizes(vectors)
+    steps = shapes.ceil_div(length, piece)
+
+    def step(index: tf.Tensor, arrays: list[tf.TensorArray]) -> list[tf.TensorArray]:
+        start = tf.minimum(index * piece, length - piece)
+        part = tf.slice(vectors, tf.stack([0, 0, start, 0]), tf.stack([batch, heads, piece, size]))
+        part = tf.ensure_shape(part, [*vectors.shape[:2], piece if isinstance(piece, int) else None, size])
+        return [arrays[0].write(index, _hash_piece(part, rotations, factors))]
+
+    static = [piece if isinstance(piece, int) else None]
+    shape = [*vectors.shape[:2], rotations.shape[2], *static]
+    array = tf.TensorArray(tf.int32, size=steps, element_shape=shape)
+    pieces = loops.count_up(steps, step, [array])[0].stack()  # [steps, B, H, R, piece]
+    full = tf.reshape(
+        tf.transpose(pieces[:-1], [1, 2, 3, 0, 4]), tf.stack([batch, heads, rotations.shape[2], (steps - 1) * piece])
+    )
+    rest = pieces[-1][..., steps * piece - length :]
+    return tf.ensure_shape(tf.concat([full, rest], axis=-1), [*shape[:3], vectors.shape[2]])
+
+
+def _hash_piece(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[shapes.Size]) -> tf.Tensor:
+    """`hash_vectors` of all positions together."""
+    vectors = tf.cast(vectors, rotations.dtype)
     static = all(isinstance(factor, int) for factor in factors)
     rounds = []
     for index in range(rotations.shape[2]):
-        projections = _project(vectors, tf.stop_gradient(rotations[:, :, index, :]))  # [B, H, L, columns]
+        projections = _project(vectors, rotations[:, :, index, :])  # [B, H, L, columns]
         bucket, stride, first = tf.zeros([], tf.int32), 1, 0
         for factor in factors:
             half = factor // 2
@@ -175,10 +215,23 @@ def _project(vectors: tf.Tensor, rotations: tf.Tensor) -> tf.Tensor:
 
 def _angular_bucket(projections: tf.Tensor, half: int) -> tf.Tensor:
     """`argmax([p; -p])` without building the doubled tensor."""
-    highest = tf.argmax(projections, axis=-1, output_type=tf.int32)
-    lowest = tf.argmin(projections, axis=-1, output_type=tf.int32)
-    positive = tf.reduce_max(projections, axis=-1) >= -tf.reduce_min(projections, axis=-1)
-    return tf.where(positive, highest, lowest + half)
+    # A length that the graph does not know could have the function compiled for very many.
+    sizes = shapes.sizes(projections)
+    pays = isinstance(sizes[2], int) and fusing.worth(math.prod(sizes))
+    return fusing.fused(_largest_of_both_signs, half, pays=pays)(projections)
+
+
+def _largest_of_both_signs(half: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Makes the function of projections `[..., half]` that gives the first place of the largest of `[p; -p]`."""
+
+    def place(projections: tf.Tensor) -> tf.Tensor:
+        # Not tf.argmax, which goes number by number.
+        largest = tf.reduce_max(tf.abs(projections), axis=-1, keepdims=True)
+        column = tf.range(half)
+        negative = tf.where(projections == -largest, column + half, 2 * half - 1)
+        return tf.reduce_min(tf.where(projections == largest, column, negative), axis=-1)
+
+    return place
 
 
 def _angular_bucket_within(projections: tf.Tensor, first: tf.Tensor, half: tf.Tensor) -> tf.Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reformer_tf.ops import hashing
+from reformer_tf.ops import fusing, hashing
 from tests.testing import attention_reference as reference
 
 
@@ -78,3 +78,33 @@ def test_the_default_rule(length, chunk, factors):
 def test_odd_or_senseless_bucket_counts_are_refused(num_buckets):
     with pytest.raises(ValueError, match="num_buckets must be a positive even integer.*Received: num_buckets="):
         hashing.bucket_factors(num_buckets)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph", "dynamic", "xla"])
+@pytest.mark.parametrize("length", [1, 7, 50, 56, 57])
+def test_pieces_of_a_long_sequence_give_the_same_buckets(monkeypatch, mode, length):
+    vectors = tf.constant(np.random.default_rng(0).normal(size=(2, 3, length, 8)), tf.bfloat16)
+    rotations = tf.constant(hashing.stored_rotations(1, 3, 8, 4, 5))
+    call = lambda x: hashing.hash_vectors(x, rotations, (4, 6))
+    expected = call(vectors)
+    monkeypatch.setattr(hashing, "PROJECTION_BYTES", 7 * 4 * 2 * 3 * 5)
+    signature = [tf.TensorSpec([None, 3, None, 8], tf.bfloat16)] if mode == "dynamic" else None
+    if mode != "eager":
+        call = tf.function(call, input_signature=signature, jit_compile=mode == "xla")
+    actual = call(vectors)
+    assert actual.shape == expected.shape
+    np.testing.assert_array_equal(actual, expected)
+
+
+def test_compiled_hashing_gives_the_same_buckets(monkeypatch):
+    vectors = tf.constant(np.random.default_rng(0).normal(size=(2, 3, 50, 8)), tf.float32)
+    rotations = tf.constant(hashing.stored_rotations(1, 3, 8, 4, 5))
+    monkeypatch.setattr(fusing, "LEAST_WORK", 1)
+
+    def call(allowed):
+        with fusing.fusing(allowed):
+            return hashing.hash_vectors(vectors, rotations, (4, 6))
+
+    compiled = tf.function(call).get_concrete_function(True)
+    assert "_XlaMustCompile" in str(compiled.graph.as_graph_def())
+    np.testing.assert_array_equal(compiled(), tf.function(call)(False))
