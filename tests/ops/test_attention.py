@@ -7,12 +7,13 @@ import tensorflow as tf
 from reformer_tf.ops import attention, full_attention, fusing, grouping, ordering, windows
 from reformer_tf.ops.pair_dropout import PairDropout
 
-COUNT, LENGTH, SIZE, CHUNK, BUCKETS = 3, 203, 4, 8, 4
+ROWS, LENGTH, HEADS, SIZE, CHUNK, BUCKETS = 2, 203, 3, 4, 8, 4
+COUNT = ROWS * HEADS
 
 
 def _data():
     rng = np.random.default_rng(0)
-    tensors = [tf.constant(rng.normal(size=(COUNT, LENGTH, SIZE)), tf.float32) for _ in range(4)]
+    tensors = [tf.constant(rng.normal(size=(ROWS, LENGTH, HEADS, SIZE)), tf.float32) for _ in range(4)]
     buckets = tf.constant(rng.integers(0, BUCKETS, size=(2, COUNT, LENGTH)), tf.int32)
     return [*tensors, buckets, tf.constant(rng.random((COUNT, LENGTH)) < 0.8)]
 
@@ -71,7 +72,7 @@ def test_compiled_groups_change_nothing(monkeypatch, lengths, causal):
     monkeypatch.setattr(grouping, "GROUP_BYTES", 7 * 4 * COUNT * CHUNK * CHUNK * (2 if causal else 3))
     monkeypatch.setattr(fusing, "LEAST_WORK", 1)
     length = None if lengths == "unknown" else LENGTH
-    specs = [tf.TensorSpec([COUNT, length, SIZE], tf.float32)] * 4
+    specs = [tf.TensorSpec([ROWS, length, HEADS, SIZE], tf.float32)] * 4
     specs += [tf.TensorSpec([2, COUNT, length], tf.int32), tf.TensorSpec([COUNT, length], tf.bool)]
 
     def call(*args):
@@ -147,7 +148,7 @@ def _in_mode(mode, call, data):
     if mode == "eager":
         return call(*data)
     if mode == "dynamic":
-        unknown = [tf.TensorSpec([COUNT, None, SIZE], tf.float32)] * 4
+        unknown = [tf.TensorSpec([ROWS, None, HEADS, SIZE], tf.float32)] * 4
         unknown += [tf.TensorSpec([2, COUNT, None], tf.int32), tf.TensorSpec([COUNT, None], tf.bool)]
         return tf.function(call, input_signature=unknown)(*data)
     return tf.function(call, jit_compile=mode == "xla")(*data)
