@@ -63,6 +63,7 @@ def get_config() -> ConfigDict:
     config.optimizer.warmup_steps = 0
 
     config.train.steps = 2
+    config.train.precision = "mixed_bfloat16"  # Residual streams, weights and statistics stay float32.
     config.train.batch_size = 1
     config.train.sequence_length = LENGTH
     config.train.log_every = 1

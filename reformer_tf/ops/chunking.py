@@ -12,7 +12,7 @@ from reformer_tf.ops import shapes
 from reformer_tf.ops.pieces import Cutting
 
 # Bytes that the widest inner tensor of one chunk may take when the caller names no chunk length.
-CHUNK_BYTES = 32 * 2**20
+CHUNK_BYTES = 16 * 2**20
 
 
 def rows_in_budget(width: int) -> int:

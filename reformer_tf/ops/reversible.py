@@ -105,11 +105,13 @@ def reversible_residual(
             streams[target], buckets = branch.forward(cutting, streams[1 - target], streams[target], own, seed)
             kept.append(buckets)
         outputs = _combined(cutting, streams, combine, dtype, inputs[0].shape[-1])
-        # One after another, so that little is alive twice.
-        last = []
-        for stream in streams:
+        # One after another, so that little is alive twice. The mean is there already, and gives the second stream.
+        last: list[tf.Tensor] = []
+        for stream in streams[:1] if combine == "mean" else streams:
             with tf.control_dependencies([*outputs, *last]):
                 last.append(cutting.pack(stream.identity()))
+        if combine == "mean":
+            last += outputs
 
         def gradient(*slopes: tf.Tensor) -> tuple:
             after = (*last, *slopes, *tensors[number:])
@@ -150,10 +152,11 @@ def _backward(
         number = 2 if combine == "pair" else 1
         values = _split(rest[number:], counts)
         slopes = _taken_apart(cutting, rest[:number], combine, first.dtype)
-        streams: list[Pieces] = []
-        for packed in (first, second):
-            with tf.control_dependencies([cutting.handle(pieces) for pieces in [*slopes, *streams]]):
-                streams.append(cutting.unpack(tf.identity(packed)))
+        with tf.control_dependencies([cutting.handle(slope) for slope in slopes]):
+            streams = [cutting.unpack(tf.identity(first))]
+        with tf.control_dependencies([cutting.handle(pieces) for pieces in [*slopes, *streams]]):
+            second = tf.identity(second)
+        streams.append(_other(cutting, streams[0], second) if combine == "mean" else cutting.unpack(second))
         weight_slopes: list[list[tf.Tensor]] = [[] for _ in branches]
         finished: list[tf.Tensor] = []
         for index in reversed(range(len(branches))):
@@ -179,6 +182,16 @@ def _backward(
         return (*of_inputs, *(s for own in weight_slopes for s in own)), _second
 
     return run(*tensors)
+
+
+def _other(cutting: Cutting, stream: Pieces, mean: tf.Tensor) -> Pieces:
+    """The stream that has a mean `[B, L, M]` with another."""
+    prepared = cutting.prepared(mean)
+
+    def body(index: tf.Tensor, state: list) -> list:
+        return [state[0].write(index, 2 * cutting.piece(prepared, index) - stream.read(index))]
+
+    return cutting.sweep(body, [cutting.empty(mean.dtype, mean.shape[2:], mean)])[0]
 
 
 def _second(*_: tf.Tensor) -> tuple:
