@@ -2,6 +2,7 @@
 
 from reformer_tf.layers.attention import FullSelfAttention, LocalSelfAttention, LSHSelfAttention
 from reformer_tf.layers.feed_forward import ChunkedFeedForward
+from reformer_tf.layers.normalization import ChunkedLayerNormalization
 from reformer_tf.layers.positions import (
     AxialPositionEmbedding,
     LearnedPositionEmbedding,
@@ -13,6 +14,7 @@ from reformer_tf.layers.reversible import ReversibleStack
 __all__ = [
     "AxialPositionEmbedding",
     "ChunkedFeedForward",
+    "ChunkedLayerNormalization",
     "FullSelfAttention",
     "LSHSelfAttention",
     "LearnedPositionEmbedding",

@@ -1,17 +1,36 @@
 """Layer normalisation that makes no second tensor of its input's size beside its output, forward or backward."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
-from reformer_tf.ops import chunking, shapes
+from reformer_tf.ops import chunking, normalization, shapes
+
+# Arguments of Keras' layer that this one does not take.
+_FIXED = (
+    "axis",
+    "center",
+    "scale",
+    "rms_scaling",
+    "beta_initializer",
+    "gamma_initializer",
+    "beta_regularizer",
+    "gamma_regularizer",
+    "beta_constraint",
+    "gamma_constraint",
+)
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
 class ChunkedLayerNormalization(keras.layers.LayerNormalization):
     """`keras.layers.LayerNormalization` over the last axis, a few rows at a time, recomputed in the backward pass.
 
+    Inputs are taken in their own precision, and statistics computed in at least float32.
+
     Args:
-        **kwargs: see `keras.layers.LayerNormalization`; `axis` must be the last one.
+        epsilon: added to the variance.
+        **kwargs: see `keras.layers.Layer`.
 
     Call arguments:
         inputs: `[B, L, M]`, or any other number of axes before the last.
@@ -21,19 +40,22 @@ class ChunkedLayerNormalization(keras.layers.LayerNormalization):
         TensorShape([2, 1000, 16])
     """
 
+    def __init__(self, epsilon: float = 1e-6, **kwargs: Any):
+        super().__init__(epsilon=epsilon, **{"autocast": False, **kwargs})
+
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         inputs = tf.convert_to_tensor(inputs)
         width = inputs.shape[-1]
-        variables = [v for v in (self.gamma, self.beta) if v is not None]
+        dtype = tf.as_dtype(self.compute_dtype)
 
-        def rows(x: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
-            with keras.StatelessScope(state_mapping=list(zip(variables, weights, strict=True))):
-                # With the axes that the layer was built for.
-                shape = [*(1 for _ in inputs.shape[:-2]), -1, width]
-                return tf.reshape(super(ChunkedLayerNormalization, self).call(tf.reshape(x, shape)), [-1, width])
+        def rows(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
+            return normalization.normalized(x, gamma, beta, self.epsilon, dtype)
 
-        spec = tf.TensorSpec([None, width], self.compute_dtype)
-        weights = [tf.convert_to_tensor(v.value) for v in variables]
-        flat = tf.reshape(inputs, [-1, width])
-        result = chunking.map_rows(rows, [flat], weights, chunking.rows_in_budget(4 * width), spec)
+        weights = [tf.convert_to_tensor(v.value) for v in (self.gamma, self.beta)]
+        flat, budget = tf.reshape(inputs, [-1, width]), chunking.rows_in_budget(4 * width)
+        result = chunking.map_rows(rows, [flat], weights, budget, tf.TensorSpec([None, width], dtype))
         return tf.reshape(result, shapes.sizes(inputs))
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        return {name: value for name, value in config.items() if name not in _FIXED}

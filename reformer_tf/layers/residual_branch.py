@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments
 from reformer_tf.layers.dropout import SeededDropout
+from reformer_tf.layers.normalization import ChunkedLayerNormalization
+from reformer_tf.ops import fusing
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
@@ -46,9 +48,7 @@ class ResidualBranch(keras.layers.Layer):
         self.layer = layer
         self.epsilon = epsilon
         self.dropout = SeededDropout(dropout, seed, dtype=self.dtype_policy, name="dropout")
-        self.normalization = keras.layers.LayerNormalization(
-            epsilon=epsilon, dtype=self.dtype_policy, name="normalization"
-        )
+        self.normalization = ChunkedLayerNormalization(epsilon, dtype=self.dtype_policy, name="normalization")
         self.supports_masking = True
         self._register_call_context_args("segment_ids", "seed")
 
@@ -67,7 +67,9 @@ class ResidualBranch(keras.layers.Layer):
         training: bool | None = None,
     ) -> tf.Tensor:
         options = {"mask": mask, "segment_ids": segment_ids, "seed": seed, "training": training}
-        output = self.layer(self.normalization(inputs), **arguments.accepted(self.layer, options))
+        # Functions inside may be compiled in training; what is exported must run where XLA is not linked in.
+        with fusing.fusing(bool(training)):
+            output = self.layer(self.normalization(inputs), **arguments.accepted(self.layer, options))
         return self.dropout(output, seed=seed, training=training)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -15,7 +15,7 @@ from reformer_tf.layers import arguments
 from reformer_tf.layers.attention.base import Call, Heads, SelfAttention
 from reformer_tf.layers.feed_forward import ChunkedFeedForward
 from reformer_tf.layers.residual_branch import ResidualBranch
-from reformer_tf.ops import loops, pieces, replay, seeds, shapes
+from reformer_tf.ops import fusing, loops, pieces, replay, seeds, shapes
 from reformer_tf.ops.pieces import Cutting, Pieces
 from reformer_tf.ops.reversible import Branch
 
@@ -331,7 +331,7 @@ class _Attention(_Branch):
         mask = self.options["mask"]
         if mask is not None:
             mask = cutting.piece(cutting.prepared(tf.cast(mask, tf.bool)), index)
-        with self.given(weights):
+        with self.given(weights), fusing.fusing(self.training):
             normal = self.layer.normalization(x)
             return self.attention.project(normal, heads, mask, index * cutting.size)
 

@@ -17,6 +17,8 @@ from reformer_tf.ops.ordering import Order
 # that fit the cache are fastest, much smaller ones pay for their operations' fixed cost.
 GROUP_BYTES = 4 * 2**20
 UNGROUPED_BYTES = 20 * 2**20
+# The same for compiled groups, whose few operations' fixed cost is small.
+COMPILED_GROUP_BYTES = 2**20
 
 
 class Places(NamedTuple):
@@ -129,13 +131,14 @@ class Layout:
         block_bytes = 4 * self.count * self.block * self.block * len(self.reach.shifts)
         # What a group puts beside itself falls on its neighbours, no farther.
         least = max(self.before, self.after, 1)
+        group_bytes = GROUP_BYTES if compiled is False else min(GROUP_BYTES, COMPILED_GROUP_BYTES)
         if isinstance(blocks, int) and isinstance(block_bytes, int):
             if blocks * block_bytes <= UNGROUPED_BYTES and not compiled:
                 return 1, max(blocks, 1)
-            groups = shapes.ceil_div(blocks, min(max(GROUP_BYTES // block_bytes, least), blocks))
+            groups = shapes.ceil_div(blocks, min(max(group_bytes // block_bytes, least), blocks))
             return groups, max(shapes.ceil_div(blocks, groups), least)
         blocks = tf.maximum(blocks, 1)
-        group = tf.clip_by_value(GROUP_BYTES // tf.maximum(block_bytes, 1), least, tf.maximum(blocks, least))
+        group = tf.clip_by_value(group_bytes // tf.maximum(block_bytes, 1), least, tf.maximum(blocks, least))
         groups = shapes.ceil_div(blocks, group)
         equal = tf.maximum(shapes.ceil_div(blocks, groups), least)
         # Equal groups waste least; but their size follows the length, and each size would have to be compiled.

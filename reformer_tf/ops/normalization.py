@@ -1,0 +1,67 @@
+"""Layer normalisation of rows, forward and backward each in few passes over memory where it is compiled."""
+
+import math
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from reformer_tf.ops import fusing, shapes
+
+
+def normalized(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float, dtype: tf.DType) -> tf.Tensor:
+    """Normalises each row to mean 0 and variance 1, then scales and shifts it (Ba et al., 2016).
+
+    Inside `fusing.fusing(True)`, in a graph on CPU, both this and its gradient are compiled if `x` is large.
+
+    Args:
+        x: floating tensor `[..., M]`; the statistics are computed in at least float32.
+        gamma: `[M]`, the scale.
+        beta: `[M]`, the shift.
+        epsilon: added to the variance.
+        dtype: of the result.
+
+    Returns:
+        `[..., M]`.
+    """
+    pays = fusing.worth(math.prod(shapes.sizes(x)))
+    # Both are made here: a gradient is asked for when the call that may compile its functions is over.
+    forward, backward = (fusing.fused(make, epsilon, dtype, pays=pays) for make in (_forward, _backward))
+
+    @tf.custom_gradient
+    def apply(*args: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        args = tuple(tf.stop_gradient(x) for x in args)
+        return forward(*args), lambda upstream: backward(upstream, *args[:2])
+
+    return tf.ensure_shape(apply(x, gamma, beta), x.shape)
+
+
+def _forward(epsilon: float, dtype: tf.DType) -> Callable[..., tf.Tensor]:
+    def compute(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
+        hat, _ = _standardized(x, epsilon)
+        return tf.cast(hat * tf.cast(gamma, hat.dtype) + tf.cast(beta, hat.dtype), dtype)
+
+    return compute
+
+
+def _backward(epsilon: float, dtype: tf.DType) -> Callable[..., list[tf.Tensor]]:
+    """Makes the function of the gradient of the result, x and gamma that gives those of x, gamma and beta."""
+
+    def compute(upstream: tf.Tensor, x: tf.Tensor, gamma: tf.Tensor) -> list[tf.Tensor]:
+        hat, inverse = _standardized(x, epsilon)
+        upstream = tf.cast(upstream, hat.dtype)
+        rows = list(range(x.shape.rank - 1))
+        d_gamma, d_beta = tf.reduce_sum(upstream * hat, rows), tf.reduce_sum(upstream, rows)
+        slope = upstream * tf.cast(gamma, hat.dtype)
+        along = tf.reduce_mean(slope * hat, axis=-1, keepdims=True)
+        slope = inverse * (slope - tf.reduce_mean(slope, axis=-1, keepdims=True) - hat * along)
+        return [tf.cast(slope, x.dtype), tf.cast(d_gamma, gamma.dtype), tf.cast(d_beta, gamma.dtype)]
+
+    return compute
+
+
+def _standardized(x: tf.Tensor, epsilon: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """Rows of mean 0 and variance 1, and what they were multiplied by, in at least float32."""
+    x = tf.cast(x, shapes.statistics_dtype(x.dtype))
+    centred = x - tf.reduce_mean(x, axis=-1, keepdims=True)
+    inverse = tf.math.rsqrt(tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True) + epsilon)
+    return centred * inverse, inverse
