@@ -53,11 +53,15 @@ def _around_attention(model: ReformerCausalLM) -> dict[str, Run]:
     norm, layer, feed_forward = attention_branch.normalization, attention_branch.layer, feed_forward_branch.layer
     compute = tf.as_dtype(attention_branch.compute_dtype)
     stream, values, attended = _stream(), tf.cast(_stream(), compute), tf.cast(_vectors(0), compute)
-    # Of more tokens, the layer would compute each of its chunks twice going back; the stack hands it one at a time.
+    # Of more tokens, layers would compute each of their chunks twice going back; the stack hands them one at a time.
     cutting = Cutting(setting.BATCH.value, setting.LENGTH.value, feed_forward.rows)
-    piece = cutting.piece(cutting.prepared(values), tf.constant(0))
+    stream_piece, piece = (cutting.piece(cutting.prepared(x), tf.constant(0)) for x in (stream, values))
     heads = Heads(0, layer.num_heads)
     *inner_kernels, outer_kernel = layer.trainable_variables
+
+    def normalise(x: tf.Tensor) -> list[tf.Tensor]:
+        with fusing.fusing(True):
+            return [norm(x)]
 
     def add(stream: tf.Tensor, update: tf.Tensor) -> list[tf.Tensor]:
         return [stream + tf.cast(update, stream.dtype)]
@@ -71,7 +75,9 @@ def _around_attention(model: ReformerCausalLM) -> dict[str, Run]:
             lambda ids: [positions(embedding(ids))], [ids], [], [*embedding.weights, *positions.trainable_variables]
         ),
         # Going back, the attention branch normalises once to attend again and once for the gradient.
-        "layer norm": _run(lambda x: [norm(x)], [stream], [0], norm.trainable_variables, times=2)._replace(again=1),
+        "layer norm": _run(
+            normalise, [stream_piece], [0], norm.trainable_variables, times=2 * cutting.count, again=cutting.count
+        ),
         "projections": _run(lambda x: layer.project(x, heads, None), [values], [0], inner_kernels),
         "output projection": _run(lambda x: [layer.merge(x, heads)], [attended], [0], [outer_kernel]),
         "feed-forward": _run(
@@ -182,25 +188,29 @@ class _Groups:
         return loops.count_up(self.layout.groups, one, empty, parallel_iterations=2)
 
     def blocks(self) -> Run:
-        """One group of each round, whose rows stay in a cache as those just gathered do."""
-        rounds = [self._gather(index, self.seen, self.own) for index in self.indices]
+        """As many groups of each round as the core has under way together, with rows in a cache, as if just gathered."""
+        together = min(2, self.layout.groups)
+        rounds = [[self._gather(index, self.seen, self.own)] * together for index in self.indices]
 
         def forward(rounds: list) -> list[tf.Tensor]:
             results: list[tf.Tensor] = []
-            for number, rows in enumerate(rounds):
+            for number, some in enumerate(rounds):
+                attend = self._function(groups.forward, number)
                 with tf.control_dependencies(results):
-                    own, seen = self._blocks(rows)
-                    results += self._function(groups.forward, number)(own[:2], seen, None)
+                    for own, seen in map(self._blocks, some):
+                        results = results + attend(own[:2], seen, None)
             return results
 
         def backward(rounds: list, again: list) -> list[tf.Tensor]:
             results = forward(rounds)
-            for number, rows in enumerate(again):
+            for number, some in enumerate(again):
+                attend_back = self._function(groups.backward, number)
                 with tf.control_dependencies(results):
-                    results += self._function(groups.backward, number)(*self._blocks(rows), None)
+                    for own, seen in map(self._blocks, some):
+                        results = results + attend_back(own, seen, None)
             return results
 
-        return Run((forward, [rounds]), (backward, [rounds, rounds]), times=self.layout.groups)
+        return Run((forward, [rounds]), (backward, [rounds, rounds]), times=self.layout.groups / together)
 
     def _blocks(self, rows: list[tf.Tensor]) -> tuple[list[tf.Tensor], list[list[tf.Tensor]]]:
         """The queries' own blocks, and for each shift those that they look at."""
@@ -220,14 +230,16 @@ class _Groups:
             return fusing.fused(make, plain._replace(wide=True), pays=self.pays, instead=make(plain))
 
 
-def _run(function: Callable, inputs: list, moving: list[int], weights: Sequence[Any], times: float = 1.0) -> Run:
+def _run(
+    function: Callable, inputs: list, moving: list[int], weights: Sequence[Any], times: float = 1.0, again: float = 0.0
+) -> Run:
     """A stage whose gradient is that of `function`, with regard to the inputs `moving` and to `weights`."""
     upstream = [_like(x) for x in function(*inputs)]
 
     def backward(upstream: list[tf.Tensor], *inputs: tf.Tensor) -> list[tf.Tensor]:
         return _with_gradients(function, inputs, [inputs[i] for i in moving], weights, upstream)
 
-    return Run((function, inputs), (backward, [upstream, *inputs]), times)
+    return Run((function, inputs), (backward, [upstream, *inputs]), times, again)
 
 
 def _with_gradients(
