@@ -9,13 +9,12 @@ times. All of it is written to `--output` after each; the table at the end has t
 
 import json
 import pathlib
-import statistics
 import sys
 from typing import Any
 
 from absl import app, flags
 
-from benchmarks import machine, point_process, subjects
+from benchmarks import machine, point_process, quality_report, subjects
 
 # Neither TensorFlow nor PyTorch is imported here: the processes that are started stay apart.
 _SUBJECTS = flags.DEFINE_list("subjects", ["ours", "ours:chunk"], "What is trained.")
@@ -35,35 +34,6 @@ _NUMBERS = {
 for _name, _default in _NUMBERS.items():
     flags.DEFINE_integer(_name, _default, "See benchmarks.quality_point.", lower_bound=1)
 flags.DEFINE_float("learning_rate", 1e-3, "See benchmarks.quality_point.", lower_bound=0.0)
-
-_HEADER = ("subject", "validation", "range", "training", "minutes")
-
-
-def table(runs: list[dict[str, Any]]) -> str:
-    """Bits per byte by subject, in the order in which they came.
-
-    Args:
-        runs: what the processes reported; those that failed have a `reason`.
-    """
-    rows = [_HEADER]
-    for label in dict.fromkeys(run["subject"] for run in runs):
-        own = [run for run in runs if run["subject"] == label]
-        done = [run for run in own if run["status"] == point_process.DONE]
-        if not done:
-            rows.append((label, own[0]["status"], "", "", ""))
-            continue
-        bits = [run["validation_bits"] for run in done]
-        rows.append(
-            (
-                label,
-                f"{statistics.mean(bits):.4f}",
-                f"{max(bits) - min(bits):.4f}",
-                f"{statistics.mean(run['train_bits'] for run in done):.4f}",
-                f"{statistics.mean(run['seconds'] for run in done) / 60:.1f}",
-            )
-        )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADER))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 
 
 def main(argv: list[str]) -> None:
@@ -87,7 +57,8 @@ def main(argv: list[str]) -> None:
             said = found.get("validation_bits", found.get("reason"))
             print(f"{subject.label}, seed {seed}: {said}", flush=True)
             pathlib.Path(_OUTPUT.value).write_text(json.dumps({**about, "runs": runs}, indent=1) + "\n")
-    print(f"\nBits per byte after {arguments['steps']} steps of {arguments['length']} bytes\n{table(runs)}")
+    print(f"\nBits per byte after {arguments['steps']} steps of {arguments['length']} bytes")
+    print(quality_report.table(runs))
 
 
 if __name__ == "__main__":

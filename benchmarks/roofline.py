@@ -92,8 +92,9 @@ def _times(runs: dict[str, stage_runs.Run]) -> dict[str, tuple[float, float]]:
     in_layer = {stage.name: stage.in_layer for stage in stage_costs.stages(sizes())}
     times = {}
     for name, run in runs.items():
-        forward = run.times * _seconds(*run.forward)
-        backward = run.times * _seconds(*run.backward) if run.backward else 0.0
+        once = _seconds(*run.forward)
+        forward = run.times * once
+        backward = (run.times * _seconds(*run.backward) if run.backward else 0.0) + run.again * once
         # Outside the reversible stack nothing is computed again: a backward function does both passes of a step.
         times[name] = (forward, backward if in_layer[name] else max(backward - forward, 0.0))
     return times

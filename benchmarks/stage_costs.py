@@ -171,13 +171,13 @@ def _one_norm(s: Sizes) -> tuple[Cost, Cost]:
 
 
 def projections(s: Sizes) -> Stage:
-    """The input to queries and values, and to keys, which are normalised queries."""
+    """The input to queries and values."""
     product = 2 * s.tokens * s.width * 2 * s.channels
     inputs, heads = s.tokens * s.width * s.itemsize, s.tokens * s.channels * s.itemsize
     weights = 2 * s.width * s.channels * _WIDE
-    forward = Cost(product + _KEY * s.tokens * s.channels, inputs + weights + 3 * heads)
-    # Read: the gradients of query, key and value, the query, the input. Written: the gradients of input and weights.
-    gradient = Cost(2 * product + _KEY_GRADIENT * s.tokens * s.channels, 4 * heads + 2 * inputs + 2 * weights)
+    forward = Cost(product, inputs + weights + 2 * heads)
+    # Read: the gradients of query and value, the input. Written: the gradients of input and weights.
+    gradient = Cost(2 * product, 2 * heads + 2 * inputs + 2 * weights)
     return Stage("projections", forward, forward + gradient)
 
 
@@ -200,7 +200,7 @@ def sorting(s: Sizes) -> Stage:
 
 
 def attention(s: Sizes) -> Stage:
-    """Queries, keys, values and orders to outputs: laying out, blocks and merging."""
+    """Queries, values and orders to outputs: laying out, blocks and merging."""
     parts = [laying_out(s), blocks(s), merging(s)]
     # What one part writes and the next reads stays in the cache.
     forward = Cost(*(sum(part.forward[i] for part in parts) for i in range(len(Cost._fields))))
@@ -208,41 +208,48 @@ def attention(s: Sizes) -> Stage:
     vectors, wide = s.tokens * s.channels * s.itemsize, s.tokens * s.channels * _WIDE
     places = s.heads * s.tokens * _INTEGER
     sums = s.heads * s.tokens * _WIDE
-    # Forward: each round reads query, key, value and its order; outputs and log-sum-exps are written.
-    first = s.rounds * (3 * vectors + 2 * places) + vectors + sums
-    # Back: the output and its gradient make delta; each round reads the gradient too, log-sum-exp and delta; three
+    # Forward: each round reads query, value and its order; outputs and log-sum-exps are written.
+    first = s.rounds * (2 * vectors + 2 * places) + vectors + sums
+    # Back: the output and its gradient make delta; each round reads the gradient too, log-sum-exp and delta; two
     # gradients are added up, in float32.
-    gradient = vectors + wide + s.rounds * (4 * vectors + 2 * places + 2 * sums) + 3 * (2 * s.rounds - 1) * wide
+    gradient = vectors + wide + s.rounds * (3 * vectors + 2 * places + 2 * sums) + 2 * (2 * s.rounds - 1) * wide
     return Stage("attention", forward._replace(bytes=first), backward._replace(bytes=first + gradient), blocks=True)
 
 
 def laying_out(s: Sizes) -> Stage:
-    """Queries, keys and values (back, the gradient and two numbers a token too) gathered in the order of each round."""
+    """Queries, values and tags (back, the gradient and two numbers a token too) gathered in the order of each round."""
     vectors, sums = s.tokens * s.channels * s.itemsize, s.heads * s.tokens * _WIDE
     index = s.heads * s.tokens * _INTEGER
-    forward = Cost(0, s.rounds * (2 * 3 * vectors + index))
-    gradient = Cost(0, s.rounds * (2 * 4 * vectors + 2 * 2 * sums + index))
+    tags = s.rounds * index
+    forward = Cost(0, s.rounds * (2 * (2 * vectors + tags) + index))
+    gradient = Cost(0, s.rounds * (2 * (3 * vectors + tags + 2 * sums) + index))
     return Stage("laying out", forward, forward + gradient, part_of="attention")
 
 
 def blocks(s: Sizes) -> Stage:
-    """Products of queries, keys and values with mask and softmax, in blocks; two forward, and five for a gradient."""
+    """Products of queries, keys and values with mask and softmax, in blocks; two forward, and five for a gradient.
+
+    Keys are made here of the queries, in each round.
+    """
     product = 2 * s.logits * s.key_dim
+    keys = s.rounds * s.tokens * s.channels
     vectors, wide = s.tokens * s.channels * s.itemsize, s.tokens * s.channels * _WIDE
     sums, tags = s.heads * s.tokens * _WIDE, s.rounds * s.heads * s.tokens * _INTEGER
     forward = Cost(
-        2 * product + (_LOGIT + 1) * s.logits, s.rounds * (3 * vectors + tags + wide + sums), exponentials=s.logits
+        2 * product + (_LOGIT + 1) * s.logits + _KEY * keys,
+        s.rounds * (2 * vectors + tags + wide + sums),
+        exponentials=s.logits,
     )
     gradient = Cost(
-        5 * product + (_LOGIT_GRADIENT + 1) * s.logits,
-        s.rounds * (4 * vectors + tags + 2 * sums + 3 * vectors),
+        5 * product + (_LOGIT_GRADIENT + 1) * s.logits + (_KEY + _KEY_GRADIENT) * keys,
+        s.rounds * (3 * vectors + tags + 2 * sums + 2 * vectors),
         exponentials=s.logits,
     )
     return Stage("blocks", forward, forward + gradient, blocks=True, part_of="attention")
 
 
 def merging(s: Sizes) -> Stage:
-    """Outputs of rounds gathered back to positions, weighed and added; back, the three gradients of each round."""
+    """Outputs of rounds gathered back to positions, weighed and added; back, both gradients of each round."""
     vectors, wide = s.tokens * s.channels * s.itemsize, s.tokens * s.channels * _WIDE
     sums, index = s.heads * s.tokens * _WIDE, s.heads * s.tokens * _INTEGER
     weighed = 0 if s.rounds == 1 else 2 * s.rounds * s.tokens * s.channels
@@ -250,7 +257,7 @@ def merging(s: Sizes) -> Stage:
     forward = Cost(weighed + exponentials, s.rounds * (wide + sums + index) + vectors + sums, exponentials)
     delta = 2 * s.tokens * s.channels
     gradient = Cost(
-        delta + 3 * s.rounds * s.tokens * s.channels, wide + vectors + s.rounds * (3 * vectors + index) + 3 * wide
+        delta + 2 * s.rounds * s.tokens * s.channels, wide + vectors + s.rounds * (2 * vectors + index) + 2 * wide
     )
     return Stage("merging", forward, forward + gradient, part_of="attention")
 

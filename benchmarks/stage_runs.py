@@ -1,7 +1,8 @@
 """Each stage of a training step alone, as functions of the library's own layers and operations.
 
-Inputs are random, weights those of a model just built. A backward function gives the stage's output too, as the
-reversible stack needs it to rebuild the stage's input.
+Inputs are random, weights those of a model just built, calls those of training, in which inner functions may be
+compiled. A backward function gives the stage's output too, as the reversible stack needs it to rebuild the stage's
+input. Stages see all tokens and all heads, except where the stack works on a piece at a time to compute less.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,11 +12,11 @@ import tensorflow as tf
 
 from benchmarks import setting
 from reformer_tf.layers import LSHSelfAttention
-from reformer_tf.ops import attention, blocks, chunking, hashing, ordering, shapes, windows
+from reformer_tf.layers.attention.base import Call, Heads
+from reformer_tf.models import ReformerCausalLM
+from reformer_tf.ops import attention, fusing, grouping, groups, loops, shapes, windows
 from reformer_tf.ops.ordering import Order
-
-# The logits of the blocks that are measured together: what stays in a cache of some tens of MiB.
-_LOGIT_BYTES = 4 * 2**20
+from reformer_tf.ops.pieces import Cutting
 
 
 class Run(NamedTuple):
@@ -25,11 +26,13 @@ class Run(NamedTuple):
         forward: a function and its arguments.
         backward: likewise: the stage once more, and its gradients. None if there is nothing to do.
         times: how often they must run for the whole stage.
+        again: how often the forward function runs once more in the backward pass.
     """
 
     forward: tuple[Callable, Sequence[Any]]
     backward: tuple[Callable, Sequence[Any]] | None
     times: float = 1.0
+    again: float = 0.0
 
 
 def runs() -> dict[str, Run]:
@@ -37,48 +40,28 @@ def runs() -> dict[str, Run]:
 
     `merging` is missing: it is what the attention takes beside its other parts.
     """
-    return {**_around_attention(), **_attention()}
-
-
-class _Probe(LSHSelfAttention):
-    """The projections of LSH attention alone: what it would attend to is kept, and `attended` is what it saw."""
-
-    attended: tf.Tensor
-    projected: list[tf.Tensor]
-
-    def attend(self, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, **_: Any) -> tf.Tensor:
-        self.projected = [query, key, value]
-        return self.attended
-
-
-def _around_attention() -> dict[str, Run]:
-    """The stages outside the attention core."""
     model = setting.build_model()
+    return {**_around_attention(model), **_attention(model.backbone.get_layer("stack").branches[0].layer)}
+
+
+def _around_attention(model: ReformerCausalLM) -> dict[str, Run]:
+    """The stages outside the attention core."""
     stack = model.backbone.get_layer("stack")
     embedding, positions = (model.backbone.get_layer(name) for name in ("token_embedding", "position_embedding"))
     final_norm = model.backbone.get_layer("final_norm")
     attention_branch, feed_forward_branch = stack.branches[:2]
-    norm, feed_forward = attention_branch.normalization, feed_forward_branch.layer
+    norm, layer, feed_forward = attention_branch.normalization, attention_branch.layer, feed_forward_branch.layer
     compute = tf.as_dtype(attention_branch.compute_dtype)
-    stream, values, heads = _stream(), tf.cast(_stream(), compute), tf.cast(_per_head(0), compute)
-    probe = _Probe.from_config({**attention_branch.layer.get_config(), "name": "probe"})
-    probe.attended = heads
-    probe.build(values.shape)
-    *inner_kernels, outer_kernel = probe.trainable_variables
+    stream, values, attended = _stream(), tf.cast(_stream(), compute), tf.cast(_vectors(0), compute)
+    # Of more tokens, layers would compute each of their chunks twice going back; the stack hands them one at a time.
+    cutting = Cutting(setting.BATCH.value, setting.LENGTH.value, feed_forward.rows)
+    stream_piece, piece = (cutting.piece(cutting.prepared(x), tf.constant(0)) for x in (stream, values))
+    heads = Heads(0, layer.num_heads)
+    *inner_kernels, outer_kernel = layer.trainable_variables
 
-    def project(x: tf.Tensor) -> list[tf.Tensor]:
-        probe.attended = heads
-        probe(x)
-        return probe.projected
-
-    def project_back(attended: tf.Tensor) -> list[tf.Tensor]:
-        probe.attended = attended
-        return [probe(values)]
-
-    def feed_forward_gradient(x: tf.Tensor, upstream: tf.Tensor) -> list[tf.Tensor]:
-        # As in a reversible stack, which knows the gradient of the output before it computes the layer again.
-        with chunking.known_gradient(upstream):
-            return _with_gradients(lambda x: [feed_forward(x)], [x], [x], feed_forward.trainable_variables, [upstream])
+    def normalise(x: tf.Tensor) -> list[tf.Tensor]:
+        with fusing.fusing(True):
+            return [norm(x)]
 
     def add(stream: tf.Tensor, update: tf.Tensor) -> list[tf.Tensor]:
         return [stream + tf.cast(update, stream.dtype)]
@@ -91,10 +74,19 @@ def _around_attention() -> dict[str, Run]:
         "embedding": _run(
             lambda ids: [positions(embedding(ids))], [ids], [], [*embedding.weights, *positions.trainable_variables]
         ),
-        "layer norm": _run(lambda x: [norm(x)], [stream], [0], norm.trainable_variables, times=2),
-        "projections": _run(project, [values], [0], inner_kernels),
-        "output projection": _run(project_back, [heads], [0], [outer_kernel]),
-        "feed-forward": Run((lambda x: [feed_forward(x)], [values]), (feed_forward_gradient, [values, _like(values)])),
+        # Going back, the attention branch normalises once to attend again and once for the gradient.
+        "layer norm": _run(
+            normalise, [stream_piece], [0], norm.trainable_variables, times=2 * cutting.count, again=cutting.count
+        ),
+        "projections": _run(lambda x: layer.project(x, heads, None), [values], [0], inner_kernels),
+        "output projection": _run(lambda x: [layer.merge(x, heads)], [attended], [0], [outer_kernel]),
+        "feed-forward": _run(
+            lambda x: [feed_forward(x, training=True)],
+            [piece],
+            [0],
+            feed_forward.trainable_variables,
+            times=cutting.count,
+        ),
         "residual sums": Run((add, [stream, values]), (take_off, [stream, values, stream, values]), times=2),
         "final norm": _run(lambda x: [final_norm(x)], [stream], [0], final_norm.trainable_variables),
         "head and loss": _run(
@@ -103,106 +95,151 @@ def _around_attention() -> dict[str, Run]:
     }
 
 
-def _attention() -> dict[str, Run]:
+def _attention(layer: LSHSelfAttention) -> dict[str, Run]:
     """The attention core and its parts."""
-    compute = tf.keras.mixed_precision.Policy(setting.PRECISION.value).compute_dtype
-    vectors = [tf.cast(_per_head(i), compute) for i in range(7)]
-    size, chunk, length = vectors[0].shape[-1], setting.CHUNK_LENGTH.value, setting.LENGTH.value
-    factors = hashing.default_num_buckets(length, chunk)
-    columns = hashing.rotation_columns(factors)
-    rotations = tf.constant(
-        hashing.stored_rotations(0, setting.HEADS.value, size, setting.NUM_HASHES.value, columns), tf.float32
-    )
-    by_head = tf.reshape(vectors[0], [setting.BATCH.value, setting.HEADS.value, length, size])
-    num_buckets = 1
-    for factor in factors:
-        num_buckets *= factor
+    query, value, upstream = (tf.cast(_vectors(i), layer.compute_dtype) for i in range(3))
+    batch, length, heads, _ = query.shape
+    seed = tf.constant([0, 0, 0])
 
-    def hash_queries(query: tf.Tensor, rotations: tf.Tensor) -> list[tf.Tensor]:
-        return [hashing.hash_vectors(query, rotations, factors)]
+    def hash_queries(query: tf.Tensor, seed: tf.Tensor) -> list[tf.Tensor]:
+        return [layer.hash(query, Heads(0, heads), Call(None, None, seed, training=True), length)]
 
     def sort(buckets: tf.Tensor) -> list[Order]:
-        return [ordering.hash_order(buckets[:, i], None, num_buckets, chunk) for i in range(buckets.shape[1])]
+        return list(layer.orders(batch * heads, length, None, buckets))
 
-    buckets = tf.reshape(hash_queries(by_head, rotations)[0], [-1, setting.NUM_HASHES.value, length])
+    buckets = tf.reshape(hash_queries(query, seed)[0], [batch * heads, -1, length])
     orders = sort(buckets)
-    if setting.LOCAL_ROUND.value:
-        orders = [ordering.local_order(vectors[0].shape[0], length, None), *orders]
-    window = windows.BucketWindow(chunk, causal=True, exclude_self=True)
+    window = windows.BucketWindow(layer.chunk_length, causal=True, exclude_self=True)
 
-    def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, *flat: tf.Tensor) -> list[tf.Tensor]:
-        return [attention.windowed_attention(query, key, value, tf.nest.pack_sequence_as(orders, flat), window)]
+    def attend(query: tf.Tensor, value: tf.Tensor, *flat: tf.Tensor) -> list[tf.Tensor]:
+        same = tf.nest.pack_sequence_as(orders, flat)
+        with fusing.fusing(True):
+            return [attention.windowed_attention(query, attention.normalised, value, same, window)]
 
+    of_groups = _Groups(query, value, upstream, orders, window)
     return {
-        "hashing": Run((hash_queries, [by_head, rotations]), None),
+        "hashing": Run((hash_queries, [query, seed]), None),
         "sorting": Run((sort, [buckets]), (sort, [buckets])),
-        "attention": _run(attend, [*vectors[:3], *tf.nest.flatten(orders)], [0, 1, 2], []),
-        "laying out": _laying_out(vectors, orders),
-        "blocks": _blocks(vectors, orders, window),
+        "attention": _run(attend, [query, value, *tf.nest.flatten(orders)], [0, 1], []),
+        "laying out": of_groups.laying_out(),
+        "blocks": of_groups.blocks(),
     }
 
 
-def _laying_out(vectors: Sequence[tf.Tensor], orders: Sequence[Order]) -> Run:
-    """Gathers of three vectors a round; back, of three and, in the gradient, of four and of two numbers a token."""
-    places = [_places(order) for order in orders]
-    numbers = [tf.cast(x[..., 0], tf.float32) for x in vectors[:2]]
+class _Groups:
+    """What the core does with groups of blocks, as `attention.windowed_attention` sets it up.
 
-    def gather(places: Sequence[tf.Tensor], *sources: tf.Tensor) -> list[tf.Tensor]:
-        return [tf.gather(tf.reshape(x, [-1, *x.shape[2:]]), place) for place in places for x in sources]
+    Args:
+        query: `[B, L, H, D]`.
+        value: `[B, L, H, D]`.
+        upstream: `[B, L, H, D]`.
+        orders: of the rounds.
+        window: causal.
+    """
 
-    return Run((gather, [places, *vectors[:3]]), (gather, [places, *vectors, *numbers]))
+    def __init__(
+        self,
+        query: tf.Tensor,
+        value: tf.Tensor,
+        upstream: tf.Tensor,
+        orders: Sequence[Order],
+        window: windows.BucketWindow,
+    ):
+        batch, length, heads, _ = query.shape
+        self.window = window
+        self.statistics = shapes.statistics_dtype(query.dtype)
+        with tf.Graph().as_default(), fusing.fusing(True):  # Nothing is compiled outside a graph.
+            self.pays = fusing.worth(batch * heads * length * window.chunk_length * len(window.shifts))
+        self.layout = grouping.Layout(batch, length, heads, window.chunk_length, window.shifts, compiled=self.pays)
+        self.indices = [self.layout.place([order]).index for order in orders]
+        numbers = tf.ones(query.shape[:3], self.statistics)
+        tags = grouping.by_position(tf.stack(window.tags(orders), axis=-1), heads)
+        self.seen = [_rows(x) for x in (query, value, tags)]
+        self.own = [_rows(x) for x in (numbers, numbers, upstream)]
+
+    def laying_out(self) -> Run:
+        """Rows are gathered group by group: queries, values and tags; back, more of the queries besides."""
+
+        def gather(indices: list, seen: list, own: list) -> list[tf.Tensor]:
+            results: list[tf.Tensor] = []
+            for index in indices:
+                with tf.control_dependencies(results):
+                    results += self._gather(index, seen, own)
+            return results
+
+        def gather_again(indices: list, seen: list, own: list) -> list[tf.Tensor]:
+            first = gather(indices, seen, [])
+            with tf.control_dependencies(first):
+                return first + gather(indices, seen, own)
+
+        return Run((gather, [self.indices, self.seen, []]), (gather_again, [self.indices, self.seen, self.own]))
+
+    def _gather(self, index: tf.Tensor, seen: list[tf.Tensor], own: list[tf.Tensor]) -> list[tf.Tensor]:
+        """The rows of one group after another; those of the last are kept, no group needs those of others."""
+        before, group = self.layout.before, self.layout.group
+        shape = [before + group, *index.shape[1:]]
+
+        def one(number: tf.Tensor, _: list[tf.Tensor]) -> list[tf.Tensor]:
+            places = tf.slice(index, [number * group, 0, 0], shape)
+            return [tf.gather(x, places) for x in seen] + [tf.gather(x, places[before:]) for x in own]
+
+        empty = [tf.zeros([*shape, *x.shape[1:]], x.dtype) for x in seen]
+        empty += [tf.zeros([group, *shape[1:], *x.shape[1:]], x.dtype) for x in own]
+        return loops.count_up(self.layout.groups, one, empty, parallel_iterations=2)
+
+    def blocks(self) -> Run:
+        """As many groups of each round as the core has under way together, with rows in a cache, as if just gathered."""
+        together = min(2, self.layout.groups)
+        rounds = [[self._gather(index, self.seen, self.own)] * together for index in self.indices]
+
+        def forward(rounds: list) -> list[tf.Tensor]:
+            results: list[tf.Tensor] = []
+            for number, some in enumerate(rounds):
+                attend = self._function(groups.forward, number)
+                with tf.control_dependencies(results):
+                    for own, seen in map(self._blocks, some):
+                        results = results + attend(own[:2], seen, None)
+            return results
+
+        def backward(rounds: list, again: list) -> list[tf.Tensor]:
+            results = forward(rounds)
+            for number, some in enumerate(again):
+                attend_back = self._function(groups.backward, number)
+                with tf.control_dependencies(results):
+                    for own, seen in map(self._blocks, some):
+                        results = results + attend_back(own, seen, None)
+            return results
+
+        return Run((forward, [rounds]), (backward, [rounds, rounds]), times=self.layout.groups / together)
+
+    def _blocks(self, rows: list[tf.Tensor]) -> tuple[list[tf.Tensor], list[list[tf.Tensor]]]:
+        """The queries' own blocks, and for each shift those that they look at."""
+        query, value, tags, *own = rows
+        first, group = self.layout.before, self.layout.group
+        seen = [
+            [x[first + shift : first + shift + group] for x in (query, value, tags)]
+            for shift in self.layout.reach.shifts
+        ]
+        return [query[first:], tags[first:], *own], seen
+
+    def _function(self, make: Callable, number: int) -> Callable:
+        plain = groups.Group(
+            self.layout.reach, self.window, number, None, None, self.statistics, key=attention.normalised
+        )
+        with fusing.fusing(True):
+            return fusing.fused(make, plain._replace(wide=True), pays=self.pays, instead=make(plain))
 
 
-def _blocks(vectors: Sequence[tf.Tensor], orders: Sequence[Order], window: windows.BucketWindow) -> Run:
-    """Groups of blocks that fit a cache; each round has inputs of its own, so that nothing is computed only once."""
-    chunk = setting.CHUNK_LENGTH.value
-    number = shapes.ceil_div(setting.LENGTH.value, chunk)
-    group = min(number, max(1, _LOGIT_BYTES // (4 * vectors[0].shape[0] * 2 * chunk * chunk)))
-    us = tf.stack([order.u for order in orders], axis=-1)
-    rounds = []
-    for order in orders:
-        *laid_out, tags = (tf.gather(tf.reshape(x, [-1, x.shape[-1]]), _places(order)) for x in (*vectors[:4], us))
-        in_window = [tf.concat([tf.roll(x, 1, axis=0), x], axis=2)[:group] for x in (*laid_out[1:3], tags)]
-        numbers = tf.ones(tags.shape[:-1])[:group]
-        rounds.append([laid_out[0][:group], *in_window[:2], tags[:group], in_window[2], numbers, laid_out[3][:group]])
-
-    def pairs(index: int, query_tags: tf.Tensor, key_tags: tf.Tensor) -> blocks.Pairs:
-        return blocks.Pairs(window.visible(index, query_tags, key_tags))
-
-    def forward(rounds: list) -> list[tf.Tensor]:
-        results: list[tf.Tensor] = []
-        for index, (query, key, value, query_tags, key_tags, *_) in enumerate(rounds):
-            with tf.control_dependencies(results):
-                results += blocks.attend(query, key, value, pairs(index, query_tags, key_tags))
-        return results
-
-    def backward(rounds: list, again: list) -> list[tf.Tensor]:
-        results = forward(rounds)
-        for index, (query, key, value, query_tags, key_tags, numbers, upstream) in enumerate(again):
-            with tf.control_dependencies(results):
-                seen = pairs(index, query_tags, key_tags)
-                results += blocks.attend_gradient(query, key, value, seen, numbers, numbers, upstream)
-        return results
-
-    return Run((forward, [rounds]), (backward, [rounds, rounds]), times=number / group)
-
-
-def _places(order: Order) -> tf.Tensor:
-    """The flat index of the token at each place of the blocks, `[K, N, C]`; the last block repeats a token."""
-    chunk, (count, length) = setting.CHUNK_LENGTH.value, order.tokens.shape
-    flat = order.tokens + tf.range(count)[:, None] * length
-    flat = tf.concat([flat, tf.repeat(flat[:, :1], -length % chunk, axis=1)], axis=1)
-    return tf.transpose(tf.reshape(flat, [count, -1, chunk]), [1, 0, 2])
-
-
-def _run(function: Callable, inputs: list, moving: list[int], weights: Sequence[Any], times: float = 1.0) -> Run:
+def _run(
+    function: Callable, inputs: list, moving: list[int], weights: Sequence[Any], times: float = 1.0, again: float = 0.0
+) -> Run:
     """A stage whose gradient is that of `function`, with regard to the inputs `moving` and to `weights`."""
     upstream = [_like(x) for x in function(*inputs)]
 
     def backward(upstream: list[tf.Tensor], *inputs: tf.Tensor) -> list[tf.Tensor]:
         return _with_gradients(function, inputs, [inputs[i] for i in moving], weights, upstream)
 
-    return Run((function, inputs), (backward, [upstream, *inputs]), times)
+    return Run((function, inputs), (backward, [upstream, *inputs]), times, again)
 
 
 def _with_gradients(
@@ -221,11 +258,16 @@ def _stream() -> tf.Tensor:
     return tf.random.stateless_normal([setting.BATCH.value, setting.LENGTH.value, setting.WIDTH.value], [0, 0])
 
 
-def _per_head(number: int) -> tf.Tensor:
-    """Random float32 `[N, L, D]`."""
+def _vectors(number: int) -> tf.Tensor:
+    """Random float32 `[B, L, H, D]`."""
     heads = setting.HEADS.value
-    shape = [setting.BATCH.value * heads, setting.LENGTH.value, setting.WIDTH.value // heads]
+    shape = [setting.BATCH.value, setting.LENGTH.value, heads, setting.WIDTH.value // heads]
     return tf.random.stateless_normal(shape, [1, number])
+
+
+def _rows(x: tf.Tensor) -> tf.Tensor:
+    """`[B, L, H, ...]` to `[B * L * H, ...]`."""
+    return tf.reshape(x, [-1, *x.shape[3:]])
 
 
 def _ids() -> tf.Tensor:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from benchmarks import quality
+from benchmarks import quality_report
 
 TINY = [
     "--length=128",
@@ -59,7 +59,7 @@ def test_table():
         {"subject": "lucidrains", "status": "failed", "reason": "no"},
         {"subject": "ours", "validation_bits": 3.25, **done},
     ]
-    assert [line.split() for line in quality.table(runs).splitlines()] == [
+    assert [line.split() for line in quality_report.table(runs).splitlines()] == [
         ["subject", "validation", "range", "training", "minutes"],
         ["ours", "3.3750", "0.2500", "3.0000", "1.5"],
         ["lucidrains", "failed"],

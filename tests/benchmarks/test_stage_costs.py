@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from benchmarks import compiled_program, stage_costs
 from reformer_tf.layers import ChunkedFeedForward, FullSelfAttention
-from reformer_tf.ops import blocks, chunking, hashing
+from reformer_tf.layers.attention.base import Heads
+from reformer_tf.ops import blocks, hashing
 
 SIZES = stage_costs.Sizes(
     batch=2,
@@ -45,7 +46,7 @@ def test_a_feed_forward_layer():
     assert stage.forward.bytes == 4 * (2 * 128 * 12 + 2 * 12 * 40)
 
     def both(x, upstream):
-        with tf.GradientTape() as tape, chunking.known_gradient(upstream):
+        with tf.GradientTape() as tape:
             tape.watch(x)
             y = layer(x)
         return y, tape.gradient(y, [x, *(w.value for w in layer.trainable_variables)], output_gradients=upstream)
@@ -61,15 +62,14 @@ def test_projections():
     layer.build(x.shape)
 
     def project(x):
-        layer.attend = lambda query, key, value, **_: query + key + value
-        return layer(x)
+        query, value = layer.project(x, Heads(0, 2), None)
+        return layer.merge(query + value, Heads(0, 2))
 
     inner, outer = stage_costs.projections(SIZES), stage_costs.output_projection(SIZES)
     products = _matmul_flops(project, x)
     assert products == 3 * 2 * 128 * 12 * 16
-    assert inner.forward.flops + outer.forward.flops == products + 3 * 128 * 16
-    gradients = inner.backward.flops + outer.backward.flops - 3 * 128 * 16 - 6 * 128 * 16
-    assert gradients == 3 * products
+    assert inner.forward.flops + outer.forward.flops == products
+    assert inner.backward.flops + outer.backward.flops == 3 * products
 
 
 def test_blocks():
@@ -79,13 +79,15 @@ def test_blocks():
     assert SIZES.logits == logits == stage.forward.exponentials
     query, key = _values(4, 4, 16, 8), _values(4, 4, 32, 8)
     pairs = blocks.Pairs(tf.ones([1, 1, 16, 32], tf.bool))
-    products = 3 * _matmul_flops(lambda q, k: blocks.attend(q, k, 2 * k, pairs), query, key)
-    assert stage.forward.flops == products + 8 * logits
+    products = 3 * _matmul_flops(lambda q, k: blocks.attend(q, [blocks.Part(k, 2 * k, pairs)]), query, key)
+    # The rest are logits, and keys made of queries.
+    keys = 3 * 128 * 16
+    assert stage.forward.flops == products + 8 * logits + 3 * keys
     numbers = tf.zeros([4, 4, 16])
     back = 3 * _matmul_flops(
-        lambda q, k: blocks.attend_gradient(q, k, 2 * k, pairs, numbers, numbers, 3 * q), query, key
+        lambda q, k: blocks.attend_gradient(q, [blocks.Part(k, 2 * k, pairs)], numbers, numbers, 3 * q), query, key
     )
-    assert stage.backward.flops == products + back + 16 * logits
+    assert stage.backward.flops == products + back + 16 * logits + (2 * 3 + 6) * keys
     assert back == 5 * products // 2
 
 

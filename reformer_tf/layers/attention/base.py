@@ -55,8 +55,9 @@ class SelfAttention(keras.layers.Layer):
     """Base of the kinds of multi-head self-attention: `[B, L, M]` to `[B, L, M]`.
 
     A kind implements `attend`. A call projects tokens, attends, and merges heads; a reversible stack, which works on a
-    piece of the tokens and on some heads at a time, does these steps by itself. Weights are, in this order, the kernels `query_key` and `value` (shared) or `query`,
-    `key` and `value`, each `[M, H, D]`, and `output` `[H, D, M]`, each followed by its bias if `use_bias`.
+    piece of the tokens and on some heads at a time, does these steps by itself. Weights are, in this order, the kernels
+    `query_key` and `value` (shared) or `query`, `key` and `value`, each `[M, H, D]`, and `output` `[H, D, M]`, each
+    followed by its bias if `use_bias`.
 
     Args:
         num_heads: H, the number of heads.
