@@ -188,7 +188,7 @@ class _Groups:
         return loops.count_up(self.layout.groups, one, empty, parallel_iterations=2)
 
     def blocks(self) -> Run:
-        """As many groups of each round as the core has under way together, with rows in a cache, as if just gathered."""
+        """As many groups of each round as the core has under way together; their rows are in a cache already."""
         together = min(2, self.layout.groups)
         rounds = [[self._gather(index, self.seen, self.own)] * together for index in self.indices]
 
