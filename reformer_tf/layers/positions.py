@@ -114,7 +114,7 @@ class AxialPositionEmbedding(_PositionEmbedding):
         ]
 
     def look_up(self, positions: tf.Tensor, width: int, tables: Sequence[tf.Tensor]) -> tf.Tensor:
-        parts, stride = [], self.max_length
+        parts, stride = [], math.prod(self.axial_shape)
         for table, size in zip(tables, self.axial_shape, strict=True):
             stride //= size
             parts.append(tf.gather(table, positions // stride % size))

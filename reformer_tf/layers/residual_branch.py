@@ -44,7 +44,8 @@ class ResidualBranch(keras.layers.Layer):
         seed: int | None = None,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        # The normalisation takes the stream in its own precision.
+        super().__init__(**{"autocast": False, **kwargs})
         self.layer = layer
         self.epsilon = epsilon
         self.dropout = SeededDropout(dropout, seed, dtype=self.dtype_policy, name="dropout")

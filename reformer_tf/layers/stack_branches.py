@@ -15,7 +15,7 @@ from reformer_tf.layers import arguments
 from reformer_tf.layers.attention.base import Call, Heads, SelfAttention
 from reformer_tf.layers.feed_forward import ChunkedFeedForward
 from reformer_tf.layers.residual_branch import ResidualBranch
-from reformer_tf.ops import fusing, loops, pieces, replay, seeds, shapes
+from reformer_tf.ops import dropout, fusing, loops, pieces, replay, shapes
 from reformer_tf.ops.pieces import Cutting, Pieces
 from reformer_tf.ops.reversible import Branch
 
@@ -65,6 +65,13 @@ class _Branch:
                 " backward pass: use LayerNormalization for BatchNormalization and ResidualBranch(dropout=...) for"
                 f" Dropout, or reversible=False. Received: {self.layer.name}, which assigns {changed}"
             )
+
+    def dropped(self, update: tf.Tensor, seed: tf.Tensor | None, start: tf.Tensor) -> tf.Tensor:
+        """What the dropout of a `ResidualBranch` leaves of a piece that begins at position `start`."""
+        layer = self.layer.dropout
+        if not self.options["training"] or seed is None:
+            return update
+        return dropout.dropout(update, layer.rate, seed, layer.seed, start)
 
     def sums(self, weights: Sequence[tf.Tensor]) -> "_Sums":
         return _Sums(self.layer, weights)
@@ -180,8 +187,9 @@ class _PositionWise(_Branch):
     def _call(
         self, cutting: Cutting, x: tf.Tensor, weights: Sequence[tf.Tensor], seed: tf.Tensor | None, index: tf.Tensor
     ) -> tf.Tensor:
-        with self.given(weights):
-            return self.layer(x, seed=seeds.at_position(seed, index * cutting.size), training=self.options["training"])
+        with self.given(weights), fusing.fusing(bool(self.options["training"])):
+            update = self.layer.layer(self.layer.normalization(x), training=self.options["training"])
+        return self.dropped(update, seed, index * cutting.size)
 
 
 class _Attention(_Branch):
@@ -309,7 +317,7 @@ class _Attention(_Branch):
             written = [a.write(index, x) for a, x in zip(state, projected, strict=False)]
             if not wanted:
                 return written
-            with self.given(weights):
+            with self.given(weights), fusing.fusing(self.training):
                 found = attention.hash(projected[0], heads, self._context(seed), cutting.length)
             return [*written, state[-1].write(index, tf.transpose(found, [0, 3, 1, 2]))]
 
@@ -347,9 +355,7 @@ class _Attention(_Branch):
         """What some heads add to a piece of the target."""
         with self.given(weights):
             update = self.attention.merge(x, heads)
-            return self.layer.dropout(
-                update, seed=seeds.at_position(seed, index * cutting.size), training=self.training
-            )
+        return self.dropped(update, seed, index * cutting.size)
 
 
 class _HeadGroups:

@@ -21,7 +21,7 @@ def keep_scale(bits: tf.Tensor, rate: float, dtype: tf.DType) -> tf.Tensor:
     return tf.where(bits >= threshold, kept, tf.zeros([], dtype))
 
 
-def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor, layer_seed: int) -> tf.Tensor:
+def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor, layer_seed: int, start: shapes.Size = 0) -> tf.Tensor:
     """Applies dropout to activations `[B, L, M]`.
 
     The mask is a function of (seed, layer, row in the global batch, position, channel): padding, the batch layout or
@@ -30,8 +30,9 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor, layer_seed: int) -> tf.T
     Args:
         x: floating tensor `[B, L, M]`.
         rate: the share to drop, in [0, 1).
-        seed: int32 `[3]` or `[4]`, as `seeds.with_row_offset` gives it.
+        seed: int32 `[3]`, as `seeds.with_row_offset` gives it.
         layer_seed: the layer's own integer seed.
+        start: the position of the first token of `x`.
 
     Returns:
         Tensor of the shape and dtype of `x`.
@@ -40,6 +41,6 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor, layer_seed: int) -> tf.T
         return x
     batch, length, width = shapes.sizes(x)
     rows = seeds.row_keys(seed, layer_seed, batch)
-    places = seeds.mix(rows[:, None], seeds.first_position(seed) + tf.range(length))  # [B, L]
+    places = seeds.mix(rows[:, None], start + tf.range(length))  # [B, L]
     bits = seeds.scramble(places[:, :, None] + seeds.mix(tf.range(width)))
     return x * keep_scale(bits, rate, x.dtype)

@@ -14,7 +14,7 @@ Pieces = Any
 class Single:
     """What a TensorArray of one element does, without one."""
 
-    def __init__(self, piece: tf.Tensor | None = None):
+    def __init__(self, piece: Any = None):
         self.piece = piece
 
     def read(self, index: Any) -> tf.Tensor:

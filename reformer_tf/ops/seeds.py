@@ -1,10 +1,9 @@
 """Stateless randomness: one explicit seed a call, folded with the place where the randomness is used.
 
 A seed is an int32 tensor `[2]` = (base, step), or `[3]` = (base, step, row offset), where the row offset is the place
-of the first row of this batch in the global batch. Within the package it may be `[4]`, the last being the position of
-the first token, where a layer works on a piece of its sequences. Everything random is a function of the seed and of
-coordinates (layer, row, position, ...), never of how the work is grouped; so a recomputation, another batch layout or
-more padding see the same random numbers.
+of the first row of this batch in the global batch. Everything random is a function of the seed and of coordinates
+(layer, row, position, ...), never of how the work is grouped; so a recomputation, another batch layout or more
+padding see the same random numbers.
 """
 
 from typing import Any
@@ -21,35 +20,25 @@ def with_row_offset(seed: Any, batch_size: int | tf.Tensor) -> tf.Tensor:
         batch_size: rows of the batch on this replica.
 
     Returns:
-        int32 `[3]`: (base, step, row offset); or `seed` itself if it is complete.
+        int32 `[3]`: (base, step, row offset).
 
     Raises:
         ValueError: if `seed` is not an integer vector of two or three entries.
     """
     seed = tf.convert_to_tensor(seed)
-    if not seed.dtype.is_integer or seed.shape.rank != 1 or seed.shape[0] not in (2, 3, 4):
+    if not seed.dtype.is_integer or seed.shape.rank != 1 or seed.shape[0] not in (2, 3):
         raise ValueError(
             "seed must be an integer tensor of shape [2] = (base, step) or [3] = (base, step, row offset)."
             f" Received: seed={seed}"
         )
     seed = tf.cast(seed, tf.int32)
-    if seed.shape[0] != 2:
+    if seed.shape[0] == 3:
         return seed
     replica = tf.distribute.get_replica_context()
     offset = 0
     if replica is not None and replica.num_replicas_in_sync > 1:
         offset = tf.cast(replica.replica_id_in_sync_group, tf.int32) * batch_size
     return tf.concat([seed, tf.reshape(tf.cast(offset, tf.int32), [1])], axis=0)
-
-
-def at_position(seed: tf.Tensor | None, start: Any) -> tf.Tensor | None:
-    """The seed `[4]` of a piece of the sequences that begins at position `start`, from that of the whole, `[3]`."""
-    return None if seed is None else tf.concat([seed, tf.reshape(start, [1])], axis=0)
-
-
-def first_position(seed: tf.Tensor) -> Any:
-    """The position of the first token of what a complete seed is for."""
-    return seed[3] if seed.shape[0] == 4 else 0
 
 
 def scramble(bits: tf.Tensor) -> tf.Tensor:

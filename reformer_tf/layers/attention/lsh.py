@@ -146,10 +146,8 @@ class LSHSelfAttention(WindowedSelfAttention):
         num_buckets = self._most_buckets()
         ordering.check_range(length, num_buckets, self.chunk_length)
         orders = [ordering.local_order(count, length, valid)] if self.local_round else []
-        return orders + [
-            ordering.hash_order(buckets[:, index], valid, num_buckets, self.chunk_length)
-            for index in range(self.num_hashes)
-        ]
+        rounds = tf.unstack(buckets, num=self.num_hashes, axis=1)
+        return orders + [ordering.hash_order(x, valid, num_buckets, self.chunk_length) for x in rounds]
 
     def is_random(self, training: bool | None) -> bool:
         return bool(training) and (self.dropout > 0 or self.redraw_rotations)
