@@ -62,7 +62,7 @@ def windowed_attention(
             totals = rounds.backward(0, vectors, scalars, upstream, [])
             for index in range(1, rounds.passes):
                 slopes = rounds.backward(index, vectors, scalars, upstream, totals)
-                totals = [total + slope for total, slope in zip(totals, slopes, strict=True)]
+                totals = [_total(pair, rounds.statistics) for pair in zip(totals, slopes, strict=True)]
             return [tf.cast(total, x.dtype) for total, x in zip(totals, vectors, strict=True)]
 
         return (tf.cast(output, value.dtype), log_sum_exp), gradient
@@ -201,7 +201,7 @@ class _Rounds:
         upstream: tf.Tensor,
         after: list[tf.Tensor],
     ) -> list[tf.Tensor]:
-        """One pass's part of the gradients of the vectors, `[B, L, H, D]` in the statistics dtype.
+        """One pass's part of the gradients of the vectors, `[B, L, H, D]`.
 
         Args:
             index: of the pass.
@@ -224,10 +224,7 @@ class _Rounds:
             [(self.dtype, [self.size])] * len(vectors),
             folded=(0, 1) if self.made_key else (1, 2),
         )
-        return [
-            functools.reduce(tf.add, [tf.cast(part, self.statistics) for part in self.layout.unsort(slope, place)])
-            for slope in slopes
-        ]
+        return [_total(self.layout.unsort(slope, place), self.statistics) for slope in slopes]
 
     def _sources(self, vectors: list[tf.Tensor]) -> tuple[list[Source], list[Source]]:
         """What is asked of queries, and what of the keys that they look at."""
@@ -235,6 +232,11 @@ class _Rounds:
         query, *rest = (Source(_rows(tf.identity(x))) for x in vectors)
         seen = [query, *rest] if self.made_key else rest
         return [query, self.tags], [*seen, self.tags]
+
+
+def _total(parts: Sequence[tf.Tensor], dtype: tf.DType) -> tf.Tensor:
+    """The sum of some tensors, in a dtype in which it is not rounded; one alone is left as it is."""
+    return parts[0] if len(parts) == 1 else functools.reduce(tf.add, [tf.cast(part, dtype) for part in parts])
 
 
 def _rows(x: tf.Tensor) -> tf.Tensor:
