@@ -84,6 +84,7 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
     config = million_tokens.get_config()
+    config.train.precision = "float32"  # Half precision would hide what is compared.
     pattern = config.model.attention_layers
     config.model.num_layers = _LAYERS.value
     config.model.attention_layers = tuple(pattern[index % len(pattern)] for index in range(_LAYERS.value))

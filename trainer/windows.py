@@ -135,5 +135,6 @@ class Windows(Sequence[Window]):
 
     @functools.cached_property
     def _tensors(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        used = self.documents.ids[: int((self.starts + self.sizes).max())]
         with tf.init_scope(), tf.device("CPU:0"):
-            return tuple(map(tf.convert_to_tensor, (self.documents.ids, self.starts, self.sizes)))
+            return tuple(map(tf.convert_to_tensor, (used, self.starts, self.sizes)))

@@ -367,10 +367,10 @@ class _HeadGroups:
         tokens = cutting.batch * cutting.length
         divisors = [n for n in range(1, self.total + 1) if self.total % n == 0]
         if isinstance(tokens, int):
-            most = HEADS_BYTES // (4 * tokens * attention.key_dim)
+            most = HEADS_BYTES // (4 * max(tokens, 1) * attention.key_dim)
             self.size = max(n for n in divisors if n <= max(most, 1))
         else:
-            most = HEADS_BYTES // (4 * attention.key_dim) // tokens
+            most = HEADS_BYTES // (4 * attention.key_dim) // tf.maximum(tokens, 1)
             self.size = tf.reduce_max(tf.where(divisors <= most, divisors, 1))
         self.count = self.total // self.size
         self.whole = isinstance(self.count, int) and self.count == 1

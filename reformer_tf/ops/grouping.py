@@ -273,35 +273,24 @@ class Layout:
         Returns:
             `[K, N, C, P]`.
         """
-        result = _flat(own, 2)
-        if not self.wrap and isinstance(self.groups, int) and self.groups == 1:
-            return result  # Nothing is beside the only group.
+        several = own.shape[0] != 1
+        if self.before and several:
+            later = tf.concat([before[1:], tf.zeros_like(before[:1])], axis=0)
+            cut = self.group - self.before
+            own = tf.concat([own[:, :cut], own[:, cut:] + later], axis=1)
+        if self.after and several:
+            earlier = tf.concat([tf.zeros_like(after[:1]), after[:-1]], axis=0)
+            own = tf.concat([own[:, : self.after] + earlier, own[:, self.after :]], axis=1)
+        own = _flat(own, 2)
+        if not self.wrap:
+            return own
         total = self.groups * self.group
-        starts = tf.range(self.groups) * self.group
-        for part, first, number in (
-            (before, starts - self.before, self.before),
-            (after, starts + self.group, self.after),
-        ):
-            if not number:
-                continue
-            block = tf.reshape(first[:, None] + tf.range(number), [-1])
-            values = _flat(part, 2)
-            if self.wrap:
-                # Beyond the ends of a circle is its other end.
-                used = tf.logical_and(block >= -self.before, block < self.blocks + self.after)
-                block = tf.where(used, block % self.blocks, 0)
-            else:
-                used = tf.logical_and(block >= 0, block < total)
-                block = tf.where(used, block, 0)
-            values = tf.where(used[:, None, None, None], values, tf.zeros([], values.dtype))
-            result = tf.tensor_scatter_nd_add(result, block[:, None], values)
-        for block in [self.blocks + i for i in range(self.after)] if self.wrap else []:
-            # A copy of one of the first blocks may be among the last group's own.
-            last = total - 1
-            place = tf.minimum(block, last)
-            moved = tf.where(block <= last, _slice(result, place, 1), tf.zeros([], result.dtype))
-            result = tf.tensor_scatter_nd_add(result, tf.reshape(block % self.blocks, [1, 1]), moved)
-        return result
+        complete = tf.concat([before[0], own, after[-1]], axis=0)
+        for block in [*range(-self.before, 0), *(self.blocks + i for i in range(self.after))]:
+            target = block % self.blocks
+            around = [[target, total - 1 - target], [0, 0], [0, 0], [0, 0]]
+            own += tf.pad(_slice(complete, self.before + block, 1), around)
+        return own
 
 
 def _flat(x: tf.Tensor, axes: int) -> tf.Tensor:

@@ -41,7 +41,7 @@ class Cutting:
 
     def __init__(self, batch: shapes.Size, length: shapes.Size, most: int):
         self.batch, self.length = batch, length
-        most = most // batch
+        most = most // (max(batch, 1) if isinstance(batch, int) else tf.maximum(batch, 1))
         most = max(most, 1) if isinstance(most, int) else tf.maximum(most, 1)
         # As many pieces as needed, of equal length, so that little is computed on what fills them up.
         self.count = shapes.ceil_div(length, most)

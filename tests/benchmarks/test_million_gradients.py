@@ -15,6 +15,7 @@ LENGTH = 200
 
 def _config(**options):
     config = million_tokens.get_config()
+    config.train.precision = "float32"
     small = {
         "max_sequence_length": 256,
         "num_layers": 2,

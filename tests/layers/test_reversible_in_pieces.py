@@ -1,4 +1,4 @@
-"""A reversible stack whose streams are cut in many pieces, and whose heads go one at a time, against the plain stack."""
+"""A reversible stack whose streams are in many pieces and whose heads go one at a time, against the plain stack."""
 
 import keras
 import numpy as np

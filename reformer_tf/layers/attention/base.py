@@ -270,7 +270,9 @@ class SelfAttention(keras.layers.Layer):
         batch, length = shapes.sizes(x)[:2]
         kernel = self._of_heads(self._output, heads, axis=0)
         width = kernel.shape[-1]
-        output = tf.matmul(tf.reshape(x, [batch * length, -1]), tf.reshape(kernel, [-1, width]))
+        # No size is left open: an empty batch would leave it undecided.
+        flat = tf.reshape(x, [batch * length, heads.count * self.key_dim])
+        output = tf.matmul(flat, tf.reshape(kernel, [-1, width]))
         if self._output_bias is not None:  # once, not for each group of heads
             bias = tf.cast(tf.convert_to_tensor(self._output_bias), output.dtype)
             output += (
