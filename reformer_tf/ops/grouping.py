@@ -106,7 +106,7 @@ class Layout:
         wrap: bool = False,
         compiled: Any = False,
     ):
-        self.rows, self.length, self.heads = rows, length, heads
+        self.length, self.heads = length, heads
         self.count = rows * heads
         self.block = chunk_length
         multiple = length_multiple or chunk_length

@@ -13,8 +13,6 @@ import tensorflow as tf
 
 from reformer_tf.ops.pieces import Cutting, Pieces
 
-COMBINATIONS = ("mean", "concatenate", "pair")
-
 
 class Branch(Protocol):
     """A residual branch `target + F(source)` as a pure function of streams, weights and seed.
