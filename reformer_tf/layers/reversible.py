@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from reformer_tf.layers import arguments, stack_branches
+from reformer_tf.layers import arguments, branches
 from reformer_tf.layers.feed_forward import ChunkedFeedForward
 from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.ops import chunking, seeds, shapes
@@ -124,17 +124,15 @@ class ReversibleStack(keras.layers.Layer):
         return [tf.concat([x1, x2], axis=-1) if self._concatenates else (x1 + x2) / 2]
 
     def _run_reversibly(self, streams: list[tf.Tensor], options: dict[str, Any]) -> list[tf.Tensor]:
-        # Weights are explicit inputs: TensorFlow hands the variables that a function used to its gradient in no defined
-        # order. Their values are read out here, where they are this replica's, or those of a scope around this call.
-        weights = [[tf.convert_to_tensor(v.value) for v in branch.trainable_variables] for branch in self.branches]
         for name, dtype in (("mask", tf.bool), ("segment_ids", tf.int32)):
             if options[name] is not None:
                 options[name] = arguments.per_token(name, options[name], dtype, streams[0])
         batch, length, width = shapes.sizes(streams[0])
         return reversible_residual(
             streams,
-            [stack_branches.pure(branch, options) for branch in self.branches],
-            weights,
+            # Their weights are explicit inputs: TensorFlow hands the variables that a function used to its gradient in
+            # no defined order. Values are read out here, where they are this replica's, or those of a scope around.
+            branches.runs(self.branches, options),
             options["seed"],
             Cutting(batch, length, self._most_tokens(width)),
             shapes.statistics_dtype(streams[0].dtype),

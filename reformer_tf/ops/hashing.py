@@ -116,7 +116,7 @@ def stored_rotations(seed: int, num_heads: int, key_dim: int, num_hashes: int, c
 
 
 def drawn_rotations(
-    seed: tf.Tensor, layer_seed: int, num_heads: int, key_dim: int, num_hashes: int, columns: int
+    seed: tf.Tensor, layer_seed: seeds.LayerSeed, num_heads: int, key_dim: int, num_hashes: int, columns: int
 ) -> tf.Tensor:
     """Draws the rotations of one training step: a function of base, step and layer, the same on every replica.
 

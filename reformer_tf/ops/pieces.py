@@ -1,7 +1,7 @@
 """A tensor `[B, L, ...]` as pieces along its length, of which one is worked on at a time and replaced in place."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -11,16 +11,15 @@ from reformer_tf.ops import loops, shapes
 Pieces = Any
 
 
-class Single:
-    """What a TensorArray of one element does, without one."""
+class Single(NamedTuple):
+    """What a TensorArray of one element does, without one. It may be a variable of a loop, as that may."""
 
-    def __init__(self, piece: Any = None):
-        self.piece = piece
+    piece: Any = None
 
     def read(self, index: Any) -> tf.Tensor:
         return self.piece
 
-    def write(self, index: Any, piece: tf.Tensor) -> "Single":
+    def write(self, index: Any, piece: Any) -> "Single":
         return Single(piece)
 
     def stack(self) -> tf.Tensor:
@@ -109,19 +108,12 @@ class Cutting:
             return Single()
         return loops.array(dtype, self.count, [self._static(size) for size in (self.batch, self.size, *shape)], after)
 
-    def pack(self, pieces: Pieces) -> tf.Tensor:
-        """All pieces as one plain tensor, `[S, B, l, ...]`, or `[B, L, ...]` where there is a single one."""
-        return pieces.piece if self.whole else pieces.stack()
-
-    def unpack(self, packed: tf.Tensor) -> Pieces:
-        """The pieces that `pack` packed."""
-        if self.whole:
-            return Single(packed)
-        sizes = [self._static(size) for size in (self.batch, self.size)]
-        array = tf.TensorArray(
-            packed.dtype, size=self.count, element_shape=[*sizes, *packed.shape[3:]], clear_after_read=False
-        )
-        return array.unstack(packed)
+    def copied(self, pieces: Pieces) -> Pieces:
+        """The same pieces, in an array whose changes the given one does not follow. They share memory until then."""
+        if self.whole or not tf.executing_eagerly():
+            return pieces.identity()
+        copy = self.empty(pieces.dtype, pieces.element_shape[2:], pieces.read(0))
+        return loops.count_up(self.count, lambda i, state: [state[0].write(i, pieces.read(i))], [copy])[0]
 
     def handle(self, pieces: Pieces) -> tf.Tensor:
         """A tensor that is there when all pieces are."""

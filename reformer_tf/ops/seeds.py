@@ -10,6 +10,9 @@ from typing import Any
 
 import tensorflow as tf
 
+# A layer's own integer seed; or, where layers take turns, that of the one whose turn it is, int32.
+LayerSeed = int | tf.Tensor
+
 
 def with_row_offset(seed: Any, batch_size: int | tf.Tensor) -> tf.Tensor:
     """Completes a seed with the place of its first row in the global batch.
@@ -70,12 +73,12 @@ def mix(*coordinates: Any) -> tf.Tensor:
     return bits
 
 
-def layer_key(seed: tf.Tensor, layer_seed: int) -> tf.Tensor:
+def layer_key(seed: tf.Tensor, layer_seed: LayerSeed) -> tf.Tensor:
     """Returns the uint32 scalar key of one layer in one call: a function of base, step and the layer's own seed."""
     return mix(seed[0], seed[1], layer_seed)
 
 
-def row_keys(seed: tf.Tensor, layer_seed: int, batch_size: int | tf.Tensor) -> tf.Tensor:
+def row_keys(seed: tf.Tensor, layer_seed: LayerSeed, batch_size: int | tf.Tensor) -> tf.Tensor:
     """Returns one uint32 key for each row of the batch, `[B]`: a function of the row's place in the global batch.
 
     Args:

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reformer_tf.layers import ChunkedFeedForward, LSHSelfAttention, ResidualBranch, ReversibleStack, stack_branches
+from reformer_tf.layers import ChunkedFeedForward, LSHSelfAttention, ResidualBranch, ReversibleStack
 from reformer_tf.layers import reversible as reversible_layers
+from reformer_tf.layers.branches import head_groups
 from reformer_tf.ops import fusing, grouping, replay
 
 WIDTH, LENGTH = 12, 47
@@ -17,7 +18,7 @@ SEED = tf.constant([3, 4])
 def small_pieces(monkeypatch):
     """Pieces of 8 tokens of 2 rows, one head at a time, few blocks at a time."""
     monkeypatch.setattr(reversible_layers, "_LEAST_TOKENS", 16)
-    monkeypatch.setattr(stack_branches, "HEADS_BYTES", 1)
+    monkeypatch.setattr(head_groups, "HEADS_BYTES", 1)
     monkeypatch.setattr(grouping, "UNGROUPED_BYTES", 0)
     monkeypatch.setattr(grouping, "GROUP_BYTES", 2**11)
 

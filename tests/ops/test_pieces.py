@@ -10,7 +10,7 @@ from reformer_tf.ops.pieces import Cutting
 def _doubled(x, most):
     cutting = Cutting(*(tf.shape(x)[i] if x.shape[i] is None else x.shape[i] for i in range(2)), most)
     (pieces,) = cutting.cut(x, tf.float64, 1)
-    pieces = cutting.unpack(cutting.pack(pieces))
+    pieces = cutting.copied(pieces)
     body = lambda index, state: [state[0].write(index, 2 * state[0].read(index))]
     return cutting.join(cutting.sweep(body, [pieces])[0])
 

@@ -42,12 +42,14 @@ class Call(NamedTuple):
         mask: boolean `[B, L]`, True for real tokens, or None.
         segments: int32 `[B, L]` or None.
         seed: int32 `[3]` if the call is random, else None.
+        layer_seed: the layer's own integer seed.
         training: whether this is a training call.
     """
 
     mask: tf.Tensor | None
     segments: tf.Tensor | None
     seed: tf.Tensor | None
+    layer_seed: seeds.LayerSeed
     training: bool
 
 
@@ -178,7 +180,7 @@ class SelfAttention(keras.layers.Layer):
         if segment_ids is not None:
             segment_ids = arguments.per_token("segment_ids", segment_ids, tf.int32, inputs)
         seed = self._resolve_seed(seed, training, shapes.sizes(inputs)[0])
-        return Call(mask, segment_ids, seed, bool(training))
+        return Call(mask, segment_ids, seed, self.seed, bool(training))
 
     def project(self, x: tf.Tensor, heads: Heads, mask: tf.Tensor | None, start: shapes.Size = 0) -> list[tf.Tensor]:
         """Queries, keys (unless they are made of the queries) and values of tokens.
@@ -247,7 +249,7 @@ class SelfAttention(keras.layers.Layer):
 
         dropout = None
         if call.training and self.dropout:
-            rows = seeds.row_keys(call.seed, self.seed, batch)
+            rows = seeds.row_keys(call.seed, call.layer_seed, batch)
             keys = seeds.mix(rows[:, None], heads.first + tf.range(heads.count))
             dropout = PairDropout(self.dropout, tf.reshape(keys, [-1]))
         if buckets is not None:

@@ -157,7 +157,7 @@ class LSHSelfAttention(WindowedSelfAttention):
 
     def hash(self, query: tf.Tensor, heads: Heads, call: Call, length: shapes.Size) -> tf.Tensor:
         if call.training and self.redraw_rotations:
-            rotations = hashing.drawn_rotations(call.seed, self.seed, *self._rotation_shape())
+            rotations = hashing.drawn_rotations(call.seed, call.layer_seed, *self._rotation_shape())
         else:
             rotations = tf.convert_to_tensor(self._rotations)
         rotations = self._of_heads(rotations, heads, axis=0, dtype=rotations.dtype)

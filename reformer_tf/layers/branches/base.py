@@ -1,0 +1,117 @@
+"""What all branches of a reversible stack share."""
+
+import contextlib
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from reformer_tf.ops.pieces import Cutting, Pieces
+from reformer_tf.ops.reversible import Given
+
+
+class LayerBranch:
+    """A Keras layer `[B, L, M]` to `[B, L, M]` as a branch, see `reformer_tf.ops.reversible.Branch`.
+
+    Args:
+        layer: built.
+        options: the call arguments `mask`, `segment_ids`, `seed` and `training`.
+        integers: Python integers by which equal layers differ, such as their seeds; `own_integers` gives them back.
+    """
+
+    def __init__(self, layer: keras.layers.Layer, options: dict[str, Any], integers: Sequence[int] = ()):
+        self.layer = layer
+        self.options = options
+        self._trainable = layer.trainable_weights
+        self._fixed = layer.non_trainable_weights
+        known = {id(v) for v in layer.weights}
+        # States of random generators, which nothing reads.
+        self._others = [(v, tf.convert_to_tensor(v.value)) for v in layer.variables if id(v) not in known]
+        self.weights = [tf.convert_to_tensor(v.value) for v in self._trainable]
+        # The bits of an unsigned integer, as the functions of seeds take them.
+        bits = [tf.constant((i + 2**31) % 2**32 - 2**31, tf.int32) for i in integers]
+        self.constants = [*(tf.convert_to_tensor(v.value) for v in self._fixed), *bits]
+
+    @property
+    def kind(self) -> Hashable:
+        """Equal for layers that are the same function of weights and constants; None if that is not known."""
+        return None
+
+    def signature(self) -> Hashable:
+        """What weights there are."""
+        return tuple(tuple((tuple(v.shape), v.dtype) for v in group) for group in (self._trainable, self._fixed))
+
+    def hashes(self, cutting: Cutting) -> bool:
+        return False
+
+    def kept_shape(self, cutting: Cutting) -> Sequence[int | None]:
+        raise NotImplementedError
+
+    def own_integers(self, given: Given) -> list[tf.Tensor]:
+        """The integers of the layer whose turn it is, int32."""
+        return list(given.constants[len(self._fixed) :])
+
+    @contextlib.contextmanager
+    def given(self, given: Given) -> Iterator[None]:
+        """Gives the layer's variables the values they have in this turn."""
+        values = [*zip(self._trainable, given.weights, strict=True), *zip(self._fixed, given.constants, strict=False)]
+        mapping = [*values, *self._others]
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            before = [scope.get_current_value(v) for v, _ in mapping]
+            yield
+            changed = [
+                v.path for (v, _), old in zip(mapping, before, strict=True) if scope.get_current_value(v) is not old
+            ]
+        if changed:
+            raise ValueError(
+                "A branch of a reversible stack must not change state, because it is computed again in the"
+                " backward pass: use LayerNormalization for BatchNormalization and ResidualBranch(dropout=...) for"
+                f" Dropout, or reversible=False. Received: {self.layer.name}, which assigns {changed}"
+            )
+
+    def sums(self, weights: Sequence[tf.Tensor]) -> "Sums":
+        return Sums(self.layer, weights)
+
+
+class Sums:
+    """Sums the gradients of weights over pieces, and notes which weights have any."""
+
+    def __init__(self, layer: keras.layers.Layer, weights: Sequence[tf.Tensor]):
+        self.layer = layer
+        self.weights = weights
+        self.met = [False] * len(weights)
+
+    def zeros(self) -> list[tf.Tensor]:
+        return [tf.zeros_like(w) for w in self.weights]
+
+    def add(self, totals: Sequence[tf.Tensor], slopes: Sequence[tf.Tensor | None]) -> list[tf.Tensor]:
+        self.met = [met or slope is not None for met, slope in zip(self.met, slopes, strict=True)]
+        return [t if slope is None else t + slope for t, slope in zip(totals, slopes, strict=True)]
+
+    def checked(self, totals: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        for position, met in enumerate(self.met):
+            if not met:
+                raise ValueError(
+                    "Every trainable weight of a branch must enter its output (freeze it otherwise)."
+                    f" Received: branch {self.layer.name}, whose weight {position} does not"
+                )
+        return list(totals)
+
+
+def changed(stream: Pieces, index: tf.Tensor, change: Callable[..., tf.Tensor], by: tf.Tensor) -> Pieces:
+    """A stream with one piece changed by what `by` says, through a function of the two."""
+    before = stream.read(index)
+    after = change(before, tf.cast(by, before.dtype))
+    # A loop wants its variables' shapes to stay as they are.
+    return stream.write(index, tf.ensure_shape(after, before.shape))
+
+
+def changed_whole(cutting: Cutting, stream: Pieces, change: Callable[..., tf.Tensor], by: tf.Tensor) -> Pieces:
+    """A stream changed by a tensor `[B, L, M]`."""
+    padded = cutting.prepared(by)
+
+    def body(index: tf.Tensor, state: list) -> list:
+        return [changed(state[0], index, change, cutting.piece(padded, index))]
+
+    return cutting.sweep(body, [stream])[0]
