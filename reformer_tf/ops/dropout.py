@@ -21,7 +21,9 @@ def keep_scale(bits: tf.Tensor, rate: float, dtype: tf.DType) -> tf.Tensor:
     return tf.where(bits >= threshold, kept, tf.zeros([], dtype))
 
 
-def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor, layer_seed: seeds.LayerSeed, start: shapes.Size = 0) -> tf.Tensor:
+def dropout(
+    x: tf.Tensor, rate: float, seed: tf.Tensor, layer_seed: seeds.LayerSeed, start: shapes.Size = 0
+) -> tf.Tensor:
     """Applies dropout to activations `[B, L, M]`.
 
     The mask is a function of (seed, layer, row in the global batch, position, channel): padding, the batch layout or

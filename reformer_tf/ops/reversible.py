@@ -277,9 +277,7 @@ class _Work:
         return streams, slopes, of_weights
 
 
-def _works(
-    runs: Sequence[Run], weights: Sequence[tf.Tensor], seed: tf.Tensor | None, cutting: Cutting
-) -> list[_Work]:
+def _works(runs: Sequence[Run], weights: Sequence[tf.Tensor], seed: tf.Tensor | None, cutting: Cutting) -> list[_Work]:
     remaining = iter(weights)
     works = []
     for run in runs:

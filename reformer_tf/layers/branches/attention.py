@@ -156,9 +156,7 @@ class Attention(Residual):
             return vectors[:-1], tf.transpose(vectors[-1], [0, 2, 3, 1])
         return vectors, None if buckets is None else of_heads(buckets, heads)
 
-    def _project(
-        self, cutting: Cutting, x: tf.Tensor, given: Given, heads: Heads, index: tf.Tensor
-    ) -> list[tf.Tensor]:
+    def _project(self, cutting: Cutting, x: tf.Tensor, given: Given, heads: Heads, index: tf.Tensor) -> list[tf.Tensor]:
         mask = self.options["mask"]
         if mask is not None:
             mask = cutting.piece(cutting.prepared(tf.cast(mask, tf.bool)), index)
