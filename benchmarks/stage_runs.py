@@ -102,7 +102,7 @@ def _attention(layer: LSHSelfAttention) -> dict[str, Run]:
     seed = tf.constant([0, 0, 0])
 
     def hash_queries(query: tf.Tensor, seed: tf.Tensor) -> list[tf.Tensor]:
-        return [layer.hash(query, Heads(0, heads), Call(None, None, seed, training=True), length)]
+        return [layer.hash(query, Heads(0, heads), Call(None, None, seed, layer.seed, training=True), length)]
 
     def sort(buckets: tf.Tensor) -> list[Order]:
         return list(layer.orders(batch * heads, length, None, buckets))

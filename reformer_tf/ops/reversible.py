@@ -178,14 +178,13 @@ class _Work:
         known = self._replayed()
 
         def body(turn: tf.Tensor, state: list) -> list:
-            streams, kept = map(list, state)
+            streams, kept = (list(x) for x in state)
             for place, branch in enumerate(self.branches):
                 target = place % 2
-                buckets = None
+                by_turn = known[place]
+                buckets = None if by_turn is None else by_turn.read(turn)
                 if self.turns.single and self.hashing[place]:
                     buckets = replay.take()
-                elif known[place] is not None:
-                    buckets = known[place].read(turn)
                 streams[target], found = branch.forward(
                     self.cutting,
                     Streams(streams[1 - target], streams[target]),
@@ -205,12 +204,12 @@ class _Work:
             [self.turns.empty(tf.int32, branch.kept_shape(self.cutting), after)] if hashes else []
             for branch, hashes in zip(self.branches, self.hashing, strict=True)
         ]
-        streams, kept = self.turns.forward(body, [list(streams), room])
+        after_all, kept = self.turns.forward(body, [list(streams), room])
         if not self.turns.single:
             for turn in range(self.turns.count):
                 for array in itertools.chain(*kept):
                     replay.record(array.read(turn))
-        return streams, kept
+        return after_all, kept
 
     def _replayed(self) -> list[Pieces | None]:
         """By turn, the buckets that are replayed to each branch. A single turn takes them when it gets there."""
@@ -239,7 +238,7 @@ class _Work:
         """
 
         def body(turn: tf.Tensor, state: list) -> list:
-            streams, slopes, totals = map(list, state)
+            streams, slopes, totals = (list(x) for x in state)
             done: list[tf.Tensor] = []
             for place in reversed(range(len(self.branches))):
                 target, source = place % 2, 1 - place % 2
@@ -269,12 +268,12 @@ class _Work:
 
         # What comes before in time, or it would be alive beside this.
         with tf.control_dependencies(finished):
-            slopes = [slope.identity() for slope in slopes]
-        after = slopes[0].read(0)
+            upstream = [slope.identity() for slope in slopes]
+        after = upstream[0].read(0)
         room = [[self.turns.empty(w.dtype, w.shape, after) for w in branch.weights] for branch in self.branches]
-        streams, slopes, totals = self.turns.backward(body, [list(streams), slopes, room])
+        before, of_streams, totals = self.turns.backward(body, [list(streams), upstream, room])
         of_weights = [[x.read(turn) for x in arrays] for turn in range(self.turns.count) for arrays in totals]
-        return streams, slopes, of_weights
+        return before, of_streams, of_weights
 
 
 def _works(runs: Sequence[Run], weights: Sequence[tf.Tensor], seed: tf.Tensor | None, cutting: Cutting) -> list[_Work]:
@@ -325,7 +324,7 @@ def _backward(
 
     @tf.custom_gradient
     def apply(*tensors: tf.Tensor) -> tuple:
-        means, after = (tensors[:1], tensors[1:]) if combine == "mean" else ((), tensors)
+        means, after = (tensors[:1], tensors[1:]) if combine == "mean" else ([], tensors)
         number = 2 if combine == "pair" else 1
         works = _works(runs, after[number:], seed, cutting)
         dtype = held[0].read(0).dtype
@@ -333,8 +332,7 @@ def _backward(
         with tf.control_dependencies([cutting.handle(slope) for slope in slopes]):
             streams = [cutting.copied(pieces) for pieces in held]
         with tf.control_dependencies([cutting.handle(pieces) for pieces in [*slopes, *streams]]):
-            means = [tf.identity(mean) for mean in means]
-        streams += [_other(cutting, streams[0], mean) for mean in means]
+            streams += [_other(cutting, streams[0], tf.identity(mean)) for mean in means]
         of_weights: list[list[tf.Tensor]] = []
         finished: list[tf.Tensor] = []
         for work, buckets in zip(reversed(works), reversed(kept), strict=True):

@@ -10,8 +10,8 @@ from typing import Any
 
 import tensorflow as tf
 
-# A layer's own integer seed; or, where layers take turns, that of the one whose turn it is, int32.
-LayerSeed = int | tf.Tensor
+# A layer's own integer seed; or, where layers take turns, an int32 scalar, that of the one whose turn it is.
+LayerSeed = Any
 
 
 def with_row_offset(seed: Any, batch_size: int | tf.Tensor) -> tf.Tensor:

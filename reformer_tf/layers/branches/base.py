@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.ops.pieces import Cutting, Pieces
-from reformer_tf.ops.reversible import Given
+from reformer_tf.ops.reversible import Given, Streams
 
 
 class LayerBranch:
@@ -46,6 +46,16 @@ class LayerBranch:
         return False
 
     def kept_shape(self, cutting: Cutting) -> Sequence[int | None]:
+        raise NotImplementedError
+
+    def forward(
+        self, cutting: Cutting, streams: Streams, given: Given, buckets: tf.Tensor | None
+    ) -> tuple[Pieces, list[tf.Tensor]]:
+        raise NotImplementedError
+
+    def backward(
+        self, cutting: Cutting, streams: Streams, slopes: Streams, given: Given, kept: Sequence[tf.Tensor]
+    ) -> tuple[Pieces, Pieces, list[tf.Tensor]]:
         raise NotImplementedError
 
     def own_integers(self, given: Given) -> list[tf.Tensor]:

@@ -1,6 +1,5 @@
 """What branches around the two kinds of sublayers of this package share."""
 
-import json
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -27,7 +26,7 @@ class Residual(LayerBranch):
         if sublayer is None:
             return None
         layer = self.layer
-        policies = [json.dumps(x.get_config()["dtype"]) for x in (layer, layer.layer, layer.normalization)]
+        policies = [x.dtype_policy.name for x in (layer, layer.layer, layer.normalization)]
         return sublayer, layer.epsilon, layer.dropout.rate, *policies, self.signature()
 
     def sublayer_kind(self) -> Hashable:
