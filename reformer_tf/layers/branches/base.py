@@ -28,10 +28,10 @@ class LayerBranch:
         known = {id(v) for v in layer.weights}
         # States of random generators, which nothing reads.
         self._others = [(v, tf.convert_to_tensor(v.value)) for v in layer.variables if id(v) not in known]
-        self.weights = [tf.convert_to_tensor(v.value) for v in self._trainable]
+        self.weights: Sequence[tf.Tensor] = [tf.convert_to_tensor(v.value) for v in self._trainable]
         # The bits of an unsigned integer, as the functions of seeds take them.
         bits = [tf.constant((i + 2**31) % 2**32 - 2**31, tf.int32) for i in integers]
-        self.constants = [*(tf.convert_to_tensor(v.value) for v in self._fixed), *bits]
+        self.constants: Sequence[tf.Tensor] = [*(tf.convert_to_tensor(v.value) for v in self._fixed), *bits]
 
     @property
     def kind(self) -> Hashable:
