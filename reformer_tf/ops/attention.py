@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from reformer_tf.ops import blocks, fusing, grouping, groups, ordering, shapes
+from reformer_tf.ops import blocks, fusing, grouping, ordering, shapes, split_groups
 from reformer_tf.ops.grouping import Layout, Source
 from reformer_tf.ops.groups import Group
 from reformer_tf.ops.ordering import Order
@@ -111,7 +111,8 @@ def alone(
 
 
 def _merge(parts: Sequence[tuple[tf.Tensor, tf.Tensor]]) -> tuple[tf.Tensor, tf.Tensor]:
-    """One softmax of several: outputs `[B, L, H, D]` weighed by their log-sum-exps `[B, L, H]`."""
+    """One softmax of several, in the statistics dtype: outputs `[B, L, H, D]` weighed by log-sum-exps `[B, L, H]`."""
+    parts = [(tf.cast(part, part_sum.dtype), part_sum) for part, part_sum in parts]
     if len(parts) == 1:
         return parts[0]
     sums = [part_sum for _, part_sum in parts]
@@ -151,6 +152,7 @@ class _Rounds:
             length_multiple=window.length_multiple,
             wrap=window.wrap,
             compiled=pays,
+            split=self.dtype != self.statistics,
         )
         self.places = [self.layout.place(rounds) for rounds in laid_out]
         # What must be known of a token: what the window asks for, its segment, its position.
@@ -169,15 +171,16 @@ class _Rounds:
         self.functions = []
         for index in range(self.passes):
             plain = Group(self.layout.reach, window, index, segment_tag, rate, self.statistics, key)
-            wide = plain._replace(wide=True)
-            self.functions.append(
-                [fusing.fused(make, wide, pays=pays, instead=make(plain)) for make in (groups.forward, groups.backward)]
-            )
+            self.functions.append(split_groups.functions(plain, pays, self.dtype))
+        # Products in half precision give outputs in it.
+        self.output_dtype = self.dtype if pays is not False else self.statistics
 
     def forward(
         self, index: int, vectors: list[tf.Tensor], after: list[tf.Tensor]
     ) -> list[tuple[tf.Tensor, tf.Tensor]]:
-        """Output `[B, L, H, D]` and log-sum-exp `[B, L, H]` of each round of a pass, in the statistics dtype.
+        """Output `[B, L, H, D]` and log-sum-exp `[B, L, H]` of each round of a pass.
+
+        Log-sum-exps are in the statistics dtype, outputs in that of products.
 
         Args:
             index: of the pass.
@@ -187,7 +190,7 @@ class _Rounds:
         place = self.places[index]
         with tf.control_dependencies(after):
             own, seen = self._sources(vectors)
-        widths = [(self.statistics, [self.size]), (self.statistics, [])]
+        widths = [(self.output_dtype, [self.size]), (self.statistics, [])]
         output, log_sum_exp = self.layout.over_groups(
             lambda *rows: self.functions[index][0](*rows, self.dropout_keys), place, own, seen, widths
         )
