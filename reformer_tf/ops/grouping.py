@@ -240,7 +240,9 @@ class Layout:
 
         if isinstance(self.groups, int) and self.groups == 1:
             results = group(0)
-            return [self._joined(*self._apart(x[None])) if i in folded else x for i, x in enumerate(results)]
+            return [
+                self._joined(*(y[None] for y in self._apart(x))) if i in folded else x for i, x in enumerate(results)
+            ]
 
         def array(dtype: tf.DType, blocks: shapes.Size, rest: list[int]) -> tf.TensorArray:
             sizes = [x if isinstance(x, int) else None for x in (blocks, self.count, self.block)]
@@ -256,7 +258,7 @@ class Layout:
 
         def step(index: tf.Tensor, state: list[list[tf.TensorArray]]) -> list[list[tf.TensorArray]]:
             results = group(index * self.group)
-            parts = [[y[0] for y in self._apart(x[None])] if i in folded else [x] for i, x in enumerate(results)]
+            parts = [self._apart(x) if i in folded else [x] for i, x in enumerate(results)]
             return [
                 [a.write(index, y) for a, y in zip(some, part, strict=True)]
                 for some, part in zip(state, parts, strict=True)
@@ -268,10 +270,9 @@ class Layout:
             for i, some in enumerate(arrays)
         ]
 
-    def _apart(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """`[T, before + G + after, ...]` as what falls before, on and after the groups' own blocks."""
-        end = self.before + self.group
-        return x[:, : self.before], x[:, self.before : end], x[:, end:]
+    def _apart(self, x: tf.Tensor) -> list[tf.Tensor]:
+        """`[before + G + after, ...]` as what falls before, on and after a group's own blocks."""
+        return [x[: self.before], self.reach.cut(x, 0), x[self.before + self.group :]]
 
     def _joined(self, before: tf.Tensor, own: tf.Tensor, after: tf.Tensor) -> tf.Tensor:
         """Adds what groups `[T, ..., N, C, P]` put on blocks beside them where those blocks are.
@@ -280,14 +281,15 @@ class Layout:
             `[K, N, C, P]`.
         """
         several = own.shape[0] != 1
-        if self.before and several:
-            later = tf.concat([before[1:], tf.zeros_like(before[:1])], axis=0)
-            cut = self.group - self.before
-            own = tf.concat([own[:, :cut], own[:, cut:] + later], axis=1)
-        if self.after and several:
-            earlier = tf.concat([tf.zeros_like(after[:1]), after[:-1]], axis=0)
-            own = tf.concat([own[:, : self.after] + earlier, own[:, self.after :]], axis=1)
         own = _flat(own, 2)
+        end = tf.range(1, self.groups)[:, None] * self.group  # of each group but the last
+        # Added to the few blocks that get something, where they are: whatever makes a new tensor copies all others.
+        if self.before and several:
+            blocks = tf.reshape(end + tf.range(-self.before, 0), [-1, 1])
+            own = tf.tensor_scatter_nd_add(own, blocks, _flat(before[1:], 2))
+        if self.after and several:
+            blocks = tf.reshape(end + tf.range(self.after), [-1, 1])
+            own = tf.tensor_scatter_nd_add(own, blocks, _flat(after[:-1], 2))
         if not self.wrap:
             return own
         total = self.groups * self.group
