@@ -14,7 +14,7 @@ from benchmarks import setting
 from reformer_tf.layers import LSHSelfAttention
 from reformer_tf.layers.attention.base import Call, Heads
 from reformer_tf.models import ReformerCausalLM
-from reformer_tf.ops import attention, fusing, grouping, groups, loops, shapes, windows
+from reformer_tf.ops import attention, fusing, grouping, groups, loops, shapes, split_groups, windows
 from reformer_tf.ops.ordering import Order
 from reformer_tf.ops.pieces import Cutting
 
@@ -150,7 +150,15 @@ class _Groups:
         self.statistics = shapes.statistics_dtype(query.dtype)
         with tf.Graph().as_default(), fusing.fusing(True):  # Nothing is compiled outside a graph.
             self.pays = fusing.worth(batch * heads * length * window.chunk_length * len(window.shifts))
-        self.layout = grouping.Layout(batch, length, heads, window.chunk_length, window.shifts, compiled=self.pays)
+        self.layout = grouping.Layout(
+            batch,
+            length,
+            heads,
+            window.chunk_length,
+            window.shifts,
+            compiled=self.pays,
+            split=query.dtype != self.statistics,
+        )
         self.indices = [self.layout.place([order]).index for order in orders]
         numbers = tf.ones(query.shape[:3], self.statistics)
         tags = grouping.by_position(tf.stack(window.tags(orders), axis=-1), heads)
@@ -195,7 +203,7 @@ class _Groups:
         def forward(rounds: list) -> list[tf.Tensor]:
             results: list[tf.Tensor] = []
             for number, some in enumerate(rounds):
-                attend = self._function(groups.forward, number)
+                attend = self._function(0, number)
                 with tf.control_dependencies(results):
                     for own, seen in map(self._blocks, some):
                         results = results + attend(own[:2], seen, None)
@@ -204,7 +212,7 @@ class _Groups:
         def backward(rounds: list, again: list) -> list[tf.Tensor]:
             results = forward(rounds)
             for number, some in enumerate(again):
-                attend_back = self._function(groups.backward, number)
+                attend_back = self._function(1, number)
                 with tf.control_dependencies(results):
                     for own, seen in map(self._blocks, some):
                         results = results + attend_back(own, seen, None)
@@ -212,22 +220,18 @@ class _Groups:
 
         return Run((forward, [rounds]), (backward, [rounds, rounds]), times=self.layout.groups / together)
 
-    def _blocks(self, rows: list[tf.Tensor]) -> tuple[list[tf.Tensor], list[list[tf.Tensor]]]:
-        """The queries' own blocks, and for each shift those that they look at."""
+    def _blocks(self, rows: list[tf.Tensor]) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """The queries' own blocks, and all that they look at."""
         query, value, tags, *own = rows
-        first, group = self.layout.before, self.layout.group
-        seen = [
-            [x[first + shift : first + shift + group] for x in (query, value, tags)]
-            for shift in self.layout.reach.shifts
-        ]
-        return [query[first:], tags[first:], *own], seen
+        first = self.layout.before
+        return [query[first:], tags[first:], *own], [query, value, tags]
 
-    def _function(self, make: Callable, number: int) -> Callable:
-        plain = groups.Group(
+    def _function(self, direction: int, number: int) -> Callable:
+        group = groups.Group(
             self.layout.reach, self.window, number, None, None, self.statistics, key=attention.normalised
         )
         with fusing.fusing(True):
-            return fusing.fused(make, plain._replace(wide=True), pays=self.pays, instead=make(plain))
+            return split_groups.functions(group, self.pays, self.seen[0].dtype)[direction]
 
 
 def _run(

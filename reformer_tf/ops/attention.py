@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from reformer_tf.ops import blocks, fusing, grouping, groups, ordering, shapes
+from reformer_tf.ops import blocks, fusing, grouping, ordering, shapes, split_groups
 from reformer_tf.ops.grouping import Layout, Source
 from reformer_tf.ops.groups import Group
 from reformer_tf.ops.ordering import Order
@@ -51,21 +51,25 @@ def windowed_attention(
     def attend(*given: tf.Tensor) -> tuple[Any, Callable]:
         # In eager mode an outer tape would record what is inside otherwise.
         vectors = [tf.stop_gradient(x) for x in given]
-        output, log_sum_exp = _merge(rounds.forward(0, vectors, []))
-        for index in range(1, rounds.passes):
-            parts = rounds.forward(index, vectors, [output])
-            output, log_sum_exp = _merge([(output, log_sum_exp), *parts])
+        parts: list[tuple[tf.Tensor, tf.Tensor]] = []
+        for index in range(rounds.passes):
+            found = rounds.forward(index, vectors, [part for part, _ in parts])
+            parts = [rounds.merge([*parts, *found], rounds.statistics if index + 1 < rounds.passes else value.dtype)]
+        ((output, log_sum_exp),) = parts
 
         def gradient(upstream: tf.Tensor, _: tf.Tensor) -> list[tf.Tensor]:
-            delta = tf.reduce_sum(tf.cast(upstream, output.dtype) * output, axis=-1)
-            scalars = (log_sum_exp, delta)
+            scalars = (log_sum_exp, rounds.delta(output, upstream))
             totals = rounds.backward(0, vectors, scalars, upstream, [])
             for index in range(1, rounds.passes):
                 slopes = rounds.backward(index, vectors, scalars, upstream, totals)
-                totals = [_total(pair, rounds.statistics) for pair in zip(totals, slopes, strict=True)]
+                last = index + 1 == rounds.passes
+                totals = [
+                    rounds.total(pair, x.dtype if last else rounds.statistics)
+                    for *pair, x in zip(totals, slopes, vectors, strict=True)
+                ]
             return [tf.cast(total, x.dtype) for total, x in zip(totals, vectors, strict=True)]
 
-        return (tf.cast(output, value.dtype), log_sum_exp), gradient
+        return (output, log_sum_exp), gradient
 
     output, log_sum_exp = attend(query, value) if callable(key) else attend(query, key, value)
     if not window.exclude_self or window.penalises_self:
@@ -110,14 +114,30 @@ def alone(
     return tf.where(nothing_else[..., None], value, output)
 
 
-def _merge(parts: Sequence[tuple[tf.Tensor, tf.Tensor]]) -> tuple[tf.Tensor, tf.Tensor]:
-    """One softmax of several: outputs `[B, L, H, D]` weighed by their log-sum-exps `[B, L, H]`."""
-    if len(parts) == 1:
-        return parts[0]
-    sums = [part_sum for _, part_sum in parts]
-    largest = functools.reduce(tf.maximum, sums)
-    log_sum_exp = largest + tf.math.log(tf.add_n([tf.exp(x - largest) for x in sums]))
-    return tf.add_n([part * tf.exp(x - log_sum_exp)[..., None] for part, x in parts]), log_sum_exp
+def _merging(dtype: tf.DType) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+    """Makes the function that makes one softmax of several.
+
+    Of outputs `[B, L, H, D]` and log-sum-exps `[B, L, H]` it makes one output, in `dtype`, and one log-sum-exp.
+    """
+
+    def merge(parts: Sequence[tuple[tf.Tensor, tf.Tensor]]) -> tuple[tf.Tensor, tf.Tensor]:
+        sums = [part_sum for _, part_sum in parts]
+        largest = functools.reduce(tf.maximum, sums)
+        log_sum_exp = largest + tf.math.log(tf.add_n([tf.exp(x - largest) for x in sums]))
+        weighed = [tf.cast(part, x.dtype) * tf.exp(x - log_sum_exp)[..., None] for part, x in parts]
+        return tf.cast(tf.add_n(weighed), dtype), log_sum_exp
+
+    return merge
+
+
+def _delta(statistics: tf.DType) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Makes the function of outputs and their gradient that gives delta, see `blocks.attend_gradient`."""
+    return lambda output, upstream: tf.reduce_sum(tf.cast(upstream, statistics) * tf.cast(output, statistics), axis=-1)
+
+
+def _sum(statistics: tf.DType, dtype: tf.DType) -> Callable[[Sequence[tf.Tensor]], tf.Tensor]:
+    """Makes the function that sums tensors without rounding in between."""
+    return lambda parts: tf.cast(functools.reduce(tf.add, [tf.cast(part, statistics) for part in parts]), dtype)
 
 
 class _Rounds:
@@ -151,6 +171,7 @@ class _Rounds:
             length_multiple=window.length_multiple,
             wrap=window.wrap,
             compiled=pays,
+            split=self.dtype != self.statistics,
         )
         self.places = [self.layout.place(rounds) for rounds in laid_out]
         # What must be known of a token: what the window asks for, its segment, its position.
@@ -165,19 +186,29 @@ class _Rounds:
         self.made_key = key is not None
         self.dropout_keys = None if dropout is None else dropout.keys
         rate = None if dropout is None else dropout.rate
-        # Both are made here: a gradient is asked for when the call that may compile its functions is over.
+        # What a gradient takes is made here, too: it is asked for when the call that may compile its functions is over.
+        pays_along = fusing.worth(batch * heads * length * self.size)
+        self.fused = {
+            (make, *description): fusing.fused(make, *description, pays=pays_along)
+            for make, *description in (
+                *((_merging, dtype) for dtype in (self.dtype, self.statistics)),
+                *((_sum, self.statistics, dtype) for dtype in (self.dtype, self.statistics)),
+                (_delta, self.statistics),
+            )
+        }
         self.functions = []
         for index in range(self.passes):
             plain = Group(self.layout.reach, window, index, segment_tag, rate, self.statistics, key)
-            wide = plain._replace(wide=True)
-            self.functions.append(
-                [fusing.fused(make, wide, pays=pays, instead=make(plain)) for make in (groups.forward, groups.backward)]
-            )
+            self.functions.append(split_groups.functions(plain, pays, self.dtype))
+        # Products in half precision give outputs in it.
+        self.output_dtype = self.dtype if pays is not False else self.statistics
 
     def forward(
         self, index: int, vectors: list[tf.Tensor], after: list[tf.Tensor]
     ) -> list[tuple[tf.Tensor, tf.Tensor]]:
-        """Output `[B, L, H, D]` and log-sum-exp `[B, L, H]` of each round of a pass, in the statistics dtype.
+        """Output `[B, L, H, D]` and log-sum-exp `[B, L, H]` of each round of a pass.
+
+        Log-sum-exps are in the statistics dtype, outputs in that of products.
 
         Args:
             index: of the pass.
@@ -187,7 +218,7 @@ class _Rounds:
         place = self.places[index]
         with tf.control_dependencies(after):
             own, seen = self._sources(vectors)
-        widths = [(self.statistics, [self.size]), (self.statistics, [])]
+        widths = [(self.output_dtype, [self.size]), (self.statistics, [])]
         output, log_sum_exp = self.layout.over_groups(
             lambda *rows: self.functions[index][0](*rows, self.dropout_keys), place, own, seen, widths
         )
@@ -224,7 +255,21 @@ class _Rounds:
             [(self.dtype, [self.size])] * len(vectors),
             folded=(0, 1) if self.made_key else (1, 2),
         )
-        return [_total(self.layout.unsort(slope, place), self.statistics) for slope in slopes]
+        return [self.total(self.layout.unsort(slope, place), self.statistics) for slope in slopes]
+
+    def merge(self, parts: Sequence[tuple[tf.Tensor, tf.Tensor]], dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
+        """One output, in `dtype`, and log-sum-exp of several, as `forward` gives them."""
+        if len(parts) == 1:
+            return tf.cast(parts[0][0], dtype), parts[0][1]
+        return self.fused[_merging, dtype](parts)
+
+    def delta(self, output: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
+        """See `blocks.attend_gradient`."""
+        return self.fused[_delta, self.statistics](output, upstream)
+
+    def total(self, parts: Sequence[tf.Tensor], dtype: tf.DType) -> tf.Tensor:
+        """The sum of some tensors, in a dtype; one alone is left as it is."""
+        return parts[0] if len(parts) == 1 else self.fused[_sum, self.statistics, dtype](parts)
 
     def _sources(self, vectors: list[tf.Tensor]) -> tuple[list[Source], list[Source]]:
         """What is asked of queries, and what of the keys that they look at."""
@@ -232,11 +277,6 @@ class _Rounds:
         query, *rest = (Source(_rows(tf.identity(x))) for x in vectors)
         seen = [query, *rest] if self.made_key else rest
         return [query, self.tags], [*seen, self.tags]
-
-
-def _total(parts: Sequence[tf.Tensor], dtype: tf.DType) -> tf.Tensor:
-    """The sum of some tensors, in a dtype in which it is not rounded; one alone is left as it is."""
-    return parts[0] if len(parts) == 1 else functools.reduce(tf.add, [tf.cast(part, dtype) for part in parts])
 
 
 def _rows(x: tf.Tensor) -> tf.Tensor:

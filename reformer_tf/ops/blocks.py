@@ -59,17 +59,32 @@ def attend(query: tf.Tensor, parts: Sequence[Part]) -> tuple[tf.Tensor, tf.Tenso
         the statistics dtype.
     """
     logits = [_masked_logits(query, part) for part in parts]
+    weights, largest, log_sum_exp = softmax(logits)
+    seen = [
+        tf.matmul(kept(x, part.pairs, part.value.dtype), part.value) for x, part in zip(weights, parts, strict=True)
+    ]
+    # Not a division by the total: where a penalty was rounded in the log-sum-exp, so it is here and in the gradient.
+    output = _sum([tf.cast(x, largest.dtype) for x in seen]) * tf.exp(largest - log_sum_exp)
+    return output, tf.squeeze(log_sum_exp, axis=-1)
+
+
+def softmax(logits: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
+    """What a softmax over all parts is made of.
+
+    Args:
+        logits: `[..., Q, W]` of each part, as `masked` gives them.
+
+    Returns:
+        Weights `[..., Q, W]`, to be multiplied by `exp(largest - log_sum_exp)`; the largest logits and the log-sum-exps
+        `[..., Q, 1]`, both at least `FLOOR`.
+    """
     floor = tf.constant(FLOOR, logits[0].dtype)
     largest = functools.reduce(tf.maximum, [tf.reduce_max(x, axis=-1, keepdims=True) for x in logits])
     largest = tf.maximum(largest, floor)
     weights = [tf.exp(x - largest) for x in logits]
     total = _sum([tf.reduce_sum(x, axis=-1, keepdims=True) for x in weights])
     log_sum_exp = largest + tf.math.log(tf.maximum(total, tf.constant(1e-30, total.dtype)))
-    log_sum_exp = tf.maximum(log_sum_exp, floor)
-    seen = [tf.matmul(_kept(x, part), part.value) for x, part in zip(weights, parts, strict=True)]
-    # Not a division by the total: where a penalty was rounded in the log-sum-exp, so it is here and in the gradient.
-    output = _sum([tf.cast(x, largest.dtype) for x in seen]) * tf.exp(largest - log_sum_exp)
-    return output, tf.squeeze(log_sum_exp, axis=-1)
+    return weights, largest, tf.maximum(log_sum_exp, floor)
 
 
 def attend_gradient(
@@ -94,34 +109,57 @@ def attend_gradient(
     d_query, d_keys, d_values = [], [], []
     for part in parts:
         logits = _masked_logits(query, part)
-        weights = tf.exp(logits - log_sum_exp[..., None])
         slope = tf.cast(tf.matmul(upstream, part.value, transpose_b=True), logits.dtype)
-        if part.pairs.keep is not None:
-            slope *= part.pairs.keep
-        slope = weights * (slope - delta[..., None])
-        if part.pairs.penalised is not None:  # a constant, whatever query and key are
-            slope = tf.where(part.pairs.penalised, tf.zeros([], slope.dtype), slope)
+        weights, slope = slopes(logits, slope, part.pairs, log_sum_exp, delta)
         slope = tf.cast(slope, query.dtype)
         d_query.append(tf.cast(tf.matmul(slope, part.key), logits.dtype))
         d_keys.append(tf.matmul(slope, query, transpose_a=True))
-        d_values.append(tf.matmul(_kept(weights, part), upstream, transpose_a=True))
+        d_values.append(tf.matmul(kept(weights, part.pairs, part.value.dtype), upstream, transpose_a=True))
     return _sum(d_query), d_keys, d_values
 
 
-def _masked_logits(query: tf.Tensor, part: Part) -> tf.Tensor:
-    logits = tf.matmul(query, part.key, transpose_b=True)
+def slopes(
+    logits: tf.Tensor, slope: tf.Tensor, pairs: Pairs, log_sum_exp: tf.Tensor, delta: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Probabilities of a part, and the gradient of its logits.
+
+    Args:
+        logits: `[..., Q, W]`, as `masked` gives them.
+        slope: `[..., Q, W]`, products of values and the gradient of the output.
+        pairs: which pairs count, and how.
+        log_sum_exp: `[..., Q]`.
+        delta: `[..., Q]`, as in `attend_gradient`.
+
+    Returns:
+        Both `[..., Q, W]`.
+    """
+    weights = tf.exp(logits - log_sum_exp[..., None])
+    if pairs.keep is not None:
+        slope *= pairs.keep
+    slope = weights * (slope - delta[..., None])
+    if pairs.penalised is not None:  # a constant, whatever query and key are
+        slope = tf.where(pairs.penalised, tf.zeros([], slope.dtype), slope)
+    return weights, slope
+
+
+def masked(logits: tf.Tensor, pairs: Pairs) -> tf.Tensor:
+    """Logits `[..., Q, W]` with what is known of pairs, in the statistics dtype."""
     logits = tf.cast(logits, shapes.statistics_dtype(logits.dtype))
-    logits = tf.where(part.pairs.visible, logits, tf.constant(INVISIBLE, logits.dtype))
-    if part.pairs.penalised is not None:
-        logits = tf.where(part.pairs.penalised, tf.constant(SELF_PENALTY, logits.dtype), logits)
+    logits = tf.where(pairs.visible, logits, tf.constant(INVISIBLE, logits.dtype))
+    if pairs.penalised is not None:
+        logits = tf.where(pairs.penalised, tf.constant(SELF_PENALTY, logits.dtype), logits)
     return logits
 
 
-def _kept(weights: tf.Tensor, part: Part) -> tf.Tensor:
-    """The weights that dropout leaves, in the dtype of the values."""
-    if part.pairs.keep is not None:
-        weights *= part.pairs.keep
-    return tf.cast(weights, part.value.dtype)
+def kept(weights: tf.Tensor, pairs: Pairs, dtype: tf.DType) -> tf.Tensor:
+    """The weights `[..., Q, W]` that dropout leaves, in the dtype of products."""
+    if pairs.keep is not None:
+        weights *= pairs.keep
+    return tf.cast(weights, dtype)
+
+
+def _masked_logits(query: tf.Tensor, part: Part) -> tf.Tensor:
+    return masked(tf.matmul(query, part.key, transpose_b=True), part.pairs)
 
 
 def _sum(tensors: Sequence[tf.Tensor]) -> tf.Tensor:

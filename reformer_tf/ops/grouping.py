@@ -62,6 +62,10 @@ class Reach(NamedTuple):
     before: int
     after: int
 
+    def cut(self, x: tf.Tensor, shift: shapes.Size) -> tf.Tensor:
+        """The blocks at some shift, `[G, N, C, ...]`, of those of a slice, `[before + G + after, N, C, ...]`."""
+        return _slice(x, self.before + shift, shapes.sizes(x)[0] - self.before - self.after)
+
     def fold(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
         """Sums what falls on the blocks at each shift, `[G, N, C, P]` each, to `[before + G + after, N, C, P]`."""
         rest = [[0, 0]] * 3
@@ -92,6 +96,7 @@ class Layout:
         length_multiple: to what a round's length is rounded up, a multiple of C; C if None.
         wrap: whether blocks beside the ends are those of the other end. Otherwise they are empty.
         compiled: whether the work of a group is compiled for its shape; a boolean, or a boolean tensor.
+        split: whether only what is between products is, see `reformer_tf.ops.split_groups`.
     """
 
     def __init__(
@@ -105,6 +110,7 @@ class Layout:
         length_multiple: int | None = None,
         wrap: bool = False,
         compiled: Any = False,
+        split: bool = False,
     ):
         self.length, self.heads = length, heads
         self.count = rows * heads
@@ -116,7 +122,7 @@ class Layout:
         self.before = max(0, -min(shifts))
         self.after = max(0, max(shifts))
         self.reach = Reach(tuple(self._within_blocks(shift) for shift in shifts), self.before, self.after)
-        self.groups, self.group = self._groups(self.blocks, compiled)
+        self.groups, self.group = self._groups(self.blocks, compiled, split)
 
     def _within_blocks(self, shift: int) -> shapes.Size:
         if not self.wrap:
@@ -126,12 +132,12 @@ class Layout:
         # There are at least as many blocks as rounds, and mostly a shift is one.
         return shift if abs(shift) <= 1 else tf.where(abs(shift) <= self.blocks, shift, 0)
 
-    def _groups(self, blocks: shapes.Size, compiled: Any) -> tuple[shapes.Size, shapes.Size]:
+    def _groups(self, blocks: shapes.Size, compiled: Any, split: bool) -> tuple[shapes.Size, shapes.Size]:
         """The number of groups, and the number of blocks in each."""
         block_bytes = 4 * self.count * self.block * self.block * len(self.reach.shifts)
         # What a group puts beside itself falls on its neighbours, no farther.
         least = max(self.before, self.after, 1)
-        group_bytes = GROUP_BYTES if compiled is False else min(GROUP_BYTES, COMPILED_GROUP_BYTES)
+        group_bytes = GROUP_BYTES if compiled is False or split else min(GROUP_BYTES, COMPILED_GROUP_BYTES)
         if isinstance(blocks, int) and isinstance(block_bytes, int):
             if blocks * block_bytes <= UNGROUPED_BYTES and not compiled:
                 return 1, max(blocks, 1)
@@ -198,7 +204,7 @@ class Layout:
 
     def over_groups(
         self,
-        body: Callable[[list[tf.Tensor], list[list[tf.Tensor]]], list[tf.Tensor]],
+        body: Callable[[list[tf.Tensor], list[tf.Tensor]], list[tf.Tensor]],
         places: Places,
         own: Sequence[Source],
         seen: Sequence[Source],
@@ -208,8 +214,8 @@ class Layout:
         """Applies `body` to each group of blocks.
 
         Args:
-            body: maps the group's own blocks `[G, N, C, ...]` of `own`, and for each shift the blocks there of `seen`,
-                to results `[G, N, C, ...]`.
+            body: maps the group's own blocks `[G, N, C, ...]` of `own`, and all blocks of `seen` that these look at,
+                `[before + G + after, N, C, ...]` (see `Reach.cut`), to results `[G, N, C, ...]`.
             places: of the tokens.
             own: what is asked of queries.
             seen: what is asked of the keys that they look at. A source may be in both.
@@ -225,16 +231,18 @@ class Layout:
         def group(first: shapes.Size) -> list[tf.Tensor]:
             wide = {id(x): self._gathered(x, places, first, around) for x in seen}
 
-            def cut(source: Source, shift: shapes.Size) -> tf.Tensor:
+            def alone(source: Source) -> tf.Tensor:
                 if id(source) in wide:
-                    return _slice(wide[id(source)], self.before + shift, self.group)
+                    return self.reach.cut(wide[id(source)], 0)
                 return self._gathered(source, places, first + self.before, self.group)
 
-            return body([cut(x, 0) for x in own], [[cut(x, shift) for x in seen] for shift in self.reach.shifts])
+            return body([alone(x) for x in own], [wide[id(x)] for x in seen])
 
         if isinstance(self.groups, int) and self.groups == 1:
             results = group(0)
-            return [self._joined(*self._apart(x[None])) if i in folded else x for i, x in enumerate(results)]
+            return [
+                self._joined(*(y[None] for y in self._apart(x))) if i in folded else x for i, x in enumerate(results)
+            ]
 
         def array(dtype: tf.DType, blocks: shapes.Size, rest: list[int]) -> tf.TensorArray:
             sizes = [x if isinstance(x, int) else None for x in (blocks, self.count, self.block)]
@@ -250,7 +258,7 @@ class Layout:
 
         def step(index: tf.Tensor, state: list[list[tf.TensorArray]]) -> list[list[tf.TensorArray]]:
             results = group(index * self.group)
-            parts = [[y[0] for y in self._apart(x[None])] if i in folded else [x] for i, x in enumerate(results)]
+            parts = [self._apart(x) if i in folded else [x] for i, x in enumerate(results)]
             return [
                 [a.write(index, y) for a, y in zip(some, part, strict=True)]
                 for some, part in zip(state, parts, strict=True)
@@ -262,10 +270,9 @@ class Layout:
             for i, some in enumerate(arrays)
         ]
 
-    def _apart(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """`[T, before + G + after, ...]` as what falls before, on and after the groups' own blocks."""
-        end = self.before + self.group
-        return x[:, : self.before], x[:, self.before : end], x[:, end:]
+    def _apart(self, x: tf.Tensor) -> list[tf.Tensor]:
+        """`[before + G + after, ...]` as what falls before, on and after a group's own blocks."""
+        return [x[: self.before], self.reach.cut(x, 0), x[self.before + self.group :]]
 
     def _joined(self, before: tf.Tensor, own: tf.Tensor, after: tf.Tensor) -> tf.Tensor:
         """Adds what groups `[T, ..., N, C, P]` put on blocks beside them where those blocks are.

@@ -1,7 +1,7 @@
 """Forward and backward of one group of blocks, as pure functions made from a description without tensors.
 
-Queries come as the blocks of the group, keys as the blocks at each shift, so that all are slices of a layout which need
-no copy. See `reformer_tf.ops.grouping` for the letters.
+Queries come as the blocks of the group, keys with the blocks beside these that they look at, so that what is made of a
+row is made once. See `reformer_tf.ops.grouping` for the letters.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from reformer_tf.ops.grouping import Reach
 from reformer_tf.ops.pair_dropout import PairDropout
 from reformer_tf.ops.windows import Window
 
-# A list of a group's tensors `[G, N, C, ...]`.
+# A list of a group's tensors, `[G, N, C, ...]` or `[before + G + after, N, C, ...]`.
 Rows = Sequence[tf.Tensor]
 
 
@@ -29,8 +29,6 @@ class Group(NamedTuple):
         dropout_rate: of the attention probabilities, or None. The last tag is then the position.
         statistics: dtype of the softmax statistics.
         key: makes keys of queries, row by row; or None, where keys are given.
-        wide: whether products are computed in the statistics dtype, too. XLA's half-precision products are slow on CPU,
-            and casts inside a compiled function cost little.
     """
 
     reach: Reach
@@ -40,7 +38,6 @@ class Group(NamedTuple):
     dropout_rate: float | None
     statistics: tf.DType
     key: Callable[[tf.Tensor], tf.Tensor] | None = None
-    wide: bool = False
 
     def pairs(self, query_tags: tf.Tensor, key_tags: tf.Tensor, dropout: tf.Tensor | None) -> blocks.Pairs:
         """Which pairs count in this pass, and how."""
@@ -54,32 +51,31 @@ class Group(NamedTuple):
             keep = factors(query_tags[..., -1], key_tags[..., -1], self.statistics)
         return blocks.Pairs(visible, keep, self.window.penalised(query_tags, key_tags))
 
-    def widened(self, x: tf.Tensor) -> tf.Tensor:
-        """In the dtype of products."""
-        return tf.cast(x, self.statistics) if self.wide else x
+    def keys(self, given: tf.Tensor) -> tf.Tensor:
+        """Keys of what they are made of, or given ones."""
+        return given if self.key is None else self.key(given)
 
-    def parts(self, query_tags: tf.Tensor, seen: Sequence[Rows], dropout: tf.Tensor | None) -> list[blocks.Part]:
-        """The window of each block in parts: keys (or what keys are made of), values and tags at each shift."""
+    def parts(self, query_tags: tf.Tensor, seen: Rows, dropout: tf.Tensor | None) -> list[blocks.Part]:
+        """The window of each block in parts: keys, values and tags at each shift."""
+        given, value, tags = seen
+        key = self.keys(given)
+        cut = self.reach.cut
         return [
-            blocks.Part(
-                self.widened(key) if self.key is None else self.key(self.widened(key)),
-                self.widened(value),
-                self.pairs(query_tags, key_tags, dropout),
-            )
-            for key, value, key_tags in seen
+            blocks.Part(cut(key, shift), cut(value, shift), self.pairs(query_tags, cut(tags, shift), dropout))
+            for shift in self.reach.shifts
         ]
 
 
 def forward(group: Group) -> Callable[..., list[tf.Tensor]]:
     """Makes the function that gives outputs `[G, N, C, D]` and log-sum-exps `[G, N, C]`, in the statistics dtype.
 
-    Its arguments are the queries' own rows (queries, tags), for each shift the rows there (keys, values, tags; queries
-    in place of keys where `Group.key` makes these), and the keys of dropout or None.
+    Its arguments are the queries' own rows (queries, tags), the rows that they look at (keys, values, tags; queries in
+    place of keys where `Group.key` makes these), and the keys of dropout or None.
     """
 
-    def attend(own: Rows, seen: Sequence[Rows], dropout: tf.Tensor | None) -> list[tf.Tensor]:
+    def attend(own: Rows, seen: Rows, dropout: tf.Tensor | None) -> list[tf.Tensor]:
         query, tags = own
-        return list(blocks.attend(group.widened(query), group.parts(tags, seen, dropout)))
+        return list(blocks.attend(query, group.parts(tags, seen, dropout)))
 
     return attend
 
@@ -93,27 +89,28 @@ def backward(group: Group) -> Callable[..., list[tf.Tensor]]:
     gradient of queries is on the blocks of a slice and complete, and there is none of keys.
     """
 
-    def attend_gradient(own: Rows, seen: Sequence[Rows], dropout: tf.Tensor | None) -> list[tf.Tensor]:
+    def attend_gradient(own: Rows, seen: Rows, dropout: tf.Tensor | None) -> list[tf.Tensor]:
         query, tags, log_sum_exp, delta, upstream = own
         d_query, d_keys, d_values = blocks.attend_gradient(
-            group.widened(query),
+            query,
             group.parts(tags, seen, dropout),
             log_sum_exp,
             delta,
-            group.widened(upstream),
+            upstream,
         )
-        d_value = group.reach.fold(d_values)
-        if group.key is None:
-            results = [d_query, group.reach.fold(d_keys), d_value]
-        else:
-            through = [
-                _through(group.key, group.widened(rows[0]), slope) for rows, slope in zip(seen, d_keys, strict=True)
-            ]
-            # From products in half precision, the keys' part is summed in it, too.
-            results = [tf.cast(group.reach.fold(through), group.statistics) + group.reach.alone(d_query), d_value]
-        return [tf.cast(x, query.dtype) for x in results]
+        d_key, d_value = group.reach.fold(d_keys), group.reach.fold(d_values)
+        return folded(group, seen[0], d_query, d_key, d_value)
 
     return attend_gradient
+
+
+def folded(group: Group, given: tf.Tensor, d_query: tf.Tensor, d_key: tf.Tensor, d_value: tf.Tensor) -> list[tf.Tensor]:
+    """What `backward` gives, of the gradients of the own queries and of the keys and values of a slice."""
+    results = [d_query, d_key, d_value]
+    if group.key is not None:
+        through = _through(group.key, tf.cast(given, d_key.dtype), d_key)
+        results = [tf.cast(through, d_query.dtype) + group.reach.alone(d_query), d_value]
+    return [tf.cast(x, given.dtype) for x in results]
 
 
 def _through(make_key: Callable[[tf.Tensor], tf.Tensor], query: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:

@@ -23,6 +23,8 @@ class Window(Protocol):
         length_multiple: to what a round's length is rounded up.
         shifts: which blocks a block of queries looks at, relative to itself.
         penalises_self: whether a token's pair with itself is not left out but gets `blocks.SELF_PENALTY`.
+        folds: whether there are two shifts, and a query sees nothing up to its own place in the first block, nothing
+            beyond its own place in the second.
     """
 
     @property
@@ -37,6 +39,8 @@ class Window(Protocol):
     def shifts(self) -> Sequence[int]: ...
     @property
     def penalises_self(self) -> bool: ...
+    @property
+    def folds(self) -> bool: ...
 
     def tags(self, orders: Sequence[Order]) -> list[tf.Tensor]:
         """What `visible` must know of each token: int32 `[N, L]` each, by position."""
@@ -79,6 +83,11 @@ class BucketWindow(NamedTuple):
     @property
     def penalises_self(self) -> bool:
         return False
+
+    @property
+    def folds(self) -> bool:
+        # Two tokens' u differ by at least as much as their ranks do: the window reaches C - 1 places back, no farther.
+        return self.causal and self.chunk_length > 1
 
     @property
     def length_multiple(self) -> int:
@@ -135,6 +144,10 @@ class ChunkWindow(NamedTuple):
     @property
     def penalises_self(self) -> bool:
         return self.exclude_self and self.wrap
+
+    @property
+    def folds(self) -> bool:
+        return False
 
     @property
     def shifts(self) -> Sequence[int]:

@@ -133,6 +133,48 @@ def test_keys_made_of_queries_equal_keys_given(monkeypatch, fused, causal, windo
     _assert_close(call(True), call(False))
 
 
+@pytest.mark.parametrize(
+    "lengths,window,made",
+    [
+        ("unknown", "bucket", True),
+        ("known", "bucket", False),
+        ("known", "both sides", True),
+        ("known", "chunk in a circle", True),
+    ],
+)
+def test_groups_split_at_products_in_half_precision_equal_full_precision(monkeypatch, lengths, window, made):
+    query, _, value, upstream, buckets, valid = _data()
+    vectors = [tf.cast(x, tf.bfloat16) for x in (query, value, upstream)]
+    causal = window == "bucket"
+    kind = windows.BucketWindow(CHUNK, causal, True)
+    if window == "chunk in a circle":
+        kind = windows.ChunkWindow(CHUNK, True, True, 1, 0, True, CHUNK)
+    segments = tf.cast(tf.range(LENGTH) > 90, tf.int32) * tf.ones([COUNT, 1], tf.int32)
+
+    def call(query, value, upstream, segments):
+        orders = [ordering.hash_order(buckets[r], valid, BUCKETS, CHUNK) for r in range(2)]
+        with tf.GradientTape() as tape:
+            tape.watch([query, value])
+            key = attention.normalised if made else attention.normalised(query)
+            output = attention.windowed_attention(query, key, value, orders, kind, segments, _dropout())
+        return [output, *tape.gradient(output, [query, value], output_gradients=upstream)]
+
+    def split(*args):
+        with fusing.fusing(True):
+            return call(*args)
+
+    expected = call(*(tf.cast(x, tf.float32) for x in vectors), segments)
+    monkeypatch.setattr(fusing, "LEAST_WORK", 1)
+    monkeypatch.setattr(grouping, "GROUP_BYTES", 7 * 4 * COUNT * CHUNK * CHUNK * 2)
+    length = LENGTH if lengths == "known" else None
+    specs = [tf.TensorSpec([ROWS, length, HEADS, SIZE], tf.bfloat16)] * 3 + [tf.TensorSpec([COUNT, length], tf.int32)]
+    function = tf.function(split, input_signature=specs).get_concrete_function()
+    assert _compiled(function)
+    for result, wanted in zip(function(*vectors, segments), expected, strict=True):
+        assert result.dtype == tf.bfloat16
+        np.testing.assert_allclose(tf.cast(result, tf.float32), wanted, rtol=0.05, atol=0.02 * np.abs(wanted).max())
+
+
 @pytest.mark.parametrize("causal", [True, False])
 def test_windows_that_hold_everything_equal_full_attention_with_dropout_on(causal):
     data = _data()
