@@ -23,8 +23,8 @@ from absl import app, flags
 from benchmarks import machine, plot, point_process, report, subjects, summary, sweep
 from benchmarks.results import Results
 
-# This process must stay small: what it has resident, Linux counts into the peaks of those that it starts. So neither
-# TensorFlow nor matplotlib is imported before the last point is done.
+# This process stays small, so that the memory of the machine is left to those that it starts: neither TensorFlow nor
+# matplotlib is imported before the last point is done.
 
 _LENGTHS = flags.DEFINE_list("lengths", ["1024", "2048", "4096", "8192", "16384", "32768", "65536"], "Lengths.")
 _DEPTHS = flags.DEFINE_list("depths", [], "Depths to measure at --depth_length; none by default.")

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from benchmarks import memory
+from benchmarks.memory import resident_mib
 from benchmarks.peers.sizes import VOCABULARY, Sizes
+from trainer.memory import peak_mib
 
 _SHORT = 256
 
@@ -50,13 +51,13 @@ def measure(
         return seconds, loss
 
     timed(min(_SHORT, sizes.length))
-    base = memory.resident_mib()
+    base = resident_mib()
     _, loss = timed(sizes.length)
     median = statistics.median(timed(sizes.length)[0] for _ in range(repeat))
     return {
         "tokens_per_s": batch * sizes.length / median,
         "step_s": median,
-        "peak_mib": memory.peak_mib(),
+        "peak_mib": peak_mib(),
         "base_mib": base,
         "parameters": sum(p.numel() for p in model.parameters()),
         "loss": loss,
