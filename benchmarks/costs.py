@@ -1,7 +1,7 @@
 """The words of `benchmarks.stage_costs`: sizes of a training step, costs, and stages.
 
-Letters beside those of the package: T tokens of the batch, A = H * D the channels of all heads, F the inner width of the
-feed-forward layer, V the vocabulary, P the projections of a hash round, W = 2 C the keys of a block's window.
+Letters beside those of the package: T tokens of the batch, A = H * D the channels of all heads, F the inner width of
+the feed-forward layer, V the vocabulary, P the projections of a hash round, W = 2 C the keys of a block's window.
 """
 
 import math
