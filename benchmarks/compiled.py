@@ -17,25 +17,23 @@ from typing import Any
 
 from absl import app, flags
 
-from benchmarks import machine, point_process
+from benchmarks import machine, point_process, size_flags
 from benchmarks.report import table
 from trainer import atomic
 
 _DEPTHS = flags.DEFINE_list("depths", ["2", "6", "12", "24"], "Layers.")
 _LENGTHS = flags.DEFINE_list("lengths", ["4096"], "Tokens of a sequence.")
 _REVERSIBLE = flags.DEFINE_list("reversible", ["true", "false"], "Whether the stack saves memory: true, false or both.")
-_WIDTH = flags.DEFINE_integer("width", 256, "Width of the model.", lower_bound=1)
-_HEADS = flags.DEFINE_integer("heads", 4, "Attention heads; key_dim is width / heads.", lower_bound=1)
-_NUM_HASHES = flags.DEFINE_integer("num_hashes", 2, "Hash rounds.", lower_bound=1)
-_CHUNK_LENGTH = flags.DEFINE_integer("chunk_length", 64, "Reach of a window.", lower_bound=1)
-_BATCH = flags.DEFINE_integer("batch", 1, "Sequences.", lower_bound=1)
+_MODEL = ["width", "heads", "num_hashes", "chunk_length", "batch"]
+for _size in _MODEL:
+    size_flags.define(_size)
 _PRECISION = flags.DEFINE_enum("precision", "float32", ["float32", "mixed_bfloat16"], "Dtype policy.")
 _RUN = flags.DEFINE_bool("run", False, "Whether the programs are run as well.")
 _REPEAT = flags.DEFINE_integer("repeat", 3, "Steps timed with --run, after one that is not.", lower_bound=1)
 _TIMEOUT = flags.DEFINE_float("timeout", 3600.0, "Seconds after which a point is given up.", lower_bound=1.0)
 _OUTPUT = flags.DEFINE_string("output", "compiled.json", "File of the results.")
 
-_PASSED_ON = ["width", "heads", "num_hashes", "chunk_length", "batch", "precision", "run", "repeat"]
+_PASSED_ON = [*_MODEL, "precision", "run", "repeat"]
 _GIVEN_UP_MIB = 0.9
 _MIB = 2**20
 
@@ -53,8 +51,7 @@ def _sizes() -> list[tuple[int, int, bool]]:
         numbers[flag.name] = sorted({int(x) for x in flag.value})
     if not _REVERSIBLE.value or set(_REVERSIBLE.value) - {"true", "false"}:
         raise ValueError(f"--reversible must be of ['true', 'false']. Received: {_REVERSIBLE.value}")
-    if _WIDTH.value % _HEADS.value:
-        raise ValueError(f"--width must be a multiple of --heads. Received: {_WIDTH.value}, {_HEADS.value}")
+    size_flags.check_heads()
     kinds = [kind == "true" for kind in dict.fromkeys(_REVERSIBLE.value)]
     return [(n, depth, kind) for n in numbers["lengths"] for depth in numbers["depths"] for kind in kinds]
 

@@ -16,7 +16,8 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from benchmarks import compiled_program, memory, setting
+from benchmarks import compiled_program, setting
+from trainer.memory import peak_mib
 
 _RUN = flags.DEFINE_bool("run", False, "Whether the program is run.")
 
@@ -51,10 +52,10 @@ def _run(step: Any) -> dict:
             raise FloatingPointError(f"The loss of step {index} is {loss.numpy()}.")
         return time.perf_counter() - start
 
-    before = memory.peak_mib()
+    before = peak_mib()
     timed(0)
     seconds = [timed(1 + index) for index in range(setting.REPEAT.value)]
-    return {"step_s": statistics.median(seconds), "run_mib": memory.peak_mib() - before}
+    return {"step_s": statistics.median(seconds), "run_mib": peak_mib() - before}
 
 
 def main(argv: list[str]) -> None:

@@ -16,7 +16,7 @@ import tensorflow as tf
 from absl import app, flags
 from ml_collections import ConfigDict
 
-from benchmarks import memory
+from benchmarks.memory import resident_mib
 from trainer.config import default_config
 from trainer.memory import peak_mib
 from trainer.optimizer import OPTIMIZERS, make_optimizer
@@ -70,7 +70,7 @@ def _grown(size: int) -> float:
     optimizer = make_optimizer(config, 10, model.trainable_variables)
     step = TrainStep(model, optimizer, tf.distribute.get_strategy(), clip_norm=_CLIP_NORM.value)
     ids = tf.range(_TOKENS + 1)[None] % size
-    before = memory.resident_mib()
+    before = resident_mib()
     pathlib.Path("/proc/self/clear_refs").write_text("5")  # The peak of this process begins anew.
     for index in range(3):
         result = step(ids, tf.ones(ids.shape, tf.bool), tf.constant([0, index]))

@@ -18,7 +18,7 @@ _MARKERS = {"bucket": "o", "chunk": "s"}
 def plot(summary: dict[str, Any], layers: int, depth_length: int, path: pathlib.Path) -> None:
     """Draws time per token and memory over length, and memory over depth, one line a subject.
 
-    Bars show the smallest and the largest of the rounds.
+    Bars show the smallest and the largest of the rounds; upright lines, where LSH begins to beat exact attention.
 
     Args:
         summary: of `benchmarks.summary.summarize`.
@@ -26,6 +26,11 @@ def plot(summary: dict[str, Any], layers: int, depth_length: int, path: pathlib.
         depth_length: the length at which depths were compared.
         path: PNG file to write.
     """
+    draw(summary, layers, depth_length).savefig(path, dpi=120, format="png")
+
+
+def draw(summary: dict[str, Any], layers: int, depth_length: int) -> Any:
+    """The figure that `plot` writes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -42,13 +47,28 @@ def plot(summary: dict[str, Any], layers: int, depth_length: int, path: pathlib.
         _line(
             depth, subject, [p for p in over_depth if p["subject"] == subject], "layers", lambda p: p["above_base_mib"]
         )
+    for found in summary["crossovers"]:
+        if found["layers"] == layers:
+            _crossover(time, found)
     _axes(time, f"Time of a training step, {layers} layers", "length (tokens)", "microseconds a token")
     _axes(memory, f"Memory of a training step, {layers} layers", "length (tokens)", "peak above base (MiB)")
     _axes(depth, f"Memory of a training step, length {depth_length:,}", "layers", "peak above base (MiB)")
     handles, labels = time.get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 6))
-    figure.savefig(path, dpi=120, format="png")
+    return figure
+
+
+def _crossover(axes: Any, found: dict[str, Any]) -> None:
+    """Marks a crossover, if there is one inside the range of lengths."""
+    if found["length"] is None or found["length"] == found["shortest"]:
+        return
+    axes.axvline(
+        found["length"],
+        label=f"{found['subject']} faster than {found['exact']} from {found['length']:,.0f}",
+        color=_COLORS[found["exact"].split(":")[0]],
+        linestyle=":",
+    )
 
 
 def _line(axes: Any, subject: str, points: list[dict[str, Any]], over: str, quantity: Any) -> None:

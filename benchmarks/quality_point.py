@@ -20,9 +20,8 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from benchmarks import subjects
-from benchmarks.peers.sizes import VOCABULARY, Sizes
-from reformer_tf.models import ReformerCausalLM
+from benchmarks import our_model, quality_flags, size_flags, subjects
+from benchmarks.peers.sizes import Sizes
 from trainer import input
 from trainer.config import default_config
 from trainer.optimizer import make_optimizer
@@ -30,29 +29,7 @@ from trainer.step import TrainStep
 from trainer.text import BOUNDARY
 
 _SUBJECT = flags.DEFINE_string("subject", "ours", "What is trained.")
-_LENGTH = flags.DEFINE_integer("length", 4096, "Tokens of a sequence.", lower_bound=1)
-_LAYERS = flags.DEFINE_integer("layers", 2, "Layers.", lower_bound=1)
-_WIDTH = flags.DEFINE_integer("width", 256, "Width of the model.", lower_bound=1)
-_HEADS = flags.DEFINE_integer("heads", 4, "Attention heads; key_dim is width / heads.", lower_bound=1)
-_NUM_HASHES = flags.DEFINE_integer("num_hashes", 2, "Hash rounds.", lower_bound=1)
-_CHUNK_LENGTH = flags.DEFINE_integer("chunk_length", 64, "Length of a chunk.", lower_bound=1)
-_STEPS = flags.DEFINE_integer("steps", 300, "Steps.", lower_bound=1)
-_VALIDATION = flags.DEFINE_integer("validation_windows", 16, "Windows to validate on.", lower_bound=1)
-_RATE = flags.DEFINE_float("learning_rate", 1e-3, "Of Adam.", lower_bound=0.0)
 _SEED = flags.DEFINE_integer("seed", 0, "Of the weights and of the order of the windows.", lower_bound=0)
-
-ARGUMENTS = [
-    "length",
-    "layers",
-    "width",
-    "heads",
-    "num_hashes",
-    "chunk_length",
-    "steps",
-    "validation_windows",
-    "learning_rate",
-    "seed",
-]
 
 
 class Learner(Protocol):
@@ -70,23 +47,15 @@ class OurLearner:
 
     def __init__(self, sizes: Sizes, subject: subjects.Subject, rate: float, seed: int):
         keras.utils.set_random_seed(seed)
-        self.model = ReformerCausalLM(
-            vocabulary_size=VOCABULARY,
-            max_sequence_length=sizes.length,
-            num_layers=sizes.layers,
-            hidden_dim=sizes.width,
-            num_heads=sizes.heads,
-            key_dim=sizes.key_dim,
-            intermediate_dim=4 * sizes.width,
+        self.model = our_model.build(
+            sizes,
             attention_layers=["lsh"],
-            chunk_length=sizes.chunk_length,
-            num_hashes=sizes.num_hashes,
             reversible=subject.name == "ours",
             local_round=False,
             tie_embeddings=False,  # As the peers' heads are.
             attention_options={"lsh": {"window": subject.window}},
             seed=seed,
-            dtype="mixed_bfloat16" if subject.precision == "bfloat16" else subject.precision,
+            dtype=subject.policy,
         )
         config = default_config().optimizer
         config.update({"learning_rate": rate, "schedule": "constant", "warmup_steps": 0, "epsilon": subjects.EPSILON})
@@ -123,18 +92,20 @@ def learner(sizes: Sizes, subject: subjects.Subject, rate: float, seed: int) -> 
 def measure(make: Callable[[], Learner]) -> dict[str, Any]:
     """Trains, evaluates, and returns what the last line reports."""
     corpus = input.load_corpus({})
-    train, validation = (input.Windows(documents, _LENGTH.value) for documents in (corpus.train, corpus.validation))
+    train, validation = (
+        input.Windows(documents, quality_flags.LENGTH.value) for documents in (corpus.train, corpus.validation)
+    )
     order = np.random.default_rng(_SEED.value).permutation(len(train) - 1)  # The last window is short.
-    if _STEPS.value > len(order) or _VALIDATION.value >= len(validation):
+    if quality_flags.STEPS.value > len(order) or quality_flags.VALIDATION_WINDOWS.value >= len(validation):
         raise ValueError(f"There are {len(order)} windows to train on and {len(validation) - 1} to validate on.")
     model, losses = make(), []
     start = time.perf_counter()
-    for index in range(_STEPS.value):
+    for index in range(quality_flags.STEPS.value):
         losses.append(model.step(_ids(train, order[index]), index))
     seconds = time.perf_counter() - start
     if not np.isfinite(losses).all():
         raise FloatingPointError(f"The loss of step {int(np.argmin(np.isfinite(losses)))} is not finite.")
-    evaluated = [model.evaluate(_ids(validation, index)) for index in range(_VALIDATION.value)]
+    evaluated = [model.evaluate(_ids(validation, index)) for index in range(quality_flags.VALIDATION_WINDOWS.value)]
     return {
         "validation_bits": float(np.mean(evaluated)) / math.log(2.0),
         "train_bits": float(np.mean(losses[-max(1, len(losses) // 10) :])) / math.log(2.0),
@@ -153,17 +124,9 @@ def main(argv: list[str]) -> None:
     """Measures and prints."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
-    sizes = Sizes(
-        length=_LENGTH.value,
-        layers=_LAYERS.value,
-        width=_WIDTH.value,
-        heads=_HEADS.value,
-        num_hashes=_NUM_HASHES.value,
-        chunk_length=_CHUNK_LENGTH.value,
-    )
     subject = subjects.parse(_SUBJECT.value or "")
-    measured = measure(lambda: learner(sizes, subject, _RATE.value, _SEED.value))
-    arguments = {name: flags.FLAGS[name].value for name in ARGUMENTS}
+    measured = measure(lambda: learner(size_flags.sizes(), subject, quality_flags.LEARNING_RATE.value, _SEED.value))
+    arguments = {**quality_flags.arguments(), _SEED.name: _SEED.value}
     print(json.dumps({"subject": subject.label, **measured, **arguments}))
 
 

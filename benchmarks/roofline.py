@@ -22,7 +22,7 @@ import tensorflow as tf
 from absl import app, flags
 
 from benchmarks import limits, machine, roofline_plot, roofline_report, setting, stage_costs, stage_runs, timing
-from benchmarks.stage_costs import Cost, Sizes, Stage
+from benchmarks.costs import Cost, Sizes, Stage
 from reformer_tf.ops import hashing
 from trainer import atomic
 

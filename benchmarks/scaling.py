@@ -20,11 +20,11 @@ from typing import Any
 
 from absl import app, flags
 
-from benchmarks import machine, plot, point_process, report, subjects, summary, sweep
+from benchmarks import machine, plot, point_process, report, size_flags, subjects, summary, sweep
 from benchmarks.results import Results
 
-# This process must stay small: what it has resident, Linux counts into the peaks of those that it starts. So neither
-# TensorFlow nor matplotlib is imported before the last point is done.
+# This process stays small, so that the memory of the machine is left to those that it starts: neither TensorFlow nor
+# matplotlib is imported before the last point is done.
 
 _LENGTHS = flags.DEFINE_list("lengths", ["1024", "2048", "4096", "8192", "16384", "32768", "65536"], "Lengths.")
 _DEPTHS = flags.DEFINE_list("depths", [], "Depths to measure at --depth_length; none by default.")
@@ -34,11 +34,9 @@ _PEER = flags.DEFINE_multi_string("peer", [], f"Other implementations, {sorted(s
 _PRECISION = flags.DEFINE_list("precision", ["float32"], f"Of {subjects.PRECISIONS}.")
 _WINDOW = flags.DEFINE_list("window", ["bucket"], f"Of {subjects.WINDOWS}.")
 _LAYERS = flags.DEFINE_integer("layers", 6, "Layers at which lengths are compared.", lower_bound=1)
-_WIDTH = flags.DEFINE_integer("width", 256, "Width of the model.", lower_bound=1)
-_HEADS = flags.DEFINE_integer("heads", 4, "Attention heads; key_dim is width / heads.", lower_bound=1)
-_NUM_HASHES = flags.DEFINE_integer("num_hashes", 2, "Hash rounds.", lower_bound=1)
-_CHUNK_LENGTH = flags.DEFINE_integer("chunk_length", 64, "Length of a chunk.", lower_bound=1)
-_BATCH = flags.DEFINE_integer("batch", 1, "Sequences.", lower_bound=1)
+_MODEL = ["width", "heads", "num_hashes", "chunk_length", "batch"]
+for _size in _MODEL:
+    size_flags.define(_size)
 _REPEATS = flags.DEFINE_integer("repeats", 1, "Rounds, in which subjects take turns.", lower_bound=1)
 _STEPS = flags.DEFINE_integer("steps", 8, "Most steps timed in a process.", lower_bound=1)
 _TOKENS = flags.DEFINE_integer("tokens", 131072, "Most tokens timed in a process, if not a single step.", lower_bound=1)
@@ -50,7 +48,6 @@ _RETRY_FAILED = flags.DEFINE_bool("retry_failed", False, "Whether points that we
 _OUTPUT = flags.DEFINE_string("output", "scaling.json", "File of the results.")
 _PLOT = flags.DEFINE_string("plot", None, "PNG file; by default --output with that ending. Empty for none.")
 
-_MODEL = ["width", "heads", "num_hashes", "chunk_length", "batch"]
 # In tokens times layers, for the estimate of the time left: what the start of a process is worth.
 _START = 50_000
 # The length at which exact attention takes about as long as the rest of a layer.
@@ -81,12 +78,12 @@ def command(point: sweep.Point) -> list[str]:
 
 
 def _timed_steps(point: sweep.Point) -> int:
-    return max(1, min(_STEPS.value, _TOKENS.value // (_BATCH.value * point.length)))
+    return max(1, min(_STEPS.value, _TOKENS.value // (flags.FLAGS.batch * point.length)))
 
 
 def _work(point: sweep.Point) -> float:
     """About how long a point takes: what it takes to start, and its steps, with the one that is not timed."""
-    tokens = (1 + _timed_steps(point)) * _BATCH.value * point.length
+    tokens = (1 + _timed_steps(point)) * flags.FLAGS.batch * point.length
     return _START + tokens * point.layers * (1 + point.length / _AS_MUCH if point.subject.exact else 1)
 
 
@@ -101,8 +98,7 @@ def _points() -> list[sweep.Point]:
         given = flags.FLAGS[name].value
         if not given or set(given) - set(allowed):
             raise ValueError(f"--{name} must be of {allowed}. Received: {given}")
-    if _WIDTH.value % _HEADS.value:
-        raise ValueError(f"--width must be a multiple of --heads. Received: {_WIDTH.value}, {_HEADS.value}")
+    size_flags.check_heads()
     peers = [label for given in _PEER.value or [] for label in given.split(",")]
     wrong = [label for label in peers if label.split(":")[0] not in subjects.PEERS]
     if wrong:

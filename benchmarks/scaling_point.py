@@ -9,18 +9,13 @@ import json
 
 from absl import app, flags
 
-from benchmarks import subjects
+from benchmarks import size_flags, subjects
 from benchmarks.peers.builders import builder
-from benchmarks.peers.sizes import Sizes
 
 _PEER = flags.DEFINE_enum("peer", None, sorted(subjects.PEERS), "Implementation.", required=True)
-_LENGTH = flags.DEFINE_integer("length", 16384, "Tokens of a sequence.", lower_bound=1)
-_LAYERS = flags.DEFINE_integer("layers", 6, "Layers.", lower_bound=1)
-_WIDTH = flags.DEFINE_integer("width", 256, "Width of the model.", lower_bound=1)
-_HEADS = flags.DEFINE_integer("heads", 4, "Attention heads; key_dim is width / heads.", lower_bound=1)
-_NUM_HASHES = flags.DEFINE_integer("num_hashes", 2, "Hash rounds.", lower_bound=1)
-_CHUNK_LENGTH = flags.DEFINE_integer("chunk_length", 64, "Length of a chunk.", lower_bound=1)
-_BATCH = flags.DEFINE_integer("batch", 1, "Sequences.", lower_bound=1)
+for _size in size_flags.SIZES:
+    size_flags.define(_size)
+_BATCH = size_flags.define("batch")
 _PRECISION = flags.DEFINE_enum("precision", "float32", ["float32", "bfloat16"], "bfloat16: automatic casts.")
 _REPEAT = flags.DEFINE_integer("repeat", 3, "Steps timed, after one that is not.", lower_bound=1)
 
@@ -31,14 +26,7 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
     from benchmarks.peers import torch_step
 
-    sizes = Sizes(
-        length=_LENGTH.value,
-        layers=_LAYERS.value,
-        width=_WIDTH.value,
-        heads=_HEADS.value,
-        num_hashes=_NUM_HASHES.value,
-        chunk_length=_CHUNK_LENGTH.value,
-    )
+    sizes = size_flags.sizes()
     print(json.dumps(torch_step.measure(builder(_PEER.value), sizes, _BATCH.value, _PRECISION.value, _REPEAT.value)))
 
 

@@ -10,20 +10,22 @@ from typing import Any
 import tensorflow as tf
 from absl import app, flags
 
+from benchmarks import our_model, size_flags
+from benchmarks.peers.sizes import VOCABULARY
 from reformer_tf.layers.attention.registry import ATTENTION_LAYERS
 from reformer_tf.layers.attention.windowed import WINDOWS
 from reformer_tf.models import ReformerCausalLM
 
-VOCABULARY_SIZE = 256
+VOCABULARY_SIZE = VOCABULARY
 
 ATTENTION = flags.DEFINE_list("attention", ["lsh"], f"Kinds, repeated over the layers: {sorted(ATTENTION_LAYERS)}.")
-LENGTH = flags.DEFINE_integer("length", 16384, "Tokens of a sequence.", lower_bound=1)
-LAYERS = flags.DEFINE_integer("layers", 6, "Layers.", lower_bound=1)
-WIDTH = flags.DEFINE_integer("width", 256, "Width of the model.", lower_bound=1)
-HEADS = flags.DEFINE_integer("heads", 4, "Attention heads; key_dim is width / heads.", lower_bound=1)
-NUM_HASHES = flags.DEFINE_integer("num_hashes", 2, "Hash rounds.", lower_bound=1)
-CHUNK_LENGTH = flags.DEFINE_integer("chunk_length", 64, "Reach of a window.", lower_bound=1)
-BATCH = flags.DEFINE_integer("batch", 1, "Sequences.", lower_bound=1)
+LENGTH = size_flags.define("length")
+LAYERS = size_flags.define("layers")
+WIDTH = size_flags.define("width")
+HEADS = size_flags.define("heads")
+NUM_HASHES = size_flags.define("num_hashes")
+CHUNK_LENGTH = size_flags.define("chunk_length")
+BATCH = size_flags.define("batch")
 PRECISION = flags.DEFINE_enum("precision", "float32", ["float32", "mixed_bfloat16"], "Dtype policy.")
 REPEAT = flags.DEFINE_integer("repeat", 3, "Times that are measured, after one that is not.", lower_bound=1)
 LOCAL_ROUND = flags.DEFINE_bool("local_round", False, "Whether LSH layers have a local round too.")
@@ -62,8 +64,10 @@ def check(argv: Sequence[str]) -> None:
     """
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
-    if WIDTH.value % HEADS.value:
-        raise app.UsageError(f"--width must be a multiple of --heads. Received: {WIDTH.value}, {HEADS.value}")
+    try:
+        size_flags.check_heads()
+    except ValueError as error:
+        raise app.UsageError(str(error)) from error
     unknown = [kind for kind in ATTENTION.value if kind not in ATTENTION_LAYERS]
     if unknown:
         raise app.UsageError(f"--attention must name kinds among {sorted(ATTENTION_LAYERS)}. Received: {unknown}")
@@ -76,17 +80,9 @@ def kinds() -> list[str]:
 
 def build_model() -> ReformerCausalLM:
     """The model that the flags describe."""
-    return ReformerCausalLM(
-        vocabulary_size=VOCABULARY_SIZE,
-        max_sequence_length=LENGTH.value,
-        num_layers=LAYERS.value,
-        hidden_dim=WIDTH.value,
-        num_heads=HEADS.value,
-        key_dim=WIDTH.value // HEADS.value,
-        intermediate_dim=4 * WIDTH.value,
+    return our_model.build(
+        size_flags.sizes(),
         attention_layers=kinds(),
-        chunk_length=CHUNK_LENGTH.value,
-        num_hashes=NUM_HASHES.value,
         reversible=REVERSIBLE.value,
         local_round=LOCAL_ROUND.value,
         attention_options={"lsh": {"window": WINDOW.value}} if "lsh" in ATTENTION.value else None,

@@ -55,14 +55,18 @@ class Subject:
         """Whether it is another implementation."""
         return self.name in PEERS
 
+    @property
+    def policy(self) -> str:
+        """The dtype policy of Keras for its precision."""
+        return "mixed_bfloat16" if self.precision == "bfloat16" else self.precision
+
     def command(self) -> list[str]:
         """Module and flags that measure it, sizes left out."""
         if self.peer:
             return ["benchmarks.scaling_point", f"--peer={self.name}", f"--precision={self.precision}"]
-        precision = "mixed_bfloat16" if self.precision == "bfloat16" else self.precision
         window = [f"--window={self.window}"] if self.name in _HAS_WINDOWS else []
         module = _MODULES.get(self.name, "benchmarks.train_step")
-        return [module, *_FLAGS[self.name], f"--precision={precision}", *window]
+        return [module, *_FLAGS[self.name], f"--precision={self.policy}", *window]
 
 
 def parse(label: str) -> Subject:

@@ -18,9 +18,11 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from benchmarks import check_core, memory, setting
+from benchmarks import check_core, setting
+from benchmarks.memory import resident_mib
 from reformer_tf.layers import LSHSelfAttention
 from reformer_tf.models import ReformerCausalLM
+from trainer.memory import peak_mib
 
 _SHORT = 256
 _CHECK = flags.DEFINE_bool("check", False, "Whether an LSH layer is checked against the unblocked core.")
@@ -48,11 +50,11 @@ def measure() -> dict:
 
     ids = np.random.default_rng(0).integers(0, setting.VOCABULARY_SIZE, (batch, length + 1), dtype=np.int32)
     timed(ids[:, : min(_SHORT, length) + 1], 0)
-    base = memory.resident_mib()
+    base = resident_mib()
     timed(ids, 1)
     seconds = [timed(ids, 2 + index) for index in range(setting.REPEAT.value)]
     median = statistics.median(seconds)
-    peak = memory.peak_mib()
+    peak = peak_mib()
     errors: dict[str, float] = {}
     if _CHECK.value:
         errors = check_core.check(_lsh_layer(model), length, batch, setting.JIT_COMPILE.value)

@@ -1,7 +1,5 @@
 """A PyTorch model that is trained, for `benchmarks.quality_point`."""
 
-import os
-
 import numpy as np
 import torch
 
@@ -22,9 +20,7 @@ class TorchLearner:
     """
 
     def __init__(self, sizes: Sizes, subject: Subject, rate: float, seed: int):
-        torch.manual_seed(seed)
-        torch.set_num_threads(len(os.sched_getaffinity(0)))
-        self.model = builder(subject.name)(sizes).train()
+        self.model = torch_step.new_model(builder(subject.name), sizes, seed)
         self._precision = subject.precision
         self._optimizer = torch.optim.Adam(self.model.parameters(), rate, BETAS, EPSILON)
 
@@ -38,9 +34,7 @@ class TorchLearner:
     def evaluate(self, ids: np.ndarray) -> float:
         """The loss on ids `[1, L + 1]`, nats a token."""
         self.model.eval()
-        tokens = torch.from_numpy(ids).long()
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=self._precision == "bfloat16"):
-            logits = self.model(tokens[:, :-1])
-            loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten())
+        with torch.no_grad(), torch_step.casts(self._precision):
+            loss = torch_step.mean_loss(self.model, torch.from_numpy(ids).long())
         self.model.train()
         return loss.item()

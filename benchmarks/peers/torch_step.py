@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from benchmarks import memory
+from benchmarks.memory import resident_mib
 from benchmarks.peers.sizes import VOCABULARY, Sizes
+from trainer.memory import peak_mib
 
 _SHORT = 256
 
@@ -35,9 +36,7 @@ def measure(
     Raises:
         FloatingPointError: if a loss is not finite.
     """
-    torch.manual_seed(0)
-    torch.set_num_threads(len(os.sched_getaffinity(0)))  # PyTorch would leave out those that share a core.
-    model = build(sizes).train()
+    model = new_model(build, sizes, seed=0)
     ids = np.random.default_rng(0).integers(0, VOCABULARY, (batch, sizes.length + 1))
 
     def timed(length: int) -> tuple[float, float]:
@@ -50,17 +49,34 @@ def measure(
         return seconds, loss
 
     timed(min(_SHORT, sizes.length))
-    base = memory.resident_mib()
+    base = resident_mib()
     _, loss = timed(sizes.length)
     median = statistics.median(timed(sizes.length)[0] for _ in range(repeat))
     return {
         "tokens_per_s": batch * sizes.length / median,
         "step_s": median,
-        "peak_mib": memory.peak_mib(),
+        "peak_mib": peak_mib(),
         "base_mib": base,
         "parameters": sum(p.numel() for p in model.parameters()),
         "loss": loss,
     }
+
+
+def new_model(build: Callable[[Sizes], torch.nn.Module], sizes: Sizes, seed: int) -> torch.nn.Module:
+    """Makes a model in training mode, and lets PyTorch use all cores; `seed` is of the weights and what comes later."""
+    torch.manual_seed(seed)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))  # PyTorch would leave out those that share a core.
+    return build(sizes).train()
+
+
+def casts(precision: str) -> torch.autocast:
+    """The automatic casts of a precision as in `measure`, if it has any."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def mean_loss(model: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
+    """The mean cross-entropy on ids `[B, L + 1]` in nats."""
+    return functional.cross_entropy(model(ids[:, :-1]).float().flatten(0, 1), ids[:, 1:].flatten())
 
 
 def training_step(model: torch.nn.Module, ids: torch.Tensor, precision: str) -> float:
@@ -76,8 +92,7 @@ def training_step(model: torch.nn.Module, ids: torch.Tensor, precision: str) -> 
     """
     model.zero_grad(set_to_none=True)
     # The backward pass too: a reversible model computes its layers again there, which must be as they were.
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-        logits = model(ids[:, :-1])
-        loss = functional.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten())
+    with casts(precision):
+        loss = mean_loss(model, ids)
         loss.backward()
     return loss.item()

@@ -34,6 +34,11 @@ def count_up(
     return last
 
 
+def in_xla() -> bool:
+    """Whether XLA compiles all that is traced here."""
+    return bool(control_flow_util.GraphOrParentsInXlaContext(ops.get_default_graph()))
+
+
 def array(dtype: tf.DType, size: shapes.Size, element_shape: Sequence[Any], after: tf.Tensor) -> tf.TensorArray:
     """A TensorArray of which a loop writes every element.
 
@@ -45,6 +50,7 @@ def array(dtype: tf.DType, size: shapes.Size, element_shape: Sequence[Any], afte
             at once; so there an array starts with a number of `after`, and cannot be made before that is known.
     """
     empty = tf.TensorArray(dtype, size=size, element_shape=element_shape, clear_after_read=False)
-    if not control_flow_util.GraphOrParentsInXlaContext(ops.get_default_graph()):
+    if None in element_shape or not in_xla():
         return empty
-    return empty.unstack(tf.fill([size, *element_shape], tf.cast(tf.reshape(after, [-1])[0], dtype)))
+    number = tf.reduce_sum(tf.reshape(after, [-1])[:1])  # Zero where there is none.
+    return empty.unstack(tf.fill([size, *element_shape], tf.cast(number, dtype)))

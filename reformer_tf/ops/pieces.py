@@ -48,13 +48,15 @@ class Cutting:
             self.count = tf.maximum(self.count, 1)
         self.size = shapes.ceil_div(length, self.count)
         self.whole = isinstance(self.count, int) and self.count == 1
+        self._missing = self.count * self.size - length
+        # Sizes of what XLA compiles must not depend on the index of a piece.
+        self._filled_alone = not (isinstance(self._missing, int) or loops.in_xla())
 
     def prepared(self, x: tf.Tensor) -> tf.Tensor:
-        """`[B, L, ...]` in the form that `piece` takes. Padded as a whole only where sizes are static, as XLA wants."""
-        missing = self.count * self.size - self.length
-        if isinstance(missing, int) and missing > 0:
-            return tf.pad(x, [[0, 0], [0, missing], *([[0, 0]] * (x.shape.rank - 2))])
-        return x
+        """`[B, L, ...]` in the form that `piece` takes, filled up as a whole where pieces are not filled alone."""
+        if self._filled_alone or (isinstance(self._missing, int) and self._missing == 0):
+            return x
+        return tf.pad(x, [[0, 0], [0, self._missing], *([[0, 0]] * (x.shape.rank - 2))])
 
     def piece(self, prepared: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
         """Piece `[B, l, ...]` of what `prepared` gave."""
@@ -62,13 +64,12 @@ class Cutting:
             return prepared
         start, length = index * self.size, self.size
         rest = [0] * (prepared.shape.rank - 2)
-        dynamic = not isinstance(self.count * self.size - self.length, int)
-        if dynamic:
+        if self._filled_alone:
             length = tf.clip_by_value(self.length - start, 0, self.size)
         # Sizes spelled out: with -1, and a start not known yet, XLA pads the whole to a multiple of it.
         sizes = shapes.sizes(prepared)
         part = tf.slice(prepared, tf.stack([0, start, *rest]), tf.stack([sizes[0], length, *sizes[2:]]))
-        if dynamic:
+        if self._filled_alone:
             part = tf.pad(part, [[0, 0], [0, self.size - length], *([0, 0] for _ in rest)])
         return tf.ensure_shape(part, [prepared.shape[0], self._static(self.size), *prepared.shape[2:]])
 

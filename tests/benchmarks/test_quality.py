@@ -21,10 +21,14 @@ TINY = [
 ]
 
 
+def _ended(output, *arguments):
+    command = [sys.executable, "-m", "benchmarks.quality", *TINY, f"--output={output}", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
+
+
 def _run(folder, *arguments):
     output = folder / "quality.json"
-    command = [sys.executable, "-m", "benchmarks.quality", *TINY, f"--output={output}", *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
+    result = _ended(output, *arguments)
     assert result.returncode == 0, result.stderr
     return json.loads(output.read_text())["runs"], result.stdout
 
@@ -43,6 +47,19 @@ def test_our_windows(tmp_path):
         _check(run)
         assert f"{run['subject']:10}  {run['validation_bits']:.4f}" in said
     assert runs[0]["validation_bits"] != runs[1]["validation_bits"]
+    again, said = _run(tmp_path, "--subjects=ours:chunk,ours")
+    assert again == runs and "seed 0" not in said
+    refused = _ended(tmp_path / "quality.json", "--steps=13")
+    assert refused.returncode != 0 and "arguments must be as in" in refused.stderr
+
+
+def test_other_files_and_bad_arguments_are_refused(tmp_path):
+    output = tmp_path / "quality.json"
+    refused = _ended(output, "--width=15")
+    assert refused.returncode != 0 and "--width must be a multiple of --heads" in refused.stderr and not output.exists()
+    output.write_text("[]")
+    refused = _ended(output)
+    assert refused.returncode != 0 and "--output must be new" in refused.stderr and output.read_text() == "[]"
 
 
 @pytest.mark.slow

@@ -5,11 +5,12 @@ import pytest
 import tensorflow as tf
 
 from benchmarks import compiled_program, stage_costs
+from benchmarks.costs import Cost, Sizes
 from reformer_tf.layers import ChunkedFeedForward, FullSelfAttention
 from reformer_tf.layers.attention.base import Heads
 from reformer_tf.ops import blocks, hashing
 
-SIZES = stage_costs.Sizes(
+SIZES = Sizes(
     batch=2,
     length=64,
     width=12,
@@ -96,7 +97,7 @@ def test_hashing():
     rotations = tf.constant(hashing.stored_rotations(0, 2, 8, 2, 4))
     products = _matmul_flops(lambda x: hashing.hash_vectors(x, rotations, (8,)), _values(2, 2, 64, 8))
     assert stage.forward.flops == products + 4 * 2 * 2 * 128 * 4
-    assert stage.backward == stage_costs.Cost(0, 0)
+    assert stage.backward == Cost(0, 0)
 
 
 def test_the_head():

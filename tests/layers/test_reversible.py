@@ -13,7 +13,7 @@ from reformer_tf.layers import (
     ResidualBranch,
     ReversibleStack,
 )
-from tests.testing import reversible_reference
+from tests.testing import reversible_reference, twin_stacks
 
 WIDTH = 16
 SEED = tf.constant([3, 4])
@@ -36,15 +36,7 @@ def _blocks(layers=3, dropout=0.2, **options):
 
 def _twins(**options):
     """A reversible and a plain stack with the same random weights, all kinds of attention among them."""
-    stacks = [ReversibleStack(_blocks(**options), reversible=reversible) for reversible in (True, False)]
-    rng = np.random.default_rng(0)
-    for stack in stacks:
-        stack.build((None, None, WIDTH))
-    for first, second in zip(*(s.trainable_variables for s in stacks), strict=True):
-        value = 0.4 * rng.normal(size=first.shape)
-        first.assign(value)
-        second.assign(value)
-    return stacks
+    return twin_stacks.make(lambda: _blocks(**options), WIDTH)
 
 
 def _inputs(length=53):

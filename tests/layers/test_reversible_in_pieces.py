@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reformer_tf.layers import ChunkedFeedForward, LSHSelfAttention, ResidualBranch, ReversibleStack
+from reformer_tf.layers import ChunkedFeedForward, LSHSelfAttention, ResidualBranch
 from reformer_tf.layers import reversible as reversible_layers
 from reformer_tf.layers.branches import head_groups
 from reformer_tf.ops import fusing, grouping, replay
+from tests.testing import twin_stacks
 
 WIDTH, LENGTH = 12, 47
 SEED = tf.constant([3, 4])
@@ -41,15 +42,7 @@ def _blocks(dropout):
 
 
 def _twins(dropout, combine):
-    stacks = [ReversibleStack(_blocks(dropout), reversible, combine) for reversible in (True, False)]
-    rng = np.random.default_rng(0)
-    for stack in stacks:
-        stack.build((None, None, WIDTH))
-    for first, second in zip(*(s.trainable_variables for s in stacks), strict=True):
-        value = 0.4 * rng.normal(size=first.shape)
-        first.assign(value)
-        second.assign(value)
-    return stacks
+    return twin_stacks.make(lambda: _blocks(dropout), WIDTH, combine_streams=combine)
 
 
 def _data():

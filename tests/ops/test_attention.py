@@ -50,7 +50,7 @@ def test_groups_of_blocks_change_nothing(monkeypatch, mode, causal, blocks):
     _assert_close(_in_mode(mode, lambda *args: _windowed(causal, *args), data), expected)
 
 
-@pytest.mark.parametrize("mode", ["eager", "graph", "dynamic", "xla"])
+@pytest.mark.parametrize("mode", ["eager", "graph", "dynamic", "xla", "dynamic xla"])
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("rows", [1, 50])
 def test_blocks_of_queries_change_nothing_in_full_attention(monkeypatch, mode, causal, rows):
@@ -187,10 +187,10 @@ def test_windows_that_hold_everything_equal_full_attention_with_dropout_on(causa
 def _in_mode(mode, call, data):
     if mode == "eager":
         return call(*data)
-    if mode == "dynamic":
+    if mode.startswith("dynamic"):
         unknown = [tf.TensorSpec([ROWS, None, HEADS, SIZE], tf.float32)] * 4
         unknown += [tf.TensorSpec([2, COUNT, None], tf.int32), tf.TensorSpec([COUNT, None], tf.bool)]
-        return tf.function(call, input_signature=unknown)(*data)
+        return tf.function(call, input_signature=unknown, jit_compile=mode == "dynamic xla")(*data)
     return tf.function(call, jit_compile=mode == "xla")(*data)
 
 

@@ -16,12 +16,13 @@ def _doubled(x, most):
 
 
 @pytest.mark.parametrize("batch, length, most", [(1, 1, 1), (2, 7, 4), (3, 12, 9), (3, 12, 1), (2, 5, 100), (1, 10, 4)])
-@pytest.mark.parametrize("mode", ["eager", "graph", "dynamic", "xla"])
+@pytest.mark.parametrize("mode", ["eager", "graph", "dynamic", "xla", "dynamic xla"])
 def test_pieces_are_joined_to_what_was_cut(mode, batch, length, most):
     x = tf.random.stateless_normal([batch, length, 3], [1, 2])
     call = lambda x: _doubled(x, most)
-    if mode == "dynamic":
-        call = tf.function(call, input_signature=[tf.TensorSpec([None, None, 3])])
+    if mode.startswith("dynamic"):
+        unknown = tf.TensorSpec([None, None, 3])
+        call = tf.function(call, input_signature=[unknown], jit_compile=mode == "dynamic xla")
     elif mode != "eager":
         call = tf.function(call, jit_compile=mode == "xla")
     result = call(x)

@@ -1,4 +1,4 @@
-"""Writes the golden files of `test_huggingface`: what transformers gives for small models, with all that is needed.
+"""Writes the files that `golden_files` reads: what transformers gives for small models, with all that is needed.
 
     python -m tests.pretrained.make_golden
 
@@ -15,8 +15,8 @@ import numpy as np
 from safetensors import numpy as safetensors_numpy
 
 from tests.pretrained import originals
+from tests.pretrained.golden_files import FOLDER
 
-FOLDER = pathlib.Path(__file__).with_name("golden")
 LENGTH = 64
 
 _SIZES = {

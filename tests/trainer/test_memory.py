@@ -1,6 +1,8 @@
 """The peak memory that the trainer reports."""
 
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 
@@ -14,6 +16,15 @@ def test_the_peak_grows_by_what_was_used():
     resident = int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
     assert memory.peak_mib() >= max(before, resident - 1)
     assert memory.peak_mib() <= before + used + 32
+
+
+def test_what_the_starting_process_holds_is_not_counted():
+    block = np.ones([256, 1024, 1024], np.uint8)
+    code = "from trainer.memory import peak_mib; print(peak_mib())"
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    assert 0 < float(printed) < block.nbytes / 2**20
 
 
 def test_without_proc_the_system_is_asked(monkeypatch, tmp_path):

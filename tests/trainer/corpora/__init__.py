@@ -1,0 +1,1 @@
+"""Tests of where text comes from."""
