@@ -12,8 +12,8 @@ from reformer_tf.layers.branches.head_groups import HeadGroups, of_heads
 from reformer_tf.layers.branches.residual import Residual
 from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.ops import fusing
+from reformer_tf.ops.branch import Given, Streams
 from reformer_tf.ops.pieces import Cutting, Pieces
-from reformer_tf.ops.reversible import Given, Streams
 
 # What in a layer's config makes no difference to what it computes, or is among the constants.
 _NOT_COMPUTED = ("name", "trainable", "dtype", "seed", "kernel_initializer")

@@ -7,12 +7,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from reformer_tf.ops.branch import Given, Streams
 from reformer_tf.ops.pieces import Cutting, Pieces
-from reformer_tf.ops.reversible import Given, Streams
 
 
 class LayerBranch:
-    """A Keras layer `[B, L, M]` to `[B, L, M]` as a branch, see `reformer_tf.ops.reversible.Branch`.
+    """A Keras layer `[B, L, M]` to `[B, L, M]` as a branch, see `reformer_tf.ops.branch.Branch`.
 
     Args:
         layer: built.

@@ -7,8 +7,8 @@ import tensorflow as tf
 from reformer_tf.layers.branches.base import changed
 from reformer_tf.layers.branches.residual import Residual
 from reformer_tf.ops import fusing
+from reformer_tf.ops.branch import Given, Streams
 from reformer_tf.ops.pieces import Cutting, Pieces
-from reformer_tf.ops.reversible import Given, Streams
 
 
 class PositionWise(Residual):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from reformer_tf.layers.branches.base import LayerBranch
 from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.ops import dropout
-from reformer_tf.ops.reversible import Given
+from reformer_tf.ops.branch import Given
 
 
 class Residual(LayerBranch):

@@ -7,8 +7,8 @@ import tensorflow as tf
 from reformer_tf.layers import arguments
 from reformer_tf.layers.branches.base import LayerBranch, changed_whole
 from reformer_tf.ops import replay
+from reformer_tf.ops.branch import Given, Streams
 from reformer_tf.ops.pieces import Cutting, Pieces
-from reformer_tf.ops.reversible import Given, Streams
 
 
 class Whole(LayerBranch):
