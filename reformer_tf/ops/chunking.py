@@ -4,15 +4,29 @@ Chunking alone saves little, because a gradient keeps what every chunk made; her
 uses it and lets it go (paper, section 3, 'Chunking').
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
 
-from reformer_tf.ops import shapes
+from reformer_tf.ops import fusing, shapes
 from reformer_tf.ops.pieces import Cutting
 
 # Bytes that the widest inner tensor of one chunk may take when the caller names no chunk length.
 CHUNK_BYTES = 16 * 2**20
+
+_most: contextvars.ContextVar[int | None] = contextvars.ContextVar("most", default=None)
+
+
+@contextlib.contextmanager
+def at_most(rows: int | None) -> Iterator[None]:
+    """Promises that no input of `map_rows` inside has more rows, which a graph may not know. None promises nothing."""
+    token = _most.set(rows)
+    try:
+        yield
+    finally:
+        _most.reset(token)
 
 
 def rows_in_budget(width: int) -> int:
@@ -40,14 +54,23 @@ def map_rows(
         `[T, ...]`, what `fn` returns for all rows.
     """
     count = shapes.sizes(inputs[0])[0]
-    if isinstance(count, int) and count <= rows:
+    most = count if isinstance(count, int) else _most.get()
+    if most is not None and most <= rows:
         return fn(*inputs, *weights)
     chunks = _Chunks(fn, count, rows, len(inputs), output)
+
+    # A gradient is asked for when the call that may compile its functions is over.
+    compiles = fusing.allowed()
 
     @tf.custom_gradient
     def apply(*args: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         fixed = [tf.stop_gradient(x) for x in args]
-        return chunks.forward(fixed), lambda upstream: chunks.backward(fixed, upstream)
+
+        def gradient(upstream: tf.Tensor) -> list[tf.Tensor | None]:
+            with fusing.fusing(compiles):
+                return chunks.backward(fixed, upstream)
+
+        return chunks.forward(fixed), gradient
 
     return tf.ensure_shape(apply(*inputs, *weights), [inputs[0].shape[0], *output.shape[1:]])
 

@@ -34,6 +34,11 @@ def fusing(allowed: bool) -> Iterator[None]:
         _allowed.reset(token)
 
 
+def allowed() -> bool:
+    """What the scope around says."""
+    return _allowed.get()
+
+
 def possible() -> bool:
     """Whether functions made here may be compiled: in a graph, for training, where there is no accelerator."""
     return _allowed.get() and not tf.executing_eagerly() and not _accelerators()

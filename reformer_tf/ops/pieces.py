@@ -40,6 +40,8 @@ class Cutting:
 
     def __init__(self, batch: shapes.Size, length: shapes.Size, most: int):
         self.batch, self.length = batch, length
+        # What is known of a piece's tokens where its size is not.
+        self.most = max(most, batch) if isinstance(batch, int) else None
         most = most // (max(batch, 1) if isinstance(batch, int) else tf.maximum(batch, 1))
         most = max(most, 1) if isinstance(most, int) else tf.maximum(most, 1)
         # As many pieces as needed, of equal length, so that little is computed on what fills them up.

@@ -11,7 +11,7 @@ from reformer_tf.layers.branches.base import changed
 from reformer_tf.layers.branches.head_groups import HeadGroups, of_heads
 from reformer_tf.layers.branches.residual import Residual
 from reformer_tf.layers.residual_branch import ResidualBranch
-from reformer_tf.ops import fusing
+from reformer_tf.ops import chunking, fusing
 from reformer_tf.ops.branch import Given, Streams
 from reformer_tf.ops.pieces import Cutting, Pieces
 
@@ -160,7 +160,7 @@ class Attention(Residual):
         mask = self.options["mask"]
         if mask is not None:
             mask = cutting.piece(cutting.prepared(tf.cast(mask, tf.bool)), index)
-        with self.given(given), fusing.fusing(self.training):
+        with self.given(given), fusing.fusing(self.training), chunking.at_most(cutting.most):
             normal = self.layer.normalization(x)
             return self.attention.project(normal, heads, mask, index * cutting.size)
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from reformer_tf.layers.branches.base import changed
 from reformer_tf.layers.branches.residual import Residual
-from reformer_tf.ops import fusing
+from reformer_tf.ops import chunking, fusing
 from reformer_tf.ops.branch import Given, Streams
 from reformer_tf.ops.pieces import Cutting, Pieces
 
@@ -50,6 +50,6 @@ class PositionWise(Residual):
         return target, d_source, sums.checked(totals)
 
     def _call(self, cutting: Cutting, x: tf.Tensor, given: Given, index: tf.Tensor) -> tf.Tensor:
-        with self.given(given), fusing.fusing(self.training):
+        with self.given(given), fusing.fusing(self.training), chunking.at_most(cutting.most):
             update = self.layer.layer(self.layer.normalization(x), training=self.options["training"])
         return self.dropped(update, given, index * cutting.size)
