@@ -11,7 +11,7 @@ _COLORS = {
     "lucidrains": "tab:red",
     "torch_exact": "tab:purple",
 }
-_STYLES = {"float32": "-", "bfloat16": "--"}
+_STYLES = {"float32": "-", "bfloat16": "--", "bfloat16_forward": ":"}
 _MARKERS = {"bucket": "o", "chunk": "s"}
 
 
@@ -77,7 +77,7 @@ def _line(axes: Any, subject: str, points: list[dict[str, Any]], over: str, quan
     if not points:
         return
     name, *options = subject.split(":")
-    precision = "bfloat16" if "bfloat16" in options else "float32"
+    precision = next((option for option in options if option in _STYLES), "float32")
     window = "chunk" if "chunk" in options else "bucket"
     values = [quantity(p) for p in points]
     middle = [v["median"] for v in values]

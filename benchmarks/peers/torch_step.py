@@ -26,7 +26,8 @@ def measure(
         build: makes a model from ids `[B, L]` to logits `[B, L, V]`.
         sizes: of the model.
         batch: B.
-        precision: `"float32"`, or `"bfloat16"` for automatic casts.
+        precision: `"float32"`, `"bfloat16"` for automatic casts, or `"bfloat16_forward"` for casts in the forward pass
+            alone.
         repeat: timed steps.
 
     Returns:
@@ -91,8 +92,9 @@ def training_step(model: torch.nn.Module, ids: torch.Tensor, precision: str) -> 
         The mean cross-entropy in nats.
     """
     model.zero_grad(set_to_none=True)
+    with casts("bfloat16" if precision == "bfloat16_forward" else precision):
+        loss = mean_loss(model, ids)
     # The backward pass too: a reversible model computes its layers again there, which must be as they were.
     with casts(precision):
-        loss = mean_loss(model, ids)
         loss.backward()
     return loss.item()

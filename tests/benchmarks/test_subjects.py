@@ -8,13 +8,14 @@ from benchmarks import subjects
 from benchmarks.subjects import Subject
 
 
-@pytest.mark.parametrize("label", ["ours", "ours:chunk:bfloat16", "ours_plain:chunk", "huggingface:bfloat16"])
+@pytest.mark.parametrize("label", ["ours", "ours:chunk:bfloat16", "ours_plain:chunk", "huggingface:bfloat16_forward"])
 def test_labels_are_read_as_they_are_written(label):
     assert subjects.parse(label).label == label
 
 
 @pytest.mark.parametrize(
-    "label", ["our", "ours:half", "huggingface:chunk", "keras_attention:bucket", "ours:chunk:chunk"]
+    "label",
+    ["our", "ours:half", "ours:bfloat16_forward", "huggingface:chunk", "keras_attention:bucket", "ours:chunk:chunk"],
 )
 def test_bad_labels_are_refused(label):
     with pytest.raises(ValueError, match=rf"subject.*Received: {re.escape(repr(label))}"):
