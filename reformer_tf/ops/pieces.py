@@ -46,13 +46,25 @@ class Cutting:
         most = max(most, 1) if isinstance(most, int) else tf.maximum(most, 1)
         # As many pieces as needed, of equal length, so that little is computed on what fills them up.
         self.count = shapes.ceil_div(length, most)
-        if not isinstance(self.count, int):
-            self.count = tf.maximum(self.count, 1)
-        self.size = shapes.ceil_div(length, self.count)
+        if isinstance(self.count, int):
+            self.size = shapes.ceil_div(length, self.count)
+        else:
+            self.size, self.count = self._few_sizes(length, most)
         self.whole = isinstance(self.count, int) and self.count == 1
         self._missing = self.count * self.size - length
         # Sizes of what XLA compiles must not depend on the index of a piece.
         self._filled_alone = not (isinstance(self._missing, int) or loops.in_xla())
+
+    @staticmethod
+    def _few_sizes(length: tf.Tensor, most: shapes.Size) -> tuple[tf.Tensor, tf.Tensor]:
+        """Size and number of pieces where the length is not known.
+
+        Whatever the lengths are, large pieces have few sizes, because functions are compiled for each of them.
+        """
+        size = shapes.ceil_div(length, tf.maximum(shapes.ceil_div(length, most), 1))
+        step = tf.maximum(most // 32, 1)
+        size = tf.where(size > 8 * step, tf.minimum(shapes.ceil_div(size, step) * step, most), size)
+        return size, tf.maximum(shapes.ceil_div(length, tf.maximum(size, 1)), 1)
 
     def prepared(self, x: tf.Tensor) -> tf.Tensor:
         """`[B, L, ...]` in the form that `piece` takes, filled up as a whole where pieces are not filled alone."""

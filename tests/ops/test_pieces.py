@@ -46,3 +46,20 @@ def test_no_piece_is_larger_than_asked():
             cutting = Cutting(2, length, most)
             assert cutting.size * 2 <= most
             assert (cutting.count - 1) * cutting.size < length <= cutting.count * cutting.size
+
+
+def test_unknown_lengths_give_few_sizes():
+    @tf.function(input_signature=[tf.TensorSpec([], tf.int32)])
+    def cut(length):
+        cutting = Cutting(2, length, 640)
+        return cutting.size, cutting.count
+
+    sizes = {}
+    for length in range(0, 3000):
+        size, count = (int(x) for x in cut(length))
+        assert (count - 1) * size < max(length, 1) <= max(count * size, 1)
+        assert size <= 320
+        sizes[size] = length
+    # Small ones are as they are, since nothing is compiled for them.
+    assert len([size for size in sizes if size > 80]) == 24
+    assert set(range(81)) <= set(sizes)
