@@ -55,7 +55,7 @@ def test_unknown_lengths_give_few_sizes():
         return cutting.size, cutting.count
 
     sizes = {}
-    for length in range(0, 3000):
+    for length in range(3000):
         size, count = (int(x) for x in cut(length))
         assert (count - 1) * size < max(length, 1) <= max(count * size, 1)
         assert size <= 320
