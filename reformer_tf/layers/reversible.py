@@ -137,6 +137,7 @@ class ReversibleStack(keras.layers.Layer):
             Cutting(batch, length, self._most_tokens(width)),
             shapes.statistics_dtype(streams[0].dtype),
             "pair" if len(streams) == 2 else self.combine_streams,
+            bool(options["training"]),
         )
 
     def _most_tokens(self, width: int) -> int:

@@ -29,6 +29,20 @@ class Single(NamedTuple):
         return Single(tf.identity(self.piece))
 
 
+def packed(pieces: Pieces) -> tf.Tensor:
+    """All elements in one plain tensor."""
+    return pieces.piece if isinstance(pieces, Single) else pieces.stack()
+
+
+def unpacked(tensor: tf.Tensor, like: Pieces) -> Pieces:
+    """What `packed` packed, in an array like the one it was in."""
+    if isinstance(like, Single):
+        return Single(tensor)
+    shape = tensor.shape[1:]
+    array = tf.TensorArray(tensor.dtype, shapes.sizes(tensor)[0], element_shape=shape, clear_after_read=False)
+    return array.unstack(tensor)
+
+
 class Cutting:
     """How sequences are cut in S pieces of l tokens each; the last is filled up with zeros.
 

@@ -11,12 +11,13 @@ graph's executor can do the work of several layers at a time, which would keep a
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
 from reformer_tf.ops.branch import Run
 from reformer_tf.ops.branch_turns import BranchTurns
-from reformer_tf.ops.pieces import Cutting, Pieces
+from reformer_tf.ops.pieces import Cutting, Pieces, packed, unpacked
 
 
 def reversible_residual(
@@ -26,6 +27,7 @@ def reversible_residual(
     cutting: Cutting,
     dtype: tf.DType,
     combine: str,
+    training: bool,
 ) -> list[tf.Tensor]:
     """Computes `y1 = x1 + F(x2)`, `y2 = x2 + G(y1)` block after block, keeping only the last pair for the gradient.
 
@@ -36,6 +38,7 @@ def reversible_residual(
         cutting: how the streams are cut in pieces.
         dtype: of the streams.
         combine: `"mean"` or `"concatenate"`, which give one tensor, or `"pair"`.
+        training: whether a gradient is to be expected. If not, one can be asked for as well, for a little more memory.
 
     Returns:
         The two streams after the last block, or what they are combined to.
@@ -60,14 +63,28 @@ def reversible_residual(
         # The mean is there in any case, and gives the second stream.
         held, means = (streams[:1], outputs) if combine == "mean" else (streams, [])
 
+        # A SavedModel takes gradients with it, and cannot be written if they refer to arrays.
+        plain_held = None if training else [packed(x) for x in held]
+        plain_kept = None if training else [[[packed(x) for x in some] for some in of_run] for of_run in kept]
+
         def gradient(*slopes: tf.Tensor) -> tuple:
             input_types = [x.dtype for x in inputs]
             tensors_after = (*means, *slopes, *tensors[number:])
-            return _backward(runs, kept, held, seed, cutting, combine, input_types, *tensors_after)
+            arrays, buckets = held, kept
+            if plain_held is not None:
+                arrays, buckets = _unpacked([plain_held, plain_kept], [held, kept])
+            return _backward(runs, buckets, arrays, seed, cutting, combine, input_types, *tensors_after)
 
         return tuple(outputs), gradient
 
     return list(apply(*inputs, *weights))
+
+
+def _unpacked(tensors: Any, like: Any) -> Any:
+    """Nested lists of what `unpacked` gives."""
+    if isinstance(tensors, list):
+        return [_unpacked(x, y) for x, y in zip(tensors, like, strict=True)]
+    return unpacked(tensors, like)
 
 
 def _combined(cutting: Cutting, streams: list[Pieces], combine: str, dtype: tf.DType, width: int) -> list[tf.Tensor]:
