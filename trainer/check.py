@@ -54,6 +54,10 @@ def _check_train(config: ConfigDict) -> None:
         _check(config, f"train.{name}", "must be at least 1", lambda value: value >= 1)
     for name in ("profile_start", "profile_steps"):
         _check(config, f"train.{name}", "must not be negative", lambda value: value >= 0)
+    _check(config, "train.outstanding_steps", "must be at least 1", lambda value: value >= 1)
+    if config.strategy != "parameter_server":
+        rule = "must be 1 where `config.strategy` is not 'parameter_server'"
+        _check(config, "train.outstanding_steps", rule, lambda value: value == 1)
     _check(config, "train.eval_every", "must be at least -1, which means never", lambda value: value >= -1)
     if config.report:
         rule = "must not be -1 where `config.report` is True: the report says the validation bits per byte"

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from reformer_tf.export import export_saved_model
-from trainer import atomic, exits, sample, saved_model_check, text
+from trainer import atomic, exits, loop, sample, saved_model_check, text
 from trainer.ablation import without_attention
 from trainer.model import load_model
 from trainer.run import Run
@@ -30,15 +30,21 @@ def close(run: Run, stop: exits.StopRequest) -> int:
     """
     if not run.config.export and not run.config.report:
         return exits.DONE
-    report = _finished_report(run)
+    chief = run.agreement.is_chief
+    report = run.agreement.shared(_finished_report(run) if chief else None)
     if report is None:
         try:
-            with stop.interruptible():
-                report = _make_report(run)
+            if run.config.report:
+                _evaluate_without_attention(run, stop)
+            if chief:
+                with stop.interruptible():
+                    report = _make_report(run)
         except exits.Stopped:
             print("Stopped before the closing report. The same command makes it.", flush=True)
             return exits.STOPPED
-    print(_as_text(report), flush=True)
+    if chief:
+        print(_as_text(report), flush=True)
+    run.agreement.wait()  # A process that ends earlier would be missed by the others.
     return exits.DONE
 
 
@@ -70,13 +76,16 @@ def _make_report(run: Run) -> dict[str, Any]:
     return report
 
 
-def _compare(run: Run) -> dict[str, Any]:
-    """Reference lines of the validation bytes, and the same evaluation with attention switched off."""
-    documents = run.corpus.validation
-    if not run.metrics.has(ABLATION, run.step):
+def _evaluate_without_attention(run: Run, stop: exits.StopRequest) -> None:
+    if run.needs(ABLATION):
         with without_attention(run.model):
-            numbers = run.evaluate()
+            numbers = loop.evaluate(run, stop)
         run.record(ABLATION, **numbers)
+
+
+def _compare(run: Run) -> dict[str, Any]:
+    """Reference lines of the validation bytes, and the evaluation with attention switched off."""
+    documents = run.corpus.validation
     ablation = run.metrics.find(ABLATION, run.step)
     return {
         "entropy_order_0": text.byte_entropy(documents, 0),

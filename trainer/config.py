@@ -23,7 +23,7 @@ def default_config() -> ConfigDict:
         >>> config.train.steps = 100
     """
     config = ConfigDict()
-    config.strategy = "one_device"  # or "mirrored"
+    config.strategy = "one_device"  # or "mirrored", "multi_worker", "parameter_server"
     config.logical_devices = 0  # Splits one CPU into so many devices, to try out "mirrored".
     config.export = False  # Writes WORKDIR/export/1/ at the end and checks it.
     config.report = False  # Ends with reference lines, an ablation and a sample.
@@ -52,6 +52,7 @@ def default_config() -> ConfigDict:
     config.train.precision = "float32"  # or "mixed_bfloat16"
     config.train.jit_compile = False
     config.train.accumulation_steps = 1  # Parts that the batch of a replica is computed in, one after another.
+    config.train.outstanding_steps = 1  # parameter_server: steps under way at once; more than 1 is asynchronous.
     config.train.log_every = 10
     config.train.log_memory = False  # Writes the peak memory of the process beside the loss.
     config.train.eval_every = 0  # 0: only at the end; -1: never

@@ -12,6 +12,8 @@ REFUSED = 2
 """The config, the data or the working directory cannot be used. Nothing was changed."""
 NOT_FINITE = 3
 """A loss or gradient was not finite. The state before that step is saved; the same config would stop there again."""
+LOST_PEER = 69
+"""Another process of the run is gone. Started again, all of them go on from the newest checkpoint (EX_UNAVAILABLE)."""
 STOPPED = 75
 """SIGTERM or Ctrl-C. The state is saved, and the same command goes on from there (EX_TEMPFAIL of sysexits.h)."""
 

@@ -2,14 +2,19 @@
 
 What is due at a step is done in this order: metrics line, checkpoint, evaluation. A run that is killed and restarted
 goes on from its newest checkpoint; evaluations that are due at that step and not in the metrics are done first.
+
+Of several processes in step, each comes to the same decisions at the same places, and the chief writes them down.
 """
 
 import contextlib
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
-from trainer import exits, memory
+from trainer import execution, exits, memory
+from trainer.ahead import StepsAhead
 from trainer.profile_window import ProfileWindow
 from trainer.progress import Progress
 from trainer.run import Run
@@ -24,8 +29,8 @@ def train(run: Run, stop: exits.StopRequest) -> int:
         stop: Whether to stop earlier.
 
     Returns:
-        What the process should return: `exits.DONE`, `exits.NOT_FINITE` or `exits.STOPPED`. In each case the state is
-        saved.
+        What the process should return: `exits.DONE`, `exits.NOT_FINITE` or `exits.STOPPED`, and the state is saved;
+        or `exits.LOST_PEER`, and the newest checkpoint is where all go on from.
     """
     _say_what_begins(run)
     try:
@@ -34,26 +39,30 @@ def train(run: Run, stop: exits.StopRequest) -> int:
         return _steps(run, stop)
     except exits.Stopped:
         run.save()
-        print(f"Stopped at step {run.step}. The state is saved; the same command goes on from there.", flush=True)
+        _say(run, f"Stopped at step {run.step}. The state is saved; the same command goes on from there.")
         return exits.STOPPED
+    except execution.LOST_PEER_ERRORS as error:
+        if not run.execution.remote and run.agreement.processes == 1:
+            raise
+        return _lost_peer(run, error)
 
 
 def _steps(run: Run, stop: exits.StopRequest) -> int:
     settings = run.config.train
     if run.step == settings.steps:
         return exits.DONE
-    train_step, batches = run.train_step(), iter(run.batches())
+    steps = StepsAhead(_starter(run), run.step, settings.outstanding_steps)
     progress = Progress(settings.steps)
     profile = ProfileWindow(run.workdir.events, settings.profile_start, settings.profile_steps)
     with contextlib.closing(profile), SignOfLife(settings.steps) as sign:
         while run.step < settings.steps:
-            if stop.requested:
+            last = steps.started if run.agreement.any(stop.requested) else _next_due(run)
+            if last == run.step:
                 raise exits.Stopped
             profile.before_step(run.step)
             progress.begin()
             sign.step = run.step + 1
-            ids, mask = next(batches)
-            result = train_step(ids, mask, tf.constant([settings.seed, run.step], tf.int32))
+            result = steps.next(last)
             if not bool(result.applied):
                 run.save()
                 _say_not_finite(run, float(result.loss), float(result.gradient_norm))
@@ -64,7 +73,7 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
             if _is_due(run.step, settings.log_every, settings.steps) or run.step == 1:
                 loss, bits = float(result.loss), float(result.bits_per_byte)
                 line, speed = progress.line(run.step, loss, bits)
-                print(line, flush=True)
+                _say(run, line)
                 run.record(
                     "train",
                     loss=loss,
@@ -77,22 +86,49 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
             if _is_due(run.step, settings.checkpoint_every, settings.steps):
                 run.save()
             _evaluate_if_due(run, stop)
-    print(f"Done after {settings.steps} steps. Peak memory of the process: {memory.peak_mib():,.0f} MiB.", flush=True)
+    _say(run, f"Done after {settings.steps} steps. Peak memory of the process: {memory.peak_mib():,.0f} MiB.")
     return exits.DONE
+
+
+def _starter(run: Run) -> Callable[[int], Callable[[], Any]]:
+    """What begins a step: makes the step's program, and takes its batch from those to come."""
+    train_step, batches = run.train_step(), run.batches()
+
+    def start(step: int) -> Callable[[], Any]:
+        ids, mask = next(batches)
+        return run.execution.start(train_step, ids, mask, tf.constant([run.config.train.seed, step], tf.int32))
+
+    return start
+
+
+def _next_due(run: Run) -> int:
+    """The next step after which the state is looked at."""
+    settings = run.config.train
+    every = [every for every in (settings.checkpoint_every, settings.eval_every) if every > 0]
+    return min([settings.steps, *((run.step // steps + 1) * steps for steps in every)])
 
 
 def _evaluate_if_due(run: Run, stop: exits.StopRequest) -> None:
     settings = run.config.train
     wanted = run.step > 0 and settings.eval_every >= 0
     due = wanted and _is_due(run.step, settings.eval_every, settings.steps)
-    if not due or run.metrics.has("validation", run.step):
+    if not due or not run.needs("validation"):
         return
-    with stop.interruptible():
-        numbers = run.evaluate()
-    print(
-        f"step {run.step}: validation loss {numbers['loss']:.4f}, {numbers['bits_per_byte']:.4f} bits/byte", flush=True
-    )
+    numbers = evaluate(run, stop)
+    _say(run, f"step {run.step}: validation loss {numbers['loss']:.4f}, {numbers['bits_per_byte']:.4f} bits/byte")
     run.record("validation", **numbers)
+
+
+def evaluate(run: Run, stop: exits.StopRequest) -> dict[str, float]:
+    """Evaluates unless a stop is requested: alone at once, with others at the end of a batch.
+
+    Raises:
+        exits.Stopped: If a stop was requested.
+    """
+    if run.agreement.processes > 1:
+        return run.evaluate(lambda: stop.requested)
+    with stop.interruptible():
+        return run.evaluate()
 
 
 def _is_due(step: int, every: int, last: int) -> bool:
@@ -102,13 +138,31 @@ def _is_due(step: int, every: int, last: int) -> bool:
 def _say_what_begins(run: Run) -> None:
     kept = run.config.data.train_windows
     of_those = f" ({kept} window(s) of them, {run.windows.tokens:,} tokens)" if kept else ""
-    print(
+    _say(
+        run,
         f"{run.corpus.name}: {run.corpus.train.num_bytes:,} bytes to train on{of_those}, "
         f"{run.corpus.validation.num_bytes:,} to validate on. "
         f"{run.model.count_params():,} parameters, {run.strategy.num_replicas_in_sync} replica(s). "
         f"{'Beginning' if run.step == 0 else f'Going on after step {run.step}'} in {run.workdir.root}.",
+    )
+
+
+def _say(run: Run, text: str) -> None:
+    """Says it once for all processes."""
+    if run.agreement.is_chief:
+        print(text, flush=True)
+
+
+def _lost_peer(run: Run, error: tf.errors.OpError) -> int:
+    reason = (error.message or "").strip().splitlines()
+    said = reason[-1] if reason else type(error).__name__
+    print(
+        f"Stopped in step {run.step + 1}: another process of the run is gone or cannot be reached ({said}). "
+        f"Started again, all of them go on from the newest checkpoint in {run.workdir.root}.",
+        file=sys.stderr,
         flush=True,
     )
+    return exits.LOST_PEER
 
 
 def _say_not_finite(run: Run, loss: float, norm: float) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -9,19 +10,20 @@ import tensorflow as tf
 from absl import logging
 from ml_collections import ConfigDict
 
-from trainer import check, input, optimizer, state, strategy, tokens
+from trainer import agreement, check, cluster, execution, input, optimizer, state, strategy, tokens
 from trainer import config as configs
 from trainer.evaluation import Evaluation
 from trainer.event_files import EventFiles
 from trainer.metrics import Metrics
 from trainer.model import build_model
+from trainer.shares import Share
 from trainer.step import TrainStep
 from trainer.text import Documents
 from trainer.workdir import Workdir
 
 
 class Run:
-    """A run that is ready to go on.
+    """A run that is ready to go on. Of several processes in step, the chief alone reads and writes its folder.
 
     Everything that can be refused is refused here, before any long work and before anything of an earlier run is
     changed. The order: the config by itself, the folder, the data, the model, the checkpoint.
@@ -36,6 +38,8 @@ class Run:
         corpus: The documents.
         windows: The training windows.
         model: The model, in the scope of `strategy`.
+        agreement: What the processes of the run agree on.
+        execution: How its steps are carried out.
 
     Raises:
         ValueError: If the config, the data or the folder cannot be used.
@@ -47,14 +51,19 @@ class Run:
         self.tokens = tokens.of_config(config.data)
         self.workdir = Workdir(workdir)
         with contextlib.ExitStack() as undo:
-            self.workdir.lock()
-            undo.callback(self.workdir.unlock)
-            changed = self.workdir.check_config(config)
+            in_step = cluster.from_environment() if config.strategy == "multi_worker" else None
+            changed: dict[str, tuple[Any, Any]] = {}
+            if in_step is None or in_step.is_chief:
+                self.workdir.lock()
+                undo.callback(self.workdir.unlock)
+                changed = self.workdir.check_config(config)
+            self.strategy = strategy.make_strategy(config.strategy, config.logical_devices)
+            self.agreement = agreement.Agreement(self.strategy, in_step)
+            self.execution = execution.of_strategy(self.strategy)
+            check.check_batch(config, self.strategy.num_replicas_in_sync)
             if config.train.deterministic_ops:
                 tf.config.experimental.enable_op_determinism()
             keras.utils.set_random_seed(config.train.seed)
-            self.strategy = strategy.make_strategy(config.strategy, config.logical_devices)
-            check.check_batch(config, self.strategy.num_replicas_in_sync)
             self.corpus = input.load_corpus(config.data)
             self.windows = self._cut_to_train()
             with self.strategy.scope():
@@ -65,13 +74,14 @@ class Run:
             self._variables = state.named_variables(self.model, self._optimizer)
             self._checkpoints = self.workdir.checkpoints(config.train.keep_checkpoints)
             self.step = 0
-            self.step = self._restore()
+            if self.agreement.is_chief:
+                self.step = self._restore()
+            self.step = self.agreement.shared(self.step)
+            self.agreement.share_variables(self._variables)
             for field, (old, new) in changed.items():
                 logging.warning("%s was %r before and is %r now", field, old, new)
-            configs.write_config(config, self.workdir.config)
-            self.metrics = Metrics(self.workdir.metrics, self.step)
-            self._events = EventFiles(self.workdir.events, self.metrics.records)
-            self._saved = self.step if self._checkpoints.steps() else None
+            if self.agreement.is_chief:
+                self._open_files()
             self._evaluation: Evaluation | None = None
             undo.pop_all()
 
@@ -88,29 +98,45 @@ class Run:
             tokens=self.tokens,
         )
 
-    def batches(self) -> tf.distribute.DistributedDataset:
+    def batches(self) -> Iterator[Any]:
         """The batches of the steps to come, without end."""
-        settings = self.config.train
-        dataset = input.train_dataset(self.windows, settings.batch_size, settings.seed, self.step)
-        return self.strategy.experimental_distribute_dataset(dataset)
+        settings, step = self.config.train, self.step
 
-    def evaluate(self) -> dict[str, float]:
-        """Evaluates the model as it is on the validation windows."""
+        def dataset(share: Share) -> tf.data.Dataset:
+            return input.train_dataset(self.windows, settings.batch_size, settings.seed, step, share)
+
+        return self.execution.batches(dataset)
+
+    def needs(self, split: str) -> bool:
+        """Whether the metrics have no line of this split and step yet. The processes of a run ask together."""
+        return self.agreement.shared(self.agreement.is_chief and not self.metrics.has(split, self.step))
+
+    def evaluate(self, stop_requested: Callable[[], bool] = lambda: False) -> dict[str, float]:
+        """Evaluates the model as it is on the validation windows.
+
+        Args:
+            stop_requested: Asked before each batch; once it is true in any process, all of them leave off.
+
+        Raises:
+            exits.Stopped: If a stop was requested.
+        """
         if self._evaluation is None:
             windows = self._cut(self.corpus.validation)
             settings = self.config.train
             self._evaluation = Evaluation(
                 self.model, self.strategy, windows, settings.batch_size, settings.jit_compile, self.tokens
             )
-        return self._evaluation.run()
+        return self._evaluation.run(stop_requested)
 
     def record(self, split: str, **numbers: float) -> None:
         """Writes numbers of this step to the metrics and the event files."""
+        if not self.agreement.is_chief:
+            return
         self._events.write(self.metrics.write(split, self.step, **numbers))
 
     def save(self) -> None:
         """Writes a checkpoint of this step, if there is none yet; the metrics up to it are made durable before."""
-        if self._saved == self.step:
+        if not self.agreement.is_chief or self._saved == self.step:
             return
         self.metrics.sync()
         self._events.flush()
@@ -119,9 +145,17 @@ class Run:
 
     def close(self) -> None:
         """Closes the files and lets go of the folder."""
+        if not self.agreement.is_chief:
+            return
         self.metrics.close()
         self._events.close()
         self.workdir.unlock()
+
+    def _open_files(self) -> None:
+        configs.write_config(self.config, self.workdir.config)
+        self.metrics = Metrics(self.workdir.metrics, self.step)
+        self._events = EventFiles(self.workdir.events, self.metrics.records)
+        self._saved = self.step if self._checkpoints.steps() else None
 
     def _cut(self, documents: Documents, count: int = 0) -> input.Windows:
         return input.Windows(
