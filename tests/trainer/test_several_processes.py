@@ -53,6 +53,22 @@ def test_two_workers_then_one_then_two(config, one_device, tmp_path):
     _assert_close(tmp_path, one_device)
 
 
+def test_an_epoch_of_changing_workers_has_every_example_once(tmp_path):
+    """Two workers, one, and two again: the 60 windows of an epoch are 10 steps of 6 rows."""
+    config = clusters.make_config(tmp_path)
+    config.data.train_windows = 60
+    path, workdir = clusters.write_config(tmp_path, config), tmp_path / "run"
+    counting = "tests.trainer.counting_task"
+    _stop_after(2, clusters.start(path, workdir, module=counting, workers=2))
+    _stop_after(5, clusters.start(path, workdir, module=counting))
+    clusters.run(path, workdir, module=counting, workers=2)
+    seen = {file.name: file.read_text().splitlines() for file in workdir.glob("seen-*.txt")}
+    assert len(seen) == 5, "two processes, one, and two"
+    rows = [row for of_process in seen.values() for row in of_process]
+    assert len(rows) == 60
+    assert len(set(rows)) == 60
+
+
 def _stop_after(step, process):
     for line in process.stdout:
         found = re.search(r"step +(\d+)/", line)
