@@ -18,7 +18,9 @@ from typing import Any
 from absl import app, flags
 
 _STEPS = flags.DEFINE_integer("steps", 30, "Steps of each run.", lower_bound=1)
-_BATCH = flags.DEFINE_integer("batch", 6, "Rows of the global batch; every number of replicas divides it.", lower_bound=1)
+_BATCH = flags.DEFINE_integer(
+    "batch", 6, "Rows of the global batch; every number of replicas divides it.", lower_bound=1
+)
 _LAYOUTS = flags.DEFINE_list(
     "layouts", ["mirrored_2", "workers_2", "workers_3", "servers_2"], "What is compared with one device."
 )

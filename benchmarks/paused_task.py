@@ -1,7 +1,7 @@
 """`python -m trainer.task`, made to pause in the middle of a write so that a fault can hit it there.
 
-`PAUSE_IN` says where, `checkpoint` or `metrics`; `PAUSE_AT` is the number of that write, from 1 on; half of the bytes are
-out when `PAUSE_MARK`, a file, appears, and the rest follows after `PAUSE_SECONDS`.
+`PAUSE_IN` says where, `checkpoint` or `metrics`; `PAUSE_AT` is the number of that write, from 1 on; half of the bytes
+are out when `PAUSE_MARK`, a file, appears, and the rest follows after `PAUSE_SECONDS`.
 """
 
 import contextlib

@@ -96,7 +96,8 @@ def _starter(run: Run) -> Callable[[int], Callable[[], Any]]:
 
     def start(step: int) -> Callable[[], Any]:
         ids, mask = next(batches)
-        return run.execution.start(train_step, ids, mask, tf.constant([run.config.train.seed, step], tf.int32))
+        seed = tf.constant([run.config.train.seed, step], tf.int32)
+        return run.execution.start(train_step.__call__, ids, mask, seed)
 
     return start
 
