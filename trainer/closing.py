@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,9 @@ def close(run: Run, stop: exits.StopRequest) -> int:
         except exits.Stopped:
             print("Stopped before the closing report. The same command makes it.", flush=True)
             return exits.STOPPED
+        except (exits.NotSaved, OSError) as error:
+            print(f"The closing report could not be made: {error}", file=sys.stderr, flush=True)
+            return exits.NOT_SAVED
     print(_as_text(report), flush=True)
     return exits.DONE
 

@@ -1,7 +1,8 @@
 """The training loop: steps, metrics, checkpoints and evaluations, from where the run stands to its last step.
 
 What is due at a step is done in this order: metrics line, checkpoint, evaluation. A run that is killed and restarted
-goes on from its newest checkpoint; evaluations that are due at that step and not in the metrics are done first.
+goes on from its newest checkpoint; evaluations that are due at that step and not in the metrics are done first. An
+evaluation that is the best so far has its step saved too. Checkpoints are written beside the steps that follow.
 """
 
 import contextlib
@@ -24,16 +25,25 @@ def train(run: Run, stop: exits.StopRequest) -> int:
         stop: Whether to stop earlier.
 
     Returns:
-        What the process should return: `exits.DONE`, `exits.NOT_FINITE` or `exits.STOPPED`. In each case the state is
-        saved.
+        What the process should return: `exits.DONE`, `exits.NOT_FINITE` or `exits.STOPPED`, each with the state saved,
+        or `exits.NOT_SAVED`.
     """
     _say_what_begins(run)
     try:
+        return _until_it_ends(run, stop)
+    except exits.NotSaved as error:
+        print(error, file=sys.stderr, flush=True)
+        return exits.NOT_SAVED
+
+
+def _until_it_ends(run: Run, stop: exits.StopRequest) -> int:
+    try:
+        run.prune()  # What a run that was killed did not come to.
         run.save()
         _evaluate_if_due(run, stop)
         return _steps(run, stop)
     except exits.Stopped:
-        run.save()
+        run.finish_saving()
         print(f"Stopped at step {run.step}. The state is saved; the same command goes on from there.", flush=True)
         return exits.STOPPED
 
@@ -41,6 +51,7 @@ def train(run: Run, stop: exits.StopRequest) -> int:
 def _steps(run: Run, stop: exits.StopRequest) -> int:
     settings = run.config.train
     if run.step == settings.steps:
+        run.finish_saving()
         return exits.DONE
     train_step, batches = run.train_step(), iter(run.batches())
     progress = Progress(settings.steps)
@@ -49,20 +60,23 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
         while run.step < settings.steps:
             if stop.requested:
                 raise exits.Stopped
+            run.look_after_saving()
             profile.before_step(run.step)
             progress.begin()
             sign.step = run.step + 1
             ids, mask = next(batches)
-            result = train_step(ids, mask, tf.constant([settings.seed, run.step], tf.int32))
-            if not bool(result.applied):
-                run.save()
-                _say_not_finite(run, float(result.loss), float(result.gradient_norm))
+            scale = run.skipped.loss_scale and tf.constant(run.skipped.loss_scale.value)
+            result = train_step(ids, mask, tf.constant([settings.seed, run.step], tf.int32), scale)
+            loss, norm = float(result.loss), float(result.gradient_norm)
+            if not run.skipped.may_go_on(run.step + 1, loss, norm, bool(result.applied)):
+                run.finish_saving()
+                _say_not_finite(run, loss, norm)
                 return exits.NOT_FINITE
             run.step += 1
             progress.end(float(result.tokens))
             sign.step = None
             if _is_due(run.step, settings.log_every, settings.steps) or run.step == 1:
-                loss, bits = float(result.loss), float(result.bits_per_byte)
+                bits = float(result.bits_per_byte)
                 line, speed = progress.line(run.step, loss, bits)
                 print(line, flush=True)
                 run.record(
@@ -71,12 +85,14 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
                     bits_per_byte=bits,
                     tokens_per_second=speed,
                     learning_rate=float(result.learning_rate),
-                    gradient_norm=float(result.gradient_norm),
+                    gradient_norm=norm,
+                    **run.skipped.numbers(),
                     **({"peak_memory_mib": memory.peak_mib()} if settings.log_memory else {}),
                 )
             if _is_due(run.step, settings.checkpoint_every, settings.steps):
                 run.save()
             _evaluate_if_due(run, stop)
+        run.finish_saving()
     print(f"Done after {settings.steps} steps. Peak memory of the process: {memory.peak_mib():,.0f} MiB.", flush=True)
     return exits.DONE
 
@@ -93,6 +109,7 @@ def _evaluate_if_due(run: Run, stop: exits.StopRequest) -> None:
         f"step {run.step}: validation loss {numbers['loss']:.4f}, {numbers['bits_per_byte']:.4f} bits/byte", flush=True
     )
     run.record("validation", **numbers)
+    run.keep_best()
 
 
 def _is_due(step: int, every: int, last: int) -> bool:

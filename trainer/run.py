@@ -5,16 +5,18 @@ import os
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from absl import logging
 from ml_collections import ConfigDict
 
-from trainer import check, input, optimizer, state, strategy, tokens
+from trainer import check, input, metrics, optimizer, state, strategy, tokens
 from trainer import config as configs
 from trainer.evaluation import Evaluation
 from trainer.event_files import EventFiles
-from trainer.metrics import Metrics
 from trainer.model import build_model
+from trainer.saving import Saving
+from trainer.skipped_steps import SkippedSteps
 from trainer.step import TrainStep
 from trainer.text import Documents
 from trainer.workdir import Workdir
@@ -36,6 +38,7 @@ class Run:
         corpus: The documents.
         windows: The training windows.
         model: The model, in the scope of `strategy`.
+        skipped: The steps that were not finite, and the scale of the loss.
 
     Raises:
         ValueError: If the config, the data or the folder cannot be used.
@@ -64,14 +67,16 @@ class Run:
                 )
             self._variables = state.named_variables(self.model, self._optimizer)
             self._checkpoints = self.workdir.checkpoints(config.train.keep_checkpoints)
+            self.skipped = SkippedSteps(config.train)
             self.step = 0
             self.step = self._restore()
             for field, (old, new) in changed.items():
                 logging.warning("%s was %r before and is %r now", field, old, new)
             configs.write_config(config, self.workdir.config)
-            self.metrics = Metrics(self.workdir.metrics, self.step)
+            self.metrics = metrics.Metrics(self.workdir.metrics, self.step)
             self._events = EventFiles(self.workdir.events, self.metrics.records)
-            self._saved = self.step if self._checkpoints.steps() else None
+            saved = self.step if self._checkpoints.steps() else None
+            self._saving = Saving(self._checkpoints, config.train, self._capture, saved)
             self._evaluation: Evaluation | None = None
             undo.pop_all()
 
@@ -105,20 +110,58 @@ class Run:
         return self._evaluation.run()
 
     def record(self, split: str, **numbers: float) -> None:
-        """Writes numbers of this step to the metrics and the event files."""
-        self._events.write(self.metrics.write(split, self.step, **numbers))
+        """Writes numbers of this step to the metrics and the event files.
+
+        Raises:
+            NotSaved: If the metrics cannot be written.
+        """
+        try:
+            record = self.metrics.write(split, self.step, **numbers)
+        except OSError as error:
+            raise self._saving.failure(f"A metrics line of step {self.step}", error) from error
+        self._events.write(record)
 
     def save(self) -> None:
-        """Writes a checkpoint of this step, if there is none yet; the metrics up to it are made durable before."""
-        if self._saved == self.step:
+        """Begins to write a checkpoint of this step, if there is none yet; the metrics up to it are durable before.
+
+        The state is copied at once, and written by a thread while the run goes on. The call waits for the checkpoint
+        before, if that is still under way. One that could not be written is reported here or by `look_after_saving`.
+
+        Raises:
+            NotSaved: If the metrics cannot be made durable.
+        """
+        self._saving.begin(self.step)
+
+    def look_after_saving(self) -> None:
+        """Reports if a checkpoint could not be written; to be called between two steps."""
+        self._saving.look(self.step)
+
+    def finish_saving(self) -> None:
+        """Waits until there is a checkpoint of this step.
+
+        Raises:
+            NotSaved: If it cannot be written.
+        """
+        self._saving.finish(self.step)
+
+    def keep_best(self) -> None:
+        """Makes sure that there is a checkpoint of this step if its validation loss is the smallest so far."""
+        losses = metrics.validation_losses(self.metrics.records)
+        if not losses or min(losses, key=lambda step: (losses[step], step)) != self.step:
             return
-        self.metrics.sync()
-        self._events.flush()
-        self._checkpoints.save(self.step, state.values(self._variables), self._description())
-        self._saved = self.step
+        if self._saving.is_saved(self.step):
+            self.prune()
+        else:
+            self.save()
+
+    def prune(self) -> None:
+        """Removes the checkpoints that are neither among the newest nor the best."""
+        self._saving.wait(self.step)
+        self._checkpoints.prune(metrics.validation_losses(self.metrics.records))
 
     def close(self) -> None:
-        """Closes the files and lets go of the folder."""
+        """Waits for the checkpoint under way, closes the files and lets go of the folder."""
+        self._saving.wait(self.step)
         self.metrics.close()
         self._events.close()
         self.workdir.unlock()
@@ -136,6 +179,13 @@ class Run:
             if not count:
                 raise
             raise ValueError(f"`config.data.train_windows` asks for more than there is: {error}") from error
+
+    def _capture(self) -> tuple[dict[str, np.ndarray], dict[str, Any], dict[int, float]]:
+        """Makes the metrics durable and copies the state to the host, for the checkpoint that stands for both."""
+        self.metrics.sync()
+        self._events.flush()
+        description = {**self._description(), **self.skipped.state(), "step": self.step}
+        return state.values(self._variables), description, metrics.validation_losses(self.metrics.records)
 
     def _description(self) -> dict[str, Any]:
         settings = self.config.train
@@ -166,4 +216,5 @@ class Run:
             # An optimizer begins with zeros, and weights that come from elsewhere come without one.
             variables, arrays = state.of_model(variables), state.of_model(arrays)
         state.assign(variables, arrays, str(self.workdir.root))
+        self.skipped.restore(description)
         return description["step"]
