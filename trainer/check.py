@@ -7,9 +7,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from reformer_tf import models
-from trainer import optimizer, schedule, strategy, tokens
+from trainer import loss_scale, optimizer, schedule, strategy, tokens
 
-PRECISIONS = ("float32", "mixed_bfloat16")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _LARGEST_SEED = 2**31 - 1
 
 
@@ -50,9 +50,10 @@ def check_batch(config: ConfigDict, replicas: int) -> None:
 
 
 def _check_train(config: ConfigDict) -> None:
-    for name in ("steps", "batch_size", "accumulation_steps", "log_every", "checkpoint_every", "keep_checkpoints"):
+    counts = ("steps", "batch_size", "accumulation_steps", "log_every", "checkpoint_every", "keep_checkpoints")
+    for name in (*counts, "loss_scale_growth_steps"):
         _check(config, f"train.{name}", "must be at least 1", lambda value: value >= 1)
-    for name in ("profile_start", "profile_steps"):
+    for name in ("profile_start", "profile_steps", "max_skipped_steps"):
         _check(config, f"train.{name}", "must not be negative", lambda value: value >= 0)
     _check(config, "train.outstanding_steps", "must be at least 1", lambda value: value >= 1)
     if config.strategy != "parameter_server":
@@ -64,6 +65,8 @@ def _check_train(config: ConfigDict) -> None:
         _check(config, "train.eval_every", rule, lambda value: value >= 0)
     _check(config, "train.seed", "must be from 0 to 2**31 - 1", lambda value: 0 <= value <= _LARGEST_SEED)
     _check_choice(config, "train.precision", PRECISIONS)
+    rule = f"must be a power of two from {loss_scale.LEAST:g} to {loss_scale.GREATEST:.0f}"
+    _check(config, "train.loss_scale", rule, loss_scale.is_scale)
 
 
 def _check_optimizer(config: ConfigDict) -> None:

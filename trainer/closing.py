@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ def close(run: Run, stop: exits.StopRequest) -> int:
         What the process should return.
     """
     if not run.config.export and not run.config.report:
+        run.agreement.wait()  # A process that ends earlier would be missed by the others.
         return exits.DONE
     chief = run.agreement.is_chief
     report = run.agreement.shared(_finished_report(run) if chief else None)
@@ -42,9 +44,12 @@ def close(run: Run, stop: exits.StopRequest) -> int:
         except exits.Stopped:
             print("Stopped before the closing report. The same command makes it.", flush=True)
             return exits.STOPPED
+        except (exits.NotSaved, OSError) as error:
+            print(f"The closing report could not be made: {error}", file=sys.stderr, flush=True)
+            return exits.NOT_SAVED
     if chief:
         print(_as_text(report), flush=True)
-    run.agreement.wait()  # A process that ends earlier would be missed by the others.
+    run.agreement.wait()
     return exits.DONE
 
 
@@ -58,7 +63,7 @@ def _finished_report(run: Run) -> dict[str, Any] | None:
 
 
 def _make_report(run: Run) -> dict[str, Any]:
-    validation = run.metrics.find("validation", run.step)
+    validation = run.files.find("validation", run.step)
     report: dict[str, Any] = {"step": run.step, "made": [], "bits_per_byte": validation and validation["bits_per_byte"]}
     if run.config.report:
         report["made"].append("report")
@@ -86,7 +91,7 @@ def _evaluate_without_attention(run: Run, stop: exits.StopRequest) -> None:
 def _compare(run: Run) -> dict[str, Any]:
     """Reference lines of the validation bytes, and the evaluation with attention switched off."""
     documents = run.corpus.validation
-    ablation = run.metrics.find(ABLATION, run.step)
+    ablation = run.files.find(ABLATION, run.step)
     return {
         "entropy_order_0": text.byte_entropy(documents, 0),
         "entropy_order_1": text.byte_entropy(documents, 1),

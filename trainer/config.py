@@ -49,7 +49,10 @@ def default_config() -> ConfigDict:
     config.train.batch_size = 8  # Of all replicas together.
     config.train.sequence_length = 1024
     config.train.seed = 0  # Of the order of the examples, the dropout and the rotations.
-    config.train.precision = "float32"  # or "mixed_bfloat16"
+    config.train.precision = "float32"  # or "mixed_bfloat16", "mixed_float16"
+    config.train.loss_scale = 2.0**15  # mixed_float16: to begin with; halves when a gradient overflows.
+    config.train.loss_scale_growth_steps = 2000  # mixed_float16: it doubles after so many steps without overflow.
+    config.train.max_skipped_steps = 0  # Steps of the whole run that may be not finite; 0: stop at the first.
     config.train.jit_compile = False
     config.train.accumulation_steps = 1  # Parts that the batch of a replica is computed in, one after another.
     config.train.outstanding_steps = 1  # parameter_server: steps under way at once; more than 1 is asynchronous.
@@ -57,7 +60,7 @@ def default_config() -> ConfigDict:
     config.train.log_memory = False  # Writes the peak memory of the process beside the loss.
     config.train.eval_every = 0  # 0: only at the end; -1: never
     config.train.checkpoint_every = 100
-    config.train.keep_checkpoints = 3
+    config.train.keep_checkpoints = 3  # The newest; the best by validation loss is kept besides.
     config.train.deterministic_ops = False
     config.train.profile_start = 0  # First step to profile; the trace is for TensorBoard.
     config.train.profile_steps = 0  # 0: no profile

@@ -1,7 +1,8 @@
 """The training loop: steps, metrics, checkpoints and evaluations, from where the run stands to its last step.
 
 What is due at a step is done in this order: metrics line, checkpoint, evaluation. A run that is killed and restarted
-goes on from its newest checkpoint; evaluations that are due at that step and not in the metrics are done first.
+goes on from its newest checkpoint; evaluations that are due at that step and not in the metrics are done first. An
+evaluation that is the best so far has its step saved too. Checkpoints are written beside the steps that follow.
 
 Of several processes in step, each comes to the same decisions at the same places, and the chief writes them down.
 """
@@ -13,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer import execution, exits, memory
+from trainer import exits, memory
 from trainer.ahead import StepsAhead
 from trainer.profile_window import ProfileWindow
 from trainer.progress import Progress
@@ -29,27 +30,33 @@ def train(run: Run, stop: exits.StopRequest) -> int:
         stop: Whether to stop earlier.
 
     Returns:
-        What the process should return: `exits.DONE`, `exits.NOT_FINITE` or `exits.STOPPED`, and the state is saved;
-        or `exits.LOST_PEER`, and the newest checkpoint is where all go on from.
+        What the process should return: `exits.DONE`, `exits.NOT_FINITE` or `exits.STOPPED`, each with the state saved,
+        or `exits.NOT_SAVED`.
     """
     _say_what_begins(run)
     try:
-        run.save()
+        return _until_it_ends(run, stop)
+    except exits.NotSaved as error:
+        print(error, file=sys.stderr, flush=True)
+        return exits.NOT_SAVED
+
+
+def _until_it_ends(run: Run, stop: exits.StopRequest) -> int:
+    try:
+        run.files.prune(run.step)  # What a run that was killed did not come to.
+        run.files.save(run.step)
         _evaluate_if_due(run, stop)
         return _steps(run, stop)
     except exits.Stopped:
-        run.save()
+        run.files.finish(run.step)
         _say(run, f"Stopped at step {run.step}. The state is saved; the same command goes on from there.")
         return exits.STOPPED
-    except execution.LOST_PEER_ERRORS as error:
-        if not run.execution.remote and run.agreement.processes == 1:
-            raise
-        return _lost_peer(run, error)
 
 
 def _steps(run: Run, stop: exits.StopRequest) -> int:
     settings = run.config.train
     if run.step == settings.steps:
+        run.files.finish(run.step)
         return exits.DONE
     steps = StepsAhead(_starter(run), run.step, settings.outstanding_steps)
     progress = Progress(settings.steps)
@@ -59,19 +66,21 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
             last = steps.started if run.agreement.any(stop.requested) else _next_due(run)
             if last == run.step:
                 raise exits.Stopped
+            run.files.look(run.step)
             profile.before_step(run.step)
             progress.begin()
             sign.step = run.step + 1
             result = steps.next(last)
-            if not bool(result.applied):
-                run.save()
-                _say_not_finite(run, float(result.loss), float(result.gradient_norm))
+            loss, norm = float(result.loss), float(result.gradient_norm)
+            if not run.skipped.may_go_on(run.step + 1, loss, norm, bool(result.applied)):
+                run.files.finish(run.step)
+                _say_not_finite(run, loss, norm)
                 return exits.NOT_FINITE
             run.step += 1
             progress.end(float(result.tokens))
             sign.step = None
             if _is_due(run.step, settings.log_every, settings.steps) or run.step == 1:
-                loss, bits = float(result.loss), float(result.bits_per_byte)
+                bits = float(result.bits_per_byte)
                 line, speed = progress.line(run.step, loss, bits)
                 _say(run, line)
                 run.record(
@@ -80,12 +89,14 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
                     bits_per_byte=bits,
                     tokens_per_second=speed,
                     learning_rate=float(result.learning_rate),
-                    gradient_norm=float(result.gradient_norm),
+                    gradient_norm=norm,
+                    **run.skipped.numbers(),
                     **({"peak_memory_mib": memory.peak_mib()} if settings.log_memory else {}),
                 )
             if _is_due(run.step, settings.checkpoint_every, settings.steps):
-                run.save()
+                run.files.save(run.step)
             _evaluate_if_due(run, stop)
+        run.files.finish(run.step)
     _say(run, f"Done after {settings.steps} steps. Peak memory of the process: {memory.peak_mib():,.0f} MiB.")
     return exits.DONE
 
@@ -97,7 +108,8 @@ def _starter(run: Run) -> Callable[[int], Callable[[], Any]]:
     def start(step: int) -> Callable[[], Any]:
         ids, mask = next(batches)
         seed = tf.constant([run.config.train.seed, step], tf.int32)
-        return run.execution.start(train_step.__call__, ids, mask, seed)
+        scale = run.skipped.loss_scale and tf.constant(run.skipped.loss_scale.value)
+        return run.execution.start(train_step.__call__, ids, mask, seed, scale)
 
     return start
 
@@ -118,6 +130,7 @@ def _evaluate_if_due(run: Run, stop: exits.StopRequest) -> None:
     numbers = evaluate(run, stop)
     _say(run, f"step {run.step}: validation loss {numbers['loss']:.4f}, {numbers['bits_per_byte']:.4f} bits/byte")
     run.record("validation", **numbers)
+    run.files.keep_best(run.step)
 
 
 def evaluate(run: Run, stop: exits.StopRequest) -> dict[str, float]:
@@ -152,18 +165,6 @@ def _say(run: Run, text: str) -> None:
     """Says it once for all processes."""
     if run.agreement.is_chief:
         print(text, flush=True)
-
-
-def _lost_peer(run: Run, error: tf.errors.OpError) -> int:
-    reason = (error.message or "").strip().splitlines()
-    said = reason[-1] if reason else type(error).__name__
-    print(
-        f"Stopped in step {run.step + 1}: another process of the run is gone or cannot be reached ({said}). "
-        f"Started again, all of them go on from the newest checkpoint in {run.workdir.root}.",
-        file=sys.stderr,
-        flush=True,
-    )
-    return exits.LOST_PEER
 
 
 def _say_not_finite(run: Run, loss: float, norm: float) -> None:

@@ -6,17 +6,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from absl import logging
 from ml_collections import ConfigDict
 
-from trainer import agreement, check, cluster, execution, input, optimizer, state, strategy, tokens
-from trainer import config as configs
+from trainer import agreement, check, cluster, execution, files, input, optimizer, state, strategy, tokens
 from trainer.evaluation import Evaluation
-from trainer.event_files import EventFiles
-from trainer.metrics import Metrics
 from trainer.model import build_model
 from trainer.shares import Share
+from trainer.skipped_steps import SkippedSteps
 from trainer.step import TrainStep
 from trainer.text import Documents
 from trainer.workdir import Workdir
@@ -40,6 +39,8 @@ class Run:
         model: The model, in the scope of `strategy`.
         agreement: What the processes of the run agree on.
         execution: How its steps are carried out.
+        files: What it writes: of several processes in step, the chief alone does.
+        skipped: The steps that were not finite, and the scale of the loss.
 
     Raises:
         ValueError: If the config, the data or the folder cannot be used.
@@ -72,16 +73,18 @@ class Run:
                     config.optimizer, config.train.steps, self.model.trainable_variables
                 )
             self._variables = state.named_variables(self.model, self._optimizer)
-            self._checkpoints = self.workdir.checkpoints(config.train.keep_checkpoints)
+            self.skipped = SkippedSteps(config.train)
             self.step = 0
             if self.agreement.is_chief:
                 self.step = self._restore()
             self.step = self.agreement.shared(self.step)
+            self.skipped.restore(self.agreement.shared(self.skipped.state()))
             self.agreement.share_variables(self._variables)
             for field, (old, new) in changed.items():
                 logging.warning("%s was %r before and is %r now", field, old, new)
+            self.files: files.Files = files.Elsewhere()
             if self.agreement.is_chief:
-                self._open_files()
+                self.files = files.Written(self.workdir, config, self.step, self._capture)
             self._evaluation: Evaluation | None = None
             undo.pop_all()
 
@@ -109,7 +112,7 @@ class Run:
 
     def needs(self, split: str) -> bool:
         """Whether the metrics have no line of this split and step yet. The processes of a run ask together."""
-        return self.agreement.shared(self.agreement.is_chief and not self.metrics.has(split, self.step))
+        return self.agreement.shared(self.files.find(split, self.step) is None)
 
     def evaluate(self, stop_requested: Callable[[], bool] = lambda: False) -> dict[str, float]:
         """Evaluates the model as it is on the validation windows.
@@ -129,33 +132,17 @@ class Run:
         return self._evaluation.run(stop_requested)
 
     def record(self, split: str, **numbers: float) -> None:
-        """Writes numbers of this step to the metrics and the event files."""
-        if not self.agreement.is_chief:
-            return
-        self._events.write(self.metrics.write(split, self.step, **numbers))
+        """Writes numbers of this step to the metrics and the event files.
 
-    def save(self) -> None:
-        """Writes a checkpoint of this step, if there is none yet; the metrics up to it are made durable before."""
-        if not self.agreement.is_chief or self._saved == self.step:
-            return
-        self.metrics.sync()
-        self._events.flush()
-        self._checkpoints.save(self.step, state.values(self._variables), self._description())
-        self._saved = self.step
+        Raises:
+            NotSaved: If the metrics cannot be written.
+        """
+        self.files.record(split, self.step, numbers)
 
     def close(self) -> None:
-        """Closes the files and lets go of the folder."""
-        if not self.agreement.is_chief:
-            return
-        self.metrics.close()
-        self._events.close()
+        """Waits for the checkpoint under way, closes the files and lets go of the folder."""
+        self.files.close(self.step)
         self.workdir.unlock()
-
-    def _open_files(self) -> None:
-        configs.write_config(self.config, self.workdir.config)
-        self.metrics = Metrics(self.workdir.metrics, self.step)
-        self._events = EventFiles(self.workdir.events, self.metrics.records)
-        self._saved = self.step if self._checkpoints.steps() else None
 
     def _cut(self, documents: Documents, count: int = 0) -> input.Windows:
         return input.Windows(
@@ -171,6 +158,10 @@ class Run:
                 raise
             raise ValueError(f"`config.data.train_windows` asks for more than there is: {error}") from error
 
+    def _capture(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Copies the state to the host."""
+        return state.values(self._variables), {**self._description(), **self.skipped.state(), "step": self.step}
+
     def _description(self) -> dict[str, Any]:
         settings = self.config.train
         return {
@@ -180,7 +171,7 @@ class Run:
         }
 
     def _restore(self) -> int:
-        found = self._checkpoints.newest(set_aside=True)
+        found = self.workdir.checkpoints().newest(set_aside=True)
         if found is None:
             return 0
         arrays, description = found
@@ -200,4 +191,5 @@ class Run:
             # An optimizer begins with zeros, and weights that come from elsewhere come without one.
             variables, arrays = state.of_model(variables), state.of_model(arrays)
         state.assign(variables, arrays, str(self.workdir.root))
+        self.skipped.restore(description)
         return description["step"]

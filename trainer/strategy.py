@@ -1,5 +1,7 @@
 """The distribution strategy of a run, by name."""
 
+import signal
+import threading
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -86,7 +88,13 @@ def _mirrored(logical_devices: int) -> tf.distribute.Strategy:
 
 def _multi_worker(logical_devices: int) -> tf.distribute.Strategy:
     del logical_devices  # A worker uses one CPU, or all its GPUs.
-    return tf.distribute.MultiWorkerMirroredStrategy()
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    finally:
+        # TensorFlow takes SIGTERM to tell the other workers, whom the training loop tells by itself.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _parameter_server(logical_devices: int) -> tf.distribute.Strategy:

@@ -8,7 +8,7 @@ where it was. Without `--config`, the config is the one kept in the folder: that
 from absl import app, flags
 from ml_collections import config_flags
 
-from trainer import closing, cluster_flags, console, exits, kept_run, loop, server
+from trainer import closing, cluster_flags, console, execution, exits, kept_run, loop, server
 from trainer.run import Run
 
 _KEPT = kept_run.config_file()
@@ -33,8 +33,12 @@ def main(arguments: list[str]) -> int:
             return exits.STOPPED
         except (ValueError, OSError) as error:
             return console.refuse(error)
+        except execution.LOST_PEER_ERRORS as error:
+            return console.lost_peer(error, _WORKDIR.value)
         try:
             return loop.train(run, stop) or closing.close(run, stop)
+        except execution.LOST_PEER_ERRORS as error:
+            return console.lost_peer(error, _WORKDIR.value)
         finally:
             run.close()
 

@@ -5,6 +5,8 @@ import os
 import pathlib
 import subprocess
 import sys
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from tests.trainer import runs
 
@@ -33,7 +35,14 @@ def make_config(folder: pathlib.Path):
     return config
 
 
-def start(config: pathlib.Path, workdir: pathlib.Path, *options: str, module: str = "trainer.task", **cluster: int):
+def start(
+    config: pathlib.Path,
+    workdir: pathlib.Path,
+    *options: str,
+    module: str = "trainer.task",
+    environment: Mapping[str, str] = MappingProxyType({}),
+    **cluster: int,
+):
     """Starts a run; `workers` and `parameter_servers` make it one of a cluster.
 
     Args:
@@ -41,6 +50,7 @@ def start(config: pathlib.Path, workdir: pathlib.Path, *options: str, module: st
         workdir: Folder of the run.
         options: More flags.
         module: What to run.
+        environment: More variables.
         cluster: Flags of `trainer.local_cluster`.
     """
     command = [sys.executable, "-m"]
@@ -50,13 +60,13 @@ def start(config: pathlib.Path, workdir: pathlib.Path, *options: str, module: st
         command += ["trainer.local_cluster", *(f"--{name}={count}" for name, count in cluster.items()), "--"]
         command += [sys.executable, "-m"]
     command += [module, f"--config={config}", f"--workdir={workdir}", *options]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", **environment}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=variables)
 
 
-def run(*arguments, code: int = 0, **cluster) -> str:
-    """Runs to the end, and returns what was printed."""
-    process = start(*arguments, **cluster)
+def run(*arguments, code: int = 0, **options) -> str:
+    """Runs to the end as `start` says, and returns what was printed."""
+    process = start(*arguments, **options)
     output, _ = process.communicate(timeout=600)
     assert process.returncode == code, output
     return output
