@@ -3,13 +3,15 @@
 import errno
 import os
 import re
+import shutil
 
 import pytest
 
 from tests.trainer import runs, toy
 from tests.trainer.full_disk import FullDisk
-from trainer import exits
+from trainer import closing, exits
 from trainer.checkpoints import Checkpoints
+from trainer.run import Run
 
 STEP_6 = r"step-00000006\.safetensors"
 STEP_12 = r"step-00000012\.safetensors"
@@ -133,6 +135,23 @@ def test_event_files_are_no_reason_to_end(config, undisturbed, tmp_path, caplog)
     assert runs.run(config, tmp_path / "run") == exits.DONE
     assert caplog.text.count("The event files could not be written, TensorBoard will lack steps: ") == 1
     runs.assert_same(tmp_path / "run", undisturbed)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), exits.NotSaved("No space left")])
+def test_the_closing_report(config, undisturbed, tmp_path, monkeypatch, capsys, error):
+    def full(run):
+        raise error
+
+    config = config.copy_and_resolve_references()
+    config.report = True
+    shutil.copytree(undisturbed, tmp_path / "run")
+    monkeypatch.setattr(closing, "_make_report", full)
+    run = Run(config, tmp_path / "run")
+    try:
+        assert closing.close(run, exits.StopRequest()) == exits.NOT_SAVED
+    finally:
+        run.close()
+    assert re.search("The closing report could not be made: .*No space left", capsys.readouterr().err)
 
 
 def test_a_crash_waits_for_the_checkpoint_under_way(config, tmp_path, monkeypatch):
