@@ -33,7 +33,7 @@ def close(run: Run, stop: exits.StopRequest) -> int:
     report = _finished_report(run)
     if report is None:
         try:
-            with stop.interruptible():
+            with run.averaged(), stop.interruptible():
                 report = _make_report(run)
         except exits.Stopped:
             print("Stopped before the closing report. The same command makes it.", flush=True)

@@ -5,7 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
-from trainer import gradients, input, windows
+from trainer import gradients, input, segments, windows
 from trainer.tokens import BYTES, Tokens
 
 
@@ -19,6 +19,7 @@ class Evaluation:
         batch_size: Rows at a time, of all replicas together.
         jit_compile: Whether XLA compiles the forward pass.
         tokens: The scheme of the ids.
+        separate_documents: Whether documents of a window do not see each other.
     """
 
     def __init__(
@@ -29,8 +30,10 @@ class Evaluation:
         batch_size: int,
         jit_compile: bool = False,
         tokens: Tokens = BYTES,
+        separate_documents: bool = False,
     ):
         self._tokens = tokens
+        self._separate_documents = separate_documents
         self._model = model
         self._strategy = strategy
         self._batches = strategy.experimental_distribute_dataset(input.validation_dataset(documents, batch_size))
@@ -57,7 +60,8 @@ class Evaluation:
         return [self._strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for part in sums]
 
     def _local_sums(self, ids: tf.Tensor, mask: tf.Tensor) -> list[tf.Tensor]:
-        losses = self._model.token_losses(ids, mask=mask, training=False)
+        options = segments.call_options(ids, self._tokens, self._separate_documents)
+        losses = self._model.token_losses(ids, mask=mask, training=False, **options)
         return [
             *gradients.sum_losses(losses, ids, self._tokens),
             *gradients.count_targets(ids, mask, self._tokens),

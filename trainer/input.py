@@ -8,11 +8,21 @@ from typing import Any
 import ml_collections
 import tensorflow as tf
 
+from trainer import segments, tokens
 from trainer.corpora import CORPORA, Corpus
 from trainer.shuffle import shuffled_places
+from trainer.text import Documents
 from trainer.windows import LAYOUTS, Windows
 
-__all__ = ["Corpus", "Windows", "default_data_config", "load_corpus", "train_dataset", "validation_dataset"]
+__all__ = [
+    "Corpus",
+    "Windows",
+    "cut_windows",
+    "default_data_config",
+    "load_corpus",
+    "train_dataset",
+    "validation_dataset",
+]
 
 
 def default_data_config() -> ml_collections.ConfigDict:
@@ -22,6 +32,8 @@ def default_data_config() -> ml_collections.ConfigDict:
     config.layout = "packed"  # packed or padded, see Windows
     config.tokens = "bytes"  # bytes (257 ids), shifted_bytes (258: the released enwik8 model's) or sentencepiece
     config.sentencepiece_model = ""  # sentencepiece: file of the model
+    config.separate_documents = False  # packed: whether tokens see those of their own document only
+    config.length_buckets = ()  # padded: shorter lengths that a batch may be cut to, such as (256, 1024)
     config.train_windows = 0  # trains on the first so many full windows alone; 0: on all, also on short ones
     config.validation_fraction = 0.02  # of the bytes, where the corpus has no validation part of its own
     config.path = ""  # text: a folder (all its files, recursively) or one file
@@ -71,6 +83,29 @@ def load_corpus(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Corpus
     return CORPORA[resolved.name](resolved)
 
 
+def cut_windows(
+    config: ml_collections.ConfigDict, scheme: tokens.Tokens, documents: Documents, count: int = 0
+) -> Windows:
+    """Cuts documents of a corpus into the windows of a run.
+
+    Args:
+        config: the config of the run.
+        scheme: of the ids.
+        documents: what to cut.
+        count: how many full windows to keep; 0 for all windows, short ones too.
+
+    Returns:
+        The windows.
+
+    Raises:
+        ValueError: if there is nothing to cut, or if documents that are to be told apart cannot be.
+    """
+    numbered = scheme.documents(documents)
+    if segments.are_wanted(config.data):
+        segments.check_boundaries(numbered, scheme)
+    return Windows(numbered, config.train.sequence_length, config.data.layout, count, config.data.length_buckets)
+
+
 def train_dataset(windows: Windows, batch_size: int, seed: int = 0, start_step: int = 0) -> tf.data.Dataset:
     """Batches of windows without end, shuffled anew each epoch.
 
@@ -86,7 +121,8 @@ def train_dataset(windows: Windows, batch_size: int, seed: int = 0, start_step: 
         start_step: the step whose batch comes first.
 
     Returns:
-        An infinite dataset of (ids `[B, L + 1]` int32, mask `[B, L + 1]` bool), all dimensions static. Works with
+        An infinite dataset of (ids `[B, L + 1]` int32, mask `[B, L + 1]` bool), all dimensions static, but for L where
+        the windows have length buckets. Works with
         `strategy.experimental_distribute_dataset`, which splits the first axis.
 
     Raises:
@@ -115,8 +151,8 @@ def validation_dataset(windows: Windows, batch_size: int) -> tf.data.Dataset:
         batch_size: B.
 
     Returns:
-        A dataset of `ceil(N / B)` batches (ids `[B, L + 1]` int32, mask `[B, L + 1]` bool), all dimensions static; the
-        last batch is filled up with rows that are all masked.
+        A dataset of `ceil(N / B)` batches (ids `[B, L + 1]` int32, mask `[B, L + 1]` bool), all dimensions static, but
+        for L where the windows have length buckets; the last batch is filled up with rows that are all masked.
 
     Raises:
         ValueError: if `batch_size` is out of range.

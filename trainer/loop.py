@@ -87,7 +87,7 @@ def _evaluate_if_due(run: Run, stop: exits.StopRequest) -> None:
     due = wanted and _is_due(run.step, settings.eval_every, settings.steps)
     if not due or run.metrics.has("validation", run.step):
         return
-    with stop.interruptible():
+    with run.averaged(), stop.interruptible():
         numbers = run.evaluate()
     print(
         f"step {run.step}: validation loss {numbers['loss']:.4f}, {numbers['bits_per_byte']:.4f} bits/byte", flush=True
