@@ -1,6 +1,7 @@
 """Finds what is wrong with a config before any work is done."""
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,7 @@ def check_config(config: ConfigDict) -> None:
     strategy.check_strategy(config.strategy)
     _check(config, "logical_devices", "must not be negative", lambda value: value >= 0)
     _check_train(config)
+    _check_data(config)
     _check_optimizer(config)
     _check_model(config)
     _check_sample(config)
@@ -69,6 +71,16 @@ def _check_train(config: ConfigDict) -> None:
     _check(config, "train.loss_scale", rule, loss_scale.is_scale)
 
 
+def _check_data(config: ConfigDict) -> None:
+    longest = config.train.sequence_length
+    buckets = (0, *config.data.length_buckets)
+    rule = f"must be positive integers in ascending order, none above `config.train.sequence_length`, {longest}"
+    ascending = all(isinstance(bucket, int) for bucket in buckets) and list(buckets) == sorted({*buckets})
+    _check(config, "data.length_buckets", rule, lambda _: ascending and buckets[-1] <= longest)
+    rule = "must be empty unless `config.data.layout` is 'padded'"
+    _check(config, "data.length_buckets", rule, lambda value: not value or config.data.layout == "padded")
+
+
 def _check_optimizer(config: ConfigDict) -> None:
     _check_choice(config, "optimizer.name", optimizer.OPTIMIZERS)
     _check_choice(config, "optimizer.schedule", schedule.SCHEDULES)
@@ -76,9 +88,11 @@ def _check_optimizer(config: ConfigDict) -> None:
         _check(config, f"optimizer.{name}", "must be above 0", lambda value: value > 0)
     for name in ("warmup_steps", "clip_norm", "weight_decay"):
         _check(config, f"optimizer.{name}", "must not be negative", lambda value: value >= 0)
-    for name in ("beta_1", "beta_2"):
+    for name in ("beta_1", "beta_2", "ema_momentum"):
         _check(config, f"optimizer.{name}", "must be at least 0 and below 1", lambda value: 0 <= value < 1)
     _check(config, "optimizer.final_fraction", "must be from 0 to 1", lambda value: 0 <= value <= 1)
+    rule = "must be regular expressions, each in quotes and followed by a comma: ('embedding', 'position')"
+    _check(config, "optimizer.weight_decay_exclusions", rule, _are_expressions)
 
 
 def _check_model(config: ConfigDict) -> None:
@@ -131,6 +145,13 @@ def _check_sample(config: ConfigDict) -> None:
     if config.report:
         rule = f"must be at most {room}, what `config.model.max_sequence_length` leaves beside the prompt"
         _check(config, "sample.tokens", rule, lambda value: value <= room)
+
+
+def _are_expressions(value: Any) -> bool:
+    try:
+        return isinstance(value, tuple) and all(re.compile(expression) is not None for expression in value)
+    except (TypeError, re.error):
+        return False
 
 
 def _check_choice(config: ConfigDict, name: str, choices: tuple[str, ...]) -> None:

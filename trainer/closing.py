@@ -83,7 +83,7 @@ def _make_report(run: Run) -> dict[str, Any]:
 
 def _evaluate_without_attention(run: Run, stop: exits.StopRequest) -> None:
     if run.needs(ABLATION):
-        with without_attention(run.model):
+        with run.averaged(), without_attention(run.model):
             numbers = loop.evaluate(run, stop)
         run.record(ABLATION, **numbers)
 

@@ -39,6 +39,8 @@ def default_config() -> ConfigDict:
     config.optimizer.final_fraction = 0.0  # What the cosine leaves of the learning rate.
     config.optimizer.clip_norm = 1.0  # Of the whole gradient; 0 for no clipping.
     config.optimizer.weight_decay = 0.0  # Times the learning rate; not on biases and scales.
+    config.optimizer.weight_decay_exclusions = ()  # Also not on these: expressions for paths, such as ("embedding",).
+    config.optimizer.ema_momentum = 0.0  # Of a moving average of the weights, to be used in place of them; 0: none.
     config.optimizer.beta_1 = 0.9
     config.optimizer.beta_2 = 0.98
     config.optimizer.epsilon = 1e-9
@@ -96,7 +98,8 @@ def read_config(path: str | os.PathLike[str]) -> ConfigDict:
     except json.JSONDecodeError as error:
         raise ValueError(f"The config of a run must be JSON. Received: {path}: {error}") from error
     # A run may be older than a field.
-    for name, defaults in (("data", input.default_data_config()), ("train", default_config().train)):
+    known = default_config()
+    for name, defaults in (("data", known.data), ("optimizer", known.optimizer), ("train", known.train)):
         fields[name] = {**defaults, **fields.get(name, {})}
     return ConfigDict({key: _overridable(value) for key, value in fields.items()})
 

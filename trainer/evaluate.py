@@ -9,7 +9,7 @@ import json
 from absl import app
 from ml_collections import ConfigDict
 
-from trainer import check, checkpoint_choice, console, exits, input, kept_run, strategy, tokens
+from trainer import check, checkpoint_choice, console, exits, input, kept_run, segments, strategy, tokens
 from trainer.evaluation import Evaluation
 from trainer.model import load_model
 from trainer.workdir import Workdir
@@ -37,8 +37,9 @@ def evaluate(config: ConfigDict, workdir: Workdir, checkpoint: str = checkpoint_
     with distribution.scope():
         model, step = load_model(config, workdir, checkpoint)
     scheme = tokens.of_config(config.data)
-    windows = input.Windows(scheme.documents(documents), settings.sequence_length, config.data.layout)
-    evaluation = Evaluation(model, distribution, windows, settings.batch_size, settings.jit_compile, scheme)
+    windows = input.cut_windows(config, scheme, documents)
+    separate = segments.are_wanted(config.data)
+    evaluation = Evaluation(model, distribution, windows, settings.batch_size, settings.jit_compile, scheme, separate)
     return {"step": step, **evaluation.run()}
 
 

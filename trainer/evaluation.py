@@ -6,7 +6,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from trainer import execution, exits, gradients, input, windows
+from trainer import execution, exits, gradients, input, segments, windows
 from trainer.shares import Share
 from trainer.tokens import BYTES, Tokens
 
@@ -21,6 +21,7 @@ class Evaluation:
         batch_size: Rows at a time, of all replicas together.
         jit_compile: Whether XLA compiles the forward pass.
         tokens: The scheme of the ids.
+        separate_documents: Whether documents of a window do not see each other.
     """
 
     def __init__(
@@ -31,8 +32,10 @@ class Evaluation:
         batch_size: int,
         jit_compile: bool = False,
         tokens: Tokens = BYTES,
+        separate_documents: bool = False,
     ):
         self._tokens = tokens
+        self._separate_documents = separate_documents
         self._model = model
         self._strategy = strategy
         self._execution = execution.of_strategy(strategy)
@@ -78,7 +81,8 @@ class Evaluation:
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, parts)
 
     def _local_sums(self, ids: tf.Tensor, mask: tf.Tensor) -> list[tf.Tensor]:
-        losses = self._model.token_losses(ids, mask=mask, training=False)
+        options = segments.call_options(ids, self._tokens, self._separate_documents)
+        losses = self._model.token_losses(ids, mask=mask, training=False, **options)
         return [
             *gradients.sum_losses(losses, ids, self._tokens),
             *gradients.count_targets(ids, mask, self._tokens),

@@ -8,12 +8,22 @@ from typing import Any
 import ml_collections
 import tensorflow as tf
 
+from trainer import segments, tokens
 from trainer.corpora import CORPORA, Corpus
 from trainer.shares import Share
 from trainer.shuffle import shuffled_places
+from trainer.text import Documents
 from trainer.windows import LAYOUTS, Windows
 
-__all__ = ["Corpus", "Windows", "default_data_config", "load_corpus", "train_dataset", "validation_dataset"]
+__all__ = [
+    "Corpus",
+    "Windows",
+    "cut_windows",
+    "default_data_config",
+    "load_corpus",
+    "train_dataset",
+    "validation_dataset",
+]
 
 
 def default_data_config() -> ml_collections.ConfigDict:
@@ -23,6 +33,8 @@ def default_data_config() -> ml_collections.ConfigDict:
     config.layout = "packed"  # packed or padded, see Windows
     config.tokens = "bytes"  # bytes (257 ids), shifted_bytes (258: the released enwik8 model's) or sentencepiece
     config.sentencepiece_model = ""  # sentencepiece: file of the model
+    config.separate_documents = False  # packed: whether tokens see those of their own document only
+    config.length_buckets = ()  # padded: shorter lengths that a batch may be cut to, such as (256, 1024)
     config.train_windows = 0  # trains on the first so many full windows alone; 0: on all, also on short ones
     config.validation_fraction = 0.02  # of the bytes, where the corpus has no validation part of its own
     config.path = ""  # text: a folder (all its files, recursively) or one file
@@ -72,6 +84,29 @@ def load_corpus(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Corpus
     return CORPORA[resolved.name](resolved)
 
 
+def cut_windows(
+    config: ml_collections.ConfigDict, scheme: tokens.Tokens, documents: Documents, count: int = 0
+) -> Windows:
+    """Cuts documents of a corpus into the windows of a run.
+
+    Args:
+        config: the config of the run.
+        scheme: of the ids.
+        documents: what to cut.
+        count: how many full windows to keep; 0 for all windows, short ones too.
+
+    Returns:
+        The windows.
+
+    Raises:
+        ValueError: if there is nothing to cut, or if documents that are to be told apart cannot be.
+    """
+    numbered = scheme.documents(documents)
+    if segments.are_wanted(config.data):
+        segments.check_boundaries(numbered, scheme)
+    return Windows(numbered, config.train.sequence_length, config.data.layout, count, config.data.length_buckets)
+
+
 def train_dataset(
     windows: Windows, batch_size: int, seed: int = 0, start_step: int = 0, share: Share | None = None
 ) -> tf.data.Dataset:
@@ -90,7 +125,8 @@ def train_dataset(
         share: which rows to read, b = B / replicas for each replica of a process in turn; by default all at once.
 
     Returns:
-        An infinite dataset of (ids `[b, L + 1]` int32, mask `[b, L + 1]` bool), all dimensions static.
+        An infinite dataset of (ids `[b, L + 1]` int32, mask `[b, L + 1]` bool), all dimensions static, but for L where
+        the windows have length buckets.
 
     Raises:
         ValueError: if `batch_size` or `start_step` is out of range.
@@ -102,11 +138,12 @@ def train_dataset(
     _check_batch_size(batch_size)
     if start_step < 0:
         raise ValueError(f"start_step must not be negative. Received: start_step={start_step!r}")
-    share = share or Share()
+    share, everyone = share or Share(), tf.range(batch_size, dtype=tf.int64)
 
     def cut(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         step, rows = share.rows(element, batch_size)
-        return windows.gather(shuffled_places(step * batch_size + rows, len(windows), seed))
+        places = shuffled_places(step * batch_size + everyone, len(windows), seed)
+        return windows.gather(tf.gather(places, rows), among=places)
 
     return _finish(tf.data.Dataset.counter(start_step * share.count, dtype=tf.int64).map(cut), share)
 
@@ -120,19 +157,20 @@ def validation_dataset(windows: Windows, batch_size: int, share: Share | None = 
         share: which rows to read, as for `train_dataset`.
 
     Returns:
-        A dataset of `ceil(N / B)` batches (ids `[b, L + 1]` int32, mask `[b, L + 1]` bool), all dimensions static; the
-        last batch is filled up with rows that are all masked.
+        A dataset of `ceil(N / B)` batches (ids `[b, L + 1]` int32, mask `[b, L + 1]` bool), all dimensions static, but
+        for L where the windows have length buckets; the last batch is filled up with rows that are all masked.
 
     Raises:
         ValueError: if `batch_size` is out of range.
     """
     _check_batch_size(batch_size)
-    share = share or Share()
+    share, everyone = share or Share(), tf.range(batch_size, dtype=tf.int64)
 
     def cut(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         batch, rows = share.rows(element, batch_size)
-        examples = batch * batch_size + rows
-        return windows.gather(tf.where(examples < len(windows), examples, -1))
+        examples = batch * batch_size + everyone
+        places = tf.where(examples < len(windows), examples, -1)
+        return windows.gather(tf.gather(places, rows), among=places)
 
     batches = -(-len(windows) // batch_size)
     return _finish(tf.data.Dataset.range(batches * share.count).map(cut), share)

@@ -127,7 +127,8 @@ def _evaluate_if_due(run: Run, stop: exits.StopRequest) -> None:
     due = wanted and _is_due(run.step, settings.eval_every, settings.steps)
     if not due or not run.needs("validation"):
         return
-    numbers = evaluate(run, stop)
+    with run.averaged():
+        numbers = evaluate(run, stop)
     _say(run, f"step {run.step}: validation loss {numbers['loss']:.4f}, {numbers['bits_per_byte']:.4f} bits/byte")
     run.record("validation", **numbers)
     run.files.keep_best(run.step)

@@ -31,6 +31,8 @@ def load_model(
 ) -> tuple[keras.Model, int]:
     """Builds a model and gives it the weights of a checkpoint.
 
+    With `config.optimizer.ema_momentum`, these are the moving averages of the weights, if the checkpoint has them.
+
     Args:
         config: Config of the run, perhaps with another `config.model.num_hashes`: rotations of another shape than in
             the checkpoint stay as they were made from the seed.
@@ -46,7 +48,7 @@ def load_model(
     arrays, description = checkpoint_choice.read(workdir, checkpoint)
     model = build_model(config)
     variables = state.named_variables(model)
-    saved = state.of_model(arrays)
+    saved = state.averaged(arrays) if config.optimizer.ema_momentum else state.of_model(arrays)
     for name, variable in list(variables.items()):
         if name.endswith(_MADE_FROM_SEED) and name in saved and saved[name].shape != tuple(variable.shape):
             del variables[name], saved[name]

@@ -11,13 +11,12 @@ import tensorflow as tf
 from absl import logging
 from ml_collections import ConfigDict
 
-from trainer import agreement, check, cluster, execution, files, input, optimizer, state, strategy, tokens
+from trainer import agreement, check, cluster, execution, files, input, optimizer, segments, state, strategy, tokens
 from trainer.evaluation import Evaluation
 from trainer.model import build_model
 from trainer.shares import Share
 from trainer.skipped_steps import SkippedSteps
 from trainer.step import TrainStep
-from trainer.text import Documents
 from trainer.workdir import Workdir
 
 
@@ -99,6 +98,7 @@ class Run:
             clip_norm=self.config.optimizer.clip_norm,
             jit_compile=settings.jit_compile,
             tokens=self.tokens,
+            separate_documents=segments.are_wanted(self.config.data),
         )
 
     def batches(self) -> Iterator[Any]:
@@ -115,7 +115,7 @@ class Run:
         return self.agreement.shared(self.files.find(split, self.step) is None)
 
     def evaluate(self, stop_requested: Callable[[], bool] = lambda: False) -> dict[str, float]:
-        """Evaluates the model as it is on the validation windows.
+        """Evaluates the model as it is on the validation windows; see `averaged`.
 
         Args:
             stop_requested: Asked before each batch; once it is true in any process, all of them leave off.
@@ -124,12 +124,25 @@ class Run:
             exits.Stopped: If a stop was requested.
         """
         if self._evaluation is None:
-            windows = self._cut(self.corpus.validation)
             settings = self.config.train
             self._evaluation = Evaluation(
-                self.model, self.strategy, windows, settings.batch_size, settings.jit_compile, self.tokens
+                self.model,
+                self.strategy,
+                input.cut_windows(self.config, self.tokens, self.corpus.validation),
+                settings.batch_size,
+                settings.jit_compile,
+                self.tokens,
+                segments.are_wanted(self.config.data),
             )
         return self._evaluation.run(stop_requested)
+
+    def averaged(self) -> contextlib.AbstractContextManager[None]:
+        """Where the model has the moving averages of its weights in place of them, if there are any.
+
+        Enter it where no signal can break in, and do not save inside.
+        """
+        average = self._optimizer.average
+        return contextlib.nullcontext() if average is None else average.in_place()
 
     def record(self, split: str, **numbers: float) -> None:
         """Writes numbers of this step to the metrics and the event files.
@@ -144,15 +157,10 @@ class Run:
         self.files.close(self.step)
         self.workdir.unlock()
 
-    def _cut(self, documents: Documents, count: int = 0) -> input.Windows:
-        return input.Windows(
-            self.tokens.documents(documents), self.config.train.sequence_length, self.config.data.layout, count
-        )
-
     def _cut_to_train(self) -> input.Windows:
         count = self.config.data.train_windows
         try:
-            return self._cut(self.corpus.train, count)
+            return input.cut_windows(self.config, self.tokens, self.corpus.train, count)
         except ValueError as error:
             if not count:
                 raise
@@ -186,10 +194,15 @@ class Run:
                 f"`config.train.steps` must be at least the {description['step']} steps that the run in `workdir` has "
                 f"done. Received: {self.config.train.steps}"
             )
-        variables = self._variables
+        variables, average = self._variables, self._optimizer.average
         if not description["step"]:
             # An optimizer begins with zeros, and weights that come from elsewhere come without one.
             variables, arrays = state.of_model(variables), state.of_model(arrays)
+        elif average is None or not state.averages(arrays):
+            # `config.optimizer.ema_momentum` may change in a run.
+            variables, arrays = state.without_averages(variables), state.without_averages(arrays)
         state.assign(variables, arrays, str(self.workdir.root))
+        if average is not None and not state.averages(variables):
+            average.reset()
         self.skipped.restore(description)
         return description["step"]

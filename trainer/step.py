@@ -43,6 +43,7 @@ class TrainStep:
         clip_norm: Largest global norm of a gradient; 0 for no limit.
         jit_compile: Whether XLA compiles forward and backward of a replica.
         tokens: The scheme of the ids.
+        separate_documents: Whether documents of a row do not see each other.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class TrainStep:
         clip_norm: float = 0.0,
         jit_compile: bool = False,
         tokens: Tokens = BYTES,
+        separate_documents: bool = False,
     ):
         self._tokens = tokens
         self._variables = model.trainable_variables
@@ -62,7 +64,7 @@ class TrainStep:
         self._strategy = strategy
         self._clip_norm = clip_norm
         self._local = tf.function(
-            gradients.LocalGradients(model, accumulation_steps, tokens),
+            gradients.LocalGradients(model, accumulation_steps, tokens, separate_documents),
             jit_compile=jit_compile or None,
             autograph=False,
         )

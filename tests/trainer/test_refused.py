@@ -64,6 +64,23 @@ def _contents(folder):
         ("optimizer.beta_2", 1.0, "`config.optimizer.beta_2` must be at least 0 and below 1. Received: 1.0"),
         ("optimizer.clip_norm", -1.0, "`config.optimizer.clip_norm` must not be negative. Received: -1.0"),
         ("optimizer.final_fraction", 2.0, "`config.optimizer.final_fraction` must be from 0 to 1. Received: 2.0"),
+        (
+            "optimizer.ema_momentum",
+            1.0,
+            "`config.optimizer.ema_momentum` must be at least 0 and below 1. Received: 1.0",
+        ),
+        (
+            "optimizer.weight_decay_exclusions",
+            ("embedding", "(position"),
+            r"`config.optimizer.weight_decay_exclusions` must be regular expressions, .* Received: .*'\(position'",
+        ),
+        (
+            "data.length_buckets",
+            (32, 16),
+            r"`config.data.length_buckets` must be positive integers in ascending order.*, 64. Received: \(32, 16\)",
+        ),
+        ("data.length_buckets", (65,), r"none above `config.train.sequence_length`, 64. Received: \(65,\)"),
+        ("data.length_buckets", (16,), r"must be empty unless `config.data.layout` is 'padded'. Received: \(16,\)"),
         ("sample.temperature", 0.0, "`config.sample.temperature` must be above 0. Received: 0.0"),
         ("model.vocabulary_size", 256, "`config.model.vocabulary_size` must be at least 257 .* Received: 256"),
         (
