@@ -24,6 +24,7 @@ def default_config() -> ConfigDict:
     """
     config = ConfigDict()
     config.strategy = "one_device"  # or "mirrored"
+    config.tpu_address = "local"  # tpu: or "grpc://HOST:PORT", or the name of a TPU in Google Cloud.
     config.logical_devices = 0  # Splits one CPU into so many devices, to try out "mirrored".
     config.export = False  # Writes WORKDIR/export/1/ at the end and checks it.
     config.report = False  # Ends with reference lines, an ablation and a sample.
@@ -92,6 +93,7 @@ def read_config(path: str | os.PathLike[str]) -> ConfigDict:
     except json.JSONDecodeError as error:
         raise ValueError(f"The config of a run must be JSON. Received: {path}: {error}") from error
     # A run may be older than a field.
+    fields.setdefault("tpu_address", default_config().tpu_address)
     for name, defaults in (("data", input.default_data_config()), ("train", default_config().train)):
         fields[name] = {**defaults, **fields.get(name, {})}
     return ConfigDict({key: _overridable(value) for key, value in fields.items()})

@@ -17,7 +17,7 @@ class Evaluation:
         strategy: Where to compute.
         documents: Windows to predict.
         batch_size: Rows at a time, of all replicas together.
-        jit_compile: Whether XLA compiles the forward pass.
+        jit_compile: Whether XLA compiles the forward pass; on a TPU it always does.
         tokens: The scheme of the ids.
     """
 
@@ -34,7 +34,9 @@ class Evaluation:
         self._model = model
         self._strategy = strategy
         self._batches = strategy.experimental_distribute_dataset(input.validation_dataset(documents, batch_size))
-        self._sums = tf.function(self._local_sums, jit_compile=jit_compile or None, autograph=False)
+        # A TPUStrategy compiles what it runs, and takes nothing that is compiled already.
+        compiled = jit_compile and not isinstance(strategy, tf.distribute.TPUStrategy)
+        self._sums = tf.function(self._local_sums, jit_compile=compiled or None, autograph=False)
 
     def run(self) -> dict[str, float]:
         """Evaluates with the model's weights of now.
