@@ -8,7 +8,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from reformer_tf import models
-from trainer import loss_scale, optimizer, schedule, strategy, tokens
+from trainer import loss_scale, optimizer, schedule, strategy, tokens, tpu
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _LARGEST_SEED = 2**31 - 1
@@ -24,6 +24,7 @@ def check_config(config: ConfigDict) -> None:
         ValueError: If a field breaks a rule; the message names the field, the rule and what was received.
     """
     strategy.check_strategy(config.strategy)
+    tpu.check_address(config.tpu_address)
     _check(config, "logical_devices", "must not be negative", lambda value: value >= 0)
     _check_train(config)
     _check_data(config)

@@ -23,7 +23,8 @@ def default_config() -> ConfigDict:
         >>> config.train.steps = 100
     """
     config = ConfigDict()
-    config.strategy = "one_device"  # or "mirrored", "multi_worker", "parameter_server"
+    config.strategy = "one_device"  # or "mirrored", "multi_worker", "parameter_server", "tpu"
+    config.tpu_address = "local"  # tpu: or "grpc://HOST:PORT", or the name of a TPU in Google Cloud.
     config.logical_devices = 0  # Splits one CPU into so many devices, to try out "mirrored".
     config.export = False  # Writes WORKDIR/export/1/ at the end and checks it.
     config.report = False  # Ends with reference lines, an ablation and a sample.
@@ -99,6 +100,7 @@ def read_config(path: str | os.PathLike[str]) -> ConfigDict:
         raise ValueError(f"The config of a run must be JSON. Received: {path}: {error}") from error
     # A run may be older than a field.
     known = default_config()
+    fields.setdefault("tpu_address", known.tpu_address)
     for name, defaults in (("data", known.data), ("optimizer", known.optimizer), ("train", known.train)):
         fields[name] = {**defaults, **fields.get(name, {})}
     return ConfigDict({key: _overridable(value) for key, value in fields.items()})

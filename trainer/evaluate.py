@@ -30,7 +30,7 @@ def evaluate(config: ConfigDict, workdir: Workdir, checkpoint: str = checkpoint_
         ValueError: If the config, the data or the folder cannot be used.
     """
     check.check_config(config)
-    distribution = strategy.make_strategy(config.strategy, config.logical_devices)
+    distribution = strategy.make_strategy(config.strategy, config.logical_devices, config.tpu_address)
     settings = config.train
     check.check_batch(config, distribution.num_replicas_in_sync)
     documents = input.load_corpus(config.data).validation

@@ -19,7 +19,7 @@ class Evaluation:
         strategy: Where to compute.
         documents: Windows to predict.
         batch_size: Rows at a time, of all replicas together.
-        jit_compile: Whether XLA compiles the forward pass.
+        jit_compile: Whether XLA compiles the forward pass; on a TPU it always does.
         tokens: The scheme of the ids.
         separate_documents: Whether documents of a window do not see each other.
     """
@@ -41,7 +41,9 @@ class Evaluation:
         self._execution = execution.of_strategy(strategy)
         self._documents = documents
         self._batch_size = batch_size
-        self._sums = tf.function(self._local_sums, jit_compile=jit_compile or None, autograph=False)
+        # A TPUStrategy compiles what it runs, and takes nothing that is compiled already.
+        compiled = jit_compile and not isinstance(strategy, tf.distribute.TPUStrategy)
+        self._sums = tf.function(self._local_sums, jit_compile=compiled or None, autograph=False)
 
     def run(self, stop_requested: Callable[[], bool] = lambda: False) -> dict[str, float]:
         """Evaluates with the model's weights of now.

@@ -57,7 +57,7 @@ class Run:
                 self.workdir.lock()
                 undo.callback(self.workdir.unlock)
                 changed = self.workdir.check_config(config)
-            self.strategy = strategy.make_strategy(config.strategy, config.logical_devices)
+            self.strategy = strategy.make_strategy(config.strategy, config.logical_devices, config.tpu_address)
             self.agreement = agreement.Agreement(self.strategy, in_step)
             self.execution = execution.of_strategy(self.strategy)
             check.check_batch(config, self.strategy.num_replicas_in_sync)

@@ -3,11 +3,13 @@
 Shape letters: B rows of the global batch, b rows of a replica, L sequence length.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
+from reformer_tf.ops import fusing
 from trainer import gradients
 from trainer.tokens import BYTES, Tokens
 
@@ -42,8 +44,13 @@ class TrainStep:
         accumulation_steps: Number of parts that a replica computes its rows in, one after another.
         clip_norm: Largest global norm of a gradient; 0 for no limit.
         jit_compile: Whether XLA compiles forward and backward of a replica.
+        compile_whole: Whether XLA compiles all of the step as one program, with the sum over the replicas, clipping and
+            update. A TPU takes nothing else; elsewhere only one replica can.
         tokens: The scheme of the ids.
         separate_documents: Whether documents of a row do not see each other.
+
+    Attributes:
+        run_whole: With `compile_whole` the function of a batch that is compiled, else None.
     """
 
     def __init__(
@@ -55,6 +62,7 @@ class TrainStep:
         accumulation_steps: int = 1,
         clip_norm: float = 0.0,
         jit_compile: bool = False,
+        compile_whole: bool = False,
         tokens: Tokens = BYTES,
         separate_documents: bool = False,
     ):
@@ -63,11 +71,13 @@ class TrainStep:
         self._optimizer = optimizer
         self._strategy = strategy
         self._clip_norm = clip_norm
+        whole = compile_whole or isinstance(strategy, tf.distribute.TPUStrategy)
         self._local = tf.function(
             gradients.LocalGradients(model, accumulation_steps, tokens, separate_documents),
-            jit_compile=jit_compile or None,
+            jit_compile=(jit_compile and not whole) or None,
             autograph=False,
         )
+        self.run_whole = self._compiled_whole() if whole else None
 
     @tf.function(autograph=False)
     def __call__(
@@ -85,11 +95,42 @@ class TrainStep:
         Returns:
             What is to be said about the step, the same for all replicas.
         """
-        result, summed = self._strategy.run(self._gradients, args=(ids, mask, seed, loss_scale))
+        batch = (ids, mask, seed, loss_scale)
+        if self.run_whole is not None:
+            whole = self.run_whole(*batch)
+            return StepResult(*(self._strategy.experimental_local_results(value)[0] for value in whole))
+        result, summed = self._strategy.run(self._gradients, args=batch)
         result = StepResult(*(self._strategy.experimental_local_results(value)[0] for value in result))
 
         def apply() -> tf.Tensor:
             self._strategy.run(self._apply, args=(summed,))
+            return tf.constant(True)
+
+        return result._replace(applied=tf.cond(result.applied, apply, lambda: tf.constant(False)))
+
+    def _compiled_whole(self) -> Callable[..., StepResult]:
+        """Makes the function that runs the whole step in every replica, compiled."""
+        on_tpu = isinstance(self._strategy, tf.distribute.TPUStrategy)
+        if not on_tpu and self._strategy.num_replicas_in_sync > 1:
+            raise ValueError(
+                "`compile_whole` must be False where a strategy other than TPUStrategy has several replicas: XLA would "
+                f"have to compile their exchange. Received: {self._strategy.num_replicas_in_sync} replicas of "
+                f"{type(self._strategy).__name__}"
+            )
+        static = tf.distribute.RunOptions(experimental_enable_dynamic_batch_size=False)
+
+        def run(*batch: Any) -> StepResult:
+            return self._strategy.run(self._whole, args=batch, options=static)
+
+        return run if on_tpu else tf.function(run, jit_compile=True, autograph=False)
+
+    def _whole(self, *batch: Any) -> StepResult:
+        """The step in the context of a replica: its gradient and, if that is finite, the update."""
+        with fusing.compiled_as_a_whole():
+            result, summed = self._gradients(*batch)
+
+        def apply() -> tf.Tensor:
+            self._apply(summed)
             return tf.constant(True)
 
         return result._replace(applied=tf.cond(result.applied, apply, lambda: tf.constant(False)))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from trainer import cluster
+from trainer import cluster, tpu
 
 _NEEDS = {
     "multi_worker": ("worker",),
@@ -50,13 +50,14 @@ def check_strategy(name: str) -> None:
         raise ValueError(f"`config.strategy` 'multi_worker' has no parameter servers. Received: {task.to_json()}")
 
 
-def make_strategy(name: str, logical_devices: int = 0) -> tf.distribute.Strategy:
+def make_strategy(name: str, logical_devices: int = 0, tpu_address: str = "local") -> tf.distribute.Strategy:
     """Makes a strategy. One that spans several processes waits for them.
 
     Args:
         name: `one_device` (the first GPU, else the CPU), `mirrored` (all GPUs, else the CPU or its parts),
-            `multi_worker` (all devices of all workers), or `parameter_server`.
+            `multi_worker` (all devices of all workers), `parameter_server`, or `tpu`.
         logical_devices: If not 0, the CPU is split into so many devices, which are used in place of any GPU.
+        tpu_address: Which TPU: see `trainer.tpu`.
 
     Returns:
         A strategy.
@@ -67,7 +68,7 @@ def make_strategy(name: str, logical_devices: int = 0) -> tf.distribute.Strategy
     check_strategy(name)
     if logical_devices:
         _split_cpu(logical_devices)
-    return STRATEGIES[name](logical_devices)
+    return tpu.make_tpu_strategy(tpu_address) if name == "tpu" else _MAKERS[name](logical_devices)
 
 
 def _one_device(logical_devices: int) -> tf.distribute.Strategy:
@@ -114,9 +115,11 @@ def _split_cpu(parts: int) -> None:
             ) from error
 
 
-STRATEGIES: dict[str, Callable[[int], tf.distribute.Strategy]] = {
+_MAKERS: dict[str, Callable[[int], tf.distribute.Strategy]] = {
     "one_device": _one_device,
     "mirrored": _mirrored,
     "multi_worker": _multi_worker,
     "parameter_server": _parameter_server,
 }
+
+STRATEGIES = (*_MAKERS, "tpu")

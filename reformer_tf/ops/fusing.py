@@ -19,6 +19,7 @@ import tensorflow as tf
 LEAST_WORK = 2**21
 
 _allowed: contextvars.ContextVar[bool] = contextvars.ContextVar("allowed", default=False)
+_whole: contextvars.ContextVar[bool] = contextvars.ContextVar("whole", default=False)
 
 
 @contextlib.contextmanager
@@ -34,14 +35,27 @@ def fusing(allowed: bool) -> Iterator[None]:
         _allowed.reset(token)
 
 
+@contextlib.contextmanager
+def compiled_as_a_whole() -> Iterator[None]:
+    """Says that what is traced inside is compiled as one program, for any device: nothing in it is compiled apart.
+
+    What is traced is then the same on CPU as where there is an accelerator.
+    """
+    token = _whole.set(True)
+    try:
+        yield
+    finally:
+        _whole.reset(token)
+
+
 def allowed() -> bool:
     """What the scope around says."""
     return _allowed.get()
 
 
 def possible() -> bool:
-    """Whether functions made here may be compiled: in a graph, for training, where there is no accelerator."""
-    return _allowed.get() and not tf.executing_eagerly() and not _accelerators()
+    """Whether functions made here may be compiled: in a graph that is not, for training, without an accelerator."""
+    return _allowed.get() and not _whole.get() and not tf.executing_eagerly() and not _accelerators()
 
 
 def worth(work: Any) -> Any:

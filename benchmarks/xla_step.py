@@ -1,0 +1,152 @@
+"""The whole training step as a TPU takes it, compiled by XLA for this machine, and what it consists of.
+
+    python -m benchmarks.xla_step --length=256 --attention=lsh,local,full --optimizer=adafactor
+
+Gradients, clipping, the check for finite numbers and the optimizer's update are one program with static shapes. Printed
+are its operations, the types of its numbers, its memory as the compiler planned it, and whatever a TPU would not take:
+operations that TensorFlow does not register for XLA (the list is that of XLA on CPU, the one for TPUs is not in the
+package), shapes that are not static, calls to the host. The process returns 1 if there is any of these. The last line
+is one JSON object. With `--run` the program makes so many steps beside the one that is not compiled.
+"""
+
+import json
+import sys
+import time
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+
+from benchmarks import compiled_program, our_model, setting, size_flags, xla_ops
+from benchmarks.peers.sizes import VOCABULARY
+from reformer_tf.models import ReformerCausalLM
+from trainer import optimizer
+from trainer.config import default_config
+from trainer.step import TrainStep
+
+_OPTIMIZER = flags.DEFINE_enum("optimizer", "adam", optimizer.OPTIMIZERS, "Optimizer.")
+_DROPOUT = flags.DEFINE_float("dropout", 0.1, "Share to drop, of activations and of attention.", 0.0, 0.99)
+_PARTS = flags.DEFINE_integer("accumulation_steps", 1, "Parts that the rows are computed in.", lower_bound=1)
+_FEED_FORWARD = flags.DEFINE_integer(
+    "feed_forward_chunk_length", None, "Tokens of a feed-forward chunk; None for what the memory allows.", lower_bound=1
+)
+_STEPS = flags.DEFINE_integer("run", 0, "Steps that are made, compiled and not.", lower_bound=0)
+
+_MIB = 2**20
+
+
+def make_step(model: keras.Model, name: str, compile_whole: bool = True, accumulation_steps: int = 1) -> TrainStep:
+    """Makes the step of a model on one device.
+
+    Args:
+        model: Has `token_losses`.
+        name: Of the optimizer; its other settings are the trainer's defaults, with weight decay and without warm-up.
+        compile_whole: Whether XLA compiles all of it.
+        accumulation_steps: Parts that the rows are computed in.
+    """
+    config = default_config().optimizer
+    config.name, config.schedule, config.warmup_steps, config.weight_decay = name, "cosine", 0, 0.01
+    slots = optimizer.make_optimizer(config, 1000, model.trainable_variables)
+    return TrainStep(
+        model,
+        slots,
+        tf.distribute.get_strategy(),
+        accumulation_steps=accumulation_steps,
+        clip_norm=config.clip_norm,
+        compile_whole=compile_whole,
+    )
+
+
+def batch(rows: int, length: int, step: int) -> list[tf.Tensor]:
+    """What a step takes: random ids and a mask `[B, L + 1]`, the last row half as long as the others, and a seed."""
+    ids = np.random.default_rng(step).integers(0, VOCABULARY, (rows, length + 1), dtype=np.int32)
+    mask = np.ones(ids.shape, bool)
+    mask[-1, length // 2 + 1 :] = False
+    return [tf.constant(ids), tf.constant(mask), tf.constant([0, step])]
+
+
+def memory(step: TrainStep, arguments: list[tf.Tensor]) -> dict[str, Any]:
+    """What the compiled program of the whole step needs, see `compiled_program.read`."""
+    return compiled_program.read(step.run_whole, *arguments)
+
+
+def measure() -> dict[str, Any]:
+    """Traces and compiles the step, and returns what the last line reports."""
+    rows, length = setting.BATCH.value, setting.LENGTH.value
+    step = make_step(_model(), _OPTIMIZER.value, accumulation_steps=_PARTS.value)
+    arguments = batch(rows, length, 0)
+    found = xla_ops.examine(step.__call__.get_concrete_function(*arguments))
+    start = time.perf_counter()
+    needs = memory(step, arguments)
+    seconds = time.perf_counter() - start
+    losses = {}
+    if _STEPS.value:
+        plain = make_step(_model(), _OPTIMIZER.value, compile_whole=False, accumulation_steps=_PARTS.value)
+        for name, made in (("losses", step), ("losses_not_compiled", plain)):
+            losses[name] = [float(made(*batch(rows, length, number)).loss) for number in range(_STEPS.value)]
+    return {
+        "problems": found.problems(),
+        "operations": found.counts,
+        "types": found.types,
+        "compile_s": seconds,
+        **needs,
+        **losses,
+        "optimizer": _OPTIMIZER.value,
+        "dropout": _DROPOUT.value,
+        "accumulation_steps": _PARTS.value,
+        **setting.arguments(),
+    }
+
+
+def _model() -> ReformerCausalLM:
+    keras.utils.set_random_seed(0)
+    return our_model.build(
+        size_flags.sizes(),
+        attention_layers=setting.kinds(),
+        reversible=setting.REVERSIBLE.value,
+        local_round=setting.LOCAL_ROUND.value,
+        dropout=_DROPOUT.value,
+        attention_dropout=_DROPOUT.value,
+        feed_forward_chunk_length=_FEED_FORWARD.value,
+        dtype=setting.PRECISION.value,
+    )
+
+
+def report(result: dict[str, Any]) -> str:
+    """The result as text."""
+    total = sum(result["operations"].values())
+    lines = [f"{total:,} operations of {len(result['operations'])} types:"]
+    lines += [f"{number:8,} {name}" for name, number in result["operations"].items()]
+    lines.append("types of numbers, and how many operations have them:")
+    for name, operations in result["types"].items():
+        wide = f" ({', '.join(operations)})" if name in ("int64", "uint64", "float64") else ""
+        lines.append(f"{sum(operations.values()):8,} {name}{wide}")
+    sizes = ", ".join(
+        f"{result[f'{name}_bytes'] / _MIB:,.1f} MiB {name}" for name in ("temporary", "argument", "output", "constant")
+    )
+    lines.append(f"compiled in {result['compile_s']:.0f} s: {sizes}; {result['matmul_flops'] / 1e9:,.2f} matmul GFLOP")
+    lines += [f"{name}: {result[name]}" for name in ("losses", "losses_not_compiled") if name in result]
+    lines += [f"PROBLEM: {problem}" for problem in result["problems"]]
+    if not result["problems"]:
+        lines.append(f"Every operation is registered for {xla_ops.DEVICE}; all shapes are static; no call to the host.")
+    return "\n".join(lines)
+
+
+def main(argv: list[str]) -> None:
+    """Checks the arguments, measures, and prints."""
+    setting.check(argv)
+    if setting.BATCH.value % _PARTS.value:
+        raise app.UsageError(
+            f"--batch must be divisible by --accumulation_steps. Received: {setting.BATCH.value}, {_PARTS.value}"
+        )
+    result = measure()
+    print(report(result))
+    print(json.dumps(result))
+    if result["problems"]:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,111 @@
+"""The whole training step as one XLA program: what it holds, and that it trains as the step that is not compiled."""
+
+import itertools
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from benchmarks import xla_ops, xla_step
+from reformer_tf.models import ReformerCausalLM
+from trainer import optimizer
+from trainer.config import default_config
+from trainer.step import TrainStep
+
+ROWS, LENGTH = 4, 48
+
+
+def _model(dtype="float32", kinds=("lsh", "local", "full"), **options):
+    """Every kind of layer, feed-forward layers in chunks, axial positions, dropout on."""
+    keras.utils.set_random_seed(0)
+    return ReformerCausalLM(
+        vocabulary_size=257,
+        max_sequence_length=64,
+        num_layers=len(kinds),
+        hidden_dim=16,
+        num_heads=2,
+        key_dim=8,
+        intermediate_dim=32,
+        attention_layers=list(kinds),
+        chunk_length=8,
+        num_hashes=2,
+        dropout=0.1,
+        attention_dropout=0.1,
+        feed_forward_chunk_length=16,
+        dtype=dtype,
+        **options,
+    )
+
+
+def _losses(step, steps):
+    """Losses and gradient norms of steps on the same batch, each with dropout of its own."""
+    ids, mask, _ = xla_step.batch(ROWS, LENGTH, 0)
+    results = [step(ids, mask, tf.constant([0, number])) for number in range(steps)]
+    assert all(bool(result.applied) for result in results)
+    return np.array([[float(result.loss), float(result.gradient_norm)] for result in results])
+
+
+def _compare(name, steps, parts, rtol, **options):
+    """Compares losses and gradient norms, compiled as a whole and not; returns the model and step of the former."""
+    model = _model(**options)
+    step = xla_step.make_step(model, name, accumulation_steps=parts)
+    arguments = xla_step.batch(ROWS, LENGTH, 0)
+    found = xla_ops.examine(step.__call__.get_concrete_function(*arguments))
+    assert found.problems() == []
+    assert not {"float64", "uint64"} & set(found.types)
+    plain = xla_step.make_step(_model(**options), name, compile_whole=False, accumulation_steps=parts)
+    compiled, expected = _losses(step, steps), _losses(plain, steps)
+    np.testing.assert_allclose(compiled[:, 0], expected[:, 0], rtol=rtol)
+    np.testing.assert_allclose(compiled[:, 1], expected[:, 1], rtol=20 * rtol)
+    assert expected[-1, 0] < expected[0, 0], "nothing was learnt, so nothing was compared"
+    return model, step
+
+
+def test_the_compiled_step_trains_as_the_plain_one_and_leaves_off_what_is_not_finite():
+    model, step = _compare("adam", steps=3, parts=1, rtol=1e-5, kinds=["lsh"])
+    table = model.backbone.get_layer("token_embedding").embeddings
+    table.assign(np.full(table.shape, np.inf))
+    before = [variable.numpy() for variable in model.trainable_variables]
+    assert not bool(step(*xla_step.batch(ROWS, LENGTH, 3)).applied)
+    for variable, value in zip(model.trainable_variables, before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "dtype", "parts"),
+    list(itertools.product(["adam", "adafactor", "muon"], ["float32", "mixed_bfloat16"], [1, 2])),
+)
+def test_every_optimizer_and_precision(name, dtype, parts):
+    # In bfloat16 the compiled program rounds less often than the other.
+    _compare(name, steps=4, parts=parts, rtol=1e-5 if dtype == "float32" else 5e-3, dtype=dtype)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{"reversible": False}, {"rotary": True, "gated": True}, {"tie_embeddings": False}])
+def test_other_models(options):
+    _compare("adam", steps=3, parts=1, rtol=1e-5, **options)
+
+
+def test_several_replicas_are_refused(mirrored_strategy):
+    with mirrored_strategy.scope():
+        model = _model(kinds=["local"])
+        slots = optimizer.make_optimizer(default_config().optimizer, 10, model.trainable_variables)
+    with pytest.raises(ValueError, match="`compile_whole` must be False .* Received: 2 replicas of MirroredStrategy"):
+        TrainStep(model, slots, mirrored_strategy, compile_whole=True)
+
+
+@pytest.mark.slow
+def test_the_command():
+    command = [sys.executable, "-m", "benchmarks.xla_step", "--length=64", "--layers=3", "--attention=lsh,local,full"]
+    command += ["--width=16", "--heads=2", "--chunk_length=16", "--batch=2", "--accumulation_steps=2", "--run=2"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "Every operation is registered for XLA_CPU_JIT" in result.stdout
+    numbers = json.loads(result.stdout.splitlines()[-1])
+    assert numbers["problems"] == [] and numbers["operations"]["MatMul"] > 0 and numbers["temporary_bytes"] > 0
+    np.testing.assert_allclose(numbers["losses"], numbers["losses_not_compiled"], rtol=1e-5)

@@ -1,0 +1,188 @@
+"""The TPU as far as it goes without one: what is missing is explained, and what would run there is traced."""
+
+import contextlib
+import socket
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from benchmarks import xla_ops
+from reformer_tf.models import ReformerCausalLM
+from tests.trainer import fake_tpu
+from trainer import input, optimizer, tpu
+from trainer.config import default_config
+from trainer.evaluation import Evaluation
+from trainer.step import TrainStep
+
+ROWS, LENGTH = 4, 40
+
+
+@pytest.mark.parametrize("address", ["", "Local", "grpc://", "grpc://10.0.0.1:port", "10.0.0.1:8470", "my tpu", "a,b"])
+def test_addresses_that_name_nothing(address):
+    with pytest.raises(ValueError, match="`config.tpu_address` must be 'local' .* Received: '"):
+        tpu.check_address(address)
+
+
+@pytest.mark.parametrize("address", ["local", "grpc://10.0.0.1:8470", "grpc://tpu-host", "my-tpu-2"])
+def test_addresses_that_name_something(address):
+    tpu.check_address(address)
+
+
+@contextlib.contextmanager
+def _refused_within(seconds, match):
+    start = time.monotonic()
+    with pytest.raises(ValueError, match=match):
+        yield
+    assert time.monotonic() - start < seconds
+
+
+def test_this_machine_has_no_tpu():
+    with _refused_within(
+        20, r"(?s)needs a TPU: .*`pip install tensorflow-tpu`.*Received: `config.tpu_address` 'local'"
+    ):
+        tpu.make_tpu_strategy("local")
+
+
+def test_nothing_answers_at_an_address():
+    with contextlib.closing(socket.socket()) as bound:  # Bound, but it does not listen.
+        bound.bind(("127.0.0.1", 0))
+        address = f"grpc://127.0.0.1:{bound.getsockname()[1]}"
+        with _refused_within(20, f"nothing that could be used answers at this address.*'{address}': .*refused"):
+            tpu.make_tpu_strategy(address)
+
+
+def test_a_name_is_not_found_where_there_is_no_google_cloud(monkeypatch):
+    # Where names are asked for: a port of this machine that is closed.
+    monkeypatch.setenv("GCE_METADATA_HOST", "127.0.0.1:1")
+    before = socket.getdefaulttimeout()
+    with _refused_within(20, r"a name is looked up from a machine in Google Cloud.*'my-tpu': "):
+        tpu.make_tpu_strategy("my-tpu")
+    assert socket.getdefaulttimeout() == before
+
+
+def test_what_is_installed_is_said(monkeypatch):
+    monkeypatch.setattr(tpu.importlib.metadata, "version", lambda name: "2.20.0")
+    with pytest.raises(ValueError) as refused:
+        tpu.make_tpu_strategy("local")
+    assert "without the package tensorflow-tpu" not in str(refused.value)
+
+
+def test_the_steps_to_a_strategy_come_in_order(monkeypatch):
+    calls = []
+
+    def noted(name, function):
+        def call(*args, **kwargs):
+            calls.append((name, *args, *kwargs.values()))
+            return function(*args, **kwargs)
+
+        return call
+
+    monkeypatch.setattr(tf.distribute.cluster_resolver, "TPUClusterResolver", noted("resolve", fake_tpu.Resolver))
+    monkeypatch.setattr(tf.config, "experimental_connect_to_cluster", noted("connect", lambda resolver: None))
+    monkeypatch.setattr(tf.tpu.experimental, "initialize_tpu_system", noted("initialize", lambda resolver: None))
+    made = fake_tpu.make_strategy()
+    monkeypatch.setattr(tf.distribute, "TPUStrategy", noted("strategy", lambda resolver: made))
+    assert tpu.make_tpu_strategy("local") is made
+    assert [call[0] for call in calls] == ["resolve", "connect", "initialize", "strategy"]
+    resolver = calls[1][1]
+    assert isinstance(resolver, fake_tpu.Resolver) and resolver.tpu == "local"
+    assert all(call[1:] == (resolver,) for call in calls[1:])
+
+
+@pytest.fixture(scope="module")
+def strategy():
+    return fake_tpu.make_strategy()
+
+
+def _made(strategy, name="adam", dtype="float32", kinds=("lsh", "local", "full")):
+    with strategy.scope():
+        model = ReformerCausalLM(
+            vocabulary_size=257,
+            max_sequence_length=48,
+            num_layers=len(kinds),
+            hidden_dim=16,
+            num_heads=2,
+            key_dim=8,
+            intermediate_dim=32,
+            attention_layers=list(kinds),
+            chunk_length=8,
+            num_hashes=2,
+            dropout=0.1,
+            attention_dropout=0.1,
+            feed_forward_chunk_length=16,
+            dtype=dtype,
+        )
+        config = default_config().optimizer
+        config.name, config.weight_decay = name, 0.1
+        return model, optimizer.make_optimizer(config, 10, model.trainable_variables)
+
+
+def _batch(strategy):
+    """The first batch of a run, given to the cores as the trainer gives it."""
+    windows = input.Windows([b"some bytes to read " * 20], LENGTH)
+    return next(iter(strategy.experimental_distribute_dataset(input.train_dataset(windows, ROWS))))
+
+
+def _replicated(traced):
+    """The operations that are in the replicas' program, by the attribute that TPUStrategy gives them."""
+    return [op for op in traced.graph.get_operations() if "_tpu_replicate" in op.node_def.attr]
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("adam", "float32"),
+        pytest.param("adafactor", "mixed_bfloat16", marks=pytest.mark.slow),
+        pytest.param("muon", "mixed_bfloat16", marks=pytest.mark.slow),
+    ],
+)
+def test_the_whole_step_is_traced_for_a_tpu(strategy, name, dtype):
+    model, slots = _made(strategy, name, dtype)
+    step = TrainStep(model, slots, strategy, accumulation_steps=2, clip_norm=1.0, jit_compile=True)
+    ids, mask = _batch(strategy)
+    assert [part.shape for part in strategy.experimental_local_results(ids)] == [(ROWS // 2, LENGTH + 1)] * 2
+    traced = step.__call__.get_concrete_function(ids, mask, tf.constant([0, 0]))
+    found = xla_ops.examine(traced, also=xla_ops.OF_TPU_STRATEGY)
+    assert found.problems() == []
+    # The program is one, and all that the host does is to hand things in and out.
+    assert found.counts["TPUReplicateMetadata"] == 1
+    own = {op.name for op in _replicated(traced)}
+    for op in traced.graph.get_operations():
+        if op.name not in own:
+            assert op.type in {*xla_ops.OF_TPU_STRATEGY, "Placeholder", "Const", "Identity", "NoOp"}, op
+    # Counts, loss and every gradient are summed over the replicas; the updates are in there, too.
+    assert found.counts["CrossReplicaSum"] >= 2 + 2 + len(model.trainable_variables)
+    updates = sum(number for op, number in found.counts.items() if op.startswith("Assign"))
+    assert updates >= len(model.trainable_variables)
+    assert {tuple(output.shape) for output in traced.outputs} == {()}
+
+
+def test_the_evaluation_is_traced_for_a_tpu(strategy):
+    model, _ = _made(strategy, kinds=["lsh", "full"])
+    windows = input.Windows([b"some bytes to read " * 20], LENGTH)
+    evaluation = Evaluation(model, strategy, windows, ROWS, jit_compile=True)
+    traced = evaluation._batch_sums.get_concrete_function(*_batch(strategy))
+    assert xla_ops.examine(traced, also=xla_ops.OF_TPU_STRATEGY).problems() == []
+
+
+def test_replicas_take_their_places_in_the_global_batch(strategy):
+    """Each core draws the dropout of its own rows: the place of its first row is made of the core's number."""
+    model, slots = _made(strategy, kinds=["local"])
+    step = TrainStep(model, slots, strategy)
+    traced = step.__call__.get_concrete_function(*_batch(strategy), tf.constant([0, 0]))
+    numbers = [op for op in traced.graph.get_operations() if op.type == "TPUReplicatedInput"]
+    constants = [[tf.get_static_value(x) for x in op.inputs] for op in numbers]
+    assert [0, 1] in constants
+    core = numbers[constants.index([0, 1])].outputs[0]
+    assert core.consumers(), "the number of the core is not used"
+
+
+def test_weights_are_the_same_on_all_cores(strategy):
+    keras.utils.set_random_seed(0)
+    model, _ = _made(strategy, kinds=["lsh"])
+    for variable in model.trainable_variables:
+        first, second = (np.asarray(copy) for copy in strategy.experimental_local_results(variable.value))
+        np.testing.assert_array_equal(first, second)
