@@ -18,8 +18,8 @@ DEVICE = "XLA_CPU_JIT"
 # What functions are made of: XLA's front end takes them apart, so there are no kernels of them.
 STRUCTURE = frozenset({"Placeholder", "_Arg", "_Retval", "PartitionedCall", "StatefulPartitionedCall"})
 
-# What a TPUStrategy adds: the replicas' inputs and outputs, the sum over them, and the exchange by which the optimizer's
-# count of steps is that of the first replica.
+# What a TPUStrategy adds: the replicas' inputs and outputs, the sum over them, and the exchange by which the optimizer
+# counts steps as the first replica does.
 OF_TPU_STRATEGY = frozenset(
     {
         "AllToAll",
@@ -145,9 +145,7 @@ def examine(function: Any, also: Iterable[str] = ()) -> Findings:
             callbacks.add(f"{node.op} {where}{node.name}")
     # The functions of the outermost graph may ask for it: one of them is the whole.
     called = {node.attr["f"].func.name for node in graph.node if "f" in node.attr}
-    apart = [
-        f.signature.name for f in graph.library.function if f.attr[_COMPILED].b and f.signature.name not in called
-    ]
+    apart = [f.signature.name for f in graph.library.function if f.attr[_COMPILED].b and f.signature.name not in called]
     return Findings(
         counts=dict(counts.most_common()),
         types={name: dict(of.most_common()) for name, of in sorted(types.items())},
