@@ -16,7 +16,7 @@ _MARKERS = {"bucket": "o", "chunk": "s"}
 
 
 def plot(summary: dict[str, Any], layers: int, depth_length: int, path: pathlib.Path) -> None:
-    """Draws time per token and memory over length, and memory over depth, one line a subject.
+    """Draws time per token and memory over length, and memory over depth if several were measured, one line a subject.
 
     Bars show the smallest and the largest of the rounds; upright lines, where LSH begins to beat exact attention.
 
@@ -37,22 +37,24 @@ def draw(summary: dict[str, Any], layers: int, depth_length: int) -> Any:
     points = [p for p in summary["points"] if p["rounds"]]
     over_length = [p for p in points if p["layers"] == layers]
     over_depth = [p for p in points if p["length"] == depth_length]
-    figure = Figure(figsize=(17, 5.5), layout="constrained")
+    depths = len({p["layers"] for p in over_depth}) > 1
+    figure = Figure(figsize=(17 if depths else 11.5, 5.5), layout="constrained")
     FigureCanvasAgg(figure)
-    time, memory, depth = figure.subplots(1, 3)
+    time, memory, *over = figure.subplots(1, 2 + depths)
     for subject in dict.fromkeys(p["subject"] for p in points):
         own = [p for p in over_length if p["subject"] == subject]
         _line(time, subject, own, "length", lambda p: {k: 1e6 / v for k, v in p["tokens_per_s"].items()})
         _line(memory, subject, own, "length", lambda p: p["above_base_mib"])
-        _line(
-            depth, subject, [p for p in over_depth if p["subject"] == subject], "layers", lambda p: p["above_base_mib"]
-        )
+        for axes in over:
+            own = [p for p in over_depth if p["subject"] == subject]
+            _line(axes, subject, own, "layers", lambda p: p["above_base_mib"])
     for found in summary["crossovers"]:
         if found["layers"] == layers:
             _crossover(time, found)
     _axes(time, f"Time of a training step, {layers} layers", "length (tokens)", "microseconds a token")
     _axes(memory, f"Memory of a training step, {layers} layers", "length (tokens)", "peak above base (MiB)")
-    _axes(depth, f"Memory of a training step, length {depth_length:,}", "layers", "peak above base (MiB)")
+    for axes in over:
+        _axes(axes, f"Memory of a training step, length {depth_length:,}", "layers", "peak above base (MiB)")
     handles, labels = time.get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 6))

@@ -1,15 +1,16 @@
 """Finds what is wrong with a config before any work is done."""
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from reformer_tf import models
-from trainer import optimizer, schedule, strategy, tokens, tpu
+from trainer import loss_scale, optimizer, schedule, strategy, tokens, tpu
 
-PRECISIONS = ("float32", "mixed_bfloat16")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _LARGEST_SEED = 2**31 - 1
 
 
@@ -26,6 +27,7 @@ def check_config(config: ConfigDict) -> None:
     tpu.check_address(config.tpu_address)
     _check(config, "logical_devices", "must not be negative", lambda value: value >= 0)
     _check_train(config)
+    _check_data(config)
     _check_optimizer(config)
     _check_model(config)
     _check_sample(config)
@@ -51,16 +53,33 @@ def check_batch(config: ConfigDict, replicas: int) -> None:
 
 
 def _check_train(config: ConfigDict) -> None:
-    for name in ("steps", "batch_size", "accumulation_steps", "log_every", "checkpoint_every", "keep_checkpoints"):
+    counts = ("steps", "batch_size", "accumulation_steps", "log_every", "checkpoint_every", "keep_checkpoints")
+    for name in (*counts, "loss_scale_growth_steps"):
         _check(config, f"train.{name}", "must be at least 1", lambda value: value >= 1)
-    for name in ("profile_start", "profile_steps"):
+    for name in ("profile_start", "profile_steps", "max_skipped_steps"):
         _check(config, f"train.{name}", "must not be negative", lambda value: value >= 0)
+    _check(config, "train.outstanding_steps", "must be at least 1", lambda value: value >= 1)
+    if config.strategy != "parameter_server":
+        rule = "must be 1 where `config.strategy` is not 'parameter_server'"
+        _check(config, "train.outstanding_steps", rule, lambda value: value == 1)
     _check(config, "train.eval_every", "must be at least -1, which means never", lambda value: value >= -1)
     if config.report:
         rule = "must not be -1 where `config.report` is True: the report says the validation bits per byte"
         _check(config, "train.eval_every", rule, lambda value: value >= 0)
     _check(config, "train.seed", "must be from 0 to 2**31 - 1", lambda value: 0 <= value <= _LARGEST_SEED)
     _check_choice(config, "train.precision", PRECISIONS)
+    rule = f"must be a power of two from {loss_scale.LEAST:g} to {loss_scale.GREATEST:.0f}"
+    _check(config, "train.loss_scale", rule, loss_scale.is_scale)
+
+
+def _check_data(config: ConfigDict) -> None:
+    longest = config.train.sequence_length
+    buckets = (0, *config.data.length_buckets)
+    rule = f"must be positive integers in ascending order, none above `config.train.sequence_length`, {longest}"
+    ascending = all(isinstance(bucket, int) for bucket in buckets) and list(buckets) == sorted({*buckets})
+    _check(config, "data.length_buckets", rule, lambda _: ascending and buckets[-1] <= longest)
+    rule = "must be empty unless `config.data.layout` is 'padded'"
+    _check(config, "data.length_buckets", rule, lambda value: not value or config.data.layout == "padded")
 
 
 def _check_optimizer(config: ConfigDict) -> None:
@@ -70,9 +89,11 @@ def _check_optimizer(config: ConfigDict) -> None:
         _check(config, f"optimizer.{name}", "must be above 0", lambda value: value > 0)
     for name in ("warmup_steps", "clip_norm", "weight_decay"):
         _check(config, f"optimizer.{name}", "must not be negative", lambda value: value >= 0)
-    for name in ("beta_1", "beta_2"):
+    for name in ("beta_1", "beta_2", "ema_momentum"):
         _check(config, f"optimizer.{name}", "must be at least 0 and below 1", lambda value: 0 <= value < 1)
     _check(config, "optimizer.final_fraction", "must be from 0 to 1", lambda value: 0 <= value <= 1)
+    rule = "must be regular expressions, each in quotes and followed by a comma: ('embedding', 'position')"
+    _check(config, "optimizer.weight_decay_exclusions", rule, _are_expressions)
 
 
 def _check_model(config: ConfigDict) -> None:
@@ -125,6 +146,13 @@ def _check_sample(config: ConfigDict) -> None:
     if config.report:
         rule = f"must be at most {room}, what `config.model.max_sequence_length` leaves beside the prompt"
         _check(config, "sample.tokens", rule, lambda value: value <= room)
+
+
+def _are_expressions(value: Any) -> bool:
+    try:
+        return isinstance(value, tuple) and all(re.compile(expression) is not None for expression in value)
+    except (TypeError, re.error):
+        return False
 
 
 def _check_choice(config: ConfigDict, name: str, choices: tuple[str, ...]) -> None:

@@ -2,13 +2,14 @@
 
 import json
 import shutil
+import sys
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from reformer_tf.export import export_saved_model
-from trainer import atomic, exits, sample, saved_model_check, text
+from trainer import atomic, exits, loop, sample, saved_model_check, text
 from trainer.ablation import without_attention
 from trainer.model import load_model
 from trainer.run import Run
@@ -29,16 +30,26 @@ def close(run: Run, stop: exits.StopRequest) -> int:
         What the process should return.
     """
     if not run.config.export and not run.config.report:
+        run.agreement.wait()  # A process that ends earlier would be missed by the others.
         return exits.DONE
-    report = _finished_report(run)
+    chief = run.agreement.is_chief
+    report = run.agreement.shared(_finished_report(run) if chief else None)
     if report is None:
         try:
-            with stop.interruptible():
-                report = _make_report(run)
+            if run.config.report:
+                _evaluate_without_attention(run, stop)
+            if chief:
+                with stop.interruptible():
+                    report = _make_report(run)
         except exits.Stopped:
             print("Stopped before the closing report. The same command makes it.", flush=True)
             return exits.STOPPED
-    print(_as_text(report), flush=True)
+        except (exits.NotSaved, OSError) as error:
+            print(f"The closing report could not be made: {error}", file=sys.stderr, flush=True)
+            return exits.NOT_SAVED
+    if chief:
+        print(_as_text(report), flush=True)
+    run.agreement.wait()
     return exits.DONE
 
 
@@ -52,7 +63,7 @@ def _finished_report(run: Run) -> dict[str, Any] | None:
 
 
 def _make_report(run: Run) -> dict[str, Any]:
-    validation = run.metrics.find("validation", run.step)
+    validation = run.files.find("validation", run.step)
     report: dict[str, Any] = {"step": run.step, "made": [], "bits_per_byte": validation and validation["bits_per_byte"]}
     if run.config.report:
         report["made"].append("report")
@@ -70,14 +81,17 @@ def _make_report(run: Run) -> dict[str, Any]:
     return report
 
 
-def _compare(run: Run) -> dict[str, Any]:
-    """Reference lines of the validation bytes, and the same evaluation with attention switched off."""
-    documents = run.corpus.validation
-    if not run.metrics.has(ABLATION, run.step):
-        with without_attention(run.model):
-            numbers = run.evaluate()
+def _evaluate_without_attention(run: Run, stop: exits.StopRequest) -> None:
+    if run.needs(ABLATION):
+        with run.averaged(), without_attention(run.model):
+            numbers = loop.evaluate(run, stop)
         run.record(ABLATION, **numbers)
-    ablation = run.metrics.find(ABLATION, run.step)
+
+
+def _compare(run: Run) -> dict[str, Any]:
+    """Reference lines of the validation bytes, and the evaluation with attention switched off."""
+    documents = run.corpus.validation
+    ablation = run.files.find(ABLATION, run.step)
     return {
         "entropy_order_0": text.byte_entropy(documents, 0),
         "entropy_order_1": text.byte_entropy(documents, 1),

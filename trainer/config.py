@@ -23,7 +23,7 @@ def default_config() -> ConfigDict:
         >>> config.train.steps = 100
     """
     config = ConfigDict()
-    config.strategy = "one_device"  # or "mirrored"
+    config.strategy = "one_device"  # or "mirrored", "multi_worker", "parameter_server", "tpu"
     config.tpu_address = "local"  # tpu: or "grpc://HOST:PORT", or the name of a TPU in Google Cloud.
     config.logical_devices = 0  # Splits one CPU into so many devices, to try out "mirrored".
     config.export = False  # Writes WORKDIR/export/1/ at the end and checks it.
@@ -40,6 +40,8 @@ def default_config() -> ConfigDict:
     config.optimizer.final_fraction = 0.0  # What the cosine leaves of the learning rate.
     config.optimizer.clip_norm = 1.0  # Of the whole gradient; 0 for no clipping.
     config.optimizer.weight_decay = 0.0  # Times the learning rate; not on biases and scales.
+    config.optimizer.weight_decay_exclusions = ()  # Also not on these: expressions for paths, such as ("embedding",).
+    config.optimizer.ema_momentum = 0.0  # Of a moving average of the weights, to be used in place of them; 0: none.
     config.optimizer.beta_1 = 0.9
     config.optimizer.beta_2 = 0.98
     config.optimizer.epsilon = 1e-9
@@ -50,14 +52,18 @@ def default_config() -> ConfigDict:
     config.train.batch_size = 8  # Of all replicas together.
     config.train.sequence_length = 1024
     config.train.seed = 0  # Of the order of the examples, the dropout and the rotations.
-    config.train.precision = "float32"  # or "mixed_bfloat16"
+    config.train.precision = "float32"  # or "mixed_bfloat16", "mixed_float16"
+    config.train.loss_scale = 2.0**15  # mixed_float16: to begin with; halves when a gradient overflows.
+    config.train.loss_scale_growth_steps = 2000  # mixed_float16: it doubles after so many steps without overflow.
+    config.train.max_skipped_steps = 0  # Steps of the whole run that may be not finite; 0: stop at the first.
     config.train.jit_compile = False
     config.train.accumulation_steps = 1  # Parts that the batch of a replica is computed in, one after another.
+    config.train.outstanding_steps = 1  # parameter_server: steps under way at once; more than 1 is asynchronous.
     config.train.log_every = 10
     config.train.log_memory = False  # Writes the peak memory of the process beside the loss.
     config.train.eval_every = 0  # 0: only at the end; -1: never
     config.train.checkpoint_every = 100
-    config.train.keep_checkpoints = 3
+    config.train.keep_checkpoints = 3  # The newest; the best by validation loss is kept besides.
     config.train.deterministic_ops = False
     config.train.profile_start = 0  # First step to profile; the trace is for TensorBoard.
     config.train.profile_steps = 0  # 0: no profile
@@ -93,8 +99,9 @@ def read_config(path: str | os.PathLike[str]) -> ConfigDict:
     except json.JSONDecodeError as error:
         raise ValueError(f"The config of a run must be JSON. Received: {path}: {error}") from error
     # A run may be older than a field.
-    fields.setdefault("tpu_address", default_config().tpu_address)
-    for name, defaults in (("data", input.default_data_config()), ("train", default_config().train)):
+    known = default_config()
+    fields.setdefault("tpu_address", known.tpu_address)
+    for name, defaults in (("data", known.data), ("optimizer", known.optimizer), ("train", known.train)):
         fields[name] = {**defaults, **fields.get(name, {})}
     return ConfigDict({key: _overridable(value) for key, value in fields.items()})
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 import tensorflow as tf
 from absl import app, flags, logging
 
-from trainer import exits
+from trainer import cluster, exits
 
 _Result = TypeVar("_Result")
 
@@ -55,6 +55,32 @@ def refuse(error: Exception) -> int:
     print(f"Error: {error}", file=sys.stderr, flush=True)
     logging.debug("Where it was found:", exc_info=error)
     return exits.REFUSED
+
+
+def lost_peer(error: tf.errors.OpError, workdir: str) -> int:
+    """Says on standard error that another process of the run is gone.
+
+    Args:
+        error: What TensorFlow made of it.
+        workdir: The folder of the run.
+
+    Returns:
+        `exits.LOST_PEER`.
+
+    Raises:
+        tf.errors.OpError: The same, if the run has no other process.
+    """
+    if cluster.from_environment() is None:
+        raise error
+    reason = (error.message or "").strip().splitlines()
+    said = reason[-1] if reason else type(error).__name__
+    print(
+        f"Stopped: another process of the run is gone or cannot be reached ({said}). Started again, all of them go on "
+        f"from the newest checkpoint in {workdir}.",
+        file=sys.stderr,
+        flush=True,
+    )
+    return exits.LOST_PEER
 
 
 def or_refuse(action: Callable[[], _Result]) -> _Result:

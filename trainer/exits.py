@@ -12,12 +12,21 @@ REFUSED = 2
 """The config, the data or the working directory cannot be used. Nothing was changed."""
 NOT_FINITE = 3
 """A loss or gradient was not finite. The state before that step is saved; the same config would stop there again."""
+LOST_PEER = 69
+"""Another process of the run is gone. Started again, all of them go on from the newest checkpoint (EX_UNAVAILABLE)."""
+NOT_SAVED = 74
+"""Something of the run could not be written, on a full disk for instance. The earlier checkpoints are as they were, and
+the same command goes on from the newest of them (EX_IOERR of sysexits.h)."""
 STOPPED = 75
 """SIGTERM or Ctrl-C. The state is saved, and the same command goes on from there (EX_TEMPFAIL of sysexits.h)."""
 
 
 class Stopped(Exception):  # noqa: N818 (it is a request, not an error)
     """Raised where a run may be left at once, because its state is saved."""
+
+
+class NotSaved(Exception):  # noqa: N818 (what became of the run)
+    """Raised where a run must end because it cannot write; the message says what, and which checkpoint stands."""
 
 
 class StopRequest:

@@ -14,7 +14,7 @@ def _main(arguments: list[str]) -> int:
     console.begin(arguments)
     try:
         check.check_config(_CONFIG.value)
-        model, step = load_model(_CONFIG.value, Workdir(_WORKDIR.value))
+        model, step = load_model(_CONFIG.value, Workdir(_WORKDIR.value), _CHECKPOINT.value)
         version = export_saved_model(model, _OUTPUT.value)
     except (ValueError, OSError) as error:
         return console.refuse(error)
@@ -23,5 +23,5 @@ def _main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    _WORKDIR, _CONFIG = console.or_refuse(kept_run.define_flags)
+    _WORKDIR, _CONFIG, _CHECKPOINT = console.or_refuse(kept_run.define_flags)
     app.run(_main, flags_parser=console.parse_flags)

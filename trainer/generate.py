@@ -18,7 +18,7 @@ def _main(arguments: list[str]) -> int:
         if _TEMPERATURE.value <= 0:
             raise ValueError(f"`temperature` must be above 0. Received: {_TEMPERATURE.value}")
         check.check_config(_CONFIG.value)
-        model, _ = load_model(_CONFIG.value, Workdir(_WORKDIR.value))
+        model, _ = load_model(_CONFIG.value, Workdir(_WORKDIR.value), _CHECKPOINT.value)
         if not model.backbone.strictly_causal:
             logging.warning('window="chunk": each new token takes a pass over the whole text so far')
         scheme = tokens.of_config(_CONFIG.value.data)
@@ -30,5 +30,5 @@ def _main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    _WORKDIR, _CONFIG = console.or_refuse(kept_run.define_flags)
+    _WORKDIR, _CONFIG, _CHECKPOINT = console.or_refuse(kept_run.define_flags)
     app.run(_main, flags_parser=console.parse_flags)

@@ -6,6 +6,7 @@ Shape letters: b rows of a replica, L sequence length.
 import keras
 import tensorflow as tf
 
+from trainer import segments
 from trainer.tokens import BYTES, Tokens
 
 _Sums = tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]
@@ -48,11 +49,13 @@ class LocalGradients:
         model: Has `token_losses` and `trainable_variables`.
         parts: Number of equal groups of rows to compute one after another, for less memory at the same result.
         tokens: The scheme of the ids.
+        separate_documents: Whether documents of a row do not see each other.
     """
 
-    def __init__(self, model: keras.Model, parts: int = 1, tokens: Tokens = BYTES):
+    def __init__(self, model: keras.Model, parts: int = 1, tokens: Tokens = BYTES, separate_documents: bool = False):
         self._model = model
         self._tokens = tokens
+        self._separate_documents = separate_documents
         self._variables = model.trainable_variables
         self._parts = parts
 
@@ -98,8 +101,9 @@ class LocalGradients:
 
     def _one(self, ids: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, first_row: tf.Tensor, weight: tf.Tensor) -> _Sums:
         row_seed = tf.concat([seed, tf.reshape(first_row, [1])], axis=0)
+        options = segments.call_options(ids, self._tokens, self._separate_documents)
         with tf.GradientTape() as tape:
-            losses = self._model.token_losses(ids, mask=mask, training=True, seed=row_seed)
+            losses = self._model.token_losses(ids, mask=mask, training=True, seed=row_seed, **options)
             nats, byte_nats = sum_losses(losses, ids, self._tokens)
             loss = nats * weight
         found = tape.gradient(loss, [variable.value for variable in self._variables])

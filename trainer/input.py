@@ -8,11 +8,22 @@ from typing import Any
 import ml_collections
 import tensorflow as tf
 
+from trainer import segments, tokens
 from trainer.corpora import CORPORA, Corpus
+from trainer.shares import Share
 from trainer.shuffle import shuffled_places
+from trainer.text import Documents
 from trainer.windows import LAYOUTS, Windows
 
-__all__ = ["Corpus", "Windows", "default_data_config", "load_corpus", "train_dataset", "validation_dataset"]
+__all__ = [
+    "Corpus",
+    "Windows",
+    "cut_windows",
+    "default_data_config",
+    "load_corpus",
+    "train_dataset",
+    "validation_dataset",
+]
 
 
 def default_data_config() -> ml_collections.ConfigDict:
@@ -22,6 +33,8 @@ def default_data_config() -> ml_collections.ConfigDict:
     config.layout = "packed"  # packed or padded, see Windows
     config.tokens = "bytes"  # bytes (257 ids), shifted_bytes (258: the released enwik8 model's) or sentencepiece
     config.sentencepiece_model = ""  # sentencepiece: file of the model
+    config.separate_documents = False  # packed: whether tokens see those of their own document only
+    config.length_buckets = ()  # padded: shorter lengths that a batch may be cut to, such as (256, 1024)
     config.train_windows = 0  # trains on the first so many full windows alone; 0: on all, also on short ones
     config.validation_fraction = 0.02  # of the bytes, where the corpus has no validation part of its own
     config.path = ""  # text: a folder (all its files, recursively) or one file
@@ -71,23 +84,49 @@ def load_corpus(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Corpus
     return CORPORA[resolved.name](resolved)
 
 
-def train_dataset(windows: Windows, batch_size: int, seed: int = 0, start_step: int = 0) -> tf.data.Dataset:
+def cut_windows(
+    config: ml_collections.ConfigDict, scheme: tokens.Tokens, documents: Documents, count: int = 0
+) -> Windows:
+    """Cuts documents of a corpus into the windows of a run.
+
+    Args:
+        config: the config of the run.
+        scheme: of the ids.
+        documents: what to cut.
+        count: how many full windows to keep; 0 for all windows, short ones too.
+
+    Returns:
+        The windows.
+
+    Raises:
+        ValueError: if there is nothing to cut, or if documents that are to be told apart cannot be.
+    """
+    numbered = scheme.documents(documents)
+    if segments.are_wanted(config.data):
+        segments.check_boundaries(numbered, scheme)
+    return Windows(numbered, config.train.sequence_length, config.data.layout, count, config.data.length_buckets)
+
+
+def train_dataset(
+    windows: Windows, batch_size: int, seed: int = 0, start_step: int = 0, share: Share | None = None
+) -> tf.data.Dataset:
     """Batches of windows without end, shuffled anew each epoch.
 
     Row r of step s is example `s * batch_size + r` of an endless list of epochs, each a permutation of all windows.
     The permutation is computed from (seed, epoch), so the dataset needs no state: starting at any step is instant,
     and every window comes exactly once an epoch, also where a batch holds the end of one epoch and the start of the
-    next.
+    next. For the same reason any number of processes can read their own rows of each batch, and no others.
 
     Args:
         windows: what to draw from.
         batch_size: B, the global batch size.
         seed: decides the order.
         start_step: the step whose batch comes first.
+        share: which rows to read, b = B / replicas for each replica of a process in turn; by default all at once.
 
     Returns:
-        An infinite dataset of (ids `[B, L + 1]` int32, mask `[B, L + 1]` bool), all dimensions static. Works with
-        `strategy.experimental_distribute_dataset`, which splits the first axis.
+        An infinite dataset of (ids `[b, L + 1]` int32, mask `[b, L + 1]` bool), all dimensions static, but for L where
+        the windows have length buckets.
 
     Raises:
         ValueError: if `batch_size` or `start_step` is out of range.
@@ -99,36 +138,42 @@ def train_dataset(windows: Windows, batch_size: int, seed: int = 0, start_step: 
     _check_batch_size(batch_size)
     if start_step < 0:
         raise ValueError(f"start_step must not be negative. Received: start_step={start_step!r}")
-    rows = tf.range(batch_size, dtype=tf.int64)
+    share, everyone = share or Share(), tf.range(batch_size, dtype=tf.int64)
 
-    def cut(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return windows.gather(shuffled_places(step * batch_size + rows, len(windows), seed))
+    def cut(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        step, rows = share.rows(element, batch_size)
+        places = shuffled_places(step * batch_size + everyone, len(windows), seed)
+        return windows.gather(tf.gather(places, rows), among=places)
 
-    return _finish(tf.data.Dataset.counter(start_step, dtype=tf.int64).map(cut))
+    return _finish(tf.data.Dataset.counter(start_step * share.count, dtype=tf.int64).map(cut), share)
 
 
-def validation_dataset(windows: Windows, batch_size: int) -> tf.data.Dataset:
+def validation_dataset(windows: Windows, batch_size: int, share: Share | None = None) -> tf.data.Dataset:
     """All windows once, always in the same order.
 
     Args:
         windows: what to read.
         batch_size: B.
+        share: which rows to read, as for `train_dataset`.
 
     Returns:
-        A dataset of `ceil(N / B)` batches (ids `[B, L + 1]` int32, mask `[B, L + 1]` bool), all dimensions static; the
-        last batch is filled up with rows that are all masked.
+        A dataset of `ceil(N / B)` batches (ids `[b, L + 1]` int32, mask `[b, L + 1]` bool), all dimensions static, but
+        for L where the windows have length buckets; the last batch is filled up with rows that are all masked.
 
     Raises:
         ValueError: if `batch_size` is out of range.
     """
     _check_batch_size(batch_size)
-    rows = tf.range(batch_size, dtype=tf.int64)
+    share, everyone = share or Share(), tf.range(batch_size, dtype=tf.int64)
 
-    def cut(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        examples = batch * batch_size + rows
-        return windows.gather(tf.where(examples < len(windows), examples, -1))
+    def cut(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        batch, rows = share.rows(element, batch_size)
+        examples = batch * batch_size + everyone
+        places = tf.where(examples < len(windows), examples, -1)
+        return windows.gather(tf.gather(places, rows), among=places)
 
-    return _finish(tf.data.Dataset.range(-(-len(windows) // batch_size)).map(cut))
+    batches = -(-len(windows) // batch_size)
+    return _finish(tf.data.Dataset.range(batches * share.count).map(cut), share)
 
 
 def _check_batch_size(batch_size: int) -> None:
@@ -136,9 +181,7 @@ def _check_batch_size(batch_size: int) -> None:
         raise ValueError(f"batch_size must be a positive integer. Received: batch_size={batch_size!r}")
 
 
-def _finish(dataset: tf.data.Dataset) -> tf.data.Dataset:
+def _finish(dataset: tf.data.Dataset, share: Share) -> tf.data.Dataset:
     options = tf.data.Options()
     options.deterministic = True
-    # There are no files to shard by; naming the policy avoids a warning under tf.distribute.
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return dataset.prefetch(2).with_options(options)
+    return dataset.prefetch(2 * share.count).with_options(options)

@@ -1,4 +1,4 @@
-"""Flags of the commands that work on a run that is there: its folder, and its config with overrides."""
+"""Flags of the commands that work on a run that is there: its folder, its config with overrides, its checkpoint."""
 
 import os
 import pathlib
@@ -9,15 +9,19 @@ from collections.abc import Sequence
 from absl import flags
 from ml_collections import config_flags
 
-from trainer import kept_config
+from trainer import checkpoint_choice, kept_config
 from trainer.config import read_config
 from trainer.workdir import Workdir
 
 _JSON = re.compile(r"--?config=(.+\.json)")
 
 
-def define_flags(arguments: Sequence[str] = ()) -> tuple[flags.FlagHolder, flags.FlagHolder]:
-    """Defines `--workdir`, and `--config` as the config kept there, so that `--config.model.num_hashes=8` works.
+def define_flags(
+    arguments: Sequence[str] = (),
+) -> tuple[flags.FlagHolder, flags.FlagHolder, flags.FlagHolder]:
+    """Defines `--workdir`, `--config` and `--checkpoint`.
+
+    The config is the one kept in the folder, so that `--config.model.num_hashes=8` works.
 
     The config's fields must be known before the flags are parsed, so `--workdir` is looked up in the arguments first.
 
@@ -25,17 +29,22 @@ def define_flags(arguments: Sequence[str] = ()) -> tuple[flags.FlagHolder, flags
         arguments: The command line; by default that of this process.
 
     Returns:
-        The flags `workdir` and `config`.
+        The flags `workdir`, `config` and `checkpoint`.
 
     Raises:
         ValueError: If there is no run in the folder.
     """
     workdir = _look_ahead(arguments)
     folder = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+    checkpoint = flags.DEFINE_string(
+        "checkpoint",
+        checkpoint_choice.NEWEST,
+        "Which to read: newest, best (by validation loss) or the number of a step.",
+    )
     if workdir is None:  # Parsing the flags will say so, or show the help.
-        return folder, flags.DEFINE_string("config", None, "The config kept in --workdir, with overrides.")
+        return folder, flags.DEFINE_string("config", None, "The config kept in --workdir, with overrides."), checkpoint
     config = read_config(Workdir(workdir).config)
-    return folder, config_flags.DEFINE_config_dict("config", config, "The config kept in --workdir.")
+    return folder, config_flags.DEFINE_config_dict("config", config, "The config kept in --workdir."), checkpoint
 
 
 def config_file(arguments: Sequence[str] = ()) -> str | None:

@@ -1,15 +1,21 @@
 """The training loop: steps, metrics, checkpoints and evaluations, from where the run stands to its last step.
 
 What is due at a step is done in this order: metrics line, checkpoint, evaluation. A run that is killed and restarted
-goes on from its newest checkpoint; evaluations that are due at that step and not in the metrics are done first.
+goes on from its newest checkpoint; evaluations that are due at that step and not in the metrics are done first. An
+evaluation that is the best so far has its step saved too. Checkpoints are written beside the steps that follow.
+
+Of several processes in step, each comes to the same decisions at the same places, and the chief writes them down.
 """
 
 import contextlib
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
 from trainer import exits, memory
+from trainer.ahead import StepsAhead
 from trainer.profile_window import ProfileWindow
 from trainer.progress import Progress
 from trainer.run import Run
@@ -24,75 +30,120 @@ def train(run: Run, stop: exits.StopRequest) -> int:
         stop: Whether to stop earlier.
 
     Returns:
-        What the process should return: `exits.DONE`, `exits.NOT_FINITE` or `exits.STOPPED`. In each case the state is
-        saved.
+        What the process should return: `exits.DONE`, `exits.NOT_FINITE` or `exits.STOPPED`, each with the state saved,
+        or `exits.NOT_SAVED`.
     """
     _say_what_begins(run)
     try:
-        run.save()
+        return _until_it_ends(run, stop)
+    except exits.NotSaved as error:
+        print(error, file=sys.stderr, flush=True)
+        return exits.NOT_SAVED
+
+
+def _until_it_ends(run: Run, stop: exits.StopRequest) -> int:
+    try:
+        run.files.prune(run.step)  # What a run that was killed did not come to.
+        run.files.save(run.step)
         _evaluate_if_due(run, stop)
         return _steps(run, stop)
     except exits.Stopped:
-        run.save()
-        print(f"Stopped at step {run.step}. The state is saved; the same command goes on from there.", flush=True)
+        run.files.finish(run.step)
+        _say(run, f"Stopped at step {run.step}. The state is saved; the same command goes on from there.")
         return exits.STOPPED
 
 
 def _steps(run: Run, stop: exits.StopRequest) -> int:
     settings = run.config.train
     if run.step == settings.steps:
+        run.files.finish(run.step)
         return exits.DONE
-    train_step, batches = run.train_step(), iter(run.batches())
+    steps = StepsAhead(_starter(run), run.step, settings.outstanding_steps)
     progress = Progress(settings.steps)
     profile = ProfileWindow(run.workdir.events, settings.profile_start, settings.profile_steps)
     with contextlib.closing(profile), SignOfLife(settings.steps) as sign:
         while run.step < settings.steps:
-            if stop.requested:
+            last = steps.started if run.agreement.any(stop.requested) else _next_due(run)
+            if last == run.step:
                 raise exits.Stopped
+            run.files.look(run.step)
             profile.before_step(run.step)
             progress.begin()
             sign.step = run.step + 1
-            ids, mask = next(batches)
-            result = train_step(ids, mask, tf.constant([settings.seed, run.step], tf.int32))
-            if not bool(result.applied):
-                run.save()
-                _say_not_finite(run, float(result.loss), float(result.gradient_norm))
+            result = steps.next(last)
+            loss, norm = float(result.loss), float(result.gradient_norm)
+            if not run.skipped.may_go_on(run.step + 1, loss, norm, bool(result.applied)):
+                run.files.finish(run.step)
+                _say_not_finite(run, loss, norm)
                 return exits.NOT_FINITE
             run.step += 1
             progress.end(float(result.tokens))
             sign.step = None
             if _is_due(run.step, settings.log_every, settings.steps) or run.step == 1:
-                loss, bits = float(result.loss), float(result.bits_per_byte)
+                bits = float(result.bits_per_byte)
                 line, speed = progress.line(run.step, loss, bits)
-                print(line, flush=True)
+                _say(run, line)
                 run.record(
                     "train",
                     loss=loss,
                     bits_per_byte=bits,
                     tokens_per_second=speed,
                     learning_rate=float(result.learning_rate),
-                    gradient_norm=float(result.gradient_norm),
+                    gradient_norm=norm,
+                    **run.skipped.numbers(),
                     **({"peak_memory_mib": memory.peak_mib()} if settings.log_memory else {}),
                 )
             if _is_due(run.step, settings.checkpoint_every, settings.steps):
-                run.save()
+                run.files.save(run.step)
             _evaluate_if_due(run, stop)
-    print(f"Done after {settings.steps} steps. Peak memory of the process: {memory.peak_mib():,.0f} MiB.", flush=True)
+        run.files.finish(run.step)
+    _say(run, f"Done after {settings.steps} steps. Peak memory of the process: {memory.peak_mib():,.0f} MiB.")
     return exits.DONE
+
+
+def _starter(run: Run) -> Callable[[int], Callable[[], Any]]:
+    """What begins a step: makes the step's program, and takes its batch from those to come."""
+    train_step, batches = run.train_step(), run.batches()
+
+    def start(step: int) -> Callable[[], Any]:
+        ids, mask = next(batches)
+        seed = tf.constant([run.config.train.seed, step], tf.int32)
+        scale = run.skipped.loss_scale and tf.constant(run.skipped.loss_scale.value)
+        return run.execution.start(train_step.__call__, ids, mask, seed, scale)
+
+    return start
+
+
+def _next_due(run: Run) -> int:
+    """The next step after which the state is looked at."""
+    settings = run.config.train
+    every = [every for every in (settings.checkpoint_every, settings.eval_every) if every > 0]
+    return min([settings.steps, *((run.step // steps + 1) * steps for steps in every)])
 
 
 def _evaluate_if_due(run: Run, stop: exits.StopRequest) -> None:
     settings = run.config.train
     wanted = run.step > 0 and settings.eval_every >= 0
     due = wanted and _is_due(run.step, settings.eval_every, settings.steps)
-    if not due or run.metrics.has("validation", run.step):
+    if not due or not run.needs("validation"):
         return
-    with stop.interruptible():
-        numbers = run.evaluate()
-    print(
-        f"step {run.step}: validation loss {numbers['loss']:.4f}, {numbers['bits_per_byte']:.4f} bits/byte", flush=True
-    )
+    with run.averaged():
+        numbers = evaluate(run, stop)
+    _say(run, f"step {run.step}: validation loss {numbers['loss']:.4f}, {numbers['bits_per_byte']:.4f} bits/byte")
     run.record("validation", **numbers)
+    run.files.keep_best(run.step)
+
+
+def evaluate(run: Run, stop: exits.StopRequest) -> dict[str, float]:
+    """Evaluates unless a stop is requested: alone at once, with others at the end of a batch.
+
+    Raises:
+        exits.Stopped: If a stop was requested.
+    """
+    if run.agreement.processes > 1:
+        return run.evaluate(lambda: stop.requested)
+    with stop.interruptible():
+        return run.evaluate()
 
 
 def _is_due(step: int, every: int, last: int) -> bool:
@@ -102,13 +153,19 @@ def _is_due(step: int, every: int, last: int) -> bool:
 def _say_what_begins(run: Run) -> None:
     kept = run.config.data.train_windows
     of_those = f" ({kept} window(s) of them, {run.windows.tokens:,} tokens)" if kept else ""
-    print(
+    _say(
+        run,
         f"{run.corpus.name}: {run.corpus.train.num_bytes:,} bytes to train on{of_those}, "
         f"{run.corpus.validation.num_bytes:,} to validate on. "
         f"{run.model.count_params():,} parameters, {run.strategy.num_replicas_in_sync} replica(s). "
         f"{'Beginning' if run.step == 0 else f'Going on after step {run.step}'} in {run.workdir.root}.",
-        flush=True,
     )
+
+
+def _say(run: Run, text: str) -> None:
+    """Says it once for all processes."""
+    if run.agreement.is_chief:
+        print(text, flush=True)
 
 
 def _say_not_finite(run: Run, loss: float, norm: float) -> None:

@@ -1,9 +1,11 @@
 """`metrics.jsonl`: one JSON object a line, each split and step once, whatever happens to the process."""
 
+import errno
 import json
 import math
 import os
 import pathlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from trainer import atomic
@@ -28,9 +30,8 @@ class Metrics:
         self.records: list[dict[str, Any]] = []
         content = self.path.read_bytes() if self.path.exists() else b""
         kept = b""
-        for line in content.splitlines(keepends=True):
-            record = _parse(line)
-            if record is not None and record["step"] <= step and not self.has(record["split"], record["step"]):
+        for line, record in _parse(content):
+            if record["step"] <= step and not self.has(record["split"], record["step"]):
                 self.records.append(record)
                 kept += line
         if kept != content:
@@ -61,10 +62,13 @@ class Metrics:
 
         Returns:
             The record.
+
+        Raises:
+            OSError: If the line could not be written, or only its beginning: the file must not be written to any more.
         """
         record = {"split": split, "step": step}
         record.update({name: value if math.isfinite(value) else None for name, value in numbers.items()})
-        os.write(self._descriptor, (json.dumps(record, allow_nan=False) + "\n").encode("utf-8"))
+        _write_all(self._descriptor, (json.dumps(record, allow_nan=False) + "\n").encode("utf-8"))
         self.records.append(record)
         return record
 
@@ -77,11 +81,39 @@ class Metrics:
         os.close(self._descriptor)
 
 
-def _parse(line: bytes) -> dict[str, Any] | None:
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) and {"split", "step"} <= record.keys() else None
+def read_records(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """What a metrics file holds, in order, without a line that is half written; nothing if there is no file."""
+    path = pathlib.Path(path)
+    return [record for _, record in _parse(path.read_bytes())] if path.exists() else []
+
+
+def validation_losses(records: Iterable[dict[str, Any]]) -> dict[int, float]:
+    """The loss of the plain evaluation by step, without losses that are not finite."""
+    return {
+        record["step"]: record["loss"]
+        for record in records
+        if record["split"] == "validation" and record.get("loss") is not None
+    }
+
+
+def _parse(content: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """The whole lines, each with its record."""
+    for line in content.splitlines(keepends=True):
+        if not line.endswith(b"\n"):
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and {"split", "step"} <= record.keys():
+            yield line, record
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Writes all of it: a disk that fills up takes a part first."""
+    rest = memoryview(data)
+    while rest:
+        written = os.write(descriptor, rest)
+        if not written:
+            raise OSError(errno.EIO, "The file takes nothing more")
+        rest = rest[written:]

@@ -1,10 +1,10 @@
-"""The model of a run: built from its config, or loaded from its newest checkpoint."""
+"""The model of a run: built from its config, or loaded from one of its checkpoints."""
 
 import keras
 from ml_collections import ConfigDict
 
 from reformer_tf import models
-from trainer import state
+from trainer import checkpoint_choice, state
 from trainer.config import as_dict
 from trainer.workdir import Workdir
 
@@ -26,27 +26,29 @@ def build_model(config: ConfigDict) -> keras.Model:
     return models.ReformerCausalLM(**as_dict(config.model), dtype=config.train.precision)
 
 
-def load_model(config: ConfigDict, workdir: Workdir) -> tuple[keras.Model, int]:
-    """Builds a model and gives it the weights of the newest checkpoint that is not damaged.
+def load_model(
+    config: ConfigDict, workdir: Workdir, checkpoint: str = checkpoint_choice.NEWEST
+) -> tuple[keras.Model, int]:
+    """Builds a model and gives it the weights of a checkpoint.
+
+    With `config.optimizer.ema_momentum`, these are the moving averages of the weights, if the checkpoint has them.
 
     Args:
         config: Config of the run, perhaps with another `config.model.num_hashes`: rotations of another shape than in
             the checkpoint stay as they were made from the seed.
         workdir: Folder of the run.
+        checkpoint: `newest` (of those that are not damaged), `best` (by validation loss) or the number of a step.
 
     Returns:
         The model and the step of its weights.
 
     Raises:
-        ValueError: If there is no checkpoint or it does not fit the model.
+        ValueError: If there is no such checkpoint or it does not fit the model.
     """
-    found = workdir.checkpoints().newest()
-    if found is None:
-        raise ValueError(f"`workdir` must hold a checkpoint. Received: {workdir.root}")
-    arrays, description = found
+    arrays, description = checkpoint_choice.read(workdir, checkpoint)
     model = build_model(config)
     variables = state.named_variables(model)
-    saved = state.of_model(arrays)
+    saved = state.averaged(arrays) if config.optimizer.ema_momentum else state.of_model(arrays)
     for name, variable in list(variables.items()):
         if name.endswith(_MADE_FROM_SEED) and name in saved and saved[name].shape != tuple(variable.shape):
             del variables[name], saved[name]

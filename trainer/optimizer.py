@@ -1,5 +1,6 @@
 """The Keras optimizer of a run, taking gradients that are summed over the replicas already."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from trainer import schedule
+from trainer.moving_average import MovingAverage
 
 
 class TakesReducedGradients:
@@ -18,7 +20,12 @@ class TakesReducedGradients:
 
     Nothing else orders the updates of a graph, and its executor would begin with all of them at once: temporary tensors
     of the size of the whole gradient, and more than one of them, would be alive together.
+
+    Attributes:
+        average: The moving average that follows the updates, or None.
     """
+
+    average: MovingAverage | None = None
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
         return grads_and_vars
@@ -31,6 +38,10 @@ class TakesReducedGradients:
             known = len(graph.get_operations())
             with tf.control_dependencies(finished.get(variable.device, [])):
                 self.update_step(gradient, variable, learning_rate)  # type: ignore[attr-defined]
+                if self.average is not None:
+                    place = self._get_variable_index(variable)  # type: ignore[attr-defined]
+                    first = tf.equal(self.iterations.value, 0)  # type: ignore[attr-defined]
+                    self.average.update(place, variable, first)
             assignments = [op for op in graph.get_operations()[known:] if op.type.startswith("Assign")]
             finished[variable.device] = assignments
 
@@ -59,7 +70,8 @@ def make_optimizer(
     """Makes the optimizer of a run and its slots.
 
     Call it in the scope of the strategy. Clipping is not its business but the training step's. Weight decay is
-    decoupled (times the learning rate) and leaves alone what has fewer than two dimensions: biases and scales.
+    decoupled (times the learning rate) and leaves alone what has fewer than two dimensions (biases and scales) and what
+    the config excludes.
 
     Args:
         config: `config.optimizer` of a run.
@@ -70,7 +82,7 @@ def make_optimizer(
         A Keras optimizer. All replicas must give it the same gradients.
 
     Raises:
-        ValueError: If the optimizer or the schedule is unknown.
+        ValueError: If the optimizer or the schedule is unknown, or if an exclusion fits no variable.
     """
     rate = schedule.make_schedule(
         config.schedule, config.learning_rate, config.warmup_steps, steps, config.final_fraction
@@ -93,7 +105,22 @@ def make_optimizer(
         )
     else:
         raise ValueError(f"`config.optimizer.name` must be one of {', '.join(OPTIMIZERS)}. Received: {config.name!r}")
+    excluded = _without_weight_decay(variables, config.weight_decay_exclusions)
     if config.weight_decay:
-        optimizer.exclude_from_weight_decay(var_list=[v for v in variables if len(v.shape) < 2])
+        optimizer.exclude_from_weight_decay(var_list=excluded)
     optimizer.build(list(variables))
+    if config.ema_momentum:
+        optimizer.average = MovingAverage(variables, config.ema_momentum)
     return optimizer
+
+
+def _without_weight_decay(variables: Sequence[keras.Variable], exclusions: Sequence[str]) -> list[keras.Variable]:
+    """Biases, scales, and the variables in whose paths an expression is found."""
+    paths = [variable.path for variable in variables]
+    for exclusion in exclusions:
+        if not any(re.search(exclusion, path) for path in paths):
+            raise ValueError(
+                "`config.optimizer.weight_decay_exclusions` must hold expressions that are found in the path of a "
+                f"variable: {', '.join(paths)}. Received: {exclusion!r}"
+            )
+    return [v for v in variables if len(v.shape) < 2 or any(re.search(exclusion, v.path) for exclusion in exclusions)]

@@ -2,26 +2,26 @@
 
 import contextlib
 import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from absl import logging
 from ml_collections import ConfigDict
 
-from trainer import check, input, optimizer, state, strategy, tokens
-from trainer import config as configs
+from trainer import agreement, check, cluster, execution, files, input, optimizer, segments, state, strategy, tokens
 from trainer.evaluation import Evaluation
-from trainer.event_files import EventFiles
-from trainer.metrics import Metrics
 from trainer.model import build_model
+from trainer.shares import Share
+from trainer.skipped_steps import SkippedSteps
 from trainer.step import TrainStep
-from trainer.text import Documents
 from trainer.workdir import Workdir
 
 
 class Run:
-    """A run that is ready to go on.
+    """A run that is ready to go on. Of several processes in step, the chief alone reads and writes its folder.
 
     Everything that can be refused is refused here, before any long work and before anything of an earlier run is
     changed. The order: the config by itself, the folder, the data, the model, the checkpoint.
@@ -36,6 +36,10 @@ class Run:
         corpus: The documents.
         windows: The training windows.
         model: The model, in the scope of `strategy`.
+        agreement: What the processes of the run agree on.
+        execution: How its steps are carried out.
+        files: What it writes: of several processes in step, the chief alone does.
+        skipped: The steps that were not finite, and the scale of the loss.
 
     Raises:
         ValueError: If the config, the data or the folder cannot be used.
@@ -47,14 +51,19 @@ class Run:
         self.tokens = tokens.of_config(config.data)
         self.workdir = Workdir(workdir)
         with contextlib.ExitStack() as undo:
-            self.workdir.lock()
-            undo.callback(self.workdir.unlock)
-            changed = self.workdir.check_config(config)
+            in_step = cluster.from_environment() if config.strategy == "multi_worker" else None
+            changed: dict[str, tuple[Any, Any]] = {}
+            if in_step is None or in_step.is_chief:
+                self.workdir.lock()
+                undo.callback(self.workdir.unlock)
+                changed = self.workdir.check_config(config)
+            self.strategy = strategy.make_strategy(config.strategy, config.logical_devices, config.tpu_address)
+            self.agreement = agreement.Agreement(self.strategy, in_step)
+            self.execution = execution.of_strategy(self.strategy)
+            check.check_batch(config, self.strategy.num_replicas_in_sync)
             if config.train.deterministic_ops:
                 tf.config.experimental.enable_op_determinism()
             keras.utils.set_random_seed(config.train.seed)
-            self.strategy = strategy.make_strategy(config.strategy, config.logical_devices)
-            check.check_batch(config, self.strategy.num_replicas_in_sync)
             self.corpus = input.load_corpus(config.data)
             self.windows = self._cut_to_train()
             with self.strategy.scope():
@@ -63,15 +72,18 @@ class Run:
                     config.optimizer, config.train.steps, self.model.trainable_variables
                 )
             self._variables = state.named_variables(self.model, self._optimizer)
-            self._checkpoints = self.workdir.checkpoints(config.train.keep_checkpoints)
+            self.skipped = SkippedSteps(config.train)
             self.step = 0
-            self.step = self._restore()
+            if self.agreement.is_chief:
+                self.step = self._restore()
+            self.step = self.agreement.shared(self.step)
+            self.skipped.restore(self.agreement.shared(self.skipped.state()))
+            self.agreement.share_variables(self._variables)
             for field, (old, new) in changed.items():
                 logging.warning("%s was %r before and is %r now", field, old, new)
-            configs.write_config(config, self.workdir.config)
-            self.metrics = Metrics(self.workdir.metrics, self.step)
-            self._events = EventFiles(self.workdir.events, self.metrics.records)
-            self._saved = self.step if self._checkpoints.steps() else None
+            self.files: files.Files = files.Elsewhere()
+            if self.agreement.is_chief:
+                self.files = files.Written(self.workdir, config, self.step, self._capture)
             self._evaluation: Evaluation | None = None
             undo.pop_all()
 
@@ -86,56 +98,77 @@ class Run:
             clip_norm=self.config.optimizer.clip_norm,
             jit_compile=settings.jit_compile,
             tokens=self.tokens,
+            separate_documents=segments.are_wanted(self.config.data),
         )
 
-    def batches(self) -> tf.distribute.DistributedDataset:
+    def batches(self) -> Iterator[Any]:
         """The batches of the steps to come, without end."""
-        settings = self.config.train
-        dataset = input.train_dataset(self.windows, settings.batch_size, settings.seed, self.step)
-        return self.strategy.experimental_distribute_dataset(dataset)
+        settings, step = self.config.train, self.step
 
-    def evaluate(self) -> dict[str, float]:
-        """Evaluates the model as it is on the validation windows."""
+        def dataset(share: Share) -> tf.data.Dataset:
+            return input.train_dataset(self.windows, settings.batch_size, settings.seed, step, share)
+
+        return self.execution.batches(dataset)
+
+    def needs(self, split: str) -> bool:
+        """Whether the metrics have no line of this split and step yet. The processes of a run ask together."""
+        return self.agreement.shared(self.files.find(split, self.step) is None)
+
+    def evaluate(self, stop_requested: Callable[[], bool] = lambda: False) -> dict[str, float]:
+        """Evaluates the model as it is on the validation windows; see `averaged`.
+
+        Args:
+            stop_requested: Asked before each batch; once it is true in any process, all of them leave off.
+
+        Raises:
+            exits.Stopped: If a stop was requested.
+        """
         if self._evaluation is None:
-            windows = self._cut(self.corpus.validation)
             settings = self.config.train
             self._evaluation = Evaluation(
-                self.model, self.strategy, windows, settings.batch_size, settings.jit_compile, self.tokens
+                self.model,
+                self.strategy,
+                input.cut_windows(self.config, self.tokens, self.corpus.validation),
+                settings.batch_size,
+                settings.jit_compile,
+                self.tokens,
+                segments.are_wanted(self.config.data),
             )
-        return self._evaluation.run()
+        return self._evaluation.run(stop_requested)
+
+    def averaged(self) -> contextlib.AbstractContextManager[None]:
+        """Where the model has the moving averages of its weights in place of them, if there are any.
+
+        Enter it where no signal can break in, and do not save inside.
+        """
+        average = self._optimizer.average
+        return contextlib.nullcontext() if average is None else average.in_place()
 
     def record(self, split: str, **numbers: float) -> None:
-        """Writes numbers of this step to the metrics and the event files."""
-        self._events.write(self.metrics.write(split, self.step, **numbers))
+        """Writes numbers of this step to the metrics and the event files.
 
-    def save(self) -> None:
-        """Writes a checkpoint of this step, if there is none yet; the metrics up to it are made durable before."""
-        if self._saved == self.step:
-            return
-        self.metrics.sync()
-        self._events.flush()
-        self._checkpoints.save(self.step, state.values(self._variables), self._description())
-        self._saved = self.step
+        Raises:
+            NotSaved: If the metrics cannot be written.
+        """
+        self.files.record(split, self.step, numbers)
 
     def close(self) -> None:
-        """Closes the files and lets go of the folder."""
-        self.metrics.close()
-        self._events.close()
+        """Waits for the checkpoint under way, closes the files and lets go of the folder."""
+        self.files.close(self.step)
         self.workdir.unlock()
-
-    def _cut(self, documents: Documents, count: int = 0) -> input.Windows:
-        return input.Windows(
-            self.tokens.documents(documents), self.config.train.sequence_length, self.config.data.layout, count
-        )
 
     def _cut_to_train(self) -> input.Windows:
         count = self.config.data.train_windows
         try:
-            return self._cut(self.corpus.train, count)
+            return input.cut_windows(self.config, self.tokens, self.corpus.train, count)
         except ValueError as error:
             if not count:
                 raise
             raise ValueError(f"`config.data.train_windows` asks for more than there is: {error}") from error
+
+    def _capture(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Copies the state to the host."""
+        return state.values(self._variables), {**self._description(), **self.skipped.state(), "step": self.step}
 
     def _description(self) -> dict[str, Any]:
         settings = self.config.train
@@ -146,7 +179,7 @@ class Run:
         }
 
     def _restore(self) -> int:
-        found = self._checkpoints.newest(set_aside=True)
+        found = self.workdir.checkpoints().newest(set_aside=True)
         if found is None:
             return 0
         arrays, description = found
@@ -161,9 +194,15 @@ class Run:
                 f"`config.train.steps` must be at least the {description['step']} steps that the run in `workdir` has "
                 f"done. Received: {self.config.train.steps}"
             )
-        variables = self._variables
+        variables, average = self._variables, self._optimizer.average
         if not description["step"]:
             # An optimizer begins with zeros, and weights that come from elsewhere come without one.
             variables, arrays = state.of_model(variables), state.of_model(arrays)
+        elif average is None or not state.averages(arrays):
+            # `config.optimizer.ema_momentum` may change in a run.
+            variables, arrays = state.without_averages(variables), state.without_averages(arrays)
         state.assign(variables, arrays, str(self.workdir.root))
+        if average is not None and not state.averages(variables):
+            average.reset()
+        self.skipped.restore(description)
         return description["step"]

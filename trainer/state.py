@@ -10,6 +10,8 @@ import numpy as np
 
 _Value = TypeVar("_Value")
 _SHOWN = 8
+_MODEL = "model/"
+_AVERAGE = "average/"
 _NUMBER = re.compile(r"_\d+$")
 _GENERATOR = re.compile(r"^seed_generator(_\d+)?$")
 
@@ -27,23 +29,45 @@ def named_variables(
         optimizer: A built optimizer.
 
     Returns:
-        The variables by name: `model/` and the path of the variable, or `optimizer/` and its place among the slots.
+        The variables by name: `model/` and the path of the variable, `optimizer/` and its place among the slots, or, of
+        an optimizer with a moving average, `average/` and the path of the variable that it is the average of.
     """
     made_up = {layer.name: _class_name(layer) for layer in model._flatten_layers() if _has_made_up_name(layer)}
     found: dict[str, keras.Variable] = {}
     for variable in model.variables:
         parts = [_GENERATOR.sub("seed_generator", made_up.get(part, part)) for part in variable.path.split("/")]
-        path = "/".join(["model", *parts])
+        path = _MODEL + "/".join(parts)
         repeats = (f"{path}:{number}" for number in itertools.count(2))
         found[path if path not in found else next(name for name in repeats if name not in found)] = variable
     for place, variable in enumerate(optimizer.variables if optimizer else ()):
         found[f"optimizer/{place}"] = variable
+    average = getattr(optimizer, "average", None)
+    if average is not None:
+        names = {id(variable): name for name, variable in found.items()}
+        for variable, of in zip(average.variables, model.trainable_variables, strict=True):
+            found[_AVERAGE + names[id(of)].removeprefix(_MODEL)] = variable
     return found
 
 
 def of_model(by_name: Mapping[str, _Value]) -> dict[str, _Value]:
     """What is the model's of variables or values by the names of `named_variables`."""
-    return {name: value for name, value in by_name.items() if name.startswith("model/")}
+    return {name: value for name, value in by_name.items() if name.startswith(_MODEL)}
+
+
+def averages(by_name: Mapping[str, _Value]) -> dict[str, _Value]:
+    """What is the moving average's."""
+    return {name: value for name, value in by_name.items() if name.startswith(_AVERAGE)}
+
+
+def without_averages(by_name: Mapping[str, _Value]) -> dict[str, _Value]:
+    """All but what is the moving average's."""
+    return {name: value for name, value in by_name.items() if not name.startswith(_AVERAGE)}
+
+
+def averaged(by_name: Mapping[str, _Value]) -> dict[str, _Value]:
+    """What is the model's, with their moving averages in place of the weights that have one."""
+    found = {_MODEL + name.removeprefix(_AVERAGE): value for name, value in averages(by_name).items()}
+    return {**of_model(by_name), **found}
 
 
 def values(variables: Mapping[str, keras.Variable]) -> dict[str, np.ndarray]:

@@ -47,6 +47,7 @@ class TrainStep:
         compile_whole: Whether XLA compiles all of the step as one program, with the sum over the replicas, clipping and
             update. A TPU takes nothing else; elsewhere only one replica can.
         tokens: The scheme of the ids.
+        separate_documents: Whether documents of a row do not see each other.
 
     Attributes:
         run_whole: With `compile_whole` the function of a batch that is compiled, else None.
@@ -63,6 +64,7 @@ class TrainStep:
         jit_compile: bool = False,
         compile_whole: bool = False,
         tokens: Tokens = BYTES,
+        separate_documents: bool = False,
     ):
         self._tokens = tokens
         self._variables = model.trainable_variables
@@ -71,28 +73,33 @@ class TrainStep:
         self._clip_norm = clip_norm
         whole = compile_whole or isinstance(strategy, tf.distribute.TPUStrategy)
         self._local = tf.function(
-            gradients.LocalGradients(model, accumulation_steps, tokens),
+            gradients.LocalGradients(model, accumulation_steps, tokens, separate_documents),
             jit_compile=(jit_compile and not whole) or None,
             autograph=False,
         )
         self.run_whole = self._compiled_whole() if whole else None
 
     @tf.function(autograph=False)
-    def __call__(self, ids: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor) -> StepResult:
+    def __call__(
+        self, ids: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, loss_scale: tf.Tensor | None = None
+    ) -> StepResult:
         """Makes one update, unless the loss or the gradient is not finite.
 
         Args:
             ids: `[B, L + 1]` int32, distributed over the replicas.
             mask: `[B, L + 1]` bool, True for real tokens.
             seed: `[2]` int32, (base, step).
+            loss_scale: Scalar float32, a power of two that the loss is multiplied by and its summed gradient divided
+                by, for float16. If None, neither is done.
 
         Returns:
             What is to be said about the step, the same for all replicas.
         """
+        batch = (ids, mask, seed, loss_scale)
         if self.run_whole is not None:
-            whole = self.run_whole(ids, mask, seed)
+            whole = self.run_whole(*batch)
             return StepResult(*(self._strategy.experimental_local_results(value)[0] for value in whole))
-        result, summed = self._strategy.run(self._gradients, args=(ids, mask, seed))
+        result, summed = self._strategy.run(self._gradients, args=batch)
         result = StepResult(*(self._strategy.experimental_local_results(value)[0] for value in result))
 
         def apply() -> tf.Tensor:
@@ -128,14 +135,22 @@ class TrainStep:
 
         return result._replace(applied=tf.cond(result.applied, apply, lambda: tf.constant(False)))
 
-    def _gradients(self, ids: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor) -> tuple[StepResult, list[tf.Tensor]]:
+    def _gradients(
+        self, ids: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, loss_scale: tf.Tensor | None
+    ) -> tuple[StepResult, list[tf.Tensor]]:
         """The clipped gradient of the global batch, in the context of a replica."""
         replica = tf.distribute.get_replica_context()
         targets = gradients.count_targets(ids, mask, self._tokens)
         tokens, byte_count = replica.all_reduce(tf.distribute.ReduceOp.SUM, targets)
         first_row = replica.replica_id_in_sync_group * tf.shape(ids)[0]
-        nats, byte_nats, parts = self._local(ids, mask, seed, first_row, tf.math.divide_no_nan(1.0, tokens))
+        weight = tf.math.divide_no_nan(1.0, tokens)
+        if loss_scale is not None:
+            weight *= loss_scale
+        nats, byte_nats, parts = self._local(ids, mask, seed, first_row, weight)
         nats, byte_nats, *summed = replica.all_reduce(tf.distribute.ReduceOp.SUM, [nats, byte_nats, *parts])
+        if loss_scale is not None:
+            # What overflowed in one replica is not finite in the sum, so that all skip the step.
+            nats, *summed = [value / tf.cast(loss_scale, value.dtype) for value in (nats, *summed)]
         norm = tf.linalg.global_norm(summed)
         if self._clip_norm:
             shrink = self._clip_norm / tf.maximum(norm, self._clip_norm)

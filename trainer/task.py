@@ -8,7 +8,7 @@ where it was. Without `--config`, the config is the one kept in the folder: that
 from absl import app, flags
 from ml_collections import config_flags
 
-from trainer import closing, console, exits, kept_run, loop
+from trainer import closing, cluster_flags, console, execution, exits, kept_run, loop, server
 from trainer.run import Run
 
 _KEPT = kept_run.config_file()
@@ -23,6 +23,9 @@ def main(arguments: list[str]) -> int:
     console.begin(arguments)
     with exits.StopRequest() as stop:
         try:
+            cluster_flags.to_environment()
+            if server.serves(_CONFIG.value.strategy):
+                return server.serve(stop)
             with stop.interruptible():
                 run = Run(_CONFIG.value, _WORKDIR.value)
         except exits.Stopped:
@@ -30,8 +33,12 @@ def main(arguments: list[str]) -> int:
             return exits.STOPPED
         except (ValueError, OSError) as error:
             return console.refuse(error)
+        except execution.LOST_PEER_ERRORS as error:
+            return console.lost_peer(error, _WORKDIR.value)
         try:
             return loop.train(run, stop) or closing.close(run, stop)
+        except execution.LOST_PEER_ERRORS as error:
+            return console.lost_peer(error, _WORKDIR.value)
         finally:
             run.close()
 

@@ -44,6 +44,8 @@ class Tokens(Protocol):
     name: str
     vocabulary_size: int
     """How many ids a model must have at least."""
+    boundary: int
+    """The id that stands before a document."""
     byte_counts: np.ndarray
     """`[vocabulary_size]` float32, how many bytes each id stands for; 0 for the boundary."""
 

@@ -6,6 +6,7 @@ Shape letters: N windows, L sequence length, B batch.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import overload
 
@@ -34,11 +35,16 @@ class Windows(Sequence[Window]):
 
     With `count`, only the first so many full windows are there: each has exactly `sequence_length` targets.
 
+    With `length_buckets`, `gather` leaves out padding that no row of a batch needs: a batch has one of a few lengths,
+    so that what is compiled for static shapes is compiled a few times.
+
     Args:
         documents: `Documents`, those of a scheme of `trainer.tokens`, or anything that yields `bytes`.
         sequence_length: L, the number of targets of a full window.
         layout: `"packed"` or `"padded"`.
         count: how many full windows to keep; 0 for all windows, short ones too.
+        length_buckets: in ascending order, numbers of targets that a batch of `padded` windows can be cut to, besides
+            `sequence_length`.
 
     Attributes:
         starts: `[N]` int64, the place of each window's first id in `documents.ids`.
@@ -62,6 +68,7 @@ class Windows(Sequence[Window]):
         sequence_length: int,
         layout: str = "packed",
         count: int = 0,
+        length_buckets: Sequence[int] = (),
     ) -> None:
         if isinstance(sequence_length, bool) or not isinstance(sequence_length, int) or sequence_length < 1:
             raise ValueError(f"sequence_length must be a positive integer. Received: {sequence_length!r}")
@@ -74,6 +81,7 @@ class Windows(Sequence[Window]):
             raise ValueError(f"documents must hold at least one byte. Received: {len(self.documents)} documents")
         self.sequence_length = sequence_length
         self.layout = layout
+        self._lengths = _batch_lengths(length_buckets, sequence_length, layout)
         offsets = self.documents.offsets if layout == "padded" else self.documents.offsets[[0, -1]]
         targets = np.diff(offsets) - 1  # every id of a stream but the first
         counts = -(-targets // sequence_length)
@@ -116,25 +124,56 @@ class Windows(Sequence[Window]):
         ids[:size] = self.documents.ids[self.starts[place] : self.starts[place] + size]
         return ids, np.arange(self.sequence_length + 1) < size
 
-    def gather(self, indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def gather(self, indices: tf.Tensor, among: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Cuts a batch with TensorFlow ops, in a `tf.data` pipeline too, which then refers to the ids without a copy.
 
         Args:
             indices: `[B]` int64; a negative index gives a row that is all masked.
+            among: `[G]` int64, all windows of the global batch that these rows are a part of; by default these rows are
+                all of it. They decide the length, so that all parts have the same.
 
         Returns:
-            ids `[B, L + 1]` int32, mask `[B, L + 1]` bool.
+            ids `[B, L + 1]` int32, mask `[B, L + 1]` bool. With length buckets, L is the smallest of them that holds
+            the longest row of the global batch, and not known before.
         """
-        ids, starts, sizes = self._tensors
-        span = tf.range(self.sequence_length + 1, dtype=tf.int64)[None, :]
-        safe = tf.maximum(indices, 0)
-        size = tf.where(indices < 0, tf.zeros_like(safe), tf.gather(sizes, safe))
+        ids, starts, _ = self._tensors
+        size = self._sizes_of(indices)
+        span = tf.range(self._length(size if among is None else self._sizes_of(among)), dtype=tf.int64)[None, :]
         mask = span < size[:, None]
-        places = tf.where(mask, tf.gather(starts, safe)[:, None] + span, 0)
+        places = tf.where(mask, tf.gather(starts, tf.maximum(indices, 0))[:, None] + span, 0)
         return tf.where(mask, tf.cast(tf.gather(ids, places), tf.int32), PAD), mask
+
+    def _sizes_of(self, indices: tf.Tensor) -> tf.Tensor:
+        """How many ids of each window are real; none for a negative index."""
+        sizes = tf.gather(self._tensors[2], tf.maximum(indices, 0))
+        return tf.where(indices < 0, tf.zeros_like(sizes), sizes)
+
+    def _length(self, sizes: tf.Tensor) -> int | tf.Tensor:
+        """How many ids the rows of a batch have with their padding."""
+        if len(self._lengths) == 1:
+            return self._lengths[0]  # A plain number, for a static shape.
+        lengths = tf.constant(self._lengths, tf.int64)
+        return lengths[tf.searchsorted(lengths, tf.reduce_max(sizes)[None])[0]]
 
     @functools.cached_property
     def _tensors(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         used = self.documents.ids[: int((self.starts + self.sizes).max())]
         with tf.init_scope(), tf.device("CPU:0"):
             return tuple(map(tf.convert_to_tensor, (used, self.starts, self.sizes)))
+
+
+def _batch_lengths(length_buckets: Sequence[int], sequence_length: int, layout: str) -> tuple[int, ...]:
+    """How many ids a row of a batch can have, in ascending order."""
+    buckets = (0, *length_buckets)
+    whole = all(isinstance(bucket, int) and not isinstance(bucket, bool) for bucket in buckets)
+    if not whole or any(low >= high for low, high in itertools.pairwise(buckets)) or buckets[-1] > sequence_length:
+        raise ValueError(
+            "length_buckets must be positive integers in ascending order, none above sequence_length, "
+            f"{sequence_length}. Received: length_buckets={length_buckets!r}"
+        )
+    if length_buckets and layout != "padded":
+        raise ValueError(
+            f"length_buckets must be empty unless layout is 'padded'. Received: length_buckets={length_buckets!r}, "
+            f"layout={layout!r}"
+        )
+    return tuple(sorted({bucket + 1 for bucket in (*length_buckets, sequence_length)}))

@@ -5,6 +5,7 @@ import os
 import pathlib
 from typing import Any
 
+from absl import logging
 from ml_collections import ConfigDict
 
 from trainer import config as configs
@@ -66,6 +67,8 @@ class Workdir:
         except BlockingIOError as error:
             os.close(descriptor)
             raise ValueError(f"`workdir` must not be in use by another run. Received: {self.root}") from error
+        except OSError as error:  # Mounted buckets may know no locks.
+            logging.warning("%s cannot be locked (%s): no other run may use it at the same time", self.root, error)
         self._lock = descriptor
 
     def unlock(self) -> None:

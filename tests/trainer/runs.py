@@ -4,10 +4,12 @@ import json
 import pathlib
 import random
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from configs import tiny
 from trainer import exits, loop
+from trainer.checkpoints import Checkpoints
 from trainer.run import Run
 
 
@@ -71,3 +73,18 @@ def lines(workdir: pathlib.Path) -> list[dict]:
     records = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     measured = ("tokens_per_second", "peak_memory_mib")
     return [{name: value for name, value in record.items() if name not in measured} for record in records]
+
+
+def assert_same(workdir: pathlib.Path, undisturbed: pathlib.Path) -> None:
+    """Two runs must have the same metrics and the same state, bit for bit."""
+    assert lines(workdir) == lines(undisturbed)
+    newest = [Checkpoints(folder / "checkpoints").newest() for folder in (workdir, undisturbed)]
+    assert newest[0][1] == newest[1][1]
+    assert newest[0][0].keys() == newest[1][0].keys()
+    for name, array in newest[0][0].items():
+        np.testing.assert_array_equal(array, newest[1][0][name], err_msg=name)
+
+
+def checkpoint_files(workdir: pathlib.Path) -> dict[str, bytes]:
+    """What the folder of the checkpoints holds, by name."""
+    return {path.name: path.read_bytes() for path in sorted((workdir / "checkpoints").iterdir())}

@@ -5,6 +5,7 @@ import os
 import pathlib
 import random
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -39,7 +40,7 @@ def flags(tmp_path_factory):
     return [f"--config.{name}={value}" for name, value in small.items()]
 
 
-def _start(module, *arguments):
+def _start(module, *arguments, limit=resource.RLIM_INFINITY):
     return subprocess.Popen(
         [sys.executable, "-m", f"trainer.{module}", *map(str, arguments)],
         cwd=ROOT,
@@ -47,6 +48,7 @@ def _start(module, *arguments):
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
 
 
@@ -65,9 +67,9 @@ def _wait_for_a_line(process):
 
 def _assert_whole(workdir, undisturbed):
     assert runs.lines(workdir) == runs.lines(undisturbed)
-    assert [path.name for path in sorted((workdir / "checkpoints").iterdir())] == [
-        f"step-{step:08d}.safetensors" for step in (298, 299, 300)
-    ]
+    names = [path.name for path in sorted((workdir / "checkpoints").iterdir())]
+    assert names[-3:] == [f"step-{step:08d}.safetensors" for step in (298, 299, 300)]
+    assert names == [path.name for path in sorted((undisturbed / "checkpoints").iterdir())]
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +111,9 @@ def test_the_commands_of_a_finished_run(undisturbed, tmp_path):
     started = [
         _start("evaluate", f"--workdir={undisturbed}", "--config.model.num_hashes=4"),
         _start("generate", f"--workdir={undisturbed}", "--prompt=abc", "--tokens=5"),
-        _start("export", f"--workdir={undisturbed}", f"--output={tmp_path}"),
+        _start("export", f"--workdir={undisturbed}", f"--output={tmp_path}", "--checkpoint=299"),
     ]
-    (code, evaluated, err), (other_code, generated, other_err), (last_code, _, last_err) = map(_finish, started)
+    (code, evaluated, err), (other_code, generated, other_err), (last_code, exported, last_err) = map(_finish, started)
     assert code == exits.DONE, err
     numbers = json.loads(evaluated.splitlines()[-1])
     assert numbers["step"] == 300
@@ -120,6 +122,26 @@ def test_the_commands_of_a_finished_run(undisturbed, tmp_path):
     assert generated.startswith("abc")
     assert last_code == exits.DONE, last_err
     assert os.listdir(tmp_path) == ["1"]
+    assert "The model of step 299 is in" in exported
+
+
+def test_files_that_may_not_grow(flags, undisturbed, tmp_path):
+    """The metrics have room and the checkpoints have none; then there is room."""
+    options = [f"--workdir={tmp_path}", *flags, "--config.train.checkpoint_every=100", "--config.train.log_every=10"]
+    limited = _start("task", TINY, *options, limit=20_000)
+    code, _, err = _finish(limited)
+    assert code == exits.NOT_SAVED == 74, err
+    assert re.search(
+        r"The checkpoint of step 100 could not be written: .*File too large.*\. There is no checkpoint yet\. The run "
+        r"goes on and tries again at step 200 at the latest\.",
+        err,
+    )
+    assert re.search(r"The checkpoint of step 300 could not be written: .* the same command begins anew once", err)
+    assert not list((tmp_path / "checkpoints").iterdir())
+    code, _, err = _finish(_start("task", TINY, *options))
+    assert code == exits.DONE, err
+    logged = [line for line in runs.lines(undisturbed) if line["step"] == 1 or line["step"] % 10 == 0]
+    assert runs.lines(tmp_path) == logged
 
 
 def test_deterministic_ops_and_a_profile(flags, tmp_path):

@@ -1,10 +1,11 @@
 """The metrics file over kills and restarts."""
 
 import json
+import os
 
 import pytest
 
-from trainer.metrics import Metrics
+from trainer.metrics import Metrics, read_records, validation_losses
 
 
 def _lines(path):
@@ -81,3 +82,48 @@ def test_numbers_that_are_not_finite_stay_json(path):
     metrics.write("validation", 4, loss=float("nan"), bits_per_byte=float("inf"))
     metrics.close()
     assert _lines(path)[-1] == {"split": "validation", "step": 4, "loss": None, "bits_per_byte": None}
+
+
+def test_the_disk_takes_a_line_in_pieces(path, monkeypatch):
+    write = os.write
+    metrics = Metrics(path, step=4)
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:7]))
+    metrics.write("train", 5, loss=5.0)
+    monkeypatch.undo()
+    metrics.close()
+    assert _lines(path)[-1] == {"split": "train", "step": 5, "loss": 5.0}
+
+
+def test_a_line_that_does_not_fit_is_an_error_and_goes_with_the_next_start(path, monkeypatch):
+    before = path.read_bytes()
+    write = os.write
+    metrics = Metrics(path, step=4)
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:9]) if len(data) > 40 else 0)
+    with pytest.raises(OSError, match="The file takes nothing more"):
+        metrics.write("train", 5, loss=5.0)
+    monkeypatch.undo()
+    metrics.close()
+    assert len(path.read_bytes()) > len(before)
+    assert [record["step"] for record in read_records(path)] == [1, 2, 3, 3, 4]
+    Metrics(path, step=5).close()
+    assert path.read_bytes() == before
+
+
+def test_reading_changes_nothing(path, tmp_path):
+    content = path.read_bytes()[:-3]
+    path.write_bytes(content)
+    records = read_records(path)
+    assert [(record["split"], record["step"]) for record in records[2:]] == [("train", 3), ("validation", 3)]
+    assert path.read_bytes() == content
+    assert read_records(tmp_path / "none.jsonl") == []
+    assert not (tmp_path / "none.jsonl").exists()
+
+
+def test_validation_losses_are_those_that_are_finite():
+    records = [
+        {"split": "train", "step": 1, "loss": 0.1},
+        {"split": "validation", "step": 2, "loss": 0.5},
+        {"split": "validation", "step": 4, "loss": None},
+        {"split": "ablation", "step": 4, "loss": 0.2},
+    ]
+    assert validation_losses(records) == {2: 0.5}

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.trainer import runs
+from tests.trainer.full_disk import FullDisk
 from trainer import exits
 from trainer.checkpoints import Checkpoints
 
@@ -22,3 +23,12 @@ def test_the_last_good_state_is_saved_and_the_run_stops_there_again(config, tmp_
         assert f"The state after step 1 is saved in {tmp_path}." in said
         assert Checkpoints(tmp_path / "checkpoints").newest()[1]["step"] == 1
         assert [(record["split"], record["step"]) for record in runs.lines(tmp_path)] == [("train", 1)]
+
+
+def test_a_last_good_state_that_cannot_be_saved(config, tmp_path, monkeypatch, capsys):
+    FullDisk(monkeypatch, r"step-00000001\.safetensors")
+    assert runs.run(config, tmp_path) == exits.NOT_SAVED
+    said = capsys.readouterr().err
+    assert "The checkpoint of step 1 could not be written: [Errno 28]" in said
+    assert "The checkpoint of step 0 stands. The run ends" in said
+    assert "is saved in" not in said

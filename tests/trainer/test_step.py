@@ -66,6 +66,8 @@ def _optimizer_config(**fields):
             "warmup_steps": 3,
             "final_fraction": 0.0,
             "weight_decay": 0.0,
+            "weight_decay_exclusions": (),
+            "ema_momentum": 0.0,
             "beta_1": 0.9,
             "beta_2": 0.98,
             "epsilon": 1e-6,

@@ -16,14 +16,8 @@ def test_mirrored_over_parts_of_a_cpu():
     assert strategy.num_replicas_in_sync == 2
 
 
-@pytest.mark.parametrize("name", ["multi_worker", "parameter_server", "tpu"])
-def test_names_that_are_for_later(name):
-    with pytest.raises(ValueError, match=f"mirrored, one_device: the others do not exist yet. Received: '{name}'"):
-        make_strategy(name)
-
-
 def test_unknown_name():
-    with pytest.raises(ValueError, match="`config.strategy` must be one of mirrored, one_device. Received: 'both'"):
+    with pytest.raises(ValueError, match="`config.strategy` must be one of one_device, .* Received: 'both'"):
         make_strategy("both")
 
 

@@ -1,0 +1,35 @@
+"""A run whose steps and evaluations cost nothing, for tests of what is written around them."""
+
+import pytest
+import tensorflow as tf
+
+from trainer.run import Run
+from trainer.step import StepResult
+
+LOSSES = {2: 3.0, 4: 1.0, 6: 2.0, 8: 0.5, 10: 0.5, 12: 0.75}
+"""What the evaluations find: the best are those of 2, 4 and 8."""
+
+
+class _ToyStep:
+    """Changes one weight by the number of the step and what it was."""
+
+    def __init__(self, run):
+        self._weight = run.model.trainable_variables[0]
+
+    def __call__(self, ids, mask, seed, loss_scale=None):
+        self._weight.assign(0.5 * self._weight + float(seed[1]))
+        loss = tf.reduce_mean(self._weight)
+        one = tf.constant(1.0)
+        return StepResult(loss, one, one, one, one, tf.constant(True))
+
+
+def make_steps_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the steps and evaluations of every run those of a toy."""
+    monkeypatch.setattr(Run, "train_step", lambda run: _ToyStep(run))
+    monkeypatch.setattr(Run, "evaluate", lambda run: {"loss": LOSSES[run.step], "bits_per_byte": 1.0})
+
+
+def make_toy_config(config):
+    """A config of which the steps are those of a toy: 12 steps, evaluated every 2, saved every 3."""
+    config.train.eval_every, config.train.checkpoint_every, config.train.keep_checkpoints = 2, 3, 2
+    return config

@@ -1,0 +1,57 @@
+"""Which checkpoint of a run a command reads: the newest, the best by validation, or that of a step."""
+
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from trainer import metrics
+from trainer.workdir import Workdir
+
+NEWEST = "newest"
+BEST = "best"
+
+
+def is_choice(checkpoint: str) -> bool:
+    """Whether this names a checkpoint: `newest`, `best` or the number of a step."""
+    return checkpoint in (NEWEST, BEST) or (checkpoint.isascii() and checkpoint.isdigit())
+
+
+def read(workdir: Workdir, checkpoint: str = NEWEST) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Reads a checkpoint of a run.
+
+    Args:
+        workdir: Folder of the run.
+        checkpoint: `newest` (of those that are not damaged), `best` or the number of a step. The best is the one of the
+            smallest validation loss in the metrics, among the steps that there is a checkpoint of.
+
+    Returns:
+        Arrays by name and the description, which has `step`.
+
+    Raises:
+        ValueError: If there is no such checkpoint, or if it is damaged.
+    """
+    if not is_choice(checkpoint):
+        raise ValueError(f"`checkpoint` must be newest, best or the number of a step. Received: {checkpoint!r}")
+    kept = workdir.checkpoints()
+    if checkpoint == NEWEST:
+        found = kept.newest()
+        if found is None:
+            raise ValueError(f"`workdir` must hold a checkpoint. Received: {workdir.root}")
+        return found
+    if checkpoint != BEST:
+        return kept.read(int(checkpoint))
+    losses = metrics.validation_losses(metrics.read_records(workdir.metrics))
+    best = kept.best(losses)
+    if best is None:
+        raise ValueError(
+            f"`checkpoint` must not be best where no step with a checkpoint was evaluated. Received: {workdir.root}"
+        )
+    smallest = min(losses, key=lambda step: (losses[step], step))
+    if smallest != best:
+        logging.warning(
+            "The smallest validation loss is that of step %d, of which there is no checkpoint; %d is used",
+            smallest,
+            best,
+        )
+    return kept.read(best)

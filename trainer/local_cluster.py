@@ -1,0 +1,192 @@
+"""Runs a training on several processes of this machine, to try out what will run on several machines.
+
+    python -m trainer.local_cluster --workers=2 -- --config=configs/tiny.py --workdir=/tmp/two
+
+What follows `--` are the flags of `python -m trainer.task`, or a command of your own. Every process gets the same, and
+a `TF_CONFIG` that says which one it is. `--config.strategy` is set to `multi_worker`, or to `parameter_server` with
+`--parameter_servers=1`, unless it is given. When a process dies the others are stopped, so that nothing hangs; the
+same command goes on from the newest checkpoint. SIGTERM and Ctrl-C are handed on.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import IO
+
+from absl import app, flags
+
+from trainer import exits
+from trainer.cluster import VARIABLE, Task
+
+_WORKERS = flags.DEFINE_integer("workers", 2, "Number of workers.", lower_bound=1)
+_PARAMETER_SERVERS = flags.DEFINE_integer(
+    "parameter_servers", 0, "Number of parameter servers; with any, a chief leads the workers.", lower_bound=0
+)
+_GRACE = flags.DEFINE_float(
+    "grace", 20.0, "Seconds that the others have to end by themselves when a process died.", lower_bound=0.0
+)
+_FLAG = "--config.strategy"
+
+
+class Processes:
+    """The processes of a cluster on this machine.
+
+    Attributes:
+        stopping: Whether they were asked to stop.
+    """
+
+    def __init__(self) -> None:
+        self.stopping = False
+        self._of_task: list[tuple[Task, subprocess.Popen]] = []
+        self._readers: list[threading.Thread] = []
+
+    def start(self, tasks: Sequence[Task], command: Sequence[str]) -> None:
+        """Starts them.
+
+        Args:
+            tasks: What they are.
+            command: What each of them runs.
+        """
+        for task in tasks:
+            process = subprocess.Popen(
+                command,
+                env={**os.environ, VARIABLE: task.to_json(), "PYTHONUNBUFFERED": "1"},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches them once, through this process.
+            )
+            self._of_task.append((task, process))
+            reader = threading.Thread(target=_hand_on, args=(process.stdout, f"[{task.name}] "), daemon=True)
+            reader.start()
+            self._readers.append(reader)
+
+    def wait(self, grace: float) -> int:
+        """Waits until all have ended, or until one has failed and the others are stopped.
+
+        Args:
+            grace: Seconds for the others, once one has failed.
+
+        Returns:
+            What the cluster returns: 0 if all did, else what the first of those that failed did.
+        """
+        while not self._failed() and self._under_way(servers=False):
+            time.sleep(0.1)
+        failed = self._failed()
+        if failed:
+            for task, process in failed:
+                if not (self.stopping and process.returncode == exits.STOPPED):
+                    print(f"The {task.name} {_how(process.returncode)}. The others are stopped.", file=sys.stderr)
+            self._end_within(grace)
+        self._signal(signal.SIGTERM)  # To the servers, as nothing else is left.
+        self._end_within(grace, servers=True)
+        for reader in self._readers:
+            reader.join(timeout=5.0)
+        code = failed[0][1].returncode if failed else 0
+        return code if code >= 0 else 128 - code
+
+    def stop(self, number: int) -> None:
+        """Asks those that lead or work to stop; servers must outlive them."""
+        self.stopping = True
+        self._signal(number, servers=False)
+
+    def kill(self) -> None:
+        """Kills those that are still under way."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int, servers: bool = True) -> None:
+        for process in self._under_way(servers):
+            process.send_signal(number)
+
+    def _end_within(self, seconds: float, servers: bool = False) -> None:
+        """Waits for those that lead or work, and for the servers too if asked; kills those that take too long."""
+        until = time.monotonic() + seconds
+        while self._under_way(servers) and time.monotonic() < until:
+            time.sleep(0.1)
+        self._signal(signal.SIGKILL, servers)
+        for process in self._under_way(servers):
+            process.wait()
+
+    def _under_way(self, servers: bool = True) -> list[subprocess.Popen]:
+        return [
+            process for task, process in self._of_task if process.poll() is None and (servers or not self._serves(task))
+        ]
+
+    def _serves(self, task: Task) -> bool:
+        """Whether the process has no end of its own: with a chief, all others serve."""
+        return "ps" in task.cluster and task.kind != "chief"
+
+    def _failed(self) -> list[tuple[Task, subprocess.Popen]]:
+        ended = [(task, process) for task, process in self._of_task if process.poll() is not None]
+        return [(task, process) for task, process in ended if process.returncode]
+
+
+def _hand_on(stream: IO[bytes], prefix: str) -> None:
+    for line in stream:
+        sys.stdout.buffer.write(prefix.encode() + line)
+        sys.stdout.flush()
+
+
+def _how(code: int) -> str:
+    if code >= 0:
+        return f"ended with {code}"
+    return f"was killed by {signal.Signals(-code).name}"
+
+
+def make_tasks(workers: int, parameter_servers: int) -> list[Task]:
+    """Describes a cluster on free ports of this machine, the process that leads it first."""
+    kinds = {"chief": 1 if parameter_servers else 0, "worker": workers, "ps": parameter_servers}
+    ports = iter(_free_ports(sum(kinds.values())))
+    cluster = {kind: [f"localhost:{next(ports)}" for _ in range(count)] for kind, count in kinds.items() if count}
+    return [Task(cluster, kind, index) for kind, addresses in cluster.items() for index in range(len(addresses))]
+
+
+def make_command(arguments: Sequence[str], parameter_servers: bool) -> list[str]:
+    """The command of every process.
+
+    Args:
+        arguments: What follows `--`: flags of `trainer.task`, or a whole command.
+        parameter_servers: Whether the cluster has any.
+    """
+    if not arguments or arguments[0].startswith("-"):
+        arguments = [sys.executable, "-m", "trainer.task", *arguments]
+    named = any(argument.split("=")[0] in (_FLAG, _FLAG[1:]) for argument in arguments)
+    if "trainer.task" in arguments and not named:
+        arguments = [*arguments, f"{_FLAG}={'parameter_server' if parameter_servers else 'multi_worker'}"]
+    return list(arguments)
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for open_socket in sockets:  # All at once, so that no two are the same.
+            open_socket.bind(("localhost", 0))
+        return [open_socket.getsockname()[1] for open_socket in sockets]
+    finally:
+        for open_socket in sockets:
+            open_socket.close()
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the cluster, and returns what the process should return."""
+    command = make_command(arguments[1:], _PARAMETER_SERVERS.value > 0)
+    processes = Processes()
+
+    def hand_on(number: int, frame: object) -> None:
+        processes.stop(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, hand_on)
+    try:
+        processes.start(make_tasks(_WORKERS.value, _PARAMETER_SERVERS.value), command)
+        return processes.wait(_GRACE.value)
+    finally:
+        processes.kill()
+
+
+if __name__ == "__main__":
+    app.run(main)

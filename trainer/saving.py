@@ -1,0 +1,115 @@
+"""How the state of a run gets to the disk: when it waits for the disk, and what it says if it cannot write."""
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from trainer import exits
+from trainer.checkpoint_writer import CheckpointWriter
+from trainer.checkpoints import Checkpoints
+
+_State = tuple[Mapping[str, np.ndarray], Mapping[str, Any], Mapping[int, float]]
+
+
+class Saving:
+    """Saves the state of a run beside the training.
+
+    A checkpoint that cannot be written is reported, and the run goes on: the earlier ones stand, and the next may find
+    room. Only where a run ends, in `finish`, it is an error.
+
+    Args:
+        checkpoints: The folder of the checkpoints.
+        settings: `config.train` of the run.
+        capture: Makes durable what a checkpoint of now stands for, and returns the arrays, the description with `step`,
+            and the validation losses by step. Nobody may change the arrays afterwards.
+        step: The step whose state is in the folder already, if the run goes on from one.
+    """
+
+    def __init__(
+        self, checkpoints: Checkpoints, settings: ConfigDict, capture: Callable[[], _State], step: int | None = None
+    ):
+        self._checkpoints = checkpoints
+        self._settings = settings
+        self._capture = capture
+        self._writer = CheckpointWriter(checkpoints, step)
+
+    def is_saved(self, step: int) -> bool:
+        """Whether there is a checkpoint of this step, or one is being written."""
+        return self._writer.step == step
+
+    def begin(self, step: int) -> None:
+        """Begins to write a checkpoint of the state of now, unless there is one; waits for the one before.
+
+        Args:
+            step: Number of steps done.
+
+        Raises:
+            NotSaved: If what the checkpoint would stand for cannot be made durable.
+        """
+        if self.is_saved(step):
+            return
+        self.wait(step)
+        try:
+            arrays, description, losses = self._capture()
+        except OSError as error:
+            raise self.failure("The metrics", error) from error
+        self._writer.begin(arrays, description, losses)
+
+    def look(self, step: int) -> None:
+        """Reports if a checkpoint could not be written; does not wait for one that is under way."""
+        if not self._writer.busy:
+            self.wait(step)
+
+    def wait(self, step: int) -> None:
+        """Waits for the checkpoint under way, and reports if it could not be written.
+
+        Args:
+            step: Number of steps done.
+        """
+        failed = self._writer.step
+        error = self._writer.wait()
+        if error is not None:
+            every, last = self._settings.checkpoint_every, self._settings.steps
+            print(
+                f"The checkpoint of step {failed} could not be written: {error}. {self._what_stands()}. The run goes "
+                f"on and tries again at step {min((step // every + 1) * every, last)} at the latest.",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def finish(self, step: int) -> None:
+        """Waits until there is a checkpoint of the state of now; tries once more if writing it failed.
+
+        Args:
+            step: Number of steps done.
+
+        Raises:
+            NotSaved: If it cannot be written.
+        """
+        error = self._writer.wait()
+        if not self.is_saved(step):
+            self.begin(step)
+            error = self._writer.wait()
+        if error is not None:
+            raise self.failure(f"The checkpoint of step {step}", error) from error
+
+    def failure(self, what: str, error: OSError) -> exits.NotSaved:
+        """What to raise where a run must end because something could not be written.
+
+        Args:
+            what: What it was, as the beginning of a sentence.
+            error: Why not.
+        """
+        self._writer.wait()
+        then = "goes on from there" if self._checkpoints.usable_steps() else "begins anew"
+        return exits.NotSaved(
+            f"{what} could not be written: {error}. {self._what_stands()}. The run ends; the same command {then} once "
+            "there is room."
+        )
+
+    def _what_stands(self) -> str:
+        steps = self._checkpoints.usable_steps()
+        return f"The checkpoint of step {steps[-1]} stands" if steps else "There is no checkpoint yet"
