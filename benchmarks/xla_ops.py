@@ -18,8 +18,8 @@ DEVICE = "XLA_CPU_JIT"
 # What functions are made of: XLA's front end takes them apart, so there are no kernels of them.
 STRUCTURE = frozenset({"Placeholder", "_Arg", "_Retval", "PartitionedCall", "StatefulPartitionedCall"})
 
-# What a TPUStrategy adds: the replicas' inputs and outputs, the sum over them, and the exchange by which the optimizer's
-# count of steps is that of the first replica.
+# What a TPUStrategy adds: the replicas' inputs and outputs, the sum over them, and the exchange by which the optimizer
+# counts steps as the first replica does.
 OF_TPU_STRATEGY = frozenset(
     {
         "AllToAll",

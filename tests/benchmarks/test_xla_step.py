@@ -1,6 +1,5 @@
 """The whole training step as one XLA program: what it holds, and that it trains as the step that is not compiled."""
 
-import itertools
 import json
 import subprocess
 import sys
@@ -78,7 +77,14 @@ def test_the_compiled_step_trains_as_the_plain_one_and_leaves_off_what_is_not_fi
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "dtype", "parts"),
-    list(itertools.product(["adam", "adafactor", "muon"], ["float32", "mixed_bfloat16"], [1, 2])),
+    [
+        ("adam", "float32", 2),
+        ("adam", "mixed_bfloat16", 1),
+        ("adafactor", "float32", 1),
+        ("adafactor", "mixed_bfloat16", 2),
+        ("muon", "float32", 2),
+        ("muon", "mixed_bfloat16", 1),
+    ],
 )
 def test_every_optimizer_and_precision(name, dtype, parts):
     # In bfloat16 the compiled program rounds less often than the other.

@@ -40,8 +40,9 @@ def test_fit_without_a_loss_learns(jit_compile):
     assert model.evaluate(ids, verbose=0) == pytest.approx(model.token_losses(ids).numpy().mean(), rel=1e-4)
 
 
-def test_fit_on_replicas_equals_fit_on_one_device(mirrored_strategy):
-    ids, results = _ids(batch=4, length=50), []
+@pytest.mark.parametrize("with_mask", [True, False])
+def test_fit_on_replicas_equals_fit_on_one_device(mirrored_strategy, with_mask):
+    ids, results, losses = _ids(batch=8, length=50), [], []
     mask = (np.random.default_rng(3).random(ids.shape) < 0.7).astype("int32")
     for scope in (tf.distribute.get_strategy(), mirrored_strategy):
         with scope.scope():
@@ -50,8 +51,11 @@ def test_fit_on_replicas_equals_fit_on_one_device(mirrored_strategy):
             for variable in model.trainable_variables:
                 variable.assign(0.1 * rng.normal(size=variable.shape))
             model.compile(keras.optimizers.SGD(0.5), jit_compile=False)
-        model.fit({"ids": ids, "mask": mask}, epochs=3, batch_size=4, verbose=0, shuffle=False)
+        data = {"ids": ids, "mask": mask} if with_mask else ids
+        losses.append(model.fit(data, epochs=2, batch_size=4, verbose=0, shuffle=False).history["loss"])
         results.append(model.get_weights())
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+    assert losses[0][-1] < losses[0][0]
     for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
 

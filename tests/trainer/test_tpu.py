@@ -10,10 +10,11 @@ import pytest
 import tensorflow as tf
 
 from benchmarks import xla_ops
+from configs import tiny
 from reformer_tf.models import ReformerCausalLM
 from tests.trainer import fake_tpu
-from trainer import input, optimizer, tpu
-from trainer.config import default_config
+from trainer import check, input, optimizer, tpu
+from trainer import config as configs
 from trainer.evaluation import Evaluation
 from trainer.step import TrainStep
 
@@ -29,6 +30,18 @@ def test_addresses_that_name_nothing(address):
 @pytest.mark.parametrize("address", ["local", "grpc://10.0.0.1:8470", "grpc://tpu-host", "my-tpu-2"])
 def test_addresses_that_name_something(address):
     tpu.check_address(address)
+
+
+def test_the_address_is_a_field_of_the_config(tmp_path):
+    config = tiny.get_config()
+    assert config.tpu_address == "local"
+    check.check_config(config)
+    config.tpu_address = "10.0.0.1"
+    with pytest.raises(ValueError, match="`config.tpu_address` must be 'local'"):
+        check.check_config(config)
+    del config.tpu_address  # A run that is older than the field.
+    configs.write_config(config, tmp_path / "config.json")
+    assert configs.read_config(tmp_path / "config.json").tpu_address == "local"
 
 
 @contextlib.contextmanager
@@ -65,7 +78,7 @@ def test_a_name_is_not_found_where_there_is_no_google_cloud(monkeypatch):
 
 def test_what_is_installed_is_said(monkeypatch):
     monkeypatch.setattr(tpu.importlib.metadata, "version", lambda name: "2.20.0")
-    with pytest.raises(ValueError) as refused:
+    with pytest.raises(ValueError, match="needs a TPU: ") as refused:
         tpu.make_tpu_strategy("local")
     assert "without the package tensorflow-tpu" not in str(refused.value)
 
@@ -115,7 +128,7 @@ def _made(strategy, name="adam", dtype="float32", kinds=("lsh", "local", "full")
             feed_forward_chunk_length=16,
             dtype=dtype,
         )
-        config = default_config().optimizer
+        config = configs.default_config().optimizer
         config.name, config.weight_decay = name, 0.1
         return model, optimizer.make_optimizer(config, 10, model.trainable_variables)
 

@@ -26,8 +26,9 @@ class LayerBranch:
         self._trainable = layer.trainable_weights
         self._fixed = layer.non_trainable_weights
         known = {id(v) for v in layer.weights}
-        # States of random generators, which nothing reads.
-        self._others = [(v, tf.convert_to_tensor(v.value)) for v in layer.variables if id(v) not in known]
+        # States of random generators. Who reads one changes it, which is refused; so they have no true values here, and
+        # what is traced does not hold on to variables that a SavedModel does not know of.
+        self._others = [(v, tf.zeros(v.shape, v.dtype)) for v in layer.variables if id(v) not in known]
         self.weights: Sequence[tf.Tensor] = [tf.convert_to_tensor(v.value) for v in self._trainable]
         # The bits of an unsigned integer, as the functions of seeds take them.
         bits = [tf.constant((i + 2**31) % 2**32 - 2**31, tf.int32) for i in integers]
