@@ -177,7 +177,7 @@ def test_the_evaluation_is_traced_for_a_tpu(strategy):
     model, _ = _made(strategy, kinds=["lsh", "full"])
     windows = input.Windows([b"some bytes to read " * 20], LENGTH)
     evaluation = Evaluation(model, strategy, windows, ROWS, jit_compile=True)
-    traced = evaluation._batch_sums.get_concrete_function(*_batch(strategy))
+    traced = evaluation._batch_sums.get_concrete_function(*_batch(strategy), tf.constant(0.0))
     assert xla_ops.examine(traced, also=xla_ops.OF_TPU_STRATEGY).problems() == []
 
 
