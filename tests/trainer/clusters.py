@@ -9,19 +9,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from tests.trainer import runs
-
-CONFIG = """
-import json
-from ml_collections import ConfigDict
-def get_config():
-    return ConfigDict(json.loads({text!r}))
-"""
-
+from trainer import config as configs
 
 def write_config(folder: pathlib.Path, config) -> pathlib.Path:
     """Writes a config as a file for `--config`."""
-    path = folder / "config.py"
-    path.write_text(CONFIG.format(text=config.to_json()))
+    path = folder / "config.json"
+    configs.write_config(config, path)
     return path
 
 
@@ -60,8 +53,14 @@ def start(
         command += ["trainer.local_cluster", *(f"--{name}={count}" for name, count in cluster.items()), "--"]
         command += [sys.executable, "-m"]
     command += [module, f"--config={config}", f"--workdir={workdir}", *options]
-    variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", **environment}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=variables)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=variables(**environment)
+    )
+
+
+def variables(**more: str) -> dict[str, str]:
+    """The environment of a process, with more variables."""
+    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", **more}
 
 
 def run(*arguments, code: int = 0, **options) -> str:

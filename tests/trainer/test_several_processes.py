@@ -8,8 +8,6 @@ import pytest
 from tests.trainer import clusters, runs
 from trainer import exits
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
@@ -32,18 +30,20 @@ def _assert_close(workdir, one_device):
         np.testing.assert_allclose(found, clusters.losses(one_device, split), rtol=1e-5)
 
 
-@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("workers", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_workers_equal_one_device(config, one_device, tmp_path, workers):
     output = clusters.run(config, tmp_path, workers=workers)
     _assert_close(tmp_path, one_device)
     assert output.count("Done after 10 steps") == 1, "said once for all"
 
 
+@pytest.mark.slow
 def test_parameter_servers_equal_one_device(config, one_device, tmp_path):
     clusters.run(config, tmp_path, workers=2, parameter_servers=1)
     _assert_close(tmp_path, one_device)
 
 
+@pytest.mark.slow
 def test_two_workers_then_one_then_two(tmp_path):
     """Stopped by a signal to one of them; the 60 windows of an epoch are 10 steps of 6 rows, each seen once."""
     config = clusters.make_config(tmp_path)
