@@ -38,7 +38,7 @@ def _contents(folder):
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("strategy", "tpu", "`config.strategy` must be one of .* do not exist yet. Received: 'tpu'"),
+        ("tpu_address", "10.0.0.1", "`config.tpu_address` must be .local. .* Received: .10.0.0.1."),
         ("logical_devices", -1, "`config.logical_devices` must not be negative. Received: -1"),
         ("train.steps", 0, "`config.train.steps` must be at least 1. Received: 0"),
         ("train.batch_size", 0, "`config.train.batch_size` must be at least 1. Received: 0"),
