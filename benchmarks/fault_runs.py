@@ -17,8 +17,10 @@ from typing import Any
 
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _STEPS = 40
+CHECKPOINT_EVERY = 4
 _MEASURED = ("tokens_per_second", "peak_memory_mib")
 _PAUSE_SECONDS = 2.0
+_PATIENCE = 300.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +61,7 @@ def command(layout: str, workdir: pathlib.Path, module: str = "trainer.task") ->
         "--config.export=False",
         "--config.report=False",
         "--config.train.eval_every=10",
-        "--config.train.checkpoint_every=4",
+        f"--config.train.checkpoint_every={CHECKPOINT_EVERY}",
         f"--config.train.steps={_STEPS}",
     ]
     cluster = ["trainer.local_cluster", "--workers=2", "--grace=20", "--", sys.executable, "-m"]
@@ -105,15 +107,22 @@ def _limit_files() -> None:
 
 
 def wait_for_moment(
-    process: subprocess.Popen, folder: pathlib.Path, pause: Pause | None, rng: random.Random, patience: float = 300.0
+    process: subprocess.Popen, folder: pathlib.Path, pause: Pause | None, rng: random.Random, first: int = 0
 ) -> None:
     """Waits for the pause, or for a random moment between the start and the last step.
+
+    Args:
+        process: The run.
+        folder: What it lies in.
+        pause: Where it pauses, if it does.
+        rng: What decides the moment.
+        first: The first line of the metrics after which the moment may come.
 
     Raises:
         RuntimeError: If the run ends before.
     """
-    wanted = rng.randrange(_STEPS)
-    until = time.monotonic() + patience
+    wanted = rng.randrange(first, _STEPS)
+    until = time.monotonic() + _PATIENCE
     while time.monotonic() < until:
         if process.poll() is not None:
             raise RuntimeError(f"The run ended with {process.returncode} before the fault: {_log(folder)}")
@@ -163,7 +172,7 @@ def small_disk(workdir: pathlib.Path, rng: random.Random) -> Iterator[str]:
     workdir.mkdir(parents=True)
     small = workdir.with_name("small")
     small.mkdir()
-    kilobytes = rng.randrange(200, 700)
+    kilobytes = rng.randrange(130, 320)  # One to three checkpoints.
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", workdir], capture_output=True)
     if done.returncode:
         yield "limit"

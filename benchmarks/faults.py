@@ -7,7 +7,7 @@ it is done, and must then have the same metrics as an undisturbed run of the sam
 
 - `kill`, `terminate`: SIGKILL and SIGTERM to the only process.
 - `kill_worker`, `kill_chief`, `terminate_worker`: to one of two workers, which must end both.
-- `truncate`, `flip`: the newest checkpoint is cut short, or a byte of it changed, after a SIGKILL.
+- `truncate`, `flip`: the newest checkpoint of several is cut short, or a bit of it changed, after a SIGKILL.
 - `full_disk`: the disk is full during a save (a small tmpfs where one can be mounted, else a limit on file sizes).
 
 Those that hit a process also run with the fault in the middle of the writing of a checkpoint and of a metrics line.
@@ -28,6 +28,7 @@ from typing import Any
 from absl import app, flags
 
 from benchmarks import fault_runs
+from trainer import exits
 
 KILLS = {
     "kill": ("one_device", signal.SIGKILL, None),
@@ -49,11 +50,11 @@ _OUTPUT = flags.DEFINE_string("output", "faults.json", "File of the results.")
 _PATIENCE = 60.0
 
 
-def _signalled(fault: str, moment: str, folder: pathlib.Path, rng: random.Random) -> dict[str, Any]:
+def _signalled(fault: str, moment: str, folder: pathlib.Path, rng: random.Random, first: int = 0) -> dict[str, Any]:
     layout, number, worker = KILLS[fault]
     pause = fault_runs.Pause(moment, rng.randint(2, 6), folder / "mark") if moment != "random" else None
     process = fault_runs.start(layout, folder / "run", pause)
-    fault_runs.wait_for_moment(process, folder, pause, rng)
+    fault_runs.wait_for_moment(process, folder, pause, rng, first)
     target = process if worker is None else fault_runs.worker(process, worker)
     began = time.monotonic()
     target.send_signal(number)
@@ -62,7 +63,7 @@ def _signalled(fault: str, moment: str, folder: pathlib.Path, rng: random.Random
 
 
 def _damaged(fault: str, moment: str, folder: pathlib.Path, rng: random.Random) -> dict[str, Any]:
-    found = _signalled("kill", moment, folder, rng)
+    found = _signalled("kill", moment, folder, rng, first=2 * fault_runs.CHECKPOINT_EVERY + 1)
     newest = max((folder / "run" / "checkpoints").glob("step-*.safetensors"))
     content = bytearray(newest.read_bytes())
     place = rng.randrange(len(content))
@@ -79,6 +80,8 @@ def _full_disk(fault: str, moment: str, folder: pathlib.Path, rng: random.Random
     began = time.monotonic()
     with fault_runs.small_disk(folder / "run", rng) as kind:
         code = fault_runs.start("one_device", folder / "run", limit=kind == "limit").wait(timeout=10 * _PATIENCE)
+    if code != exits.NOT_SAVED:
+        raise RuntimeError(f"The disk was not full: the run ended with {code}.")
     return {"code": code, "seconds": time.monotonic() - began, "disk": kind}
 
 

@@ -36,11 +36,12 @@ def close(run: Run, stop: exits.StopRequest) -> int:
     report = run.agreement.shared(_finished_report(run) if chief else None)
     if report is None:
         try:
-            if run.config.report:
-                _evaluate_without_attention(run, stop)
-            if chief:
-                with stop.interruptible():
-                    report = _make_report(run)
+            with run.averaged():
+                if run.config.report:
+                    _evaluate_without_attention(run, stop)
+                if chief:
+                    with stop.interruptible():
+                        report = _make_report(run)
         except exits.Stopped:
             print("Stopped before the closing report. The same command makes it.", flush=True)
             return exits.STOPPED
@@ -83,7 +84,7 @@ def _make_report(run: Run) -> dict[str, Any]:
 
 def _evaluate_without_attention(run: Run, stop: exits.StopRequest) -> None:
     if run.needs(ABLATION):
-        with run.averaged(), without_attention(run.model):
+        with without_attention(run.model):
             numbers = loop.evaluate(run, stop)
         run.record(ABLATION, **numbers)
 

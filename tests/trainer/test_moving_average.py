@@ -217,7 +217,7 @@ def test_it_may_begin_and_end_within_a_run(config, tmp_path):
 def test_it_begins_with_the_weights(config, tmp_path):
     """A checkpoint of before the first step, such as that of weights that come from elsewhere, is a model too."""
     run = Run(config, tmp_path)
-    run.save()
+    run.files.save(run.step)
     run.close()
     arrays = _checkpoint(tmp_path, 0)
     averages = state.averages(arrays)
