@@ -42,12 +42,14 @@ def make_step(model: keras.Model, name: str, compile_whole: bool = True, accumul
 
     Args:
         model: Has `token_losses`.
-        name: Of the optimizer; its other settings are the trainer's defaults, with weight decay and without warm-up.
+        name: Of the optimizer; its other settings are the trainer's defaults, with weight decay, a moving average of
+            the weights, and without warm-up.
         compile_whole: Whether XLA compiles all of it.
         accumulation_steps: Parts that the rows are computed in.
     """
     config = default_config().optimizer
-    config.name, config.schedule, config.warmup_steps, config.weight_decay = name, "cosine", 0, 0.01
+    config.name, config.schedule, config.warmup_steps = name, "cosine", 0
+    config.weight_decay, config.ema_momentum = 0.01, 0.999
     slots = optimizer.make_optimizer(config, 1000, model.trainable_variables)
     return TrainStep(
         model,

@@ -136,7 +136,7 @@ class TrainStep:
         return result._replace(applied=tf.cond(result.applied, apply, lambda: tf.constant(False)))
 
     def _gradients(
-        self, ids: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, loss_scale: tf.Tensor | None
+        self, ids: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, loss_scale: tf.Tensor | None = None
     ) -> tuple[StepResult, list[tf.Tensor]]:
         """The clipped gradient of the global batch, in the context of a replica."""
         replica = tf.distribute.get_replica_context()

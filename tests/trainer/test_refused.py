@@ -39,6 +39,7 @@ def _contents(folder):
     ("field", "value", "message"),
     [
         ("strategy", "both", "`config.strategy` must be one of .* Received: 'both'"),
+        ("tpu_address", "10.0.0.1", "`config.tpu_address` must be .local. .* Received: .10.0.0.1."),
         ("logical_devices", -1, "`config.logical_devices` must not be negative. Received: -1"),
         ("train.steps", 0, "`config.train.steps` must be at least 1. Received: 0"),
         ("train.batch_size", 0, "`config.train.batch_size` must be at least 1. Received: 0"),

@@ -13,7 +13,7 @@ from benchmarks import xla_ops
 from configs import tiny
 from reformer_tf.models import ReformerCausalLM
 from tests.trainer import fake_tpu
-from trainer import check, input, optimizer, tpu
+from trainer import check, execution, input, optimizer, tpu
 from trainer import config as configs
 from trainer.evaluation import Evaluation
 from trainer.step import TrainStep
@@ -129,14 +129,14 @@ def _made(strategy, name="adam", dtype="float32", kinds=("lsh", "local", "full")
             dtype=dtype,
         )
         config = configs.default_config().optimizer
-        config.name, config.weight_decay = name, 0.1
+        config.name, config.weight_decay, config.ema_momentum = name, 0.1, 0.9
         return model, optimizer.make_optimizer(config, 10, model.trainable_variables)
 
 
 def _batch(strategy):
     """The first batch of a run, given to the cores as the trainer gives it."""
     windows = input.Windows([b"some bytes to read " * 20], LENGTH)
-    return next(iter(strategy.experimental_distribute_dataset(input.train_dataset(windows, ROWS))))
+    return next(execution.of_strategy(strategy).batches(lambda share: input.train_dataset(windows, ROWS, share=share)))
 
 
 def _replicated(traced):
@@ -149,15 +149,18 @@ def _replicated(traced):
     [
         ("adam", "float32"),
         pytest.param("adafactor", "mixed_bfloat16", marks=pytest.mark.slow),
-        pytest.param("muon", "mixed_bfloat16", marks=pytest.mark.slow),
+        pytest.param("muon", "mixed_float16", marks=pytest.mark.slow),
     ],
 )
 def test_the_whole_step_is_traced_for_a_tpu(strategy, name, dtype):
     model, slots = _made(strategy, name, dtype)
-    step = TrainStep(model, slots, strategy, accumulation_steps=2, clip_norm=1.0, jit_compile=True)
+    step = TrainStep(
+        model, slots, strategy, accumulation_steps=2, clip_norm=1.0, jit_compile=True, separate_documents=True
+    )
     ids, mask = _batch(strategy)
     assert [part.shape for part in strategy.experimental_local_results(ids)] == [(ROWS // 2, LENGTH + 1)] * 2
-    traced = step.__call__.get_concrete_function(ids, mask, tf.constant([0, 0]))
+    scale = tf.constant(2.0**15) if dtype == "mixed_float16" else None
+    traced = step.__call__.get_concrete_function(ids, mask, tf.constant([0, 0]), scale)
     found = xla_ops.examine(traced, also=xla_ops.OF_TPU_STRATEGY)
     assert found.problems() == []
     # The program is one, and all that the host does is to hand things in and out.
@@ -169,7 +172,7 @@ def test_the_whole_step_is_traced_for_a_tpu(strategy, name, dtype):
     # Counts, loss and every gradient are summed over the replicas; the updates are in there, too.
     assert found.counts["CrossReplicaSum"] >= 2 + 2 + len(model.trainable_variables)
     updates = sum(number for op, number in found.counts.items() if op.startswith("Assign"))
-    assert updates >= len(model.trainable_variables)
+    assert updates >= 2 * len(model.trainable_variables), "a weight and its average change together"
     assert {tuple(output.shape) for output in traced.outputs} == {()}
 
 
@@ -179,6 +182,25 @@ def test_the_evaluation_is_traced_for_a_tpu(strategy):
     evaluation = Evaluation(model, strategy, windows, ROWS, jit_compile=True)
     traced = evaluation._batch_sums.get_concrete_function(*_batch(strategy), tf.constant(0.0))
     assert xla_ops.examine(traced, also=xla_ops.OF_TPU_STRATEGY).problems() == []
+
+
+def test_every_length_of_the_batches_is_a_program_of_static_shapes(strategy):
+    documents = [b"a short one"] * ROWS + [b"a longer one, " * 3] * ROWS
+    windows = input.Windows(documents, LENGTH, layout="padded", length_buckets=(16,))
+    batches = execution.of_strategy(strategy).batches(lambda share: input.validation_dataset(windows, ROWS, share))
+    model, slots = _made(strategy, kinds=["local"])
+    step = TrainStep(model, slots, strategy)
+    lengths = []
+    for ids, mask in batches:
+        shapes = {tuple(part.shape) for part in strategy.experimental_local_results(ids)}
+        (rows, length) = next(iter(shapes))
+        assert len(shapes) == 1 and rows == ROWS // 2
+        if length in lengths:
+            continue
+        lengths.append(length)
+        traced = step.__call__.get_concrete_function(ids, mask, tf.constant([0, 0]))
+        assert xla_ops.examine(traced, also=xla_ops.OF_TPU_STRATEGY).problems() == []
+    assert sorted(lengths) == [17, LENGTH + 1]
 
 
 def test_replicas_take_their_places_in_the_global_batch(strategy):
