@@ -11,6 +11,7 @@ from types import MappingProxyType
 from tests.trainer import runs
 from trainer import config as configs
 
+
 def write_config(folder: pathlib.Path, config) -> pathlib.Path:
     """Writes a config as a file for `--config`."""
     path = folder / "config.json"
