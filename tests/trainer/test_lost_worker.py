@@ -13,37 +13,61 @@ from trainer.local_cluster import make_tasks
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("killed", [0, 1], ids=["chief", "worker"])
-def test_the_other_worker_ends(tmp_path, killed):
-    config = clusters.make_config(tmp_path)
-    config.strategy, config.train.steps, config.train.eval_every = "multi_worker", 10**6, -1
-    path, workdir = clusters.write_config(tmp_path, config), tmp_path / "run"
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "trainer.task", f"--config={path}", f"--workdir={workdir}"],
-            env=clusters.variables(TF_CONFIG=task.to_json()),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for task in make_tasks(2, 0)
-    ]
-    try:
-        _wait_for_lines(workdir / "metrics.jsonl", 5, processes)
-        processes[killed].kill()
-        output, _ = processes[1 - killed].communicate(timeout=60)
-        assert processes[1 - killed].returncode == exits.LOST_PEER, output
+class _Run:
+    """An endless run of several processes, each started by itself."""
+
+    def __init__(self, folder, strategy, workers, parameter_servers):
+        config = clusters.make_config(folder)
+        config.strategy, config.train.steps, config.train.eval_every = strategy, 10**6, -1
+        path, self.workdir = clusters.write_config(folder, config), folder / "run"
+        self.logs = []
+        self.processes = {}
+        for task in make_tasks(workers, parameter_servers):
+            self.logs.append(folder / f"{task.name}.txt")
+            with self.logs[-1].open("w") as log:
+                self.processes[task.name] = subprocess.Popen(
+                    [sys.executable, "-m", "trainer.task", f"--config={path}", f"--workdir={self.workdir}"],
+                    env=clusters.variables(TF_CONFIG=task.to_json()),
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                )
+
+    def wait_for_steps(self, count, of):
+        until = time.monotonic() + 200
+        path = self.workdir / "metrics.jsonl"
+        while not path.exists() or len(path.read_text().splitlines()) < count:
+            assert time.monotonic() < until, "no steps were made"
+            assert self.processes[of].poll() is None, self.logs[0].read_text()
+            time.sleep(0.1)
+        return len(path.read_text().splitlines())
+
+    def assert_lost(self, name):
+        assert self.processes[name].wait(timeout=60) == exits.LOST_PEER
+        output = "".join(log.read_text() for log in self.logs)
         assert "another process of the run is gone or cannot be reached" in output
-        assert f"go on from the newest checkpoint in {workdir}" in output
-    finally:
-        for process in processes:
-            process.kill()
+        assert f"go on from the newest checkpoint in {self.workdir}" in output
 
 
-def _wait_for_lines(path, count, processes):
-    until = time.monotonic() + 200
-    while not path.exists() or len(path.read_text().splitlines()) < count:
-        assert time.monotonic() < until, "no steps were made"
-        for process in processes:
-            assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.1)
+@pytest.fixture
+def start(tmp_path):
+    runs = []
+    yield lambda *arguments: runs.append(_Run(tmp_path, *arguments)) or runs[-1]
+    for process in runs[0].processes.values():
+        process.kill()
+
+
+@pytest.mark.parametrize(("killed", "other"), [("worker 0", "worker 1"), ("worker 1", "worker 0")])
+def test_the_other_worker_ends(start, killed, other):
+    run = start("multi_worker", 2, 0)
+    run.wait_for_steps(5, other)
+    run.processes[killed].kill()
+    run.assert_lost(other)
+
+
+def test_parameter_servers_are_missed_and_workers_are_not(start):
+    run = start("parameter_server", 2, 1)
+    steps = run.wait_for_steps(5, "chief")
+    run.processes["worker 0"].kill()
+    run.wait_for_steps(steps + 50, "chief")
+    run.processes["ps 0"].kill()
+    run.assert_lost("chief")
