@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from reformer_tf.generation import generate
+from reformer_tf.generation import generate, samplers
 from reformer_tf.layers import arguments
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.models.headed_model import check_inputs
@@ -195,9 +195,10 @@ class ReformerCausalLM(TokenModel):
         self,
         prompts: Sequence[Sequence[int]],
         max_new_tokens: int,
-        sampler: str = "greedy",
-        temperature: float = 1.0,
-        seed: int | None = None,
+        sampler: str | samplers.Sampler = "greedy",
+        seed: int | Sequence[int] | None = None,
+        stop_tokens: Sequence[int] = (),
+        **options: Any,
     ) -> list[list[int]]:
         """Continues prompts. Each new token runs the prefix again.
 
@@ -206,15 +207,19 @@ class ReformerCausalLM(TokenModel):
 
         Args:
             prompts: rows of ids, each at least one long; they may differ in length.
-            max_new_tokens: how many ids to add to each row.
-            sampler: `"greedy"`, the likeliest token, or `"random"`, a draw from the distribution.
-            temperature: divides the logits of `"random"`; positive.
-            seed: of `"random"`; drawn if None.
+            max_new_tokens: how many ids to add to each row that no stop token ends.
+            sampler: a sampler, or its name: `"greedy"`, the likeliest token; `"random"`, a draw from the distribution;
+                `"top_k"`, `"top_p"`, a draw from the likeliest tokens. See `reformer_tf.generation.samplers`.
+            seed: of the draws, for all rows or one for each; drawn for each row if None. What a row becomes depends on
+                its prompt and its seed, not on the other rows.
+            stop_tokens: ids that end a row; the first of them is its last id.
+            **options: of the sampler, if it is named: `temperature`, `k`, `p`, `repetition_penalty`.
 
         Returns:
             The new ids, row by row.
 
         Raises:
-            ValueError: for an empty prompt, a result beyond `max_sequence_length`, or an unknown sampler.
+            ValueError: for an empty prompt, a result beyond `max_sequence_length`, an unknown sampler or option, or
+                seeds that are not one for each row.
         """
-        return generate.generate(self, prompts, max_new_tokens, sampler, temperature, seed)
+        return generate.generate(self, prompts, max_new_tokens, sampler, seed, stop_tokens, **options)

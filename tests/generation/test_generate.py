@@ -46,3 +46,49 @@ def test_causal_chunks_cut_by_position_do_not_look_ahead(exact_length, strictly)
     ids = np.random.default_rng(1).integers(0, 40, (1, 20)).astype("int32")
     moved = np.abs(model(ids)[:, :17] - model(ids[:, :17])).max()
     assert (moved < 1e-5) == strictly
+
+
+@pytest.fixture(scope="module")
+def model():
+    return _model()
+
+
+def test_new_weights_are_used(model):
+    before = model.generate([[1, 2, 3]], 4)
+    kernel = model.trainable_variables[-1]
+    kept = kernel.numpy()
+    kernel.assign(np.roll(kept, 1, axis=-1))
+    after = model.generate([[1, 2, 3]], 4)
+    kernel.assign(kept)
+    assert before != after
+    assert model.generate([[1, 2, 3]], 4) == before
+
+
+def test_a_row_does_not_depend_on_the_others(model):
+    prompts = [[1, 2, 3], [4], list(range(20))]
+    for sampler in ({"sampler": "top_k", "k": 5}, {"sampler": "top_p", "p": 0.8, "repetition_penalty": 1.3}):
+        together = model.generate(prompts, 6, seed=[3, 4, 5], **sampler)
+        for prompt, seed, row in zip(prompts, [3, 4, 5], together, strict=True):
+            assert model.generate([prompt], 6, seed=seed, **sampler) == [row]
+        assert model.generate(prompts[::-1], 6, seed=[5, 4, 3], **sampler) == together[::-1]
+    assert (
+        model.generate([[1], [1]], 6, sampler="random", seed=[1, 2])[0]
+        != model.generate([[1]], 6, sampler="random", seed=2)[0]
+    )
+
+
+def test_stop_tokens_end_a_row(model):
+    prompts = [[1, 2, 3], [4], list(range(20))]
+    free = model.generate(prompts, 8, sampler="random", seed=2)
+    stop = free[0][3]
+    stopped = model.generate(prompts, 8, sampler="random", seed=2, stop_tokens=[stop])
+    for row, whole in zip(stopped, free, strict=True):
+        end = whole.index(stop) + 1 if stop in whole else len(whole)
+        assert row == whole[:end]
+    assert len(stopped[0]) <= 4
+
+
+@pytest.mark.parametrize("seed", [[1], [1, 2, 3], 2**31, "a"])
+def test_seeds_that_cannot_be(model, seed):
+    with pytest.raises(ValueError, match="seed must be"):
+        model.generate([[1], [2]], 2, sampler="random", seed=seed)

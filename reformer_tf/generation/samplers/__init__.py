@@ -1,0 +1,15 @@
+"""Ways to choose the next token: small objects, by name in a registry.
+
+Every sampler maps logits `[B, V]` to ids `[B]` with TensorFlow ops alone, so that it works inside an exported program.
+What is drawn for a row is a function of its logits, its seed and its position: neither the other rows nor their order
+nor padding matter. To continue a prompt in several ways, give each row a seed of its own.
+"""
+
+from reformer_tf.generation.samplers.base import Sampler
+from reformer_tf.generation.samplers.greedy import GreedySampler
+from reformer_tf.generation.samplers.random import RandomSampler
+from reformer_tf.generation.samplers.registry import SAMPLERS, get
+from reformer_tf.generation.samplers.top_k import TopKSampler
+from reformer_tf.generation.samplers.top_p import TopPSampler
+
+__all__ = ["SAMPLERS", "GreedySampler", "RandomSampler", "Sampler", "TopKSampler", "TopPSampler", "get"]
