@@ -15,15 +15,12 @@ import time
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from benchmarks import compiled_program, our_model, setting, size_flags, xla_ops
-from benchmarks.peers.sizes import VOCABULARY
+from benchmarks import compiled_program, our_model, setting, size_flags, whole_step, xla_ops
 from reformer_tf.models import ReformerCausalLM
 from trainer import optimizer
-from trainer.config import default_config
 from trainer.step import TrainStep
 
 _OPTIMIZER = flags.DEFINE_enum("optimizer", "adam", optimizer.OPTIMIZERS, "Optimizer.")
@@ -37,38 +34,6 @@ _STEPS = flags.DEFINE_integer("run", 0, "Steps that are made, compiled and not."
 _MIB = 2**20
 
 
-def make_step(model: keras.Model, name: str, compile_whole: bool = True, accumulation_steps: int = 1) -> TrainStep:
-    """Makes the step of a model on one device.
-
-    Args:
-        model: Has `token_losses`.
-        name: Of the optimizer; its other settings are the trainer's defaults, with weight decay, a moving average of
-            the weights, and without warm-up.
-        compile_whole: Whether XLA compiles all of it.
-        accumulation_steps: Parts that the rows are computed in.
-    """
-    config = default_config().optimizer
-    config.name, config.schedule, config.warmup_steps = name, "cosine", 0
-    config.weight_decay, config.ema_momentum = 0.01, 0.999
-    slots = optimizer.make_optimizer(config, 1000, model.trainable_variables)
-    return TrainStep(
-        model,
-        slots,
-        tf.distribute.get_strategy(),
-        accumulation_steps=accumulation_steps,
-        clip_norm=config.clip_norm,
-        compile_whole=compile_whole,
-    )
-
-
-def batch(rows: int, length: int, step: int) -> list[tf.Tensor]:
-    """What a step takes: random ids and a mask `[B, L + 1]`, the last row half as long as the others, and a seed."""
-    ids = np.random.default_rng(step).integers(0, VOCABULARY, (rows, length + 1), dtype=np.int32)
-    mask = np.ones(ids.shape, bool)
-    mask[-1, length // 2 + 1 :] = False
-    return [tf.constant(ids), tf.constant(mask), tf.constant([0, step])]
-
-
 def memory(step: TrainStep, arguments: list[tf.Tensor]) -> dict[str, Any]:
     """What the compiled program of the whole step needs, see `compiled_program.read`."""
     return compiled_program.read(step.run_whole, *arguments)
@@ -77,17 +42,17 @@ def memory(step: TrainStep, arguments: list[tf.Tensor]) -> dict[str, Any]:
 def measure() -> dict[str, Any]:
     """Traces and compiles the step, and returns what the last line reports."""
     rows, length = setting.BATCH.value, setting.LENGTH.value
-    step = make_step(_model(), _OPTIMIZER.value, accumulation_steps=_PARTS.value)
-    arguments = batch(rows, length, 0)
+    step = whole_step.make_step(_model(), _OPTIMIZER.value, accumulation_steps=_PARTS.value)
+    arguments = whole_step.batch(rows, length, 0)
     found = xla_ops.examine(step.__call__.get_concrete_function(*arguments))
     start = time.perf_counter()
     needs = memory(step, arguments)
     seconds = time.perf_counter() - start
     losses = {}
     if _STEPS.value:
-        plain = make_step(_model(), _OPTIMIZER.value, compile_whole=False, accumulation_steps=_PARTS.value)
+        plain = whole_step.make_step(_model(), _OPTIMIZER.value, compile_whole=False, accumulation_steps=_PARTS.value)
         for name, made in (("losses", step), ("losses_not_compiled", plain)):
-            losses[name] = [float(made(*batch(rows, length, number)).loss) for number in range(_STEPS.value)]
+            losses[name] = [float(made(*whole_step.batch(rows, length, number)).loss) for number in range(_STEPS.value)]
     return {
         "problems": found.problems(),
         "operations": found.counts,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import xla_ops, xla_step
+from benchmarks import whole_step, xla_ops
 from reformer_tf.models import ReformerCausalLM
 from trainer import optimizer
 from trainer.config import default_config
@@ -42,7 +42,7 @@ def _model(dtype="float32", kinds=("lsh", "local", "full"), **options):
 
 def _losses(step, steps):
     """Losses and gradient norms of steps on the same batch, each with dropout of its own."""
-    ids, mask, _ = xla_step.batch(ROWS, LENGTH, 0)
+    ids, mask, _ = whole_step.batch(ROWS, LENGTH, 0)
     results = [step(ids, mask, tf.constant([0, number])) for number in range(steps)]
     assert all(bool(result.applied) for result in results)
     return np.array([[float(result.loss), float(result.gradient_norm)] for result in results])
@@ -51,12 +51,12 @@ def _losses(step, steps):
 def _compare(name, steps, parts, rtol, **options):
     """Compares losses and gradient norms, compiled as a whole and not; returns the model and step of the former."""
     model = _model(**options)
-    step = xla_step.make_step(model, name, accumulation_steps=parts)
-    arguments = xla_step.batch(ROWS, LENGTH, 0)
+    step = whole_step.make_step(model, name, accumulation_steps=parts)
+    arguments = whole_step.batch(ROWS, LENGTH, 0)
     found = xla_ops.examine(step.__call__.get_concrete_function(*arguments))
     assert found.problems() == []
     assert not {"float64", "uint64"} & set(found.types)
-    plain = xla_step.make_step(_model(**options), name, compile_whole=False, accumulation_steps=parts)
+    plain = whole_step.make_step(_model(**options), name, compile_whole=False, accumulation_steps=parts)
     compiled, expected = _losses(step, steps), _losses(plain, steps)
     np.testing.assert_allclose(compiled[:, 0], expected[:, 0], rtol=rtol)
     np.testing.assert_allclose(compiled[:, 1], expected[:, 1], rtol=20 * rtol)
@@ -69,7 +69,7 @@ def test_the_compiled_step_trains_as_the_plain_one_and_leaves_off_what_is_not_fi
     table = model.backbone.get_layer("token_embedding").embeddings
     table.assign(np.full(table.shape, np.inf))
     before = [variable.numpy() for variable in model.trainable_variables]
-    assert not bool(step(*xla_step.batch(ROWS, LENGTH, 3)).applied)
+    assert not bool(step(*whole_step.batch(ROWS, LENGTH, 3)).applied)
     for variable, value in zip(model.trainable_variables, before, strict=True):
         np.testing.assert_array_equal(variable.numpy(), value)
 
