@@ -7,14 +7,11 @@ are out when `PAUSE_MARK`, a file, appears, and the rest follows after `PAUSE_SE
 import contextlib
 import os
 import pathlib
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from absl import app
-
-from trainer import atomic, console, kept_run, task
+from trainer import atomic, task
 
 _ENDINGS = {"checkpoint": ".safetensors", "metrics": "metrics.jsonl"}
 
@@ -87,6 +84,4 @@ if __name__ == "__main__":
         _pause_in_checkpoint()
     elif where == "metrics":
         _pause_in_metrics()
-    sys.exit(
-        app.run(task.main, flags_parser=lambda arguments: console.parse_flags(kept_run.with_config_files(arguments)))
-    )
+    task.run()

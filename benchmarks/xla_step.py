@@ -15,13 +15,11 @@ import time
 from typing import Any
 
 import keras
-import tensorflow as tf
 from absl import app, flags
 
 from benchmarks import compiled_program, our_model, setting, size_flags, whole_step, xla_ops
 from reformer_tf.models import ReformerCausalLM
 from trainer import optimizer
-from trainer.step import TrainStep
 
 _OPTIMIZER = flags.DEFINE_enum("optimizer", "adam", optimizer.OPTIMIZERS, "Optimizer.")
 _DROPOUT = flags.DEFINE_float("dropout", 0.1, "Share to drop, of activations and of attention.", 0.0, 0.99)
@@ -34,11 +32,6 @@ _STEPS = flags.DEFINE_integer("run", 0, "Steps that are made, compiled and not."
 _MIB = 2**20
 
 
-def memory(step: TrainStep, arguments: list[tf.Tensor]) -> dict[str, Any]:
-    """What the compiled program of the whole step needs, see `compiled_program.read`."""
-    return compiled_program.read(step.run_whole, *arguments)
-
-
 def measure() -> dict[str, Any]:
     """Traces and compiles the step, and returns what the last line reports."""
     rows, length = setting.BATCH.value, setting.LENGTH.value
@@ -46,7 +39,7 @@ def measure() -> dict[str, Any]:
     arguments = whole_step.batch(rows, length, 0)
     found = xla_ops.examine(step.__call__.get_concrete_function(*arguments))
     start = time.perf_counter()
-    needs = memory(step, arguments)
+    needs = compiled_program.read(step.run_whole, *arguments)
     seconds = time.perf_counter() - start
     losses = {}
     if _STEPS.value:

@@ -47,7 +47,7 @@ def read(workdir: Workdir, checkpoint: str = NEWEST) -> tuple[dict[str, np.ndarr
         raise ValueError(
             f"`checkpoint` must not be best where no step with a checkpoint was evaluated. Received: {workdir.root}"
         )
-    smallest = min(losses, key=lambda step: (losses[step], step))
+    smallest = metrics.best_step(losses)
     if smallest != best:
         logging.warning(
             "The smallest validation loss is that of step %d, of which there is no checkpoint; %d is used",

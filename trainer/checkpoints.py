@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from trainer import atomic, checkpoint_file
+from trainer import atomic, checkpoint_file, metrics
 
 _PATTERN = re.compile(r"step-(\d+)\.safetensors")
 
@@ -46,8 +46,7 @@ class Checkpoints:
         Returns:
             The earliest of the best steps; None if no checkpoint was evaluated.
         """
-        evaluated = [step for step in self.usable_steps() if step in losses]
-        return min(evaluated, key=lambda step: (losses[step], step), default=None)
+        return metrics.best_step({step: losses[step] for step in self.usable_steps() if step in losses})
 
     def save(
         self,

@@ -18,12 +18,7 @@ class Direct:
 
     Args:
         strategy: Where to compute.
-
-    Attributes:
-        remote: Whether another process computes.
     """
-
-    remote = False
 
     def __init__(self, strategy: tf.distribute.Strategy):
         self._strategy = strategy
@@ -65,12 +60,7 @@ class Scheduled:
 
     Args:
         strategy: A strategy with parameter servers.
-
-    Attributes:
-        remote: Whether another process computes.
     """
-
-    remote = True
 
     def __init__(self, strategy: tf.distribute.ParameterServerStrategy):
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)

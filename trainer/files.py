@@ -98,7 +98,7 @@ class Written:
 
     def keep_best(self, step: int) -> None:
         losses = metrics.validation_losses(self._metrics.records)
-        if not losses or min(losses, key=lambda other: (losses[other], other)) != step:
+        if metrics.best_step(losses) != step:
             return
         if self._saving.is_saved(step):
             self.prune(step)

@@ -5,7 +5,7 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from trainer import atomic
@@ -94,6 +94,15 @@ def validation_losses(records: Iterable[dict[str, Any]]) -> dict[int, float]:
         for record in records
         if record["split"] == "validation" and record.get("loss") is not None
     }
+
+
+def best_step(losses: Mapping[int, float]) -> int | None:
+    """The step of the smallest loss, the earliest of several; None if there is none.
+
+    Args:
+        losses: Loss by step.
+    """
+    return min(losses, key=lambda step: (losses[step], step), default=None)
 
 
 def _parse(content: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:

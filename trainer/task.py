@@ -43,7 +43,12 @@ def main(arguments: list[str]) -> int:
             run.close()
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Parses the flags, runs, and ends the process."""
     if _KEPT is None:
         flags.mark_flag_as_required("config")
     app.run(main, flags_parser=lambda arguments: console.parse_flags(kept_run.with_config_files(arguments)))
+
+
+if __name__ == "__main__":
+    run()

@@ -7,11 +7,10 @@ The file lies in the working directory of the run and is added to, so that it ho
 import os
 import pathlib
 import signal
-import sys
 
-from absl import app, flags
+from absl import flags
 
-from trainer import cluster, console, kept_run, task
+from trainer import cluster, task
 from trainer.run import Run
 
 _batches = Run.batches
@@ -33,5 +32,4 @@ def _counted(run):
 
 if __name__ == "__main__":
     Run.batches = _counted
-    app.run(task.main, flags_parser=lambda arguments: console.parse_flags(kept_run.with_config_files(arguments)))
-    sys.exit()
+    task.run()

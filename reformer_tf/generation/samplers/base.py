@@ -5,7 +5,6 @@ from typing import Any
 import tensorflow as tf
 
 from reformer_tf.generation.samplers import filters
-from reformer_tf.layers import arguments
 
 
 class Sampler:
@@ -60,8 +59,3 @@ class Sampler:
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
         return {"temperature": self.temperature, "repetition_penalty": self.repetition_penalty}
-
-    @staticmethod
-    def _positive_integer(name: str, value: Any) -> int:
-        arguments.positive_integer(name, value)
-        return int(value)

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from reformer_tf.generation.samplers import filters
 from reformer_tf.generation.samplers.base import Sampler
+from reformer_tf.layers import arguments
 
 
 class TopKSampler(Sampler):
@@ -23,7 +24,7 @@ class TopKSampler(Sampler):
 
     def __init__(self, k: int = 40, temperature: float = 1.0, repetition_penalty: float = 1.0):
         super().__init__(temperature, repetition_penalty)
-        self.k = self._positive_integer("k", k)
+        self.k = arguments.positive_integer("k", k)
 
     def narrow(self, logits: tf.Tensor) -> tf.Tensor:
         return filters.top_k(logits, self.k)
