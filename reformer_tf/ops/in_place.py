@@ -25,3 +25,12 @@ def set_rows(x: tf.Tensor, rows: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     if loops.in_xla():
         return tf.tensor_scatter_nd_update(x, rows[:, None], values)
     return tf.raw_ops.InplaceUpdate(x=x, i=rows, v=values)
+
+
+def after(read: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """`x`, but only when `read` has been computed of it.
+
+    What is written into `x` next would else be seen by reads that are still to come, where no other order is given.
+    """
+    with tf.control_dependencies([read]):
+        return tf.identity(x)

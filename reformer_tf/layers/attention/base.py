@@ -166,12 +166,7 @@ class SelfAttention(keras.layers.Layer):
         call = self.prepare(inputs, mask, segment_ids, seed, training)
         heads = Heads(0, self.num_heads)
         vectors = self.project(inputs, heads, call.mask)
-        buckets = None
-        if self.hashes(length):
-            buckets = replay.take()
-            if buckets is None:
-                buckets = self.hash(vectors[0], heads, call, length)
-            replay.record(buckets)
+        buckets = self.buckets(vectors[0], heads, call, length)
         return tf.ensure_shape(self.merge(self.attend_heads(vectors, heads, call, buckets), heads), inputs.shape)
 
     def prepare(self, inputs: tf.Tensor, mask: Any, segment_ids: Any, seed: Any, training: bool | None) -> Call:
@@ -212,6 +207,16 @@ class SelfAttention(keras.layers.Layer):
         if not self.shared_query_key:
             projected[0] *= tf.constant(self.key_dim**-0.5, projected[0].dtype)
         return projected
+
+    def buckets(self, query: tf.Tensor, heads: Heads, call: Call, length: shapes.Size) -> tf.Tensor | None:
+        """The buckets of queries: hashed, or replayed (`reformer_tf.ops.replay`). None if this length is not hashed."""
+        if not self.hashes(length):
+            return None
+        buckets = replay.take()
+        if buckets is None:
+            buckets = self.hash(query, heads, call, length)
+        replay.record(buckets)
+        return buckets
 
     def hashes(self, length: shapes.Size) -> bool:
         """Whether sequences of this length are hashed into buckets, in `num_hashes` rounds."""

@@ -26,7 +26,7 @@ def prefill(layer: SelfAttention, inputs: tf.Tensor, lengths: tf.Tensor, room: s
     """
     heads, call = Heads(0, layer.num_heads), _inference(layer)
     vectors = layer.project(inputs, heads, None)
-    buckets = _buckets(layer, vectors, heads, call)
+    buckets = layer.buckets(vectors[0], heads, call, shapes.sizes(inputs)[1])
     outputs = layer.merge(layer.attend_heads(vectors, heads, call, buckets), heads)
     return outputs, _cache(layer).fill(_complete(vectors, buckets), lengths, room)
 
@@ -45,7 +45,7 @@ def step(layer: SelfAttention, inputs: tf.Tensor, places: Places, state: State) 
     """
     heads = Heads(0, layer.num_heads)
     vectors = layer.project(inputs, heads, None, start=places.positions)
-    buckets = _buckets(layer, vectors, heads, _inference(layer))
+    buckets = layer.buckets(vectors[0], heads, _inference(layer), 1)
     output, state = _cache(layer).step(state, _complete(vectors, buckets), places)
     return layer.merge(output, heads), state
 
@@ -59,11 +59,6 @@ def _cache(layer: SelfAttention) -> Cache:
     if cache is None:
         raise ValueError(f"layer must be of a kind that has a cache as it is made. Received: {layer}")
     return cache
-
-
-def _buckets(layer: SelfAttention, vectors: list[tf.Tensor], heads: Heads, call: Call) -> tf.Tensor | None:
-    length = shapes.sizes(vectors[0])[1]
-    return layer.hash(vectors[0], heads, call, length) if layer.hashes(length) else None
 
 
 def _complete(vectors: list[tf.Tensor], buckets: tf.Tensor | None) -> Vectors:

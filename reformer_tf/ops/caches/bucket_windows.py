@@ -54,7 +54,7 @@ class BucketWindowsCache(NamedTuple):
             "keys": base.by_head(prompts.key, room),
             "values": base.by_head(prompts.value, room),
             "rings": tf.reshape(rings, [batch, heads, rounds, self.num_buckets, self.window]),
-            "counts": tf.reshape(counts, [batch, heads, rounds, self.num_buckets]),
+            "counts": tf.reshape(in_place.after(rings, counts), [batch, heads, rounds, self.num_buckets]),
         }
 
     def step(self, state: base.State, token: base.Vectors, places: base.Places) -> tuple[tf.Tensor, base.State]:
@@ -71,7 +71,9 @@ class BucketWindowsCache(NamedTuple):
         places_in_rings = slots * self.window + earlier % self.window
         rings = in_place.set_rows(rings, places_in_rings, places.repeated(heads * rounds))
         # With the token itself in it, a ring is just its window.
-        seen = tf.reshape(tf.gather(tf.reshape(rings, [-1, self.window]), slots), [-1, rounds * self.window])
+        seen = tf.gather(tf.reshape(rings, [-1, self.window]), slots)
+        rings = in_place.after(seen, rings)
+        seen = tf.reshape(seen, [-1, rounds * self.window])
         if self.local_round:
             nearest = repeated[:, None] - tf.range(1, self.window)
             seen = tf.concat([nearest, seen], axis=-1)

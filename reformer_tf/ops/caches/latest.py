@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from reformer_tf.ops import shapes
+from reformer_tf.ops import in_place, shapes
 from reformer_tf.ops.caches import base
 
 
@@ -39,4 +39,5 @@ class LatestCache(NamedTuple):
         if self.exclude_self:
             visible = tf.logical_and(visible, place != last % self.window)
         alone = token.value if self.exclude_self else None
-        return base.attend(token.query, keys, values, visible, alone), {"keys": keys, "values": values}
+        output = base.attend(token.query, keys, values, visible, alone)
+        return output, {name: in_place.after(output, x) for name, x in (("keys", keys), ("values", values))}
