@@ -1,4 +1,7 @@
-"""Lets a run go on with a text: `python -m trainer.generate --workdir=DIR --prompt=TEXT`."""
+"""Lets a run go on with a text, which appears as it is made.
+
+python -m trainer.generate --workdir=DIR --prompt=TEXT
+"""
 
 from absl import app, flags, logging
 
@@ -22,10 +25,13 @@ def _main(arguments: list[str]) -> int:
         if not model.backbone.strictly_causal:
             logging.warning('window="chunk": each new token takes a pass over the whole text so far')
         scheme = tokens.of_config(_CONFIG.value.data)
-        new = sample.continue_text(model, _PROMPT.value, _TOKENS.value, _TEMPERATURE.value, _SEED.value, scheme)
+        new = sample.stream_text(model, _PROMPT.value, _TOKENS.value, _TEMPERATURE.value, _SEED.value, scheme)
     except (ValueError, OSError) as error:
         return console.refuse(error)
-    print(_PROMPT.value + new)
+    print(_PROMPT.value, end="", flush=True)
+    for piece in new:
+        print(piece, end="", flush=True)
+    print()
     return exits.DONE
 
 

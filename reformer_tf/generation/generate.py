@@ -1,20 +1,22 @@
-"""Continues prompts with a causal model, running the prefix again for each new token."""
+"""Continues prompts with a causal model: from lists of ids to lists of ids, and id by id.
 
+The work is done in two programs, one for prompts and one for what follows, that are traced once a model and sampler.
+"""
+
+import functools
 import random
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from reformer_tf.generation import samplers
+from reformer_tf.generation import beams, decoder, loop, samplers
 from reformer_tf.layers import arguments
 
-# Prefixes are padded to a multiple of this, so that few shapes occur.
-_LENGTH_STEP = 128
 # Beside the models, not in them: Keras and SavedModels would take a function there for a part of the model.
-_PROGRAMS: weakref.WeakKeyDictionary[Any, Callable] = weakref.WeakKeyDictionary()
+_PROGRAMS: weakref.WeakKeyDictionary[Any, "_Programs"] = weakref.WeakKeyDictionary()
 
 
 def generate(
@@ -27,68 +29,182 @@ def generate(
     **options: Any,
 ) -> list[list[int]]:
     """See `ReformerCausalLM.generate`; `model` is such a model."""
-    arguments.positive_integer("max_new_tokens", max_new_tokens)
+    run = Continuation(model, prompts, max_new_tokens, samplers.get(sampler, **options), seed, stop_tokens)
+    if isinstance(run.sampler, samplers.BeamSearch):
+        tokens = run.search()
+    else:
+        tokens = np.concatenate([run.first()[:, None], run.go_on(max_new_tokens - 1)], axis=1)
+    return [[token for token in row if token != loop.NOTHING] for row in tokens.tolist()]
+
+
+def stream(
+    model: Any,
+    prompt: Sequence[int],
+    max_new_tokens: int,
+    sampler: str | samplers.Sampler,
+    seed: int | None,
+    stop_tokens: Sequence[int] = (),
+    **options: Any,
+) -> Iterator[int]:
+    """See `ReformerCausalLM.stream`; `model` is such a model."""
     chosen = samplers.get(sampler, **options)
-    longest = model.backbone.config["max_sequence_length"]
+    if isinstance(chosen, samplers.BeamSearch):
+        raise ValueError(f"sampler must choose token by token to be streamed. Received: sampler={sampler!r}")
+    run = Continuation(model, [prompt], max_new_tokens, chosen, seed, stop_tokens)
+    return _one_by_one(run, max_new_tokens)
+
+
+def _one_by_one(run: "Continuation", max_new_tokens: int) -> Iterator[int]:
+    """What follows the checks of `stream`, which are to be made when it is called."""
+    (token,) = run.first().tolist()
+    yield token
+    for _ in range(max_new_tokens - 1):
+        ((token,),) = run.go_on(1).tolist()
+        if token == loop.NOTHING:
+            return
+        yield token
+
+
+class Continuation:
+    """Rows under way. Arguments as `ReformerCausalLM.generate` has them."""
+
+    def __init__(
+        self,
+        model: Any,
+        prompts: Sequence[Sequence[int]],
+        max_new_tokens: int,
+        sampler: samplers.Sampler | samplers.BeamSearch,
+        seed: int | Sequence[int] | None,
+        stop_tokens: Sequence[int],
+    ):
+        arguments.positive_integer("max_new_tokens", max_new_tokens)
+        self.sampler = sampler
+        rows = _checked_rows(prompts, max_new_tokens, model.backbone.config)
+        self._lengths = np.asarray([len(row) for row in rows], np.int32)
+        self._ids = np.zeros((len(rows), max(self._lengths)), np.int32)
+        for padded, row in zip(self._ids, rows, strict=True):
+            padded[: len(row)] = row
+        self._seeds = _row_seeds(seed, len(rows))
+        self._limits = np.full(len(rows), max_new_tokens, np.int32)
+        self._stops = np.asarray([arguments.integer("stop_tokens", token) for token in stop_tokens], np.int32)
+        if model not in _PROGRAMS:
+            _PROGRAMS[model] = _Programs(model)
+        self._programs = _PROGRAMS[model]
+        self._progress: loop.Progress | None = None
+
+    def first(self) -> np.ndarray:
+        """The first new token of each row, `[B]`."""
+        begin, _ = self._programs.of_sampler(self.sampler)
+        self._progress = begin(*self._prompts(), self._ids, self._lengths, self._limits, self._seeds, self._stops)
+        return self._progress.tokens.numpy()
+
+    def go_on(self, count: int) -> np.ndarray:
+        """Up to so many tokens more, `[B, count]`, `loop.NOTHING` for those that a row has not."""
+        if not count:
+            return np.empty([len(self._ids), 0], np.int32)
+        _, go_on = self._programs.of_sampler(self.sampler)
+        tokens, self._progress = go_on(self._progress, np.int32(count), self._seeds, self._stops)
+        return tokens.numpy()
+
+    def search(self) -> np.ndarray:
+        """All new tokens of each row, `[B, max_new_tokens]`, `loop.NOTHING` beyond a row's end."""
+        search = self._programs.of_beams(self.sampler)
+        return search(*self._prompts(), self._lengths, self._limits[0], self._stops).numpy()
+
+    def _prompts(self) -> tuple[tf.Tensor, Any]:
+        # The last new token is never fed.
+        room = np.int32(self._ids.shape[1] + self._limits[0] - 1)
+        return self._programs.prefill(self._ids, self._lengths, room)
+
+
+class _Programs:
+    """A model's generation as graphs of any number of rows and any lengths, each traced once."""
+
+    def __init__(self, model: Any):
+        reference = weakref.ref(model)  # A program that held the model would keep it alive for ever.
+
+        def traced_decoder() -> decoder.Decoder:
+            return decoder.of(reference())
+
+        @_graph(_spec(None, None), _spec(None), _spec())
+        def prefill(ids: tf.Tensor, lengths: tf.Tensor, room: tf.Tensor) -> tuple[tf.Tensor, Any]:
+            return traced_decoder().prefill(ids, lengths, room)
+
+        self.prefill = prefill
+        self._decoder = traced_decoder
+        # Traced when they are asked for.
+        self.of_sampler = functools.cache(self._of_sampler)
+        self.of_beams = functools.cache(self._of_beams)
+
+    def _of_sampler(self, sampler: samplers.Sampler) -> tuple[Callable, Callable]:
+        """The first step and the later ones."""
+        logits, state = _outputs(self.prefill)
+
+        def choose(seeds: tf.Tensor) -> loop.Choose:
+            return lambda logits, positions, seen: sampler(logits, seeds, positions, seen)
+
+        @_graph(logits, state, _spec(None, None), _spec(None), _spec(None), _spec(None), _spec(None))
+        def begin(
+            logits: tf.Tensor,
+            state: Any,
+            ids: tf.Tensor,
+            lengths: tf.Tensor,
+            limits: tf.Tensor,
+            seeds: tf.Tensor,
+            stops: tf.Tensor,
+        ) -> loop.Progress:
+            return loop.begin(logits, state, ids, lengths, limits, choose(seeds), stops, sampler.looks_back)
+
+        @_graph(_outputs(begin), _spec(), _spec(None), _spec(None))
+        def go_on(
+            progress: loop.Progress, count: tf.Tensor, seeds: tf.Tensor, stops: tf.Tensor
+        ) -> tuple[tf.Tensor, loop.Progress]:
+            return loop.run(self._decoder(), progress, count, choose(seeds), stops)
+
+        return begin, go_on
+
+    def _of_beams(self, options: samplers.BeamSearch) -> Callable:
+        logits, state = _outputs(self.prefill)
+
+        @_graph(logits, state, _spec(None), _spec(), _spec(None))
+        def search(logits: tf.Tensor, state: Any, lengths: tf.Tensor, count: tf.Tensor, stops: tf.Tensor) -> tf.Tensor:
+            return beams.search(self._decoder(), logits, state, lengths, count, options, stops)
+
+        return search
+
+
+def _graph(*signature: Any) -> Callable[[Callable], Callable]:
+    return tf.function(input_signature=signature, autograph=False)
+
+
+def _spec(*shape: int | None) -> tf.TensorSpec:
+    return tf.TensorSpec(shape, tf.int32)
+
+
+def _outputs(program: Any) -> Any:
+    """The specs of what a program returns, as the specs of what the next one takes."""
+    outputs = program.get_concrete_function().structured_outputs
+    return tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), outputs)
+
+
+def _checked_rows(prompts: Sequence[Sequence[int]], max_new_tokens: int, config: dict[str, Any]) -> list[list[int]]:
     rows = [[arguments.integer("prompts", token) for token in prompt] for prompt in prompts]
     if not rows or any(not row for row in rows):
         raise ValueError("prompts must be rows of at least one id. Received: an empty list")
+    for token in {token for row in rows for token in row}:
+        if not 0 <= token < config["vocabulary_size"]:
+            raise ValueError(
+                f"prompts must be ids from 0 to vocabulary_size - 1 = {config['vocabulary_size'] - 1}."
+                f" Received: {token}"
+            )
+    longest = max(len(row) for row in rows)
     # The last new token is never fed.
-    if max(len(row) for row in rows) + max_new_tokens - 1 > longest:
+    if longest + max_new_tokens - 1 > config["max_sequence_length"]:
         raise ValueError(
-            f"A prompt and max_new_tokens must fit max_sequence_length={longest}."
-            f" Received: a prompt of {max(len(row) for row in rows)} ids, max_new_tokens={max_new_tokens}"
+            f"A prompt and max_new_tokens must fit max_sequence_length={config['max_sequence_length']}."
+            f" Received: a prompt of {longest} ids, max_new_tokens={max_new_tokens}"
         )
-    row_seeds = _row_seeds(seed, len(rows))
-
-    next_logits = _program(model)
-
-    def together(rows: list[list[int]]) -> np.ndarray:
-        """Logits `[rows, V]` of what follows each row; in a strictly causal model padding after it does not count."""
-        lengths = [len(row) for row in rows]
-        ids = np.zeros((len(rows), min(-(-max(lengths) // _LENGTH_STEP) * _LENGTH_STEP, longest)), np.int32)
-        for row, tokens in zip(ids, rows, strict=True):
-            row[: len(tokens)] = tokens
-        return next_logits(ids, np.asarray(lengths, np.int32)).numpy()
-
-    def one_by_one(rows: list[list[int]]) -> np.ndarray:
-        """The same without any padding, each row by itself."""
-        return np.concatenate([next_logits(np.asarray([row], np.int32), [len(row)]).numpy() for row in rows])
-
-    logits = together if model.backbone.strictly_causal else one_by_one
-    starts = [len(row) for row in rows]
-    stops = {arguments.integer("stop_tokens", token) for token in stop_tokens}
-    under_way = list(range(len(rows)))
-    for _ in range(max_new_tokens):
-        prefixes = [rows[index] for index in under_way]
-        scores = logits(prefixes)
-        seen = np.zeros(scores.shape, bool)
-        for of_row, tokens in zip(seen, prefixes, strict=True):
-            of_row[tokens] = True
-        places = np.asarray([len(row) for row in prefixes], np.int32)
-        for index, token in zip(under_way, chosen(scores, row_seeds[under_way], places, seen).numpy(), strict=True):
-            rows[index].append(int(token))
-        under_way = [index for index in under_way if rows[index][-1] not in stops]
-        if not under_way:
-            break
-    return [row[start:] for row, start in zip(rows, starts, strict=True)]
-
-
-def _program(model: Any) -> Callable[[Any, Any], tf.Tensor]:
-    """Maps ids `[B, L]` and lengths `[B]` to the logits `[B, V]` of what follows; traced once a model."""
-    if model in _PROGRAMS:
-        return _PROGRAMS[model]
-    reference = weakref.ref(model)  # A program that held the model would keep it alive for ever.
-
-    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)])
-    def next_logits(ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
-        traced: Any = reference()
-        hidden = traced.backbone(ids)
-        last = tf.gather(hidden, lengths - 1, batch_dims=1)[:, None, :]
-        return traced.head(last)[:, 0]
-
-    _PROGRAMS[model] = next_logits
-    return next_logits
+    return rows
 
 
 def _row_seeds(seed: int | Sequence[int] | None, rows: int) -> np.ndarray:

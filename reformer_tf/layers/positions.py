@@ -26,17 +26,21 @@ class _PositionEmbedding(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         inputs = tf.convert_to_tensor(inputs)
-        batch, length, width = shapes.sizes(inputs)
+        batch, length, _ = shapes.sizes(inputs)
         self._check_length(length)
+        return self.add(inputs, tf.tile(tf.range(length)[None], [batch, 1]))
+
+    def add(self, inputs: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+        """Adds the embeddings of positions, int32 `[B, L]`, that need not begin at 0, to `[B, L, M]`."""
+        width = shapes.sizes(inputs)[2]
 
         def rows(x: tf.Tensor, positions: tf.Tensor, *tables: tf.Tensor) -> tf.Tensor:
             return x + tf.cast(self.look_up(positions, width, tables), x.dtype)
 
-        positions = tf.tile(tf.range(length), [batch])
         tables = [tf.convert_to_tensor(v) for v in self.trainable_variables + self.non_trainable_variables]
         flat, budget = tf.reshape(inputs, [-1, width]), chunking.rows_in_budget(4 * width)
-        result = chunking.map_rows(rows, [flat, positions], tables, budget, tf.TensorSpec([None, width], inputs.dtype))
-        return tf.reshape(result, [batch, length, width])
+        places, spec = tf.reshape(positions, [-1]), tf.TensorSpec([None, width], inputs.dtype)
+        return tf.reshape(chunking.map_rows(rows, [flat, places], tables, budget, spec), shapes.sizes(inputs))
 
     def look_up(self, positions: tf.Tensor, width: int, tables: Sequence[tf.Tensor]) -> tf.Tensor:
         """Returns the embeddings `[T, M]` of positions, int32 `[T]`, from the layer's weights."""

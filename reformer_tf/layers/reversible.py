@@ -119,9 +119,11 @@ class ReversibleStack(keras.layers.Layer):
         for f, g in zip(self.branches[::2], self.branches[1::2], strict=True):
             x1 += tf.cast(f(x2, **arguments.accepted(f, options)), x1.dtype)
             x2 += tf.cast(g(x1, **arguments.accepted(g, options)), x2.dtype)
-        if len(streams) == 2:
-            return [x1, x2]
-        return [tf.concat([x1, x2], axis=-1) if self._concatenates else (x1 + x2) / 2]
+        return [x1, x2] if len(streams) == 2 else [self.combine(x1, x2)]
+
+    def combine(self, x1: tf.Tensor, x2: tf.Tensor) -> tf.Tensor:
+        """What a single input gives, from the last streams."""
+        return tf.concat([x1, x2], axis=-1) if self._concatenates else (x1 + x2) / 2
 
     def _run_reversibly(self, streams: list[tf.Tensor], options: dict[str, Any]) -> list[tf.Tensor]:
         for name, dtype in (("mask", tf.bool), ("segment_ids", tf.int32)):

@@ -1,6 +1,6 @@
 """A Reformer that predicts the next token."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -195,31 +195,68 @@ class ReformerCausalLM(TokenModel):
         self,
         prompts: Sequence[Sequence[int]],
         max_new_tokens: int,
-        sampler: str | samplers.Sampler = "greedy",
+        sampler: str | samplers.Sampler | samplers.BeamSearch = "greedy",
         seed: int | Sequence[int] | None = None,
         stop_tokens: Sequence[int] = (),
         **options: Any,
     ) -> list[list[int]]:
-        """Continues prompts. Each new token runs the prefix again.
+        """Continues prompts: runs them once, then token after token with caches.
 
-        With `window="chunk"` in a layer that cannot be otherwise, since a longer sequence changes what came before;
-        each prefix is then run at its own length.
+        What a token costs does not grow with the context in LSH and local layers; a full layer looks at all of it. With
+        `window="chunk"` in any layer each new token runs its prefix again, since a longer sequence changes what came
+        before.
 
         Args:
             prompts: rows of ids, each at least one long; they may differ in length.
             max_new_tokens: how many ids to add to each row that no stop token ends.
             sampler: a sampler, or its name: `"greedy"`, the likeliest token; `"random"`, a draw from the distribution;
-                `"top_k"`, `"top_p"`, a draw from the likeliest tokens. See `reformer_tf.generation.samplers`.
+                `"top_k"`, `"top_p"`, a draw from the likeliest tokens; `"beam"`, the likeliest continuation found by
+                beam search. See `reformer_tf.generation.samplers`.
             seed: of the draws, for all rows or one for each; drawn for each row if None. What a row becomes depends on
                 its prompt and its seed, not on the other rows.
             stop_tokens: ids that end a row; the first of them is its last id.
-            **options: of the sampler, if it is named: `temperature`, `k`, `p`, `repetition_penalty`.
+            **options: of the sampler, if it is named: `temperature`, `k`, `p`, `repetition_penalty`; `num_beams`,
+                `length_penalty`.
 
         Returns:
             The new ids, row by row.
 
         Raises:
-            ValueError: for an empty prompt, a result beyond `max_sequence_length`, an unknown sampler or option, or
-                seeds that are not one for each row.
+            ValueError: for an empty prompt, ids beyond the vocabulary, a result beyond `max_sequence_length`, an
+                unknown sampler or option, or seeds that are not one for each row.
+
+        Example:
+            >>> model.generate([[1, 2, 3], [4]], max_new_tokens=20, sampler="top_p", p=0.9, seed=1)
         """
         return generate.generate(self, prompts, max_new_tokens, sampler, seed, stop_tokens, **options)
+
+    def stream(
+        self,
+        prompt: Sequence[int],
+        max_new_tokens: int,
+        sampler: str | samplers.Sampler = "greedy",
+        seed: int | None = None,
+        stop_tokens: Sequence[int] = (),
+        **options: Any,
+    ) -> Iterator[int]:
+        """Continues a prompt as `generate` does, and hands over each new id as soon as it is there.
+
+        Args:
+            prompt: ids, at least one.
+            max_new_tokens: how many ids to add unless a stop token ends it.
+            sampler: as in `generate`, but for `"beam"`, which knows no token before the last.
+            seed: of the draws; drawn if None.
+            stop_tokens: ids that end it; the first of them is the last id.
+            **options: of the sampler, if it is named.
+
+        Returns:
+            An iterator of ids. `reformer_tf.generation.text.pieces` makes text of them.
+
+        Raises:
+            ValueError: as `generate` does, at once.
+
+        Example:
+            >>> for token in model.stream([1, 2, 3], max_new_tokens=20):
+            ...     print(token)
+        """
+        return generate.stream(self, prompt, max_new_tokens, sampler, seed, stop_tokens, **options)

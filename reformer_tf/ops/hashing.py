@@ -153,6 +153,8 @@ def hash_vectors(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[sha
     """
     vectors, rotations = tf.stop_gradient(vectors), tf.stop_gradient(rotations)
     batch, heads, length, _ = shapes.sizes(vectors)
+    if isinstance(length, int) and length == 1:
+        return _hash_piece(vectors, rotations, factors)
     row_bytes = rotations.dtype.size * batch * heads * rotations.shape[-1]
     if isinstance(row_bytes, int) and isinstance(length, int):
         piece = max(PROJECTION_BYTES // max(row_bytes, 1), 1)

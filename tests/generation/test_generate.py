@@ -92,3 +92,30 @@ def test_stop_tokens_end_a_row(model):
 def test_seeds_that_cannot_be(model, seed):
     with pytest.raises(ValueError, match="seed must be"):
         model.generate([[1], [2]], 2, sampler="random", seed=seed)
+
+
+def test_a_stream_gives_the_same_ids_one_by_one(model):
+    for sampler in ({}, {"sampler": "top_k", "k": 5, "repetition_penalty": 1.2, "seed": 3}):
+        (whole,) = model.generate([[1, 2, 3]], 9, **sampler)
+        stream = model.stream([1, 2, 3], 9, **sampler)
+        assert next(stream) == whole[0]
+        assert list(stream) == whole[1:]
+        stop = whole[4]
+        end = whole.index(stop) + 1
+        assert list(model.stream([1, 2, 3], 9, stop_tokens=[stop], **sampler)) == whole[:end]
+    with pytest.raises(ValueError, match="max_new_tokens must be a positive integer"):
+        model.stream([1], 0)  # At once, not with the first id.
+
+
+def test_prompts_are_left_as_they_are(model):
+    """Caches are written into: not into what the caller, the weights or another call hold."""
+    prompt = np.arange(20, dtype=np.int32)
+    weights = [variable.numpy().copy() for variable in model.variables]
+    first = model.stream(prompt, 12, sampler="random", seed=1)
+    second = model.stream(prompt, 12, sampler="random", seed=2)
+    pairs = [(a, b) for a, b in zip(first, second, strict=True)]
+    assert [a for a, _ in pairs] == model.generate([prompt], 12, sampler="random", seed=1)[0]
+    assert [b for _, b in pairs] == model.generate([prompt], 12, sampler="random", seed=2)[0]
+    np.testing.assert_array_equal(prompt, np.arange(20))
+    for before, variable in zip(weights, model.variables, strict=True):
+        np.testing.assert_array_equal(before, variable)

@@ -68,7 +68,14 @@ def _assert_close(actual, expected, bound=1e-5):
 
 
 @pytest.mark.parametrize(
-    "mode, training", [("eager", True), ("eager", False), ("graph", True), ("dynamic", True), ("xla", True)]
+    "mode, training",
+    [
+        ("eager", True),
+        ("eager", False),
+        ("graph", True),
+        pytest.param("dynamic", True, marks=pytest.mark.slow),
+        ("xla", True),
+    ],
 )
 def test_gradients_equal_those_of_the_plain_stack(mode, training):
     reversible, plain = _twins()

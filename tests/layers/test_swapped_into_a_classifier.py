@@ -47,7 +47,7 @@ def _fit(model, epochs):
     return _accuracy(model)
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("policy", ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)])
 def test_learns_what_pooling_cannot(policy, tmp_path):
     keras.config.set_dtype_policy(policy)
     # Windows shorter than the sequence: hashing has to bring some of the pairs together.

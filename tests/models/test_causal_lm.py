@@ -225,7 +225,7 @@ def test_inputs_are_checked():
         ({"max_new_tokens": 0}, "max_new_tokens must be a positive integer"),
         ({"max_new_tokens": 151}, "must fit max_sequence_length"),
         ({"sampler": "best"}, "sampler must be a Sampler or one of"),
-        ({"temperature": 0.0}, "temperature must be positive"),
+        ({"sampler": "random", "temperature": 0.0}, "temperature must be positive"),
     ):
         with pytest.raises(ValueError, match=message):
             model.generate(**{"prompts": [[1]], "max_new_tokens": 3, **bad})

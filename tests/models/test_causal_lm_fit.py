@@ -60,6 +60,7 @@ def test_fit_on_replicas_equals_fit_on_one_device(mirrored_strategy, with_mask):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_fit_refuses_targets_without_a_loss_and_takes_them_with_one():
     model, ids = ReformerCausalLM(**SMALL), _ids(batch=3, length=20)
     model.compile("adam", jit_compile=False)

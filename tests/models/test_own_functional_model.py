@@ -69,7 +69,7 @@ def test_fit_on_replicas_equals_fit_on_one_device(mirrored_strategy):
     assert np.abs(weights[0] - _model().get_weights()[0]).max() > 1e-3, "nothing was learnt"
 
 
-@pytest.mark.parametrize("way", ["tf.saved_model.save", "model.export"])
+@pytest.mark.parametrize("way", ["tf.saved_model.save", pytest.param("model.export", marks=pytest.mark.slow)])
 def test_saved_models_compute_what_the_model_computes(way, tmp_path):
     model, path = _model(kinds=["lsh"]), str(tmp_path / "saved")
     if way == "model.export":

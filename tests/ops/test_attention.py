@@ -41,7 +41,7 @@ def _full(causal, query, key, value, upstream, _, valid):
 
 @pytest.mark.parametrize("mode", ["eager", "graph", "dynamic", "xla"])
 @pytest.mark.parametrize("causal", [True, False])
-@pytest.mark.parametrize("blocks", [1, 7])
+@pytest.mark.parametrize("blocks", [pytest.param(1, marks=pytest.mark.slow), 7])
 def test_groups_of_blocks_change_nothing(monkeypatch, mode, causal, blocks):
     data = _data()
     expected = _windowed(causal, *data)
@@ -64,7 +64,7 @@ def _compiled(function):
     return "_XlaMustCompile" in str(function.graph.as_graph_def())
 
 
-@pytest.mark.parametrize("lengths,causal", [("known", False), ("unknown", True)])
+@pytest.mark.parametrize("lengths,causal", [("known", False), pytest.param("unknown", True, marks=pytest.mark.slow)])
 def test_compiled_groups_change_nothing(monkeypatch, lengths, causal):
     data = _data()
     expected = _windowed(causal, *data)
@@ -83,7 +83,7 @@ def test_compiled_groups_change_nothing(monkeypatch, lengths, causal):
     _assert_close(function(*data), expected)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_compiled_groups_on_replicas_and_inside_compiled_functions(monkeypatch, mirrored_strategy, jit_compile):
     data = _data()
     expected = _windowed(True, *data)

@@ -81,7 +81,7 @@ def undisturbed(flags, tmp_path_factory):
     return workdir
 
 
-@pytest.mark.parametrize("kills", [pytest.param(3, id="3"), pytest.param(12, id="12", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [pytest.param(1, id="1"), pytest.param(12, id="12", marks=pytest.mark.slow)])
 def test_killed_at_any_moment(flags, undisturbed, tmp_path, kills):
     """A checkpoint a step: many of the kills are in the middle of writing one."""
     rng = random.Random(kills)
@@ -125,6 +125,7 @@ def test_the_commands_of_a_finished_run(undisturbed, tmp_path):
     assert "The model of step 299 is in" in exported
 
 
+@pytest.mark.slow
 def test_files_that_may_not_grow(flags, undisturbed, tmp_path):
     """The metrics have room and the checkpoints have none; then there is room."""
     options = [f"--workdir={tmp_path}", *flags, "--config.train.checkpoint_every=100", "--config.train.log_every=10"]

@@ -121,6 +121,7 @@ def test_what_is_refused(tmp_path):
         convert(_model(), tmp_path)
 
 
+@pytest.mark.slow
 def test_the_commands(corpus, tmp_path):
     """Weights of Hugging Face, from a golden file with more ids, through every command."""
     source, workdir = _source(tmp_path / "source"), tmp_path / "run"

@@ -6,10 +6,11 @@ nor padding matter. To continue a prompt in several ways, give each row a seed o
 """
 
 from reformer_tf.generation.samplers.base import Sampler
+from reformer_tf.generation.samplers.beam import BeamSearch
 from reformer_tf.generation.samplers.greedy import GreedySampler
 from reformer_tf.generation.samplers.random import RandomSampler
 from reformer_tf.generation.samplers.registry import SAMPLERS, get
 from reformer_tf.generation.samplers.top_k import TopKSampler
 from reformer_tf.generation.samplers.top_p import TopPSampler
 
-__all__ = ["SAMPLERS", "GreedySampler", "RandomSampler", "Sampler", "TopKSampler", "TopPSampler", "get"]
+__all__ = ["SAMPLERS", "BeamSearch", "GreedySampler", "RandomSampler", "Sampler", "TopKSampler", "TopPSampler", "get"]

@@ -40,9 +40,20 @@ class Sampler:
         self.temperature = float(temperature)
         self.repetition_penalty = float(repetition_penalty)
 
+    @property
+    def looks_back(self) -> bool:
+        """Whether `seen` is needed."""
+        return self.repetition_penalty > 1
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.get_config() == other.get_config()  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash((type(self), repr(sorted(self.get_config().items()))))
+
     def __call__(self, logits: Any, seed: Any, positions: Any, seen: Any = None) -> tf.Tensor:
         logits = tf.cast(logits, tf.float32)
-        if self.repetition_penalty > 1:
+        if self.looks_back:
             if seen is None:
                 raise ValueError("seen must be given with a repetition_penalty. Received: seen=None")
             logits = filters.penalize(logits, seen, self.repetition_penalty)

@@ -3,12 +3,14 @@
 from typing import Any
 
 from reformer_tf.generation.samplers.base import Sampler
+from reformer_tf.generation.samplers.beam import BeamSearch
 from reformer_tf.generation.samplers.greedy import GreedySampler
 from reformer_tf.generation.samplers.random import RandomSampler
 from reformer_tf.generation.samplers.top_k import TopKSampler
 from reformer_tf.generation.samplers.top_p import TopPSampler
 
-SAMPLERS: dict[str, type[Sampler]] = {
+SAMPLERS: dict[str, type[Sampler] | type[BeamSearch]] = {
+    "beam": BeamSearch,
     "greedy": GreedySampler,
     "random": RandomSampler,
     "top_k": TopKSampler,
@@ -16,7 +18,7 @@ SAMPLERS: dict[str, type[Sampler]] = {
 }
 
 
-def get(sampler: str | Sampler, **options: Any) -> Sampler:
+def get(sampler: str | Sampler | BeamSearch, **options: Any) -> Sampler | BeamSearch:
     """Returns a sampler.
 
     Args:
@@ -26,7 +28,7 @@ def get(sampler: str | Sampler, **options: Any) -> Sampler:
     Raises:
         ValueError: if there is no such sampler, or it has no such option.
     """
-    if isinstance(sampler, Sampler):
+    if isinstance(sampler, Sampler | BeamSearch):
         if options:
             raise ValueError(f"options must come with the name of a sampler. Received: {options} with {sampler!r}")
         return sampler

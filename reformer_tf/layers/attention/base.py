@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments
 from reformer_tf.ops import fusing, replay, rotary, seeds, shapes
+from reformer_tf.ops.caches import Cache
 from reformer_tf.ops.pair_dropout import PairDropout
 
 # What users of keras.layers.MultiHeadAttention pass, and what says the same here.
@@ -191,7 +192,7 @@ class SelfAttention(keras.layers.Layer):
             x: `[B, l, M]`.
             heads: which of them.
             mask: boolean `[B, l]`, or None.
-            start: the position of the first of these tokens.
+            start: the position of the first of these tokens; or int32 `[B]`, one for each row.
 
         Returns:
             `[B, l, h, D]` each.
@@ -322,6 +323,13 @@ class SelfAttention(keras.layers.Layer):
             `[B, L, h, D]`, zero for masked tokens.
         """
         raise NotImplementedError
+
+    def cache(self) -> Cache | None:
+        """What is kept of a growing sequence, so that tokens can be taken one by one; None if they cannot.
+
+        Adding a token must then never change what came before, and the cache must give what a whole call gives.
+        """
+        return None
 
     @property
     def strictly_causal(self) -> bool:

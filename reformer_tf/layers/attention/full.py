@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from reformer_tf.layers.attention.base import SelfAttention
 from reformer_tf.ops import attention, full_attention
+from reformer_tf.ops.caches import Cache, FullCache
 from reformer_tf.ops.pair_dropout import PairDropout
 
 
@@ -52,3 +53,6 @@ class FullSelfAttention(SelfAttention):
         return full_attention.full_attention(
             query, key, value, valid, self.causal, self.shared_query_key, segments, dropout
         )
+
+    def cache(self) -> Cache | None:
+        return FullCache(self.shared_query_key) if self.causal else None

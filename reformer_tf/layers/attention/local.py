@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from reformer_tf.layers.attention.windowed import WindowedSelfAttention
 from reformer_tf.ops import ordering, shapes
+from reformer_tf.ops.caches import Cache, LatestCache
 from reformer_tf.ops.ordering import Order
 
 
@@ -93,6 +94,10 @@ class LocalSelfAttention(WindowedSelfAttention):
         if self.window == "chunk":
             return [ordering.position_order(count, length, valid)]
         return [ordering.local_order(count, length, valid)]
+
+    def cache(self) -> Cache | None:
+        sliding = self.causal and self.window == "bucket"
+        return LatestCache(self.chunk_length, self.shared_query_key) if sliding else None
 
     @property
     def strictly_causal(self) -> bool:

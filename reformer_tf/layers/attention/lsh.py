@@ -11,6 +11,7 @@ from reformer_tf.layers import arguments
 from reformer_tf.layers.attention.base import Call, Heads
 from reformer_tf.layers.attention.windowed import WindowedSelfAttention
 from reformer_tf.ops import hashing, ordering, shapes
+from reformer_tf.ops.caches import BucketWindowsCache, Cache
 from reformer_tf.ops.ordering import Order
 
 
@@ -154,6 +155,11 @@ class LSHSelfAttention(WindowedSelfAttention):
 
     def hashes(self, length: shapes.Size) -> bool:
         return self.is_exact(length) is not True
+
+    def cache(self) -> Cache | None:
+        if not self.causal or self.window != "bucket":
+            return None
+        return BucketWindowsCache(self.chunk_length, self._most_buckets(), self.local_round)
 
     def hash(self, query: tf.Tensor, heads: Heads, call: Call, length: shapes.Size) -> tf.Tensor:
         if call.training and self.redraw_rotations:

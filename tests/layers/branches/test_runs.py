@@ -126,7 +126,13 @@ def _data():
 
 
 @pytest.mark.parametrize(
-    "mode, training", [("eager", True), ("graph", True), ("graph", False), ("dynamic", True), ("xla", True)]
+    "mode, training",
+    [
+        ("eager", True),
+        ("graph", True),
+        ("graph", False),
+        *(pytest.param(mode, True, marks=pytest.mark.slow) for mode in ("dynamic", "xla")),
+    ],
 )
 def test_turns_equal_layer_after_layer(mode, training):
     expected = _results(_stack(_mixed(), reversible=False), *_data(), training)

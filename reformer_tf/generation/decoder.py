@@ -1,0 +1,148 @@
+"""A causal model over a sequence that grows: prompts at once, then one token of each row at a time.
+
+What comes out equals the logits of the model on the whole sequence. There are two ways: with the caches of the
+attention layers, at a cost per token that does not grow with the context (but for full attention); or by running the
+prefix again, for layers that have no cache.
+
+Shape letters: B rows, L length of the longest prompt, S room (the most positions that will be used), V vocabulary.
+"""
+
+from typing import Any, Protocol
+
+import tensorflow as tf
+
+from reformer_tf.layers.attention import decoding
+from reformer_tf.layers.attention.base import SelfAttention
+from reformer_tf.layers.residual_branch import ResidualBranch
+from reformer_tf.ops import chunking, in_place, shapes
+
+
+class Decoder(Protocol):
+    """A model over a sequence that grows. A state is a nest of tensors whose first axis is the batch."""
+
+    def prefill(self, ids: tf.Tensor, lengths: tf.Tensor, room: shapes.Size) -> tuple[tf.Tensor, Any]:
+        """Takes in prompts.
+
+        Args:
+            ids: int32 `[B, L]`, each row padded at its end with any id of the vocabulary.
+            lengths: int32 `[B]`, 1 to L.
+            room: S, at least L.
+
+        Returns:
+            The logits of what follows each prompt, float32 `[B, V]`, and the state.
+        """
+
+    def step(self, tokens: tf.Tensor, positions: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
+        """Takes in one token a row.
+
+        Args:
+            tokens: int32 `[B]`.
+            positions: int32 `[B]`, their places: those after what came before.
+            state: of the tokens before; used up.
+
+        Returns:
+            The logits of what follows, float32 `[B, V]`, and the next state.
+        """
+
+
+def of(model: Any) -> Decoder:
+    """The decoder of a `ReformerCausalLM`."""
+    return CachedDecoder(model) if has_caches(model) else PrefixDecoder(model)
+
+
+def has_caches(model: Any) -> bool:
+    """Whether tokens can be taken one by one, without running what came before again."""
+    return all(
+        isinstance(branch, ResidualBranch)
+        and isinstance(branch.layer, SelfAttention)
+        and branch.layer.cache() is not None
+        for branch in model.backbone.get_layer("stack").branches[::2]
+    )
+
+
+class CachedDecoder:
+    """Takes tokens one by one.
+
+    Args:
+        model: a `ReformerCausalLM` of which every attention layer has a cache.
+    """
+
+    def __init__(self, model: Any):
+        self._head = model.head
+        self._embedding = model.backbone.token_embedding
+        layers = {layer.name: layer for layer in model.backbone.layers}
+        self._positions = layers.get("position_embedding")
+        self._stack = layers["stack"]
+        self._normalization = layers["final_norm"]
+
+    def prefill(self, ids: tf.Tensor, lengths: tf.Tensor, room: shapes.Size) -> tuple[tf.Tensor, Any]:
+        x = self._embedding(ids)
+        if self._positions is not None:
+            x = self._positions(x)
+        states = []
+
+        def attend(layer: SelfAttention, x: tf.Tensor) -> tf.Tensor:
+            output, state = decoding.prefill(layer, x, lengths, room)
+            states.append(state)
+            return output
+
+        x = self._through_the_stack(x, attend)
+        return self._logits(tf.gather(x, lengths - 1, batch_dims=1)[:, None]), states
+
+    def step(self, tokens: tf.Tensor, positions: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
+        before, after = iter(state), []
+
+        def attend(layer: SelfAttention, x: tf.Tensor) -> tf.Tensor:
+            output, state = decoding.step(layer, x, positions, next(before))
+            after.append(state)
+            return output
+
+        with chunking.at_most(1):  # One token a row is never worth being cut.
+            x = self._embedding(tokens[:, None])
+            if self._positions is not None:
+                x = self._positions.add(x, positions[:, None])
+            return self._logits(self._through_the_stack(x, attend)), after
+
+    def _through_the_stack(self, x: tf.Tensor, attend: Any) -> tf.Tensor:
+        """`ReversibleStack` in inference, with `attend(layer, x)` in the place of its attention layers."""
+        x1 = x2 = tf.cast(x, shapes.statistics_dtype(x.dtype))
+        for f, g in zip(self._stack.branches[::2], self._stack.branches[1::2], strict=True):
+            x1 += tf.cast(attend(f.layer, f.normalization(x2)), x1.dtype)
+            x2 += tf.cast(g(x1), x2.dtype)
+        return self._stack.combine(x1, x2)
+
+    def _logits(self, x: tf.Tensor) -> tf.Tensor:
+        """Of one vector a row, `[B, 1, M]`."""
+        return tf.cast(self._head(self._normalization(x))[:, 0], tf.float32)
+
+
+class PrefixDecoder:
+    """Runs each row again at its own length, since a longer sequence may change what came before.
+
+    Args:
+        model: a `ReformerCausalLM`.
+    """
+
+    def __init__(self, model: Any):
+        self._model = model
+
+    def prefill(self, ids: tf.Tensor, lengths: tf.Tensor, room: shapes.Size) -> tuple[tf.Tensor, Any]:
+        padded = tf.pad(ids, [[0, 0], [0, room - shapes.sizes(ids)[1]]])
+        # A tensor of our own, for steps to write into: without anything to add, the above is `ids` itself.
+        prefix = tf.where(tf.sequence_mask(lengths, room), padded, 0)
+        return self._logits(prefix, lengths), {"ids": prefix}
+
+    def step(self, tokens: tf.Tensor, positions: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
+        batch, room = shapes.sizes(state["ids"])
+        flat = in_place.set_rows(tf.reshape(state["ids"], [-1]), tf.range(batch) * room + positions, tokens)
+        prefix = tf.ensure_shape(tf.reshape(flat, [batch, room]), state["ids"].shape)
+        return self._logits(prefix, positions + 1), {"ids": prefix}
+
+    def _logits(self, prefix: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+        def of_row(row: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+            ids, length = row
+            vectors = self._model.backbone(ids[None, :length])
+            return tf.cast(self._model.head(vectors[:, -1:])[0, 0], tf.float32)
+
+        vocabulary = self._model.backbone.config["vocabulary_size"]
+        return tf.map_fn(of_row, (prefix, lengths), fn_output_signature=tf.TensorSpec([vocabulary], tf.float32))

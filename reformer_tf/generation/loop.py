@@ -1,0 +1,120 @@
+"""Token after token: what is chosen from a decoder's logits is fed back to it, inside one graph.
+
+Shape letters: B rows, V vocabulary, N new tokens.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import tensorflow as tf
+
+from reformer_tf.generation.decoder import Decoder
+
+# Logits `[B, V]`, positions `[B]` and which tokens were seen `[B, V]` (or None) to ids `[B]`.
+Choose: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], tf.Tensor]
+
+# In the place of a token that a row has not, because it ended before.
+NOTHING = -1
+
+
+class Progress(NamedTuple):
+    """How far rows have come.
+
+    Attributes:
+        tokens: int32 `[B]`, each row's latest token, not fed to the decoder yet.
+        positions: int32 `[B]`, their places.
+        left: int32 `[B]`, how many tokens a row may still get; 0 for rows that ended.
+        seen: bool `[B, V]`, which tokens each row has, or `[B, 0]` if nobody asks for it.
+        state: the decoder's.
+    """
+
+    tokens: tf.Tensor
+    positions: tf.Tensor
+    left: tf.Tensor
+    seen: tf.Tensor
+    state: Any
+
+
+def begin(
+    logits: tf.Tensor,
+    state: Any,
+    ids: tf.Tensor,
+    lengths: tf.Tensor,
+    limits: tf.Tensor,
+    choose: Choose,
+    stop_tokens: tf.Tensor,
+    looks_back: bool,
+) -> Progress:
+    """Chooses the first token of each row.
+
+    Args:
+        logits: float32 `[B, V]`, of what follows the prompts.
+        state: the decoder's after the prompts.
+        ids: int32 `[B, L]`, the prompts.
+        lengths: int32 `[B]`.
+        limits: int32 `[B]`, how many tokens each row may get, at least 1.
+        choose: chooses tokens.
+        stop_tokens: int32 `[T]`; a row ends with the first of them.
+        looks_back: whether `choose` is to know which tokens were seen.
+    """
+    seen = None
+    if looks_back:
+        vocabulary = tf.shape(logits)[1]
+        real = tf.where(tf.sequence_mask(lengths, tf.shape(ids)[1]), ids, NOTHING)
+        seen = tf.reduce_any(tf.one_hot(real, vocabulary, True, False, dtype=tf.bool), axis=1)
+    tokens = choose(logits, lengths, seen)
+    return Progress(
+        tokens,
+        lengths,
+        _left(limits, tokens, stop_tokens),
+        tf.zeros([tf.shape(logits)[0], 0], tf.bool) if seen is None else _seen(seen, tokens),
+        state,
+    )
+
+
+def run(
+    decoder: Decoder, progress: Progress, count: tf.Tensor, choose: Choose, stop_tokens: tf.Tensor
+) -> tuple[tf.Tensor, Progress]:
+    """Goes on until every row has ended, or got some number of tokens.
+
+    Args:
+        decoder: what feeds tokens to the model.
+        progress: of which the state is used up.
+        count: N, int32 scalar, the most tokens to add.
+        choose: chooses tokens.
+        stop_tokens: int32 `[T]`.
+
+    Returns:
+        int32 `[B, N]`, the tokens chosen, `NOTHING` where a row had ended before, and the progress.
+    """
+    looks_back = progress.seen.shape[1] != 0
+
+    def step(index: tf.Tensor, progress: Progress, found: tf.Tensor) -> tuple[tf.Tensor, Progress, tf.Tensor]:
+        # A row that ended stays where it is, and what it writes over and over is of no interest any more.
+        goes_on = progress.left > 0
+        logits, state = decoder.step(progress.tokens, progress.positions, progress.state)
+        positions = tf.where(goes_on, progress.positions + 1, progress.positions)
+        tokens = tf.where(goes_on, choose(logits, positions, progress.seen if looks_back else None), progress.tokens)
+        left = tf.where(goes_on, _left(progress.left, tokens, stop_tokens), 0)
+        seen = _seen(progress.seen, tokens) if looks_back else progress.seen
+        found = tf.tensor_scatter_nd_update(found, index[None, None], tf.where(goes_on, tokens, NOTHING)[None])
+        return index + 1, Progress(tokens, positions, left, seen, state), found
+
+    found = tf.fill([count, tf.shape(progress.tokens)[0]], NOTHING)
+    _, progress, found = tf.while_loop(
+        lambda index, progress, _: (index < count) & tf.reduce_any(progress.left > 0),
+        step,
+        (tf.constant(0), progress, found),
+        parallel_iterations=1,  # A step writes where the one before read.
+    )
+    return tf.transpose(found), progress
+
+
+def _left(limits: tf.Tensor, tokens: tf.Tensor, stop_tokens: tf.Tensor) -> tf.Tensor:
+    """How many tokens rows may get after these."""
+    ended = tf.reduce_any(tokens[:, None] == stop_tokens, axis=1)
+    return tf.where(ended, 0, limits - 1)
+
+
+def _seen(seen: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
+    return seen | tf.one_hot(tokens, tf.shape(seen)[1], True, False, dtype=tf.bool)

@@ -1,0 +1,41 @@
+"""Beam search: not a token at a time but the likeliest whole continuation."""
+
+from typing import Any
+
+from reformer_tf.layers import arguments
+
+
+class BeamSearch:
+    """Looks for the likeliest continuation among the `num_beams` likeliest ones of each length.
+
+    A continuation scores the sum of its tokens' log-probabilities, divided by its number of tokens to the power of
+    `length_penalty`. It ends with a stop token, or where it may not get longer. With as many beams as there are
+    continuations the search is exact. What a step costs grows with the context, because caches are copied to the beams
+    that go on.
+
+    Args:
+        num_beams: how many continuations are kept; positive.
+        length_penalty: 0 for none; above 0 longer continuations are preferred (Wu et al., 2016, section 7).
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Example:
+        >>> model.generate([[1, 2, 3]], 20, sampler=BeamSearch(num_beams=4), stop_tokens=[0])
+    """
+
+    def __init__(self, num_beams: int = 4, length_penalty: float = 0.0):
+        self.num_beams = arguments.positive_integer("num_beams", num_beams)
+        if not length_penalty >= 0:
+            raise ValueError(f"length_penalty must be at least 0. Received: length_penalty={length_penalty!r}")
+        self.length_penalty = float(length_penalty)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        return {"num_beams": self.num_beams, "length_penalty": self.length_penalty}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BeamSearch) and self.get_config() == other.get_config()
+
+    def __hash__(self) -> int:
+        return hash((self.num_beams, self.length_penalty))

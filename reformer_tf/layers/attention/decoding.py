@@ -1,0 +1,72 @@
+"""Self-attention over a sequence that grows: a prompt at once, then one token at a time, with a cache.
+
+Both give what the layer itself gives at those positions in inference, if the layer has a cache.
+
+Shape letters: B rows, L length of the longest prompt, M width, S room (the most positions that will be used).
+"""
+
+import tensorflow as tf
+
+from reformer_tf.layers.attention.base import Call, Heads, SelfAttention
+from reformer_tf.ops import attention, shapes
+from reformer_tf.ops.caches import Cache, State, Vectors
+
+
+def prefill(layer: SelfAttention, inputs: tf.Tensor, lengths: tf.Tensor, room: shapes.Size) -> tuple[tf.Tensor, State]:
+    """Runs a layer over prompts.
+
+    Args:
+        layer: a built layer with a cache.
+        inputs: `[B, L, M]`; what stands beyond a prompt's length does not matter.
+        lengths: int32 `[B]`, 1 to L.
+        room: S, at least L.
+
+    Returns:
+        `[B, L, M]`, and the state of the cache.
+    """
+    heads, call = Heads(0, layer.num_heads), _inference(layer)
+    vectors = layer.project(inputs, heads, None)
+    buckets = _buckets(layer, vectors, heads, call)
+    outputs = layer.merge(layer.attend_heads(vectors, heads, call, buckets), heads)
+    return outputs, _cache(layer).fill(_complete(vectors, buckets), lengths, room)
+
+
+def step(layer: SelfAttention, inputs: tf.Tensor, positions: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+    """Runs a layer over one more token a row.
+
+    Args:
+        layer: a built layer with a cache.
+        inputs: `[B, 1, M]`.
+        positions: int32 `[B]`, below S.
+        state: of the tokens before; used up.
+
+    Returns:
+        `[B, 1, M]`, and the next state.
+    """
+    heads = Heads(0, layer.num_heads)
+    vectors = layer.project(inputs, heads, None, start=positions)
+    buckets = _buckets(layer, vectors, heads, _inference(layer))
+    output, state = _cache(layer).step(state, _complete(vectors, buckets), positions)
+    return layer.merge(output, heads), state
+
+
+def _inference(layer: SelfAttention) -> Call:
+    return Call(mask=None, segments=None, seed=None, layer_seed=layer.seed, training=False)
+
+
+def _cache(layer: SelfAttention) -> Cache:
+    cache = layer.cache()
+    if cache is None:
+        raise ValueError(f"layer must be of a kind that has a cache as it is made. Received: {layer}")
+    return cache
+
+
+def _buckets(layer: SelfAttention, vectors: list[tf.Tensor], heads: Heads, call: Call) -> tf.Tensor | None:
+    length = shapes.sizes(vectors[0])[1]
+    return layer.hash(vectors[0], heads, call, length) if layer.hashes(length) else None
+
+
+def _complete(vectors: list[tf.Tensor], buckets: tf.Tensor | None) -> Vectors:
+    """What a cache takes, of what `project` gives."""
+    query, *key, value = vectors
+    return Vectors(query, key[0] if key else attention.normalised(query), value, buckets)

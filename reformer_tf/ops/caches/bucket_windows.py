@@ -1,0 +1,91 @@
+"""The cache of windows within buckets: keys and values by position, and for each bucket which were the latest in it."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from reformer_tf.ops import in_place, ordering, shapes
+from reformer_tf.ops.caches import base
+
+_NOBODY = -1
+
+
+class BucketWindowsCache(NamedTuple):
+    """Keys and values once, by position; of each bucket of each round the latest C positions, in a ring.
+
+    A token sees the union of the windows of all rounds, each token of it once, as `BucketWindow` has it: at most
+    `(R + 1) C` tokens, however long the sequence.
+
+    Attributes:
+        window: C, how many tokens of its bucket a token sees in a round, itself among them.
+        num_buckets: the number of buckets.
+        local_round: whether a round ordered by position comes before the hash rounds.
+    """
+
+    window: int
+    num_buckets: int
+    local_round: bool
+
+    def fill(self, prompts: base.Vectors, lengths: tf.Tensor, room: shapes.Size) -> base.State:
+        batch, heads, rounds, length = shapes.sizes(prompts.buckets)
+        buckets = tf.reshape(prompts.buckets, [-1, length])
+        sequences = shapes.sizes(buckets)[0]
+        valid = tf.repeat(tf.sequence_mask(lengths, length), heads * rounds, axis=0)
+        order = ordering.hash_order(buckets, valid, self.num_buckets, self.window)
+        # Masked tokens are counted in the first bucket of the row after, and left out.
+        starts = tf.range(sequences)[:, None] * self.num_buckets
+        slots = tf.where(valid, buckets + starts, sequences * self.num_buckets)
+        counts = tf.math.bincount(
+            tf.reshape(slots, [-1]),
+            minlength=sequences * self.num_buckets + 1,
+            maxlength=sequences * self.num_buckets + 1,
+        )
+        counts = tf.reshape(counts[:-1], [sequences, self.num_buckets])
+        before = tf.gather(tf.cumsum(counts, axis=-1, exclusive=True), tf.where(valid, buckets, 0), batch_dims=1)
+        places = tf.where(valid, slots * self.window + (order.ranks - before) % self.window, 0)
+        positions = tf.where(valid, tf.range(length), _NOBODY)
+        # Of the positions that share a place the latest stays.
+        rings = tf.tensor_scatter_nd_max(
+            tf.fill([sequences * self.num_buckets * self.window], _NOBODY),
+            tf.reshape(places, [-1, 1]),
+            tf.reshape(positions, [-1]),
+        )
+        return {
+            "keys": base.by_head(prompts.key, room),
+            "values": base.by_head(prompts.value, room),
+            "rings": tf.reshape(rings, [batch, heads, rounds, self.num_buckets, self.window]),
+            "counts": tf.reshape(counts, [batch, heads, rounds, self.num_buckets]),
+        }
+
+    def step(self, state: base.State, token: base.Vectors, positions: tf.Tensor) -> tuple[tf.Tensor, base.State]:
+        keys = base.put(state["keys"], token.key, positions)
+        values = base.put(state["values"], token.value, positions)
+        batch, heads, room, size = shapes.sizes(keys)
+        rounds = shapes.sizes(token.buckets)[2]
+        each = tf.repeat(positions, heads * rounds)
+        slots = tf.range(batch * heads * rounds) * self.num_buckets + tf.reshape(token.buckets, [-1])
+        counts = tf.reshape(state["counts"], [-1])
+        earlier = tf.gather(counts, slots)
+        counts = in_place.set_rows(counts, slots, earlier + 1)
+        rings = tf.reshape(state["rings"], [-1])
+        rings = in_place.set_rows(rings, slots * self.window + earlier % self.window, each)
+        # With the token itself in it, a ring is just its window.
+        seen = tf.gather(tf.reshape(rings, [-1, self.window]), slots)
+        seen = tf.reshape(seen, [batch, heads, rounds * self.window])
+        if self.local_round:
+            nearest = positions[:, None, None] - tf.range(1, self.window)
+            seen = tf.concat([tf.broadcast_to(nearest, [batch, heads, self.window - 1]), seen], axis=-1)
+        # In falling order, the token itself first, and those that were met in several rounds beside each other.
+        seen = tf.math.top_k(seen, seen.shape[-1]).values
+        again = tf.pad(seen[..., 1:] == seen[..., :-1], [[0, 0], [0, 0], [1, 0]])
+        visible = (seen >= 0) & (seen < positions[:, None, None]) & ~again
+        rows = tf.reshape(tf.range(batch * heads), [batch, heads, 1]) * room + tf.maximum(seen, 0)
+        met_keys, met_values = (tf.gather(tf.reshape(x, [-1, size]), rows) for x in (keys, values))
+        output = base.attend(token.query, met_keys, met_values, visible[:, :, None], token.value)
+        after = {
+            "keys": keys,
+            "values": values,
+            "rings": tf.reshape(rings, tf.shape(state["rings"])),
+            "counts": tf.reshape(counts, tf.shape(state["counts"])),
+        }
+        return output, {name: tf.ensure_shape(x, state[name].shape) for name, x in after.items()}

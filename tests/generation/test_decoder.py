@@ -1,0 +1,136 @@
+"""Taking a prompt at once and then token after token equals the model on the whole sequence, at every position."""
+
+import functools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from reformer_tf.generation import decoder
+from reformer_tf.models import ReformerCausalLM
+
+TOTAL = 1080
+VOCABULARY = 40
+_LSH = {"lsh": {"local_round": False}}
+_MODELS = {
+    "local": {"attention_layers": ["local"]},
+    "lsh": {"attention_layers": ["lsh"]},
+    "full": {"attention_layers": ["full"]},
+    "pattern": {"attention_layers": ["local", "lsh", "full", "lsh"], "num_layers": 4, "rotary": True},
+    "hash rounds alone": {
+        "attention_layers": ["lsh"],
+        "attention_options": _LSH,
+        "num_hashes": 4,
+        "num_buckets": [4, 2],
+    },
+    "shared": {
+        "attention_layers": ["local", "full"],
+        "attention_options": {
+            "local": {"shared_query_key": True, "use_bias": True},
+            "full": {"shared_query_key": True, "rotary": False},
+        },
+        "rotary": True,
+        "positions": "none",
+    },
+    "both streams": {
+        "attention_layers": ["lsh"],
+        "combine_streams": "concatenate",
+        "tie_embeddings": False,
+        "positions": "sinusoidal",
+    },
+    "windows of one": {
+        "attention_layers": ["lsh", "local"],
+        "chunk_length": 1,
+        "num_buckets": 4,
+        "positions": "learned",
+    },
+}
+
+
+class _Case:
+    """A model, the logits of whole sequences, and the two programs of its decoder."""
+
+    def __init__(self, **options):
+        sizes = {
+            "num_layers": 2,
+            "hidden_dim": 24,
+            "num_heads": 2,
+            "key_dim": 8,
+            "intermediate_dim": 32,
+            "num_hashes": 2,
+        }
+        self.model = ReformerCausalLM(VOCABULARY, TOTAL, **{**sizes, **options})
+        rng = np.random.default_rng(0)
+        for variable in self.model.trainable_variables:
+            variable.assign(variable + 0.3 * rng.normal(size=variable.shape))
+        self.ids = rng.integers(0, VOCABULARY, (3, TOTAL)).astype("int32")
+        self.expected = self.model(self.ids).numpy()
+        self.decoder = decoder.of(self.model)
+        ints = lambda *shape: tf.TensorSpec(shape, tf.int32)
+        self.prefill = tf.function(self.decoder.prefill, input_signature=[ints(None, None), ints(None), ints()])
+        outputs = self.prefill.get_concrete_function().structured_outputs
+        specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), outputs)
+        self.step = tf.function(self.decoder.step, input_signature=[ints(None), ints(None), specs[1]])
+
+
+@functools.cache
+def _case(name):
+    return _Case(**_MODELS[name])
+
+
+def _differences(case, prompts, steps, rows):
+    """The largest differences of logits `[rows, 1 + steps]`, and of the first columns of padding whatever it holds."""
+    lengths = np.asarray(prompts, np.int32)
+    padded = np.full((len(rows), max(prompts)), VOCABULARY - 1, np.int32)
+    for place, (row, length) in enumerate(zip(rows, prompts, strict=True)):
+        padded[place, :length] = case.ids[row, :length]
+    logits, state = case.prefill(padded, lengths, np.int32(max(prompts) + steps))
+    found = [logits.numpy()]
+    for index in range(steps):
+        positions = lengths + index
+        logits, state = case.step(case.ids[rows, positions], positions, state)
+        found.append(logits.numpy())
+    expected = np.stack([case.expected[rows, lengths - 1 + index] for index in range(steps + 1)])
+    return np.abs(np.stack(found) - expected).max(axis=-1)
+
+
+@pytest.mark.parametrize("prompt", [1, 63, 64, 65, 1000])
+@pytest.mark.parametrize("name", _MODELS)
+def test_equals_the_whole_sequence(name, prompt):
+    case = _case(name)
+    assert decoder.has_caches(case.model)
+    assert _differences(case, [prompt], 79, [0]).max() < 1e-4
+    others = [min(prompt + 7, 1000), max(prompt // 2, 1)]
+    assert _differences(case, [prompt, *others], 79, [0, 1, 2]).max() < 1e-4
+
+
+@pytest.mark.parametrize("name", ["pattern", "hash rounds alone"])
+def test_a_token_at_a_time_from_the_first(name):
+    assert _differences(_case(name), [1, 1], 1000, [0, 2]).max() < 1e-4
+
+
+def test_what_has_no_cache_runs_the_prefix():
+    released = {"lsh": {"window": "chunk", "wrap": True}}
+    case = _Case(attention_layers=["lsh"], attention_options=released, chunk_length=16, num_layers=1)
+    assert not decoder.has_caches(case.model)
+    prompts = [5, 1, 40]
+    padded = np.zeros((3, 40), np.int32)
+    for row, length in enumerate(prompts):
+        padded[row, :length] = case.ids[row, :length]
+    lengths = np.asarray(prompts, np.int32)
+    logits, state = case.prefill(padded, lengths, np.int32(45))
+    for index in range(4):
+        for row, length in enumerate(lengths + index):
+            expected = case.model(case.ids[row : row + 1, :length])[0, -1]
+            np.testing.assert_allclose(logits[row], expected, atol=1e-5)
+        logits, state = case.step(case.ids[[0, 1, 2], lengths + index], lengths + index, state)
+
+
+def test_what_a_token_costs_does_not_grow_with_the_room():
+    """A state has a part that grows with the room in layers that look anywhere, and none in local ones."""
+    room = lambda name, places: sum(
+        x.numpy().nbytes for x in tf.nest.flatten(_case(name).prefill(np.ones([1, 1], np.int32), [1], places)[1])
+    )
+    assert room("local", 1000) == room("local", 10)
+    # Two layers, keys and values, two heads of 8 numbers of 4 bytes.
+    assert room("lsh", 1010) - room("lsh", 10) == 1000 * 2 * 2 * 2 * 8 * 4

@@ -1,0 +1,36 @@
+"""Text from ids while they come."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reformer_tf.generation import text
+
+
+@given(st.lists(st.integers(0, 300), max_size=40))
+def test_pieces_make_up_the_text(ids):
+    whole = bytes(token for token in ids if token < 256)
+    assert "".join(text.pieces(ids)) == whole.decode("utf-8", errors="replace")
+
+
+@given(st.text(max_size=20))
+def test_every_piece_is_a_whole_character_as_soon_as_it_is_there(written):
+    came = []
+
+    def ids():
+        for index, token in enumerate(written.encode()):
+            came.append(index)
+            yield token
+
+    pieces, ends = [], []
+    for piece in text.pieces(ids()):
+        pieces.append(piece)
+        ends.append(len(came))
+    assert pieces == list(written)
+    lengths = [len(character.encode()) for character in written]
+    assert ends == [sum(lengths[: i + 1]) for i in range(len(lengths))]
+
+
+def test_decoders_of_pieces_of_words():
+    words = {1: " the", 2: " cat"}
+    decode = lambda ids: "".join(words[i] for i in ids).lstrip().encode()
+    assert list(text.pieces([1, 2, 1], decode)) == ["the", " cat", " the"]
