@@ -92,7 +92,7 @@ def _signatures(model: keras.Model, tokenizer: Tokenizer | None) -> dict[str, id
         return ids_signatures.make_plain(model)
     rows = IndependentRows(model)
     made = ids_signatures.make(model, rows)
-    return made if tokenizer is None else made | text_signatures.make(rows, tokenizer)
+    return made if tokenizer is None else made | text_signatures.make(model, rows, tokenizer)
 
 
 def _tokenizer_of(model: keras.Model, tokenizer: Tokenizer | str | None) -> Tokenizer | None:
