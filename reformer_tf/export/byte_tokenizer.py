@@ -35,6 +35,7 @@ class ByteTokenizer:
                 f"boundary must not be the id of a byte, from {first} to {first + 255}. Received: boundary={boundary}"
             )
         self.vocabulary_size = max(first + 256, boundary + 1)
+        self.resources: list[Any] = []
 
     def encode(self, text: tf.Tensor, shortest: int, longest: int) -> tuple[tf.Tensor, tf.Tensor]:
         """See `Tokenizer.encode`."""

@@ -74,6 +74,7 @@ def export_saved_model(
         # The weights and the signatures, nothing of Keras. As attributes, too, the functions would be traced again.
         module = tf.Module()
         module.weights = [variable.value for variable in model.variables]
+        module.resources = chosen.resources if chosen else []
         functions = {name: signature.function.get_concrete_function() for name, signature in made.items()}
         signatures = {**functions, _DEFAULT: functions["predict"]}
         # Nobody trains an export, and to trace the gradients would take several times as long as all the rest.

@@ -47,13 +47,16 @@ class SentencePieceTokenizer:
             size = int(self._pieces.vocab_size())
         except (OSError, tf.errors.OpError) as error:
             raise ValueError(f"path must be the file of a SentencePiece model. Received: path={path!r}") from error
+        self.resources = [self._pieces]
         self._fingerprint = hashlib.sha256(model).hexdigest()
         self.vocabulary_size = max(size, boundary + 1)
 
     def encode(self, text: tf.Tensor, shortest: int, longest: int) -> tuple[tf.Tensor, tf.Tensor]:
         """See `Tokenizer.encode`."""
-        same = tf.equal(tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="ignore"), text)
-        text = requests.checked(text, (tf.reduce_all(same), "`text` must be UTF-8", text))
+        valid = tf.equal(tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="ignore"), text)
+        # Not the text itself: a message must be UTF-8 too.
+        received = tf.strings.join(["other bytes in row ", tf.strings.as_string(tf.argmin(tf.cast(valid, tf.int32)))])
+        text = requests.checked(text, (tf.reduce_all(valid), "`text` must be UTF-8", received))
         pieces = self._pieces.tokenize(text)
         lengths = tf.cast(pieces.row_lengths(), tf.int32)
         rule = f"have from {shortest} to {longest} pieces a row"
@@ -67,7 +70,8 @@ class SentencePieceTokenizer:
         new = tf.ragged.boolean_mask(new, new != self.boundary)
         # By itself a first piece would lose its blank.
         start = tf.strings.length(self._pieces.detokenize(before))
-        return tf.strings.substr(self._pieces.detokenize(tf.concat([before, new], axis=1)), start, -1)
+        text = self._pieces.detokenize(tf.concat([before, new], axis=1))
+        return tf.strings.substr(text, start, tf.strings.length(text) - start)
 
     def describe(self) -> dict[str, Any]:
         """See `Tokenizer.describe`."""

@@ -15,6 +15,8 @@ class Tokenizer(Protocol):
     """How many ids a model must have at least."""
     boundary: int
     """The id that stands before a text and ends what is generated. It is no part of a text."""
+    resources: list[Any]
+    """What TensorFlow must save with the export, such as tables."""
 
     def encode(self, text: tf.Tensor, shortest: int, longest: int) -> tuple[tf.Tensor, tf.Tensor]:
         """Turns texts into ids, and fails the request if one of them is not as it must be.

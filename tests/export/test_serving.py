@@ -103,6 +103,25 @@ def test_the_example_clients_score(loaded, address, rest_address, protocol):
     assert lines == [f"{bits[0]:.4f} bits per byte: 'def main():'", f"{bits[1]:.4f} bits per byte: 'é'"]
 
 
+@pytest.mark.parametrize("protocol", ["grpc", "rest"])
+def test_the_example_clients_generate(loaded, address, rest_address, protocol):
+    server = f"--server={address if protocol == 'grpc' else rest_address}"
+    flags = ("--generate", "--max_new_tokens=5", "--temperature=0", "--text=def ")
+    code, lines, err = _client(f"serving_{protocol}", server, *flags)
+    assert code == 0, err
+    new = loaded.model.generate([[256, *b"def "]], 5, stop_tokens=[256])[0]
+    text = (b"def " + bytes(token for token in new if token < 256)).decode("utf-8", errors="replace")
+    assert "\n".join(lines) == text
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "rest"])
+def test_the_example_clients_say_what_is_wrong(address, rest_address, protocol):
+    server = f"--server={address if protocol == 'grpc' else rest_address}"
+    code, lines, _ = _client(f"serving_{protocol}", server, "--text=")
+    assert code == 1
+    assert "`text` must have from 1 to 4096 bytes a row" in " ".join(lines)
+
+
 def _post(address, **body):
     request = urllib.request.Request(f"{address}/v1/models/{servers.NAME}:predict", json.dumps(body).encode())
     with urllib.request.urlopen(request, timeout=60) as response:
