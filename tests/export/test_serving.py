@@ -14,7 +14,9 @@ import tensorflow as tf
 
 pytest.importorskip("tensorflow_serving", reason="the package tensorflow-serving-api is not installed")
 import grpc
+from google.protobuf import text_format
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2, prediction_service_pb2_grpc
+from tensorflow_serving.config import model_server_config_pb2
 
 from tests.export import servers
 
@@ -141,6 +143,13 @@ def test_rows_and_columns_over_rest(loaded, rest_address):
     with pytest.raises(urllib.error.HTTPError, match="400") as error:
         _post(rest_address, signature_name="score", instances=[""])
     assert "`text` must have from 1 to 4096 bytes" in json.load(error.value)["error"]
+
+
+def test_the_file_of_models():
+    text = (ROOT / "examples" / "serving_config" / "models.config").read_text()
+    config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+    (model,) = config.model_config_list.config
+    assert (model.name, model.base_path) == ("reformer", "/models/reformer")
 
 
 def test_warm_up_requests(loaded):
