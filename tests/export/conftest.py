@@ -1,6 +1,7 @@
 """Models and their exports, made once for all tests of this folder."""
 
-import types
+import functools
+import pathlib
 
 import keras
 import numpy as np
@@ -14,7 +15,12 @@ _RELEASED = {"window": "chunk", "wrap": True, "length_multiple": 8}
 _KINDS = {
     "strictly_causal": {"max_sequence_length": 4096},
     # Padding would change its results.
-    "chunks": {"max_sequence_length": 64, "attention_options": {"local": _RELEASED, "lsh": _RELEASED}},
+    "chunks": {
+        "max_sequence_length": 64,
+        "num_layers": 1,
+        "attention_layers": ["lsh"],
+        "attention_options": {"lsh": _RELEASED},
+    },
 }
 
 
@@ -30,6 +36,23 @@ def make_model(**changes):
     return model
 
 
+class Export:
+    """A model, the folder of its export, and what TensorFlow makes of that."""
+
+    def __init__(self, model: ReformerCausalLM, folder: pathlib.Path):
+        self.model = model
+        self.path = export_saved_model(model, folder)
+
+    @functools.cached_property
+    def whole(self):
+        """The loaded export, which keeps the variables that its signatures use."""
+        return tf.saved_model.load(self.path)
+
+    @property
+    def signatures(self):
+        return self.whole.signatures
+
+
 class _Exports(dict):
     """Exports by the name of the kind, made when they are asked for."""
 
@@ -38,8 +61,7 @@ class _Exports(dict):
         self._folder = folder
 
     def __missing__(self, kind):
-        model = make_model(**_KINDS[kind])
-        self[kind] = model, export_saved_model(model, self._folder / kind)
+        self[kind] = Export(make_model(**_KINDS[kind]), self._folder / kind)
         return self[kind]
 
 
@@ -50,10 +72,8 @@ def exports(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def loaded(exports):
-    """The strictly causal model: itself, its export, and that loaded."""
-    model, path = exports["strictly_causal"]
-    whole = tf.saved_model.load(path)  # It keeps the variables that the signatures use.
-    return types.SimpleNamespace(model=model, path=path, whole=whole, signatures=whole.signatures)
+    """The one of most tests."""
+    return exports["strictly_causal"]
 
 
 @pytest.fixture(autouse=True)

@@ -50,7 +50,7 @@ def _numbers(line):
 
 @pytest.mark.parametrize("kind", ["strictly_causal", "chunks"])
 def test_scores_of_strings_without_python(program, exports, kind):
-    model, exported = exports[kind]
+    model, exported = exports[kind].model, exports[kind].path
     longest = model.backbone.config["max_sequence_length"]
     texts = ["a", "", "def main():", "a" * (longest + 1), "é"]
     lines = _score(program, exported, "token_log_probabilities", texts)

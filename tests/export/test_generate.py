@@ -27,8 +27,7 @@ def _expected(model, texts, max_new_tokens, **options):
 
 @pytest.fixture(scope="module")
 def chunks(exports):
-    model, path = exports["chunks"]
-    return model, tf.saved_model.load(path)
+    return exports["chunks"].model, exports["chunks"].whole
 
 
 TEXTS = [b"def main():", b"", b"\xff\x00"]

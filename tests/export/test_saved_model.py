@@ -72,8 +72,7 @@ def test_scores_of_text(loaded, lengths):
 
 @pytest.mark.parametrize("kind", ["strictly_causal", "chunks"])
 def test_rows_of_ids_do_not_depend_on_padding_and_neighbours(exports, kind):
-    model, path = exports[kind]
-    whole = tf.saved_model.load(path)
+    model, whole = exports[kind].model, exports[kind].whole
     rows = [_ids(length, length) for length in (40, 3, 64, 17)]
     for name in ("predict", "embed", "score_ids"):
         together = whole.signatures[name](ids=tf.constant(_padded(rows)))
@@ -91,9 +90,8 @@ def test_rows_of_ids_do_not_depend_on_padding_and_neighbours(exports, kind):
 
 
 def test_rows_of_text_do_not_depend_on_neighbours_where_padding_would_count(exports):
-    model, path = exports["chunks"]
+    model, whole = exports["chunks"].model, exports["chunks"].whole
     assert not model.backbone.strictly_causal
-    whole = tf.saved_model.load(path)
     texts = [b"abc" * 10, b"x", b"def main():" * 5]
     together = whole.signatures["score"](text=tf.constant(texts))
     for number, text in enumerate(texts):
@@ -148,7 +146,7 @@ print(float(bits[0]), [name for name in sys.modules if name.startswith(wrong)])
 
 
 def test_bytes_with_other_ids(tmp_path):
-    model = make_model(vocabulary_size=258, max_sequence_length=64)
+    model = make_model(vocabulary_size=258, max_sequence_length=64, num_layers=1, attention_layers=["local"])
     whole = tf.saved_model.load(export_saved_model(model, tmp_path, ByteTokenizer(first=2, boundary=0)))
     ids = np.array([[0, *(value + 2 for value in b"abc")]], np.int32)
     found = whole.signatures["score"](text=tf.constant([b"abc"]))["token_log_probabilities"]
@@ -161,13 +159,12 @@ def test_half_precision_gives_float32(tmp_path):
     model = make_model(max_sequence_length=64, dtype="mixed_bfloat16", num_layers=1, attention_layers=["lsh"])
     whole = tf.saved_model.load(export_saved_model(model, tmp_path, tokenizer=None))
     assert sorted(whole.signatures) == ["embed", "predict", "score_ids", "serving_default"]
-    for name in whole.signatures:
+    for name in ("embed", "predict", "score_ids"):
         outputs = whole.signatures[name](ids=tf.constant(_ids((2, 20))))
         assert {output.dtype for output in outputs.values()} == {tf.float32}
 
 
-@pytest.mark.parametrize("window", ["bucket", "chunk"])
-@pytest.mark.parametrize("kind", [ReformerClassifier, ReformerSpanPredictor])
+@pytest.mark.parametrize("kind, window", [(ReformerClassifier, "chunk"), (ReformerSpanPredictor, "bucket")])
 def test_other_models_have_predict_and_embed(tmp_path, kind, window):
     more = {"num_classes": 3} if kind is ReformerClassifier else {}
     options = {"attention_options": {"local": {"window": window}}, "chunk_length": 8}

@@ -36,7 +36,7 @@ def processor(pieces):
 
 @pytest.fixture(scope="module")
 def model():
-    return make_model(vocabulary_size=26, max_sequence_length=64)
+    return make_model(vocabulary_size=26, max_sequence_length=64, num_layers=1, attention_layers=["local"])
 
 
 @pytest.fixture(scope="module")
