@@ -14,6 +14,7 @@ import pathlib
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from absl import app, flags
@@ -50,7 +51,7 @@ def _ours(longest: int) -> Timed:
     model = our_model.build(_sizes(longest), attention_layers=["lsh"], local_round=_LOCAL_ROUND.value)
 
     def timed(context: np.ndarray, tokens: int) -> float:
-        rows = Continuation(model, context, tokens + 1, samplers.get("random"), 0, ())
+        rows = Continuation(model, context.tolist(), tokens + 1, samplers.get("random"), 0, ())
         rows.first()
         start = time.perf_counter()
         rows.go_on(tokens)
@@ -101,7 +102,7 @@ def main(arguments: list[str]) -> None:
             if number:
                 values.append(seconds)
                 print(f"{subject}, batch {batch}, context {context:,}: {1e3 * seconds:.2f} ms a step", flush=True)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for (subject, batch, context, tokens), values in zip(points, measured, strict=True):
         step = statistics.median(values)
         rows.append({"subject": subject, "batch": batch, "context": context, "tokens": tokens, "step_s": step,

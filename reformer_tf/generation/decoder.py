@@ -15,6 +15,7 @@ from reformer_tf.layers.attention import decoding
 from reformer_tf.layers.attention.base import SelfAttention
 from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.ops import chunking, in_place, shapes
+from reformer_tf.ops.caches import Places
 
 
 class Decoder(Protocol):
@@ -90,10 +91,10 @@ class CachedDecoder:
         return self._logits(tf.gather(x, lengths - 1, batch_dims=1)[:, None]), states
 
     def step(self, tokens: tf.Tensor, positions: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
-        before, after = iter(state), []
+        before, after, places = iter(state), [], Places(positions)
 
         def attend(layer: SelfAttention, x: tf.Tensor) -> tf.Tensor:
-            output, state = decoding.step(layer, x, positions, next(before))
+            output, state = decoding.step(layer, x, places, next(before))
             after.append(state)
             return output
 

@@ -23,7 +23,7 @@ def generate(
     model: Any,
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
-    sampler: str | samplers.Sampler,
+    sampler: str | samplers.Sampler | samplers.BeamSearch,
     seed: int | Sequence[int] | None,
     stop_tokens: Sequence[int] = (),
     **options: Any,

@@ -22,7 +22,7 @@ class Progress(NamedTuple):
 
     Attributes:
         tokens: int32 `[B]`, each row's latest token, not fed to the decoder yet.
-        positions: int32 `[B]`, their places.
+        positions: int32 `[B]`, where they are to be fed: their places; of rows that ended, one that is in use already.
         left: int32 `[B]`, how many tokens a row may still get; 0 for rows that ended.
         seen: bool `[B, V]`, which tokens each row has, or `[B, 0]` if nobody asks for it.
         state: the decoder's.
@@ -59,14 +59,18 @@ def begin(
     """
     seen = None
     if looks_back:
-        vocabulary = tf.shape(logits)[1]
-        real = tf.where(tf.sequence_mask(lengths, tf.shape(ids)[1]), ids, NOTHING)
-        seen = tf.reduce_any(tf.one_hot(real, vocabulary, True, False, dtype=tf.bool), axis=1)
+        batch, vocabulary = tf.unstack(tf.shape(logits))
+        # A column more, for what only fills up rows.
+        columns = tf.where(tf.sequence_mask(lengths, tf.shape(ids)[1]), ids, vocabulary)
+        rows = tf.broadcast_to(tf.range(batch)[:, None], tf.shape(ids))
+        places, there = tf.stack([rows, columns], axis=-1), tf.ones_like(ids, tf.bool)
+        seen = tf.tensor_scatter_nd_update(tf.zeros([batch, vocabulary + 1], tf.bool), places, there)[:, :-1]
     tokens = choose(logits, lengths, seen)
+    left = _left(limits, tokens, stop_tokens)
     return Progress(
         tokens,
-        lengths,
-        _left(limits, tokens, stop_tokens),
+        tf.where(left > 0, lengths, lengths - 1),
+        left,
         tf.zeros([tf.shape(logits)[0], 0], tf.bool) if seen is None else _seen(seen, tokens),
         state,
     )
@@ -93,21 +97,24 @@ def run(
         # A row that ended stays where it is, and what it writes over and over is of no interest any more.
         goes_on = progress.left > 0
         logits, state = decoder.step(progress.tokens, progress.positions, progress.state)
-        positions = tf.where(goes_on, progress.positions + 1, progress.positions)
-        tokens = tf.where(goes_on, choose(logits, positions, progress.seen if looks_back else None), progress.tokens)
+        places = progress.positions + 1
+        chosen = choose(logits, places, progress.seen if looks_back else None)
+        tokens = tf.where(goes_on, chosen, progress.tokens)
         left = tf.where(goes_on, _left(progress.left, tokens, stop_tokens), 0)
+        positions = tf.where(left > 0, places, progress.positions)
         seen = _seen(progress.seen, tokens) if looks_back else progress.seen
         found = tf.tensor_scatter_nd_update(found, index[None, None], tf.where(goes_on, tokens, NOTHING)[None])
         return index + 1, Progress(tokens, positions, left, seen, state), found
 
-    found = tf.fill([count, tf.shape(progress.tokens)[0]], NOTHING)
+    # One column at least, because TensorFlow refuses a loop that would write into none, even if it takes no step.
+    found = tf.fill([tf.maximum(count, 1), tf.shape(progress.tokens)[0]], NOTHING)
     _, progress, found = tf.while_loop(
         lambda index, progress, _: (index < count) & tf.reduce_any(progress.left > 0),
         step,
         (tf.constant(0), progress, found),
         parallel_iterations=1,  # A step writes where the one before read.
     )
-    return tf.transpose(found), progress
+    return tf.transpose(found[:count]), progress
 
 
 def _left(limits: tf.Tensor, tokens: tf.Tensor, stop_tokens: tf.Tensor) -> tf.Tensor:

@@ -153,8 +153,8 @@ def hash_vectors(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[sha
     """
     vectors, rotations = tf.stop_gradient(vectors), tf.stop_gradient(rotations)
     batch, heads, length, _ = shapes.sizes(vectors)
-    if isinstance(length, int) and length == 1:
-        return _hash_piece(vectors, rotations, factors)
+    if isinstance(length, int) and length == 1 and all(isinstance(factor, int) for factor in factors):
+        return _hash_one(vectors[:, :, 0], rotations, factors)[..., None]
     row_bytes = rotations.dtype.size * batch * heads * rotations.shape[-1]
     if isinstance(row_bytes, int) and isinstance(length, int):
         piece = max(PROJECTION_BYTES // max(row_bytes, 1), 1)
@@ -163,6 +163,21 @@ def hash_vectors(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[sha
     else:
         piece = tf.clip_by_value(PROJECTION_BYTES // tf.maximum(row_bytes, 1), 1, length)
     return _hash_in_pieces(vectors, rotations, factors, piece)
+
+
+def _hash_one(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[int]) -> tf.Tensor:
+    """`hash_vectors` of one vector `[B, H, D]` each, in few operations: `[B, H, R]`."""
+    heads, size, rounds, columns = rotations.shape
+    by_head = tf.transpose(tf.cast(vectors, rotations.dtype), [1, 0, 2])
+    # Sharing out a small batched product among threads takes longer than the product itself.
+    products = by_head[:, :, :, None] * tf.reshape(rotations, [heads, 1, size, rounds * columns])
+    projections = tf.reshape(tf.reduce_sum(products, axis=2), [heads, -1, rounds, columns])
+    bucket, stride, first = tf.zeros([], tf.int32), 1, 0
+    for factor in factors:
+        part = projections[..., first : first + factor // 2]
+        bucket += stride * tf.argmax(tf.concat([part, -part], axis=-1), axis=-1, output_type=tf.int32)
+        stride, first = stride * factor, first + factor // 2
+    return tf.transpose(bucket, [1, 0, 2])
 
 
 def _hash_in_pieces(

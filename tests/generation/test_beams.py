@@ -39,10 +39,7 @@ def _scores(model, prompt, continuations, length_penalty):
     """Of each continuation, from the logits of whole sequences; what is put after a sequence does not change them."""
     longest = max(map(len, continuations))
     rows = np.array([prompt + tokens + [0] * (longest - len(tokens)) for tokens in continuations], "int32")
-    if model.backbone.strictly_causal:
-        logits = model(rows)
-    else:
-        logits = np.stack([model(row[None])[0] for row in rows])
+    logits = model(rows) if model.backbone.strictly_causal else np.stack([model(row[None])[0] for row in rows])
     logits = np.asarray(logits, np.float64)[:, len(prompt) - 1 : -1]
     log_probabilities = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     scores = [

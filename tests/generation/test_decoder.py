@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reformer_tf.generation import decoder
+from reformer_tf.generation import decoder, loop
+from reformer_tf.layers.attention import registry
 from reformer_tf.models import ReformerCausalLM
 
 TOTAL = 1080
@@ -134,3 +135,33 @@ def test_what_a_token_costs_does_not_grow_with_the_room():
     assert room("local", 1000) == room("local", 10)
     # Two layers, keys and values, two heads of 8 numbers of 4 bytes.
     assert room("lsh", 1010) - room("lsh", 10) == 1000 * 2 * 2 * 2 * 8 * 4
+
+
+@pytest.mark.parametrize("name", ["lsh", "local", "full"])
+def test_rows_with_limits_of_their_own_write_into_nobody_elses_room(name):
+    """A row that is through at the very end of the room stays there while the others go on."""
+    case = _case(name)
+    choose = lambda logits, positions, seen: tf.argmax(logits, axis=-1, output_type=tf.int32)
+    stops = tf.zeros([0], tf.int32)
+
+    def continued(rows, lengths, limits):
+        lengths, limits = tf.constant(lengths), tf.constant(limits)
+        ids = tf.constant(case.ids[rows, : int(tf.reduce_max(lengths))])
+        room = tf.reduce_max(lengths + limits) - 1
+        logits, state = case.prefill(ids, lengths, room)
+        progress = loop.begin(logits, state, ids, lengths, limits, choose, stops, looks_back=False)
+        run = tf.function(lambda progress: loop.run(case.decoder, progress, tf.reduce_max(limits) - 1, choose, stops))
+        found = np.concatenate([progress.tokens[:, None], run(progress)[0]], axis=1)
+        return [[token for token in row if token != loop.NOTHING] for row in found.tolist()]
+
+    lengths, limits = [12, 1, 5, 13], [2, 9, 8, 1]
+    together = continued([0, 1, 2, 0], lengths, limits)
+    assert [len(row) for row in together] == limits
+    for row, length, limit, found in zip([0, 1, 2, 0], lengths, limits, together, strict=True):
+        assert continued([row], [length], [limit]) == [found]
+
+
+@pytest.mark.parametrize("kind", registry.ATTENTION_LAYERS)
+def test_every_kind_that_is_causal_has_a_cache(kind):
+    assert registry.get(kind)(num_heads=2, key_dim=8, causal=True).cache() is not None
+    assert registry.get(kind)(num_heads=2, key_dim=8).cache() is None

@@ -46,7 +46,7 @@ class Sampler:
         return self.repetition_penalty > 1
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.get_config() == other.get_config()  # type: ignore[attr-defined]
+        return type(self) is type(other) and self.get_config() == other.get_config()
 
     def __hash__(self) -> int:
         return hash((type(self), repr(sorted(self.get_config().items()))))

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from reformer_tf.layers.attention.base import Call, Heads, SelfAttention
 from reformer_tf.ops import attention, shapes
-from reformer_tf.ops.caches import Cache, State, Vectors
+from reformer_tf.ops.caches import Cache, Places, State, Vectors
 
 
 def prefill(layer: SelfAttention, inputs: tf.Tensor, lengths: tf.Tensor, room: shapes.Size) -> tuple[tf.Tensor, State]:
@@ -31,22 +31,22 @@ def prefill(layer: SelfAttention, inputs: tf.Tensor, lengths: tf.Tensor, room: s
     return outputs, _cache(layer).fill(_complete(vectors, buckets), lengths, room)
 
 
-def step(layer: SelfAttention, inputs: tf.Tensor, positions: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+def step(layer: SelfAttention, inputs: tf.Tensor, places: Places, state: State) -> tuple[tf.Tensor, State]:
     """Runs a layer over one more token a row.
 
     Args:
         layer: a built layer with a cache.
         inputs: `[B, 1, M]`.
-        positions: int32 `[B]`, below S.
+        places: of the tokens; positions are below S.
         state: of the tokens before; used up.
 
     Returns:
         `[B, 1, M]`, and the next state.
     """
     heads = Heads(0, layer.num_heads)
-    vectors = layer.project(inputs, heads, None, start=positions)
+    vectors = layer.project(inputs, heads, None, start=places.positions)
     buckets = _buckets(layer, vectors, heads, _inference(layer))
-    output, state = _cache(layer).step(state, _complete(vectors, buckets), positions)
+    output, state = _cache(layer).step(state, _complete(vectors, buckets), places)
     return layer.merge(output, heads), state
 
 

@@ -1,5 +1,6 @@
 """What all caches do, and the attention of single queries that they end in."""
 
+import functools
 from typing import NamedTuple, Protocol, TypeAlias
 
 import tensorflow as tf
@@ -25,6 +26,28 @@ class Vectors(NamedTuple):
     buckets: tf.Tensor | None
 
 
+class Places:
+    """Where the tokens of a step go, with what all layers compute of it, once for all.
+
+    Args:
+        positions: int32 `[B]`.
+    """
+
+    def __init__(self, positions: tf.Tensor):
+        self.positions = positions
+        self._batch = tf.shape(positions)[0]
+        self.rows = functools.cache(self._rows)
+        self.repeated = functools.cache(self._repeated)
+
+    def _rows(self, number: int) -> tf.Tensor:
+        """The indices of `number` sequences in each row, `[B * number]`."""
+        return tf.range(self._batch * number)
+
+    def _repeated(self, number: int) -> tf.Tensor:
+        """The position of each of them, `[B * number]`."""
+        return tf.reshape(tf.broadcast_to(self.positions[:, None], [self._batch, number]), [-1])
+
+
 class Cache(Protocol):
     """What one kind of causal attention keeps of the tokens so far."""
 
@@ -37,13 +60,13 @@ class Cache(Protocol):
             room: S, at least L.
         """
 
-    def step(self, state: State, token: Vectors, positions: tf.Tensor) -> tuple[tf.Tensor, State]:
+    def step(self, state: State, token: Vectors, places: Places) -> tuple[tf.Tensor, State]:
         """Takes in one token a row, and attends from it.
 
         Args:
             state: of the tokens before; used up.
             token: of one token a row.
-            positions: int32 `[B]`, below S.
+            places: of the tokens; positions are below S.
 
         Returns:
             `[B, 1, H, D]` and the next state.
@@ -59,26 +82,33 @@ def attend(
         query: `[B, 1, H, D]`, scaled.
         keys: `[B, H, W, D]`.
         values: `[B, H, W, D]`.
-        visible: boolean, broadcasts to `[B, H, 1, W]`.
+        visible: boolean, broadcasts to `[B, H, W]`.
         alone: `[B, 1, H, D]`, what a query gets that sees nothing; None if each sees something.
 
     Returns:
         `[B, 1, H, D]` in the dtype of `values`.
     """
+    heads, size = values.shape[1], values.shape[3]
     statistics = shapes.statistics_dtype(query.dtype)
-    logits = tf.cast(tf.matmul(one_for_each_head(query), keys, transpose_b=True), statistics)
-    weights = tf.nn.softmax(tf.where(visible, logits, logits.dtype.min))
-    output = tf.transpose(tf.matmul(tf.cast(weights, values.dtype), values), [0, 2, 1, 3])
+    query = tf.reshape(query, [-1, heads, 1, size])
+    # Sharing out a small batched product among threads takes longer than the product itself (80 against 10 us).
+    small = keys.shape[2] is not None
+    if small:
+        logits = tf.reduce_sum(tf.cast(query, statistics) * tf.cast(keys, statistics), axis=-1)
+    else:
+        logits = tf.cast(tf.matmul(query, keys, transpose_b=True)[:, :, 0], statistics)
+    logits = tf.where(visible, logits, statistics.min)
+    weights = tf.exp(logits - tf.reduce_max(logits, axis=-1, keepdims=True))
+    weights /= tf.reduce_sum(weights, axis=-1, keepdims=True)
+    if small:
+        output = tf.reduce_sum(weights[..., None] * tf.cast(values, statistics), axis=2)
+    else:
+        output = tf.matmul(tf.cast(weights[:, :, None], values.dtype), values)
+    output = tf.reshape(tf.cast(output, values.dtype), [-1, 1, heads, size])
     if alone is None:
         return output
-    something = tf.transpose(tf.reduce_any(visible, axis=-1, keepdims=True), [0, 2, 1, 3])
+    something = tf.reduce_any(visible, axis=-1)[:, None, :, None]
     return tf.where(something, output, alone)
-
-
-def one_for_each_head(x: tf.Tensor) -> tf.Tensor:
-    """`[B, 1, H, D]` to `[B, H, 1, D]`."""
-    batch, _, heads, size = shapes.sizes(x)
-    return tf.reshape(x, [batch, heads, 1, size])
 
 
 def by_head(x: tf.Tensor, room: shapes.Size) -> tf.Tensor:
@@ -87,18 +117,19 @@ def by_head(x: tf.Tensor, room: shapes.Size) -> tf.Tensor:
     return tf.transpose(tf.pad(x, [[0, 0], [0, room - length], [0, 0], [0, 0]]), [0, 2, 1, 3])
 
 
-def put(cached: tf.Tensor, vectors: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+def put(cached: tf.Tensor, vectors: tf.Tensor, rows: tf.Tensor, repeated: tf.Tensor) -> tf.Tensor:
     """Writes one vector into each row and head.
 
     Args:
         cached: `[B, H, S, D]`; used up.
         vectors: `[B, 1, H, D]`.
-        places: int32 `[B]`, below S.
+        rows: int32 `[B * H]`, the indices of rows and heads.
+        repeated: int32 `[B * H]`, the place in each, below S.
 
     Returns:
         `[B, H, S, D]`.
     """
-    batch, heads, room, size = shapes.sizes(cached)
-    rows = tf.reshape(tf.range(batch * heads) * room + tf.repeat(places, heads), [-1])
-    flat = in_place.set_rows(tf.reshape(cached, [-1, size]), rows, tf.reshape(vectors, [-1, size]))
-    return tf.ensure_shape(tf.reshape(flat, [batch, heads, room, size]), cached.shape)
+    shape, size = tf.shape(cached), cached.shape[-1]
+    flat = tf.reshape(cached, [-1, size])
+    flat = in_place.set_rows(flat, rows * shape[2] + repeated, tf.reshape(vectors, [-1, size]))
+    return tf.ensure_shape(tf.reshape(flat, shape), cached.shape)

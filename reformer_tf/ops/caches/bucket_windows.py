@@ -57,35 +57,38 @@ class BucketWindowsCache(NamedTuple):
             "counts": tf.reshape(counts, [batch, heads, rounds, self.num_buckets]),
         }
 
-    def step(self, state: base.State, token: base.Vectors, positions: tf.Tensor) -> tuple[tf.Tensor, base.State]:
-        keys = base.put(state["keys"], token.key, positions)
-        values = base.put(state["values"], token.value, positions)
-        batch, heads, room, size = shapes.sizes(keys)
-        rounds = shapes.sizes(token.buckets)[2]
-        each = tf.repeat(positions, heads * rounds)
-        slots = tf.range(batch * heads * rounds) * self.num_buckets + tf.reshape(token.buckets, [-1])
+    def step(self, state: base.State, token: base.Vectors, places: base.Places) -> tuple[tf.Tensor, base.State]:
+        heads, size = token.value.shape[2:]
+        rounds = state["rings"].shape[2]
+        rows, repeated = places.rows(heads), places.repeated(heads)
+        keys = base.put(state["keys"], token.key, rows, repeated)
+        values = base.put(state["values"], token.value, rows, repeated)
+        slots = places.rows(heads * rounds) * self.num_buckets + tf.reshape(token.buckets, [-1])
         counts = tf.reshape(state["counts"], [-1])
         earlier = tf.gather(counts, slots)
         counts = in_place.set_rows(counts, slots, earlier + 1)
         rings = tf.reshape(state["rings"], [-1])
-        rings = in_place.set_rows(rings, slots * self.window + earlier % self.window, each)
+        places_in_rings = slots * self.window + earlier % self.window
+        rings = in_place.set_rows(rings, places_in_rings, places.repeated(heads * rounds))
         # With the token itself in it, a ring is just its window.
-        seen = tf.gather(tf.reshape(rings, [-1, self.window]), slots)
-        seen = tf.reshape(seen, [batch, heads, rounds * self.window])
+        seen = tf.reshape(tf.gather(tf.reshape(rings, [-1, self.window]), slots), [-1, rounds * self.window])
         if self.local_round:
-            nearest = positions[:, None, None] - tf.range(1, self.window)
-            seen = tf.concat([tf.broadcast_to(nearest, [batch, heads, self.window - 1]), seen], axis=-1)
-        # In falling order, the token itself first, and those that were met in several rounds beside each other.
+            nearest = repeated[:, None] - tf.range(1, self.window)
+            seen = tf.concat([nearest, seen], axis=-1)
+        # In falling order: the token itself first, and those that were met in several rounds beside each other.
         seen = tf.math.top_k(seen, seen.shape[-1]).values
-        again = tf.pad(seen[..., 1:] == seen[..., :-1], [[0, 0], [0, 0], [1, 0]])
-        visible = (seen >= 0) & (seen < positions[:, None, None]) & ~again
-        rows = tf.reshape(tf.range(batch * heads), [batch, heads, 1]) * room + tf.maximum(seen, 0)
-        met_keys, met_values = (tf.gather(tf.reshape(x, [-1, size]), rows) for x in (keys, values))
-        output = base.attend(token.query, met_keys, met_values, visible[:, :, None], token.value)
-        after = {
+        others = seen[:, 1:]
+        visible = tf.logical_and(others < seen[:, :-1], others >= 0)
+        met = rows[:, None] * tf.shape(keys)[2] + tf.maximum(others, 0)
+        window = [heads, others.shape[-1]]
+        met_keys, met_values = (
+            tf.reshape(tf.gather(tf.reshape(x, [-1, size]), met), [-1, *window, size]) for x in (keys, values)
+        )
+        output = base.attend(token.query, met_keys, met_values, tf.reshape(visible, [-1, *window]), token.value)
+        ring, count = state["rings"].shape, state["counts"].shape
+        return output, {
             "keys": keys,
             "values": values,
-            "rings": tf.reshape(rings, tf.shape(state["rings"])),
-            "counts": tf.reshape(counts, tf.shape(state["counts"])),
+            "rings": tf.reshape(rings, [-1, *ring[1:]]),
+            "counts": tf.reshape(counts, [-1, *count[1:]]),
         }
-        return output, {name: tf.ensure_shape(x, state[name].shape) for name, x in after.items()}

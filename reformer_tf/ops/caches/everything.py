@@ -20,10 +20,12 @@ class FullCache(NamedTuple):
     def fill(self, prompts: base.Vectors, lengths: tf.Tensor, room: shapes.Size) -> base.State:
         return {"keys": base.by_head(prompts.key, room), "values": base.by_head(prompts.value, room)}
 
-    def step(self, state: base.State, token: base.Vectors, positions: tf.Tensor) -> tuple[tf.Tensor, base.State]:
-        keys = base.put(state["keys"], token.key, positions)
-        values = base.put(state["values"], token.value, positions)
-        places, last = tf.range(shapes.sizes(keys)[2]), positions[:, None, None, None]
-        visible = places < last if self.exclude_self else places <= last
+    def step(self, state: base.State, token: base.Vectors, places: base.Places) -> tuple[tf.Tensor, base.State]:
+        heads = token.value.shape[2]
+        rows, repeated = places.rows(heads), places.repeated(heads)
+        keys = base.put(state["keys"], token.key, rows, repeated)
+        values = base.put(state["values"], token.value, rows, repeated)
+        position, last = tf.range(shapes.sizes(keys)[2]), places.positions[:, None, None]
+        visible = position < last if self.exclude_self else position <= last
         alone = token.value if self.exclude_self else None
         return base.attend(token.query, keys, values, visible, alone), {"keys": keys, "values": values}

@@ -29,13 +29,14 @@ class LatestCache(NamedTuple):
 
         return {"keys": ring(prompts.key), "values": ring(prompts.value)}
 
-    def step(self, state: base.State, token: base.Vectors, positions: tf.Tensor) -> tuple[tf.Tensor, base.State]:
-        places = positions % self.window
-        keys = base.put(state["keys"], token.key, places)
-        values = base.put(state["values"], token.value, places)
-        place, last = tf.range(self.window), positions[:, None, None, None]
+    def step(self, state: base.State, token: base.Vectors, places: base.Places) -> tuple[tf.Tensor, base.State]:
+        heads = token.value.shape[2]
+        rows, repeated = places.rows(heads), places.repeated(heads) % self.window
+        keys = base.put(state["keys"], token.key, rows, repeated)
+        values = base.put(state["values"], token.value, rows, repeated)
+        place, last = tf.range(self.window), places.positions[:, None, None]
         visible = place <= last  # In its first turn the ring is taken up to the last position.
         if self.exclude_self:
-            visible = tf.logical_and(visible, place != places[:, None, None, None])
+            visible = tf.logical_and(visible, place != last % self.window)
         alone = token.value if self.exclude_self else None
         return base.attend(token.query, keys, values, visible, alone), {"keys": keys, "values": values}
