@@ -3,8 +3,6 @@
 Shape letters: B rows, L length of the longest prompt, N most new tokens, V vocabulary size.
 """
 
-from typing import Any
-
 import tensorflow as tf
 
 from reformer_tf.export.sampling import Settings
@@ -30,21 +28,9 @@ def go_on(
     limits, stops = settings.max_new_tokens, tf.constant([stop])
     # The last new token is never fed.
     room = tf.maximum(tf.shape(ids)[1], tf.reduce_max(lengths + limits) - 1)
-    feeder = _Feeder(decoder.of(model), room)
+    feeder = decoder.of(model)
     logits, state = feeder.prefill(ids, lengths, room)
     progress = loop.begin(logits, state, ids, lengths, limits, settings.choose, stops, looks_back=False)
     later, _ = loop.run(feeder, progress, tf.reduce_max(limits) - 1, settings.choose, stops)
     new_ids = tf.concat([progress.tokens[:, None], later], axis=1)
     return new_ids, tf.reduce_sum(tf.cast(new_ids != loop.NOTHING, tf.int32), axis=1)
-
-
-class _Feeder:
-    """A decoder that rows which ended may go on to feed while others have not, also where their room is at its end."""
-
-    def __init__(self, feeder: decoder.Decoder, room: tf.Tensor):
-        self._feeder = feeder
-        self._room = room
-        self.prefill = feeder.prefill
-
-    def step(self, tokens: tf.Tensor, positions: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
-        return self._feeder.step(tokens, tf.minimum(positions, self._room - 1), state)
