@@ -86,6 +86,19 @@ def test_a_model_whose_past_changes(chunks):
     assert found == [text[:count] for text, count in zip(expected, (7, 1, 4), strict=True)]
 
 
+def test_in_a_session_again_and_again(loaded):
+    """As a server runs it. Caches are written in place: what one request leaves must not reach the next."""
+    counts, settings = [3, 30, 11], {"temperature": [0.0, 1.0, 2.0], "top_k": [0, 5, 0], "top_p": [1.0, 1.0, 0.7]}
+    expected = _generate(loaded.whole, TEXTS, counts, seed=SEEDS, **settings)
+    request = {"text": TEXTS, "max_new_tokens": counts, "seed": SEEDS, **settings}
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        signature = tf.compat.v1.saved_model.load(session, ["serve"], str(loaded.path)).signature_def["generate"]
+        feed = {signature.inputs[name].name: value for name, value in request.items()}
+        for _ in range(3):
+            found = session.run(signature.outputs["generated_text_bytes"].name, feed)
+            assert found.tolist() == expected
+
+
 _INVALID = {
     "no room": ({"text": [b"abc"], "max_new_tokens": [4094]}, "`max_new_tokens` and the tokens of `text` must be at m"),
     "huge": ({"max_new_tokens": [2**31 - 1]}, "`max_new_tokens` and the tokens of `text` must be at most 4096 toget"),

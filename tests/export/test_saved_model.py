@@ -112,6 +112,14 @@ def test_signatures_and_size(loaded):
     assert size < 4 * loaded.model.count_params() + 10 * 2**20
 
 
+@pytest.mark.slow
+def test_the_size_of_a_deep_model(tmp_path):
+    model = make_model(max_sequence_length=4096, num_layers=12)
+    path = export_saved_model(model, tmp_path)
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    assert size < 4 * model.count_params() + 10 * 2**20
+
+
 def test_weights_once_and_nothing_that_needs_xla(loaded):
     stored = dict(tf.train.list_variables(loaded.path / "variables" / "variables"))
     shapes = sorted(tuple(shape) for name, shape in stored.items() if name.startswith("weights/"))
