@@ -28,6 +28,8 @@ setuptools.setup(
     extras_require={
         "benchmarks": ["matplotlib>=3.8"],  # The plot; peers are measured where torch and their packages are installed.
         "sentencepiece": ["sentencepiece>=0.2"],  # Text in the pieces of a published model's tokenizer.
+        "serving": ["tensorflow-serving-api>=2.20"],  # The gRPC client in `examples/`.
+        "serving_text": ["tensorflow-text>=2.20"],  # Exports with strings in pieces.
         "test": [
             "hypothesis>=6.100",
             "mypy>=1.15",
@@ -36,6 +38,8 @@ setuptools.setup(
             "pytest-xdist>=3.6",  # The tests in two processes take half the time.
             "ruff>=0.12",
             "sentencepiece>=0.2",
+            "tensorflow-serving-api>=2.20",
+            "tensorflow-text>=2.20",
         ],
     },
     classifiers=[

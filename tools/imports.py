@@ -5,7 +5,7 @@ import dataclasses
 import pathlib
 import sys
 
-TREES = ("reformer_tf", "trainer", "configs", "benchmarks", "tests", "tools")
+TREES = ("reformer_tf", "trainer", "configs", "benchmarks", "examples", "tests", "tools")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from reformer_tf.export import export_saved_model
-from trainer import atomic, exits, loop, sample, saved_model_check, text
+from trainer import atomic, exits, exporting, loop, sample, saved_model_check, text
 from trainer.ablation import without_attention
-from trainer.model import load_model
+from trainer.model import load_described
 from trainer.run import Run
 
 ABLATION = "ablation_no_attention"
@@ -70,14 +69,14 @@ def _make_report(run: Run) -> dict[str, Any]:
         report["made"].append("report")
         report.update(_compare(run))
     with tf.device("CPU:0"):  # Where the check of the export computes too.
-        model, _ = load_model(run.config, run.workdir)
+        model, description = load_described(run.config, run.workdir)
     if run.config.report:
         asked = run.config.sample
         report["sample"] = sample.continue_text(model, asked.prompt, asked.tokens, asked.temperature, scheme=run.tokens)
         atomic.write_text(run.workdir.sample, asked.prompt + report["sample"])
     if run.config.export:
         report["made"].append("export")
-        report["export"], report["export_difference"] = _export(run, model)
+        report["export"], report["export_difference"] = _export(run, model, description)
     atomic.write_text(run.workdir.report, json.dumps(report, indent=2, sort_keys=True) + "\n")
     return report
 
@@ -100,10 +99,10 @@ def _compare(run: Run) -> dict[str, Any]:
     }
 
 
-def _export(run: Run, model: Any) -> tuple[str, float]:
+def _export(run: Run, model: Any, description: dict[str, Any]) -> tuple[str, float]:
     for leftover in run.workdir.export.glob(".unfinished-*"):  # Of a process that was killed here.
         shutil.rmtree(leftover, ignore_errors=True)
-    exported = export_saved_model(model, run.workdir.export)
+    exported = exporting.export_model(model, description, run.config, run.workdir, run.workdir.export)
     documents = run.tokens.documents(run.corpus.validation)
     ids = documents.ids[: min(_CHECKED_LENGTH, run.config.train.sequence_length)].astype(np.int32)
     difference = saved_model_check.largest_difference(model, exported, ids[None])

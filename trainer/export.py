@@ -1,24 +1,32 @@
-"""Exports a run as a SavedModel: `python -m trainer.export --workdir=DIR --output=DIR2` writes DIR2/1/, then 2, ..."""
+"""Exports a run as a SavedModel: `python -m trainer.export --workdir=DIR --output=DIR2` writes DIR2/1/, then 2, ...
+
+What is in it and how to serve it is told in `docs/serving.md`.
+"""
 
 from absl import app, flags
 
-from reformer_tf.export import export_saved_model
-from trainer import check, console, exits, kept_run
-from trainer.model import load_model
+from trainer import check, console, exits, exporting, kept_run
+from trainer.model import load_described
 from trainer.workdir import Workdir
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the versions of the export.", required=True)
+_SENTENCEPIECE = flags.DEFINE_bool(
+    "sentencepiece",
+    False,
+    "For a run in pieces: with the signatures for strings. They need TensorFlow Text wherever the export is loaded.",
+)
 
 
 def _main(arguments: list[str]) -> int:
     console.begin(arguments)
     try:
-        check.check_config(_CONFIG.value)
-        model, step = load_model(_CONFIG.value, Workdir(_WORKDIR.value), _CHECKPOINT.value)
-        version = export_saved_model(model, _OUTPUT.value)
+        config, workdir = _CONFIG.value, Workdir(_WORKDIR.value)
+        check.check_config(config)
+        model, description = load_described(config, workdir, _CHECKPOINT.value)
+        version = exporting.export_model(model, description, config, workdir, _OUTPUT.value, _SENTENCEPIECE.value)
     except (ValueError, OSError) as error:
         return console.refuse(error)
-    print(f"The model of step {step} is in {version}")
+    print(f"The model of step {description['step']} is in {version}")
     return exits.DONE
 
 

@@ -1,5 +1,7 @@
 """The model of a run: built from its config, or loaded from one of its checkpoints."""
 
+from typing import Any
+
 import keras
 from ml_collections import ConfigDict
 
@@ -29,6 +31,18 @@ def build_model(config: ConfigDict) -> keras.Model:
 def load_model(
     config: ConfigDict, workdir: Workdir, checkpoint: str = checkpoint_choice.NEWEST
 ) -> tuple[keras.Model, int]:
+    """Builds a model and gives it the weights of a checkpoint; see `load_described`.
+
+    Returns:
+        The model and the step of its weights.
+    """
+    model, description = load_described(config, workdir, checkpoint)
+    return model, description["step"]
+
+
+def load_described(
+    config: ConfigDict, workdir: Workdir, checkpoint: str = checkpoint_choice.NEWEST
+) -> tuple[keras.Model, dict[str, Any]]:
     """Builds a model and gives it the weights of a checkpoint.
 
     With `config.optimizer.ema_momentum`, these are the moving averages of the weights, if the checkpoint has them.
@@ -40,7 +54,7 @@ def load_model(
         checkpoint: `newest` (of those that are not damaged), `best` (by validation loss) or the number of a step.
 
     Returns:
-        The model and the step of its weights.
+        The model and the description of the checkpoint, which has `step`.
 
     Raises:
         ValueError: If there is no such checkpoint or it does not fit the model.
@@ -53,4 +67,4 @@ def load_model(
         if name.endswith(_MADE_FROM_SEED) and name in saved and saved[name].shape != tuple(variable.shape):
             del variables[name], saved[name]
     state.assign(variables, saved, str(workdir.root))
-    return model, description["step"]
+    return model, description

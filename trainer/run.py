@@ -175,6 +175,7 @@ class Run:
         return {
             "seed": settings.seed,
             "examples_seen": self.step * settings.batch_size,
+            "corpus": self.corpus.name,
             "data": {"train": self.corpus.train.fingerprint, "validation": self.corpus.validation.fingerprint},
         }
 

@@ -63,6 +63,18 @@ def test_a_second_start_only_prints_the_report(config, workdir, capsys):
     assert "model with all attention outputs set to zero" in capsys.readouterr().out
 
 
+def test_the_export_says_how_it_was_trained(config, workdir):
+    card = json.loads((workdir / "export" / "1" / "assets.extra" / "model_card.json").read_text())
+    assert card["training"]["step"] == 20
+    assert card["training"]["examples_seen"] == 20 * config.train.batch_size
+    assert config.data.path in card["training"]["corpus"]
+    assert card["training"]["config"] == json.loads((workdir / "config.json").read_text())
+    (validation,) = [r for r in runs.lines(workdir) if r["split"] == "validation" and r["step"] == 20]
+    assert card["metrics"]["validation"]["bits_per_byte"] == validation["bits_per_byte"]
+    assert card["metrics"]["train"]["step"] == 20
+    assert sorted(card["signatures"]) == ["embed", "generate", "predict", "score", "score_ids"]
+
+
 def test_killed_while_closing(config, workdir, tmp_path):
     killed = tmp_path / "killed"
     shutil.copytree(workdir, killed)

@@ -148,7 +148,9 @@ def test_the_commands(corpus, tmp_path):
     model, _ = load_model(read_config(Workdir(workdir).config), Workdir(workdir))
     for length in (7, 40, 64):
         ids = np.random.default_rng(length).integers(0, 258, [2, length]).astype(np.int32)
-        np.testing.assert_allclose(exported.predict(ids)["logits"], model(ids), atol=1e-5)
+        np.testing.assert_allclose(
+            exported.signatures["predict"](ids=tf.constant(ids))["logits"], model(ids), atol=1e-5
+        )
     # Without a config of its own, training goes on with the one that is kept.
     code, out, err = _finish(_start("task", f"--workdir={workdir}", *data, "--config.train.steps=2"))
     assert code == exits.DONE, err

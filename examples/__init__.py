@@ -1,0 +1,1 @@
+"""Programs that show how an export is used. They need nothing of this package."""

@@ -1,0 +1,60 @@
+"""Text as bytes, by TensorFlow's core operations alone.
+
+Shape letters: B batch, T tokens of the longest text, N new tokens.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+
+from reformer_tf.export import requests
+from reformer_tf.layers import arguments
+
+
+class ByteTokenizer:
+    """One id a byte, and one for the boundary of a document.
+
+    Args:
+        first: the id of byte 0; the others follow.
+        boundary: the id that stands before a text.
+
+    Raises:
+        ValueError: if an id is negative, or the boundary is the id of a byte.
+
+    Example:
+        >>> ids, lengths = ByteTokenizer().encode(tf.constant(["ab", ""]), 0, 128)
+        >>> ids.numpy().tolist(), lengths.numpy().tolist()
+        ([[97, 98], [0, 0]], [2, 0])
+    """
+
+    def __init__(self, first: int = 0, boundary: int = 256):
+        self.first = arguments.non_negative_integer("first", first)
+        self.boundary = arguments.non_negative_integer("boundary", boundary)
+        if first <= boundary < first + 256:
+            raise ValueError(
+                f"boundary must not be the id of a byte, from {first} to {first + 255}. Received: boundary={boundary}"
+            )
+        self.vocabulary_size = max(first + 256, boundary + 1)
+        self.resources: list[Any] = []
+
+    def encode(self, text: tf.Tensor, shortest: int, longest: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """See `Tokenizer.encode`."""
+        lengths = tf.strings.length(text)
+        rule = f"have from {shortest} to {longest} bytes a row"
+        text = requests.checked(text, requests.between("text", lengths, shortest, longest, rule))
+        # A width of 0 is not allowed; what is too wide is cut off again.
+        width = tf.reduce_max(lengths)
+        values = tf.io.decode_raw(text, tf.uint8, fixed_length=tf.maximum(width, 1))
+        return tf.cast(values[:, :width], tf.int32) + self.first, lengths
+
+    def decode(self, ids: tf.Tensor, lengths: tf.Tensor, new_ids: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
+        """See `Tokenizer.decode`."""
+        # One entry more, for ids that are no byte.
+        table = tf.constant([bytes([value]) for value in range(256)] + [b""])
+        values = new_ids - self.first
+        is_text = tf.sequence_mask(counts, tf.shape(new_ids)[1]) & (values >= 0) & (values < 256)
+        return tf.strings.reduce_join(tf.gather(table, tf.where(is_text, values, 256)), axis=1)
+
+    def describe(self) -> dict[str, Any]:
+        """See `Tokenizer.describe`."""
+        return {"kind": "bytes", "first": self.first, "boundary": self.boundary}

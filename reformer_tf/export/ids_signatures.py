@@ -1,0 +1,101 @@
+"""Signatures that take ids.
+
+Shape letters: B batch, L length, V vocabulary size, M width of the backbone's vectors.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from reformer_tf.export import requests
+from reformer_tf.export.independent_rows import IndependentRows
+from reformer_tf.models import ReformerCausalLM
+from reformer_tf.models.headed_model import HeadedModel
+
+_EXAMPLE_LENGTH = 8
+_IDS = tf.TensorSpec([None, None], tf.int32, name="ids")
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """One signature of an export.
+
+    Attributes:
+        function: a `tf.function` with an input signature, from named inputs to a dict of outputs.
+        example: a valid request, values by the name of the input.
+    """
+
+    function: Any
+    example: dict[str, np.ndarray]
+
+
+def make(model: HeadedModel, rows: IndependentRows) -> dict[str, Signature]:
+    """Makes the signatures that a model has for ids, by name. See `reformer_tf.export.export_saved_model`."""
+    length = min(_EXAMPLE_LENGTH, rows.longest)
+    example = {"ids": np.arange(length, dtype=np.int32)[None] % rows.vocabulary_size}
+    signatures = {"predict": Signature(_predict(rows), example), "embed": Signature(_embed(rows), example)}
+    if isinstance(model, ReformerCausalLM):
+        ids = np.arange(length + 1, dtype=np.int32)[None] % rows.vocabulary_size
+        signatures["score_ids"] = Signature(_score_ids(rows), {"ids": ids})
+    return signatures
+
+
+def make_plain(model: keras.Model) -> dict[str, Signature]:
+    """Makes the only signature of a model of another kind: ids as they are, of which 0 is one for every model."""
+
+    @tf.function(input_signature=[_IDS], autograph=False)
+    def predict(ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        return _named(tf.nest.map_structure(lambda result: tf.cast(result, tf.float32), model(ids)))
+
+    return {"predict": Signature(predict, {"ids": np.zeros([1, _EXAMPLE_LENGTH], np.int32)})}
+
+
+def mean_bits(losses: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
+    """Sums up the losses of each row and shares them out.
+
+    Args:
+        losses: float32 `[B, L]`, nats.
+        counts: int32 `[B]`, tokens or bytes.
+
+    Returns:
+        float32 `[B]`, bits for each of them.
+    """
+    return tf.reduce_sum(losses, axis=1) / (tf.cast(counts, losses.dtype) * math.log(2.0))
+
+
+def _predict(rows: IndependentRows) -> Any:
+    @tf.function(input_signature=[_IDS], autograph=False)
+    def predict(ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        return _named(rows.outputs(*requests.padded_ids(ids, rows.vocabulary_size, 1, rows.longest)))
+
+    return predict
+
+
+def _embed(rows: IndependentRows) -> Any:
+    @tf.function(input_signature=[_IDS], autograph=False)
+    def embed(ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        ids, lengths = requests.padded_ids(ids, rows.vocabulary_size, 1, rows.longest)
+        vectors = rows.vectors(ids, lengths)
+        mean = tf.reduce_sum(vectors, axis=1) / tf.cast(lengths, vectors.dtype)[:, None]
+        return {"token_embeddings": vectors, "embedding": mean}
+
+    return embed
+
+
+def _score_ids(rows: IndependentRows) -> Any:
+    @tf.function(input_signature=[_IDS], autograph=False)
+    def score_ids(ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        # The last token is not fed, only predicted.
+        ids, lengths = requests.padded_ids(ids, rows.vocabulary_size, 2, rows.longest + 1)
+        losses = rows.token_losses(ids, lengths)
+        return {"token_log_probabilities": 0.0 - losses, "bits_per_token": mean_bits(losses, lengths - 1)}
+
+    return score_ids
+
+
+def _named(results: Any) -> dict[str, tf.Tensor]:
+    return results if isinstance(results, dict) else {"logits": results}

@@ -1,0 +1,91 @@
+"""What an export says about itself: `assets.extra/model_card.json`."""
+
+import json
+import pathlib
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from reformer_tf.export.tokenizer import Tokenizer
+
+FILE = "model_card.json"
+_PACKAGE = "reformer_tf"
+
+
+def make(model: keras.Model, tokenizer: Tokenizer | None, card: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Describes a model.
+
+    Args:
+        model: the model.
+        tokenizer: how it numbers text, if it does.
+        card: what else there is to say.
+
+    Returns:
+        `model` (its class, arguments and number of parameters), `tokenizer`, `versions`, and what `card` has.
+
+    Raises:
+        ValueError: if `card` is not JSON, or has one of these names.
+    """
+    content = {
+        "model": {
+            "class": type(model).__name__,
+            "config": model.get_config(),
+            "parameters": model.count_params(),
+        },
+        "tokenizer": tokenizer and tokenizer.describe(),
+        "versions": {
+            "python": platform.python_version(),
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+            _PACKAGE: _version_of_this(),
+        },
+    }
+    card = dict(card or {})
+    taken = {*content, "signatures"} & card.keys()
+    if taken:
+        raise ValueError(f"card must not say what the export itself does: {', '.join(sorted(taken))}. Received: {card}")
+    try:
+        json.dumps(card, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"card must be what JSON knows. Received: {error}") from error
+    return {**content, **card}
+
+
+def of_signatures(functions: Mapping[str, Any]) -> dict[str, Any]:
+    """Names, types and shapes of inputs and outputs.
+
+    Args:
+        functions: concrete functions by name of the signature.
+    """
+    return {
+        name: {
+            "inputs": {spec.name: _described(spec) for spec in tf.nest.flatten(function.structured_input_signature)},
+            "outputs": {output: _described(spec) for output, spec in function.structured_outputs.items()},
+        }
+        for name, function in functions.items()
+    }
+
+
+def write(folder: pathlib.Path, content: Mapping[str, Any]) -> None:
+    """Writes a card to the `assets.extra` of an export."""
+    # A model of someone else's may have arguments that are no JSON.
+    text = json.dumps(content, indent=2, sort_keys=True, default=repr)
+    (folder / FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _described(spec: tf.TensorSpec) -> dict[str, Any]:
+    return {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
+
+
+def _version_of_this() -> str | None:
+    """None where the package is not installed, but imported from its folder."""
+    try:
+        return metadata.version(_PACKAGE)
+    except metadata.PackageNotFoundError:
+        return None

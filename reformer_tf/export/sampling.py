@@ -1,0 +1,75 @@
+"""How the rows of a request choose their tokens, each with settings of its own.
+
+Shape letters: B rows, V tokens of the vocabulary.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from reformer_tf.export import requests
+from reformer_tf.generation.samplers import filters
+
+# What is colder would only overflow: no other token than the likeliest is drawn any more.
+_COLDEST = 1e-4
+
+
+class Settings(NamedTuple):
+    """The settings of a request, `[B]` each.
+
+    Attributes:
+        max_new_tokens: int32, at least 1.
+        temperature: float32, divides the logits; 0 takes the likeliest token.
+        top_k: int32, draws among so many of the likeliest tokens; 0 for all.
+        top_p: float32, above 0 and at most 1, draws among the likeliest tokens of this probability.
+        seed: int32, decides the draws of a row.
+    """
+
+    max_new_tokens: tf.Tensor
+    temperature: tf.Tensor
+    top_k: tf.Tensor
+    top_p: tf.Tensor
+    seed: tf.Tensor
+
+    def checked(self, text: tf.Tensor) -> "Settings":
+        """Returns the same settings, if there is one of each for each row of `text` and all are as they must be."""
+        given = {
+            name: requests.checked(value, requests.one_a_row(name, value, text))
+            for name, value in self._asdict().items()
+        }
+        return Settings(
+            max_new_tokens=requests.checked(
+                given["max_new_tokens"],
+                requests.between("max_new_tokens", given["max_new_tokens"], 1, None, "be at least 1"),
+            ),
+            temperature=requests.checked(
+                given["temperature"],
+                requests.between("temperature", given["temperature"], 0, tf.float32.max, "be finite and at least 0"),
+            ),
+            top_k=requests.checked(
+                given["top_k"], requests.between("top_k", given["top_k"], 0, None, "be at least 0, which is all")
+            ),
+            top_p=requests.checked(
+                given["top_p"],
+                requests.between("top_p", given["top_p"], np.finfo(np.float32).tiny, 1, "be above 0 and at most 1"),
+            ),
+            seed=given["seed"],
+        )
+
+    def choose(self, logits: tf.Tensor, positions: tf.Tensor, seen: tf.Tensor | None = None) -> tf.Tensor:
+        """Chooses the next token of each row.
+
+        Args:
+            logits: float32 `[B, V]`.
+            positions: int32 `[B]`, the place of the new token in its row.
+            seen: not used.
+
+        Returns:
+            int32 `[B]`.
+        """
+        del seen
+        scaled = logits / tf.maximum(self.temperature, _COLDEST)[:, None]
+        drawn = filters.draw(filters.top_p(filters.top_k(scaled, self.top_k), self.top_p), self.seed, positions)
+        likeliest = tf.argmax(logits, axis=-1, output_type=tf.int32)
+        return tf.where(self.temperature > 0, drawn, likeliest)

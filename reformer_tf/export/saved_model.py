@@ -1,0 +1,118 @@
+"""A model becomes the next version in the folder that a server watches."""
+
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from reformer_tf.export import ids_signatures, model_card, text_signatures, versions, warm_up
+from reformer_tf.export.byte_tokenizer import ByteTokenizer
+from reformer_tf.export.independent_rows import IndependentRows
+from reformer_tf.export.tokenizer import Tokenizer
+from reformer_tf.layers import arguments
+from reformer_tf.models import ReformerCausalLM
+from reformer_tf.models.headed_model import HeadedModel
+
+_DEFAULT = "serving_default"
+
+
+def export_saved_model(
+    model: keras.Model,
+    directory: str | os.PathLike[str],
+    tokenizer: Tokenizer | str | None = "auto",
+    card: Mapping[str, Any] | None = None,
+) -> pathlib.Path:
+    """Exports a model as the next version in a folder: 1, then 2, and so on.
+
+    A `ReformerCausalLM` has these signatures, each for any batch and any lengths; every input and output has the batch
+    first, and no row depends on its neighbours. `docs/serving.md` has the rules of each and how to serve them.
+
+    - `score`: `text` `[B]` strings to `bits_per_byte` `[B]` and `token_log_probabilities` `[B, L]`, natural logarithms.
+    - `generate`: `text` `[B]` strings, `max_new_tokens` `[B]` int32, `temperature` `[B]` float32 (0 takes the likeliest
+      token), `top_k` `[B]` int32 (0: all), `top_p` `[B]` float32 and `seed` `[B]` int32 to `generated_text_bytes`
+      `[B]`, what comes after the text.
+    - `score_ids`: `ids` `[B, L]` int32 to `token_log_probabilities` `[B, L - 1]` and `bits_per_token` `[B]`.
+    - `predict`, also the default signature: `ids` to `logits` `[B, L, V]`.
+    - `embed`: `ids` to `token_embeddings` `[B, L, output_dim]` and their mean, `embedding` `[B, output_dim]`.
+
+    In `ids`, -1 fills rows up at their end; outputs are zero there, and all of them are float32. `score` and `generate`
+    are there if there is a tokenizer. Other models with a `ReformerBackbone` have `predict`, with the names of their
+    outputs if these are a dict, and `embed`. Any other Keras model has `predict` alone, and ids reach it as they are.
+
+    A version appears as a whole or not at all, so a server may watch the folder. In its `assets.extra` are warm-up
+    requests for TensorFlow Serving and `model_card.json`.
+
+    Args:
+        model: the model. Its weights are saved once, for all signatures.
+        directory: folder of the versions. Made if it is not there.
+        tokenizer: how the model numbers text: a `ByteTokenizer`, or a `SentencePieceTokenizer` (then TensorFlow Text
+            must be there wherever the export is loaded, for any of its signatures). None for no text; `"auto"` takes
+            bytes for a `ReformerCausalLM` with their 257 ids, and else no text.
+        card: what the model card says besides what the model itself tells: training data, metrics and the like, as JSON
+            knows it.
+
+    Returns:
+        The folder of the new version.
+
+    Raises:
+        ValueError: if `model` is not a Keras model, if the tokenizer does not fit it, or if `card` is not JSON.
+
+    Example:
+        >>> export_saved_model(model, "/models/reformer")
+        PosixPath('/models/reformer/1')
+    """
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"`model` must be a Keras model. Received: {type(model).__name__}")
+    chosen = _tokenizer_of(model, tokenizer)
+    content = model_card.make(model, chosen, card)
+    made = _signatures(model, chosen)
+
+    def write(folder: pathlib.Path) -> None:
+        # The weights and the signatures, nothing of Keras. As attributes, too, the functions would be traced again.
+        module = tf.Module()
+        module.weights = [variable.value for variable in model.variables]
+        module.resources = chosen.resources if chosen else []
+        functions = {name: signature.function.get_concrete_function() for name, signature in made.items()}
+        signatures = {**functions, _DEFAULT: functions["predict"]}
+        # Nobody trains an export, and to trace the gradients would take several times as long as all the rest.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(module, str(folder), signatures=signatures, options=options)
+        extra = folder / "assets.extra"
+        extra.mkdir(exist_ok=True)
+        warm_up.write(extra, {name: signature.example for name, signature in made.items()})
+        model_card.write(extra, {**content, "signatures": model_card.of_signatures(functions)})
+
+    return versions.write_next(pathlib.Path(directory), write)
+
+
+def _signatures(model: keras.Model, tokenizer: Tokenizer | None) -> dict[str, ids_signatures.Signature]:
+    if not isinstance(model, HeadedModel):
+        return ids_signatures.make_plain(model)
+    rows = IndependentRows(model)
+    made = ids_signatures.make(model, rows)
+    return made if tokenizer is None else made | text_signatures.make(model, rows, tokenizer)
+
+
+def _tokenizer_of(model: keras.Model, tokenizer: Tokenizer | str | None) -> Tokenizer | None:
+    if tokenizer is None:
+        return None
+    fits = isinstance(model, ReformerCausalLM)
+    if isinstance(tokenizer, str):
+        arguments.choice("tokenizer", tokenizer, ("auto",))
+        bytes_alone = ByteTokenizer()
+        fits = fits and model.backbone.config["vocabulary_size"] == bytes_alone.vocabulary_size
+        return bytes_alone if fits else None
+    if not fits:
+        raise ValueError(
+            f"`tokenizer` must be None for a model that is no ReformerCausalLM. Received: {type(model).__name__}"
+        )
+    size = model.backbone.config["vocabulary_size"]
+    if tokenizer.vocabulary_size > size:
+        raise ValueError(
+            f"The ids of `tokenizer` must be ids of the model, which has vocabulary_size={size}. Received:"
+            f" {type(tokenizer).__name__} with {tokenizer.vocabulary_size} ids"
+        )
+    return tokenizer

@@ -1,0 +1,86 @@
+"""Signatures that take strings.
+
+Shape letters: B batch, L length, V vocabulary size.
+"""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from reformer_tf.export import continuation, requests
+from reformer_tf.export.ids_signatures import Signature, mean_bits
+from reformer_tf.export.independent_rows import IndependentRows
+from reformer_tf.export.sampling import Settings
+from reformer_tf.export.tokenizer import Tokenizer
+from reformer_tf.models import ReformerCausalLM
+
+_TEXT = tf.TensorSpec([None], tf.string, name="text")
+_SETTINGS = {
+    "max_new_tokens": tf.int32,
+    "temperature": tf.float32,
+    "top_k": tf.int32,
+    "top_p": tf.float32,
+    "seed": tf.int32,
+}
+
+
+def make(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokenizer) -> dict[str, Signature]:
+    """Makes the signatures for strings, by name. See `reformer_tf.export.export_saved_model`."""
+    score = Signature(_score(rows, tokenizer), {"text": np.array([b"a"], object)})
+    # The shortest text has room for new tokens in every model.
+    settings = {"max_new_tokens": min(2, rows.longest), "temperature": 1.0, "top_k": 2, "top_p": 0.9, "seed": 0}
+    example = {name: np.array([settings[name]], dtype.as_numpy_dtype) for name, dtype in _SETTINGS.items()}
+    generate = Signature(_generate(model, rows, tokenizer), {"text": np.array([b""], object), **example})
+    return {"score": score, "generate": generate}
+
+
+def _score(rows: IndependentRows, tokenizer: Tokenizer) -> Any:
+    @tf.function(input_signature=[_TEXT], autograph=False)
+    def score(text: tf.Tensor) -> dict[str, tf.Tensor]:
+        text = requests.checked(text, requests.has_rows("text", text))
+        # The last token is not fed, only predicted, so there is room for the boundary.
+        ids, lengths = tokenizer.encode(text, 1, rows.longest)
+        losses = rows.token_losses(_after_boundary(tokenizer, ids), lengths + 1)
+        return {
+            "bits_per_byte": mean_bits(losses, tf.strings.length(text)),
+            "token_log_probabilities": 0.0 - losses,  # Not -0.0 where a row is over.
+        }
+
+    return score
+
+
+def _generate(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokenizer) -> Any:
+    specs = [tf.TensorSpec([None], dtype, name=name) for name, dtype in _SETTINGS.items()]
+
+    @tf.function(input_signature=[_TEXT, *specs], autograph=False)
+    def generate(
+        text: tf.Tensor,
+        max_new_tokens: tf.Tensor,
+        temperature: tf.Tensor,
+        top_k: tf.Tensor,
+        top_p: tf.Tensor,
+        seed: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        text = requests.checked(text, requests.has_rows("text", text))
+        settings = Settings(max_new_tokens, temperature, top_k, top_p, seed).checked(text)
+        # The last new token is never fed, so there is room for the boundary.
+        ids, lengths = tokenizer.encode(text, 0, rows.longest - 1)
+        fits = tf.reduce_all(settings.max_new_tokens <= rows.longest - lengths)
+        rule = f"`max_new_tokens` and the tokens of `text` must be at most {rows.longest} together in each row"
+        limits = requests.checked(settings.max_new_tokens, (fits, rule, settings.max_new_tokens))
+        new_ids, counts = continuation.go_on(
+            model,
+            _after_boundary(tokenizer, ids),
+            lengths + 1,
+            settings._replace(max_new_tokens=limits),
+            tokenizer.boundary,
+        )
+        return {"generated_text_bytes": tokenizer.decode(ids, lengths, new_ids, counts)}
+
+    return generate
+
+
+def _after_boundary(tokenizer: Tokenizer, ids: tf.Tensor) -> tf.Tensor:
+    """Puts the boundary before each row, `[B, T]` to `[B, 1 + T]`."""
+    return tf.pad(ids, [[0, 0], [1, 0]], constant_values=tokenizer.boundary)

@@ -1,0 +1,122 @@
+"""Exports with strings in pieces, which need TensorFlow Text."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from reformer_tf.export import SentencePieceTokenizer, export_saved_model
+from tests.export.conftest import make_model
+
+sentencepiece = pytest.importorskip("sentencepiece")
+pytest.importorskip("tensorflow_text")
+
+BOUNDARY = 0
+TEXTS = ["the long road", "a  word é", "where"]
+
+
+@pytest.fixture(scope="module")
+def pieces(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pieces")
+    words = ["where", "the", "long", "road", "turns", "a", "word", "follows", "é"]
+    rng = np.random.default_rng(0)
+    (folder / "text.txt").write_text("\n".join(" ".join(rng.choice(words, 6)) for _ in range(200)))
+    options = {"input": str(folder / "text.txt"), "model_prefix": str(folder / "spiece"), "vocab_size": 26}
+    sentencepiece.SentencePieceTrainer.train(**options, minloglevel=2)
+    return folder / "spiece.model"
+
+
+@pytest.fixture(scope="module")
+def processor(pieces):
+    return sentencepiece.SentencePieceProcessor(model_file=str(pieces))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make_model(vocabulary_size=26, max_sequence_length=64, num_layers=1, attention_layers=["local"])
+
+
+@pytest.fixture(scope="module")
+def path(model, pieces, tmp_path_factory):
+    return export_saved_model(model, tmp_path_factory.mktemp("export"), SentencePieceTokenizer(pieces, BOUNDARY))
+
+
+@pytest.fixture(scope="module")
+def whole(path):
+    return tf.saved_model.load(path)
+
+
+def test_scores(model, whole, processor):
+    outputs = whole.signatures["score"](text=tf.constant(TEXTS))
+    for row, text in enumerate(TEXTS):
+        ids = processor.encode(text)
+        losses = tf.function(model.token_losses)(tf.constant([[BOUNDARY, *ids]]))[0].numpy()
+        found = outputs["token_log_probabilities"][row].numpy()
+        np.testing.assert_allclose(found[: len(ids)], -losses, atol=1e-5)
+        assert not np.any(found[len(ids) :])
+        bits = losses.sum() / np.log(2) / len(text.encode())
+        np.testing.assert_allclose(outputs["bits_per_byte"][row], bits, atol=1e-5)
+
+
+def test_generates(model, whole, processor):
+    rows = len(TEXTS)
+    settings = {"max_new_tokens": [12] * rows, "top_k": [0] * rows, "seed": [7] * rows}
+    numbers = {"temperature": [1.0] * rows, "top_p": [1.0] * rows}
+    found = whole.signatures["generate"](
+        text=tf.constant(TEXTS),
+        **{name: tf.constant(value, tf.int32) for name, value in settings.items()},
+        **{name: tf.constant(value, tf.float32) for name, value in numbers.items()},
+    )["generated_text_bytes"].numpy()
+    prompts = [processor.encode(text) for text in TEXTS]
+    rows = [[BOUNDARY, *prompt] for prompt in prompts]
+    new = model.generate(rows, 12, sampler="random", seed=7, stop_tokens=[BOUNDARY])
+    for prompt, ids, text in zip(prompts, new, found, strict=True):
+        # Blanks between the prompt and what follows are part of it.
+        whole_text = processor.decode(prompt + [token for token in ids if token != BOUNDARY])
+        assert processor.decode(prompt) + text.decode() == whole_text
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ([b"the", b"\xff"], "`text` must be UTF-8.*other bytes in row 1"),
+        ([b"caf\xc3", b"the"], "`text` must be UTF-8.*other bytes in row 0"),
+        ([b""], "`text` must have from 1 to 64 pieces a row"),
+        ([b"the long road " * 40], "`text` must have from 1 to 64 pieces a row"),
+        (tf.zeros([0], tf.string), "`text` must have at least one row"),
+    ],
+)
+def test_an_invalid_request_and_then_a_valid_one(whole, text, message):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        whole.signatures["score"](text=tf.constant(text))
+    assert whole.signatures["score"](text=tf.constant(["\ufeffthe"]))["bits_per_byte"].shape == [1]
+
+
+def test_it_needs_tensorflow_text_and_nothing_else(path, tmp_path):
+    code = "import sys, tensorflow as tf; {}tf.saved_model.load({!r}); assert 'reformer_tf' not in sys.modules"
+    with_it = subprocess.Popen([sys.executable, "-c", code.format("import tensorflow_text; ", str(path))], cwd=tmp_path)
+    without = [sys.executable, "-c", code.format("", str(path))]
+    refused = subprocess.run(without, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert refused.returncode != 0
+    assert "SentencepieceOp" in refused.stderr
+    assert with_it.wait(timeout=120) == 0
+
+
+def test_the_model_card(path):
+    card = json.loads((path / "assets.extra" / "model_card.json").read_text())
+    assert card["tokenizer"]["kind"] == "sentencepiece"
+    assert len(card["tokenizer"]["sha256"]) == 64
+
+
+def test_what_is_refused(model, pieces, tmp_path):
+    with pytest.raises(ValueError, match="path must be the file of a SentencePiece model. Received: path=.*none.model"):
+        SentencePieceTokenizer(tmp_path / "none.model")
+    (tmp_path / "text.model").write_text("no model")
+    with pytest.raises(ValueError, match="path must be the file of a SentencePiece model. Received: path=.*text.model"):
+        SentencePieceTokenizer(tmp_path / "text.model")
+    few = make_model(vocabulary_size=20, max_sequence_length=64, num_layers=1, attention_layers=["local"])
+    with pytest.raises(ValueError, match="vocabulary_size=20. Received: SentencePieceTokenizer with 26 ids"):
+        export_saved_model(few, tmp_path / "models", SentencePieceTokenizer(pieces))
