@@ -138,10 +138,15 @@ def test_draws_at_successive_positions_are_independent():
 
 @pytest.mark.parametrize("name", samplers.SAMPLERS)
 def test_config(name):
-    sampler = samplers.get(name, repetition_penalty=1.5)
+    options = {"length_penalty": 0.5} if name == "beam" else {"repetition_penalty": 1.5}
+    sampler = samplers.get(name, **options)
+    assert options.items() <= sampler.get_config().items()
     again = samplers.get(name, **sampler.get_config())
     assert type(again) is samplers.SAMPLERS[name]
     assert again.get_config() == sampler.get_config()
+    assert again == sampler
+    assert hash(again) == hash(sampler)
+    assert samplers.get(name) != sampler
     assert samplers.get(sampler) is sampler
 
 
