@@ -51,8 +51,8 @@ class BucketWindowsCache(NamedTuple):
             tf.reshape(positions, [-1]),
         )
         return {
-            "keys": base.by_head(prompts.key, room),
-            "values": base.by_head(prompts.value, room),
+            # Beside each other: what is read is far apart, and each place that is looked up takes time.
+            "vectors": base.by_head(tf.concat([prompts.key, prompts.value], axis=-1), room),
             "rings": tf.reshape(rings, [batch, heads, rounds, self.num_buckets, self.window]),
             "counts": tf.reshape(in_place.after(rings, counts), [batch, heads, rounds, self.num_buckets]),
         }
@@ -61,8 +61,8 @@ class BucketWindowsCache(NamedTuple):
         heads, size = token.value.shape[2:]
         rounds = state["rings"].shape[2]
         rows, repeated = places.rows(heads), places.repeated(heads)
-        keys = base.put(state["keys"], token.key, rows, repeated)
-        values = base.put(state["values"], token.value, rows, repeated)
+        vectors = tf.concat([token.key, token.value], axis=-1)
+        cached = base.put(state["vectors"], vectors, rows, repeated)
         slots = places.rows(heads * rounds) * self.num_buckets + tf.reshape(token.buckets, [-1])
         counts = tf.reshape(state["counts"], [-1])
         earlier = tf.gather(counts, slots)
@@ -81,16 +81,15 @@ class BucketWindowsCache(NamedTuple):
         seen = tf.math.top_k(seen, seen.shape[-1]).values
         others = seen[:, 1:]
         visible = tf.logical_and(others < seen[:, :-1], others >= 0)
-        met = rows[:, None] * tf.shape(keys)[2] + tf.maximum(others, 0)
+        met = rows[:, None] * tf.shape(cached)[2] + tf.maximum(others, 0)
         window = [heads, others.shape[-1]]
-        met_keys, met_values = (
-            tf.reshape(tf.gather(tf.reshape(x, [-1, size]), met), [-1, *window, size]) for x in (keys, values)
-        )
+        vectors = tf.reshape(tf.gather(tf.reshape(cached, [-1, 2 * size]), met), [-1, *window, 2 * size])
+        # Not tf.split, which shares the work out among threads and takes longer.
+        met_keys, met_values = vectors[..., :size], vectors[..., size:]
         output = base.attend(token.query, met_keys, met_values, tf.reshape(visible, [-1, *window]), token.value)
         ring, count = state["rings"].shape, state["counts"].shape
         return output, {
-            "keys": keys,
-            "values": values,
+            "vectors": cached,
             "rings": tf.reshape(rings, [-1, *ring[1:]]),
             "counts": tf.reshape(counts, [-1, *count[1:]]),
         }
