@@ -12,9 +12,10 @@ import tensorflow as tf
 
 from benchmarks import setting
 from reformer_tf.layers import LSHSelfAttention
-from reformer_tf.layers.attention.base import Call, Heads
+from reformer_tf.layers.attention.base import Call
+from reformer_tf.layers.attention.projections import Heads
 from reformer_tf.models import ReformerCausalLM
-from reformer_tf.ops import attention, fusing, grouping, groups, loops, shapes, split_groups, windows
+from reformer_tf.ops import attention, axes, fusing, grouping, groups, loops, shapes, split_groups, windows
 from reformer_tf.ops.ordering import Order
 from reformer_tf.ops.pieces import Cutting
 
@@ -161,7 +162,7 @@ class _Groups:
         )
         self.indices = [self.layout.place([order]).index for order in orders]
         numbers = tf.ones(query.shape[:3], self.statistics)
-        tags = grouping.by_position(tf.stack(window.tags(orders), axis=-1), heads)
+        tags = axes.by_position(tf.stack(window.tags(orders), axis=-1), heads)
         self.seen = [_rows(x) for x in (query, value, tags)]
         self.own = [_rows(x) for x in (numbers, numbers, upstream)]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from reformer_tf.ops import blocks, fusing, grouping, ordering, shapes, split_groups
+from reformer_tf.ops import axes, blocks, fusing, ordering, shapes, split_groups
 from reformer_tf.ops.grouping import Layout, Source
 from reformer_tf.ops.groups import Group
 from reformer_tf.ops.ordering import Order
@@ -75,8 +75,8 @@ def windowed_attention(
     if not window.exclude_self or window.penalises_self:
         return output
     length, heads = shapes.sizes(query)[1:3]
-    valid = grouping.by_position(orders[0].u != ordering.NOWHERE, heads)
-    keep = None if dropout is None else grouping.by_position(dropout.own_factors(length, value.dtype), heads)
+    valid = axes.by_position(orders[0].u != ordering.NOWHERE, heads)
+    keep = None if dropout is None else axes.by_position(dropout.own_factors(length, value.dtype), heads)
     return alone(output, log_sum_exp, value, valid, keep)
 
 
@@ -181,7 +181,7 @@ class _Rounds:
             tags.append(segments)
         if dropout is not None:
             tags.append(tf.broadcast_to(tf.range(length), tf.shape(orders[0].u)))
-        tagged = grouping.by_position(tf.stack(tags, axis=-1), heads)
+        tagged = axes.by_position(tf.stack(tags, axis=-1), heads)
         self.tags = Source(_rows(tagged), fill=ordering.NOWHERE)
         self.made_key = key is not None
         self.dropout_keys = None if dropout is None else dropout.keys

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from reformer_tf.ops import attention, blocks, grouping, shapes
+from reformer_tf.ops import attention, axes, blocks, shapes
 from reformer_tf.ops.pair_dropout import PairDropout
 from reformer_tf.ops.pieces import Cutting
 
@@ -38,7 +38,7 @@ def full_attention(
         `[B, L, H, D]` in the dtype of `value`; zero where a token is masked or sees nothing.
     """
     heads, shape = shapes.sizes(query)[2], value.shape
-    query, key, value = (grouping.by_sequence(x) for x in (query, key, value))
+    query, key, value = (axes.by_sequence(x) for x in (query, key, value))
     statistics = shapes.statistics_dtype(value.dtype)
     count, length, size = shapes.sizes(query)
     cutting = Cutting(count, length, _BLOCK_BYTES // (4 * length))
@@ -104,4 +104,4 @@ def full_attention(
     if exclude_self:
         keep = None if dropout is None else dropout.own_factors(length, value.dtype)
         output = attention.alone(output, log_sum_exp, value, valid, keep)
-    return tf.ensure_shape(grouping.by_position(output, heads), shape)
+    return tf.ensure_shape(axes.by_position(output, heads), shape)

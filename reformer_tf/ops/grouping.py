@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from reformer_tf.ops import loops, shapes
+from reformer_tf.ops import axes, loops, shapes
 from reformer_tf.ops.ordering import Order
 
 # Bytes of fp32 logits that one group may hold, and those below which there is no loop at all. Measured on CPU: groups
@@ -64,7 +64,7 @@ class Reach(NamedTuple):
 
     def cut(self, x: tf.Tensor, shift: shapes.Size) -> tf.Tensor:
         """The blocks at some shift, `[G, N, C, ...]`, of those of a slice, `[before + G + after, N, C, ...]`."""
-        return _slice(x, self.before + shift, shapes.sizes(x)[0] - self.before - self.after)
+        return axes.cut(x, self.before + shift, shapes.sizes(x)[0] - self.before - self.after)
 
     def fold(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
         """Sums what falls on the blocks at each shift, `[G, N, C, P]` each, to `[before + G + after, N, C, P]`."""
@@ -164,7 +164,7 @@ class Layout:
         for number, order in enumerate(orders):
             block = order.ranks // self.block + number * self.blocks_a_round
             place = (block * self.count + sequence[:, None]) * self.block + order.ranks % self.block
-            back.append(by_position(place, self.heads))
+            back.append(axes.by_position(place, self.heads))
         return Places(index, tokens >= 0, back)
 
     def _with_blocks_beside(self, tokens: tf.Tensor) -> tf.Tensor:
@@ -179,7 +179,7 @@ class Layout:
 
     def _gathered(self, source: Source, places: Places, start: shapes.Size, length: shapes.Size) -> tf.Tensor:
         """The rows of some blocks, `[length, N, C, ...]`, beginning with one of those beside the first group."""
-        result = tf.gather(source.rows, _slice(places.index, start, length))
+        result = tf.gather(source.rows, axes.cut(places.index, start, length))
         for fill, inside in self._fills(source, places, start, length):
             inside = tf.reshape(inside, [*shapes.sizes(inside), *(1 for _ in result.shape[inside.shape.rank :])])
             result = tf.where(inside, result, tf.constant(fill, result.dtype))
@@ -190,7 +190,7 @@ class Layout:
     ) -> list[tuple[float, tf.Tensor]]:
         fills = []
         if source.fill is not None:
-            fills.append((source.fill, _slice(places.inside, start, length)))
+            fills.append((source.fill, axes.cut(places.inside, start, length)))
         if source.own_fill is not None and self.wrap:
             # In a circle, copies of its first blocks may stand where the last group has queries.
             block = start - self.before + tf.range(length)
@@ -199,7 +199,7 @@ class Layout:
 
     def unsort(self, x: tf.Tensor, places: Places) -> list[tf.Tensor]:
         """Gathers `[K, N, C, ...]` back to positions, `[B, L, H, ...]` for each round."""
-        flat = _flat(x, 3)
+        flat = axes.flat(x, 3)
         return [tf.gather(flat, back) for back in places.back]
 
     def over_groups(
@@ -266,7 +266,7 @@ class Layout:
 
         arrays = loops.count_up(self.groups, step, arrays, parallel_iterations=2)
         return [
-            self._joined(*(a.stack() for a in some)) if i in folded else _flat(some[0].stack(), 2)
+            self._joined(*(a.stack() for a in some)) if i in folded else axes.flat(some[0].stack(), 2)
             for i, some in enumerate(arrays)
         ]
 
@@ -288,7 +288,7 @@ class Layout:
         if self.after and several:
             earlier = tf.concat([tf.zeros_like(after[:1]), after[:-1]], axis=0)
             own = tf.concat([own[:, : self.after] + earlier, own[:, self.after :]], axis=1)
-        own = _flat(own, 2)
+        own = axes.flat(own, 2)
         if not self.wrap:
             return own
         total = self.groups * self.group
@@ -296,35 +296,5 @@ class Layout:
         for block in [*range(-self.before, 0), *(self.blocks + i for i in range(self.after))]:
             target = block % self.blocks
             around = [[target, total - 1 - target], [0, 0], [0, 0], [0, 0]]
-            own += tf.pad(_slice(complete, self.before + block, 1), around)
+            own += tf.pad(axes.cut(complete, self.before + block, 1), around)
         return own
-
-
-def _flat(x: tf.Tensor, axes: int) -> tf.Tensor:
-    """Merges the first axes into one."""
-    rest = shapes.sizes(x)[axes:]
-    return tf.reshape(x, [-1, *rest])
-
-
-def _slice(x: tf.Tensor, start: tf.Tensor, length: shapes.Size) -> tf.Tensor:
-    """`x[start : start + length]`, with a static size where there is one (XLA needs it)."""
-    result = tf.slice(
-        # Sizes spelled out: with -1, and a start not known yet, XLA pads the whole to a multiple of it.
-        x,
-        tf.stack([start, *([0] * (x.shape.rank - 1))]),
-        tf.stack([length, *shapes.sizes(x)[1:]]),
-    )
-    return tf.ensure_shape(result, [length if isinstance(length, int) else None, *x.shape[1:]])
-
-
-def by_position(x: tf.Tensor, heads: shapes.Size) -> tf.Tensor:
-    """`[N, L, ...]` to `[B, L, H, ...]`."""
-    length, rest = shapes.sizes(x)[1], shapes.sizes(x)[2:]
-    x = tf.reshape(x, [-1, heads, length, *rest])
-    return tf.transpose(x, [0, 2, 1, *range(3, x.shape.rank)])
-
-
-def by_sequence(x: tf.Tensor) -> tf.Tensor:
-    """`[B, L, H, ...]` to `[N, L, ...]`."""
-    _, length, _, *rest = shapes.sizes(x)
-    return tf.reshape(tf.transpose(x, [0, 2, 1, *range(3, x.shape.rank)]), [-1, length, *rest])

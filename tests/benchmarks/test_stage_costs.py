@@ -7,7 +7,7 @@ import tensorflow as tf
 from benchmarks import compiled_program, stage_costs
 from benchmarks.costs import Cost, Sizes
 from reformer_tf.layers import ChunkedFeedForward, FullSelfAttention
-from reformer_tf.layers.attention.base import Heads
+from reformer_tf.layers.attention.projections import Heads
 from reformer_tf.ops import blocks, hashing
 
 SIZES = Sizes(

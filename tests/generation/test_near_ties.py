@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from reformer_tf.generation import decoder
 from reformer_tf.layers import LSHSelfAttention
-from reformer_tf.layers.attention.base import Call, Heads
+from reformer_tf.layers.attention.base import Call
+from reformer_tf.layers.attention.projections import Heads
 from reformer_tf.models import ReformerCausalLM
 from reformer_tf.ops import replay
 from tests.testing import near_ties

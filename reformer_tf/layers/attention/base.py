@@ -1,4 +1,4 @@
-"""What all kinds of self-attention share: projections, masks, seeds, and the configuration."""
+"""What all kinds of self-attention share besides their projections: masks, seeds, and the steps of a call."""
 
 import random
 from typing import Any, NamedTuple
@@ -7,7 +7,8 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
-from reformer_tf.ops import fusing, replay, rotary, seeds, shapes
+from reformer_tf.layers.attention.projections import HeadProjections, Heads
+from reformer_tf.ops import fusing, replay, seeds, shapes
 from reformer_tf.ops.caches import Cache
 from reformer_tf.ops.pair_dropout import PairDropout
 
@@ -22,18 +23,6 @@ _NOT_HERE = {
     "value": "self-attention takes one input",
     "key": "self-attention takes one input",
 }
-
-
-class Heads(NamedTuple):
-    """Some of a layer's heads, one after another.
-
-    Attributes:
-        first: the index of the first of them.
-        count: h, how many.
-    """
-
-    first: shapes.Size
-    count: shapes.Size
 
 
 class Call(NamedTuple):
@@ -54,7 +43,7 @@ class Call(NamedTuple):
     training: bool
 
 
-class SelfAttention(keras.layers.Layer):
+class SelfAttention(HeadProjections):
     """Base of the kinds of multi-head self-attention: `[B, L, M]` to `[B, L, M]`.
 
     A kind implements `attend`. A call projects tokens, attends, and merges heads; a reversible stack, which works on a
@@ -100,45 +89,13 @@ class SelfAttention(keras.layers.Layer):
         seed: int | None = None,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
-        self.num_heads = arguments.positive_integer("num_heads", num_heads)
-        self.key_dim = arguments.positive_integer("key_dim", key_dim)
+        super().__init__(num_heads, key_dim, shared_query_key, use_bias, rotary, kernel_initializer, **kwargs)
         self.causal = arguments.boolean("causal", causal)
-        self.shared_query_key = arguments.boolean("shared_query_key", shared_query_key)
         self.dropout = arguments.rate("dropout", dropout)
-        self.use_bias = arguments.boolean("use_bias", use_bias)
-        self.rotary = arguments.boolean("rotary", rotary)
-        if rotary and key_dim % 2:
-            raise ValueError(f"key_dim must be even when rotary=True. Received: key_dim={key_dim}")
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.seed = random.randrange(2**31) if seed is None else arguments.integer("seed", seed)
         self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.supports_masking = True
         self._register_call_context_args("segment_ids", "seed")
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        if len(input_shape) != 3 or input_shape[-1] is None:
-            raise ValueError(
-                f"{type(self).__name__} takes inputs [batch, length, width] with a known width."
-                f" Received: input_shape={input_shape}"
-            )
-        width, heads, size = input_shape[-1], self.num_heads, self.key_dim
-        self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: width})
-        names = ("query_key", "value") if self.shared_query_key else ("query", "key", "value")
-        self._projections = []
-        for name in names:
-            kernel = self.add_weight((width, heads, size), self._matrix_initializer(width, heads * size), name=name)
-            bias = self.add_weight((heads, size), "zeros", name=f"{name}_bias") if self.use_bias else None
-            self._projections.append((kernel, bias))
-        self._output = self.add_weight(
-            (heads, size, width), self._matrix_initializer(heads * size, width), name="output"
-        )
-        self._output_bias = self.add_weight((width,), "zeros", name="output_bias") if self.use_bias else None
-
-    def _matrix_initializer(self, rows: int, columns: int) -> Any:
-        """Keras would take the axes of a 3-D kernel for a convolution's and scale it wrongly."""
-        initializer = arguments.fresh(self.kernel_initializer)
-        return lambda shape, dtype: keras.ops.reshape(initializer((rows, columns), dtype=dtype), shape)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         for name, instead in _NOT_HERE.items():
@@ -177,36 +134,6 @@ class SelfAttention(keras.layers.Layer):
             segment_ids = arguments.per_token("segment_ids", segment_ids, tf.int32, inputs)
         seed = self._resolve_seed(seed, training, shapes.sizes(inputs)[0])
         return Call(mask, segment_ids, seed, self.seed, bool(training))
-
-    def project(self, x: tf.Tensor, heads: Heads, mask: tf.Tensor | None, start: shapes.Size = 0) -> list[tf.Tensor]:
-        """Queries, keys (unless they are made of the queries) and values of tokens.
-
-        A logit is a plain product of query and key.
-
-        Args:
-            x: `[B, l, M]`.
-            heads: which of them.
-            mask: boolean `[B, l]`, or None.
-            start: the position of the first of these tokens; or int32 `[B]`, one for each row.
-
-        Returns:
-            `[B, l, h, D]` each.
-        """
-        batch, length, width = shapes.sizes(x)
-        if mask is not None:
-            # What stands under the mask may be anything, NaN too.
-            x = tf.where(mask[:, :, None], x, tf.zeros([], x.dtype))
-        flat = tf.reshape(x, [-1, width])
-        projected = []
-        for kernel, bias in self._projections:
-            result = tf.matmul(flat, tf.reshape(self._of_heads(kernel, heads, axis=1), [width, -1]))
-            result = tf.reshape(result, [batch, length, heads.count, self.key_dim])
-            projected.append(result if bias is None else result + self._of_heads(bias, heads, axis=0))
-        if self.rotary:
-            projected[:-1] = [rotary.rotate(vectors, start) for vectors in projected[:-1]]
-        if not self.shared_query_key:
-            projected[0] *= tf.constant(self.key_dim**-0.5, projected[0].dtype)
-        return projected
 
     def buckets(self, query: tf.Tensor, heads: Heads, call: Call, length: shapes.Size) -> tf.Tensor | None:
         """The buckets of queries: hashed, or replayed (`reformer_tf.ops.replay`). None if this length is not hashed."""
@@ -273,35 +200,6 @@ class SelfAttention(keras.layers.Layer):
                 buckets=buckets,
             )
 
-    def merge(self, x: tf.Tensor, heads: Heads) -> tf.Tensor:
-        """What some heads add to the layer's output: `[B, l, h, D]` to `[B, l, M]`."""
-        batch, length = shapes.sizes(x)[:2]
-        kernel = self._of_heads(self._output, heads, axis=0)
-        width = kernel.shape[-1]
-        # No size is left open: an empty batch would leave it undecided.
-        flat = tf.reshape(x, [batch * length, heads.count * self.key_dim])
-        output = tf.matmul(flat, tf.reshape(kernel, [-1, width]))
-        if self._output_bias is not None:  # once, not for each group of heads
-            bias = tf.cast(tf.convert_to_tensor(self._output_bias), output.dtype)
-            output += (
-                bias
-                if isinstance(heads.first, int) and not heads.first
-                else tf.where(heads.first == 0, bias, tf.zeros_like(bias))
-            )
-        return tf.reshape(output, [batch, length, width])
-
-    def _of_heads(self, weight: Any, heads: Heads, axis: int, dtype: Any = None) -> tf.Tensor:
-        """The part of a weight that is some heads', with the axis of heads at `axis`, in the compute dtype."""
-        # Cast here: Keras does so only inside `__call__`.
-        weight = tf.cast(tf.convert_to_tensor(weight), dtype or self.compute_dtype)
-        if isinstance(heads.count, int) and heads.count == self.num_heads:
-            return weight
-        begin, size = [0] * weight.shape.rank, [-1] * weight.shape.rank
-        begin[axis], size[axis] = heads.first, heads.count
-        shape = weight.shape.as_list()
-        shape[axis] = heads.count if isinstance(heads.count, int) else None
-        return tf.ensure_shape(tf.slice(weight, tf.stack(begin), tf.stack(size)), shape)
-
     def attend(
         self,
         query: tf.Tensor,
@@ -358,13 +256,7 @@ class SelfAttention(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "num_heads": self.num_heads,
-            "key_dim": self.key_dim,
             "causal": self.causal,
-            "shared_query_key": self.shared_query_key,
             "dropout": self.dropout,
-            "use_bias": self.use_bias,
-            "rotary": self.rotary,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "seed": self.seed,
         }

@@ -7,7 +7,8 @@ Shape letters: B rows, L length of the longest prompt, M width, S room (the most
 
 import tensorflow as tf
 
-from reformer_tf.layers.attention.base import Call, Heads, SelfAttention
+from reformer_tf.layers.attention.base import Call, SelfAttention
+from reformer_tf.layers.attention.projections import Heads
 from reformer_tf.ops import attention, shapes
 from reformer_tf.ops.caches import Cache, Places, State, Vectors
 

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
-from reformer_tf.layers.attention.base import Call, Heads
+from reformer_tf.layers.attention.base import Call
+from reformer_tf.layers.attention.projections import Heads
 from reformer_tf.layers.attention.windowed import WindowedSelfAttention
 from reformer_tf.ops import hashing, ordering, shapes
 from reformer_tf.ops.caches import BucketWindowsCache, Cache

@@ -6,7 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from reformer_tf.layers.attention.base import Call, Heads, SelfAttention
+from reformer_tf.layers.attention.base import Call, SelfAttention
+from reformer_tf.layers.attention.projections import Heads
 from reformer_tf.layers.branches.base import changed
 from reformer_tf.layers.branches.head_groups import HeadGroups, of_heads
 from reformer_tf.layers.branches.residual import Residual

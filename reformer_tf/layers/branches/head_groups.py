@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from reformer_tf.layers.attention.base import Heads, SelfAttention
+from reformer_tf.layers.attention.base import SelfAttention
+from reformer_tf.layers.attention.projections import Heads
 from reformer_tf.ops import loops, shapes
 from reformer_tf.ops.pieces import Cutting, Pieces, Single
 

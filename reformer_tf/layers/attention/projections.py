@@ -1,0 +1,152 @@
+"""Between tokens and heads: the projections that all kinds of self-attention have."""
+
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from reformer_tf.layers import arguments
+from reformer_tf.ops import rotary, shapes
+
+
+class Heads(NamedTuple):
+    """Some of a layer's heads, one after another.
+
+    Attributes:
+        first: the index of the first of them.
+        count: h, how many.
+    """
+
+    first: shapes.Size
+    count: shapes.Size
+
+
+class HeadProjections(keras.layers.Layer):
+    """Tokens to queries, keys and values of heads, and what heads found back to tokens; for some heads at a time.
+
+    Args:
+        num_heads: H, the number of heads.
+        key_dim: D, the size of queries, keys and values in each head.
+        shared_query_key: whether keys are made of the queries, and have no projection.
+        use_bias: whether projections have biases.
+        rotary: whether queries and keys are rotated by their positions (Su et al., 2021, RoFormer).
+        kernel_initializer: of the projections, drawn as matrices `[M, H * D]`.
+        **kwargs: see `keras.layers.Layer`.
+
+    Raises:
+        ValueError: for sizes that are not positive, or an odd `key_dim` with `rotary`.
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        key_dim: int,
+        shared_query_key: bool,
+        use_bias: bool,
+        rotary: bool,
+        kernel_initializer: Any,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.num_heads = arguments.positive_integer("num_heads", num_heads)
+        self.key_dim = arguments.positive_integer("key_dim", key_dim)
+        self.shared_query_key = arguments.boolean("shared_query_key", shared_query_key)
+        self.use_bias = arguments.boolean("use_bias", use_bias)
+        self.rotary = arguments.boolean("rotary", rotary)
+        if rotary and key_dim % 2:
+            raise ValueError(f"key_dim must be even when rotary=True. Received: key_dim={key_dim}")
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        if len(input_shape) != 3 or input_shape[-1] is None:
+            raise ValueError(
+                f"{type(self).__name__} takes inputs [batch, length, width] with a known width."
+                f" Received: input_shape={input_shape}"
+            )
+        width, heads, size = input_shape[-1], self.num_heads, self.key_dim
+        self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: width})
+        names = ("query_key", "value") if self.shared_query_key else ("query", "key", "value")
+        self._projections = []
+        for name in names:
+            kernel = self.add_weight((width, heads, size), self._matrix_initializer(width, heads * size), name=name)
+            bias = self.add_weight((heads, size), "zeros", name=f"{name}_bias") if self.use_bias else None
+            self._projections.append((kernel, bias))
+        self._output = self.add_weight(
+            (heads, size, width), self._matrix_initializer(heads * size, width), name="output"
+        )
+        self._output_bias = self.add_weight((width,), "zeros", name="output_bias") if self.use_bias else None
+
+    def _matrix_initializer(self, rows: int, columns: int) -> Any:
+        """Keras would take the axes of a 3-D kernel for a convolution's and scale it wrongly."""
+        initializer = arguments.fresh(self.kernel_initializer)
+        return lambda shape, dtype: keras.ops.reshape(initializer((rows, columns), dtype=dtype), shape)
+
+    def project(self, x: tf.Tensor, heads: Heads, mask: tf.Tensor | None, start: shapes.Size = 0) -> list[tf.Tensor]:
+        """Queries, keys (unless they are made of the queries) and values of tokens.
+
+        A logit is a plain product of query and key.
+
+        Args:
+            x: `[B, l, M]`.
+            heads: which of them.
+            mask: boolean `[B, l]`, or None.
+            start: the position of the first of these tokens; or int32 `[B]`, one for each row.
+
+        Returns:
+            `[B, l, h, D]` each.
+        """
+        batch, length, width = shapes.sizes(x)
+        if mask is not None:
+            # What stands under the mask may be anything, NaN too.
+            x = tf.where(mask[:, :, None], x, tf.zeros([], x.dtype))
+        flat = tf.reshape(x, [-1, width])
+        projected = []
+        for kernel, bias in self._projections:
+            result = tf.matmul(flat, tf.reshape(self._of_heads(kernel, heads, axis=1), [width, -1]))
+            result = tf.reshape(result, [batch, length, heads.count, self.key_dim])
+            projected.append(result if bias is None else result + self._of_heads(bias, heads, axis=0))
+        if self.rotary:
+            projected[:-1] = [rotary.rotate(vectors, start) for vectors in projected[:-1]]
+        if not self.shared_query_key:
+            projected[0] *= tf.constant(self.key_dim**-0.5, projected[0].dtype)
+        return projected
+
+    def merge(self, x: tf.Tensor, heads: Heads) -> tf.Tensor:
+        """What some heads add to the layer's output: `[B, l, h, D]` to `[B, l, M]`."""
+        batch, length = shapes.sizes(x)[:2]
+        kernel = self._of_heads(self._output, heads, axis=0)
+        width = kernel.shape[-1]
+        # No size is left open: an empty batch would leave it undecided.
+        flat = tf.reshape(x, [batch * length, heads.count * self.key_dim])
+        output = tf.matmul(flat, tf.reshape(kernel, [-1, width]))
+        if self._output_bias is not None:  # once, not for each group of heads
+            bias = tf.cast(tf.convert_to_tensor(self._output_bias), output.dtype)
+            output += (
+                bias
+                if isinstance(heads.first, int) and not heads.first
+                else tf.where(heads.first == 0, bias, tf.zeros_like(bias))
+            )
+        return tf.reshape(output, [batch, length, width])
+
+    def _of_heads(self, weight: Any, heads: Heads, axis: int, dtype: Any = None) -> tf.Tensor:
+        """The part of a weight that is some heads', with the axis of heads at `axis`, in the compute dtype."""
+        # Cast here: Keras does so only inside `__call__`.
+        weight = tf.cast(tf.convert_to_tensor(weight), dtype or self.compute_dtype)
+        if isinstance(heads.count, int) and heads.count == self.num_heads:
+            return weight
+        begin, size = [0] * weight.shape.rank, [-1] * weight.shape.rank
+        begin[axis], size[axis] = heads.first, heads.count
+        shape = weight.shape.as_list()
+        shape[axis] = heads.count if isinstance(heads.count, int) else None
+        return tf.ensure_shape(tf.slice(weight, tf.stack(begin), tf.stack(size)), shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "num_heads": self.num_heads,
+            "key_dim": self.key_dim,
+            "shared_query_key": self.shared_query_key,
+            "use_bias": self.use_bias,
+            "rotary": self.rotary,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }
