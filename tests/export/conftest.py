@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from reformer_tf.export import export_saved_model
 from reformer_tf.models import ReformerCausalLM
+from tests.export import c_program
 
 _RELEASED = {"window": "chunk", "wrap": True, "length_multiple": 8}
 _KINDS = {
@@ -74,6 +75,12 @@ def exports(tmp_path_factory):
 def loaded(exports):
     """The one of most tests."""
     return exports["strictly_causal"]
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory):
+    """The C program."""
+    return c_program.build(tmp_path_factory.mktemp("c"))
 
 
 @pytest.fixture(autouse=True)

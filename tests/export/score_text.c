@@ -1,8 +1,8 @@
 /* Loads a SavedModel with TensorFlow's C API and scores texts, with no Python in the process.
 
-   score_text DIRECTORY INPUT OUTPUT [TEXT ...]
+   score_text [--library=FILE ...] DIRECTORY INPUT OUTPUT [TEXT ...]
 
-   INPUT and OUTPUT are OPERATION:INDEX, a string [B] and a float tensor with B = 1 as its first dimension. Each TEXT is
+   Each FILE has operations that TensorFlow itself has not, such as those of TensorFlow Text. INPUT and OUTPUT are OPERATION:INDEX, a string [B] and a float tensor with B = 1 as its first dimension. Each TEXT is
    a request of its own. For each, a line comes out: "ok" and the numbers of the output, or "error" and the message. */
 
 #include <stdio.h>
@@ -57,9 +57,16 @@ static void score(TF_Session* session, TF_Output input, TF_Output output, const 
 }
 
 int main(int count, char** arguments) {
-  if (count < 4) stop(arguments[0], "DIRECTORY INPUT OUTPUT [TEXT ...]");
+  const char* const program = arguments[0];
   const char* const tags[] = {"serve"};
+  const char flag[] = "--library=";
   TF_Status* status = TF_NewStatus();
+  for (; count > 1 && strncmp(arguments[1], flag, strlen(flag)) == 0; --count, ++arguments) {
+    /* Operations stay registered, so the library is never deleted. */
+    TF_LoadLibrary(arguments[1] + strlen(flag), status);
+    if (TF_GetCode(status) != TF_OK) stop("TF_LoadLibrary", TF_Message(status));
+  }
+  if (count < 4) stop(program, "[--library=FILE ...] DIRECTORY INPUT OUTPUT [TEXT ...]");
   TF_Graph* graph = TF_NewGraph();
   TF_SessionOptions* options = TF_NewSessionOptions();
   TF_Session* session = TF_LoadSessionFromSavedModel(options, NULL, arguments[1], tags, 1, graph, NULL, status);

@@ -1,6 +1,7 @@
 """Exports with strings in pieces, which need TensorFlow Text."""
 
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -9,10 +10,11 @@ import pytest
 import tensorflow as tf
 
 from reformer_tf.export import SentencePieceTokenizer, export_saved_model
+from tests.export import c_program
 from tests.export.conftest import make_model
 
 sentencepiece = pytest.importorskip("sentencepiece")
-pytest.importorskip("tensorflow_text")
+tensorflow_text = pytest.importorskip("tensorflow_text")
 
 BOUNDARY = 0
 TEXTS = ["the long road", "a  word é", "where"]
@@ -103,6 +105,20 @@ def test_it_needs_tensorflow_text_and_nothing_else(path, tmp_path):
     assert refused.returncode != 0
     assert "SentencepieceOp" in refused.stderr
     assert with_it.wait(timeout=120) == 0
+
+
+def test_scores_without_python(program, model, path, processor):
+    operations = pathlib.Path(tensorflow_text.__file__).parent / "python" / "ops"
+    library = operations / "_sentencepiece_tokenizer.so"
+    assert library.exists()
+    valid, invalid = [*TEXTS, "\ufeffthe"], ["", "the long road " * 40]
+    lines = c_program.score(program, path, "token_log_probabilities", [*invalid, *valid], [library])
+    for line in lines[: len(invalid)]:
+        assert line.startswith("error")
+        assert "`text` must have from 1 to 64 pieces a row" in line
+    for text, line in zip(valid, lines[len(invalid) :], strict=True):
+        losses = tf.function(model.token_losses)(tf.constant([[BOUNDARY, *processor.encode(text)]]))[0]
+        np.testing.assert_allclose(c_program.numbers(line), -losses, atol=1e-5)
 
 
 def test_the_model_card(path):
