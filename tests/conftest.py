@@ -18,8 +18,10 @@ tf.config.set_logical_device_configuration(
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Lets the processes of pytest-xdist end at once, and the summary be the last line."""
-    # What TensorFlow wrote when it was imported would be printed after it.
-    session.config.pluginmanager.get_plugin("capturemanager").read_global_capture()
+    capture = session.config.pluginmanager.get_plugin("capturemanager")
+    if capture.is_globally_capturing():
+        # What TensorFlow wrote when it was imported would be printed after it.
+        capture.read_global_capture()
     if hasattr(session.config, "workerinput"):
         # A worker's last search for garbage in all graphs would take longer than it is waited for.
         gc.freeze()

@@ -7,15 +7,18 @@ prefix again, for layers that have no cache.
 Shape letters: B rows, L length of the longest prompt, S room (the most positions that will be used), V vocabulary.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
+import keras
 import tensorflow as tf
 
 from reformer_tf.layers.attention import decoding
 from reformer_tf.layers.attention.base import SelfAttention
+from reformer_tf.layers.branches.shared import Shared
 from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.ops import chunking, in_place, shapes
-from reformer_tf.ops.caches import Places
+from reformer_tf.ops.caches import Places, State
 
 
 class Decoder(Protocol):
@@ -80,41 +83,47 @@ class CachedDecoder:
         x = self._embedding(ids)
         if self._positions is not None:
             x = self._positions(x)
-        states = []
-
-        def attend(layer: SelfAttention, x: tf.Tensor) -> tf.Tensor:
-            output, state = decoding.prefill(layer, x, lengths, room)
-            states.append(state)
-            return output
-
-        x = self._through_the_stack(x, attend)
+        # Once for all equal layers, since this is the larger part of an exported graph.
+        attend = Shared(lambda layer, x: decoding.prefill(layer.layer, layer.normalization(x), lengths, room))
+        x, states = self._through_the_stack(x, attend, Shared(_call))
         return self._logits(tf.gather(x, lengths - 1, batch_dims=1)[:, None]), states
 
     def step(self, tokens: tf.Tensor, positions: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
-        before, after, places = iter(state), [], Places(positions)
+        states, places = iter(state), Places(positions)
 
-        def attend(layer: SelfAttention, x: tf.Tensor) -> tf.Tensor:
-            output, state = decoding.step(layer, x, places, next(before))
-            after.append(state)
-            return output
+        def attend(layer: ResidualBranch, x: tf.Tensor) -> tuple[tf.Tensor, State]:
+            return decoding.step(layer.layer, layer.normalization(x), places, next(states))
 
         with chunking.at_most(1):  # One token a row is never worth being cut.
             x = self._embedding(tokens[:, None])
             if self._positions is not None:
                 x = self._positions.add(x, positions[:, None])
-            return self._logits(self._through_the_stack(x, attend)), after
+            x, after = self._through_the_stack(x, attend, _call)
+            return self._logits(x), after
 
-    def _through_the_stack(self, x: tf.Tensor, attend: Any) -> tf.Tensor:
-        """`ReversibleStack` in inference, with `attend(layer, x)` in the place of its attention layers."""
+    def _through_the_stack(
+        self,
+        x: tf.Tensor,
+        attend: Callable[[Any, tf.Tensor], tuple[tf.Tensor, State]],
+        feed_forward: Callable[[Any, tf.Tensor], tf.Tensor],
+    ) -> tuple[tf.Tensor, list[State]]:
+        """`ReversibleStack` in inference, with functions of its branches that also give the states of attention."""
         x1 = x2 = tf.cast(x, shapes.statistics_dtype(x.dtype))
+        states = []
         for f, g in zip(self._stack.branches[::2], self._stack.branches[1::2], strict=True):
-            x1 += tf.cast(attend(f.layer, f.normalization(x2)), x1.dtype)
-            x2 += tf.cast(g(x1), x2.dtype)
-        return self._stack.combine(x1, x2)
+            update, state = attend(f, x2)
+            states.append(state)
+            x1 += tf.cast(update, x1.dtype)
+            x2 += tf.cast(feed_forward(g, x1), x2.dtype)
+        return self._stack.combine(x1, x2), states
 
     def _logits(self, x: tf.Tensor) -> tf.Tensor:
         """Of one vector a row, `[B, 1, M]`."""
         return tf.cast(self._head(self._normalization(x))[:, 0], tf.float32)
+
+
+def _call(layer: keras.layers.Layer, x: tf.Tensor) -> tf.Tensor:
+    return layer(x)
 
 
 class PrefixDecoder:

@@ -114,7 +114,7 @@ def test_signatures_and_size(loaded):
 
 @pytest.mark.slow
 def test_the_size_of_a_deep_model(tmp_path):
-    model = make_model(max_sequence_length=4096, num_layers=12)
+    model = make_model(max_sequence_length=4096, num_layers=36)
     path = export_saved_model(model, tmp_path)
     size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     assert size < 4 * model.count_params() + 10 * 2**20

@@ -26,7 +26,7 @@ def runs(layers: Sequence[keras.layers.Layer], options: dict[str, Any]) -> list[
         layers: built, F and G of each block.
         options: the call arguments `mask`, `segment_ids`, `seed` and `training`.
     """
-    branches = [_branch(layer, options) for layer in layers]
+    branches = [of(layer, options) for layer in layers]
     blocks = list(zip(branches[::2], branches[1::2], strict=True))
     found, start = [], 0
     while start < len(blocks):
@@ -37,7 +37,8 @@ def runs(layers: Sequence[keras.layers.Layer], options: dict[str, Any]) -> list[
     return found
 
 
-def _branch(layer: keras.layers.Layer, options: dict[str, Any]) -> LayerBranch:
+def of(layer: keras.layers.Layer, options: dict[str, Any]) -> LayerBranch:
+    """The branch that a layer is. Arguments as `runs`."""
     if type(layer) is ResidualBranch:
         if type(layer.layer) is ChunkedFeedForward:
             return PositionWise(layer, options)
