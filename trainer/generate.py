@@ -5,6 +5,7 @@ python -m trainer.generate --workdir=DIR --prompt=TEXT
 
 from absl import app, flags, logging
 
+from reformer_tf.generation import decoder
 from trainer import check, console, exits, kept_run, sample, tokens
 from trainer.model import load_model
 from trainer.workdir import Workdir
@@ -22,7 +23,7 @@ def _main(arguments: list[str]) -> int:
             raise ValueError(f"`temperature` must be above 0. Received: {_TEMPERATURE.value}")
         check.check_config(_CONFIG.value)
         model, _ = load_model(_CONFIG.value, Workdir(_WORKDIR.value), _CHECKPOINT.value)
-        if not model.backbone.strictly_causal:
+        if not decoder.has_caches(model):
             logging.warning('window="chunk": each new token takes a pass over the whole text so far')
         scheme = tokens.of_config(_CONFIG.value.data)
         new = sample.stream_text(model, _PROMPT.value, _TOKENS.value, _TEMPERATURE.value, _SEED.value, scheme)

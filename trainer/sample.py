@@ -14,7 +14,7 @@ def continue_text(
     """Samples a continuation of a text.
 
     Args:
-        model: Has `generate`.
+        model: Has `stream`.
         prompt: The beginning of a document; may be empty.
         tokens: Number of tokens to sample.
         temperature: Above 0; the lower, the more likely the text.
@@ -25,9 +25,7 @@ def continue_text(
         The new text alone. Bytes that are not UTF-8 become replacement characters; ids that stand for no text, such as
         boundaries between documents, are left out.
     """
-    ids = scheme.encode(prompt).tolist()
-    (new,) = model.generate([ids], max_new_tokens=tokens, sampler="random", temperature=temperature, seed=seed)
-    return scheme.decode(new).decode("utf-8", errors="replace")
+    return "".join(stream_text(model, prompt, tokens, temperature, seed, scheme))
 
 
 def stream_text(

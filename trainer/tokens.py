@@ -8,6 +8,7 @@ Shape letters: T ids of all documents together, D documents.
 
 import dataclasses
 import functools
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -129,7 +130,10 @@ class SentencePieceTokens:
 
     def decode(self, ids: Sequence[int]) -> bytes:
         known = [int(i) for i in ids if 0 <= i < self.vocabulary_size and self.byte_counts[i]]
-        return self._model.decode(known).encode("utf-8")
+        text_first = list(itertools.takewhile(lambda i: not self._model.is_byte(i), known))
+        # The model leaves out a blank at the beginning, and turns bytes that are not UTF-8 yet into other characters.
+        rest = (self._written(i) for i in known[len(text_first) :])
+        return b"".join([self._model.decode(text_first).encode("utf-8"), *rest])
 
     def documents(self, documents: text.Documents) -> Documents:
         parts = [self.encode(document) for document in documents]
@@ -138,11 +142,15 @@ class SentencePieceTokens:
         return NumberedDocuments(ids, offsets, int(self.byte_counts[ids].sum()))
 
     def _bytes_of(self, index: int) -> int:
-        if self._model.is_byte(index):
-            return 1
         if self._model.is_control(index) or self._model.is_unknown(index) or self._model.is_unused(index):
             return 0
-        return len(self._model.id_to_piece(index).replace("\u2581", " ").encode("utf-8"))
+        return len(self._written(index))
+
+    def _written(self, index: int) -> bytes:
+        piece = self._model.id_to_piece(index)
+        if self._model.is_byte(index):
+            return bytes([int(piece.removeprefix("<0x").removesuffix(">"), 16)])
+        return piece.replace("\u2581", " ").encode("utf-8")
 
 
 BYTES = ByteTokens("bytes", first=0, boundary=text.BOUNDARY)

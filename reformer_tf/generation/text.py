@@ -3,6 +3,9 @@
 import codecs
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+# How many ids before a new one are decoded again with it.
+_CONTEXT = 32
+
 
 def bytes_of(ids: Sequence[int]) -> bytes:
     """The text of ids 0 to 255, which are the bytes; others, such as boundaries between documents, stand for none."""
@@ -14,7 +17,8 @@ def pieces(ids: Iterable[int], decode: Callable[[Sequence[int]], bytes] = bytes_
 
     Args:
         ids: the ids, as they come.
-        decode: the text of all ids so far as UTF-8. More ids must only add to it.
+        decode: the text of ids as UTF-8. More ids must only add to it, and by what they add they may depend on the ids
+            right before them, not on those long ago.
 
     Yields:
         Pieces of at least one character. Bytes that are no UTF-8 become replacement characters.
@@ -30,6 +34,11 @@ def pieces(ids: Iterable[int], decode: Callable[[Sequence[int]], bytes] = bytes_
         known.append(int(token))
         whole = decode(known)
         piece, sent = decoder.decode(whole[sent:]), len(whole)
+        if len(known) >= 2 * _CONTEXT:
+            # Or the work would grow with the square of the length. Beginnings are special: a blank may be left out.
+            latest = known[-_CONTEXT:]
+            if start := decode(latest):
+                known, sent = latest, len(start)
         if piece:
             yield piece
     rest = decoder.decode(b"", final=True)

@@ -12,6 +12,18 @@ def test_pieces_make_up_the_text(ids):
     assert "".join(text.pieces(ids)) == whole.decode("utf-8", errors="replace")
 
 
+def test_what_a_new_id_costs_does_not_grow():
+    asked = []
+
+    def decode(ids):
+        asked.append(len(ids))
+        return text.bytes_of(ids)
+
+    written = "aé€😀" * 50
+    assert "".join(text.pieces(written.encode(), decode)) == written
+    assert max(asked) < 100
+
+
 @given(st.text(max_size=20))
 def test_every_piece_is_a_whole_character_as_soon_as_it_is_there(written):
     came = []
@@ -34,3 +46,5 @@ def test_decoders_of_pieces_of_words():
     words = {1: " the", 2: " cat"}
     decode = lambda ids: "".join(words[i] for i in ids).lstrip().encode()
     assert list(text.pieces([1, 2, 1], decode)) == ["the", " cat", " the"]
+    many = [1, 2] * 100
+    assert "".join(text.pieces(many, decode)).encode() == decode(many)

@@ -1,5 +1,6 @@
 """Schemes of ids: text there and back, and the bytes that ids stand for."""
 
+import itertools
 import math
 import random
 import sys
@@ -115,6 +116,20 @@ def test_pieces(pieces):
         assert documents.ids[start:end].tolist() == scheme.encode(line).tolist()
     windows = Windows(documents, 16)
     assert windows.target_bytes == documents.num_bytes
+
+
+def test_pieces_and_bytes(pieces):
+    """A model that writes what it has no piece for in bytes: more ids add to the text, also within a character."""
+    sentencepiece = pytest.importorskip("sentencepiece")
+    options = {"input": str(pieces.with_name("text.txt")), "model_prefix": str(pieces.with_name("bytes"))}
+    sentencepiece.SentencePieceTrainer.train(**options, vocab_size=300, byte_fallback=True, minloglevel=2)
+    scheme = tokens.SentencePieceTokens(pieces.with_name("bytes.model"))
+    for written in ("abc é dé€a", "é abc", "😀"):
+        ids = scheme.encode(written).tolist()
+        came = [scheme.decode(ids[:count]) for count in range(len(ids) + 1)]
+        assert came[-1] == written.encode()
+        assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(came))
+        assert scheme.byte_counts[ids].sum() == len(written.encode()) + 1
 
 
 def test_pieces_that_cannot_be_had(pieces, monkeypatch, tmp_path):
