@@ -20,7 +20,8 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks import our_model, size_flags
-from benchmarks.peers.sizes import VOCABULARY, Sizes
+from benchmarks.peers.sizes import VOCABULARY
+from trainer import atomic
 
 _CONTEXTS = flags.DEFINE_list("contexts", ["1024", "16384", "65536"], "Lengths of the context, shortest first.")
 _BATCHES = flags.DEFINE_list("batches", ["1", "8"], "Rows generated together.")
@@ -39,16 +40,11 @@ for _name in ("layers", "width", "heads", "num_hashes", "chunk_length"):
 Timed = Callable[[np.ndarray, int], float]
 
 
-def _sizes(length: int) -> Sizes:
-    values = flags.FLAGS
-    return Sizes(length, values.layers, values.width, values.heads, values.num_hashes, values.chunk_length)
-
-
 def _ours(longest: int) -> Timed:
     from reformer_tf.generation import samplers
     from reformer_tf.generation.generate import Continuation
 
-    model = our_model.build(_sizes(longest), attention_layers=["lsh"], local_round=_LOCAL_ROUND.value)
+    model = our_model.build(size_flags.sizes(length=longest), attention_layers=["lsh"], local_round=_LOCAL_ROUND.value)
 
     def timed(context: np.ndarray, tokens: int) -> float:
         rows = Continuation(model, context.tolist(), tokens + 1, samplers.get("random"), 0, ())
@@ -66,7 +62,7 @@ def _hugging_face(longest: int) -> Timed:
     from benchmarks.peers.huggingface import HuggingFaceReformer
 
     torch.manual_seed(0)
-    model = HuggingFaceReformer(_sizes(longest)).model.eval()
+    model = HuggingFaceReformer(size_flags.sizes(length=longest)).model.eval()
 
     @torch.no_grad()
     def timed(context: np.ndarray, tokens: int) -> float:
@@ -119,7 +115,7 @@ def main(arguments: list[str]) -> None:
     if ("huggingface", 1, _PEER_CONTEXT.value) in speed and ("ours", 1, _PEER_CONTEXT.value) in speed:
         peer = speed["huggingface", 1, _PEER_CONTEXT.value]
         result["ours_over_huggingface"] = speed["ours", 1, _PEER_CONTEXT.value] / peer
-    pathlib.Path(_OUTPUT.value).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    atomic.write_text(pathlib.Path(_OUTPUT.value), json.dumps(result, indent=2) + "\n")
     print(json.dumps(result))
 
 

@@ -45,6 +45,6 @@ def check_heads() -> None:
         raise ValueError(f"--width must be a multiple of --heads. Received: {width}, {heads}")
 
 
-def sizes() -> Sizes:
-    """What the flags say, where all of `SIZES` are defined."""
-    return Sizes(**{name: getattr(flags.FLAGS, name) for name in SIZES})
+def sizes(**given: int) -> Sizes:
+    """What the flags say; those of `SIZES` that are not defined must be given."""
+    return Sizes(**{name: given[name] if name in given else getattr(flags.FLAGS, name) for name in SIZES})

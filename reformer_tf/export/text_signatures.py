@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from reformer_tf.export import continuation, requests
+from reformer_tf.export import requests
 from reformer_tf.export.ids_signatures import Signature, mean_bits
 from reformer_tf.export.independent_rows import IndependentRows
 from reformer_tf.export.sampling import Settings
 from reformer_tf.export.tokenizer import Tokenizer
+from reformer_tf.generation import decoder, loop
 from reformer_tf.models import ReformerCausalLM
 
 _TEXT = tf.TensorSpec([None], tf.string, name="text")
@@ -69,13 +70,15 @@ def _generate(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokeniz
         fits = tf.reduce_all(settings.max_new_tokens <= rows.longest - lengths)
         rule = f"`max_new_tokens` and the tokens of `text` must be at most {rows.longest} together in each row"
         limits = requests.checked(settings.max_new_tokens, (fits, rule, settings.max_new_tokens))
-        new_ids, counts = continuation.go_on(
-            model,
+        new_ids = loop.go_on(
+            decoder.of(model),
             _after_boundary(tokenizer, ids),
             lengths + 1,
-            settings._replace(max_new_tokens=limits),
-            tokenizer.boundary,
+            limits,
+            settings.choose,
+            tf.constant([tokenizer.boundary]),
         )
+        counts = tf.reduce_sum(tf.cast(new_ids != loop.NOTHING, tf.int32), axis=1)
         return {"generated_text_bytes": tokenizer.decode(ids, lengths, new_ids, counts)}
 
     return generate

@@ -155,4 +155,9 @@ class PrefixDecoder:
             return tf.cast(self._model.head(vectors[:, -1:])[0, 0], tf.float32)
 
         vocabulary = self._model.backbone.config["vocabulary_size"]
-        return tf.map_fn(of_row, (prefix, lengths), fn_output_signature=tf.TensorSpec([vocabulary], tf.float32))
+        return tf.map_fn(
+            of_row,
+            (prefix, lengths),
+            fn_output_signature=tf.TensorSpec([vocabulary], tf.float32),
+            parallel_iterations=1,  # Several rows at a time would take the memory of several.
+        )

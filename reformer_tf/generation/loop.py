@@ -35,6 +35,30 @@ class Progress(NamedTuple):
     state: Any
 
 
+def go_on(
+    decoder: Decoder, ids: tf.Tensor, lengths: tf.Tensor, limits: tf.Tensor, choose: Choose, stop_tokens: tf.Tensor
+) -> tf.Tensor:
+    """All in one graph: the prompts at once, then a token of each row at a time, until each has its tokens.
+
+    Args:
+        decoder: what feeds tokens to the model.
+        ids: int32 `[B, L]`, each row filled up with any id.
+        lengths: int32 `[B]`, at least 1; with all but one of its new tokens, a row must fit the model.
+        limits: int32 `[B]`, how many tokens each row may get, at least 1.
+        choose: chooses tokens, without a look at those seen.
+        stop_tokens: int32 `[T]`.
+
+    Returns:
+        int32 `[B, N]`, the new tokens, N the largest limit, and `NOTHING` where a row had ended before.
+    """
+    # The last new token is never fed.
+    room = tf.maximum(tf.shape(ids)[1], tf.reduce_max(lengths + limits) - 1)
+    logits, state = decoder.prefill(ids, lengths, room)
+    progress = begin(logits, state, ids, lengths, limits, choose, stop_tokens, looks_back=False)
+    later, _ = run(decoder, progress, tf.reduce_max(limits) - 1, choose, stop_tokens)
+    return tf.concat([progress.tokens[:, None], later], axis=1)
+
+
 def begin(
     logits: tf.Tensor,
     state: Any,

@@ -32,21 +32,17 @@ class BucketWindowsCache(NamedTuple):
         sequences = shapes.sizes(buckets)[0]
         valid = tf.repeat(tf.sequence_mask(lengths, length), heads * rounds, axis=0)
         order = ordering.hash_order(buckets, valid, self.num_buckets, self.window)
-        # Masked tokens are counted in the first bucket of the row after, and left out.
-        starts = tf.range(sequences)[:, None] * self.num_buckets
-        slots = tf.where(valid, buckets + starts, sequences * self.num_buckets)
-        counts = tf.math.bincount(
-            tf.reshape(slots, [-1]),
-            minlength=sequences * self.num_buckets + 1,
-            maxlength=sequences * self.num_buckets + 1,
-        )
+        # Masked tokens are counted in one bucket more, and left out.
+        nowhere = sequences * self.num_buckets
+        slots = tf.where(valid, buckets + tf.range(sequences)[:, None] * self.num_buckets, nowhere)
+        counts = tf.math.bincount(tf.reshape(slots, [-1]), minlength=nowhere + 1, maxlength=nowhere + 1)
         counts = tf.reshape(counts[:-1], [sequences, self.num_buckets])
         before = tf.gather(tf.cumsum(counts, axis=-1, exclusive=True), tf.where(valid, buckets, 0), batch_dims=1)
         places = tf.where(valid, slots * self.window + (order.ranks - before) % self.window, 0)
         positions = tf.where(valid, tf.range(length), _NOBODY)
         # Of the positions that share a place the latest stays.
         rings = tf.tensor_scatter_nd_max(
-            tf.fill([sequences * self.num_buckets * self.window], _NOBODY),
+            tf.fill([nowhere * self.window], _NOBODY),
             tf.reshape(places, [-1, 1]),
             tf.reshape(positions, [-1]),
         )

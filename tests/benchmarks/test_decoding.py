@@ -1,0 +1,27 @@
+"""`benchmarks.decoding` on a tiny model."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+def test_ours_alone(tmp_path):
+    path = tmp_path / "decoding.json"
+    sizes = ["--layers=1", "--width=8", "--heads=2", "--chunk_length=4"]
+    points = ["--contexts=5,9", "--batches=1,2", "--tokens=3", "--rounds=2", "--peer_context=0"]
+    command = [sys.executable, "-m", "benchmarks.decoding", *sizes, *points, f"--output={path}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(path.read_text())
+    assert json.loads(done.stdout.splitlines()[-1]) == result
+    assert result["sizes"] == {"layers": 1, "width": 8, "heads": 2, "num_hashes": 2, "chunk_length": 4}
+    asked = [(point["batch"], point["context"]) for point in result["points"]]
+    assert asked == [(1, 5), (1, 9), (2, 5), (2, 9)]
+    for point in result["points"]:
+        assert point["tokens_per_s"] == pytest.approx(point["batch"] / point["step_s"])
+        assert len(point["all_step_s"]) == 2
+    speed = {where: point["tokens_per_s"] for where, point in zip(asked, result["points"], strict=True)}
+    for batch in (1, 2):
+        assert result["longest_over_shortest"][str(batch)] == pytest.approx(speed[batch, 9] / speed[batch, 5])
