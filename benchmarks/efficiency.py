@@ -22,13 +22,14 @@ import time
 
 from absl import app, flags
 
+from benchmarks import trainer_options
+
 _STEPS = flags.DEFINE_integer("steps", 60, "Steps of each run.", lower_bound=20)
 _LENGTH = flags.DEFINE_integer("length", 2048, "Tokens of a row.", lower_bound=1)
 _REPEATS = flags.DEFINE_integer("repeats", 3, "Rounds, in which the runs take turns.", lower_bound=1)
 _EVERY = flags.DEFINE_integer("checkpoint_every", 50, "Steps between two checkpoints.", lower_bound=1)
 _OUTPUT = flags.DEFINE_string("output", "efficiency.json", "File of the results.")
 
-_ROOT = pathlib.Path(__file__).resolve().parents[1]
 _NEVER = 10**9
 # Pins a process to the core of its place among the workers, then becomes the task.
 _PIN = (
@@ -42,22 +43,19 @@ def _train(workdir: pathlib.Path, workers: int, pinned: bool, checkpoint_every: 
     """Trains, and returns the seconds a step from the tenth step on."""
     task = [sys.executable, *(["-c", _PIN] if pinned else ["-m", "trainer.task"])]
     cluster = [sys.executable, "-m", "trainer.local_cluster", f"--workers={workers}", "--"]
-    options = [
-        f"--config={_ROOT / 'configs' / 'quickstart.py'}",
-        f"--workdir={workdir}",
-        "--config.export=False",
-        "--config.report=False",
-        f"--config.strategy={'multi_worker' if workers > 1 else 'one_device'}",
-        f"--config.train.steps={_STEPS.value}",
-        f"--config.train.sequence_length={_LENGTH.value}",
-        f"--config.train.batch_size={workers}",
-        "--config.train.log_every=10",
-        "--config.train.eval_every=-1",
-        f"--config.train.checkpoint_every={checkpoint_every}",
-    ]
+    changes = {
+        "strategy": "multi_worker" if workers > 1 else "one_device",
+        "train.steps": _STEPS.value,
+        "train.sequence_length": _LENGTH.value,
+        "train.batch_size": workers,
+        "train.log_every": 10,
+        "train.eval_every": -1,
+        "train.checkpoint_every": checkpoint_every,
+    }
+    options = trainer_options.options("quickstart", workdir, changes)
     process = subprocess.Popen(
         [*(cluster if workers > 1 else []), *task, *options],
-        cwd=_ROOT,
+        cwd=trainer_options.ROOT,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -15,7 +15,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-_ROOT = pathlib.Path(__file__).resolve().parents[1]
+from benchmarks import trainer_options
+
 _STEPS = 40
 CHECKPOINT_EVERY = 4
 _MEASURED = ("tokens_per_second", "peak_memory_mib")
@@ -50,29 +51,17 @@ class Process:
 
 def command(layout: str, workdir: pathlib.Path, module: str = "trainer.task") -> list[str]:
     """The command of a run of `layout`, one_device or workers_2."""
-    options = [
-        f"--config={_ROOT / 'configs' / 'tiny.py'}",
-        f"--workdir={workdir}",
-        "--config.data.name=text",
-        f"--config.data.path={_ROOT / 'trainer'}",
-        "--config.data.pattern=*.py",
-        "--config.data.validation_fraction=0.05",
-        "--config.model.dropout=0.1",
-        "--config.export=False",
-        "--config.report=False",
-        "--config.train.eval_every=10",
-        f"--config.train.checkpoint_every={CHECKPOINT_EVERY}",
-        f"--config.train.steps={_STEPS}",
-    ]
+    changes = {
+        **trainer_options.sources("trainer", 0.05),
+        "model.dropout": 0.1,
+        "train.eval_every": 10,
+        "train.checkpoint_every": CHECKPOINT_EVERY,
+        "train.steps": _STEPS,
+        "strategy": "multi_worker" if layout == "workers_2" else layout,
+    }
     cluster = ["trainer.local_cluster", "--workers=2", "--grace=20", "--", sys.executable, "-m"]
-    return [
-        sys.executable,
-        "-m",
-        *(cluster if layout == "workers_2" else []),
-        module,
-        *options,
-        f"--config.strategy={'multi_worker' if layout == 'workers_2' else layout}",
-    ]
+    module_and_cluster = [*(cluster if layout == "workers_2" else []), module]
+    return [sys.executable, "-m", *module_and_cluster, *trainer_options.options("tiny", workdir, changes)]
 
 
 def start(layout: str, workdir: pathlib.Path, pause: Pause | None = None, limit: bool = False) -> subprocess.Popen:
@@ -95,7 +84,7 @@ def start(layout: str, workdir: pathlib.Path, pause: Pause | None = None, limit:
             command(layout, workdir, module),
             stdout=log,
             stderr=subprocess.STDOUT,
-            cwd=_ROOT,
+            cwd=trainer_options.ROOT,
             env=environment,
             preexec_fn=_limit_files if limit else None,
         )

@@ -17,6 +17,8 @@ from typing import Any
 
 from absl import app, flags
 
+from benchmarks import trainer_options
+
 _STEPS = flags.DEFINE_integer("steps", 30, "Steps of each run.", lower_bound=1)
 _BATCH = flags.DEFINE_integer(
     "batch", 6, "Rows of the global batch; every number of replicas divides it.", lower_bound=1
@@ -27,14 +29,13 @@ _LAYOUTS = flags.DEFINE_list(
 _TWICE = flags.DEFINE_bool("repeat_layouts", False, "Whether each layout runs twice.")
 _OUTPUT = flags.DEFINE_string("output", "layouts.json", "File of the results.")
 
-_ROOT = pathlib.Path(__file__).resolve().parents[1]
 _CLUSTERS = {
     "workers_2": ["--workers=2"],
     "workers_3": ["--workers=3"],
     "servers_2": ["--workers=2", "--parameter_servers=1"],
 }
-_FLAGS = {"one_device": [], "mirrored_2": ["--config.strategy=mirrored", "--config.logical_devices=2"]}
-_FLAGS.update({name: [] for name in _CLUSTERS})
+_CHANGES = {"mirrored_2": {"strategy": "mirrored", "logical_devices": 2}}
+_KNOWN = ("one_device", *_CHANGES, *_CLUSTERS)
 
 
 def command(layout: str, workdir: pathlib.Path, steps: int, batch: int) -> list[str]:
@@ -48,23 +49,14 @@ def command(layout: str, workdir: pathlib.Path, steps: int, batch: int) -> list[
     """
     cluster = _CLUSTERS.get(layout)
     module = ["trainer.local_cluster", *cluster, "--"] if cluster else ["trainer.task"]
-    return [
-        sys.executable,
-        "-m",
-        *module,
-        f"--config={_ROOT / 'configs' / 'tiny.py'}",
-        f"--workdir={workdir}",
-        "--config.data.name=text",
-        f"--config.data.path={_ROOT / 'reformer_tf'}",
-        "--config.data.pattern=*.py",
-        "--config.data.validation_fraction=0.02",
-        "--config.export=False",
-        "--config.report=False",
-        "--config.train.eval_every=0",
-        f"--config.train.steps={steps}",
-        f"--config.train.batch_size={batch}",
-        *_FLAGS[layout],
-    ]
+    changes = {
+        **trainer_options.sources("reformer_tf", 0.02),
+        "train.eval_every": 0,
+        "train.steps": steps,
+        "train.batch_size": batch,
+        **_CHANGES.get(layout, {}),
+    }
+    return [sys.executable, "-m", *module, *trainer_options.options("tiny", workdir, changes)]
 
 
 def losses(workdir: pathlib.Path) -> list[float]:
@@ -83,7 +75,11 @@ def _train(layout: str, folder: pathlib.Path) -> list[float]:
     print(f"{layout}: {_STEPS.value} steps", flush=True)
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
-        command(layout, workdir, _STEPS.value, _BATCH.value), capture_output=True, text=True, cwd=_ROOT, env=environment
+        command(layout, workdir, _STEPS.value, _BATCH.value),
+        capture_output=True,
+        text=True,
+        cwd=trainer_options.ROOT,
+        env=environment,
     )
     if done.returncode:
         raise RuntimeError(f"{layout} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
@@ -94,9 +90,9 @@ def _train(layout: str, folder: pathlib.Path) -> list[float]:
 
 def main(arguments: list[str]) -> int:
     """Runs all layouts, prints the differences and writes them."""
-    unknown = sorted(set(_LAYOUTS.value) - set(_FLAGS))
+    unknown = sorted(set(_LAYOUTS.value) - set(_KNOWN))
     if unknown:
-        raise app.UsageError(f"`--layouts` must be among {', '.join(_FLAGS)}. Received: {', '.join(unknown)}")
+        raise app.UsageError(f"`--layouts` must be among {', '.join(_KNOWN)}. Received: {', '.join(unknown)}")
     result: dict[str, Any] = {"steps": _STEPS.value, "batch": _BATCH.value, "layouts": {}}
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
