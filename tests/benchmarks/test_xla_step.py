@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from benchmarks import whole_step, xla_ops
-from reformer_tf.models import ReformerCausalLM
+from tests.testing import tiny_models
 from trainer import optimizer
 from trainer.config import default_config
 from trainer.step import TrainStep
@@ -18,26 +18,9 @@ from trainer.step import TrainStep
 ROWS, LENGTH = 4, 48
 
 
-def _model(dtype="float32", kinds=("lsh", "local", "full"), **options):
-    """Every kind of layer, feed-forward layers in chunks, axial positions, dropout on."""
+def _model(*args, **options):
     keras.utils.set_random_seed(0)
-    return ReformerCausalLM(
-        vocabulary_size=257,
-        max_sequence_length=64,
-        num_layers=len(kinds),
-        hidden_dim=16,
-        num_heads=2,
-        key_dim=8,
-        intermediate_dim=32,
-        attention_layers=list(kinds),
-        chunk_length=8,
-        num_hashes=2,
-        dropout=0.1,
-        attention_dropout=0.1,
-        feed_forward_chunk_length=16,
-        dtype=dtype,
-        **options,
-    )
+    return tiny_models.every_kind(*args, **options)
 
 
 def _losses(step, steps):

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from benchmarks import xla_ops
 from configs import tiny
-from reformer_tf.models import ReformerCausalLM
+from tests.testing import tiny_models
 from tests.trainer import fake_tpu
 from trainer import check, execution, input, optimizer, tpu
 from trainer import config as configs
@@ -112,22 +112,7 @@ def strategy():
 
 def _made(strategy, name="adam", dtype="float32", kinds=("lsh", "local", "full")):
     with strategy.scope():
-        model = ReformerCausalLM(
-            vocabulary_size=257,
-            max_sequence_length=48,
-            num_layers=len(kinds),
-            hidden_dim=16,
-            num_heads=2,
-            key_dim=8,
-            intermediate_dim=32,
-            attention_layers=list(kinds),
-            chunk_length=8,
-            num_hashes=2,
-            dropout=0.1,
-            attention_dropout=0.1,
-            feed_forward_chunk_length=16,
-            dtype=dtype,
-        )
+        model = tiny_models.every_kind(dtype, kinds)
         config = configs.default_config().optimizer
         config.name, config.weight_decay, config.ema_momentum = name, 0.1, 0.9
         return model, optimizer.make_optimizer(config, 10, model.trainable_variables)
