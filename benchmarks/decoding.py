@@ -5,11 +5,13 @@
 A model with random weights takes in a context of random bytes, and then generates; only what comes after the context is
 timed. All take turns in one process, and medians are compared: by context, which should make no difference, and with
 the cached generation of Hugging Face's Reformer at `--peer_context`, where torch and transformers are installed. The
-sizes are flags; there are as many buckets as the longest context asks for.
+sizes are flags; there are as many buckets as the longest context asks for. Long contexts are read from all over the
+memory, for which GLIBC_TUNABLES=glibc.malloc.hugetlb=1 in the environment, kept in the result, makes a difference.
 """
 
 import importlib.util
 import json
+import os
 import pathlib
 import statistics
 import time
@@ -107,6 +109,7 @@ def main(arguments: list[str]) -> None:
     result = {
         "sizes": {name: getattr(flags.FLAGS, name) for name in size_flags.SIZES if name != "length"},
         "local_round": _LOCAL_ROUND.value,
+        "glibc_tunables": os.environ.get("GLIBC_TUNABLES", ""),
         "points": rows,
         "longest_over_shortest": {
             str(batch): speed["ours", batch, contexts[-1]] / speed["ours", batch, contexts[0]] for batch in batches
