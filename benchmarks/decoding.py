@@ -1,22 +1,21 @@
 """Tokens a second of generation, over the length of the context and beside Hugging Face's.
 
-    python -m benchmarks.decoding --contexts=1024,16384,65536 --batches=1,8 --rounds=3 --output=decoding.json
+    python -m benchmarks.decoding --contexts=1024,16384,65536 --batches=1,8 --output=decoding.json
 
 A model with random weights takes in a context of random bytes, and then generates; only what comes after the context is
-timed. All take turns in one process, and medians are compared: by context, which should make no difference, and with
-the cached generation of Hugging Face's Reformer at `--peer_context`, where torch and transformers are installed. The
-sizes are flags; there are as many buckets as the longest context asks for. Long contexts are read from all over the
-memory, for which GLIBC_TUNABLES=glibc.malloc.hugetlb=1 in the environment, kept in the result, makes a difference.
+timed. All contexts of a batch are taken in first and then go on in turns, a few tokens each, in one process. Medians of
+the turns are compared: by context, which should make no difference, and with the cached generation of Hugging Face's
+Reformer at `--peer_context`, where torch and transformers are installed. The sizes are flags; there are as many buckets
+as the longest context asks for.
 """
 
 import importlib.util
 import json
-import os
 import pathlib
 import statistics
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl import app, flags
@@ -27,38 +26,47 @@ from trainer import atomic
 
 _CONTEXTS = flags.DEFINE_list("contexts", ["1024", "16384", "65536"], "Lengths of the context, shortest first.")
 _BATCHES = flags.DEFINE_list("batches", ["1", "8"], "Rows generated together.")
-_TOKENS = flags.DEFINE_integer("tokens", 200, "New tokens that are timed.", lower_bound=1)
-_ROUNDS = flags.DEFINE_integer("rounds", 3, "Repetitions.", lower_bound=1)
+_TOKENS = flags.DEFINE_integer("tokens", 20, "New tokens of a turn.", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 40, "Turns of each, after one that is not counted.", lower_bound=1)
 _LOCAL_ROUND = flags.DEFINE_boolean(
     "local_round", False, "Whether our layers have one; other implementations have none."
 )
 _PEER_CONTEXT = flags.DEFINE_integer("peer_context", 16384, "Context of the peer; 0 for no peer.", lower_bound=0)
-_PEER_TOKENS = flags.DEFINE_integer("peer_tokens", 20, "New tokens of the peer that are timed.", lower_bound=1)
 _OUTPUT = flags.DEFINE_string("output", "decoding.json", "File of the results.")
 for _name in ("layers", "width", "heads", "num_hashes", "chunk_length"):
     size_flags.define(_name)
 
-# Generates that many tokens after the context; gives the seconds of one.
-Timed = Callable[[np.ndarray, int], float]
+# Seconds between the turns of two implementations: the threads of the one wait for work actively, and would be in the
+# way of the other.
+_PAUSE = 0.5
+
+# Generates that many tokens more.
+GoOn = Callable[[int], Any]
 
 
-def _ours(longest: int) -> Timed:
+class _Point(NamedTuple):
+    """What is measured: whose generation, of how many rows, after how many tokens."""
+
+    subject: str
+    batch: int
+    context: int
+
+
+def _ours(longest: int) -> Callable[[np.ndarray], GoOn]:
     from reformer_tf.generation import samplers
     from reformer_tf.generation.generate import Continuation
 
     model = our_model.build(size_flags.sizes(length=longest), attention_layers=["lsh"], local_round=_LOCAL_ROUND.value)
 
-    def timed(context: np.ndarray, tokens: int) -> float:
-        rows = Continuation(model, context.tolist(), tokens + 1, samplers.get("random"), 0, ())
+    def take_in(context: np.ndarray) -> GoOn:
+        rows = Continuation(model, context.tolist(), _new_tokens(), samplers.get("random"), 0, ())
         rows.first()
-        start = time.perf_counter()
-        rows.go_on(tokens)
-        return (time.perf_counter() - start) / tokens
+        return rows.go_on
 
-    return timed
+    return take_in
 
 
-def _hugging_face(longest: int) -> Timed:
+def _hugging_face(longest: int) -> Callable[[np.ndarray], GoOn]:
     import torch
 
     from benchmarks.peers.huggingface import HuggingFaceReformer
@@ -67,16 +75,44 @@ def _hugging_face(longest: int) -> Timed:
     model = HuggingFaceReformer(size_flags.sizes(length=longest)).model.eval()
 
     @torch.no_grad()
-    def timed(context: np.ndarray, tokens: int) -> float:
+    def take_in(context: np.ndarray) -> GoOn:
         output = model(torch.tensor(context), use_cache=True)
-        start = time.perf_counter()
-        for _ in range(tokens):
-            probabilities = torch.softmax(output.logits[:, -1], dim=-1)
-            chosen = torch.multinomial(probabilities, 1)
-            output = model(chosen, past_buckets_states=output.past_buckets_states, use_cache=True)
-        return (time.perf_counter() - start) / tokens
 
-    return timed
+        @torch.no_grad()
+        def go_on(tokens: int) -> None:
+            nonlocal output
+            for _ in range(tokens):
+                probabilities = torch.softmax(output.logits[:, -1], dim=-1)
+                chosen = torch.multinomial(probabilities, 1)
+                output = model(chosen, past_buckets_states=output.past_buckets_states, use_cache=True)
+
+        return go_on
+
+    return take_in
+
+
+def _new_tokens() -> int:
+    """Tokens that a row gets in all: one with its context, and those of the turns."""
+    return 1 + _TOKENS.value * (_ROUNDS.value + 1)
+
+
+def _measure(points: Sequence[_Point], subjects: dict[str, Callable[[np.ndarray], GoOn]]) -> list[list[float]]:
+    """The seconds of a step in each turn, of points that take turns."""
+    rng = np.random.default_rng(0)
+    runs = [subjects[p.subject](rng.integers(0, VOCABULARY, (p.batch, p.context))) for p in points]
+    measured: list[list[float]] = [[] for _ in points]
+    before = points[0].subject
+    for turn in range(_ROUNDS.value + 1):
+        for point, go_on, values in zip(points, runs, measured, strict=True):
+            if point.subject != before:
+                time.sleep(_PAUSE)
+                before = point.subject
+            start = time.perf_counter()
+            go_on(_TOKENS.value)
+            seconds = (time.perf_counter() - start) / _TOKENS.value
+            if turn:  # Programs are traced in the first.
+                values.append(seconds)
+    return measured
 
 
 def main(arguments: list[str]) -> None:
@@ -84,39 +120,31 @@ def main(arguments: list[str]) -> None:
     del arguments
     size_flags.check_heads()
     contexts, batches = [int(x) for x in _CONTEXTS.value], [int(x) for x in _BATCHES.value]
-    longest = 1 << (max([*contexts, _PEER_CONTEXT.value]) + _TOKENS.value).bit_length()
-    points = [("ours", batch, context, _TOKENS.value) for batch in batches for context in contexts]
+    longest = 1 << (max([*contexts, _PEER_CONTEXT.value]) + _new_tokens()).bit_length()
     subjects = {"ours": _ours(longest)}
-    installed = all(importlib.util.find_spec(name) for name in ("torch", "transformers"))
-    if _PEER_CONTEXT.value and installed:
+    if _PEER_CONTEXT.value and all(importlib.util.find_spec(name) for name in ("torch", "transformers")):
         subjects["huggingface"] = _hugging_face(longest)
-        points += [("huggingface", 1, _PEER_CONTEXT.value, _PEER_TOKENS.value)]
-    rng = np.random.default_rng(0)
-    measured: list[list[float]] = [[] for _ in points]
-    for number in range(_ROUNDS.value + 1):  # The first is not counted: programs are traced in it.
-        for point, values in zip(points, measured, strict=True):
-            subject, batch, context, tokens = point
-            seconds = subjects[subject](rng.integers(0, VOCABULARY, (batch, context)), tokens)
-            if number:
-                values.append(seconds)
-                print(f"{subject}, batch {batch}, context {context:,}: {1e3 * seconds:.2f} ms a step", flush=True)
     rows: list[dict[str, Any]] = []
-    for (subject, batch, context, tokens), values in zip(points, measured, strict=True):
-        step = statistics.median(values)
-        rows.append({"subject": subject, "batch": batch, "context": context, "tokens": tokens, "step_s": step,
-                     "tokens_per_s": batch / step, "all_step_s": values})  # fmt: skip
+    for batch in batches:
+        points = [_Point("ours", batch, context) for context in contexts]
+        if batch == 1 and "huggingface" in subjects:
+            points.append(_Point("huggingface", 1, _PEER_CONTEXT.value))
+        for point, values in zip(points, _measure(points, subjects), strict=True):
+            step = statistics.median(values)
+            rows.append({**point._asdict(), "step_s": step, "tokens_per_s": batch / step, "all_step_s": values})
+            print(f"{point.subject}, batch {batch}, context {point.context:,}: {1e3 * step:.2f} ms a step", flush=True)
     speed = {(row["subject"], row["batch"], row["context"]): row["tokens_per_s"] for row in rows}
     result = {
         "sizes": {name: getattr(flags.FLAGS, name) for name in size_flags.SIZES if name != "length"},
         "local_round": _LOCAL_ROUND.value,
-        "glibc_tunables": os.environ.get("GLIBC_TUNABLES", ""),
+        "tokens": _TOKENS.value,
         "points": rows,
         "longest_over_shortest": {
             str(batch): speed["ours", batch, contexts[-1]] / speed["ours", batch, contexts[0]] for batch in batches
         },
     }
-    if ("huggingface", 1, _PEER_CONTEXT.value) in speed and ("ours", 1, _PEER_CONTEXT.value) in speed:
-        peer = speed["huggingface", 1, _PEER_CONTEXT.value]
+    peer = speed.get(("huggingface", 1, _PEER_CONTEXT.value))
+    if peer is not None and ("ours", 1, _PEER_CONTEXT.value) in speed:
         result["ours_over_huggingface"] = speed["ours", 1, _PEER_CONTEXT.value] / peer
     atomic.write_text(pathlib.Path(_OUTPUT.value), json.dumps(result, indent=2) + "\n")
     print(json.dumps(result))
