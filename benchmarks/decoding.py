@@ -40,8 +40,9 @@ for _name in ("layers", "width", "heads", "num_hashes", "chunk_length"):
 # way of the other.
 _PAUSE = 0.5
 
-# Generates that many tokens more.
+# Generates that many tokens more; and what takes in a context, integers `[B, L]`, before that.
 GoOn = Callable[[int], Any]
+TakeIn = Callable[[np.ndarray], GoOn]
 
 
 class _Point(NamedTuple):
@@ -52,7 +53,7 @@ class _Point(NamedTuple):
     context: int
 
 
-def _ours(longest: int) -> Callable[[np.ndarray], GoOn]:
+def _ours(longest: int) -> TakeIn:
     from reformer_tf.generation import samplers
     from reformer_tf.generation.generate import Continuation
 
@@ -66,7 +67,7 @@ def _ours(longest: int) -> Callable[[np.ndarray], GoOn]:
     return take_in
 
 
-def _hugging_face(longest: int) -> Callable[[np.ndarray], GoOn]:
+def _hugging_face(longest: int) -> TakeIn:
     import torch
 
     from benchmarks.peers.huggingface import HuggingFaceReformer
@@ -96,7 +97,7 @@ def _new_tokens() -> int:
     return 1 + _TOKENS.value * (_ROUNDS.value + 1)
 
 
-def _measure(points: Sequence[_Point], subjects: dict[str, Callable[[np.ndarray], GoOn]]) -> list[list[float]]:
+def _measure(points: Sequence[_Point], subjects: dict[str, TakeIn]) -> list[list[float]]:
     """The seconds of a step in each turn, of points that take turns."""
     rng = np.random.default_rng(0)
     runs = [subjects[p.subject](rng.integers(0, VOCABULARY, (p.batch, p.context))) for p in points]

@@ -24,7 +24,7 @@ def _main(arguments: list[str]) -> int:
         check.check_config(_CONFIG.value)
         model, _ = load_model(_CONFIG.value, Workdir(_WORKDIR.value), _CHECKPOINT.value)
         if not decoder.has_caches(model):
-            logging.warning('window="chunk": each new token takes a pass over the whole text so far')
+            logging.warning("A layer keeps no cache: each new token takes a pass over the whole text so far")
         scheme = tokens.of_config(_CONFIG.value.data)
         new = sample.stream_text(model, _PROMPT.value, _TOKENS.value, _TEMPERATURE.value, _SEED.value, scheme)
     except (ValueError, OSError) as error:

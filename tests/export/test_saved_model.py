@@ -108,16 +108,18 @@ def test_signatures_and_size(loaded):
         signature = loaded.signatures[name]
         specs = [*signature.structured_input_signature[1].values(), *signature.structured_outputs.values()]
         assert all(spec.shape[0] is None for spec in specs), "the batch is first and of any size"
-    size = sum(path.stat().st_size for path in loaded.path.rglob("*") if path.is_file())
-    assert size < 4 * loaded.model.count_params() + 10 * 2**20
+    assert _size(loaded.path) < 4 * loaded.model.count_params() + 10 * 2**20
 
 
 @pytest.mark.slow
 def test_the_size_of_a_deep_model(tmp_path):
     model = make_model(max_sequence_length=4096, num_layers=36)
     path = export_saved_model(model, tmp_path)
-    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    assert size < 4 * model.count_params() + 10 * 2**20
+    assert _size(path) < 4 * model.count_params() + 10 * 2**20
+
+
+def _size(folder):
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def test_weights_once_and_nothing_that_needs_xla(loaded):

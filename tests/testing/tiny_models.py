@@ -6,7 +6,9 @@ from typing import Any
 from reformer_tf.models import ReformerCausalLM
 
 
-def every_kind(dtype: str = "float32", kinds: Sequence[str] = ("lsh", "local", "full"), **options: Any):
+def every_kind(
+    dtype: str = "float32", kinds: Sequence[str] = ("lsh", "local", "full"), **options: Any
+) -> ReformerCausalLM:
     """Every kind of layer, feed-forward layers in chunks, axial positions for 64 tokens, dropout on."""
     return ReformerCausalLM(
         vocabulary_size=257,

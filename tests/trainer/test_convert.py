@@ -142,7 +142,7 @@ def test_the_commands(corpus, tmp_path):
     assert 5 < numbers["bits_per_byte"] < 13
     assert other_code == exits.DONE, other_err
     assert generated.startswith("abc")
-    assert 'window="chunk": each new token takes a pass over the whole text so far' in other_err
+    assert "A layer keeps no cache: each new token takes a pass over the whole text so far" in other_err
     assert last_code == exits.DONE, last_err
     exported = tf.saved_model.load(str(tmp_path / "export" / "1"))
     model, _ = load_model(read_config(Workdir(workdir).config), Workdir(workdir))
