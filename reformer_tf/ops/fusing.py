@@ -16,7 +16,7 @@ import tensorflow as tf
 
 # Compiling takes about a second for each shape. That pays in training from this many pairs or numbers in a call on:
 # fewer take a few milliseconds in any way.
-LEAST_WORK = 2**21
+LEAST_WORK = 2**19
 
 _allowed: contextvars.ContextVar[bool] = contextvars.ContextVar("allowed", default=False)
 _whole: contextvars.ContextVar[bool] = contextvars.ContextVar("whole", default=False)

@@ -232,9 +232,8 @@ def _project(vectors: tf.Tensor, rotations: tf.Tensor) -> tf.Tensor:
 
 def _angular_bucket(projections: tf.Tensor, half: int) -> tf.Tensor:
     """`argmax([p; -p])` without building the doubled tensor."""
-    # A length that the graph does not know could have the function compiled for very many.
-    sizes = shapes.sizes(projections)
-    pays = isinstance(sizes[2], int) and fusing.worth(math.prod(sizes))
+    # Each number is gone over some four times.
+    pays = fusing.worth(4 * math.prod(shapes.sizes(projections)))
     return fusing.fused(_largest_of_both_signs, half, pays=pays)(projections)
 
 

@@ -1,5 +1,6 @@
 """Sizes of tensors, as Python integers where they are known and as scalar tensors where they are not."""
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import tensorflow as tf
@@ -22,3 +23,17 @@ def ceil_div(numerator: Size, denominator: Size) -> Size:
 def statistics_dtype(dtype: tf.DType) -> tf.DType:
     """Returns the dtype of softmax statistics and residual streams: float32, or float64 for float64 inputs."""
     return tf.float64 if tf.as_dtype(dtype) == tf.float64 else tf.float32
+
+
+def reshaped(x: tf.Tensor, before: Sequence[Size], after: Sequence[Size]) -> tf.Tensor:
+    """`tf.reshape(x, after)` of a tensor of sizes `before`, whose gradient does not ask for the shape of `x`.
+
+    For a linear function of something: a backward pass that computes things again would otherwise compute it again, too,
+    only to see how large it is.
+    """
+
+    @tf.custom_gradient
+    def apply(x: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        return tf.reshape(x, after), lambda upstream: tf.reshape(upstream, before)
+
+    return tf.reshape(x, after) if all(isinstance(size, int) for size in before) else apply(x)

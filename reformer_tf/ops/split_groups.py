@@ -7,6 +7,7 @@ Where a query sees at most one of the two keys at the same place of two blocks (
 blocks are folded into one before the softmax, which is half the work.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -52,10 +53,8 @@ def forward(group: Group) -> Callable[..., list[tf.Tensor]]:
         given, value, key_tags = seen
         logits = _logits(group, query, make_keys(given))
         *weights, log_sum_exp = softmax(logits, tags, key_tags, dropout)
-        values = _cut(group, value)
-        output = sum(tf.matmul(x, y) for x, y in zip(weights[1:], values[1:], strict=True))
-        first = tf.matmul(weights[0], values[0])
-        return [first + output if len(values) > 1 else first, log_sum_exp]
+        seen = [tf.matmul(x, y) for x, y in zip(weights, _cut(group, value), strict=True)]
+        return [functools.reduce(tf.add, seen), log_sum_exp]
 
     return attend
 

@@ -103,7 +103,8 @@ class HeadProjections(keras.layers.Layer):
         projected = []
         for kernel, bias in self._projections:
             result = tf.matmul(flat, tf.reshape(self._of_heads(kernel, heads, axis=1), [width, -1]))
-            result = tf.reshape(result, [batch, length, heads.count, self.key_dim])
+            before = [batch * length, heads.count * self.key_dim]
+            result = shapes.reshaped(result, before, [batch, length, heads.count, self.key_dim])
             projected.append(result if bias is None else result + self._of_heads(bias, heads, axis=0))
         if self.rotary:
             projected[:-1] = [rotary.rotate(vectors, start) for vectors in projected[:-1]]
