@@ -15,7 +15,7 @@ from typing import Any
 import tensorflow as tf
 
 # Compiling takes about a second for each shape. That pays in training from this many pairs or numbers in a call on:
-# fewer take a few milliseconds in any way.
+# fewer take about a millisecond in any way.
 LEAST_WORK = 2**19
 
 _allowed: contextvars.ContextVar[bool] = contextvars.ContextVar("allowed", default=False)

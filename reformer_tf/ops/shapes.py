@@ -28,8 +28,8 @@ def statistics_dtype(dtype: tf.DType) -> tf.DType:
 def reshaped(x: tf.Tensor, before: Sequence[Size], after: Sequence[Size]) -> tf.Tensor:
     """`tf.reshape(x, after)` of a tensor of sizes `before`, whose gradient does not ask for the shape of `x`.
 
-    For a linear function of something: a backward pass that computes things again would otherwise compute it again, too,
-    only to see how large it is.
+    For the result of a linear function: where things are computed again for the backward pass, it would otherwise be
+    computed again, too, only to see how large it is.
     """
 
     @tf.custom_gradient
