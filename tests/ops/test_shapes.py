@@ -1,0 +1,26 @@
+"""Reshapes whose gradient does not ask for what was reshaped."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from reformer_tf.ops import shapes
+
+
+@pytest.mark.parametrize("unknown", [False, True])
+def test_the_gradient_of_a_product_needs_no_product(unknown):
+    def gradient(x, kernel, upstream):
+        rows, columns = shapes.sizes(x)[0], shapes.sizes(kernel)[1]
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            result = shapes.reshaped(tf.matmul(x, kernel), [rows, columns], [rows, 2, columns // 2])
+        return tape.gradient(result, x, output_gradients=upstream)
+
+    x, kernel, upstream = (np.random.default_rng(0).normal(size=size) for size in ((6, 3), (3, 4), (6, 2, 2)))
+    rows, columns = (None, None) if unknown else (6, 4)
+    specs = [tf.TensorSpec(size, tf.float64) for size in ((rows, 3), (3, columns), (rows, 2, None))]
+    function = tf.function(gradient, input_signature=specs).get_concrete_function()
+    np.testing.assert_allclose(function(x, kernel, upstream), upstream.reshape(6, 4) @ kernel.T)
+    output = function.outputs[0].op.name
+    needed = tf.compat.v1.graph_util.extract_sub_graph(function.graph.as_graph_def(), [output])
+    assert sum(node.op == "MatMul" for node in needed.node) == 1
