@@ -116,11 +116,6 @@ def fresh(initializer: Any) -> Any:
     return initializer
 
 
-def serialized_initializer(initializer: Any) -> Any:
-    """What `get_config` says of an initializer that may be None."""
-    return None if initializer is None else keras.initializers.serialize(initializer)
-
-
 def accepted(layer: keras.layers.Layer, options: dict[str, Any]) -> dict[str, Any]:
     """Those of the call arguments `options` that have a value and that `layer.call` takes by name."""
     parameters = inspect.signature(layer.call).parameters

@@ -25,7 +25,6 @@ class ChunkedFeedForward(keras.layers.Layer):
             of a chunk below 32 MiB. A batch that fits in one chunk is not recomputed.
         use_bias: whether projections have biases.
         kernel_initializer: of the projections.
-        output_initializer: of the second projection; `kernel_initializer` if None.
         **kwargs: see `keras.layers.Layer`.
 
     Call arguments:
@@ -48,7 +47,6 @@ class ChunkedFeedForward(keras.layers.Layer):
         chunk_length: int | None = None,
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
-        output_initializer: Any = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -60,7 +58,6 @@ class ChunkedFeedForward(keras.layers.Layer):
             arguments.positive_integer("chunk_length", chunk_length)
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.output_initializer = keras.initializers.get(output_initializer)
         self.supports_masking = True
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -70,8 +67,8 @@ class ChunkedFeedForward(keras.layers.Layer):
             del shapes_by_name["gate"]
         self._weights = []
         for name, shape in shapes_by_name.items():
-            initializer = (self.output_initializer if name == "outer" else None) or self.kernel_initializer
-            self._weights.append(self.add_weight(shape, arguments.fresh(initializer), name=f"{name}_kernel"))
+            initializer = arguments.fresh(self.kernel_initializer)
+            self._weights.append(self.add_weight(shape, initializer, name=f"{name}_kernel"))
             if self.use_bias:
                 self._weights.append(self.add_weight(shape[1:], "zeros", name=f"{name}_bias"))
 
@@ -114,7 +111,6 @@ class ChunkedFeedForward(keras.layers.Layer):
             "chunk_length": self.chunk_length,
             "use_bias": self.use_bias,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "output_initializer": arguments.serialized_initializer(self.output_initializer),
         }
 
 

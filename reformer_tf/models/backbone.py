@@ -30,8 +30,6 @@ _SEEDS_A_MODEL = 100_003
 class ReformerBackbone(keras.Model):
     """The Reformer without a head: ids `[B, L]` to vectors `[B, L, output_dim]`.
 
-    The output projection of each branch starts smaller, by `sqrt(2 * num_layers)`, than those inside it.
-
     Args:
         vocabulary_size: V, the number of token ids.
         max_sequence_length: the longest input.
@@ -151,13 +149,10 @@ class ReformerBackbone(keras.Model):
             "causal": causal,
             "dropout": attention_dropout,
         }
-        # Glorot's, smaller by the root of the number of branches, whose sum a stream is (Radford et al., 2019, 2.3).
-        outputs = {"output_initializer": keras.initializers.VarianceScaling(0.5 / num_layers, "fan_avg", "uniform")}
         options: dict[str, dict[str, Any]] = {
-            "full": {**outputs, "rotary": rotary},
-            "local": {**outputs, "rotary": rotary, "chunk_length": local_chunk_length or chunk_length},
+            "full": {"rotary": rotary},
+            "local": {"rotary": rotary, "chunk_length": local_chunk_length or chunk_length},
             "lsh": {
-                **outputs,
                 "chunk_length": chunk_length,
                 "num_hashes": num_hashes,
                 "num_buckets": num_buckets,
@@ -176,7 +171,6 @@ class ReformerBackbone(keras.Model):
                 activation=activation,
                 gated=gated,
                 chunk_length=feed_forward_chunk_length,
-                **outputs,
                 dtype=policy,
                 name=f"feed_forward_{index}",
             )

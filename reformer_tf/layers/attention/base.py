@@ -61,7 +61,6 @@ class SelfAttention(HeadProjections):
         use_bias: whether projections have biases.
         rotary: whether queries and keys are rotated by their positions (Su et al., 2021, RoFormer).
         kernel_initializer: of the projections, drawn as matrices `[M, H * D]`.
-        output_initializer: of the output projection, drawn as a matrix `[H * D, M]`; `kernel_initializer` if None.
         seed: integer that tells this layer's randomness from other layers'; drawn if None.
         **kwargs: see `keras.layers.Layer`.
 
@@ -87,13 +86,10 @@ class SelfAttention(HeadProjections):
         use_bias: bool = False,
         rotary: bool = False,
         kernel_initializer: Any = "glorot_uniform",
-        output_initializer: Any = None,
         seed: int | None = None,
         **kwargs: Any,
     ):
-        super().__init__(
-            num_heads, key_dim, shared_query_key, use_bias, rotary, kernel_initializer, output_initializer, **kwargs
-        )
+        super().__init__(num_heads, key_dim, shared_query_key, use_bias, rotary, kernel_initializer, **kwargs)
         self.causal = arguments.boolean("causal", causal)
         self.dropout = arguments.rate("dropout", dropout)
         self.seed = random.randrange(2**31) if seed is None else arguments.integer("seed", seed)

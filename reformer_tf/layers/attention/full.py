@@ -25,7 +25,6 @@ class FullSelfAttention(SelfAttention):
         use_bias: whether projections have biases.
         rotary: whether queries and keys are rotated by their positions.
         kernel_initializer: of the projections.
-        output_initializer: of the output projection; `kernel_initializer` if None.
         seed: integer that tells this layer's randomness from others'.
         **kwargs: see `keras.layers.Layer`.
 

@@ -36,7 +36,6 @@ class LocalSelfAttention(WindowedSelfAttention):
         use_bias: whether projections have biases.
         rotary: whether queries and keys are rotated by their positions.
         kernel_initializer: of the projections.
-        output_initializer: of the output projection; `kernel_initializer` if None.
         seed: integer that tells this layer's randomness from others'.
         **kwargs: see `keras.layers.Layer`.
 
@@ -66,7 +65,6 @@ class LocalSelfAttention(WindowedSelfAttention):
         use_bias: bool = False,
         rotary: bool = False,
         kernel_initializer: Any = "glorot_uniform",
-        output_initializer: Any = None,
         seed: int | None = None,
         **kwargs: Any,
     ):
@@ -86,7 +84,6 @@ class LocalSelfAttention(WindowedSelfAttention):
             use_bias=use_bias,
             rotary=rotary,
             kernel_initializer=kernel_initializer,
-            output_initializer=output_initializer,
             seed=seed,
             **kwargs,
         )

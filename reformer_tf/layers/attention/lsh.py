@@ -53,7 +53,6 @@ class LSHSelfAttention(WindowedSelfAttention):
         use_bias: whether projections have biases.
         rotary: whether queries and keys are rotated by their positions, before they are hashed.
         kernel_initializer: of the projections.
-        output_initializer: of the output projection; `kernel_initializer` if None.
         seed: integer from which the stored rotations are drawn and which tells this layer's randomness from others'.
         **kwargs: see `keras.layers.Layer`.
 
@@ -90,7 +89,6 @@ class LSHSelfAttention(WindowedSelfAttention):
         use_bias: bool = False,
         rotary: bool = False,
         kernel_initializer: Any = "glorot_uniform",
-        output_initializer: Any = None,
         seed: int | None = None,
         **kwargs: Any,
     ):
@@ -110,7 +108,6 @@ class LSHSelfAttention(WindowedSelfAttention):
             use_bias=use_bias,
             rotary=rotary,
             kernel_initializer=kernel_initializer,
-            output_initializer=output_initializer,
             seed=seed,
             **kwargs,
         )

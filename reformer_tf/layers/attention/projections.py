@@ -31,7 +31,6 @@ class HeadProjections(keras.layers.Layer):
         use_bias: whether projections have biases.
         rotary: whether queries and keys are rotated by their positions (Su et al., 2021, RoFormer).
         kernel_initializer: of the projections, drawn as matrices `[M, H * D]`.
-        output_initializer: of the output projection, drawn as a matrix `[H * D, M]`; `kernel_initializer` if None.
         **kwargs: see `keras.layers.Layer`.
 
     Raises:
@@ -46,7 +45,6 @@ class HeadProjections(keras.layers.Layer):
         use_bias: bool,
         rotary: bool,
         kernel_initializer: Any,
-        output_initializer: Any,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -58,7 +56,6 @@ class HeadProjections(keras.layers.Layer):
         if rotary and key_dim % 2:
             raise ValueError(f"key_dim must be even when rotary=True. Received: key_dim={key_dim}")
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.output_initializer = keras.initializers.get(output_initializer)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         if len(input_shape) != 3 or input_shape[-1] is None:
@@ -71,13 +68,18 @@ class HeadProjections(keras.layers.Layer):
         names = ("query_key", "value") if self.shared_query_key else ("query", "key", "value")
         self._projections = []
         for name in names:
-            initializer = _of_matrix(self.kernel_initializer, width, heads * size)
-            kernel = self.add_weight((width, heads, size), initializer, name=name)
+            kernel = self.add_weight((width, heads, size), self._matrix_initializer(width, heads * size), name=name)
             bias = self.add_weight((heads, size), "zeros", name=f"{name}_bias") if self.use_bias else None
             self._projections.append((kernel, bias))
-        initializer = _of_matrix(self.output_initializer or self.kernel_initializer, heads * size, width)
-        self._output = self.add_weight((heads, size, width), initializer, name="output")
+        self._output = self.add_weight(
+            (heads, size, width), self._matrix_initializer(heads * size, width), name="output"
+        )
         self._output_bias = self.add_weight((width,), "zeros", name="output_bias") if self.use_bias else None
+
+    def _matrix_initializer(self, rows: int, columns: int) -> Any:
+        """Keras would take the axes of a 3-D kernel for a convolution's and scale it wrongly."""
+        initializer = arguments.fresh(self.kernel_initializer)
+        return lambda shape, dtype: keras.ops.reshape(initializer((rows, columns), dtype=dtype), shape)
 
     def project(self, x: tf.Tensor, heads: Heads, mask: tf.Tensor | None, start: shapes.Size = 0) -> list[tf.Tensor]:
         """Queries, keys (unless they are made of the queries) and values of tokens.
@@ -148,11 +150,4 @@ class HeadProjections(keras.layers.Layer):
             "use_bias": self.use_bias,
             "rotary": self.rotary,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "output_initializer": arguments.serialized_initializer(self.output_initializer),
         }
-
-
-def _of_matrix(initializer: Any, rows: int, columns: int) -> Any:
-    """Keras would take the axes of a 3-D kernel for a convolution's and scale it wrongly."""
-    own = arguments.fresh(initializer)
-    return lambda shape, dtype: keras.ops.reshape(own((rows, columns), dtype=dtype), shape)

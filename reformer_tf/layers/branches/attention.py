@@ -17,7 +17,7 @@ from reformer_tf.ops.branch import Given, Streams
 from reformer_tf.ops.pieces import Cutting, Pieces
 
 # What in a layer's config makes no difference to what it computes, or is among the constants.
-_NOT_COMPUTED = ("name", "trainable", "dtype", "seed", "kernel_initializer", "output_initializer")
+_NOT_COMPUTED = ("name", "trainable", "dtype", "seed", "kernel_initializer")
 
 
 class Attention(Residual):
