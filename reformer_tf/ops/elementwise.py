@@ -33,8 +33,8 @@ def biased(fn: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, bias: tf.Tensor |
     if pays is False:
         return fn(x if bias is None else tf.nn.bias_add(x, bias))
     # Both are made here: a gradient is asked for when the call that may compile its functions is over.
-    fast, makers = _FAST.get((fn, shapes.statistics_dtype(x.dtype)), fn), (_forward, _backward)
-    forward, backward = (fusing.fused(make, fast, pays=pays, instead=make(fn)) for make in makers)
+    fast = _FAST.get((fn, shapes.statistics_dtype(x.dtype)), fn)
+    forward, backward = (fusing.fused(make, fast, pays=pays, instead=make(fn)) for make in (_forward, _backward))
 
     @tf.custom_gradient
     def apply(*args: tf.Tensor) -> tuple[tf.Tensor, Callable]:

@@ -26,14 +26,25 @@ def statistics_dtype(dtype: tf.DType) -> tf.DType:
 
 
 def reshaped(x: tf.Tensor, before: Sequence[Size], after: Sequence[Size]) -> tf.Tensor:
-    """`tf.reshape(x, after)` of a tensor of sizes `before`, whose gradient does not ask for the shape of `x`.
+    """`tf.reshape`, whose gradient does not ask for the shape of what was reshaped.
 
     For the result of a linear function: where things are computed again for the backward pass, it would otherwise be
     computed again, too, only to see how large it is.
+
+    Args:
+        x: tensor of sizes `before`.
+        before: its sizes, from what it was computed of.
+        after: sizes of the result.
+
+    Returns:
+        Tensor of sizes `after`.
     """
+    # TensorFlow's own gradient works out a single size that is not known.
+    if sum(not isinstance(size, int) for size in before) <= 1:
+        return tf.reshape(x, after)
 
     @tf.custom_gradient
     def apply(x: tf.Tensor) -> tuple[tf.Tensor, Any]:
         return tf.reshape(x, after), lambda upstream: tf.reshape(upstream, before)
 
-    return tf.reshape(x, after) if all(isinstance(size, int) for size in before) else apply(x)
+    return apply(x)

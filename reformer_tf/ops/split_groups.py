@@ -7,7 +7,6 @@ Where a query sees at most one of the two keys at the same place of two blocks (
 blocks are folded into one before the softmax, which is half the work.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -53,8 +52,8 @@ def forward(group: Group) -> Callable[..., list[tf.Tensor]]:
         given, value, key_tags = seen
         logits = _logits(group, query, make_keys(given))
         *weights, log_sum_exp = softmax(logits, tags, key_tags, dropout)
-        seen = [tf.matmul(x, y) for x, y in zip(weights, _cut(group, value), strict=True)]
-        return [functools.reduce(tf.add, seen), log_sum_exp]
+        products = [tf.matmul(x, y) for x, y in zip(weights, _cut(group, value), strict=True)]
+        return [blocks.summed(products), log_sum_exp]
 
     return attend
 
