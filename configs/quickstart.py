@@ -36,6 +36,7 @@ def get_config() -> ConfigDict:
     config.model.positions = "none"
     config.model.dropout = 0.0
     config.model.attention_dropout = 0.0
+    config.model.kernel_initializer = "glorot_uniform"  # Muon learns slower from the smaller default.
     config.model.seed = 0
 
     config.data.validation_fraction = 0.01

@@ -64,6 +64,8 @@ class ReformerBackbone(keras.Model):
         combine_streams: `"mean"`, the mean of the two residual streams, or `"concatenate"`, both side by side.
         layer_norm_epsilon: of all layer normalisations.
         embedding_scale: factor of the token vectors; `sqrt(hidden_dim)` if None.
+        kernel_initializer: of the projections of attention and feed-forward layers; if None, uniform within
+            `1 / sqrt(fan_in)`, with which Adam gets further in the same steps than with Keras' `"glorot_uniform"`.
         seed: non-negative integer from which each layer's own seed comes.
         dtype: dtype policy of all layers, for instance `"mixed_bfloat16"`.
         **kwargs: `name` and `trainable` of `keras.Model`.
@@ -122,6 +124,7 @@ class ReformerBackbone(keras.Model):
         combine_streams: str = "mean",
         layer_norm_epsilon: float = 1e-6,
         embedding_scale: float | None = None,
+        kernel_initializer: Any = None,
         seed: int = 0,
         dtype: Any = None,
         **kwargs: Any,
@@ -140,6 +143,13 @@ class ReformerBackbone(keras.Model):
         kinds = attention_kinds.pattern(attention_layers, num_layers)
         overrides = attention_kinds.checked_options(attention_options, kinds)
         config["attention_options"] = overrides or None
+        if kernel_initializer is None:
+            # Of variance 1 / (3 fan_in): uniform within 1 / sqrt(fan_in).
+            kernel_initializer = keras.initializers.VarianceScaling(1.0 / 3.0, "fan_in", "uniform")
+        else:
+            kernel_initializer = keras.initializers.get(kernel_initializer)
+            config["kernel_initializer"] = keras.initializers.serialize(kernel_initializer)
+        initializer = {"kernel_initializer": kernel_initializer}
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
         seeds = iter(layer_seeds(seed))
 
@@ -150,9 +160,10 @@ class ReformerBackbone(keras.Model):
             "dropout": attention_dropout,
         }
         options: dict[str, dict[str, Any]] = {
-            "full": {"rotary": rotary},
-            "local": {"rotary": rotary, "chunk_length": local_chunk_length or chunk_length},
+            "full": {**initializer, "rotary": rotary},
+            "local": {**initializer, "rotary": rotary, "chunk_length": local_chunk_length or chunk_length},
             "lsh": {
+                **initializer,
                 "chunk_length": chunk_length,
                 "num_hashes": num_hashes,
                 "num_buckets": num_buckets,
@@ -171,6 +182,7 @@ class ReformerBackbone(keras.Model):
                 activation=activation,
                 gated=gated,
                 chunk_length=feed_forward_chunk_length,
+                **initializer,
                 dtype=policy,
                 name=f"feed_forward_{index}",
             )
