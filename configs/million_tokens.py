@@ -16,10 +16,10 @@ of its own bucket. A local layer neither hashes nor sorts, so the model is cheap
 local rounds (without which a token that is alone in its bucket sees nothing) would double their work. The head is not
 tied to the embedding: a tied one begins at a loss of about 14 nats in place of 5.5 (ln 257).
 
-Time: 6 minutes a step on 2 CPU cores (AMD EPYC with AVX-512; 2,922 and 3,012 tokens/s), 13 minutes in all.
-Result: the losses of the two steps are 5.887 and 5.009 nats a token; peak memory 7.6 GiB. Twice as wide, the first
-loss is 6.322 and peak memory 13.1 GiB. At a length of 32,768 (`--config.train.sequence_length=32768`) the losses of
-three steps in float32 are 5.88, 5.10 and 4.59.
+Time: 5 to 6 minutes a step on 2 CPU cores (AMD EPYC with AVX-512; 3,082 and 3,444 tokens/s), 11 minutes in all.
+Result: the losses of the two steps are 5.528 and 4.426 nats a token; peak memory 7.6 GiB. Twice as wide, peak memory
+is 13.1 GiB. At a length of 32,768 (`--config.train.sequence_length=32768`) the losses of three steps in float32 are
+5.54, 4.52 and 4.12.
 """
 
 from ml_collections import ConfigDict
