@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import activations, arguments
-from reformer_tf.ops import chunking, elementwise, fusing, shapes
+from reformer_tf.ops import chunking, elementwise, fusing, shapes, sums
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
@@ -68,9 +68,10 @@ class ChunkedFeedForward(keras.layers.Layer):
         self._weights = []
         for name, shape in shapes_by_name.items():
             initializer = arguments.fresh(self.kernel_initializer)
-            self._weights.append(self.add_weight(shape, initializer, name=f"{name}_kernel"))
+            # Not cast by Keras, so that gradients are not, either, before they are summed over chunks.
+            self._weights.append(self.add_weight(shape, initializer, autocast=False, name=f"{name}_kernel"))
             if self.use_bias:
-                self._weights.append(self.add_weight(shape[1:], "zeros", name=f"{name}_bias"))
+                self._weights.append(self.add_weight(shape[1:], "zeros", autocast=False, name=f"{name}_bias"))
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         inputs = tf.convert_to_tensor(inputs)
@@ -92,7 +93,7 @@ class ChunkedFeedForward(keras.layers.Layer):
         remaining = list(weights)
 
         def project(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
-            return tf.matmul(x, remaining.pop(0)), remaining.pop(0) if self.use_bias else None
+            return sums.matmul(x, remaining.pop(0)), remaining.pop(0) if self.use_bias else None
 
         hidden = elementwise.biased(self.activation, *project(x))
         if self.gated:
@@ -115,4 +116,4 @@ class ChunkedFeedForward(keras.layers.Layer):
 
 
 def _with_bias(x: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:
-    return x if bias is None else tf.nn.bias_add(x, bias)
+    return x if bias is None else sums.bias_add(x, bias)

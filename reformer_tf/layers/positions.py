@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
-from reformer_tf.ops import chunking, shapes
+from reformer_tf.ops import chunking, shapes, sums
 
 
 class _PositionEmbedding(keras.layers.Layer):
@@ -43,8 +43,12 @@ class _PositionEmbedding(keras.layers.Layer):
         return tf.reshape(chunking.map_rows(rows, [flat, places], tables, budget, spec), shapes.sizes(inputs))
 
     def look_up(self, positions: tf.Tensor, width: int, tables: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Returns the embeddings `[T, M]` of positions, int32 `[T]`, from the layer's weights."""
+        """Returns the embeddings `[T, M]` of positions, int32 `[T]`, from the layer's weights, in at least float32."""
         raise NotImplementedError
+
+    def _table(self, shape: tuple[int | None, ...], initializer: Any, name: str) -> Any:
+        # Not cast by Keras: the gradient of a look-up adds up the tokens of a row in the dtype of what is looked up.
+        return self.add_weight(shape, initializer, autocast=False, name=name)
 
     def _check_length(self, length: shapes.Size) -> None:
         if self.max_length is None:
@@ -113,7 +117,7 @@ class AxialPositionEmbedding(_PositionEmbedding):
                 f" Received: axial_dims={self.axial_dims}, input_shape={input_shape}"
             )
         self.tables = [
-            self.add_weight((size, width), arguments.fresh(self.embeddings_initializer), name=f"axis_{axis}")
+            self._table((size, width), arguments.fresh(self.embeddings_initializer), f"axis_{axis}")
             for axis, (size, width) in enumerate(zip(self.axial_shape, self.axial_dims, strict=True))
         ]
 
@@ -121,7 +125,7 @@ class AxialPositionEmbedding(_PositionEmbedding):
         parts, stride = [], math.prod(self.axial_shape)
         for table, size in zip(tables, self.axial_shape, strict=True):
             stride //= size
-            parts.append(tf.gather(table, positions // stride % size))
+            parts.append(sums.look_up(table, positions // stride % size))
         return tf.concat(parts, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
@@ -163,12 +167,10 @@ class LearnedPositionEmbedding(_PositionEmbedding):
         self.max_length = self.max_sequence_length
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        self.table = self.add_weight(
-            (self.max_sequence_length, input_shape[-1]), self.embeddings_initializer, name="table"
-        )
+        self.table = self._table((self.max_sequence_length, input_shape[-1]), self.embeddings_initializer, "table")
 
     def look_up(self, positions: tf.Tensor, width: int, tables: Sequence[tf.Tensor]) -> tf.Tensor:
-        return tf.gather(tables[0], positions)
+        return sums.look_up(tables[0], positions)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
-from reformer_tf.ops import shapes
+from reformer_tf.ops import shapes, sums
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
@@ -58,9 +58,9 @@ class TokenEmbedding(keras.layers.Layer):
         self.supports_masking = True
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        self.embeddings = self.add_weight(
-            (self.vocabulary_size, self.hidden_dim), self.embeddings_initializer, name="embeddings"
-        )
+        shape = (self.vocabulary_size, self.hidden_dim)
+        # Not cast by Keras: the gradient of a look-up adds up the tokens of an id in the dtype of what is looked up.
+        self.embeddings = self.add_weight(shape, self.embeddings_initializer, autocast=False, name="embeddings")
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         inputs = tf.convert_to_tensor(inputs)
@@ -70,7 +70,8 @@ class TokenEmbedding(keras.layers.Layer):
         table = tf.convert_to_tensor(self.embeddings)
         scale = self.hidden_dim**0.5 if self.scale is None else self.scale
         # The table is scaled, not the vectors, of which there may be many more.
-        return tf.gather(table if scale == 1 else table * tf.constant(scale, table.dtype), tf.cast(inputs, tf.int32))
+        table = table if scale == 1 else table * tf.constant(scale, table.dtype)
+        return tf.cast(sums.look_up(table, tf.cast(inputs, tf.int32)), self.compute_dtype)
 
     def _check_length(self, length: shapes.Size) -> None:
         longest = self.max_sequence_length

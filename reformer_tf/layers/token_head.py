@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments
 from reformer_tf.layers.token_embedding import TokenEmbedding
-from reformer_tf.ops import chunking, shapes
+from reformer_tf.ops import chunking, shapes, sums
 
 
 class TokenHead(keras.layers.Layer):
@@ -37,8 +37,11 @@ class TokenHead(keras.layers.Layer):
         if self.embedding is None:
             # Normalised vectors then begin with logits of deviation 0.25: a loss near that of no knowledge.
             initializer = keras.initializers.VarianceScaling(1 / 16, "fan_in", "uniform")
-            self.kernel = self.add_weight((input_shape[-1], self.vocabulary_size), initializer, name="kernel")
-        self.bias = self.add_weight((self.vocabulary_size,), "zeros", name="bias") if self.use_bias else None
+            shape = (input_shape[-1], self.vocabulary_size)
+            self.kernel = self.add_weight(shape, initializer, autocast=False, name="kernel")
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight((self.vocabulary_size,), "zeros", autocast=False, name="bias")
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         inputs = tf.convert_to_tensor(inputs)
@@ -56,7 +59,8 @@ class TokenHead(keras.layers.Layer):
         """
         hidden = tf.cast(hidden, self.compute_dtype)
         flat = [tf.reshape(hidden, [-1, hidden.shape[-1]]), tf.reshape(tf.cast(targets, tf.int32), [-1])]
-        weights = [tf.cast(w, self.compute_dtype) for w in self._weights()]
+        kernel, *bias = self._weights()
+        weights = [tf.cast(kernel, self.compute_dtype), *bias]  # cast once, not for each chunk
         dtype = shapes.statistics_dtype(hidden.dtype)
 
         def rows(hidden: tf.Tensor, targets: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
@@ -75,11 +79,9 @@ class TokenHead(keras.layers.Layer):
     def _logits(self, hidden: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
         shape = shapes.sizes(hidden)
         flat = tf.reshape(hidden, [-1, shape[-1]])
-        logits = tf.matmul(flat, tf.cast(kernel, hidden.dtype), transpose_b=self.embedding is not None)
-        dtype = shapes.statistics_dtype(hidden.dtype)
-        logits = tf.cast(logits, dtype)
+        logits = sums.wide(sums.matmul(flat, kernel, transpose_b=self.embedding is not None))
         if bias is not None:
-            logits += tf.cast(bias, dtype)
+            logits += tf.cast(bias, logits.dtype)
         return tf.reshape(logits, [*shape[:-1], self.vocabulary_size])
 
     def compute_output_spec(self, inputs: keras.KerasTensor) -> keras.KerasTensor:

@@ -110,11 +110,11 @@ class ReformerClassifier(HeadedModel):
         self.pooling = pooling
         policy, seeds = backbone.policy, reversed(layer_seeds(seed))
         self.input_dropout = SeededDropout(rate, next(seeds), dtype=policy, name="input_dropout")
-        self.hidden = keras.layers.Dense(hidden_dim, activation="tanh", dtype=policy, name="hidden")
-        self.hidden_dropout = SeededDropout(rate, next(seeds), dtype=policy, name="hidden_dropout")
-        self.output_projection = keras.layers.Dense(
-            num_classes, dtype=shapes.statistics_dtype(policy.compute_dtype).name, name="output_projection"
-        )
+        # The head is small, and its gradient sums over rows: in at least float32.
+        dtype = shapes.statistics_dtype(policy.compute_dtype).name
+        self.hidden = keras.layers.Dense(hidden_dim, activation="tanh", dtype=dtype, name="hidden")
+        self.hidden_dropout = SeededDropout(rate, next(seeds), dtype=dtype, name="hidden_dropout")
+        self.output_projection = keras.layers.Dense(num_classes, dtype=dtype, name="output_projection")
         self.hidden.build((None, 1, backbone.output_dim))
         self.output_projection.build((None, 1, hidden_dim))
 

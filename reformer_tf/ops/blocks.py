@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from reformer_tf.ops import shapes
+from reformer_tf.ops import shapes, sums
 
 # Finite stand-ins for minus infinity: an invisible pair, and the floor of a row's maximum. A row that sees nothing
 # keeps the floor as its log-sum-exp and gets probabilities exp(INVISIBLE - FLOOR) = 0, so that no NaN arises anywhere.
@@ -64,7 +64,7 @@ def attend(query: tf.Tensor, parts: Sequence[Part]) -> tuple[tf.Tensor, tf.Tenso
         tf.matmul(kept(x, part.pairs, part.value.dtype), part.value) for x, part in zip(weights, parts, strict=True)
     ]
     # Not a division by the total: where a penalty was rounded in the log-sum-exp, so it is here and in the gradient.
-    output = summed([tf.cast(x, largest.dtype) for x in seen]) * tf.exp(largest - log_sum_exp)
+    output = sums.summed([tf.cast(x, largest.dtype) for x in seen]) * tf.exp(largest - log_sum_exp)
     return output, tf.squeeze(log_sum_exp, axis=-1)
 
 
@@ -82,7 +82,7 @@ def softmax(logits: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor, tf
     largest = functools.reduce(tf.maximum, [tf.reduce_max(x, axis=-1, keepdims=True) for x in logits])
     largest = tf.maximum(largest, floor)
     weights = [tf.exp(x - largest) for x in logits]
-    total = summed([tf.reduce_sum(x, axis=-1, keepdims=True) for x in weights])
+    total = sums.summed([tf.reduce_sum(x, axis=-1, keepdims=True) for x in weights])
     log_sum_exp = largest + tf.math.log(tf.maximum(total, tf.constant(1e-30, total.dtype)))
     return weights, largest, tf.maximum(log_sum_exp, floor)
 
@@ -115,7 +115,7 @@ def attend_gradient(
         d_query.append(tf.cast(tf.matmul(slope, part.key), logits.dtype))
         d_keys.append(tf.matmul(slope, query, transpose_a=True))
         d_values.append(tf.matmul(kept(weights, part.pairs, part.value.dtype), upstream, transpose_a=True))
-    return summed(d_query), d_keys, d_values
+    return sums.summed(d_query), d_keys, d_values
 
 
 def slopes(
@@ -160,8 +160,3 @@ def kept(weights: tf.Tensor, pairs: Pairs, dtype: tf.DType) -> tf.Tensor:
 
 def _masked_logits(query: tf.Tensor, part: Part) -> tf.Tensor:
     return masked(tf.matmul(query, part.key, transpose_b=True), part.pairs)
-
-
-def summed(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
-    """The sum of tensors of one shape, one after another; unlike `sum`, without a zero to begin with."""
-    return functools.reduce(tf.add, tensors)

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from reformer_tf.ops import fusing, shapes
+from reformer_tf.ops import fusing, shapes, sums
 
 
 def biased(fn: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
@@ -24,14 +24,14 @@ def biased(fn: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, bias: tf.Tensor |
         fn: an elementwise function. A plain function of a module may be compiled; anything else (a layer, a partial, a
             function with a closure) may hold tensors, and is called as it is.
         x: floating tensor `[..., P]`.
-        bias: `[P]`, or None.
+        bias: `[P]`, in a dtype of its own, which its gradient has too; or None.
 
     Returns:
         Tensor of the shape and dtype of `x`.
     """
     pays = _is_plain(fn) and fusing.worth(math.prod(shapes.sizes(x)))
     if pays is False:
-        return fn(x if bias is None else tf.nn.bias_add(x, bias))
+        return fn(x if bias is None else sums.bias_add(x, bias))
     # Both are made here: a gradient is asked for when the call that may compile its functions is over.
     fast = _FAST.get((fn, shapes.statistics_dtype(x.dtype)), fn)
     forward, backward = (fusing.fused(make, fast, pays=pays, instead=make(fn)) for make in (_forward, _backward))
@@ -75,8 +75,7 @@ def _backward(fn: Callable[[tf.Tensor], tf.Tensor]) -> Callable[..., list[tf.Ten
             tape.watch(inner)
             result = fn(inner)
         slope = tape.gradient(result, inner, output_gradients=tf.cast(upstream, inner.dtype))
-        axes = range(x.shape.rank - 1)
-        return [tf.cast(slope, x.dtype), *(tf.cast(tf.reduce_sum(slope, axes), b.dtype) for b in bias)]
+        return [tf.cast(slope, x.dtype), *(tf.cast(sums.over_tokens(slope, 1), b.dtype) for b in bias)]
 
     return compute
 

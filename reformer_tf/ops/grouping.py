@@ -4,13 +4,12 @@ The layout puts the block axis first, `[K, N, C, ...]`: gathering into it costs 
 blocks of all sequences are contiguous slices, and their results stack without a transposition.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from reformer_tf.ops import axes, loops, shapes
+from reformer_tf.ops import axes, loops, shapes, sums
 from reformer_tf.ops.ordering import Order
 
 # Bytes of fp32 logits that one group may hold, and those below which there is no loop at all. Measured on CPU: groups
@@ -73,7 +72,7 @@ class Reach(NamedTuple):
             tf.pad(part, [[self.before + shift, self.after - shift], *rest])
             for shift, part in zip(self.shifts, parts, strict=True)
         ]
-        return functools.reduce(tf.add, padded)
+        return sums.summed(padded)
 
     def alone(self, own: tf.Tensor) -> tf.Tensor:
         """What falls on the group's own blocks, with zeros on those beside it."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from reformer_tf.ops import fusing, shapes
+from reformer_tf.ops import fusing, shapes, sums
 
 
 def normalized(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float, dtype: tf.DType) -> tf.Tensor:
@@ -49,8 +49,7 @@ def _backward(epsilon: float, dtype: tf.DType) -> Callable[..., list[tf.Tensor]]
     def compute(upstream: tf.Tensor, x: tf.Tensor, gamma: tf.Tensor) -> list[tf.Tensor]:
         hat, inverse = _standardized(x, epsilon)
         upstream = tf.cast(upstream, hat.dtype)
-        rows = list(range(x.shape.rank - 1))
-        d_gamma, d_beta = tf.reduce_sum(upstream * hat, rows), tf.reduce_sum(upstream, rows)
+        d_gamma, d_beta = sums.over_tokens(upstream * hat, 1), sums.over_tokens(upstream, 1)
         slope = upstream * tf.cast(gamma, hat.dtype)
         along = tf.reduce_mean(slope * hat, axis=-1, keepdims=True)
         slope = inverse * (slope - tf.reduce_mean(slope, axis=-1, keepdims=True) - hat * along)

@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from reformer_tf.ops import blocks, fusing, groups
+from reformer_tf.ops import blocks, fusing, groups, sums
 from reformer_tf.ops.groups import Group, Rows
 
 
@@ -53,7 +53,7 @@ def forward(group: Group) -> Callable[..., list[tf.Tensor]]:
         logits = _logits(group, query, make_keys(given))
         *weights, log_sum_exp = softmax(logits, tags, key_tags, dropout)
         products = [tf.matmul(x, y) for x, y in zip(weights, _cut(group, value), strict=True)]
-        return [blocks.summed(products), log_sum_exp]
+        return [sums.summed(products), log_sum_exp]
 
     return attend
 

@@ -167,7 +167,7 @@ class LSHSelfAttention(WindowedSelfAttention):
             rotations = hashing.drawn_rotations(call.seed, call.layer_seed, *self._rotation_shape())
         else:
             rotations = tf.convert_to_tensor(self._rotations)
-        rotations = self._of_heads(rotations, heads, axis=0, dtype=rotations.dtype)
+        rotations = self._of_heads(rotations, heads, axis=0)
         factors = self._factors or self._length_factors(length)
         return hashing.hash_vectors(tf.transpose(query, [0, 2, 1, 3]), rotations, factors)
 

@@ -1,12 +1,13 @@
 """Between tokens and heads: the projections that all kinds of self-attention have."""
 
+import math
 from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
-from reformer_tf.ops import rotary, shapes
+from reformer_tf.ops import rotary, shapes, sums
 
 
 class Heads(NamedTuple):
@@ -68,13 +69,18 @@ class HeadProjections(keras.layers.Layer):
         names = ("query_key", "value") if self.shared_query_key else ("query", "key", "value")
         self._projections = []
         for name in names:
-            kernel = self.add_weight((width, heads, size), self._matrix_initializer(width, heads * size), name=name)
-            bias = self.add_weight((heads, size), "zeros", name=f"{name}_bias") if self.use_bias else None
-            self._projections.append((kernel, bias))
-        self._output = self.add_weight(
-            (heads, size, width), self._matrix_initializer(heads * size, width), name="output"
-        )
-        self._output_bias = self.add_weight((width,), "zeros", name="output_bias") if self.use_bias else None
+            kernel = self._kernel((width, heads, size), width, name)
+            self._projections.append((kernel, self._bias((heads, size), name)))
+        self._output = self._kernel((heads, size, width), heads * size, "output")
+        self._output_bias = self._bias((width,), "output")
+
+    # Weights are not cast by Keras, so that gradients are not, either, before they are summed.
+    def _kernel(self, shape: tuple[int, ...], rows: int, name: str) -> Any:
+        initializer = self._matrix_initializer(rows, math.prod(shape) // rows)
+        return self.add_weight(shape, initializer, autocast=False, name=name)
+
+    def _bias(self, shape: tuple[int, ...], name: str) -> Any:
+        return self.add_weight(shape, "zeros", autocast=False, name=f"{name}_bias") if self.use_bias else None
 
     def _matrix_initializer(self, rows: int, columns: int) -> Any:
         """Keras would take the axes of a 3-D kernel for a convolution's and scale it wrongly."""
@@ -96,16 +102,19 @@ class HeadProjections(keras.layers.Layer):
             `[B, l, h, D]` each.
         """
         batch, length, width = shapes.sizes(x)
+        x = tf.cast(x, self.compute_dtype)  # Keras does so only inside `__call__`.
         if mask is not None:
             # What stands under the mask may be anything, NaN too.
             x = tf.where(mask[:, :, None], x, tf.zeros([], x.dtype))
         flat = tf.reshape(x, [-1, width])
         projected = []
         for kernel, bias in self._projections:
-            result = tf.matmul(flat, tf.reshape(self._of_heads(kernel, heads, axis=1), [width, -1]))
+            result = sums.matmul(flat, tf.reshape(self._of_heads(kernel, heads, axis=1), [width, -1]))
             before = [batch * length, heads.count * self.key_dim]
             result = shapes.reshaped(result, before, [batch, length, heads.count, self.key_dim])
-            projected.append(result if bias is None else result + self._of_heads(bias, heads, axis=0))
+            if bias is not None:
+                result = sums.bias_add(result, self._of_heads(bias, heads, axis=0))
+            projected.append(result)
         if self.rotary:
             projected[:-1] = [rotary.rotate(vectors, start) for vectors in projected[:-1]]
         if not self.shared_query_key:
@@ -119,20 +128,17 @@ class HeadProjections(keras.layers.Layer):
         width = kernel.shape[-1]
         # No size is left open: an empty batch would leave it undecided.
         flat = tf.reshape(x, [batch * length, heads.count * self.key_dim])
-        output = tf.matmul(flat, tf.reshape(kernel, [-1, width]))
+        output = sums.matmul(flat, tf.reshape(kernel, [-1, width]))
         if self._output_bias is not None:  # once, not for each group of heads
-            bias = tf.cast(tf.convert_to_tensor(self._output_bias), output.dtype)
-            output += (
-                bias
-                if isinstance(heads.first, int) and not heads.first
-                else tf.where(heads.first == 0, bias, tf.zeros_like(bias))
-            )
+            bias = tf.convert_to_tensor(self._output_bias)
+            if not (isinstance(heads.first, int) and heads.first == 0):
+                bias = tf.where(heads.first == 0, bias, tf.zeros_like(bias))
+            output = sums.bias_add(output, bias)
         return tf.reshape(output, [batch, length, width])
 
-    def _of_heads(self, weight: Any, heads: Heads, axis: int, dtype: Any = None) -> tf.Tensor:
-        """The part of a weight that is some heads', with the axis of heads at `axis`, in the compute dtype."""
-        # Cast here: Keras does so only inside `__call__`.
-        weight = tf.cast(tf.convert_to_tensor(weight), dtype or self.compute_dtype)
+    def _of_heads(self, weight: Any, heads: Heads, axis: int) -> tf.Tensor:
+        """The part of a weight that is some heads', with the axis of heads at `axis`."""
+        weight = tf.convert_to_tensor(weight)
         if isinstance(heads.count, int) and heads.count == self.num_heads:
             return weight
         begin, size = [0] * weight.shape.rank, [-1] * weight.shape.rank

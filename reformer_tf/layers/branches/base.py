@@ -6,7 +6,9 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src.backend import AutocastScope  # Keras has no public name for it.
 
+from reformer_tf.ops import sums
 from reformer_tf.ops.branch import Given, Streams
 from reformer_tf.ops.pieces import Cutting, Pieces
 
@@ -29,10 +31,13 @@ class LayerBranch:
         # States of random generators. Who reads one changes it, which is refused; so they have no true values here, and
         # what is traced does not hold on to variables that a SavedModel does not know of.
         self._others = [(v, tf.zeros(v.shape, v.dtype)) for v in layer.variables if id(v) not in known]
-        self.weights: Sequence[tf.Tensor] = [tf.convert_to_tensor(v.value) for v in self._trainable]
+        # In their own dtypes: cast by a scope around, they would lose what a layer inside computes in full precision.
+        with AutocastScope(None):
+            self.weights: Sequence[tf.Tensor] = [tf.convert_to_tensor(v.value) for v in self._trainable]
+            fixed = [tf.convert_to_tensor(v.value) for v in self._fixed]
         # The bits of an unsigned integer, as the functions of seeds take them.
         bits = [tf.constant((i + 2**31) % 2**32 - 2**31, tf.int32) for i in integers]
-        self.constants: Sequence[tf.Tensor] = [*(tf.convert_to_tensor(v.value) for v in self._fixed), *bits]
+        self.constants: Sequence[tf.Tensor] = [*fixed, *bits]
 
     @property
     def kind(self) -> Hashable:
@@ -86,7 +91,7 @@ class LayerBranch:
 
 
 class Sums:
-    """Sums the gradients of weights over pieces, and notes which weights have any."""
+    """Sums the gradients of weights over slices in at least float32, and notes which weights have any."""
 
     def __init__(self, layer: keras.layers.Layer, weights: Sequence[tf.Tensor]):
         self.layer = layer
@@ -94,11 +99,11 @@ class Sums:
         self.met = [False] * len(weights)
 
     def zeros(self) -> list[tf.Tensor]:
-        return [tf.zeros_like(w) for w in self.weights]
+        return [sums.wide(tf.zeros_like(w)) for w in self.weights]
 
     def add(self, totals: Sequence[tf.Tensor], slopes: Sequence[tf.Tensor | None]) -> list[tf.Tensor]:
         self.met = [met or slope is not None for met, slope in zip(self.met, slopes, strict=True)]
-        return [t if slope is None else t + slope for t, slope in zip(totals, slopes, strict=True)]
+        return [t if slope is None else t + tf.cast(slope, t.dtype) for t, slope in zip(totals, slopes, strict=True)]
 
     def checked(self, totals: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         for position, met in enumerate(self.met):
@@ -107,7 +112,7 @@ class Sums:
                     "Every trainable weight of a branch must enter its output (freeze it otherwise)."
                     f" Received: branch {self.layer.name}, whose weight {position} does not"
                 )
-        return list(totals)
+        return [tf.cast(total, w.dtype) for total, w in zip(totals, self.weights, strict=True)]
 
 
 def changed(stream: Pieces, index: tf.Tensor, change: Callable[..., tf.Tensor], by: tf.Tensor) -> Pieces:
