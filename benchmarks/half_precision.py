@@ -135,12 +135,18 @@ def errors(exact: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> dict[s
     return {name: float(np.linalg.norm(found[name] - x) / np.linalg.norm(x)) for name, x in exact.items()}
 
 
-def measure(length: int, precisions: Sequence[str]) -> dict[str, dict[str, dict[str, float]]]:
-    """By precision and by kind of sums (`"as_it_is"`, `"float64_sums"`), the error of each weight that counts."""
+def measure(length: int, longest: int, precisions: Sequence[str]) -> dict[str, dict[str, dict[str, float]]]:
+    """The error of each weight that counts, by precision and by the sums (`"as_it_is"`, `"float64_sums"`).
+
+    Args:
+        length: of the sequence.
+        longest: the longest that the model takes.
+        precisions: dtype policies.
+    """
     ids = text(length)
 
     def run(dtype: str, buckets: list[np.ndarray] | None) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
-        model = build(dtype, LAYERS.value, WIDTH.value, length, ATTENTION.value, BIASES.value)
+        model = build(dtype, LAYERS.value, WIDTH.value, longest, ATTENTION.value, BIASES.value)
         scale = LOSS_SCALE if dtype == "mixed_float16" else 1.0
         return gradients(model, ids, buckets, JIT_COMPILE.value, scale)
 
@@ -163,7 +169,7 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
     lengths = [int(x) for x in LENGTHS.value]
-    measured = {length: measure(length, PRECISIONS.value) for length in lengths}
+    measured = {length: measure(length, max(lengths), PRECISIONS.value) for length in lengths}
     summary = {}
     for dtype in PRECISIONS.value:
         first, last = (measured[length][dtype] for length in (lengths[0], lengths[-1]))

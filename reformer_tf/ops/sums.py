@@ -71,7 +71,18 @@ def look_up(table: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
     Returns:
         `[..., M]` in at least float32, the dtype in which a scatter sums the gradient.
     """
-    return tf.gather(wide(table), ids)
+    if table.dtype == shapes.statistics_dtype(table.dtype):
+        return tf.gather(table, ids)
+
+    # TensorFlow's gradient of a cast would cast the rows before they are added up.
+    @tf.custom_gradient
+    def apply(table: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            return tf.cast(tf.math.unsorted_segment_sum(upstream, ids, shapes.sizes(table)[0]), table.dtype)
+
+        return tf.gather(wide(table), ids), gradient
+
+    return apply(table)
 
 
 def wide(x: tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,99 @@
+"""The gradient of every weight of every layer, over many tokens in half precision, beside float32."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from reformer_tf import layers
+from reformer_tf.layers.token_embedding import TokenEmbedding
+from reformer_tf.layers.token_head import TokenHead
+from reformer_tf.models import ReformerClassifier
+from reformer_tf.ops import replay
+
+# With gradients of one sign, a sum in bfloat16 would stop at some 256 tokens, one in float16 at 2,048.
+ROWS, LENGTH, WIDTH = 128, 128, 8
+POLICIES = ["mixed_bfloat16", "mixed_float16", "bfloat16"]
+_ATTENTION = {"num_heads": 2, "key_dim": 4, "use_bias": True, "seed": 1}
+
+
+def _stack(policy):
+    def branch(layer):
+        return layers.ResidualBranch(layer, seed=1, dtype=policy)
+
+    attention = layers.LocalSelfAttention(**_ATTENTION, chunk_length=16, dtype=policy)
+    feed_forward = layers.ChunkedFeedForward(12, dtype=policy)
+    blocks = [
+        (branch(attention), branch(feed_forward)),
+        (keras.layers.EinsumDense("blm,mn->bln", (None, WIDTH), dtype=policy), Doubled()),
+    ]
+    return layers.ReversibleStack(blocks, dtype=policy)
+
+
+class Doubled(keras.layers.Layer):
+    """A branch without weights."""
+
+    def call(self, x):
+        return 2 * x
+
+
+LAYERS = {
+    "feed_forward": lambda policy: layers.ChunkedFeedForward(12, dtype=policy),
+    "gated_in_chunks": lambda policy: layers.ChunkedFeedForward(12, gated=True, chunk_length=1000, dtype=policy),
+    "full": lambda policy: layers.FullSelfAttention(**_ATTENTION, dtype=policy),
+    "local": lambda policy: layers.LocalSelfAttention(**_ATTENTION, chunk_length=16, dtype=policy),
+    "lsh": lambda policy: layers.LSHSelfAttention(**_ATTENTION, chunk_length=16, num_hashes=2, dtype=policy),
+    "normalization": lambda policy: layers.ChunkedLayerNormalization(dtype=policy),
+    "axial": lambda policy: layers.AxialPositionEmbedding((8, 16), (4, 4), dtype=policy),
+    "learned": lambda policy: layers.LearnedPositionEmbedding(LENGTH, dtype=policy),
+    "branch": lambda policy: layers.ResidualBranch(layers.ChunkedFeedForward(12, dtype=policy), dtype=policy),
+    "stack": _stack,
+}
+
+
+def _errors(make, inputs, policy, mode):
+    """The largest error in the gradient of each weight, over the largest number in it."""
+
+    # Of one sign, and not the same everywhere, or all would be rounded in the same direction.
+    factors = np.random.default_rng(1).uniform(0.2, 1.0, size=(ROWS, LENGTH, WIDTH)).astype(np.float32)
+
+    def gradients(layer, buckets):
+        def compute():
+            replaying = replay.replaying(buckets) if buckets else replay.recording()
+            with tf.GradientTape() as tape, replay.recording() as recorded, replaying:
+                output = tf.cast(layer(inputs), tf.float32)
+                loss = tf.reduce_sum(output * factors)
+            return [tf.convert_to_tensor(g) for g in tape.gradient(loss, layer.trainable_variables)], recorded
+
+        return compute() if mode == "eager" else tf.function(compute, autograph=False)()
+
+    exact, half = make("float32"), make(policy)
+    for layer in (exact, half):
+        layer(inputs[:1])
+    half.set_weights(exact.get_weights())
+    exact.set_weights(half.get_weights())  # rounded, where weights are half precision
+    wanted, buckets = gradients(exact, None)
+    found, _ = gradients(half, buckets)
+    largest = max(np.abs(x).max() for x in wanted)
+    return {
+        v.path: float(np.abs(np.asarray(tf.cast(y, tf.float32)) - x).max() / np.abs(x).max())
+        for v, x, y in zip(exact.trainable_variables, wanted, found, strict=True)
+        if np.abs(x).max() > 1e-3 * largest  # that of a bias of keys is zero but for rounding
+    }
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("kind", LAYERS)
+def test_gradients_of_weights(kind, policy):
+    inputs = np.random.default_rng(0).normal(size=(ROWS, LENGTH, WIDTH)).astype(np.float32)
+    graph = policy == "mixed_bfloat16" and kind in ("feed_forward", "gated_in_chunks", "branch", "stack")
+    found = _errors(LAYERS[kind], inputs, policy, "graph" if graph else "eager")
+    # In a stack what is rounded in one layer goes through others.
+    assert max(found.values()) < (0.04 if kind == "stack" else 0.02), found
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_gradients_of_an_embedding(policy):
+    ids = np.random.default_rng(0).integers(0, 3, size=(ROWS, LENGTH))
+    found = _errors(lambda policy: TokenEmbedding(5, WIDTH, dtype=policy), ids, policy, "graph")
+    assert max(found.values()) < 0.01, found
