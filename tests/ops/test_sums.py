@@ -84,7 +84,8 @@ def test_the_gradient_of_a_kernel(dtype, transpose, mode):
     kernel = tf.zeros([ROWS, WIDTH] if transpose else [WIDTH, ROWS])
     found = _run(gradient, kernel, upstream, mode=mode)
     expected = np.asarray(tf.cast(x, tf.float64)).T @ np.asarray(tf.cast(upstream, tf.float64))
-    np.testing.assert_allclose(found, expected.T if transpose else expected, rtol=0.004)
+    # Kernels for CPUs without half precision cut digits off in place of rounding.
+    np.testing.assert_allclose(found, expected.T if transpose else expected, rtol=0.01)
 
 
 @pytest.mark.parametrize("dtype", HALF, ids=lambda x: x.name)
