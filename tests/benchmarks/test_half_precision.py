@@ -1,5 +1,9 @@
 """The errors of half precision, at sizes small enough for every day."""
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -47,3 +51,17 @@ def test_text_begins_with_the_boundary():
     ids = half_precision.text(5000)
     assert ids.shape == (1, 5001) and ids[0, 0] == 256
     assert np.all((ids[0, 1:] >= 0) & (ids[0, 1:] < 256))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiled", [False, True])
+def test_errors_do_not_grow_with_the_length(compiled):
+    options = ["--lengths=2048,16384", "--layers=4", f"--jit_compile={compiled}"]
+    command = [sys.executable, "-m", "benchmarks.half_precision", *options]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=3000, check=False)
+    assert result.returncode == 0, result.stderr
+    measured = json.loads(result.stdout.splitlines()[-1])
+    for precision in ("mixed_bfloat16", "mixed_float16"):
+        assert measured[precision]["weights"] > 40
+        assert measured[precision]["growth"] < 1.2
+        assert measured[precision]["beyond_float64_sums"] < 0.002
