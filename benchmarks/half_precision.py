@@ -165,7 +165,7 @@ def measure(length: int, longest: int, precisions: Sequence[str]) -> dict[str, d
 
 
 def main(argv: list[str]) -> None:
-    """Measures all lengths, prints a table of the weights with the largest errors and the summary."""
+    """Measures all lengths, prints the weights whose errors grow most and the summary."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
     lengths = [int(x) for x in LENGTHS.value]
@@ -174,13 +174,14 @@ def main(argv: list[str]) -> None:
     for dtype in PRECISIONS.value:
         first, last = (measured[length][dtype] for length in (lengths[0], lengths[-1]))
         both = [name for name in first["as_it_is"] if name in last["as_it_is"]]
-        for name in sorted(both, key=lambda name: -last["as_it_is"][name])[:10]:
+        growths = {name: last["as_it_is"][name] / first["as_it_is"][name] for name in both}
+        for name in sorted(both, key=lambda name: -growths[name])[:10]:
             row = [f"{of[kind][name]:.5f}" for of in (first, last) for kind in ("as_it_is", "float64_sums")]
-            print(dtype, *row, name)
+            print(dtype, f"{growths[name]:.3f}", *row, name)
         summary[dtype] = {
             "weights": len(both),
             "largest_error": {length: max(measured[length][dtype]["as_it_is"].values()) for length in lengths},
-            "growth": max(last["as_it_is"][name] / first["as_it_is"][name] for name in both),
+            "growth": max(growths.values()),
             "beyond_float64_sums": max(
                 x - of[dtype]["float64_sums"][name]
                 for of in measured.values()
