@@ -6,11 +6,12 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
+from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.layers.token_embedding import TokenEmbedding
 from reformer_tf.ops import chunking, shapes
 
 
-class TokenHead(keras.layers.Layer):
+class TokenHead(VectorLayer, keras.layers.Layer):
     """Projects `[B, L, M]` to logits `[B, L, V]` in float32.
 
     Args:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from reformer_tf.generation import generate, samplers
 from reformer_tf.layers import arguments
 from reformer_tf.models.backbone import ReformerBackbone
-from reformer_tf.models.headed_model import check_inputs
+from reformer_tf.models.headed_model import as_ids, check_inputs
 from reformer_tf.models.token_model import TokenModel
 
 
@@ -139,8 +139,8 @@ class ReformerCausalLM(TokenModel):
         Raises:
             ValueError: if `ids` is not `[B, L]` with two tokens or more, or too long.
         """
-        ids = tf.convert_to_tensor(ids)
-        if ids.shape.rank != 2 or (ids.shape[1] is not None and ids.shape[1] < 2):
+        ids = as_ids(ids)
+        if ids.shape[1] is not None and ids.shape[1] < 2:
             raise ValueError(f"ids must be integers [batch, length] with length >= 2. Received: shape {ids.shape}")
         inputs = None
         if mask is not None:
