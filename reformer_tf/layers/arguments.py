@@ -53,6 +53,11 @@ def positive_number(name: str, value: Any) -> float:
     return float(value)
 
 
+def is_number(value: Any) -> bool:
+    """Whether `value` is an int or a float, of Python or of numpy, and no bool."""
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
 def choice(name: str, value: Any, choices: Sequence[str]) -> str:
     """Returns `value`.
 

@@ -207,7 +207,8 @@ class ReformerCausalLM(TokenModel):
         before.
 
         Args:
-            prompts: rows of ids, each at least one long; they may differ in length.
+            prompts: rows of ids, each at least one long; they may differ in length. Lists, an array, a tensor, or a
+                ragged tensor.
             max_new_tokens: how many ids to add to each row that no stop token ends.
             sampler: a sampler, or its name: `"greedy"`, the likeliest token; `"random"`, a draw from the distribution;
                 `"top_k"`, `"top_p"`, a draw from the likeliest tokens; `"beam"`, the likeliest continuation found by
@@ -222,8 +223,8 @@ class ReformerCausalLM(TokenModel):
             The new ids, row by row.
 
         Raises:
-            ValueError: for an empty prompt, ids beyond the vocabulary, a result beyond `max_sequence_length`, an
-                unknown sampler or option, or seeds that are not one for each row.
+            ValueError: for prompts that are no rows of ids, ids beyond the vocabulary, a result beyond
+                `max_sequence_length`, an unknown sampler or option, or seeds that are not one for each row.
 
         Example:
             >>> model.generate([[1, 2, 3], [4]], max_new_tokens=20, sampler="top_p", p=0.9, seed=1)

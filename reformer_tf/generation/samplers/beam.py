@@ -26,7 +26,7 @@ class BeamSearch:
 
     def __init__(self, num_beams: int = 4, length_penalty: float = 0.0):
         self.num_beams = arguments.positive_integer("num_beams", num_beams)
-        if not length_penalty >= 0:
+        if not (arguments.is_number(length_penalty) and length_penalty >= 0):
             raise ValueError(f"length_penalty must be at least 0. Received: length_penalty={length_penalty!r}")
         self.length_penalty = float(length_penalty)
 
