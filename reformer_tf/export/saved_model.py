@@ -83,7 +83,8 @@ def export_saved_model(
         extra = folder / "assets.extra"
         extra.mkdir(exist_ok=True)
         warm_up.write(extra, {name: signature.example for name, signature in made.items()})
-        model_card.write(extra, {**content, "signatures": model_card.of_signatures(functions)})
+        inputs = {name: signature.inputs for name, signature in made.items()}
+        model_card.write(extra, {**content, "signatures": model_card.of_signatures(functions, inputs)})
 
     return versions.write_next(pathlib.Path(directory), write)
 

@@ -91,6 +91,7 @@ def rate(name: str, value: Any) -> float:
     return float(value)
 
 
+@tf.autograph.experimental.do_not_convert
 def dense(name: str, value: Any) -> None:
     """Refuses ragged and sparse tensors, symbolic ones too, which would fail inside or be taken for something else.
 
@@ -134,9 +135,11 @@ def vectors(name: str, value: Any, rank: int | None = None, width: int | None = 
     fits = dtype is not None and dtype.is_floating and bool(shape.rank) and rank in (None, shape.rank)
     fits = fits and bool(shape[-1]) and width in (None, shape[-1]) and (rank != 3 or shape[1] != 0)
     if not fits:
+        expected = [f"ndim={rank}"] if rank else []
+        expected += [f"axis -1 of size {width}"] if width else []
         raise ValueError(
-            f"{name} must be floating numbers {axes}, of known rank and width{f' {width}' if width else ''}."
-            f" Received: {_received(name, value)}"
+            f"{name} must be floating numbers {axes}, of known rank and width"
+            f"{''.join(f', expected {what}' for what in expected)}. Received: {_received(name, value)}"
         )
 
 

@@ -2,10 +2,11 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from reformer_tf.layers import arguments
 
@@ -18,15 +19,19 @@ class CheckedInputs:
     """
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        return super().__call__(inputs, *args, **self._checked(inputs, args, kwargs))  # type: ignore[misc]
+
+    @tf.autograph.experimental.do_not_convert
+    def _checked(self, inputs: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The keyword arguments, with the implicit mask if there is one and nobody says otherwise."""
         names = _parameters(type(self).call)  # type: ignore[attr-defined]
         for name, value in (*zip(names[1:], args, strict=False), *kwargs.items()):
             arguments.dense(name, value)
         self.check_inputs(inputs)
-        if "mask" in names and len(args) < names.index("mask") and kwargs.get("mask") is None:
-            mask = _implicit_mask(inputs)
-            if mask is not None:
-                kwargs["mask"] = mask
-        return super().__call__(inputs, *args, **kwargs)  # type: ignore[misc]
+        if "mask" not in names or len(args) >= names.index("mask") or kwargs.get("mask") is not None:
+            return kwargs
+        mask = _implicit_mask(inputs)
+        return kwargs if mask is None else {**kwargs, "mask": mask}
 
     def check_inputs(self, inputs: Any) -> None:
         """Raises ValueError for inputs that the layer does not take."""
