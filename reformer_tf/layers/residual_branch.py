@@ -33,6 +33,7 @@ class ResidualBranch(VectorLayer, keras.layers.Layer):
         training: whether dropout is on.
 
     Example:
+        >>> from reformer_tf.layers import ChunkedFeedForward
         >>> ResidualBranch(ChunkedFeedForward(64), dropout=0.1)(np.ones((1, 10, 16))).shape
         TensorShape([1, 10, 16])
     """

@@ -54,8 +54,11 @@ class ReversibleStack(VectorLayer, keras.layers.Layer):
         NotImplementedError: for second-order gradients.
 
     Example:
-        >>> branch = lambda: ResidualBranch(ChunkedFeedForward(64))
-        >>> ReversibleStack([(branch(), branch()) for _ in range(6)])(np.ones((1, 10, 16))).shape
+        >>> from reformer_tf.layers import ChunkedFeedForward, LSHSelfAttention, ResidualBranch
+        >>> attention = lambda: ResidualBranch(LSHSelfAttention(num_heads=2, key_dim=8, causal=True))
+        >>> feed_forward = lambda: ResidualBranch(ChunkedFeedForward(64))
+        >>> stack = ReversibleStack([(attention(), feed_forward()) for _ in range(2)])
+        >>> stack(np.ones((1, 10, 16))).shape
         TensorShape([1, 10, 16])
     """
 

@@ -227,7 +227,10 @@ class ReformerCausalLM(TokenModel):
                 `max_sequence_length`, an unknown sampler or option, or seeds that are not one for each row.
 
         Example:
-            >>> model.generate([[1, 2, 3], [4]], max_new_tokens=20, sampler="top_p", p=0.9, seed=1)
+            >>> model = ReformerCausalLM(257, 1024, 1, 16, 2, 8, 32, ["local"])
+            >>> rows = model.generate([[1, 2, 3], [4]], max_new_tokens=20, sampler="top_p", p=0.9, seed=1)
+            >>> [len(row) for row in rows]
+            [20, 20]
         """
         return generate.generate(self, prompts, max_new_tokens, sampler, seed, stop_tokens, **options)
 
@@ -257,7 +260,11 @@ class ReformerCausalLM(TokenModel):
             ValueError: as `generate` does, at once.
 
         Example:
+            >>> model = ReformerCausalLM(257, 1024, 1, 16, 2, 8, 32, ["local"])
+            >>> tokens = []
             >>> for token in model.stream([1, 2, 3], max_new_tokens=20):
-            ...     print(token)
+            ...     tokens.append(token)
+            >>> len(tokens)
+            20
         """
         return generate.stream(self, prompt, max_new_tokens, sampler, seed, stop_tokens, **options)

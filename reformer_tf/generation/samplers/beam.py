@@ -21,7 +21,11 @@ class BeamSearch:
         ValueError: if an argument is out of range.
 
     Example:
-        >>> model.generate([[1, 2, 3]], 20, sampler=BeamSearch(num_beams=4), stop_tokens=[0])
+        >>> from reformer_tf.models import ReformerCausalLM
+        >>> model = ReformerCausalLM(10, 64, 1, 16, 2, 8, 32, ["local"])
+        >>> (row,) = model.generate([[1, 2, 3]], 5, sampler=BeamSearch(num_beams=4), stop_tokens=[0])
+        >>> len(row) == 5 or row[-1] == 0
+        True
     """
 
     def __init__(self, num_beams: int = 4, length_penalty: float = 0.0):
