@@ -117,6 +117,16 @@ def dense(name: str, value: Any) -> None:
         )
 
 
+def known_rank(name: str, value: Any) -> None:
+    """Refuses a tensor of unknown rank, which Keras fails on.
+
+    Raises:
+        ValueError: if `value` is one.
+    """
+    if isinstance(value, tf.Tensor) and value.shape.rank is None:
+        raise ValueError(f"{name} must have a known rank. Received: {_received(name, value)}")
+
+
 def vectors(name: str, value: Any, rank: int | None = None, width: int | None = None) -> None:
     """Checks vectors: a tensor, symbolic tensor or array of floating numbers, the last axis of a known size.
 

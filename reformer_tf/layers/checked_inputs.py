@@ -14,8 +14,8 @@ from reformer_tf.layers import arguments
 class CheckedInputs:
     """Mixin of the layers and models: stands before `keras.layers.Layer` among the bases.
 
-    It refuses ragged and sparse tensors in any argument, and hands an implicit mask on, which Keras does only where no
-    other argument is a tensor: with `seed` or `segment_ids`, the mask would be lost.
+    It refuses ragged and sparse tensors and unknown ranks in any argument, and hands an implicit mask on, which Keras
+    does only where no other argument is a tensor: with `seed` or `segment_ids`, the mask would be lost.
     """
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -27,6 +27,7 @@ class CheckedInputs:
         names = _parameters(type(self).call)  # type: ignore[attr-defined]
         for name, value in (*zip(names[1:], args, strict=False), *kwargs.items()):
             arguments.dense(name, value)
+            arguments.known_rank(name, value)
         self.check_inputs(inputs)
         if "mask" not in names or len(args) >= names.index("mask") or kwargs.get("mask") is not None:
             return kwargs

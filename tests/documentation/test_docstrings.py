@@ -66,7 +66,7 @@ FILES = {
     "reformer_tf.pretrained.huggingface": _huggingface,
     "reformer_tf.pretrained.trax": _trax,
 }
-SLOW = {"reformer_tf.export.sentencepiece_tokenizer"}
+SLOW = {"reformer_tf.export.sentencepiece_tokenizer", "reformer_tf.pretrained.huggingface"}
 
 
 def test_there_are_examples():
