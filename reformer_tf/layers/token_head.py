@@ -55,6 +55,8 @@ class TokenHead(VectorLayer, keras.layers.Layer):
         Returns:
             float32 `[B, L]`, nats.
         """
+        for name, value in (("hidden", hidden), ("targets", targets)):
+            arguments.dense(name, value)
         hidden = tf.cast(hidden, self.compute_dtype)
         flat = [tf.reshape(hidden, [-1, hidden.shape[-1]]), tf.reshape(tf.cast(targets, tf.int32), [-1])]
         weights = [tf.cast(w, self.compute_dtype) for w in self._weights()]

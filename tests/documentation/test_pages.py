@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reformer_tf import export, models
+import reformer_tf
+from reformer_tf import export, layers, models, pretrained
 from tests.documentation import blocks
 from tests.documentation.blocks import ROOT
+from trainer import exits
 
 # Where the blocks of a page are run.
 TESTS = {
@@ -121,3 +123,32 @@ def test_paths_exist():
         missing += [(page, path) for path in paths if "NAME" not in path and not (ROOT / path.rstrip("./")).exists()]
         missing += [(page, link) for link in links if link and not (ROOT / page).parent.joinpath(link).exists()]
     assert missing == []
+
+
+def test_fields_in_tables_exist():
+    """The README's table of fields, which leaves out "config."."""
+    from configs import quickstart
+
+    config = quickstart.get_config()
+    fields = re.findall(r"^\| `(\w+)\.(\w+)` \|", blocks.read("README.md"), re.MULTILINE)
+    assert len(fields) >= 4
+    assert [f"{part}.{name}" for part, name in fields if name not in config[part]] == []
+
+
+def test_exit_codes_are_those_of_the_trainer():
+    table = {int(code) for code in re.findall(r"^\| (\d+) \| ", blocks.read("README.md"), re.MULTILINE)}
+    constants = {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
+    assert table - {0, 2} <= constants <= table
+
+
+def test_names_of_the_library_exist():
+    """Classes, presets and functions that pages name."""
+    text = "\n".join(map(blocks.read, blocks.PAGES))
+    public = {*vars(layers), *vars(models), *vars(export), *vars(pretrained)}
+    named = set(re.findall(r"`(Reformer\w+|\w+SelfAttention|\w+Tokenizer|ReversibleStack)\b", text))
+    assert len(named) >= 8
+    assert named <= public
+    for preset in re.findall(r"\"(reformer-[\w-]+)\"", text):
+        assert preset in models.presets.PRESETS
+    for module, function in re.findall(r"`(?:reformer_tf\.)?(export|pretrained)\.(\w+)", text):
+        assert hasattr(vars(reformer_tf)[module], function)

@@ -71,7 +71,6 @@ def test_symbolic_ids(kind):
         model(keras.Input([None]))
     with pytest.raises(ValueError, match="ids must be a dense tensor"):
         model(keras.Input([None], dtype="int32", ragged=True))
-    assert model(keras.Input([None], dtype="int32")) is not None
 
 
 @pytest.mark.parametrize("kind", MODELS)
