@@ -51,6 +51,7 @@ def test_generation_gives_the_logits_of_the_whole_sequence():
         row = [*row, token]
 
 
+@pytest.mark.slow
 def test_saved_and_loaded(tmp_path):
     names, _ = _example()
     names["model"].save(tmp_path / "model.keras")

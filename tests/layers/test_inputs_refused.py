@@ -66,23 +66,28 @@ WRONG_SEQUENCES = {
 }
 
 
-def _refused(layer, value, message):
-    for call in (layer, tf.function(lambda: layer(value)).get_concrete_function):
+# The check is one Python function, whatever runs around it: graphs are tried with some values.
+IN_GRAPHS = ("ragged", "integers", "four axes")
+
+
+def _refused(layer, cases):
+    for name, (value, message) in cases.items():
         with pytest.raises(ValueError, match=message):
-            call(*([value] if call is layer else []))
+            layer(value)
+        if name in IN_GRAPHS:
+            with pytest.raises(ValueError, match=message):
+                tf.function(lambda value=value: layer(value)).get_concrete_function()
     assert not layer.built
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_types(name):
-    for value, message in WRONG.values():
-        _refused(LAYERS[name](), value, message)
+    _refused(LAYERS[name](), WRONG)
 
 
 @pytest.mark.parametrize("name", SEQUENCE)
 def test_numbers_of_axes_and_lengths(name):
-    for value, message in WRONG_SEQUENCES.values():
-        _refused(SEQUENCE[name](), value, message)
+    _refused(SEQUENCE[name](), WRONG_SEQUENCES)
 
 
 @pytest.mark.parametrize("name", ANY_RANK)
@@ -171,9 +176,9 @@ def test_targets_of_a_head():
 
 
 def test_token_embedding():
-    for value, message in (
-        (tf.ragged.constant([[1, 2], [3]]), "ids must be a dense tensor: ragged.to_tensor"),
-        (np.ones((2, 3)), r"ids must be integers \[batch, length\]. Received: ids of shape \(2, 3\) and dtype float64"),
-        (np.ones(3, "int32"), r"Received: ids of shape \(3,\)"),
-    ):
-        _refused(TokenEmbedding(9, 8), value, message)
+    cases = {
+        "ragged": (tf.ragged.constant([[1, 2], [3]]), "ids must be a dense tensor: ragged.to_tensor"),
+        "floats": (np.ones((2, 3)), r"ids must be integers \[batch, length\]. Received: .*\(2, 3\) and dtype float64"),
+        "one axis": (np.ones(3, "int32"), r"Received: ids of shape \(3,\)"),
+    }
+    _refused(TokenEmbedding(9, 8), cases)
