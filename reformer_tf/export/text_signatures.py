@@ -68,8 +68,8 @@ def _generate(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokeniz
     ) -> dict[str, tf.Tensor]:
         text = requests.of_rank(_TEXT, text)
         text = requests.checked(text, requests.has_rows("text", text))
-        given = (max_new_tokens, temperature, top_k, top_p, seed)
-        settings = Settings(*map(requests.of_rank, _SETTINGS, given)).checked(text)
+        values = (max_new_tokens, temperature, top_k, top_p, seed)
+        settings = Settings(*map(requests.of_rank, _SETTINGS, values)).checked(text)
         # The last new token is never fed, so there is room for the boundary.
         ids, lengths = tokenizer.encode(text, 0, rows.longest - 1)
         fits = tf.reduce_all(settings.max_new_tokens <= rows.longest - lengths)

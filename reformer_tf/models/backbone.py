@@ -220,10 +220,8 @@ class ReformerBackbone(CheckedInputs, keras.Model):
     def check_inputs(self, inputs: Any) -> None:
         """Refuses all but ids; Keras would cast fractions, and drop a mask that stands beside the ids in a dict."""
         if isinstance(inputs, dict) and list(inputs) != ["ids"]:
-            raise ValueError(
-                'inputs must be ids, or a dict of "ids" alone: mask and segment_ids are arguments of the call.'
-                f" Received: {sorted(inputs)}"
-            )
+            rule = 'inputs must be ids, or a dict of "ids": mask and segment_ids are arguments of the call.'
+            raise ValueError(f"{rule} Received: {sorted(inputs)}")
         arguments.token_ids("ids", inputs["ids"] if isinstance(inputs, dict) else inputs)
 
     @property

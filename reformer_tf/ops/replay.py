@@ -7,9 +7,9 @@ other implementations inject buckets in the same way:
     >>> from reformer_tf.layers import LSHSelfAttention
     >>> from reformer_tf.ops import replay
     >>> layer, x = LSHSelfAttention(num_heads=2, key_dim=8, redraw_rotations=True), np.ones((1, 200, 16))
-    >>> with replay.recording() as kept:
+    >>> with replay.recording() as buckets:
     ...     y = layer(x, training=True)
-    >>> with replay.replaying(kept):
+    >>> with replay.replaying(buckets):
     ...     z = layer(x, training=True)  # the same buckets, in call order
     >>> np.allclose(y, z, atol=1e-5)
     True

@@ -21,7 +21,7 @@ def python(page, **instead):
 
     Args:
         page: path from the root.
-        **instead: what takes the place of a name that is not there when tests run, such as a folder.
+        **instead: what to write for a name, such as another layer.
     """
     found = of(page, "python")
     for before, after in instead.items():
