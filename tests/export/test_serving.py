@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import urllib.error
@@ -147,6 +148,16 @@ def test_rows_and_columns_over_rest(loaded, rest_address):
     with pytest.raises(urllib.error.HTTPError, match="400") as error:
         _post(rest_address, signature_name="score", instances=[""])
     assert "`text` must have from 1 to 4096 bytes" in json.load(error.value)["error"]
+
+
+def test_the_requests_of_the_documentation(rest_address):
+    """Every body of `docs/serving.md` is sent as it stands, and answered in the form beside it."""
+    page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    generate, score = (json.loads(body) for body in re.findall(r"-d '(.*?)'\n", page, re.DOTALL))
+    (prediction,) = _post(rest_address, **generate)["predictions"]
+    assert list(prediction) == ["b64"]
+    predictions = _post(rest_address, **score)["predictions"]
+    assert [sorted(row) for row in predictions] == [["bits_per_byte", "token_log_probabilities"]] * 2
 
 
 def test_the_file_of_models():
