@@ -30,14 +30,3 @@ def test_every_local_link_of_the_readme_exists():
     parts = _read("README.md").split("](")[1:]
     targets = [part.split(")")[0] for part in parts]
     assert all((ROOT / target).exists() for target in targets if "://" not in target and not target.startswith("#"))
-
-
-def test_the_python_of_the_readme_runs():
-    blocks = [part.split("```")[0] for part in _read("README.md").split("```python\n")[1:]]
-    assert len(blocks) >= 2
-    names = {}
-    for block in blocks:
-        exec(block, names)
-    assert names["logits"].shape == (1, 12, 257)
-    assert names["losses"].shape == (1, 11)
-    assert [len(row) for row in names["new_ids"]] == [20, 20]

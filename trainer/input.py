@@ -132,8 +132,11 @@ def train_dataset(
         ValueError: if `batch_size` or `start_step` is out of range.
 
     Example:
+        >>> from trainer.windows import Windows
         >>> dataset = train_dataset(Windows([b"abcdefgh"], 4), batch_size=2, seed=0)
         >>> ids, mask = next(iter(dataset))
+        >>> ids.shape
+        TensorShape([2, 5])
     """
     _check_batch_size(batch_size)
     if start_step < 0:

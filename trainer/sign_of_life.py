@@ -15,9 +15,10 @@ class SignOfLife:
         every: Seconds between two signs.
 
     Example:
+        >>> import time
         >>> with SignOfLife(steps=2) as sign:
         ...     sign.step = 1
-        ...     time.sleep(1.0)  # The work of step 1.
+        ...     time.sleep(0.1)  # The work of step 1.
     """
 
     def __init__(self, steps: int, every: float = 60.0):

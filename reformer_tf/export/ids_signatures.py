@@ -17,7 +17,7 @@ from reformer_tf.models import ReformerCausalLM
 from reformer_tf.models.headed_model import HeadedModel
 
 _EXAMPLE_LENGTH = 8
-_IDS = tf.TensorSpec([None, None], tf.int32, name="ids")
+IDS = tf.TensorSpec([None, None], tf.int32, name="ids")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,10 +26,12 @@ class Signature:
 
     Attributes:
         function: a `tf.function` with an input signature, from named inputs to a dict of outputs.
+        inputs: what the function takes; its own signature leaves the ranks open, for it to check them.
         example: a valid request, values by the name of the input.
     """
 
     function: Any
+    inputs: tuple[tf.TensorSpec, ...]
     example: dict[str, np.ndarray]
 
 
@@ -37,21 +39,25 @@ def make(model: HeadedModel, rows: IndependentRows) -> dict[str, Signature]:
     """Makes the signatures that a model has for ids, by name. See `reformer_tf.export.export_saved_model`."""
     length = min(_EXAMPLE_LENGTH, rows.longest)
     example = {"ids": np.arange(length, dtype=np.int32)[None] % rows.vocabulary_size}
-    signatures = {"predict": Signature(_predict(rows), example), "embed": Signature(_embed(rows), example)}
+    signatures = {
+        "predict": Signature(_predict(rows), (IDS,), example),
+        "embed": Signature(_embed(rows), (IDS,), example),
+    }
     if isinstance(model, ReformerCausalLM):
         ids = np.arange(length + 1, dtype=np.int32)[None] % rows.vocabulary_size
-        signatures["score_ids"] = Signature(_score_ids(rows), {"ids": ids})
+        signatures["score_ids"] = Signature(_score_ids(rows), (IDS,), {"ids": ids})
     return signatures
 
 
 def make_plain(model: keras.Model) -> dict[str, Signature]:
     """Makes the only signature of a model of another kind: ids as they are, of which 0 is one for every model."""
 
-    @tf.function(input_signature=[_IDS], autograph=False)
+    @tf.function(input_signature=requests.of_any_rank([IDS]), autograph=False)
     def predict(ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        ids = requests.of_rank(IDS, ids)
         return _named(tf.nest.map_structure(lambda result: tf.cast(result, tf.float32), model(ids)))
 
-    return {"predict": Signature(predict, {"ids": np.zeros([1, _EXAMPLE_LENGTH], np.int32)})}
+    return {"predict": Signature(predict, (IDS,), {"ids": np.zeros([1, _EXAMPLE_LENGTH], np.int32)})}
 
 
 def mean_bits(losses: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
@@ -68,16 +74,18 @@ def mean_bits(losses: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
 
 
 def _predict(rows: IndependentRows) -> Any:
-    @tf.function(input_signature=[_IDS], autograph=False)
+    @tf.function(input_signature=requests.of_any_rank([IDS]), autograph=False)
     def predict(ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        ids = requests.of_rank(IDS, ids)
         return _named(rows.outputs(*requests.padded_ids(ids, rows.vocabulary_size, 1, rows.longest)))
 
     return predict
 
 
 def _embed(rows: IndependentRows) -> Any:
-    @tf.function(input_signature=[_IDS], autograph=False)
+    @tf.function(input_signature=requests.of_any_rank([IDS]), autograph=False)
     def embed(ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        ids = requests.of_rank(IDS, ids)
         ids, lengths = requests.padded_ids(ids, rows.vocabulary_size, 1, rows.longest)
         vectors = rows.vectors(ids, lengths)
         mean = tf.reduce_sum(vectors, axis=1) / tf.cast(lengths, vectors.dtype)[:, None]
@@ -87,8 +95,9 @@ def _embed(rows: IndependentRows) -> Any:
 
 
 def _score_ids(rows: IndependentRows) -> Any:
-    @tf.function(input_signature=[_IDS], autograph=False)
+    @tf.function(input_signature=requests.of_any_rank([IDS]), autograph=False)
     def score_ids(ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        ids = requests.of_rank(IDS, ids)
         # The last token is not fed, only predicted.
         ids, lengths = requests.padded_ids(ids, rows.vocabulary_size, 2, rows.longest + 1)
         losses = rows.token_losses(ids, lengths)

@@ -3,7 +3,7 @@
 import json
 import pathlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -57,15 +57,16 @@ def make(model: keras.Model, tokenizer: Tokenizer | None, card: Mapping[str, Any
     return {**content, **card}
 
 
-def of_signatures(functions: Mapping[str, Any]) -> dict[str, Any]:
+def of_signatures(functions: Mapping[str, Any], inputs: Mapping[str, Sequence[tf.TensorSpec]]) -> dict[str, Any]:
     """Names, types and shapes of inputs and outputs.
 
     Args:
         functions: concrete functions by name of the signature.
+        inputs: the inputs of each, with the ranks that the functions check themselves.
     """
     return {
         name: {
-            "inputs": {spec.name: _described(spec) for spec in tf.nest.flatten(function.structured_input_signature)},
+            "inputs": {spec.name: _described(spec) for spec in inputs[name]},
             "outputs": {output: _described(spec) for output, spec in function.structured_outputs.items()},
         }
         for name, function in functions.items()

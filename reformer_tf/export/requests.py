@@ -6,6 +6,7 @@ nothing else complains first, on no device.
 Shape letters: B batch, L length, V vocabulary size.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -30,6 +31,20 @@ def checked(value: tf.Tensor, *rules: Rule) -> tf.Tensor:
     ]
     with tf.control_dependencies(assertions):
         return tf.identity(value)
+
+
+def of_any_rank(specs: Sequence[tf.TensorSpec]) -> list[tf.TensorSpec]:
+    """What a signature declares of its inputs: a rank there would be taken for granted, and never be checked."""
+    return [tf.TensorSpec(None, spec.dtype, spec.name) for spec in specs]
+
+
+def of_rank(spec: tf.TensorSpec, value: tf.Tensor) -> tf.Tensor:
+    """Returns `value`, if it has the rank of `spec`."""
+    letters = ", ".join("BL"[: spec.shape.rank])
+    fits = tf.equal(tf.rank(value), spec.shape.rank)
+    value = checked(value, (fits, f"`{spec.name}` must have a shape [{letters}]", tf.shape(value)))
+    value.set_shape(spec.shape)  # tf.ensure_shape would not wait for the check, and complain first.
+    return value
 
 
 def has_rows(name: str, value: tf.Tensor) -> Rule:

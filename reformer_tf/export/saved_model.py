@@ -61,8 +61,10 @@ def export_saved_model(
         ValueError: if `model` is not a Keras model, if the tokenizer does not fit it, or if `card` is not JSON.
 
     Example:
-        >>> export_saved_model(model, "/models/reformer")
-        PosixPath('/models/reformer/1')
+        >>> from reformer_tf.models import ReformerClassifier
+        >>> model = ReformerClassifier(257, 1024, 1, 16, 2, 8, 32, ["local"], num_classes=3)
+        >>> str(export_saved_model(model, "models/reformer"))
+        'models/reformer/1'
     """
     if not isinstance(model, keras.Model):
         raise ValueError(f"`model` must be a Keras model. Received: {type(model).__name__}")
@@ -83,7 +85,8 @@ def export_saved_model(
         extra = folder / "assets.extra"
         extra.mkdir(exist_ok=True)
         warm_up.write(extra, {name: signature.example for name, signature in made.items()})
-        model_card.write(extra, {**content, "signatures": model_card.of_signatures(functions)})
+        inputs = {name: signature.inputs for name, signature in made.items()}
+        model_card.write(extra, {**content, "signatures": model_card.of_signatures(functions, inputs)})
 
     return versions.write_next(pathlib.Path(directory), write)
 

@@ -29,8 +29,12 @@ class SentencePieceTokenizer:
         ValueError: if TensorFlow Text or the file is missing, or the file is no such model.
 
     Example:
-        >>> export_saved_model(model, "/models/reformer", tokenizer=SentencePieceTokenizer("spiece.model"))
-        PosixPath('/models/reformer/1')
+        >>> from reformer_tf.export import export_saved_model
+        >>> from reformer_tf.models import ReformerCausalLM
+        >>> tokenizer = SentencePieceTokenizer("spiece.model")  # doctest: +SKIP
+        >>> model = ReformerCausalLM(tokenizer.vocabulary_size, 64, 1, 16, 2, 8, 32, ["local"])  # doctest: +SKIP
+        >>> str(export_saved_model(model, "models/reformer", tokenizer))  # doctest: +SKIP
+        'models/reformer/1'
     """
 
     def __init__(self, path: str | os.PathLike[str], boundary: int = 0):

@@ -17,28 +17,33 @@ from reformer_tf.generation import decoder, loop
 from reformer_tf.models import ReformerCausalLM
 
 _TEXT = tf.TensorSpec([None], tf.string, name="text")
-_SETTINGS = {
-    "max_new_tokens": tf.int32,
-    "temperature": tf.float32,
-    "top_k": tf.int32,
-    "top_p": tf.float32,
-    "seed": tf.int32,
-}
+_SETTINGS = [
+    tf.TensorSpec([None], dtype, name)
+    for name, dtype in (
+        ("max_new_tokens", tf.int32),
+        ("temperature", tf.float32),
+        ("top_k", tf.int32),
+        ("top_p", tf.float32),
+        ("seed", tf.int32),
+    )
+]
 
 
 def make(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokenizer) -> dict[str, Signature]:
     """Makes the signatures for strings, by name. See `reformer_tf.export.export_saved_model`."""
-    score = Signature(_score(rows, tokenizer), {"text": np.array([b"a"], object)})
+    score = Signature(_score(rows, tokenizer), (_TEXT,), {"text": np.array([b"a"], object)})
     # The shortest text has room for new tokens in every model.
     settings = {"max_new_tokens": min(2, rows.longest), "temperature": 1.0, "top_k": 2, "top_p": 0.9, "seed": 0}
-    example = {name: np.array([settings[name]], dtype.as_numpy_dtype) for name, dtype in _SETTINGS.items()}
-    generate = Signature(_generate(model, rows, tokenizer), {"text": np.array([b""], object), **example})
+    example = {spec.name: np.array([settings[spec.name]], spec.dtype.as_numpy_dtype) for spec in _SETTINGS}
+    example = {"text": np.array([b""], object), **example}
+    generate = Signature(_generate(model, rows, tokenizer), (_TEXT, *_SETTINGS), example)
     return {"score": score, "generate": generate}
 
 
 def _score(rows: IndependentRows, tokenizer: Tokenizer) -> Any:
-    @tf.function(input_signature=[_TEXT], autograph=False)
+    @tf.function(input_signature=requests.of_any_rank([_TEXT]), autograph=False)
     def score(text: tf.Tensor) -> dict[str, tf.Tensor]:
+        text = requests.of_rank(_TEXT, text)
         text = requests.checked(text, requests.has_rows("text", text))
         # The last token is not fed, only predicted, so there is room for the boundary.
         ids, lengths = tokenizer.encode(text, 1, rows.longest)
@@ -52,9 +57,7 @@ def _score(rows: IndependentRows, tokenizer: Tokenizer) -> Any:
 
 
 def _generate(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokenizer) -> Any:
-    specs = [tf.TensorSpec([None], dtype, name=name) for name, dtype in _SETTINGS.items()]
-
-    @tf.function(input_signature=[_TEXT, *specs], autograph=False)
+    @tf.function(input_signature=requests.of_any_rank([_TEXT, *_SETTINGS]), autograph=False)
     def generate(
         text: tf.Tensor,
         max_new_tokens: tf.Tensor,
@@ -63,8 +66,10 @@ def _generate(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokeniz
         top_p: tf.Tensor,
         seed: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
+        text = requests.of_rank(_TEXT, text)
         text = requests.checked(text, requests.has_rows("text", text))
-        settings = Settings(max_new_tokens, temperature, top_k, top_p, seed).checked(text)
+        values = (max_new_tokens, temperature, top_k, top_p, seed)
+        settings = Settings(*map(requests.of_rank, _SETTINGS, values)).checked(text)
         # The last new token is never fed, so there is room for the boundary.
         ids, lengths = tokenizer.encode(text, 0, rows.longest - 1)
         fits = tf.reduce_all(settings.max_new_tokens <= rows.longest - lengths)

@@ -4,15 +4,14 @@ The work is done in two programs, one for prompts and one for what follows, that
 """
 
 import functools
-import random
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from reformer_tf.generation import beams, decoder, loop, samplers
+from reformer_tf.generation import beams, decoder, loop, prompts, samplers
 from reformer_tf.layers import arguments
 
 # Beside the models, not in them: Keras and SavedModels would take a function there for a part of the model.
@@ -21,15 +20,16 @@ _PROGRAMS: weakref.WeakKeyDictionary[Any, "_Programs"] = weakref.WeakKeyDictiona
 
 def generate(
     model: Any,
-    prompts: Sequence[Sequence[int]],
+    rows: Any,
     max_new_tokens: int,
     sampler: str | samplers.Sampler | samplers.BeamSearch,
-    seed: int | Sequence[int] | None,
-    stop_tokens: Sequence[int] = (),
+    seed: Any,
+    stop_tokens: Any = (),
     **options: Any,
 ) -> list[list[int]]:
     """See `ReformerCausalLM.generate`; `model` is such a model."""
-    run = Continuation(model, prompts, max_new_tokens, samplers.get(sampler, **options), seed, stop_tokens)
+    rows = prompts.rows_of(rows, model.backbone.config["vocabulary_size"])
+    run = Continuation(model, rows, max_new_tokens, samplers.get(sampler, **options), seed, stop_tokens)
     if isinstance(run.sampler, samplers.BeamSearch):
         tokens = run.search()
     else:
@@ -39,18 +39,19 @@ def generate(
 
 def stream(
     model: Any,
-    prompt: Sequence[int],
+    prompt: Any,
     max_new_tokens: int,
     sampler: str | samplers.Sampler,
-    seed: int | None,
-    stop_tokens: Sequence[int] = (),
+    seed: Any,
+    stop_tokens: Any = (),
     **options: Any,
 ) -> Iterator[int]:
     """See `ReformerCausalLM.stream`; `model` is such a model."""
     chosen = samplers.get(sampler, **options)
     if isinstance(chosen, samplers.BeamSearch):
         raise ValueError(f"sampler must choose token by token to be streamed. Received: sampler={sampler!r}")
-    run = Continuation(model, [prompt], max_new_tokens, chosen, seed, stop_tokens)
+    row = prompts.row_of(prompt, model.backbone.config["vocabulary_size"])
+    run = Continuation(model, [row], max_new_tokens, chosen, seed, stop_tokens)
     return _one_by_one(run, max_new_tokens)
 
 
@@ -66,27 +67,27 @@ def _one_by_one(run: "Continuation", max_new_tokens: int) -> Iterator[int]:
 
 
 class Continuation:
-    """Rows under way. Arguments as `ReformerCausalLM.generate` has them."""
+    """Rows under way. Arguments as `ReformerCausalLM.generate` has them, but for the checked rows."""
 
     def __init__(
         self,
         model: Any,
-        prompts: Sequence[Sequence[int]],
+        rows: list[list[int]],
         max_new_tokens: int,
         sampler: samplers.Sampler | samplers.BeamSearch,
-        seed: int | Sequence[int] | None,
-        stop_tokens: Sequence[int],
+        seed: Any,
+        stop_tokens: Any,
     ):
         arguments.positive_integer("max_new_tokens", max_new_tokens)
         self.sampler = sampler
-        rows = _checked_rows(prompts, max_new_tokens, model.backbone.config)
+        _check_lengths(rows, max_new_tokens, model.backbone.config["max_sequence_length"])
         self._lengths = np.asarray([len(row) for row in rows], np.int32)
         self._ids = np.zeros((len(rows), max(self._lengths)), np.int32)
         for padded, row in zip(self._ids, rows, strict=True):
             padded[: len(row)] = row
-        self._seeds = _row_seeds(seed, len(rows))
+        self._seeds = prompts.row_seeds(seed, len(rows))
         self._limits = np.full(len(rows), max_new_tokens, np.int32)
-        self._stops = np.asarray([arguments.integer("stop_tokens", token) for token in stop_tokens], np.int32)
+        self._stops = prompts.stop_ids(stop_tokens, model.backbone.config["vocabulary_size"])
         if model not in _PROGRAMS:
             _PROGRAMS[model] = _Programs(model)
         self._programs = _PROGRAMS[model]
@@ -187,36 +188,11 @@ def _outputs(program: Any) -> Any:
     return tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), outputs)
 
 
-def _checked_rows(prompts: Sequence[Sequence[int]], max_new_tokens: int, config: dict[str, Any]) -> list[list[int]]:
-    rows = [[arguments.integer("prompts", token) for token in prompt] for prompt in prompts]
-    if not rows or any(not row for row in rows):
-        raise ValueError("prompts must be rows of at least one id. Received: an empty list")
-    for token in {token for row in rows for token in row}:
-        if not 0 <= token < config["vocabulary_size"]:
-            raise ValueError(
-                f"prompts must be ids from 0 to vocabulary_size - 1 = {config['vocabulary_size'] - 1}."
-                f" Received: {token}"
-            )
-    longest = max(len(row) for row in rows)
+def _check_lengths(rows: list[list[int]], max_new_tokens: int, longest: int) -> None:
+    longest_row = max(len(row) for row in rows)
     # The last new token is never fed.
-    if longest + max_new_tokens - 1 > config["max_sequence_length"]:
+    if longest_row + max_new_tokens - 1 > longest:
         raise ValueError(
-            f"A prompt and max_new_tokens must fit max_sequence_length={config['max_sequence_length']}."
-            f" Received: a prompt of {longest} ids, max_new_tokens={max_new_tokens}"
+            f"A prompt and max_new_tokens must fit max_sequence_length={longest}."
+            f" Received: a prompt of {longest_row} ids, max_new_tokens={max_new_tokens}"
         )
-    return rows
-
-
-def _row_seeds(seed: int | Sequence[int] | None, rows: int) -> np.ndarray:
-    """One seed a row, `[rows]` int32: those given, or the same one for all, or one drawn for each."""
-    if seed is None:
-        found = [random.randrange(2**31) for _ in range(rows)]
-    elif isinstance(seed, Sequence):
-        found = [arguments.integer("seed", number) for number in seed]
-    else:
-        found = [arguments.integer("seed", seed)] * rows
-    if len(found) != rows or not all(-(2**31) <= number < 2**31 for number in found):
-        raise ValueError(
-            f"seed must be an integer of 32 bits, or one for each of {rows} prompts. Received: seed={seed!r}"
-        )
-    return np.asarray(found, np.int32)

@@ -53,6 +53,11 @@ def positive_number(name: str, value: Any) -> float:
     return float(value)
 
 
+def is_number(value: Any) -> bool:
+    """Whether `value` is an int or a float, of Python or of numpy, and no bool."""
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
 def choice(name: str, value: Any, choices: Sequence[str]) -> str:
     """Returns `value`.
 
@@ -86,6 +91,105 @@ def rate(name: str, value: Any) -> float:
     return float(value)
 
 
+@tf.autograph.experimental.do_not_convert
+def dense(name: str, value: Any) -> None:
+    """Refuses ragged and sparse tensors, symbolic ones too, which would fail inside or be taken for something else.
+
+    Raises:
+        ValueError: if `value` is one, or a list, tuple or dict with one in it.
+    """
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            dense(f"{name}[{key!r}]", entry)
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            dense(name, entry)
+    elif isinstance(value, tf.RaggedTensor) or getattr(value, "ragged", False) is True:
+        raise ValueError(
+            f"{name} must be a dense tensor: ragged.to_tensor() makes one, and mask=tf.sequence_mask("
+            f"ragged.row_lengths()) says which entries are real. Received: {name} as a RaggedTensor of shape"
+            f" {value.shape}"
+        )
+    elif isinstance(value, tf.SparseTensor) or getattr(value, "sparse", False) is True:
+        raise ValueError(
+            f"{name} must be a dense tensor: tf.sparse.to_dense(sparse) makes one. Received: {name} as a SparseTensor"
+            f" of shape {value.shape}"
+        )
+
+
+def known_rank(name: str, value: Any) -> None:
+    """Refuses a tensor of unknown rank, which Keras fails on.
+
+    Raises:
+        ValueError: if `value` is one.
+    """
+    if isinstance(value, tf.Tensor) and value.shape.rank is None:
+        raise ValueError(f"{name} must have a known rank. Received: {_received(name, value)}")
+
+
+def vectors(name: str, value: Any, rank: int | None = None, width: int | None = None) -> None:
+    """Checks vectors: a tensor, symbolic tensor or array of floating numbers, the last axis of a known size.
+
+    Args:
+        name: of the argument.
+        value: what is to be checked.
+        rank: 3 for `[batch, length, width]` with a length of at least 1; None for any number of axes.
+        width: the size that the last axis must have; None for any.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    dense(name, value)
+    shape, dtype = _described(value)
+    axes = "[batch, length, width] with a length of at least 1" if rank == 3 else "[..., width]"
+    fits = dtype is not None and dtype.is_floating and bool(shape.rank) and rank in (None, shape.rank)
+    fits = fits and bool(shape[-1]) and width in (None, shape[-1]) and (rank != 3 or shape[1] != 0)
+    if not fits:
+        expected = [f"ndim={rank}"] if rank else []
+        expected += [f"axis -1 of size {width}"] if width else []
+        raise ValueError(
+            f"{name} must be floating numbers {axes}, of known rank and width"
+            f"{''.join(f', expected {what}' for what in expected)}. Received: {_received(name, value)}"
+        )
+
+
+def token_ids(name: str, value: Any) -> None:
+    """Checks the type and rank of ids `[batch, length]`: a tensor, symbolic tensor or array of integers.
+
+    Raises:
+        ValueError: if it is anything else; floating numbers, too, since half precision rounds them to other ids.
+    """
+    dense(name, value)
+    shape, dtype = _described(value)
+    integers = dtype is not None and (dtype.is_integer or (dtype.is_floating and _is_mean_of_replicas(value)))
+    if not integers or shape.rank != 2:
+        raise ValueError(f"{name} must be integers [batch, length]. Received: {_received(name, value)}")
+
+
+def _is_mean_of_replicas(value: Any) -> bool:
+    """Whether Keras asks for shapes only: for those of a distributed batch, `fit` takes its mean over the replicas."""
+    symbolic = isinstance(value, tf.Tensor) and not hasattr(value, "numpy")
+    return symbolic and tf.distribute.has_strategy() and tf.distribute.in_cross_replica_context()
+
+
+def _described(value: Any) -> tuple[tf.TensorShape, tf.DType | None]:
+    """The shape and type of a tensor or array; no type if it is neither."""
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if shape is None or dtype is None:
+        return tf.TensorShape(None), None
+    try:
+        return tf.TensorShape(shape), tf.as_dtype(dtype)
+    except TypeError:
+        return tf.TensorShape(shape), None
+
+
+def _received(name: str, value: Any) -> str:
+    shape, dtype = _described(value)
+    if dtype is None:
+        return f"{name} of type {type(value).__name__}"
+    return f"{name} of shape {'unknown' if shape.rank is None else shape} and dtype {dtype.name}"
+
+
 def per_token(name: str, value: Any, dtype: tf.DType, tokens: tf.Tensor) -> tf.Tensor:
     """Returns `value` as a tensor `[B, L]` of `dtype`.
 
@@ -98,8 +202,9 @@ def per_token(name: str, value: Any, dtype: tf.DType, tokens: tf.Tensor) -> tf.T
     Raises:
         ValueError: if it is a floating tensor or its shape is not that of the tokens.
     """
+    dense(name, value)
     value = tf.convert_to_tensor(value)
-    fits = value.shape.is_compatible_with(tokens.shape[:2])
+    fits = value.shape.rank == 2 and value.shape.is_compatible_with(tokens.shape[:2])
     if not fits or not (value.dtype.is_integer or value.dtype.is_bool):
         raise ValueError(
             f"{name} must be a boolean or integer tensor [batch, length] = {tuple(tokens.shape[:2])},"

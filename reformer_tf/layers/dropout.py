@@ -7,11 +7,12 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
+from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.ops import dropout, seeds, shapes
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class SeededDropout(keras.layers.Layer):
+class SeededDropout(VectorLayer, keras.layers.Layer):
     """Dropout for `[B, L, M]` whose mask is a function of the call's seed, the row, the position and the channel.
 
     `keras.layers.Dropout` moves a random generator at each call; this one gives the same mask to the same seed, and so
@@ -31,6 +32,8 @@ class SeededDropout(keras.layers.Layer):
         >>> SeededDropout(0.5)(np.ones((1, 10, 16)), seed=[1, 2], training=True).shape
         TensorShape([1, 10, 16])
     """
+
+    any_width = True
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)

@@ -6,11 +6,12 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import activations, arguments
+from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.ops import chunking, elementwise, fusing, shapes, sums
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class ChunkedFeedForward(keras.layers.Layer):
+class ChunkedFeedForward(VectorLayer, keras.layers.Layer):
     """Two projections with an activation between, computed in chunks: the inner tensor is never alive as a whole.
 
     Forward and backward both go through the chunks, and the backward pass recomputes the inner tensor of each (paper,

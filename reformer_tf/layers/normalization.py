@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.ops import chunking, normalization, shapes
 
 # Arguments of Keras' layer that this one does not take.
@@ -23,7 +24,7 @@ _FIXED = (
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class ChunkedLayerNormalization(keras.layers.LayerNormalization):
+class ChunkedLayerNormalization(VectorLayer, keras.layers.LayerNormalization):
     """`keras.layers.LayerNormalization` over the last axis, a few rows at a time, recomputed in the backward pass.
 
     Inputs are taken in their own precision, and statistics computed in at least float32.

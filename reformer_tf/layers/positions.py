@@ -8,10 +8,11 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
+from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.ops import chunking, shapes, sums
 
 
-class _PositionEmbedding(keras.layers.Layer):
+class _PositionEmbedding(VectorLayer, keras.layers.Layer):
     """Adds the embeddings of positions 0 to L - 1 to `[B, L, M]`, a few rows at a time.
 
     A subclass implements `look_up`.
@@ -19,6 +20,8 @@ class _PositionEmbedding(keras.layers.Layer):
 
     # The longest sequence there are positions for, or None.
     max_length: int | None = None
+
+    rank = 3
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
@@ -204,6 +207,8 @@ class SinusoidalPositionEmbedding(_PositionEmbedding):
         >>> SinusoidalPositionEmbedding()(np.zeros((1, 1000, 32))).shape
         TensorShape([1, 1000, 32])
     """
+
+    any_width = True
 
     def __init__(self, scale: float = 1.0, max_wavelength: float = 10_000.0, **kwargs: Any):
         super().__init__(**kwargs)

@@ -6,13 +6,14 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
+from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.layers.dropout import SeededDropout
 from reformer_tf.layers.normalization import ChunkedLayerNormalization
 from reformer_tf.ops import fusing
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class ResidualBranch(keras.layers.Layer):
+class ResidualBranch(VectorLayer, keras.layers.Layer):
     """`dropout(layer(normalisation(x)))`, the F or G of a reversible block (pre-norm, as in the paper's models).
 
     Dropout is a function of the call's seed and of a value's coordinates, so that a recomputation drops the same.
@@ -32,6 +33,7 @@ class ResidualBranch(keras.layers.Layer):
         training: whether dropout is on.
 
     Example:
+        >>> from reformer_tf.layers import ChunkedFeedForward
         >>> ResidualBranch(ChunkedFeedForward(64), dropout=0.1)(np.ones((1, 10, 16))).shape
         TensorShape([1, 10, 16])
     """

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments, branches
+from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.layers.feed_forward import ChunkedFeedForward
 from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.ops import chunking, seeds, shapes
@@ -19,7 +20,7 @@ _LEAST_TOKENS = 1024
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class ReversibleStack(keras.layers.Layer):
+class ReversibleStack(VectorLayer, keras.layers.Layer):
     """Blocks of two residual branches on two streams, `y1 = x1 + F(x2)`, `y2 = x2 + G(y1)`.
 
     The gradient needs the last outputs only: going back, each block's inputs are `x2 = y2 - G(y1)`, `x1 = y1 - F(x2)`
@@ -53,10 +54,15 @@ class ReversibleStack(keras.layers.Layer):
         NotImplementedError: for second-order gradients.
 
     Example:
-        >>> branch = lambda: ResidualBranch(ChunkedFeedForward(64))
-        >>> ReversibleStack([(branch(), branch()) for _ in range(6)])(np.ones((1, 10, 16))).shape
+        >>> from reformer_tf.layers import ChunkedFeedForward, LSHSelfAttention, ResidualBranch
+        >>> attention = lambda: ResidualBranch(LSHSelfAttention(num_heads=2, key_dim=8, causal=True))
+        >>> feed_forward = lambda: ResidualBranch(ChunkedFeedForward(64))
+        >>> stack = ReversibleStack([(attention(), feed_forward()) for _ in range(2)])
+        >>> stack(np.ones((1, 10, 16))).shape
         TensorShape([1, 10, 16])
     """
+
+    rank = 3
 
     def __init__(
         self,
@@ -81,6 +87,17 @@ class ReversibleStack(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True
         self._register_call_context_args("segment_ids", "seed")
+
+    def check_inputs(self, inputs: Any) -> None:
+        streams = inputs if isinstance(inputs, list | tuple) else [inputs]
+        if len(streams) not in (1, 2):
+            raise ValueError(f"inputs must be one tensor or a pair of streams. Received: {len(streams)} inputs")
+        for stream in streams:
+            super().check_inputs(stream)
+        if not tf.TensorShape(streams[0].shape).is_compatible_with(streams[-1].shape):
+            raise ValueError(
+                f"inputs must be streams of one shape. Received: shapes {streams[0].shape} and {streams[-1].shape}"
+            )
 
     def build(self, input_shape: Any) -> None:
         if isinstance(input_shape, list) or isinstance(input_shape[0], list | tuple):

@@ -6,11 +6,12 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
+from reformer_tf.layers.checked_inputs import CheckedInputs
 from reformer_tf.ops import shapes, sums
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class TokenEmbedding(keras.layers.Layer):
+class TokenEmbedding(CheckedInputs, keras.layers.Layer):
     """Looks up a vector for each token, checks the length, and passes an implicit mask on.
 
     Vectors are the table's rows times `scale`, by default `sqrt(hidden_dim)` (Vaswani et al., 2017, section 3.4): with
@@ -57,6 +58,9 @@ class TokenEmbedding(keras.layers.Layer):
         self.scale = None if scale is None else arguments.positive_number("scale", scale)
         self.supports_masking = True
 
+    def check_inputs(self, inputs: Any) -> None:
+        arguments.token_ids("ids", inputs)
+
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         shape = (self.vocabulary_size, self.hidden_dim)
         # Not cast by Keras: the gradient of a look-up adds up the tokens of an id in the dtype of what is looked up.
@@ -64,8 +68,6 @@ class TokenEmbedding(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         inputs = tf.convert_to_tensor(inputs)
-        if inputs.shape.rank != 2:
-            raise ValueError(f"ids must be integers [batch, length]. Received: shape {inputs.shape}")
         self._check_length(shapes.sizes(inputs)[1])
         table = tf.convert_to_tensor(self.embeddings)
         scale = self.hidden_dim**0.5 if self.scale is None else self.scale

@@ -6,11 +6,12 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
+from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.layers.token_embedding import TokenEmbedding
 from reformer_tf.ops import chunking, shapes, sums
 
 
-class TokenHead(keras.layers.Layer):
+class TokenHead(VectorLayer, keras.layers.Layer):
     """Projects `[B, L, M]` to logits `[B, L, V]` in float32.
 
     Args:
@@ -57,6 +58,8 @@ class TokenHead(keras.layers.Layer):
         Returns:
             float32 `[B, L]`, nats.
         """
+        for name, value in (("hidden", hidden), ("targets", targets)):
+            arguments.dense(name, value)
         hidden = tf.cast(hidden, self.compute_dtype)
         flat = [tf.reshape(hidden, [-1, hidden.shape[-1]]), tf.reshape(tf.cast(targets, tf.int32), [-1])]
         kernel, *bias = self._weights()

@@ -8,6 +8,7 @@ import keras
 
 from reformer_tf.layers import arguments
 from reformer_tf.layers.attention import registry
+from reformer_tf.layers.checked_inputs import CheckedInputs
 from reformer_tf.layers.dropout import SeededDropout
 from reformer_tf.layers.feed_forward import ChunkedFeedForward
 from reformer_tf.layers.normalization import ChunkedLayerNormalization
@@ -27,7 +28,7 @@ _SEEDS_A_MODEL = 100_003
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class ReformerBackbone(keras.Model):
+class ReformerBackbone(CheckedInputs, keras.Model):
     """The Reformer without a head: ids `[B, L]` to vectors `[B, L, output_dim]`.
 
     Args:
@@ -215,6 +216,13 @@ class ReformerBackbone(keras.Model):
         self.config = config
         self.policy = policy
         self.token_embedding = embedding
+
+    def check_inputs(self, inputs: Any) -> None:
+        """Refuses all but ids; Keras would cast fractions, and drop a mask that stands beside the ids in a dict."""
+        if isinstance(inputs, dict) and list(inputs) != ["ids"]:
+            rule = 'inputs must be ids, or a dict of "ids": mask and segment_ids are arguments of the call.'
+            raise ValueError(f"{rule} Received: {sorted(inputs)}")
+        arguments.token_ids("ids", inputs["ids"] if isinstance(inputs, dict) else inputs)
 
     @property
     def output_dim(self) -> int:

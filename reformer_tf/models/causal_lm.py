@@ -9,7 +9,7 @@ import tensorflow as tf
 from reformer_tf.generation import generate, samplers
 from reformer_tf.layers import arguments
 from reformer_tf.models.backbone import ReformerBackbone
-from reformer_tf.models.headed_model import check_inputs
+from reformer_tf.models.headed_model import as_ids, check_inputs
 from reformer_tf.models.token_model import TokenModel
 
 
@@ -139,8 +139,8 @@ class ReformerCausalLM(TokenModel):
         Raises:
             ValueError: if `ids` is not `[B, L]` with two tokens or more, or too long.
         """
-        ids = tf.convert_to_tensor(ids)
-        if ids.shape.rank != 2 or (ids.shape[1] is not None and ids.shape[1] < 2):
+        ids = as_ids(ids)
+        if ids.shape[1] is not None and ids.shape[1] < 2:
             raise ValueError(f"ids must be integers [batch, length] with length >= 2. Received: shape {ids.shape}")
         inputs = None
         if mask is not None:
@@ -207,7 +207,8 @@ class ReformerCausalLM(TokenModel):
         before.
 
         Args:
-            prompts: rows of ids, each at least one long; they may differ in length.
+            prompts: rows of ids, each at least one long; they may differ in length. Lists, an array, a tensor, or a
+                ragged tensor.
             max_new_tokens: how many ids to add to each row that no stop token ends.
             sampler: a sampler, or its name: `"greedy"`, the likeliest token; `"random"`, a draw from the distribution;
                 `"top_k"`, `"top_p"`, a draw from the likeliest tokens; `"beam"`, the likeliest continuation found by
@@ -222,11 +223,14 @@ class ReformerCausalLM(TokenModel):
             The new ids, row by row.
 
         Raises:
-            ValueError: for an empty prompt, ids beyond the vocabulary, a result beyond `max_sequence_length`, an
-                unknown sampler or option, or seeds that are not one for each row.
+            ValueError: for prompts that are no rows of ids, ids beyond the vocabulary, a result beyond
+                `max_sequence_length`, an unknown sampler or option, or seeds that are not one for each row.
 
         Example:
-            >>> model.generate([[1, 2, 3], [4]], max_new_tokens=20, sampler="top_p", p=0.9, seed=1)
+            >>> model = ReformerCausalLM(257, 1024, 1, 16, 2, 8, 32, ["local"])
+            >>> rows = model.generate([[1, 2, 3], [4]], max_new_tokens=20, sampler="top_p", p=0.9, seed=1)
+            >>> [len(row) for row in rows]
+            [20, 20]
         """
         return generate.generate(self, prompts, max_new_tokens, sampler, seed, stop_tokens, **options)
 
@@ -256,7 +260,11 @@ class ReformerCausalLM(TokenModel):
             ValueError: as `generate` does, at once.
 
         Example:
+            >>> model = ReformerCausalLM(257, 1024, 1, 16, 2, 8, 32, ["local"])
+            >>> tokens = []
             >>> for token in model.stream([1, 2, 3], max_new_tokens=20):
-            ...     print(token)
+            ...     tokens.append(token)
+            >>> len(tokens)
+            20
         """
         return generate.stream(self, prompt, max_new_tokens, sampler, seed, stop_tokens, **options)

@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 import keras
 import tensorflow as tf
 
+from reformer_tf.layers import arguments
+from reformer_tf.layers.checked_inputs import CheckedInputs
 from reformer_tf.models import presets
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.ops import seeds
@@ -13,7 +15,7 @@ _Model = TypeVar("_Model", bound="HeadedModel")
 _INPUTS = ("ids", "mask", "segment_ids")
 
 
-class HeadedModel(keras.Model):
+class HeadedModel(CheckedInputs, keras.Model):
     """Base of the models that wrap a functional `ReformerBackbone`; a head maps its vectors to the outputs.
 
     It is a subclass of `keras.Model` and not functional, so that cloning and loading give the same class. A subclass
@@ -43,6 +45,9 @@ class HeadedModel(keras.Model):
         # All weights are made in the constructor.
         self.built = True
 
+    def check_inputs(self, inputs: Any) -> None:
+        check_inputs(inputs if isinstance(inputs, dict) else {"ids": inputs})
+
     def call(
         self,
         inputs: Any,
@@ -52,7 +57,6 @@ class HeadedModel(keras.Model):
         training: bool | None = None,
     ) -> Any:
         if isinstance(inputs, dict):
-            check_inputs(inputs)
             # Keras hands on a dict of implicit masks.
             mask = mask.get("ids") if isinstance(mask, dict) else mask
             # To learn the shapes of a distributed batch, Keras takes its mean over replicas, which is no integer.
@@ -121,10 +125,25 @@ class HeadedModel(keras.Model):
 
 
 def check_inputs(inputs: dict[str, Any]) -> None:
-    """Checks the names in a dict of inputs.
+    """Checks the names in a dict of inputs, the type and rank of the ids, and that nothing is ragged or sparse.
 
     Raises:
         ValueError: if there are no ids, or something that no model takes.
     """
     if "ids" not in inputs or set(inputs) - set(_INPUTS):
         raise ValueError(f'x must be ids, or a dict of "ids", "mask", "segment_ids". Received: {sorted(inputs)}')
+    for name, value in inputs.items():
+        arguments.dense(name, value)
+    arguments.token_ids("ids", inputs["ids"])
+
+
+def as_ids(ids: Any) -> tf.Tensor:
+    """Ids `[B, L]` as a tensor; lists of equally long rows do as well.
+
+    Raises:
+        ValueError: if they are anything else than integers of that rank, or ragged or sparse.
+    """
+    if isinstance(ids, list | tuple):
+        ids = tf.convert_to_tensor(ids)
+    arguments.token_ids("ids", ids)
+    return tf.convert_to_tensor(ids)

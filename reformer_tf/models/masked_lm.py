@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments
 from reformer_tf.models.backbone import ReformerBackbone
-from reformer_tf.models.headed_model import check_inputs
+from reformer_tf.models.headed_model import as_ids, check_inputs
 from reformer_tf.models.token_model import TokenModel
 
 
@@ -126,7 +126,7 @@ class ReformerMaskedLM(TokenModel):
         Raises:
             ValueError: if the shapes of `ids`, `targets` and `mask` differ, or they are too long.
         """
-        ids = tf.convert_to_tensor(ids)
+        ids = as_ids(ids)
         targets = arguments.per_token("targets", targets, tf.int32, ids)
         if mask is not None:
             mask = arguments.per_token("mask", mask, tf.bool, ids)
@@ -156,6 +156,7 @@ class ReformerMaskedLM(TokenModel):
 
 def _per_token_weights(weights: Any, ids: tf.Tensor) -> tf.Tensor:
     """`sample_weight` as float32 `[B, L]` or `[B, 1]`."""
+    arguments.dense("sample_weight", weights)
     weights = tf.cast(weights, tf.float32)
     if weights.shape.rank == 1:
         weights = weights[:, None]

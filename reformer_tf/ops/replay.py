@@ -4,10 +4,15 @@ Rounding can move a vector near a hash boundary into another bucket. A reversibl
 its forward pass (they are small and integer) and replays them when it recomputes a layer; tests and comparisons with
 other implementations inject buckets in the same way:
 
-    with replay.recording() as kept:
-        y = layer(x)
-    with replay.replaying(kept):
-        z = layer(x)  # the same buckets, in call order
+    >>> from reformer_tf.layers import LSHSelfAttention
+    >>> from reformer_tf.ops import replay
+    >>> layer, x = LSHSelfAttention(num_heads=2, key_dim=8, redraw_rotations=True), np.ones((1, 200, 16))
+    >>> with replay.recording() as buckets:
+    ...     y = layer(x, training=True)
+    >>> with replay.replaying(buckets):
+    ...     z = layer(x, training=True)  # the same buckets, in call order
+    >>> np.allclose(y, z, atol=1e-5)
+    True
 """
 
 import contextlib

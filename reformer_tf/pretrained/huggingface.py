@@ -69,13 +69,16 @@ def from_huggingface(
             fit the model one by one, and for rotations that do not fit its layers.
 
     Example:
-        >>> model = from_huggingface("reformer-enwik8")
-        >>> model.generate([[0, *(byte + 2 for byte in b"In 1965")]], max_new_tokens=20)
+        >>> model = from_huggingface("reformer-enwik8")  # doctest: +SKIP
+        >>> prompt = [0, *(byte + 2 for byte in b"In 1965")]
+        >>> (row,) = model.generate([prompt], max_new_tokens=20)  # doctest: +SKIP
+        >>> text = bytes(token - 2 for token in row if token >= 2)  # doctest: +SKIP
 
         To compare with another run whatever rounding does to hashes near a tie, give its buckets, int32 `[B, H, R, L]`
         for each LSH layer in order:
 
-        >>> with reformer_tf.ops.replay.replaying(buckets):
+        >>> from reformer_tf.ops import replay
+        >>> with replay.replaying(buckets):  # doctest: +SKIP
         ...     logits = model(ids)
     """
     folder = pathlib.Path(directory)

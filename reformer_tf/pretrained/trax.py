@@ -65,7 +65,7 @@ def from_trax(
             where.
 
     Example:
-        >>> model = from_trax("model.pkl", preset="reformer-enwik8")
+        >>> model = from_trax("model.pkl", preset="reformer-enwik8")  # doctest: +SKIP
     """
     tree = _read_weights(pathlib.Path(path))
     arguments = {**(presets.get(preset) if preset else {}), "layer_norm_epsilon": 1e-6, **arguments}

@@ -97,6 +97,9 @@ def test_in_a_session_again_and_again(loaded):
         for _ in range(3):
             found = session.run(signature.outputs["generated_text_bytes"].name, feed)
             assert found.tolist() == expected
+        # No Python looks at shapes before the graph does.
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"`text` must have a shape \[B\]. Received"):
+            session.run(signature.outputs["generated_text_bytes"].name, {**feed, signature.inputs["text"].name: "abc"})
 
 
 _INVALID = {

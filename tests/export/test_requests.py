@@ -33,7 +33,11 @@ _INVALID = {
         r"`text` must have from 1 to 4096 bytes.*Received: 4097 ",
     ),
     "score, another type": ("score", {"text": tf.zeros([1], tf.int32)}, "string"),
-    "score, another rank": ("score", {"text": tf.constant([["a"], ["b"]])}, "."),
+    "score, another rank": (
+        "score",
+        {"text": tf.constant([["a"], ["b"]])},
+        r"`text` must have a shape B .*Received: 2 1 ",
+    ),
     "predict, no rows": (
         "predict",
         {"ids": tf.zeros([0, 3], tf.int32)},
@@ -71,6 +75,27 @@ def test_an_invalid_request_and_then_a_valid_one(loaded, case):
     assert re.search(message, said, re.DOTALL), said
     for name, value in _call(loaded, signature, right).items():
         np.testing.assert_array_equal(value, before[name])
+
+
+_GENERATE = {"text": [b"abc"], "max_new_tokens": [2], "temperature": [0.0], "top_k": [0], "top_p": [1.0], "seed": [0]}
+
+
+@pytest.mark.parametrize("signature", ["score", "generate", "predict", "serving_default", "embed", "score_ids"])
+def test_inputs_of_another_rank(loaded, signature):
+    """A scalar above all, which people send who have one text. The message has the input, the rule and the shape."""
+    right = {"score": TEXT, "generate": _GENERATE}.get(signature, IDS)
+    specs = {spec.name: spec for spec in loaded.signatures[signature].structured_input_signature[1].values()}
+    for name in right:
+        value = tf.constant(right[name], specs[name].dtype)
+        letters = "BL"[: value.shape.rank]
+        scalar = tf.reshape(value, [-1])[0]
+        for wrong in (scalar, value[None], tf.reshape(value, [-1]) if letters == "BL" else value[:, None, None]):
+            with pytest.raises(tf.errors.InvalidArgumentError) as error:
+                _call(loaded, signature, {**right, name: wrong})
+            said = re.sub(r"[\[\],\s]+", " ", str(error.value))
+            received = " ".join(map(str, wrong.shape))
+            assert f"`{name}` must have a shape {' '.join(letters)} . Received: {received}".rstrip() in said
+    assert _call(loaded, signature, right)
 
 
 def test_the_longest_that_are_allowed(loaded):

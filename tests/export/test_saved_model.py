@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -256,3 +257,21 @@ def test_the_model_card(small, loaded, tmp_path):
             "token_log_probabilities": {"dtype": "float32", "shape": [None, None]},
         },
     }
+
+
+def test_the_table_of_the_documentation(loaded):
+    """Names, shapes and types of every signature, as `docs/serving.md` has them."""
+    page = pathlib.Path(__file__).resolve().parents[2] / "docs" / "serving.md"
+    table = page.read_text(encoding="utf-8").split("| signature |")[1].split("\n\n")[0]
+    cells = [line.split("|") for line in table.splitlines()[2:]]
+    rows = {name: columns[2:4] for columns in cells for name in re.findall(r"`(\w+)`", columns[1])}
+    assert sorted(rows) == SIGNATURES
+    card = json.loads((loaded.path / "assets.extra" / "model_card.json").read_text())
+    for name, signature in card["signatures"].items():
+        inputs, outputs = rows[name]
+        for text, specs in ((inputs, signature["inputs"]), (outputs, signature["outputs"])):
+            assert set(re.findall(r"`([a-z_]+)`", text)) == set(specs)
+            for output, spec in specs.items():
+                assert spec["dtype"] in text
+                axes = re.search(rf"`{output}`[^`]* `\[([^\]]*)\]`", text)
+                assert axes is None or len(axes.group(1).split(",")) == len(spec["shape"]), (name, output)

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import urllib.error
@@ -77,6 +78,7 @@ def test_ids_over_grpc(loaded, stub):
     [
         ("score", {"text": [b"a", b""]}, "`text` must have from 1 to 4096 bytes a row"),
         ("score", {"text": np.array([1], np.int32)}, "string"),
+        ("score", {"text": b"abc"}, r"`text` must have a shape \[B\]"),
         ("score", {}, r"inputs must be \['text'\]. Received: \[\]"),
         ("predict", {"ids": np.array([[300]], np.int32)}, "`ids` must be from 0 to 256"),
         ("score_text", {"text": [b"a"]}, "Serving signature key not found: score_text"),
@@ -141,8 +143,21 @@ def test_rows_and_columns_over_rest(loaded, rest_address):
     expected = loaded.signatures["predict"](ids=tf.constant([[1, 2, 3]]))["logits"][0]
     np.testing.assert_allclose(logits, expected, atol=1e-5)
     with pytest.raises(urllib.error.HTTPError, match="400") as error:
+        _post(rest_address, signature_name="score", inputs="abc")  # A text where a list of texts should be.
+    assert "`text` must have a shape [B]" in json.load(error.value)["error"]
+    with pytest.raises(urllib.error.HTTPError, match="400") as error:
         _post(rest_address, signature_name="score", instances=[""])
     assert "`text` must have from 1 to 4096 bytes" in json.load(error.value)["error"]
+
+
+def test_the_requests_of_the_documentation(rest_address):
+    """Every body of `docs/serving.md` is sent as it stands, and answered in the form beside it."""
+    page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    generate, score = (json.loads(body) for body in re.findall(r"-d '(.*?)'\n", page, re.DOTALL))
+    (prediction,) = _post(rest_address, **generate)["predictions"]
+    assert list(prediction) == ["b64"]
+    predictions = _post(rest_address, **score)["predictions"]
+    assert [sorted(row) for row in predictions] == [["bits_per_byte", "token_log_probabilities"]] * 2
 
 
 def test_the_file_of_models():

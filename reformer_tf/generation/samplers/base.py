@@ -5,6 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from reformer_tf.generation.samplers import filters
+from reformer_tf.layers import arguments
 
 
 class Sampler:
@@ -31,9 +32,9 @@ class Sampler:
     """
 
     def __init__(self, temperature: float = 1.0, repetition_penalty: float = 1.0):
-        if not temperature > 0:
+        if not (arguments.is_number(temperature) and temperature > 0):
             raise ValueError(f"temperature must be positive. Received: temperature={temperature!r}")
-        if not repetition_penalty >= 1:
+        if not (arguments.is_number(repetition_penalty) and repetition_penalty >= 1):
             raise ValueError(
                 f"repetition_penalty must be at least 1. Received: repetition_penalty={repetition_penalty!r}"
             )

@@ -21,12 +21,16 @@ class BeamSearch:
         ValueError: if an argument is out of range.
 
     Example:
-        >>> model.generate([[1, 2, 3]], 20, sampler=BeamSearch(num_beams=4), stop_tokens=[0])
+        >>> from reformer_tf.models import ReformerCausalLM
+        >>> model = ReformerCausalLM(10, 64, 1, 16, 2, 8, 32, ["local"])
+        >>> (row,) = model.generate([[1, 2, 3]], 5, sampler=BeamSearch(num_beams=4), stop_tokens=[0])
+        >>> len(row) == 5 or row[-1] == 0
+        True
     """
 
     def __init__(self, num_beams: int = 4, length_penalty: float = 0.0):
         self.num_beams = arguments.positive_integer("num_beams", num_beams)
-        if not length_penalty >= 0:
+        if not (arguments.is_number(length_penalty) and length_penalty >= 0):
             raise ValueError(f"length_penalty must be at least 0. Received: length_penalty={length_penalty!r}")
         self.length_penalty = float(length_penalty)
 

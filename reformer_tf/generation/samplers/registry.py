@@ -32,7 +32,7 @@ def get(sampler: str | Sampler | BeamSearch, **options: Any) -> Sampler | BeamSe
         if options:
             raise ValueError(f"options must come with the name of a sampler. Received: {options} with {sampler!r}")
         return sampler
-    if sampler not in SAMPLERS:
+    if not isinstance(sampler, str) or sampler not in SAMPLERS:
         raise ValueError(f"sampler must be a Sampler or one of {tuple(SAMPLERS)}. Received: sampler={sampler!r}")
     try:
         return SAMPLERS[sampler](**options)

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from reformer_tf.generation.samplers import filters
 from reformer_tf.generation.samplers.base import Sampler
+from reformer_tf.layers import arguments
 
 
 class TopPSampler(Sampler):
@@ -23,7 +24,7 @@ class TopPSampler(Sampler):
 
     def __init__(self, p: float = 0.9, temperature: float = 1.0, repetition_penalty: float = 1.0):
         super().__init__(temperature, repetition_penalty)
-        if not 0 < p <= 1:
+        if not (arguments.is_number(p) and 0 < p <= 1):
             raise ValueError(f"p must be above 0 and at most 1. Received: p={p!r}")
         self.p = float(p)
 

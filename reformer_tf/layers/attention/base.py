@@ -115,11 +115,6 @@ class SelfAttention(HeadProjections):
     ) -> tf.Tensor:
         inputs = tf.convert_to_tensor(inputs)
         length = shapes.sizes(inputs)[1]
-        if not inputs.dtype.is_floating or (isinstance(length, int) and length < 1):
-            raise ValueError(
-                "inputs must be floating numbers [batch, length, width] with a length of at least 1."
-                f" Received: shape {inputs.shape} and dtype {inputs.dtype.name}"
-            )
         call = self.prepare(inputs, mask, segment_ids, seed, training)
         heads = Heads(0, self.num_heads)
         vectors = self.project(inputs, heads, call.mask)

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
+from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.ops import rotary, shapes, sums
 
 
@@ -22,7 +23,7 @@ class Heads(NamedTuple):
     count: shapes.Size
 
 
-class HeadProjections(keras.layers.Layer):
+class HeadProjections(VectorLayer, keras.layers.Layer):
     """Tokens to queries, keys and values of heads, and what heads found back to tokens; for some heads at a time.
 
     Args:
@@ -37,6 +38,8 @@ class HeadProjections(keras.layers.Layer):
     Raises:
         ValueError: for sizes that are not positive, or an odd `key_dim` with `rotary`.
     """
+
+    rank = 3
 
     def __init__(
         self,

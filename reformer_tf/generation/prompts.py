@@ -1,0 +1,111 @@
+"""Prompts, stop tokens and seeds, as people hand them to `generate` and `stream`: checked, and as plain integers."""
+
+import random
+import reprlib
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from reformer_tf.layers import arguments
+
+
+def rows_of(prompts: Any, vocabulary_size: int) -> list[list[int]]:
+    """Several prompts.
+
+    Args:
+        prompts: rows of ids: lists, arrays, tensors, ragged tensors.
+        vocabulary_size: V.
+
+    Raises:
+        ValueError: if they are not rows of at least one id of the vocabulary each.
+    """
+    rows = _plain("prompts", prompts)
+    if isinstance(rows, list) and rows and all(arguments.is_number(row) for row in rows):
+        raise ValueError(
+            "prompts must be a list of rows, each a list of ids; did you mean [prompt]?"
+            f" Received: prompts={reprlib.repr(rows)}"
+        )
+    if not isinstance(rows, list):
+        raise ValueError(f"prompts must be rows of integer ids. Received: prompts={reprlib.repr(rows)}")
+    if not rows:
+        raise ValueError("prompts must be rows of at least one id. Received: an empty list")
+    return [_ids("prompts", row, vocabulary_size) for row in rows]
+
+
+def row_of(prompt: Any, vocabulary_size: int) -> list[int]:
+    """One prompt.
+
+    Raises:
+        ValueError: if it is not at least one id of the vocabulary, or a batch of prompts.
+    """
+    row = _plain("prompt", prompt)
+    if isinstance(row, list) and any(isinstance(entry, list) for entry in row):
+        raise ValueError(
+            "prompt must be one row of ids to be streamed; generate takes several rows."
+            f" Received: prompt={reprlib.repr(row)}"
+        )
+    return _ids("prompt", row, vocabulary_size)
+
+
+def stop_ids(stop_tokens: Any, vocabulary_size: int) -> np.ndarray:
+    """Stop tokens, int32 `[T]`, T >= 0.
+
+    Raises:
+        ValueError: if they are not ids of the vocabulary.
+    """
+    # Of these the order does not matter.
+    tokens = _plain("stop_tokens", sorted(stop_tokens) if isinstance(stop_tokens, AbstractSet) else stop_tokens)
+    if not isinstance(tokens, list):
+        raise ValueError(f"stop_tokens must be a list of ids, such as [0]. Received: stop_tokens={tokens!r}")
+    return np.asarray(_ids("stop_tokens", tokens, vocabulary_size) if tokens else [], np.int32)
+
+
+def row_seeds(seed: Any, rows: int) -> np.ndarray:
+    """One seed a row, `[rows]` int32: those of the caller, or the same one for all, or one drawn for each.
+
+    Raises:
+        ValueError: if they are not integers of 32 bits, or not one for each row.
+    """
+    if seed is None:
+        return np.asarray([random.randrange(2**31) for _ in range(rows)], np.int32)
+    numbers = _plain("seed", seed)
+    numbers = [arguments.integer("seed", n) for n in (numbers if isinstance(numbers, list) else [numbers] * rows)]
+    if len(numbers) != rows or not all(-(2**31) <= number < 2**31 for number in numbers):
+        raise ValueError(
+            f"seed must be an integer of 32 bits, or one for each of {rows} prompts. Received: seed={seed!r}"
+        )
+    return np.asarray(numbers, np.int32)
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Lists of lists of whatever is inside tensors, arrays and other sequences; scalars as they are."""
+    if isinstance(value, tf.SparseTensor):
+        arguments.dense(name, value)
+    if isinstance(value, tf.Tensor | tf.RaggedTensor):
+        if not tf.executing_eagerly():
+            raise ValueError(f"{name} must have values: call outside of tf.function. Received: {name}={value}")
+        return value.to_list() if isinstance(value, tf.RaggedTensor) else value.numpy().tolist()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping | AbstractSet):
+        return [_plain(name, entry) for entry in value]
+    return value
+
+
+def _ids(name: str, row: Any, vocabulary_size: int) -> list[int]:
+    """A row of at least one id of the vocabulary."""
+    if not isinstance(row, list):
+        raise ValueError(f"{name} must hold integer ids in lists. Received: {reprlib.repr(row)}")
+    if not row:
+        raise ValueError(f"{name} must hold at least one id a row. Received: an empty list")
+    for token in row:
+        if not isinstance(token, int | np.integer) or isinstance(token, bool):
+            raise ValueError(f"{name} must hold integer ids. Received: {reprlib.repr(token)} in a row")
+        if not 0 <= token < vocabulary_size:
+            raise ValueError(
+                f"{name} must be ids from 0 to vocabulary_size - 1 = {vocabulary_size - 1}. Received: {token}"
+            )
+    return [int(token) for token in row]

@@ -1,0 +1,76 @@
+"""What layers and models are called with, looked at before Keras converts, builds or traces anything."""
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from reformer_tf.layers import arguments
+
+
+class CheckedInputs:
+    """Mixin of the layers and models: stands before `keras.layers.Layer` among the bases.
+
+    It refuses ragged and sparse tensors and unknown ranks in any argument, and hands an implicit mask on, which Keras
+    does only where no other argument is a tensor: with `seed` or `segment_ids`, the mask would be lost.
+    """
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        return super().__call__(inputs, *args, **self._checked(inputs, args, kwargs))  # type: ignore[misc]
+
+    @tf.autograph.experimental.do_not_convert
+    def _checked(self, inputs: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The keyword arguments, with the implicit mask if there is one and nobody says otherwise."""
+        names = _parameters(type(self).call)  # type: ignore[attr-defined]
+        for name, value in (*zip(names[1:], args, strict=False), *kwargs.items()):
+            arguments.dense(name, value)
+            arguments.known_rank(name, value)
+        self.check_inputs(inputs)
+        if "mask" not in names or len(args) >= names.index("mask") or kwargs.get("mask") is not None:
+            return kwargs
+        mask = _implicit_mask(inputs)
+        return kwargs if mask is None else {**kwargs, "mask": mask}
+
+    def check_inputs(self, inputs: Any) -> None:
+        """Raises ValueError for inputs that the layer does not take."""
+        raise NotImplementedError
+
+
+class VectorLayer(CheckedInputs):
+    """Mixin of the layers that take vectors: floating numbers of a known width, that of the weights if there are any.
+
+    A subclass sets `rank = 3` if it takes `[B, L, M]` alone, and `any_width = True` if no weight depends on the width.
+    """
+
+    rank: int | None = None
+    any_width = False
+
+    def check_inputs(self, inputs: Any) -> None:
+        width = None if self.any_width else _built_width(self)
+        arguments.vectors("inputs", inputs, self.rank, width)
+
+
+def _built_width(layer: Any) -> int | None:
+    """The width of the inputs that a layer was built for, None before."""
+    shape: Any = (layer.get_build_config() or {}).get("input_shape")
+    while shape and isinstance(shape[0], list | tuple):
+        shape = shape[0]
+    return shape[-1] if shape else None
+
+
+def _implicit_mask(inputs: Any) -> Any:
+    """The mask that Keras has put on a tensor, or on the first of several; None for symbolic ones, which Keras does."""
+    for x in inputs if isinstance(inputs, list | tuple) else [inputs]:
+        mask = getattr(x, "_keras_mask", None)
+        if mask is not None and not isinstance(x, keras.KerasTensor):
+            return mask
+    return None
+
+
+@functools.cache
+def _parameters(call: Callable) -> list[str]:
+    """The names of the arguments of a method, without `self`."""
+    return list(inspect.signature(call).parameters)[1:]

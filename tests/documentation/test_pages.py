@@ -1,0 +1,154 @@
+"""The Python of every page runs, with folders that exist; and whatever pages name is there."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import reformer_tf
+from reformer_tf import export, layers, models, pretrained
+from tests.documentation import blocks
+from tests.documentation.blocks import ROOT
+from trainer import exits
+
+# Where the blocks of a page are run.
+TESTS = {
+    "README.md": "test_readme_layer, test_readme_models",
+    "docs/serving.md": "here",
+    "docs/several_gpus.md": "here",
+}
+
+
+def test_every_block_of_python_is_run():
+    assert {page for page in blocks.PAGES if blocks.python(page)} == set(TESTS)
+    counts = {page: len(blocks.python(page)) for page in TESTS}
+    assert counts == {"README.md": 2, "docs/serving.md": 1, "docs/several_gpus.md": 1}
+
+
+def test_every_block_names_its_language():
+    for page in blocks.PAGES:
+        fences = re.findall(r"^```(.*)$", blocks.read(page), re.MULTILINE)
+        assert set(fences[::2]) <= {"sh", "python", "yaml"}, page
+        assert set(fences[1::2]) <= {""}, page
+
+
+@pytest.mark.slow
+def test_serving_in_python_without_a_server(tmp_path):
+    keras.utils.set_random_seed(0)
+    model = models.ReformerCausalLM(257, 64, 1, 16, 2, 8, 32, ["local"])
+    path = export.export_saved_model(model, tmp_path / "reformer")
+    (block,) = blocks.python("docs/serving.md")
+    assert '"/models/reformer/1"' in block
+    names = {}
+    exec(block.replace("/models/reformer/1", str(path)), names)
+    losses = model.token_losses(np.array([[256, *b"def main():"]]))
+    np.testing.assert_allclose(names["outputs"]["bits_per_byte"][0], np.mean(losses) / np.log(2), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_fit_under_a_strategy(monkeypatch, mirrored_strategy):
+    """On two logical CPUs, since collective operations of several strategies do not mix in one process."""
+    (block,) = blocks.python("docs/several_gpus.md")
+    monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda: mirrored_strategy)
+    names = {}
+    exec(block, names)
+    assert np.isfinite(names["model"].evaluate(names["ids"], batch_size=8, verbose=0))
+
+
+def _commands():
+    """Every command line of the pages, with those of inline code."""
+    for page in blocks.PAGES:
+        text = blocks.read(page).replace("\\\n", " ")
+        for line in re.findall(r"python3? -m [^`\n]+", text):
+            yield page, line
+
+
+def test_modules_of_commands_exist():
+    found = {re.match(r"python3? -m (\S+)", line).group(1) for _, line in _commands()}
+    ours = {name for name in found if name.split(".")[0] in ("trainer", "benchmarks", "examples", "tools", "configs")}
+    assert len(ours) >= 20
+    for name in ours:
+        path = ROOT / name.replace(".", "/")
+        assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), name
+    assert found - ours <= {"venv", "pytest"}
+
+
+def test_options_of_commands_exist():
+    """Flags are defined in the module of the command or in one beside it; fields of a config in one of the configs."""
+    defined = {}
+    for package in ("trainer", "benchmarks", "examples"):
+        text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / package).rglob("*.py"))
+        defined[package] = set(re.findall(r"(?:DEFINE_\w+|define)\(\s*\"(\w+)\"", text)) | set(
+            re.findall(r"\"--(\w+)", text)
+        )
+    missing = []
+    for page, line in _commands():
+        package = re.match(r"python3? -m (\w+)", line).group(1)
+        for option in re.findall(r"--(\w+)(?=[=\s]|$)", line):
+            if package in defined and option not in defined[package] | {"config"}:
+                missing.append((page, line, option))
+    assert missing == []
+
+
+def test_fields_of_configs_exist():
+    from configs import quickstart
+
+    config = quickstart.get_config()
+    models_own = {"num_hashes", "hidden_dim", "num_heads", "intermediate_dim", "num_layers", "dropout"}
+    fields = {field for page in blocks.PAGES for field in re.findall(r"config\.((?:\w+\.)*\w+)", blocks.read(page))}
+    assert len(fields) >= 15
+    missing = []
+    for field in fields - {"json"}:
+        part = config
+        for name in field.split("."):
+            if name in models_own and field.startswith("model."):
+                break
+            if name not in part:
+                missing.append(field)
+                break
+            part = part[name]
+    assert missing == []
+
+
+def test_paths_exist():
+    """Paths that begin with one of our folders, and links between pages."""
+    folders = "reformer_tf|trainer|configs|benchmarks|examples|docs|tests|tools"
+    missing = []
+    for page in blocks.PAGES:
+        text = blocks.read(page)
+        paths = re.findall(rf"(?<![\w/.-])((?:{folders})/[\w./-]*)", text)
+        links = [link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+        missing += [(page, path) for path in paths if "NAME" not in path and not (ROOT / path.rstrip("./")).exists()]
+        missing += [(page, link) for link in links if link and not (ROOT / page).parent.joinpath(link).exists()]
+    assert missing == []
+
+
+def test_fields_in_tables_exist():
+    """The README's table of fields, which leaves out "config."."""
+    from configs import quickstart
+
+    config = quickstart.get_config()
+    fields = re.findall(r"^\| `(\w+)\.(\w+)` \|", blocks.read("README.md"), re.MULTILINE)
+    assert len(fields) >= 4
+    assert [f"{part}.{name}" for part, name in fields if name not in config[part]] == []
+
+
+def test_exit_codes_are_those_of_the_trainer():
+    table = {int(code) for code in re.findall(r"^\| (\d+) \| ", blocks.read("README.md"), re.MULTILINE)}
+    constants = {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
+    assert table - {0, 2} <= constants <= table
+
+
+def test_names_of_the_library_exist():
+    """Classes, presets and functions that pages name."""
+    text = "\n".join(map(blocks.read, blocks.PAGES))
+    public = {*vars(layers), *vars(models), *vars(export), *vars(pretrained)}
+    named = set(re.findall(r"`(Reformer\w+|\w+SelfAttention|\w+Tokenizer|ReversibleStack)\b", text))
+    assert len(named) >= 8
+    assert named <= public
+    for preset in re.findall(r"\"(reformer-[\w-]+)\"", text):
+        assert preset in models.presets.PRESETS
+    for module, function in re.findall(r"`(?:reformer_tf\.)?(export|pretrained)\.(\w+)", text):
+        assert hasattr(vars(reformer_tf)[module], function)
