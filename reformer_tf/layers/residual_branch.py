@@ -5,10 +5,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from reformer_tf.layers import arguments
+from reformer_tf.layers import arguments, branch_calls
 from reformer_tf.layers.dropout import SeededDropout
 from reformer_tf.layers.normalization import ChunkedLayerNormalization
-from reformer_tf.ops import fusing
+from reformer_tf.ops import fusing, shapes
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
@@ -54,10 +54,9 @@ class ResidualBranch(keras.layers.Layer):
         self._register_call_context_args("segment_ids", "seed")
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        self.normalization.build(input_shape)
-        self.dropout.build(input_shape)
-        if not self.layer.built:
-            self.layer.build(input_shape)
+        stream = keras.KerasTensor(tuple(input_shape), shapes.statistics_dtype(self.compute_dtype).name)
+        normal = branch_calls.build(self.normalization, stream)
+        branch_calls.build(self.dropout, branch_calls.build(self.layer, normal))
 
     def call(
         self,

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from reformer_tf.layers import arguments, branches
+from reformer_tf.layers import arguments, branch_calls, branches
 from reformer_tf.layers.feed_forward import ChunkedFeedForward
 from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.ops import chunking, seeds, shapes
@@ -83,11 +83,17 @@ class ReversibleStack(keras.layers.Layer):
         self._register_call_context_args("segment_ids", "seed")
 
     def build(self, input_shape: Any) -> None:
-        if isinstance(input_shape, list) or isinstance(input_shape[0], list | tuple):
+        if isinstance(input_shape[0], list | tuple):
             input_shape = input_shape[0]
-        for branch in self.branches:
-            if not branch.built:
-                branch.build(input_shape)
+        input_shape = tuple(input_shape)
+        if len(input_shape) != 3 or input_shape[-1] is None:
+            raise ValueError(
+                "inputs of a reversible stack must be [batch, length, width] with a known width."
+                f" Received: input_shape={input_shape}"
+            )
+        stream = keras.KerasTensor(input_shape, shapes.statistics_dtype(self.compute_dtype).name)
+        for branch in self._distinct():
+            branch_calls.build(branch, stream)
 
     def call(
         self,
@@ -110,6 +116,10 @@ class ReversibleStack(keras.layers.Layer):
         results = (self._run_reversibly if self.reversible else self._run_plainly)(streams, options)
         return results if paired else results[0]
 
+    def _distinct(self) -> list[keras.layers.Layer]:
+        """The branches, each once, however often it is used."""
+        return list({id(branch): branch for branch in self.branches}.values())
+
     @property
     def _concatenates(self) -> bool:
         return self.combine_streams == "concatenate"
@@ -117,8 +127,8 @@ class ReversibleStack(keras.layers.Layer):
     def _run_plainly(self, streams: list[tf.Tensor], options: dict[str, Any]) -> list[tf.Tensor]:
         x1, x2 = (tf.cast(x, shapes.statistics_dtype(x.dtype)) for x in (streams[0], streams[-1]))
         for f, g in zip(self.branches[::2], self.branches[1::2], strict=True):
-            x1 += tf.cast(f(x2, **arguments.accepted(f, options)), x1.dtype)
-            x2 += tf.cast(g(x1, **arguments.accepted(g, options)), x2.dtype)
+            x1 += tf.cast(branch_calls.call(f, x2, options), x1.dtype)
+            x2 += tf.cast(branch_calls.call(g, x1, options), x2.dtype)
         return [x1, x2] if len(streams) == 2 else [self.combine(x1, x2)]
 
     def combine(self, x1: tf.Tensor, x2: tf.Tensor) -> tf.Tensor:

@@ -162,7 +162,7 @@ class Attention(Residual):
         if mask is not None:
             mask = cutting.piece(cutting.prepared(tf.cast(mask, tf.bool)), index)
         with self.given(given), fusing.fusing(self.training), chunking.at_most(cutting.most):
-            normal = self.layer.normalization(x)
+            normal = tf.cast(self.layer.normalization(x), self.attention.compute_dtype)
             return self.attention.project(normal, heads, mask, index * cutting.size)
 
     def _merge(self, cutting: Cutting, x: tf.Tensor, given: Given, heads: Heads, index: tf.Tensor) -> tf.Tensor:
