@@ -50,6 +50,7 @@ def build(layer: keras.layers.Layer, inputs: keras.KerasTensor) -> keras.KerasTe
     Raises:
         ValueError: if the layer needs more than one input or does not keep its shape.
     """
+    nodes = len(layer._inbound_nodes)
     try:
         output = layer(inputs, **_required(layer, inputs))
         if any(not sublayer.built for sublayer in layer._flatten_layers(include_self=False)):
@@ -63,6 +64,8 @@ def build(layer: keras.layers.Layer, inputs: keras.KerasTensor) -> keras.KerasTe
             " needs more, such as the `value` of MultiHeadAttention, goes into a layer whose `call(x)` gives it."
             f" Received: {_named(layer)}, which cannot be built on {tuple(inputs.shape)}: {error}"
         ) from error
+    # This call belongs to no model: one that the layer is shared with counts the calls of its own.
+    del layer._inbound_nodes[nodes:]
     _check(layer, inputs, output)
     return output
 

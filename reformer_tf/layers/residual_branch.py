@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from reformer_tf.layers import arguments, branch_calls
+from reformer_tf.layers import arguments, branch_calls, sharing
 from reformer_tf.layers.dropout import SeededDropout
 from reformer_tf.layers.normalization import ChunkedLayerNormalization
 from reformer_tf.ops import fusing, shapes
@@ -78,7 +78,7 @@ class ResidualBranch(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
-            "layer": keras.saving.serialize_keras_object(self.layer),
+            "layer": sharing.serialize([self.layer])[0],
             "dropout": self.dropout.rate,
             "epsilon": self.epsilon,
             "seed": self.dropout.seed,
@@ -86,6 +86,4 @@ class ResidualBranch(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "ResidualBranch":
-        config = dict(config)
-        config["layer"] = keras.saving.deserialize_keras_object(config["layer"])
-        return cls(**config)
+        return cls(**{**config, "layer": sharing.deserialize([config["layer"]])[0]})

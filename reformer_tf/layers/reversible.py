@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from reformer_tf.layers import arguments, branch_calls, branches
+from reformer_tf.layers import arguments, branch_calls, branches, sharing
 from reformer_tf.layers.feed_forward import ChunkedFeedForward
 from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.ops import chunking, seeds, shapes
@@ -68,11 +68,11 @@ class ReversibleStack(keras.layers.Layer):
     ):
         # The streams keep their precision; the branches cast by their own policies.
         super().__init__(**{"autocast": False, **kwargs})
-        self.branches: list[keras.layers.Layer] = []
         for block in blocks:
             if not isinstance(block, list | tuple) or len(block) != 2:
                 raise ValueError(f"blocks must be pairs (F, G) of layers. Received: {block!r}")
-            self.branches += block
+        # A tuple: Keras would not notice that an entry of a list was replaced, and train and save the old one.
+        self.branches: tuple[keras.layers.Layer, ...] = tuple(layer for block in blocks for layer in block)
         if not self.branches:
             raise ValueError("blocks must hold at least one pair (F, G) of layers. Received: none")
         self.reversible = reversible
@@ -174,12 +174,10 @@ class ReversibleStack(keras.layers.Layer):
         return (*input_shape[:-1], 2 * input_shape[-1])
 
     def get_config(self) -> dict[str, Any]:
+        layers = sharing.serialize(self.branches)
         return {
             **super().get_config(),
-            "blocks": [
-                [keras.saving.serialize_keras_object(layer) for layer in pair]
-                for pair in zip(self.branches[::2], self.branches[1::2], strict=True)
-            ],
+            "blocks": [list(pair) for pair in zip(layers[::2], layers[1::2], strict=True)],
             "reversible": self.reversible,
             "combine_streams": self.combine_streams,
             "seed": self.seed,
@@ -187,6 +185,5 @@ class ReversibleStack(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "ReversibleStack":
-        config = dict(config)
-        config["blocks"] = [[keras.saving.deserialize_keras_object(x) for x in pair] for pair in config["blocks"]]
-        return cls(**config)
+        layers = sharing.deserialize([layer for pair in config["blocks"] for layer in pair])
+        return cls(**{**config, "blocks": list(zip(layers[::2], layers[1::2], strict=True))})
