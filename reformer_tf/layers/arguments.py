@@ -124,7 +124,7 @@ def accepted(layer: keras.layers.Layer, options: dict[str, Any], required: bool 
         options: values by name.
         required: whether to leave out those that have a default.
     """
-    parameters = inspect.signature(layer.call).parameters
+    parameters = dict(inspect.signature(layer.call).parameters)
     if required:
         parameters = {name: x for name, x in parameters.items() if x.default is inspect.Parameter.empty}
     return {name: value for name, value in options.items() if value is not None and name in parameters}

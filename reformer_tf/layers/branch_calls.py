@@ -6,10 +6,9 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
-from reformer_tf.ops import shapes
 
 
-class Refused(ValueError):
+class BranchError(ValueError):
     """A layer that cannot be a branch. Its message names the layer and the way out, so containers pass it on."""
 
 
@@ -56,10 +55,10 @@ def build(layer: keras.layers.Layer, inputs: keras.KerasTensor) -> keras.KerasTe
         if any(not sublayer.built for sublayer in layer._flatten_layers(include_self=False)):
             # Its output's shape is known without a call, and its `build` leaves something to the first call.
             output = _Caller()(inputs, layer=layer, **_required(layer, inputs))
-    except Refused:
+    except BranchError:
         raise
     except Exception as error:
-        raise Refused(
+        raise BranchError(
             "A residual branch must be a layer that can be called on one tensor [batch, length, width]; a layer that"
             " needs more, such as the `value` of MultiHeadAttention, goes into a layer whose `call(x)` gives it."
             f" Received: {_named(layer)}, which cannot be built on {tuple(inputs.shape)}: {error}"
@@ -115,7 +114,7 @@ def _check(layer: keras.layers.Layer, inputs: Any, output: Any) -> None:
             if tf.as_dtype(output.dtype).is_floating:
                 return
             returned = f"{returned} of dtype {tf.as_dtype(output.dtype).name}"
-    raise Refused(
+    raise BranchError(
         "A residual branch must keep the shape of its input, and return one floating tensor."
         f" Received: {_named(layer)}, which maps {shape} to {returned}"
     )

@@ -6,11 +6,12 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import activations, arguments
+from reformer_tf.layers.fixed_arguments import FixedArguments
 from reformer_tf.ops import chunking, elementwise, fusing, shapes
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class ChunkedFeedForward(keras.layers.Layer):
+class ChunkedFeedForward(FixedArguments):
     """Two projections with an activation between, computed in chunks: the inner tensor is never alive as a whole.
 
     Forward and backward both go through the chunks, and the backward pass recomputes the inner tensor of each (paper,
@@ -38,6 +39,8 @@ class ChunkedFeedForward(keras.layers.Layer):
         >>> ChunkedFeedForward(intermediate_dim=64, chunk_length=100)(np.ones((2, 1000, 16))).shape
         TensorShape([2, 1000, 16])
     """
+
+    fixed = frozenset({"intermediate_dim", "gated", "use_bias"})
 
     def __init__(
         self,

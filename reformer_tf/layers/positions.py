@@ -8,14 +8,17 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
+from reformer_tf.layers.fixed_arguments import FixedArguments
 from reformer_tf.ops import chunking, shapes
 
 
-class _PositionEmbedding(keras.layers.Layer):
+class _PositionEmbedding(FixedArguments):
     """Adds the embeddings of positions 0 to L - 1 to `[B, L, M]`, a few rows at a time.
 
     A subclass implements `look_up`.
     """
+
+    fixed = frozenset({"axial_shape", "axial_dims", "max_sequence_length"})
 
     # The longest sequence there are positions for, or None.
     max_length: int | None = None

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from reformer_tf.layers import arguments, branch_calls, sharing
+from reformer_tf.layers import arguments, branch_calls, parts, sharing
 from reformer_tf.layers.dropout import SeededDropout
 from reformer_tf.layers.normalization import ChunkedLayerNormalization
 from reformer_tf.ops import fusing, shapes
@@ -47,9 +47,9 @@ class ResidualBranch(keras.layers.Layer):
         # The normalisation takes the stream in its own precision.
         super().__init__(**{"autocast": False, **kwargs})
         self.layer = layer
-        self.epsilon = epsilon
         self.dropout = SeededDropout(dropout, seed, dtype=self.dtype_policy, name="dropout")
         self.normalization = ChunkedLayerNormalization(epsilon, dtype=self.dtype_policy, name="normalization")
+        self._parts = parts.Parts(self, {"normalization": self.normalization, "dropout": self.dropout})
         self.supports_masking = True
         self._register_call_context_args("segment_ids", "seed")
 
@@ -75,15 +75,24 @@ class ResidualBranch(keras.layers.Layer):
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return tuple(input_shape)
 
+    @property
+    def epsilon(self) -> float:
+        """Of the layer normalisation."""
+        return self.normalization.epsilon
+
     def get_config(self) -> dict[str, Any]:
-        return {
+        config = {
             **super().get_config(),
             "layer": sharing.serialize([self.layer])[0],
             "dropout": self.dropout.rate,
             "epsilon": self.epsilon,
             "seed": self.dropout.seed,
         }
+        # What the constructor makes of that.
+        expected = {"dtype": self.dtype_policy.name, "rate": self.dropout.rate, "epsilon": self.epsilon}
+        changes = self._parts.changes({**expected, "seed": self.dropout.seed})
+        return {**config, parts.KEY: changes} if changes else config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "ResidualBranch":
-        return cls(**{**config, "layer": sharing.deserialize([config["layer"]])[0]})
+        return parts.make(cls, {**config, "layer": sharing.deserialize([config["layer"]])[0]})

@@ -33,9 +33,13 @@ def serialize(layers: Sequence[keras.layers.Layer]) -> list[dict[str, Any]]:
 
 def deserialize(configs: Sequence[dict[str, Any]]) -> list[keras.layers.Layer]:
     """The layers of configs that `serialize` made."""
-    loading = global_state.get_global_attribute("shared_objects/id_to_obj_map") is not None
-    with _scope(loading):
+    with _scope(is_loading()):
         return [keras.saving.deserialize_keras_object(config) for config in configs]
+
+
+def is_loading() -> bool:
+    """Whether a whole model is being loaded, so that layers of its other parts are found."""
+    return global_state.get_global_attribute("shared_objects/id_to_obj_map") is not None
 
 
 def _scope(is_open: bool) -> contextlib.AbstractContextManager[Any]:

@@ -6,11 +6,12 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
+from reformer_tf.layers.fixed_arguments import FixedArguments
 from reformer_tf.ops import shapes
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class TokenEmbedding(keras.layers.Layer):
+class TokenEmbedding(FixedArguments):
     """Looks up a vector for each token, checks the length, and passes an implicit mask on.
 
     Vectors are the table's rows times `scale`, by default `sqrt(hidden_dim)` (Vaswani et al., 2017, section 3.4): with
@@ -35,6 +36,8 @@ class TokenEmbedding(keras.layers.Layer):
         >>> TokenEmbedding(257, 32)(np.zeros((1, 10), "int32")).shape
         TensorShape([1, 10, 32])
     """
+
+    fixed = frozenset({"vocabulary_size", "hidden_dim"})
 
     def __init__(
         self,

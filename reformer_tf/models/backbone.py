@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from reformer_tf.layers import arguments
+from reformer_tf.layers import arguments, parts
 from reformer_tf.layers.attention import registry
 from reformer_tf.layers.dropout import SeededDropout
 from reformer_tf.layers.feed_forward import ChunkedFeedForward
@@ -150,7 +150,7 @@ class ReformerBackbone(keras.Model):
             kernel_initializer = keras.initializers.get(kernel_initializer)
             config["kernel_initializer"] = keras.initializers.serialize(kernel_initializer)
         initializer = {"kernel_initializer": kernel_initializer}
-        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        policy = _policy(dtype)
         seeds = iter(layer_seeds(seed))
 
         attention: dict[str, Any] = {
@@ -215,6 +215,7 @@ class ReformerBackbone(keras.Model):
         self.config = config
         self.policy = policy
         self.token_embedding = embedding
+        self._parts = parts.Parts(self)
 
     @property
     def output_dim(self) -> int:
@@ -245,21 +246,31 @@ class ReformerBackbone(keras.Model):
         return cls(**{**presets.get(name), **overrides})
 
     def get_config(self) -> dict[str, Any]:
+        changes = self._parts.changes()
         return {
             "name": self.name,
             "trainable": self.trainable,
             "dtype": keras.dtype_policies.serialize(self.policy),
             **self.config,
+            **({parts.KEY: changes} if changes else {}),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "ReformerBackbone":
-        return cls(**config)
+        return parts.make(cls, config)
 
 
 def layer_seeds(seed: int) -> range:
     """The seeds of a model's layers: the backbone takes them from the start, a head from the end."""
     return range(arguments.integer("seed", seed) * _SEEDS_A_MODEL, (seed + 1) * _SEEDS_A_MODEL)
+
+
+def _policy(dtype: Any) -> Any:
+    policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+    if not isinstance(policy, keras.dtype_policies.DTypePolicyMap):
+        return policy
+    # With a default of its own: Keras' config of a map without one forgets all its policies.
+    return keras.dtype_policies.DTypePolicyMap(policy.default_policy.name, {path: policy[path] for path in policy})
 
 
 def _position_layer(

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
+from reformer_tf.layers.fixed_arguments import FixedArguments
 from reformer_tf.ops import rotary, shapes
 
 
@@ -21,7 +22,7 @@ class Heads(NamedTuple):
     count: shapes.Size
 
 
-class HeadProjections(keras.layers.Layer):
+class HeadProjections(FixedArguments):
     """Tokens to queries, keys and values of heads, and what heads found back to tokens; for some heads at a time.
 
     Args:
@@ -36,6 +37,8 @@ class HeadProjections(keras.layers.Layer):
     Raises:
         ValueError: for sizes that are not positive, or an odd `key_dim` with `rotary`.
     """
+
+    fixed = frozenset({"num_heads", "key_dim", "shared_query_key", "use_bias"})
 
     def __init__(
         self,
