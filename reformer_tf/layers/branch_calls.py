@@ -99,7 +99,8 @@ def call(layer: keras.layers.Layer, inputs: tf.Tensor, options: dict[str, Any]) 
     _check(layer, inputs, output)
     if not output.shape.is_fully_defined():
         rule = f"A residual branch must keep the shape of its input. Received: {_named(layer)}, which does not."
-        tf.debugging.assert_equal(tf.shape(output), tf.shape(inputs), message=rule)
+        with tf.control_dependencies([tf.debugging.assert_equal(tf.shape(output), tf.shape(inputs), message=rule)]):
+            output = tf.identity(output)
     return tf.ensure_shape(output, inputs.shape)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from reformer_tf.layers import arguments, branch_calls, parts, sharing
+from reformer_tf.layers import branch_calls, parts, sharing
 from reformer_tf.layers.dropout import SeededDropout
 from reformer_tf.layers.normalization import ChunkedLayerNormalization
 from reformer_tf.ops import fusing, shapes
@@ -69,7 +69,7 @@ class ResidualBranch(keras.layers.Layer):
         options = {"mask": mask, "segment_ids": segment_ids, "seed": seed, "training": training}
         # Functions inside may be compiled in training; what is exported must run where XLA is not linked in.
         with fusing.fusing(bool(training)):
-            output = self.layer(self.normalization(inputs), **arguments.accepted(self.layer, options))
+            output = branch_calls.call(self.layer, self.normalization(inputs), options)
         return self.dropout(output, seed=seed, training=training)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
