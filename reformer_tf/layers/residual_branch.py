@@ -7,12 +7,13 @@ import tensorflow as tf
 
 from reformer_tf.layers import branch_calls, parts, sharing
 from reformer_tf.layers.dropout import SeededDropout
+from reformer_tf.layers.fixed_arguments import FixedArguments
 from reformer_tf.layers.normalization import ChunkedLayerNormalization
 from reformer_tf.ops import fusing, shapes
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class ResidualBranch(keras.layers.Layer):
+class ResidualBranch(FixedArguments):
     """`dropout(layer(normalisation(x)))`, the F or G of a reversible block (pre-norm, as in the paper's models).
 
     Dropout is a function of the call's seed and of a value's coordinates, so that a recomputation drops the same.
@@ -35,6 +36,8 @@ class ResidualBranch(keras.layers.Layer):
         >>> ResidualBranch(ChunkedFeedForward(64), dropout=0.1)(np.ones((1, 10, 16))).shape
         TensorShape([1, 10, 16])
     """
+
+    fixed = frozenset({"layer", "normalization", "dropout"})
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments, branch_calls, branches, sharing
 from reformer_tf.layers.feed_forward import ChunkedFeedForward
+from reformer_tf.layers.fixed_arguments import FixedArguments
 from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.layers.seed_state import SavesSeedState
 from reformer_tf.ops import chunking, seeds, shapes
@@ -20,7 +21,7 @@ _LEAST_TOKENS = 1024
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class ReversibleStack(SavesSeedState):
+class ReversibleStack(SavesSeedState, FixedArguments):
     """Blocks of two residual branches on two streams, `y1 = x1 + F(x2)`, `y2 = x2 + G(y1)`.
 
     The gradient needs the last outputs only: going back, each block's inputs are `x2 = y2 - G(y1)`, `x1 = y1 - F(x2)`
@@ -58,6 +59,8 @@ class ReversibleStack(SavesSeedState):
         >>> ReversibleStack([(branch(), branch()) for _ in range(6)])(np.ones((1, 10, 16))).shape
         TensorShape([1, 10, 16])
     """
+
+    fixed = frozenset({"branches"})
 
     def __init__(
         self,

@@ -268,6 +268,17 @@ class _Compiled(K.Layer):
         return x @ self.kernel
 
 
+class _OfTensorFlow(K.Layer):
+    """Keras does not know the variable."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = tf.Variable(tf.ones([WIDTH]))
+
+    def call(self, x):
+        return x * self.scale
+
+
 LOSS, STATE = "must not add losses in a call(.|\n)*Received", "must not change state(.|\n)*Received"
 REFUSED_WHEN_REVERSIBLE = {
     "add_loss": (_AddsLoss, LOSS),
@@ -278,6 +289,7 @@ REFUSED_WHEN_REVERSIBLE = {
     "metric": (_Counts, STATE),
     "spectral_normalization": (lambda: K.SpectralNormalization(K.Dense(WIDTH)), STATE),
     "noise": (lambda: K.GaussianNoise(0.1), STATE),
+    "variable": (_OfTensorFlow, "must read no variables but its own weights(.|\n)*Received"),
     "compiled": (_Compiled, r"must not be a tf\.function(.|\n)*Received(.|\n)*_Compiled"),
 }
 

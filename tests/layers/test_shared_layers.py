@@ -135,8 +135,11 @@ def test_a_branch_cannot_be_exchanged_in_silence():
     stack = _stack("inside")
     with pytest.raises(TypeError, match="item assignment"):
         stack.branches[0] = K.Dense(WIDTH)
-    with pytest.raises(ValueError, match="cannot add new elements of state"):
-        stack.branches = (K.Dense(WIDTH), K.Dense(WIDTH))
+    with pytest.raises(ValueError, match="branches must be as it was when the layer was made.*Received: branches="):
+        ReversibleStack(_one_inside()).branches = [K.Dense(WIDTH), K.Dense(WIDTH)]
+    for name in ("layer", "normalization", "dropout"):
+        with pytest.raises(ValueError, match=f"{name} must be as it was when the layer was made.*Received: {name}="):
+            setattr(ResidualBranch(K.Dense(WIDTH)), name, K.LayerNormalization())
 
 
 def test_a_file_of_separate_layers_does_not_fit_shared_ones(tmp_path):

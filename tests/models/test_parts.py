@@ -203,7 +203,7 @@ def test_a_branch_by_itself_keeps_what_was_done_to_its_parts():
     ],
 )
 def test_arguments_that_decide_weights_are_not_set_later(part, name):
-    with pytest.raises(ValueError, match=rf"{name} must be given when the layer is made.*Received: {name}=7"):
+    with pytest.raises(ValueError, match=rf"{name} must be as it was when the layer was made.*Received: {name}=7"):
         setattr(part(cases.make("causal_lm")), name, 7)
 
 

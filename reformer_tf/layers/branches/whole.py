@@ -45,5 +45,12 @@ class Whole(LayerBranch):
                     " model around it is compiled all the same), or set reversible=False."
                     f" Received: {layer.name} ({type(layer).__name__})"
                 )
-        with self.given(given):
-            return branch_calls.call(self.layer, x, {**self.options, "seed": given.seed})
+        with self.given(given), tf.GradientTape() as tape:
+            output = branch_calls.call(self.layer, x, {**self.options, "seed": given.seed})
+        if tape.watched_variables():
+            raise ValueError(
+                "A branch of a reversible stack must read no variables but its own weights, which are those of"
+                " add_weight and of its sublayers; or set reversible=False."
+                f" Received: {self.layer.name}, which reads {[v.name for v in tape.watched_variables()]}"
+            )
+        return output
