@@ -32,6 +32,10 @@ class ResidualBranch(FixedArguments):
         seed: int32 `[2]` or `[3]`, likewise; by default drawn from the layer's own generator in training.
         training: whether dropout is on.
 
+    Raises:
+        ValueError: if the sublayer needs more than one input, or does not return one floating tensor of its input's
+            shape.
+
     Example:
         >>> ResidualBranch(ChunkedFeedForward(64), dropout=0.1)(np.ones((1, 10, 16))).shape
         TensorShape([1, 10, 16])

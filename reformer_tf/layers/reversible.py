@@ -29,10 +29,10 @@ class ReversibleStack(SavesSeedState, FixedArguments):
     Streams are float32 whatever the compute dtype, since rounding would be amplified by the subtractions.
 
     Args:
-        blocks: pairs (F, G) of Keras layers `[B, L, M]` to `[B, L, M]`. Those of their call arguments `mask`,
-            `segment_ids`, `seed` and `training` that they take are handed to them. They must not change state (as
-            BatchNormalization or `keras.layers.Dropout`, which moves a random generator, do); `ResidualBranch` and the
-            layers of this package do not.
+        blocks: pairs (F, G) of Keras layers `[B, L, M]` to `[B, L, M]`, of which one may be there several times. Those
+            of their call arguments `mask`, `segment_ids`, `seed` and `training` that they take are handed to them. They
+            must not change state (as BatchNormalization or `keras.layers.Dropout`, which moves a random generator, do)
+            or add losses in a call, unless `reversible=False`; `ResidualBranch` and the layers of this package do not.
         reversible: whether to save memory. If False, the same function with an ordinary gradient, for comparison.
         combine_streams: what a single input gives: `"mean"`, the mean of the two streams, or `"concatenate"`, both
             side by side, as in the released models.
@@ -51,8 +51,13 @@ class ReversibleStack(SavesSeedState, FixedArguments):
         float32 (float64 for such inputs).
 
     Raises:
-        ValueError: if blocks are not pairs, streams cannot be combined so, or a branch changes shapes or state.
+        ValueError: if blocks are not pairs, streams cannot be combined so, or a branch needs more than one input,
+            changes shapes or state, adds losses, or reads variables that are not its weights.
         NotImplementedError: for second-order gradients.
+
+    Layers are built by a symbolic call, as in a functional model, so they may make their sublayers' weights at the
+    first call. A layer that several branches share is one layer in configs, clones and files. One that a branch shares
+    with the model around is one in files; `clone_model`, which clones layer by layer, makes two of it.
 
     Example:
         >>> branch = lambda: ResidualBranch(ChunkedFeedForward(64))

@@ -58,7 +58,7 @@ ACTS = {
 _TOGETHER = [
     ("causal_lm", ["branch", "embedding", "one_weight", "policy_of_a_layer", "rate", "epsilon", "causal", "dropout"]),
     ("causal_lm", ["all_but_the_head", "policy_of_the_head", "policy_of_the_model", "reversible"]),
-    ("classifier", ["hidden", "quantized"]),
+    ("classifier", ["hidden"]),
     ("span_predictor", ["span"]),
 ]
 each = pytest.mark.parametrize(
