@@ -70,10 +70,10 @@ class ReformerBackbone(keras.Model):
         dtype: dtype policy of all layers, for instance `"mixed_bfloat16"`.
         **kwargs: `name` and `trainable` of `keras.Model`.
 
-    What is done to the parts of a model later on (`backbone.token_embedding.trainable = False`, a dtype policy, the rate
-    of a dropout) is in its config as `"parts"`, and comes back from files, `from_config` and copies. `clone_model` of a
-    backbone gives a plain functional model of the same layers; `ReformerBackbone.from_config(backbone.get_config())`
-    gives another backbone.
+    What is done to the parts of a model later on (`backbone.token_embedding.trainable = False`, a dtype policy, the
+    rate of a dropout) is in its config as `"parts"`, and comes back from files, `from_config` and copies. `clone_model`
+    of a backbone gives a plain functional model of the same layers; `from_config(backbone.get_config())` gives another
+    backbone.
 
     Call arguments:
         inputs: integers `[B, L]`, 1 <= L <= max_sequence_length.
