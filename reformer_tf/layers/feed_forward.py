@@ -68,12 +68,14 @@ class ChunkedFeedForward(FixedArguments):
         shapes_by_name = {"inner": (width, inner), "gate": (width, inner), "outer": (inner, width)}
         if not self.gated:
             del shapes_by_name["gate"]
-        self._weights = []
+        weights = []
         for name, shape in shapes_by_name.items():
             initializer = arguments.fresh(self.kernel_initializer)
-            self._weights.append(self.add_weight(shape, initializer, name=f"{name}_kernel"))
+            weights.append(self.add_weight(shape, initializer, name=f"{name}_kernel"))
             if self.use_bias:
-                self._weights.append(self.add_weight(shape[1:], "zeros", name=f"{name}_bias"))
+                weights.append(self.add_weight(shape[1:], "zeros", name=f"{name}_bias"))
+        # TensorFlow's checkpoints leave out what is in a list.
+        self._weights = tuple(weights)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         inputs = tf.convert_to_tensor(inputs)

@@ -115,10 +115,11 @@ class AxialPositionEmbedding(_PositionEmbedding):
                 "axial_dims must sum to the width of the inputs."
                 f" Received: axial_dims={self.axial_dims}, input_shape={input_shape}"
             )
-        self.tables = [
+        # TensorFlow's checkpoints leave out what is in a list.
+        self.tables = tuple(
             self.add_weight((size, width), arguments.fresh(self.embeddings_initializer), name=f"axis_{axis}")
             for axis, (size, width) in enumerate(zip(self.axial_shape, self.axial_dims, strict=True))
-        ]
+        )
 
     def look_up(self, positions: tf.Tensor, width: int, tables: Sequence[tf.Tensor]) -> tf.Tensor:
         parts, stride = [], math.prod(self.axial_shape)

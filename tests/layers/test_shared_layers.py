@@ -132,15 +132,8 @@ def test_two_branches_in_a_functional_model_share_in_a_file(tmp_path):
 
 def test_a_branch_cannot_be_exchanged_in_silence():
     """Keras does not notice that an entry of a list is another one, and would train and save the old layer."""
-    stack = _stack("inside")
-    stack.branches[0] = K.Dense(WIDTH)
-    for use in (lambda: stack(_inputs()), stack.get_config, lambda: _in_a_model(stack).get_config()):
-        with pytest.raises(ValueError, match="branches must be as they were when the layer was made.*Received: "):
-            use()
-    more = ReversibleStack(_one_inside())
-    more.branches.append(K.Dense(WIDTH))
-    with pytest.raises(ValueError, match="branches must be as they were when the layer was made.*Received: "):
-        more.build((None, None, WIDTH))
+    with pytest.raises(TypeError, match="item assignment"):
+        _stack("inside").branches[0] = K.Dense(WIDTH)
     with pytest.raises(ValueError, match="branches must be as it was when the layer was made.*Received: branches="):
         ReversibleStack(_one_inside()).branches = [K.Dense(WIDTH), K.Dense(WIDTH)]
     for name in ("layer", "normalization", "dropout"):

@@ -216,3 +216,13 @@ def test_a_tied_head_stays_tied_in_a_file_and_is_not_cloned_apart(tmp_path):
     np.testing.assert_allclose(loaded(cases.ids()), outer(cases.ids()), atol=1e-6)
     with pytest.raises(ValueError, match="embedding must be a layer of the new model.*Received: .*token_embedding"):
         keras.models.clone_model(outer)
+
+
+def test_checkpoints_of_tensorflow_hold_all_weights(tmp_path):
+    model = cases.make("causal_lm")
+    before, checkpoint = model.get_weights(), tf.train.Checkpoint(model=model)
+    path = checkpoint.write(str(tmp_path / "checkpoint"))
+    model.set_weights([np.zeros_like(weight) for weight in before])
+    checkpoint.read(path).assert_consumed()
+    for a, b in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)

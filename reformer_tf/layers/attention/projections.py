@@ -69,11 +69,13 @@ class HeadProjections(FixedArguments):
         width, heads, size = input_shape[-1], self.num_heads, self.key_dim
         self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: width})
         names = ("query_key", "value") if self.shared_query_key else ("query", "key", "value")
-        self._projections = []
+        projections = []
         for name in names:
             kernel = self.add_weight((width, heads, size), self._matrix_initializer(width, heads * size), name=name)
             bias = self.add_weight((heads, size), "zeros", name=f"{name}_bias") if self.use_bias else None
-            self._projections.append((kernel, bias))
+            projections.append((kernel, bias))
+        # TensorFlow's checkpoints leave out what is in a list.
+        self._projections = tuple(projections)
         self._output = self.add_weight(
             (heads, size, width), self._matrix_initializer(heads * size, width), name="output"
         )
