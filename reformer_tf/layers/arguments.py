@@ -221,7 +221,15 @@ def fresh(initializer: Any) -> Any:
     return initializer
 
 
-def accepted(layer: keras.layers.Layer, options: dict[str, Any]) -> dict[str, Any]:
-    """Those of the call arguments `options` that have a value and that `layer.call` takes by name."""
-    parameters = inspect.signature(layer.call).parameters
+def accepted(layer: keras.layers.Layer, options: dict[str, Any], required: bool = False) -> dict[str, Any]:
+    """Those of the call arguments `options` that have a value and that `layer.call` takes by name.
+
+    Args:
+        layer: any Keras layer.
+        options: values by name.
+        required: whether to leave out those that have a default.
+    """
+    parameters = dict(inspect.signature(layer.call).parameters)
+    if required:
+        parameters = {name: x for name, x in parameters.items() if x.default is inspect.Parameter.empty}
     return {name: value for name, value in options.items() if value is not None and name in parameters}

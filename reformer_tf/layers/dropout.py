@@ -8,11 +8,12 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments
 from reformer_tf.layers.checked_inputs import VectorLayer
+from reformer_tf.layers.seed_state import SavesSeedState
 from reformer_tf.ops import dropout, seeds, shapes
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class SeededDropout(VectorLayer, keras.layers.Layer):
+class SeededDropout(VectorLayer, SavesSeedState):
     """Dropout for `[B, L, M]` whose mask is a function of the call's seed, the row, the position and the channel.
 
     `keras.layers.Dropout` moves a random generator at each call; this one gives the same mask to the same seed, and so

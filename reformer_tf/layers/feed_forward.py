@@ -7,11 +7,12 @@ import tensorflow as tf
 
 from reformer_tf.layers import activations, arguments
 from reformer_tf.layers.checked_inputs import VectorLayer
+from reformer_tf.layers.fixed_arguments import FixedArguments
 from reformer_tf.ops import chunking, elementwise, fusing, shapes, sums
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class ChunkedFeedForward(VectorLayer, keras.layers.Layer):
+class ChunkedFeedForward(VectorLayer, FixedArguments):
     """Two projections with an activation between, computed in chunks: the inner tensor is never alive as a whole.
 
     Forward and backward both go through the chunks, and the backward pass recomputes the inner tensor of each (paper,
@@ -40,6 +41,8 @@ class ChunkedFeedForward(VectorLayer, keras.layers.Layer):
         TensorShape([2, 1000, 16])
     """
 
+    fixed = frozenset({"intermediate_dim", "gated", "use_bias"})
+
     def __init__(
         self,
         intermediate_dim: int,
@@ -66,13 +69,15 @@ class ChunkedFeedForward(VectorLayer, keras.layers.Layer):
         shapes_by_name = {"inner": (width, inner), "gate": (width, inner), "outer": (inner, width)}
         if not self.gated:
             del shapes_by_name["gate"]
-        self._weights = []
+        weights = []
         for name, shape in shapes_by_name.items():
             initializer = arguments.fresh(self.kernel_initializer)
             # Not cast by Keras, so that gradients are not, either, before they are summed over chunks.
-            self._weights.append(self.add_weight(shape, initializer, autocast=False, name=f"{name}_kernel"))
+            weights.append(self.add_weight(shape, initializer, autocast=False, name=f"{name}_kernel"))
             if self.use_bias:
-                self._weights.append(self.add_weight(shape[1:], "zeros", autocast=False, name=f"{name}_bias"))
+                weights.append(self.add_weight(shape[1:], "zeros", autocast=False, name=f"{name}_bias"))
+        # TensorFlow's checkpoints leave out what is in a list.
+        self._weights = tuple(weights)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         inputs = tf.convert_to_tensor(inputs)

@@ -9,14 +9,17 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments
 from reformer_tf.layers.checked_inputs import VectorLayer
+from reformer_tf.layers.fixed_arguments import FixedArguments
 from reformer_tf.ops import chunking, shapes, sums
 
 
-class _PositionEmbedding(VectorLayer, keras.layers.Layer):
+class _PositionEmbedding(VectorLayer, FixedArguments):
     """Adds the embeddings of positions 0 to L - 1 to `[B, L, M]`, a few rows at a time.
 
     A subclass implements `look_up`.
     """
+
+    fixed = frozenset({"axial_shape", "axial_dims", "max_sequence_length"})
 
     # The longest sequence there are positions for, or None.
     max_length: int | None = None
@@ -119,10 +122,11 @@ class AxialPositionEmbedding(_PositionEmbedding):
                 "axial_dims must sum to the width of the inputs."
                 f" Received: axial_dims={self.axial_dims}, input_shape={input_shape}"
             )
-        self.tables = [
+        # TensorFlow's checkpoints leave out what is in a list.
+        self.tables = tuple(
             self._table((size, width), arguments.fresh(self.embeddings_initializer), f"axis_{axis}")
             for axis, (size, width) in enumerate(zip(self.axial_shape, self.axial_dims, strict=True))
-        ]
+        )
 
     def look_up(self, positions: tf.Tensor, width: int, tables: Sequence[tf.Tensor]) -> tf.Tensor:
         parts, stride = [], math.prod(self.axial_shape)

@@ -5,15 +5,16 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from reformer_tf.layers import arguments
+from reformer_tf.layers import branch_calls, parts, sharing
 from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.layers.dropout import SeededDropout
+from reformer_tf.layers.fixed_arguments import FixedArguments
 from reformer_tf.layers.normalization import ChunkedLayerNormalization
-from reformer_tf.ops import fusing
+from reformer_tf.ops import fusing, shapes
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class ResidualBranch(VectorLayer, keras.layers.Layer):
+class ResidualBranch(VectorLayer, FixedArguments):
     """`dropout(layer(normalisation(x)))`, the F or G of a reversible block (pre-norm, as in the paper's models).
 
     Dropout is a function of the call's seed and of a value's coordinates, so that a recomputation drops the same.
@@ -32,11 +33,17 @@ class ResidualBranch(VectorLayer, keras.layers.Layer):
         seed: int32 `[2]` or `[3]`, likewise; by default drawn from the layer's own generator in training.
         training: whether dropout is on.
 
+    Raises:
+        ValueError: if the sublayer needs more than one input, or does not return one floating tensor of its input's
+            shape.
+
     Example:
         >>> from reformer_tf.layers import ChunkedFeedForward
         >>> ResidualBranch(ChunkedFeedForward(64), dropout=0.1)(np.ones((1, 10, 16))).shape
         TensorShape([1, 10, 16])
     """
+
+    fixed = frozenset({"layer", "normalization", "dropout"})
 
     def __init__(
         self,
@@ -49,17 +56,16 @@ class ResidualBranch(VectorLayer, keras.layers.Layer):
         # The normalisation takes the stream in its own precision.
         super().__init__(**{"autocast": False, **kwargs})
         self.layer = layer
-        self.epsilon = epsilon
         self.dropout = SeededDropout(dropout, seed, dtype=self.dtype_policy, name="dropout")
         self.normalization = ChunkedLayerNormalization(epsilon, dtype=self.dtype_policy, name="normalization")
+        self._parts = parts.Parts(self, {"normalization": self.normalization, "dropout": self.dropout})
         self.supports_masking = True
         self._register_call_context_args("segment_ids", "seed")
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        self.normalization.build(input_shape)
-        self.dropout.build(input_shape)
-        if not self.layer.built:
-            self.layer.build(input_shape)
+        stream = keras.KerasTensor(tuple(input_shape), shapes.statistics_dtype(self.compute_dtype).name)
+        normal = branch_calls.build(self.normalization, stream)
+        branch_calls.build(self.dropout, branch_calls.build(self.layer, normal))
 
     def call(
         self,
@@ -72,23 +78,30 @@ class ResidualBranch(VectorLayer, keras.layers.Layer):
         options = {"mask": mask, "segment_ids": segment_ids, "seed": seed, "training": training}
         # Functions inside may be compiled in training; what is exported must run where XLA is not linked in.
         with fusing.fusing(bool(training)):
-            output = self.layer(self.normalization(inputs), **arguments.accepted(self.layer, options))
+            output = branch_calls.call(self.layer, self.normalization(inputs), options)
         return self.dropout(output, seed=seed, training=training)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return tuple(input_shape)
 
+    @property
+    def epsilon(self) -> float:
+        """Of the layer normalisation."""
+        return self.normalization.epsilon
+
     def get_config(self) -> dict[str, Any]:
-        return {
+        config = {
             **super().get_config(),
-            "layer": keras.saving.serialize_keras_object(self.layer),
+            "layer": sharing.serialize([self.layer])[0],
             "dropout": self.dropout.rate,
             "epsilon": self.epsilon,
             "seed": self.dropout.seed,
         }
+        # What the constructor makes of that.
+        expected = {"dtype": self.dtype_policy.name, "rate": self.dropout.rate, "epsilon": self.epsilon}
+        changes = self._parts.changes({**expected, "seed": self.dropout.seed})
+        return {**config, parts.KEY: changes} if changes else config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "ResidualBranch":
-        config = dict(config)
-        config["layer"] = keras.saving.deserialize_keras_object(config["layer"])
-        return cls(**config)
+        return parts.make(cls, {**config, "layer": sharing.deserialize([config["layer"]])[0]})

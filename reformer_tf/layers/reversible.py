@@ -6,10 +6,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from reformer_tf.layers import arguments, branches
+from reformer_tf.layers import arguments, branch_calls, branches, sharing
 from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.layers.feed_forward import ChunkedFeedForward
+from reformer_tf.layers.fixed_arguments import FixedArguments
 from reformer_tf.layers.residual_branch import ResidualBranch
+from reformer_tf.layers.seed_state import SavesSeedState
 from reformer_tf.ops import chunking, seeds, shapes
 from reformer_tf.ops.pieces import Cutting
 from reformer_tf.ops.reversible import reversible_residual
@@ -20,7 +22,7 @@ _LEAST_TOKENS = 1024
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class ReversibleStack(VectorLayer, keras.layers.Layer):
+class ReversibleStack(VectorLayer, SavesSeedState, FixedArguments):
     """Blocks of two residual branches on two streams, `y1 = x1 + F(x2)`, `y2 = x2 + G(y1)`.
 
     The gradient needs the last outputs only: going back, each block's inputs are `x2 = y2 - G(y1)`, `x1 = y1 - F(x2)`
@@ -28,10 +30,10 @@ class ReversibleStack(VectorLayer, keras.layers.Layer):
     Streams are float32 whatever the compute dtype, since rounding would be amplified by the subtractions.
 
     Args:
-        blocks: pairs (F, G) of Keras layers `[B, L, M]` to `[B, L, M]`. Those of their call arguments `mask`,
-            `segment_ids`, `seed` and `training` that they take are handed to them. They must not change state (as
-            BatchNormalization or `keras.layers.Dropout`, which moves a random generator, do); `ResidualBranch` and the
-            layers of this package do not.
+        blocks: pairs (F, G) of Keras layers `[B, L, M]` to `[B, L, M]`, of which one may be there several times. Those
+            of their call arguments `mask`, `segment_ids`, `seed` and `training` that they take are handed to them. They
+            must not change state (as BatchNormalization or `keras.layers.Dropout`, which moves a random generator, do)
+            or add losses in a call, unless `reversible=False`; `ResidualBranch` and the layers of this package do not.
         reversible: whether to save memory. If False, the same function with an ordinary gradient, for comparison.
         combine_streams: what a single input gives: `"mean"`, the mean of the two streams, or `"concatenate"`, both
             side by side, as in the released models.
@@ -50,8 +52,13 @@ class ReversibleStack(VectorLayer, keras.layers.Layer):
         float32 (float64 for such inputs).
 
     Raises:
-        ValueError: if blocks are not pairs, streams cannot be combined so, or a branch changes shapes or state.
+        ValueError: if blocks are not pairs, streams cannot be combined so, or a branch needs more than one input,
+            changes shapes or state, adds losses, or reads variables that are not its weights.
         NotImplementedError: for second-order gradients.
+
+    Layers are built by a symbolic call, as in a functional model, so they may make their sublayers' weights at the
+    first call. A layer that several branches share is one layer in configs, clones and files. One that a branch shares
+    with the model around is one in files; `clone_model`, which clones layer by layer, makes two of it.
 
     Example:
         >>> from reformer_tf.layers import ChunkedFeedForward, LSHSelfAttention, ResidualBranch
@@ -63,6 +70,7 @@ class ReversibleStack(VectorLayer, keras.layers.Layer):
     """
 
     rank = 3
+    fixed = frozenset({"branches"})
 
     def __init__(
         self,
@@ -74,11 +82,11 @@ class ReversibleStack(VectorLayer, keras.layers.Layer):
     ):
         # The streams keep their precision; the branches cast by their own policies.
         super().__init__(**{"autocast": False, **kwargs})
-        self.branches: list[keras.layers.Layer] = []
         for block in blocks:
             if not isinstance(block, list | tuple) or len(block) != 2:
                 raise ValueError(f"blocks must be pairs (F, G) of layers. Received: {block!r}")
-            self.branches += block
+        # A tuple: what is in a list, TensorFlow's checkpoints leave out, and Keras does not notice when it is replaced.
+        self.branches: tuple[keras.layers.Layer, ...] = tuple(layer for block in blocks for layer in block)
         if not self.branches:
             raise ValueError("blocks must hold at least one pair (F, G) of layers. Received: none")
         self.reversible = reversible
@@ -100,11 +108,17 @@ class ReversibleStack(VectorLayer, keras.layers.Layer):
             )
 
     def build(self, input_shape: Any) -> None:
-        if isinstance(input_shape, list) or isinstance(input_shape[0], list | tuple):
+        if isinstance(input_shape[0], list | tuple):
             input_shape = input_shape[0]
-        for branch in self.branches:
-            if not branch.built:
-                branch.build(input_shape)
+        input_shape = tuple(input_shape)
+        if len(input_shape) != 3 or input_shape[-1] is None:
+            raise ValueError(
+                "inputs of a reversible stack must be [batch, length, width] with a known width."
+                f" Received: input_shape={input_shape}"
+            )
+        stream = keras.KerasTensor(input_shape, shapes.statistics_dtype(self.compute_dtype).name)
+        for branch in {id(branch): branch for branch in self.branches}.values():
+            branch_calls.build(branch, stream)
 
     def call(
         self,
@@ -134,8 +148,8 @@ class ReversibleStack(VectorLayer, keras.layers.Layer):
     def _run_plainly(self, streams: list[tf.Tensor], options: dict[str, Any]) -> list[tf.Tensor]:
         x1, x2 = (tf.cast(x, shapes.statistics_dtype(x.dtype)) for x in (streams[0], streams[-1]))
         for f, g in zip(self.branches[::2], self.branches[1::2], strict=True):
-            x1 += tf.cast(f(x2, **arguments.accepted(f, options)), x1.dtype)
-            x2 += tf.cast(g(x1, **arguments.accepted(g, options)), x2.dtype)
+            x1 += tf.cast(branch_calls.call(f, x2, options), x1.dtype)
+            x2 += tf.cast(branch_calls.call(g, x1, options), x2.dtype)
         return [x1, x2] if len(streams) == 2 else [self.combine(x1, x2)]
 
     def combine(self, x1: tf.Tensor, x2: tf.Tensor) -> tf.Tensor:
@@ -181,12 +195,10 @@ class ReversibleStack(VectorLayer, keras.layers.Layer):
         return (*input_shape[:-1], 2 * input_shape[-1])
 
     def get_config(self) -> dict[str, Any]:
+        layers = sharing.serialize(self.branches)
         return {
             **super().get_config(),
-            "blocks": [
-                [keras.saving.serialize_keras_object(layer) for layer in pair]
-                for pair in zip(self.branches[::2], self.branches[1::2], strict=True)
-            ],
+            "blocks": [list(pair) for pair in zip(layers[::2], layers[1::2], strict=True)],
             "reversible": self.reversible,
             "combine_streams": self.combine_streams,
             "seed": self.seed,
@@ -194,6 +206,5 @@ class ReversibleStack(VectorLayer, keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "ReversibleStack":
-        config = dict(config)
-        config["blocks"] = [[keras.saving.deserialize_keras_object(x) for x in pair] for pair in config["blocks"]]
-        return cls(**config)
+        layers = sharing.deserialize([layer for pair in config["blocks"] for layer in pair])
+        return cls(**{**config, "blocks": list(zip(layers[::2], layers[1::2], strict=True))})

@@ -7,11 +7,12 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments
 from reformer_tf.layers.checked_inputs import CheckedInputs
+from reformer_tf.layers.fixed_arguments import FixedArguments
 from reformer_tf.ops import shapes, sums
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class TokenEmbedding(CheckedInputs, keras.layers.Layer):
+class TokenEmbedding(CheckedInputs, FixedArguments):
     """Looks up a vector for each token, checks the length, and passes an implicit mask on.
 
     Vectors are the table's rows times `scale`, by default `sqrt(hidden_dim)` (Vaswani et al., 2017, section 3.4): with
@@ -36,6 +37,8 @@ class TokenEmbedding(CheckedInputs, keras.layers.Layer):
         >>> TokenEmbedding(257, 32)(np.zeros((1, 10), "int32")).shape
         TensorShape([1, 10, 32])
     """
+
+    fixed = frozenset({"vocabulary_size", "hidden_dim"})
 
     def __init__(
         self,

@@ -5,14 +5,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from reformer_tf.layers import arguments
+from reformer_tf.layers import arguments, sharing
 from reformer_tf.layers.checked_inputs import VectorLayer
+from reformer_tf.layers.fixed_arguments import FixedArguments
 from reformer_tf.layers.token_embedding import TokenEmbedding
 from reformer_tf.ops import chunking, shapes, sums
 
 
-class TokenHead(VectorLayer, keras.layers.Layer):
+class TokenHead(VectorLayer, FixedArguments):
     """Projects `[B, L, M]` to logits `[B, L, V]` in float32.
+
+    Weights that are tied to an embedding stay tied when a model with both is saved and loaded.
 
     Args:
         vocabulary_size: V.
@@ -22,7 +25,16 @@ class TokenHead(VectorLayer, keras.layers.Layer):
 
     Call arguments:
         inputs: `[B, L, M]`.
+
+    Raises:
+        ValueError: for a size that is not positive, or when a layer with tied weights is cloned by itself.
+
+    Example:
+        >>> TokenHead(vocabulary_size=257)(np.ones((1, 10, 16))).shape
+        TensorShape([1, 10, 257])
     """
+
+    fixed = frozenset({"vocabulary_size", "use_bias", "embedding"})
 
     def __init__(
         self, vocabulary_size: int, embedding: TokenEmbedding | None = None, use_bias: bool = True, **kwargs: Any
@@ -90,3 +102,27 @@ class TokenHead(VectorLayer, keras.layers.Layer):
     def compute_output_spec(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         dtype = shapes.statistics_dtype(self.compute_dtype).name
         return keras.KerasTensor((*inputs.shape[:-1], self.vocabulary_size), dtype)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (*input_shape[:-1], self.vocabulary_size)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "embedding": None if self.embedding is None else sharing.serialize([self.embedding])[0],
+            "use_bias": self.use_bias,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "TokenHead":
+        embedding = config["embedding"]
+        if embedding is None:
+            return cls(**config)
+        if not sharing.is_loading():
+            raise ValueError(
+                "embedding must be a layer of the new model, which a config by itself does not have: save and load the"
+                " model, or make TokenHead(vocabulary_size, embedding) with the clone of the embedding."
+                f" Received: the config of {config['name']}, tied to {embedding['config']['name']}"
+            )
+        return cls(**{**config, "embedding": sharing.deserialize([embedding])[0]})

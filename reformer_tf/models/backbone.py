@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from reformer_tf.layers import arguments
+from reformer_tf.layers import arguments, parts
 from reformer_tf.layers.attention import registry
 from reformer_tf.layers.checked_inputs import CheckedInputs
 from reformer_tf.layers.dropout import SeededDropout
@@ -70,6 +70,11 @@ class ReformerBackbone(CheckedInputs, keras.Model):
         seed: non-negative integer from which each layer's own seed comes.
         dtype: dtype policy of all layers, for instance `"mixed_bfloat16"`.
         **kwargs: `name` and `trainable` of `keras.Model`.
+
+    What is done to the parts of a model later on (`backbone.token_embedding.trainable = False`, a dtype policy, the
+    rate of a dropout) is in its config as `"parts"`, and comes back from files, `from_config` and copies. `clone_model`
+    of a backbone gives a plain functional model of the same layers; `from_config(backbone.get_config())` gives another
+    backbone.
 
     Call arguments:
         inputs: integers `[B, L]`, 1 <= L <= max_sequence_length.
@@ -151,7 +156,7 @@ class ReformerBackbone(CheckedInputs, keras.Model):
             kernel_initializer = keras.initializers.get(kernel_initializer)
             config["kernel_initializer"] = keras.initializers.serialize(kernel_initializer)
         initializer = {"kernel_initializer": kernel_initializer}
-        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        policy = _policy(dtype)
         seeds = iter(layer_seeds(seed))
 
         attention: dict[str, Any] = {
@@ -216,6 +221,7 @@ class ReformerBackbone(CheckedInputs, keras.Model):
         self.config = config
         self.policy = policy
         self.token_embedding = embedding
+        self._parts = parts.Parts(self)
 
     def check_inputs(self, inputs: Any) -> None:
         """Refuses all but ids; Keras would cast fractions, and drop a mask that stands beside the ids in a dict."""
@@ -253,21 +259,31 @@ class ReformerBackbone(CheckedInputs, keras.Model):
         return cls(**{**presets.get(name), **overrides})
 
     def get_config(self) -> dict[str, Any]:
+        changes = self._parts.changes()
         return {
             "name": self.name,
             "trainable": self.trainable,
             "dtype": keras.dtype_policies.serialize(self.policy),
             **self.config,
+            **({parts.KEY: changes} if changes else {}),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "ReformerBackbone":
-        return cls(**config)
+        return parts.make(cls, config)
 
 
 def layer_seeds(seed: int) -> range:
     """The seeds of a model's layers: the backbone takes them from the start, a head from the end."""
     return range(arguments.integer("seed", seed) * _SEEDS_A_MODEL, (seed + 1) * _SEEDS_A_MODEL)
+
+
+def _policy(dtype: Any) -> Any:
+    policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+    if not isinstance(policy, keras.dtype_policies.DTypePolicyMap):
+        return policy
+    # With a default of its own: Keras' config of a map without one forgets all its policies.
+    return keras.dtype_policies.DTypePolicyMap(policy.default_policy.name, {path: policy[path] for path in policy})
 
 
 def _position_layer(

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from reformer_tf.layers import arguments
+from reformer_tf.layers import arguments, parts
 from reformer_tf.layers.dropout import SeededDropout
 from reformer_tf.models.backbone import ReformerBackbone, layer_seeds
 from reformer_tf.models.headed_model import HeadedModel
@@ -117,6 +117,7 @@ class ReformerClassifier(HeadedModel):
         self.output_projection = keras.layers.Dense(num_classes, dtype=dtype, name="output_projection")
         self.hidden.build((None, 1, backbone.output_dim))
         self.output_projection.build((None, 1, hidden_dim))
+        self._parts = parts.Parts(self)
 
     def apply_head(
         self, vectors: tf.Tensor, mask: tf.Tensor | None, seed: tf.Tensor | None, training: bool | None
@@ -139,6 +140,9 @@ class ReformerClassifier(HeadedModel):
         weights = tf.cast(mask, vectors.dtype)[:, :, None]
         total = tf.reduce_sum(vectors * weights, axis=1, keepdims=True)
         return tf.math.divide_no_nan(total, tf.reduce_sum(weights, axis=1, keepdims=True))
+
+    def head_output_shape(self, ids: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return ids[0], self.num_classes
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
         return None

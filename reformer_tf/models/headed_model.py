@@ -5,8 +5,9 @@ from typing import Any, TypeVar
 import keras
 import tensorflow as tf
 
-from reformer_tf.layers import arguments
+from reformer_tf.layers import arguments, parts
 from reformer_tf.layers.checked_inputs import CheckedInputs
+from reformer_tf.layers.seed_state import SavesSeedState
 from reformer_tf.models import presets
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.ops import seeds
@@ -15,7 +16,7 @@ _Model = TypeVar("_Model", bound="HeadedModel")
 _INPUTS = ("ids", "mask", "segment_ids")
 
 
-class HeadedModel(CheckedInputs, keras.Model):
+class HeadedModel(CheckedInputs, SavesSeedState, keras.Model):
     """Base of the models that wrap a functional `ReformerBackbone`; a head maps its vectors to the outputs.
 
     It is a subclass of `keras.Model` and not functional, so that cloning and loading give the same class. A subclass
@@ -96,6 +97,17 @@ class HeadedModel(CheckedInputs, keras.Model):
         options = {"mask": mask, "segment_ids": segment_ids, "seed": seed, "training": training}
         return self.backbone(ids, **{name: value for name, value in options.items() if value is not None})
 
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return self.head_output_shape(tuple(input_shape["ids"] if isinstance(input_shape, dict) else input_shape))
+
+    def head_output_shape(self, ids: tuple[int | None, ...]) -> Any:
+        """The shapes of the outputs for ids of shape `[B, L]`."""
+        raise NotImplementedError
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        # By tracing the call, which checks its inputs and knows the dtypes.
+        return keras.Operation.compute_output_spec(self, *args, **kwargs)
+
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """Outputs of one vector a token carry the mask of the tokens."""
         if isinstance(inputs, dict):
@@ -117,11 +129,15 @@ class HeadedModel(CheckedInputs, keras.Model):
         return cls(**{**presets.get(name), **overrides})
 
     def get_config(self) -> dict[str, Any]:
-        return {**self.backbone.get_config(), "name": self.name, "trainable": self.trainable}
+        config = {**self.backbone.get_config(), "name": self.name, "trainable": self.trainable}
+        # Those of the backbone are among the model's.
+        config.pop(parts.KEY, None)
+        changes = self._parts.changes()
+        return {**config, parts.KEY: changes} if changes else config
 
     @classmethod
     def from_config(cls: type[_Model], config: dict[str, Any], custom_objects: Any = None) -> _Model:
-        return cls(**config)
+        return parts.make(cls, config)
 
 
 def check_inputs(inputs: dict[str, Any]) -> None:

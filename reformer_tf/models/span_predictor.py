@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from reformer_tf.layers import arguments
+from reformer_tf.layers import arguments, parts
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.models.headed_model import HeadedModel
 from reformer_tf.ops import shapes
@@ -96,6 +96,7 @@ class ReformerSpanPredictor(HeadedModel):
         output_dtype = shapes.statistics_dtype(backbone.policy.compute_dtype).name
         self.span = keras.layers.Dense(2, dtype=output_dtype, name="span")
         self.span.build((None, None, backbone.output_dim))
+        self._parts = parts.Parts(self)
 
     def apply_head(
         self, vectors: tf.Tensor, mask: tf.Tensor | None, seed: tf.Tensor | None, training: bool | None
@@ -105,6 +106,9 @@ class ReformerSpanPredictor(HeadedModel):
             mask = arguments.per_token("mask", mask, tf.bool, vectors)
             scores = tf.where(mask[:, :, None], scores, tf.constant(_MASKED, scores.dtype))
         return {"start": scores[:, :, 0], "end": scores[:, :, 1]}
+
+    def head_output_shape(self, ids: tuple[int | None, ...]) -> dict[str, tuple[int | None, ...]]:
+        return {"start": ids, "end": ids}
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
         return None

@@ -4,6 +4,7 @@ from typing import Any, TypeVar
 
 import tensorflow as tf
 
+from reformer_tf.layers import parts
 from reformer_tf.layers.token_head import TokenHead
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.models.headed_model import HeadedModel
@@ -51,11 +52,15 @@ class TokenModel(HeadedModel):
         self.head.build((None, None, backbone.output_dim))
         self.tie_embeddings = tie_embeddings
         self.head_bias = head_bias
+        self._parts = parts.Parts(self)
 
     def apply_head(
         self, vectors: tf.Tensor, mask: tf.Tensor | None, seed: tf.Tensor | None, training: bool | None
     ) -> tf.Tensor:
         return self.head(vectors)
+
+    def head_output_shape(self, ids: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return *ids, self.head.vocabulary_size
 
     def summed_loss(self, data: Any, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
         """Adds up the losses of a batch of `fit`.

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments
 from reformer_tf.layers.attention.projections import HeadProjections, Heads
+from reformer_tf.layers.seed_state import SavesSeedState
 from reformer_tf.ops import fusing, replay, seeds, shapes
 from reformer_tf.ops.caches import Cache
 from reformer_tf.ops.pair_dropout import PairDropout
@@ -43,7 +44,7 @@ class Call(NamedTuple):
     training: bool
 
 
-class SelfAttention(HeadProjections):
+class SelfAttention(SavesSeedState, HeadProjections):
     """Base of the kinds of multi-head self-attention: `[B, L, M]` to `[B, L, M]`.
 
     A kind implements `attend`. A call projects tokens, attends, and merges heads; a reversible stack, which works on a

@@ -68,6 +68,8 @@ class LSHSelfAttention(WindowedSelfAttention):
         Kitaev, Kaiser, Levskaya, 2020, Reformer: The Efficient Transformer, section 2.
     """
 
+    fixed = WindowedSelfAttention.fixed | {"num_hashes", "num_buckets", "max_sequence_length"}
+
     def __init__(
         self,
         num_heads: int,

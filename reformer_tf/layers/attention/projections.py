@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments
 from reformer_tf.layers.checked_inputs import VectorLayer
+from reformer_tf.layers.fixed_arguments import FixedArguments
 from reformer_tf.ops import rotary, shapes, sums
 
 
@@ -23,7 +24,7 @@ class Heads(NamedTuple):
     count: shapes.Size
 
 
-class HeadProjections(VectorLayer, keras.layers.Layer):
+class HeadProjections(VectorLayer, FixedArguments):
     """Tokens to queries, keys and values of heads, and what heads found back to tokens; for some heads at a time.
 
     Args:
@@ -40,6 +41,7 @@ class HeadProjections(VectorLayer, keras.layers.Layer):
     """
 
     rank = 3
+    fixed = frozenset({"num_heads", "key_dim", "shared_query_key", "use_bias"})
 
     def __init__(
         self,
@@ -70,10 +72,12 @@ class HeadProjections(VectorLayer, keras.layers.Layer):
         width, heads, size = input_shape[-1], self.num_heads, self.key_dim
         self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: width})
         names = ("query_key", "value") if self.shared_query_key else ("query", "key", "value")
-        self._projections = []
+        projections = []
         for name in names:
             kernel = self._kernel((width, heads, size), width, name)
-            self._projections.append((kernel, self._bias((heads, size), name)))
+            projections.append((kernel, self._bias((heads, size), name)))
+        # TensorFlow's checkpoints leave out what is in a list.
+        self._projections = tuple(projections)
         self._output = self._kernel((heads, size, width), heads * size, "output")
         self._output_bias = self._bias((width,), "output")
 

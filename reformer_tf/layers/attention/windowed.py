@@ -36,6 +36,16 @@ class WindowedSelfAttention(SelfAttention):
         ValueError: for an unknown window, sizes out of range, or arguments of `"chunk"` with another window.
     """
 
+    fixed = SelfAttention.fixed | {
+        "chunk_length",
+        "window",
+        "chunks_before",
+        "chunks_after",
+        "wrap",
+        "length_multiple",
+        "exact_length",
+    }
+
     def __init__(
         self,
         num_heads: int,
@@ -67,17 +77,15 @@ class WindowedSelfAttention(SelfAttention):
         )
         self.chunks_after = 0 if chunks_after is None else arguments.non_negative_integer("chunks_after", chunks_after)
         self.wrap = False if wrap is None else arguments.boolean("wrap", wrap)
-        self.length_multiple = self.chunk_length
-        if length_multiple is not None:
-            self.length_multiple = arguments.positive_integer("length_multiple", length_multiple)
-            if length_multiple % chunk_length:
-                raise ValueError(
-                    "length_multiple must be a multiple of chunk_length."
-                    f" Received: length_multiple={length_multiple}, chunk_length={chunk_length}"
-                )
-        self.exact_length = self.chunk_length
-        if exact_length is not None:
-            self.exact_length = arguments.non_negative_integer("exact_length", exact_length)
+        multiple = chunk_length if length_multiple is None else length_multiple
+        self.length_multiple = arguments.positive_integer("length_multiple", multiple)
+        if multiple % chunk_length:
+            raise ValueError(
+                "length_multiple must be a multiple of chunk_length."
+                f" Received: length_multiple={length_multiple}, chunk_length={chunk_length}"
+            )
+        exact_length = chunk_length if exact_length is None else exact_length
+        self.exact_length = arguments.non_negative_integer("exact_length", exact_length)
 
     def orders(
         self, count: shapes.Size, length: shapes.Size, valid: tf.Tensor | None, buckets: tf.Tensor | None

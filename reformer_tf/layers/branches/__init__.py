@@ -15,7 +15,9 @@ from reformer_tf.layers.branches.attention import Attention
 from reformer_tf.layers.branches.base import LayerBranch
 from reformer_tf.layers.branches.position_wise import PositionWise
 from reformer_tf.layers.branches.whole import Whole
+from reformer_tf.layers.dropout import SeededDropout
 from reformer_tf.layers.feed_forward import ChunkedFeedForward
+from reformer_tf.layers.normalization import ChunkedLayerNormalization
 from reformer_tf.layers.residual_branch import ResidualBranch
 
 
@@ -39,12 +41,19 @@ def runs(layers: Sequence[keras.layers.Layer], options: dict[str, Any]) -> list[
 
 def of(layer: keras.layers.Layer, options: dict[str, Any]) -> LayerBranch:
     """The branch that a layer is. Arguments as `runs`."""
-    if type(layer) is ResidualBranch:
+    if type(layer) is ResidualBranch and _is_known(layer):
         if type(layer.layer) is ChunkedFeedForward:
             return PositionWise(layer, options)
         if isinstance(layer.layer, SelfAttention) and type(layer.layer).call is SelfAttention.call:
             return Attention(layer, options)
     return Whole(layer, options)
+
+
+def _is_known(branch: ResidualBranch) -> bool:
+    """Whether a branch and its parts do what their classes say, and nothing beside their outputs."""
+    parts = (branch, branch.layer, branch.normalization, branch.dropout)
+    made = type(branch.normalization) is ChunkedLayerNormalization and type(branch.dropout) is SeededDropout
+    return made and all(part.activity_regularizer is None for part in parts)
 
 
 def _most_turns(kinds: Sequence[tuple[Hashable, ...]]) -> tuple[int, int]:

@@ -28,9 +28,10 @@ class LayerBranch:
         self._trainable = layer.trainable_weights
         self._fixed = layer.non_trainable_weights
         known = {id(v) for v in layer.weights}
-        # States of random generators. Who reads one changes it, which is refused; so they have no true values here, and
-        # what is traced does not hold on to variables that a SavedModel does not know of.
-        self._others = [(v, tf.zeros(v.shape, v.dtype)) for v in layer.variables if id(v) not in known]
+        # States of random generators and metrics. Who reads one changes it, which is refused; so they have no true
+        # values here, and what is traced does not hold on to variables that a SavedModel does not know of.
+        states = [*layer.variables, *layer.metrics_variables]
+        self._others = [(v, tf.zeros(v.shape, v.dtype)) for v in states if id(v) not in known]
         # In their own dtypes: cast by a scope around, they would lose what a layer inside computes in full precision.
         with AutocastScope(None):
             self.weights: Sequence[tf.Tensor] = [tf.convert_to_tensor(v.value) for v in self._trainable]
@@ -73,7 +74,7 @@ class LayerBranch:
         """Gives the layer's variables the values they have in this turn."""
         values = [*zip(self._trainable, given.weights, strict=True), *zip(self._fixed, given.constants, strict=False)]
         mapping = [*values, *self._others]
-        with keras.StatelessScope(state_mapping=mapping) as scope:
+        with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
             before = [scope.get_current_value(v) for v, _ in mapping]
             yield
             changed = [
@@ -84,6 +85,12 @@ class LayerBranch:
                 "A branch of a reversible stack must not change state, because it is computed again in the"
                 " backward pass: use LayerNormalization for BatchNormalization and ResidualBranch(dropout=...) for"
                 f" Dropout, or reversible=False. Received: {self.layer.name}, which assigns {changed}"
+            )
+        if scope.losses:
+            raise ValueError(
+                "A branch of a reversible stack must not add losses in a call (add_loss, activity_regularizer), since"
+                " only its output leaves the custom gradient: regularize weights, or set reversible=False."
+                f" Received: {self.layer.name}, which adds {len(scope.losses)}"
             )
 
     def sums(self, weights: Sequence[tf.Tensor]) -> "Sums":

@@ -26,8 +26,10 @@ class Residual(LayerBranch):
         if sublayer is None:
             return None
         layer = self.layer
-        policies = [x.dtype_policy.name for x in (layer, layer.layer, layer.normalization)]
-        return sublayer, layer.epsilon, layer.dropout.rate, *policies, self.signature()
+        parts = (layer, layer.layer, layer.normalization, layer.dropout)
+        # Not the names of policies: a map of policies has one name for all.
+        dtypes = [(x.compute_dtype, x.variable_dtype) for x in parts]
+        return sublayer, layer.normalization.epsilon, layer.dropout.rate, *dtypes, self.signature()
 
     def sublayer_kind(self) -> Hashable:
         """As `kind`, of the sublayer without its weights and dtype."""
@@ -35,6 +37,7 @@ class Residual(LayerBranch):
 
     def dropped(self, update: tf.Tensor, given: Given, start: tf.Tensor) -> tf.Tensor:
         """What dropout leaves of a piece that begins at position `start`."""
+        update = tf.cast(update, self.layer.dropout.compute_dtype)
         if not self.training or given.seed is None:
             return update
         return dropout.dropout(update, self.layer.dropout.rate, given.seed, self.own_integers(given)[0], start)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from reformer_tf.layers import arguments
+from reformer_tf.layers import branch_calls
 from reformer_tf.layers.branches.base import LayerBranch, changed_whole
 from reformer_tf.ops import replay
 from reformer_tf.ops.branch import Given, Streams
@@ -37,11 +37,20 @@ class Whole(LayerBranch):
         return before, d_source, sums.checked(sums.add(sums.zeros(), own))
 
     def _call(self, x: tf.Tensor, given: Given) -> tf.Tensor:
-        with self.given(given):
-            output = self.layer(x, **arguments.accepted(self.layer, {**self.options, "seed": given.seed}))
-        if output.shape.rank != x.shape.rank or output.shape[-1] != x.shape[-1]:
+        for layer in self.layer._flatten_layers():
+            # Such a function would go on with the values that weights had when it was traced.
+            if isinstance(layer.call, tf.types.experimental.PolymorphicFunction):
+                raise ValueError(
+                    "The call of a layer in a reversible stack must not be a tf.function: leave out the decorator (the"
+                    " model around it is compiled all the same), or set reversible=False."
+                    f" Received: {layer.name} ({type(layer).__name__})"
+                )
+        with self.given(given), tf.GradientTape() as tape:
+            output = branch_calls.call(self.layer, x, {**self.options, "seed": given.seed})
+        if tape.watched_variables():
             raise ValueError(
-                "A branch of a reversible stack must keep the shape of its input."
-                f" Received: {self.layer.name}, which maps {x.shape} to {output.shape}"
+                "A branch of a reversible stack must read no variables but its own weights, which are those of"
+                " add_weight and of its sublayers; or set reversible=False."
+                f" Received: {self.layer.name}, which reads {[v.name for v in tape.watched_variables()]}"
             )
         return output
