@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from reformer_tf.ops import ranges
+
 
 def integer(name: str, value: Any) -> int:
     """Returns `value` as an int.
@@ -106,7 +108,7 @@ def per_token(name: str, value: Any, dtype: tf.DType, tokens: tf.Tensor) -> tf.T
             " one entry a token."
             f" Received: {name} of shape {value.shape} and dtype {value.dtype.name}"
         )
-    return tf.cast(value, dtype)
+    return ranges.int32(value) if dtype == tf.int32 else tf.cast(value, dtype)
 
 
 def fresh(initializer: Any) -> Any:

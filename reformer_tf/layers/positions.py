@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
-from reformer_tf.ops import chunking, shapes
+from reformer_tf.ops import chunking, ranges, shapes
 
 
 class _PositionEmbedding(keras.layers.Layer):
@@ -27,8 +27,9 @@ class _PositionEmbedding(keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         inputs = tf.convert_to_tensor(inputs)
         batch, length, _ = shapes.sizes(inputs)
-        self._check_length(length)
-        return self.add(inputs, tf.tile(tf.range(length)[None], [batch, 1]))
+        fits = self._fits(length)
+        outputs = self.add(inputs, tf.tile(tf.range(length)[None], [batch, 1]))
+        return outputs if fits is True else outputs + tf.cast(ranges.nan_unless(fits), outputs.dtype)
 
     def add(self, inputs: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
         """Adds the embeddings of positions, int32 `[B, L]`, that need not begin at 0, to `[B, L, M]`."""
@@ -46,15 +47,12 @@ class _PositionEmbedding(keras.layers.Layer):
         """Returns the embeddings `[T, M]` of positions, int32 `[T]`, from the layer's weights."""
         raise NotImplementedError
 
-    def _check_length(self, length: shapes.Size) -> None:
+    def _fits(self, length: shapes.Size) -> Any:
+        """Whether there are positions for the length; see `ranges.at_most`."""
         if self.max_length is None:
-            return
+            return True
         rule = f"inputs must be at most {self.max_length} positions long ({self.name})."
-        if not isinstance(length, int):
-            # In a graph of unknown length: an error when it runs, on devices that can raise one.
-            tf.debugging.assert_less_equal(length, self.max_length, message=rule)
-        elif length > self.max_length:
-            raise ValueError(f"{rule} Received: length={length}")
+        return ranges.at_most(self.max_length, length, rule)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return tuple(input_shape)
@@ -78,7 +76,7 @@ class AxialPositionEmbedding(_PositionEmbedding):
         inputs: `[B, L, M]`.
 
     Returns:
-        `inputs` plus the embeddings of positions 0 to L - 1.
+        `inputs` plus the embeddings of positions 0 to L - 1; NaN where XLA compiles for a longer input.
 
     Raises:
         ValueError: if the two lists do not fit each other or the input.
@@ -146,7 +144,7 @@ class LearnedPositionEmbedding(_PositionEmbedding):
         inputs: `[B, L, M]`.
 
     Returns:
-        `inputs` plus the embeddings of positions 0 to L - 1.
+        `inputs` plus the embeddings of positions 0 to L - 1; NaN where XLA compiles for a longer input.
 
     Raises:
         ValueError: if `max_sequence_length` is not positive or the input is longer.

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
-from reformer_tf.ops import shapes
+from reformer_tf.ops import ranges, shapes
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
@@ -27,9 +27,15 @@ class TokenEmbedding(keras.layers.Layer):
 
     Call arguments:
         inputs: integers `[B, L]` in [0, V).
+        mask: boolean `[B, L]`, True for real tokens. What stands under it may be anything.
+
+    Returns:
+        `[B, L, M]`. In a graph, whose run cannot be left everywhere: NaN for an id outside [0, V), and everywhere where
+        the input is longer than `max_sequence_length`.
 
     Raises:
-        ValueError: for sizes or a scale that are not positive, an empty input or one beyond `max_sequence_length`.
+        ValueError: for sizes or a scale that are not positive, an empty input or one beyond `max_sequence_length`; in
+            eager mode for ids outside [0, V).
 
     Example:
         >>> TokenEmbedding(257, 32)(np.zeros((1, 10), "int32")).shape
@@ -62,26 +68,47 @@ class TokenEmbedding(keras.layers.Layer):
             (self.vocabulary_size, self.hidden_dim), self.embeddings_initializer, name="embeddings"
         )
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        inputs = tf.convert_to_tensor(inputs)
-        if inputs.shape.rank != 2:
-            raise ValueError(f"ids must be integers [batch, length]. Received: shape {inputs.shape}")
-        self._check_length(shapes.sizes(inputs)[1])
+    def call(self, inputs: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
+        ids, right = self.checked(inputs, mask)
         table = tf.convert_to_tensor(self.embeddings)
         scale = self.hidden_dim**0.5 if self.scale is None else self.scale
         # The table is scaled, not the vectors, of which there may be many more.
-        return tf.gather(table if scale == 1 else table * tf.constant(scale, table.dtype), tf.cast(inputs, tf.int32))
+        vectors = tf.gather(table if scale == 1 else table * tf.constant(scale, table.dtype), ids)
+        return vectors + tf.cast(ranges.nan_unless(right), vectors.dtype)[:, :, None]
 
-    def _check_length(self, length: shapes.Size) -> None:
+    def checked(self, inputs: tf.Tensor, mask: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Ids that can be looked up, and which of them are what the caller meant.
+
+        Args:
+            inputs: as in a call.
+            mask: as in a call.
+
+        Returns:
+            int32 `[B, L]` in [0, V); and boolean `[B, L]`, False for a token whose id was outside, and for all tokens
+            of an input that is too long.
+
+        Raises:
+            ValueError: as a call does.
+        """
+        inputs = tf.convert_to_tensor(inputs)
+        if inputs.shape.rank != 2:
+            raise ValueError(f"ids must be integers [batch, length]. Received: shape {inputs.shape}")
+        fits = self._fits(shapes.sizes(inputs)[1])
+        if mask is not None:
+            mask = arguments.per_token("mask", mask, tf.bool, inputs)
+        ids, right = ranges.within("ids", inputs, self.vocabulary_size, mask)
+        return ids, right & fits
+
+    def _fits(self, length: shapes.Size) -> Any:
+        """Whether the length is one of those there are; see `ranges.at_most`."""
         longest = self.max_sequence_length
         rule = f"ids must hold at least 1 token a row and at most max_sequence_length={longest}."
         if isinstance(length, int):
             if length < 1 or (longest is not None and length > longest):
                 raise ValueError(f"{rule} Received: length {length}")
-            return
+            return True
         tf.debugging.assert_greater(length, 0, message=rule)
-        if longest is not None:
-            tf.debugging.assert_less_equal(length, longest, message=rule)
+        return True if longest is None else ranges.at_most(longest, length, rule)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*input_shape, self.hidden_dim)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments
 from reformer_tf.layers.token_embedding import TokenEmbedding
-from reformer_tf.ops import chunking, shapes
+from reformer_tf.ops import chunking, ranges, shapes
 
 
 class TokenHead(keras.layers.Layer):
@@ -44,18 +44,25 @@ class TokenHead(keras.layers.Layer):
         inputs = tf.convert_to_tensor(inputs)
         return self._logits(inputs, *self._weights())
 
-    def token_losses(self, hidden: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    def token_losses(self, hidden: tf.Tensor, targets: tf.Tensor, ignore_id: int | None = None) -> tf.Tensor:
         """Cross-entropies of known tokens, a few rows at a time: never `L x V` numbers alive.
 
         Args:
             hidden: `[B, L, M]`.
             targets: integers `[B, L]` in [0, V).
+            ignore_id: targets that are equal to it have no loss; None for none such.
 
         Returns:
-            float32 `[B, L]`, nats.
+            float32 `[B, L]`, nats; zero where ignored. In a graph, whose run cannot be left everywhere: NaN where the
+            target is outside [0, V).
+
+        Raises:
+            ValueError: in eager mode, for targets outside [0, V) that are not ignored.
         """
         hidden = tf.cast(hidden, self.compute_dtype)
-        flat = [tf.reshape(hidden, [-1, hidden.shape[-1]]), tf.reshape(tf.cast(targets, tf.int32), [-1])]
+        shape, counted = shapes.sizes(targets), ranges.counted(targets, ignore_id)
+        targets, right = ranges.within("targets", targets, self.vocabulary_size, counted)
+        flat = [tf.reshape(hidden, [-1, hidden.shape[-1]]), tf.reshape(targets, [-1])]
         weights = [tf.cast(w, self.compute_dtype) for w in self._weights()]
         dtype = shapes.statistics_dtype(hidden.dtype)
 
@@ -65,7 +72,8 @@ class TokenHead(keras.layers.Layer):
         losses = chunking.map_rows(
             rows, flat, weights, chunking.rows_in_budget(self.vocabulary_size), tf.TensorSpec([None], dtype)
         )
-        return tf.reshape(losses, shapes.sizes(targets))
+        losses = tf.where(counted, tf.reshape(losses, shape), tf.zeros([], dtype))
+        return losses + tf.cast(ranges.nan_unless(right), dtype)
 
     def _weights(self) -> list[tf.Tensor]:
         """The kernel, `[V, M]` if tied and `[M, V]` if not, and the bias, if there is one."""

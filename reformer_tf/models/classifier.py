@@ -118,6 +118,8 @@ class ReformerClassifier(HeadedModel):
         self.hidden.build((None, 1, backbone.output_dim))
         self.output_projection.build((None, 1, hidden_dim))
 
+    takes_class_weight = True
+
     def apply_head(
         self, vectors: tf.Tensor, mask: tf.Tensor | None, seed: tf.Tensor | None, training: bool | None
     ) -> tf.Tensor:
