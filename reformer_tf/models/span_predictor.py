@@ -126,26 +126,30 @@ class ReformerSpanPredictor(OwnLossModel):
                 'Without a loss in compile, fit takes ids and targets {"start": first, "end": last}.'
                 f" Received: {received}"
             )
-        if isinstance(sample_weight, dict):
+        if isinstance(sample_weight, dict) and set(sample_weight) != set(_OUTPUTS):
             raise ValueError(
-                "Without a loss in compile, sample_weight must be [batch], for both outputs."
-                f" Received: a dict of {sorted(sample_weight)}"
+                'sample_weight must be [batch], for both outputs, or a dict of "start" and "end".'
+                f" Received: keys {sorted(sample_weight)}"
             )
 
     def scored(self, inputs: dict[str, Any], y: Any, sample_weight: Any, training: bool) -> Scored:
         mask = inputs["mask"]
         outputs = self(inputs["ids"], mask=mask, segment_ids=inputs["segment_ids"], training=training)
-        batch = tf.shape(inputs["ids"])[:1]
-        weights = tf.ones(batch) if sample_weight is None else _per_row("sample_weight", sample_weight, tf.float32)
-        losses, rows = zip(*(self._losses(n, outputs[n], y[n], mask, weights) for n in _OUTPUTS), strict=True)
+        if sample_weight is None:
+            sample_weight = tf.ones(tf.shape(inputs["ids"])[:1])
+        if not isinstance(sample_weight, dict):
+            # Keras itself makes such a dict in `fit`.
+            sample_weight = dict.fromkeys(_OUTPUTS, sample_weight)
+        found = [self._of_output(n, outputs[n], y[n], mask, sample_weight[n]) for n in _OUTPUTS]
+        losses, rows = zip(*found, strict=True)
         return Scored(tf.stack(losses), tf.stack([x.weights for x in rows]), rows)
 
-    def _losses(
-        self, name: str, scores: tf.Tensor, y: Any, mask: tf.Tensor | None, weights: tf.Tensor
+    def _of_output(
+        self, name: str, scores: tf.Tensor, y: Any, mask: tf.Tensor | None, weights: Any
     ) -> tuple[tf.Tensor, row_metrics.Rows]:
         """The losses `[B]` of one output, and what its metrics need."""
         name = f"y[{name!r}]"
-        targets = _per_row(name, y, tf.int32)
+        targets, weights = _per_row(name, y, tf.int32), _per_row("sample_weight", weights, tf.float32)
         counted = ranges.counted(targets, self.ignore_id) & (weights != 0)
         indices, right = ranges.within(name, targets, tf.shape(scores)[1], counted)
         if mask is not None:
