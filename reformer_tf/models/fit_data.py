@@ -2,7 +2,8 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -14,8 +15,8 @@ Check = Callable[[Any, Any, Any], None]
 def checked(method: Callable[..., Any]) -> Callable[..., Any]:
     """Keras' method of a model, such as `keras.Model.fit`, which looks at its data first.
 
-    The model has `check_data`, a `Check`, and `takes_class_weight`. What a generator or a dataset yields in training is
-    looked at when the first step is made of it, before any update; what it is validated with, before the first epoch.
+    The model has `check_data`, a `Check`, and `takes_class_weight`. Of a dataset or a generator the first batch is looked
+    at; validation data, too, before the first epoch.
     """
     signature = inspect.signature(method)
 
@@ -30,6 +31,8 @@ def checked(method: Callable[..., Any]) -> Callable[..., Any]:
             )
         if _is_array(values.get("x")):
             self.check_data(*(values.get(name) for name in ("x", "y", "sample_weight")))
+        elif "x" in values:
+            values["x"] = _looked_at(values["x"], self.check_data)
         if values.get("validation_data") is not None:
             values["validation_data"] = _looked_at(values["validation_data"], self.check_data)
         return method(*given.args, **given.kwargs)
@@ -42,7 +45,7 @@ def _is_array(x: Any) -> bool:
 
 
 def _looked_at(data: Any, check: Check) -> Any:
-    """Validation data after a look at its first batch; of a generator, another one that yields the same."""
+    """Data after a look at their first batch; of a generator, another one that yields the same."""
 
     def look(batch: Any) -> None:
         check(*keras.utils.unpack_x_y_sample_weight(batch))
@@ -52,8 +55,9 @@ def _looked_at(data: Any, check: Check) -> Any:
     elif isinstance(data, keras.utils.PyDataset):
         look(data[0])
     elif inspect.isgenerator(data):
-        first = next(data)
-        look(first)
+        first = list(itertools.islice(data, 1))
+        for batch in first:
+            look(batch)
         return _chained(first, data)
     elif _is_array(data):
         x, *rest = keras.utils.unpack_x_y_sample_weight(data)
@@ -64,6 +68,7 @@ def _looked_at(data: Any, check: Check) -> Any:
     return data
 
 
-def _chained(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
-    yield first
-    yield from rest
+def _chained(*parts: Iterable[Any]) -> Iterator[Any]:
+    """A generator, which Keras tells from other iterators."""
+    for part in parts:
+        yield from part

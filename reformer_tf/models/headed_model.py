@@ -124,6 +124,8 @@ class HeadedModel(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Keras' training step. A batch whose loss is not finite changes no weight and no state of the optimizer."""
+        if self.optimizer is None:
+            raise ValueError("optimizer must be given to compile to train. Received: optimizer=None")
         with tf.GradientTape() as tape:
             loss, report = self.batch_loss(data, training=True)
             scaled = self.optimizer.scale_loss(loss)
