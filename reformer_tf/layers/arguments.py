@@ -55,6 +55,17 @@ def positive_number(name: str, value: Any) -> float:
     return float(value)
 
 
+def number(name: str, value: Any) -> float:
+    """Returns `value` as a float.
+
+    Raises:
+        ValueError: if it is not a finite number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
+        raise ValueError(f"{name} must be a finite number. Received: {name}={value!r}")
+    return float(value)
+
+
 def choice(name: str, value: Any, choices: Sequence[str]) -> str:
     """Returns `value`.
 
@@ -86,6 +97,13 @@ def rate(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value < 1:
         raise ValueError(f"{name} must be a number in [0, 1). Received: {name}={value!r}")
     return float(value)
+
+
+def plain(value: Any) -> Any:
+    """A value as it stands in a config: lists for tuples, Python's numbers for numpy's."""
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def per_token(name: str, value: Any, dtype: tf.DType, tokens: tf.Tensor) -> tf.Tensor:

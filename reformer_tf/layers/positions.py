@@ -94,6 +94,9 @@ class AxialPositionEmbedding(_PositionEmbedding):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        for name, value in (("axial_shape", axial_shape), ("axial_dims", axial_dims)):
+            if not isinstance(value, list | tuple):
+                raise ValueError(f"{name} must be a list of integers. Received: {name}={value!r}")
         self.axial_shape = tuple(arguments.positive_integer("axial_shape", n) for n in axial_shape)
         self.axial_dims = tuple(arguments.positive_integer("axial_dims", n) for n in axial_dims)
         if not self.axial_shape or len(self.axial_shape) != len(self.axial_dims):
@@ -203,8 +206,8 @@ class SinusoidalPositionEmbedding(_PositionEmbedding):
 
     def __init__(self, scale: float = 1.0, max_wavelength: float = 10_000.0, **kwargs: Any):
         super().__init__(**kwargs)
-        self.scale = scale
-        self.max_wavelength = max_wavelength
+        self.scale = arguments.number("scale", scale)
+        self.max_wavelength = arguments.positive_number("max_wavelength", max_wavelength)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         if input_shape[-1] is None or input_shape[-1] % 2:

@@ -47,7 +47,7 @@ class ResidualBranch(keras.layers.Layer):
         # The normalisation takes the stream in its own precision.
         super().__init__(**{"autocast": False, **kwargs})
         self.layer = layer
-        self.epsilon = epsilon
+        self.epsilon = arguments.positive_number("epsilon", epsilon)
         self.dropout = SeededDropout(dropout, seed, dtype=self.dtype_policy, name="dropout")
         self.normalization = ChunkedLayerNormalization(epsilon, dtype=self.dtype_policy, name="normalization")
         self.supports_masking = True

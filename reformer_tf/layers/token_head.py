@@ -28,8 +28,10 @@ class TokenHead(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.vocabulary_size = arguments.positive_integer("vocabulary_size", vocabulary_size)
+        if not (embedding is None or isinstance(embedding, TokenEmbedding)):
+            raise ValueError(f"embedding must be a TokenEmbedding or None. Received: embedding={embedding!r}")
         self.embedding = embedding
-        self.use_bias = use_bias
+        self.use_bias = arguments.boolean("use_bias", use_bias)
         self.supports_masking = True
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:

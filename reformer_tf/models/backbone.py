@@ -19,9 +19,21 @@ from reformer_tf.layers.positions import (
 from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.layers.reversible import ReversibleStack
 from reformer_tf.layers.token_embedding import TokenEmbedding
-from reformer_tf.models import attention_kinds, presets
+from reformer_tf.models import attention_kinds, names, presets
 
 _POSITIONS = ("axial", "learned", "sinusoidal", "none")
+_SIZES = (
+    "vocabulary_size",
+    "max_sequence_length",
+    "num_layers",
+    "hidden_dim",
+    "num_heads",
+    "key_dim",
+    "intermediate_dim",
+    "chunk_length",
+    "num_hashes",
+)
+_CALL_ARGUMENTS = ("inputs", "mask", "segment_ids", "seed", "training")
 # Layers of a model get seeds this far apart from those of a model with the next seed.
 _SEEDS_A_MODEL = 100_003
 
@@ -68,7 +80,9 @@ class ReformerBackbone(keras.Model):
             `1 / sqrt(fan_in)`, with which Adam gets further in the same steps than with Keras' `"glorot_uniform"`.
         seed: non-negative integer from which each layer's own seed comes.
         dtype: dtype policy of all layers, for instance `"mixed_bfloat16"`.
-        **kwargs: `name` and `trainable` of `keras.Model`.
+        name: of the model.
+        trainable: see `keras.Model`.
+        **kwargs: none; other names are refused.
 
     Call arguments:
         inputs: integers `[B, L]`, 1 <= L <= max_sequence_length.
@@ -127,16 +141,26 @@ class ReformerBackbone(keras.Model):
         kernel_initializer: Any = None,
         seed: int = 0,
         dtype: Any = None,
+        name: str | None = None,
+        trainable: bool = True,
         **kwargs: Any,
     ):
         config = {
-            name: list(value) if isinstance(value, list | tuple) else value
+            name: arguments.plain(value)
             for name, value in locals().items()
-            if name not in ("self", "kwargs", "dtype", "__class__")
+            if name not in ("self", "kwargs", "dtype", "name", "trainable", "__class__")
         }
-        for name in ("vocabulary_size", "max_sequence_length", "num_layers", "hidden_dim", "num_heads", "key_dim"):
-            arguments.positive_integer(name, config[name])
-        arguments.rate("dropout", dropout)
+        names.refuse_unknown([type(self)], kwargs)
+        for argument in _SIZES:
+            arguments.positive_integer(argument, config[argument])
+        for argument in ("local_chunk_length", "feed_forward_chunk_length"):
+            if config[argument] is not None:
+                arguments.positive_integer(argument, config[argument])
+        for argument in ("reversible", "causal", "redraw_rotations", "gated", "rotary"):
+            arguments.boolean(argument, config[argument])
+        for argument in ("dropout", "attention_dropout"):
+            arguments.rate(argument, config[argument])
+        arguments.boolean("trainable", trainable)
         arguments.positive_number("layer_norm_epsilon", layer_norm_epsilon)
         if embedding_scale is not None:
             arguments.positive_number("embedding_scale", embedding_scale)
@@ -209,12 +233,22 @@ class ReformerBackbone(keras.Model):
             x = SeededDropout(dropout, seed=next(seeds), dtype=policy, name="embedding_dropout")(x)
         x = ReversibleStack(blocks, reversible, combine_streams, seed=next(seeds), dtype=policy, name="stack")(x)
         x = ChunkedLayerNormalization(epsilon=layer_norm_epsilon, dtype=policy, name="final_norm")(x)
-        super().__init__(inputs=ids, outputs=x, **kwargs)
+        super().__init__(inputs=ids, outputs=x, name=name, trainable=trainable)
         self._register_call_context_args("segment_ids", "seed")
         self.supports_masking = True
         self.config = config
         self.policy = policy
         self.token_embedding = embedding
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        # A functional model of Keras drops those that it does not know.
+        unknown = sorted(set(kwargs) - set(_CALL_ARGUMENTS))
+        if unknown:
+            raise ValueError(
+                f"Call arguments of ReformerBackbone must be some of {', '.join(_CALL_ARGUMENTS)}."
+                f" Received: {', '.join(unknown)}"
+            )
+        return super().__call__(inputs, *args, **kwargs)
 
     @property
     def output_dim(self) -> int:
@@ -242,7 +276,7 @@ class ReformerBackbone(keras.Model):
             >>> ReformerBackbone.from_preset("reformer-crime-and-punishment", causal=True).output_dim
             512
         """
-        return cls(**{**presets.get(name), **overrides})
+        return cls.from_config({**presets.get(name), **overrides})
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -254,12 +288,13 @@ class ReformerBackbone(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "ReformerBackbone":
+        names.refuse_unknown([cls], config)
         return cls(**config)
 
 
 def layer_seeds(seed: int) -> range:
     """The seeds of a model's layers: the backbone takes them from the start, a head from the end."""
-    return range(arguments.integer("seed", seed) * _SEEDS_A_MODEL, (seed + 1) * _SEEDS_A_MODEL)
+    return range(arguments.non_negative_integer("seed", seed) * _SEEDS_A_MODEL, (seed + 1) * _SEEDS_A_MODEL)
 
 
 def _position_layer(
@@ -277,6 +312,9 @@ def _position_layer(
         return LearnedPositionEmbedding(max_sequence_length, **options)
     if positions == "sinusoidal":
         return SinusoidalPositionEmbedding(**options)
+    for name, value in (("axial_shape", axial_shape), ("axial_dims", axial_dims)):
+        if value is not None and not isinstance(value, list | tuple):
+            raise ValueError(f"{name} must be a list of sizes. Received: {name}={value!r}")
     if axial_shape is None:
         last = 2 ** math.ceil(math.log2(max_sequence_length) / 2)
         axial_shape = (-(-max_sequence_length // last), last)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from reformer_tf.generation import generate, samplers
 from reformer_tf.layers import arguments
+from reformer_tf.models import names
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.models.own_loss_model import Scored
 from reformer_tf.models.token_model import TokenModel
@@ -18,8 +19,8 @@ class ReformerCausalLM(TokenModel):
     """A causal language model: ids `[B, L]` to logits `[B, L, V]`, each position scoring the token after it.
 
     `token_losses` gives the losses of known tokens without forming the logits; `compile(optimizer)` without a loss and
-    `fit(ids)` train with it, where `ids` may also be a dict of `"ids"`, `"mask"` and `"segment_ids"`; metrics of `compile`
-    are those of the next token. With a loss, the model trains like any Keras model, logits and all.
+    `fit(ids)` train with it, where `ids` may also be a dict of `"ids"`, `"mask"` and `"segment_ids"`; metrics of
+    `compile` are those of the next token. With a loss, the model trains like any Keras model, logits and all.
 
     Args:
         vocabulary_size: V, the number of token ids; none is reserved.
@@ -93,6 +94,7 @@ class ReformerCausalLM(TokenModel):
     ):
         if "causal" in options:
             raise ValueError(f"causal is always True in ReformerCausalLM. Received: causal={options['causal']}")
+        names.refuse_unknown([type(self), ReformerBackbone], options)
         backbone = ReformerBackbone(
             vocabulary_size,
             max_sequence_length,
@@ -135,8 +137,8 @@ class ReformerCausalLM(TokenModel):
             segment_ids: integers `[B, L]`; tokens of different segments do not see each other.
 
         Returns:
-            float32 `[B, L - 1]`, nats; zero where the target is masked. In a graph: NaN where a token that is not masked
-            is outside the vocabulary, and where it is seen.
+            float32 `[B, L - 1]`, nats; zero where the target is masked. In a graph: NaN where a token that is not
+            masked is outside the vocabulary, and where it is seen.
 
         Raises:
             ValueError: if `ids` is not `[B, L]` with two tokens or more, or too long; in eager mode for ids outside the

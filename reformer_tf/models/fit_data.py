@@ -15,8 +15,8 @@ Check = Callable[[Any, Any, Any], None]
 def checked(method: Callable[..., Any]) -> Callable[..., Any]:
     """Keras' method of a model, such as `keras.Model.fit`, which looks at its data first.
 
-    The model has `check_data`, a `Check`, and `takes_class_weight`. Of a dataset or a generator the first batch is looked
-    at; validation data, too, before the first epoch.
+    The model has `check_data`, a `Check`, and `takes_class_weight`. Of a dataset or a generator the first batch is
+    looked at; validation data, too, before the first epoch.
     """
     signature = inspect.signature(method)
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import keras
 import tensorflow as tf
 
-from reformer_tf.models import fit_data, presets, updates
+from reformer_tf.models import fit_data, names, presets, updates
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.ops import ranges, seeds
 
@@ -193,15 +193,16 @@ class HeadedModel(keras.Model):
             **overrides: arguments in place of the preset's, and those that it does not have.
 
         Raises:
-            ValueError: if there is no such preset.
+            ValueError: if there is no such preset, or an argument that neither the model nor its backbone takes.
         """
-        return cls(**{**presets.get(name), **overrides})
+        return cls.from_config({**presets.get(name), **overrides})
 
     def get_config(self) -> dict[str, Any]:
         return {**self.backbone.get_config(), "name": self.name, "trainable": self.trainable}
 
     @classmethod
     def from_config(cls: type[_Model], config: dict[str, Any], custom_objects: Any = None) -> _Model:
+        names.refuse_unknown([cls, ReformerBackbone], config)
         return cls(**config)
 
 

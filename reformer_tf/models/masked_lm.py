@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
+from reformer_tf.models import names
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.models.own_loss_model import Scored
 from reformer_tf.models.token_model import TokenModel
@@ -20,7 +21,8 @@ class ReformerMaskedLM(TokenModel):
     What replaces the tokens to predict, and which these are, is up to the caller: no id is reserved. `token_losses`
     gives the losses of known tokens without forming the logits; `compile(optimizer)` without a loss and
     `fit(ids, targets, sample_weight=weights)` train with it, where weights `[B, L]` are one for the tokens to predict
-    and zero elsewhere, or where the targets elsewhere are `ignore_id`. With a loss, the model trains like any Keras model, logits and all.
+    and zero elsewhere; or `fit(ids, targets)`, where the targets elsewhere are `ignore_id`. Metrics of `compile` are
+    those of the targets that count. With a loss, the model trains like any Keras model, logits and all.
 
     Args:
         vocabulary_size: V, the number of token ids.
@@ -91,6 +93,7 @@ class ReformerMaskedLM(TokenModel):
             ignore_id = arguments.integer("ignore_id", ignore_id)
         if "causal" in options:
             raise ValueError(f"causal is always False in ReformerMaskedLM. Received: causal={options['causal']}")
+        names.refuse_unknown([type(self), ReformerBackbone], options)
         backbone = ReformerBackbone(
             vocabulary_size,
             max_sequence_length,

@@ -80,8 +80,11 @@ def update(metrics: Any, outputs: Sequence[Rows], holds: tf.Tensor) -> None:
 
 def _by_output(metrics: Any) -> list[tuple[list[keras.metrics.Metric], list[keras.metrics.Metric]]]:
     """`metrics` and `weighted_metrics` of each output. Keras' own update would give the former no weights at all."""
-    groups = zip(metrics._flat_metrics, metrics._flat_weighted_metrics, strict=True)
-    return [tuple(list(group.metrics) if group else [] for group in pair) for pair in groups]
+    plain, weighted = (
+        [list(group.metrics) if group else [] for group in groups]
+        for groups in (metrics._flat_metrics, metrics._flat_weighted_metrics)
+    )
+    return list(zip(plain, weighted, strict=True))
 
 
 def _takes_weights(metric: keras.metrics.Metric, scores: int | None) -> bool:

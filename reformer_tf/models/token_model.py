@@ -4,6 +4,7 @@ from typing import Any, TypeVar
 
 import tensorflow as tf
 
+from reformer_tf.layers import arguments
 from reformer_tf.layers.token_head import TokenHead
 from reformer_tf.models import row_metrics
 from reformer_tf.models.backbone import ReformerBackbone
@@ -41,6 +42,8 @@ class TokenModel(OwnLossModel):
         trainable: bool,
     ):
         config: dict[str, Any] = backbone.config
+        tie_embeddings = arguments.boolean("tie_embeddings", tie_embeddings)
+        head_bias = arguments.boolean("head_bias", head_bias)
         if tie_embeddings and backbone.output_dim != config["hidden_dim"]:
             raise ValueError(
                 'tie_embeddings must be False with combine_streams="concatenate", because the head then takes vectors'
@@ -48,11 +51,11 @@ class TokenModel(OwnLossModel):
                 f" Received: tie_embeddings={tie_embeddings}, combine_streams={config['combine_streams']!r}"
             )
         super().__init__(backbone, seed, name, trainable)
+        self.tie_embeddings = tie_embeddings
+        self.head_bias = head_bias
         embedding = backbone.token_embedding if tie_embeddings else None
         self.head = TokenHead(config["vocabulary_size"], embedding, head_bias, dtype=backbone.policy, name="head")
         self.head.build((None, None, backbone.output_dim))
-        self.tie_embeddings = tie_embeddings
-        self.head_bias = head_bias
 
     def apply_head(
         self, vectors: tf.Tensor, mask: tf.Tensor | None, seed: tf.Tensor | None, training: bool | None
@@ -78,10 +81,12 @@ class TokenModel(OwnLossModel):
         losses += tf.cast(ranges.nan_unless(right), losses.dtype)
         weights = tf.cast(counted, losses.dtype) * (1.0 if weights is None else tf.cast(weights, losses.dtype))
         rows = row_metrics.Rows(
-            tf.reshape(hidden, [-1, hidden.shape[-1]]),
-            self.head,
-            *(tf.reshape(x, [-1]) for x in (targets, counted, weights)),
-            chunking.rows_in_budget(self.classes()),
+            vectors=tf.reshape(hidden, [-1, hidden.shape[-1]]),
+            scores=self.head,
+            targets=tf.reshape(targets, [-1]),
+            counted=tf.reshape(counted, [-1]),
+            weights=tf.reshape(weights, [-1]),
+            chunk=chunking.rows_in_budget(self.classes()),
         )
         return Scored(losses, weights, [rows])
 

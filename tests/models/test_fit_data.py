@@ -50,19 +50,19 @@ def untouched():
 
 REFUSED = {
     "causal_lm": [
-        (dict(x=ids, y=ids), ALONE),
-        (dict(x=ids, sample_weight=ones), NO_WEIGHT),
-        (dict(x=ids, class_weight={1: 2.0}), CLASS_WEIGHT),
+        ({"x": ids, "y": ids}, ALONE),
+        ({"x": ids, "sample_weight": ones}, NO_WEIGHT),
+        ({"x": ids, "class_weight": {1: 2.0}}, CLASS_WEIGHT),
     ],
     "masked_lm": [
-        (dict(x=ids), "fit takes ids and targets. Received: no targets"),
-        (dict(x=ids, y=ids, class_weight={1: 2.0}), CLASS_WEIGHT),
+        ({"x": ids}, "fit takes ids and targets. Received: no targets"),
+        ({"x": ids, "y": ids, "class_weight": {1: 2.0}}, CLASS_WEIGHT),
     ],
     "span_predictor": [
-        (dict(x=ids), "targets .*start.*end.*Received: no targets"),
-        (dict(x=ids, y={"start": ones}), r"targets .*Received: keys \['start'\]"),
-        (dict(x=ids, y=SPAN, sample_weight={"begin": ones}), r"sample_weight must.*Received: keys \['begin'\]"),
-        (dict(x=ids, y=SPAN, class_weight={1: 2.0}), CLASS_WEIGHT),
+        ({"x": ids}, "targets .*start.*end.*Received: no targets"),
+        ({"x": ids, "y": {"start": ones}}, r"targets .*Received: keys \['start'\]"),
+        ({"x": ids, "y": SPAN, "sample_weight": {"begin": ones}}, r"sample_weight must.*Received: keys \['begin'\]"),
+        ({"x": ids, "y": SPAN, "class_weight": {1: 2.0}}, CLASS_WEIGHT),
     ],
 }
 each = pytest.mark.parametrize(
@@ -142,7 +142,9 @@ def test_class_weight_of_a_classifier_is_used():
 
 def test_loss_weights_without_a_loss_are_refused():
     for case in ("causal_lm", "span_predictor", "classifier"):
-        with pytest.raises(ValueError, match=r"loss_weights must be left out without a loss. Received: loss_weights=\[2"):
+        with pytest.raises(
+            ValueError, match=r"loss_weights must be left out without a loss. Received: loss_weights=\[2"
+        ):
             make(case).compile("sgd", loss_weights=[2.0])
 
 

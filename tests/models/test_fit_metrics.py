@@ -131,7 +131,11 @@ def test_a_span_predictor_without_a_loss_is_one_with_the_mean_of_both():
         accuracy = (logits.argmax(axis=1) == labels)[counted].mean()
         assert found[f"{name}_accuracy"] == pytest.approx(accuracy)
     assert found["loss"] == pytest.approx(total / weight, rel=1e-5)
-    for labels, rule in ((8, r"integers in \[0, 8\)"), (-1, "integers in"), (7, "indices of tokens that are not masked")):
+    for labels, rule in (
+        (8, r"integers in \[0, 8\)"),
+        (-1, "integers in"),
+        (7, "indices of tokens that are not masked"),
+    ):
         wrong = {**y, "end": np.where(np.arange(6) == 1, labels, end)}
         with pytest.raises(ValueError, match=rf"y\['end'\] must be {rule}.*Received: {labels}"):
             model.evaluate(x, wrong, verbose=0)
@@ -157,7 +161,9 @@ def _mean_itself(y_true, y_pred):
 
 
 @pytest.mark.parametrize("argument", ["metrics", "weighted_metrics"])
-@pytest.mark.parametrize("metric, name", [(_NoWeights(name="no_weights"), "no_weights"), (_mean_itself, "_mean_itself")])
+@pytest.mark.parametrize(
+    "metric, name", [(_NoWeights(name="no_weights"), "no_weights"), (_mean_itself, "_mean_itself")]
+)
 def test_a_metric_that_cannot_leave_tokens_out_is_refused(metric, name, argument):
     with pytest.raises(ValueError, match=f"whose update_state takes sample_weight.*Received: '{name}'"):
         make("causal_lm").compile("adam", **{argument: [metric]})

@@ -1,4 +1,4 @@
-"""Ids and labels outside their range, and inputs that are too long: an error in eager mode, NaN in a graph, XLA or not."""
+"""Ids and labels outside their range, and too long inputs: an error in eager mode, NaN in a graph, XLA or not."""
 
 import keras
 import numpy as np

@@ -112,10 +112,10 @@ class LSHSelfAttention(WindowedSelfAttention):
             **kwargs,
         )
         self.num_hashes = arguments.positive_integer("num_hashes", num_hashes)
-        self.max_sequence_length = max_sequence_length
+        self.max_sequence_length = None
         if max_sequence_length is not None:
-            arguments.positive_integer("max_sequence_length", max_sequence_length)
-        self.num_buckets = num_buckets
+            self.max_sequence_length = arguments.positive_integer("max_sequence_length", max_sequence_length)
+        self.num_buckets = arguments.plain(num_buckets)
         # The factors of the bucket count, or None if it follows the length.
         self._factors: tuple[int, ...] | None = None
         if num_buckets is not None:
