@@ -45,8 +45,8 @@ class ChunkedLayerNormalization(keras.layers.LayerNormalization):
         fixed = sorted(set(kwargs) & set(_FIXED))
         if fixed:
             raise ValueError(
-                "Arguments of ChunkedLayerNormalization must be epsilon and those of keras.layers.Layer: it does not take"
-                f" {', '.join(fixed)}. Received: {', '.join(f'{name}={kwargs[name]!r}' for name in fixed)}"
+                "Arguments of ChunkedLayerNormalization must be epsilon and those of keras.layers.Layer: it does not"
+                f" take {', '.join(fixed)}. Received: {', '.join(f'{name}={kwargs[name]!r}' for name in fixed)}"
             )
         epsilon = arguments.positive_number("epsilon", epsilon)
         super().__init__(epsilon=epsilon, **{"autocast": False, **kwargs})
