@@ -19,21 +19,9 @@ from reformer_tf.layers.positions import (
 from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.layers.reversible import ReversibleStack
 from reformer_tf.layers.token_embedding import TokenEmbedding
-from reformer_tf.models import attention_kinds, names, presets
+from reformer_tf.models import attention_kinds, model_arguments, presets
 
 _POSITIONS = ("axial", "learned", "sinusoidal", "none")
-_SIZES = (
-    "vocabulary_size",
-    "max_sequence_length",
-    "num_layers",
-    "hidden_dim",
-    "num_heads",
-    "key_dim",
-    "intermediate_dim",
-    "chunk_length",
-    "num_hashes",
-)
-_CALL_ARGUMENTS = ("inputs", "mask", "segment_ids", "seed", "training")
 # Layers of a model get seeds this far apart from those of a model with the next seed.
 _SEEDS_A_MODEL = 100_003
 
@@ -150,20 +138,9 @@ class ReformerBackbone(keras.Model):
             for name, value in locals().items()
             if name not in ("self", "kwargs", "dtype", "name", "trainable", "__class__")
         }
-        names.refuse_unknown([type(self)], kwargs)
-        for argument in _SIZES:
-            arguments.positive_integer(argument, config[argument])
-        for argument in ("local_chunk_length", "feed_forward_chunk_length"):
-            if config[argument] is not None:
-                arguments.positive_integer(argument, config[argument])
-        for argument in ("reversible", "causal", "redraw_rotations", "gated", "rotary"):
-            arguments.boolean(argument, config[argument])
-        for argument in ("dropout", "attention_dropout"):
-            arguments.rate(argument, config[argument])
+        model_arguments.refuse_unknown([type(self)], kwargs)
+        model_arguments.check_values(config)
         arguments.boolean("trainable", trainable)
-        arguments.positive_number("layer_norm_epsilon", layer_norm_epsilon)
-        if embedding_scale is not None:
-            arguments.positive_number("embedding_scale", embedding_scale)
         kinds = attention_kinds.pattern(attention_layers, num_layers)
         overrides = attention_kinds.checked_options(attention_options, kinds)
         config["attention_options"] = overrides or None
@@ -241,13 +218,7 @@ class ReformerBackbone(keras.Model):
         self.token_embedding = embedding
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        # A functional model of Keras drops those that it does not know.
-        unknown = sorted(set(kwargs) - set(_CALL_ARGUMENTS))
-        if unknown:
-            raise ValueError(
-                f"Call arguments of ReformerBackbone must be some of {', '.join(_CALL_ARGUMENTS)}."
-                f" Received: {', '.join(unknown)}"
-            )
+        model_arguments.check_call(type(self), kwargs)
         return super().__call__(inputs, *args, **kwargs)
 
     @property
@@ -288,7 +259,7 @@ class ReformerBackbone(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "ReformerBackbone":
-        names.refuse_unknown([cls], config)
+        model_arguments.refuse_unknown([cls], config)
         return cls(**config)
 
 
@@ -312,9 +283,6 @@ def _position_layer(
         return LearnedPositionEmbedding(max_sequence_length, **options)
     if positions == "sinusoidal":
         return SinusoidalPositionEmbedding(**options)
-    for name, value in (("axial_shape", axial_shape), ("axial_dims", axial_dims)):
-        if value is not None and not isinstance(value, list | tuple):
-            raise ValueError(f"{name} must be a list of sizes. Received: {name}={value!r}")
     if axial_shape is None:
         last = 2 ** math.ceil(math.log2(max_sequence_length) / 2)
         axial_shape = (-(-max_sequence_length // last), last)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from reformer_tf.generation import generate, samplers
 from reformer_tf.layers import arguments
-from reformer_tf.models import names
+from reformer_tf.models import model_arguments
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.models.own_loss_model import Scored
 from reformer_tf.models.token_model import TokenModel
@@ -94,7 +94,7 @@ class ReformerCausalLM(TokenModel):
     ):
         if "causal" in options:
             raise ValueError(f"causal is always True in ReformerCausalLM. Received: causal={options['causal']}")
-        names.refuse_unknown([type(self), ReformerBackbone], options)
+        model_arguments.refuse_unknown([type(self), ReformerBackbone], options)
         backbone = ReformerBackbone(
             vocabulary_size,
             max_sequence_length,

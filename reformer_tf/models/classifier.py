@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments
 from reformer_tf.layers.dropout import SeededDropout
-from reformer_tf.models import names
+from reformer_tf.models import model_arguments
 from reformer_tf.models.backbone import ReformerBackbone, layer_seeds
 from reformer_tf.models.headed_model import HeadedModel
 from reformer_tf.ops import shapes
@@ -89,7 +89,7 @@ class ReformerClassifier(HeadedModel):
     ):
         num_classes = arguments.positive_integer("num_classes", num_classes)
         arguments.choice("pooling", pooling, _POOLINGS)
-        names.refuse_unknown([type(self), ReformerBackbone], options)
+        model_arguments.refuse_unknown([type(self), ReformerBackbone], options)
         backbone = ReformerBackbone(
             vocabulary_size,
             max_sequence_length,

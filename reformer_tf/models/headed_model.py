@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import keras
 import tensorflow as tf
 
-from reformer_tf.models import fit_data, names, presets, updates
+from reformer_tf.models import fit_data, model_arguments, presets, updates
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.ops import ranges, seeds
 
@@ -202,7 +202,7 @@ class HeadedModel(keras.Model):
 
     @classmethod
     def from_config(cls: type[_Model], config: dict[str, Any], custom_objects: Any = None) -> _Model:
-        names.refuse_unknown([cls, ReformerBackbone], config)
+        model_arguments.refuse_unknown([cls, ReformerBackbone], config)
         return cls(**config)
 
 

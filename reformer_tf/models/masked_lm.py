@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
-from reformer_tf.models import names
+from reformer_tf.models import model_arguments
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.models.own_loss_model import Scored
 from reformer_tf.models.token_model import TokenModel
@@ -93,7 +93,7 @@ class ReformerMaskedLM(TokenModel):
             ignore_id = arguments.integer("ignore_id", ignore_id)
         if "causal" in options:
             raise ValueError(f"causal is always False in ReformerMaskedLM. Received: causal={options['causal']}")
-        names.refuse_unknown([type(self), ReformerBackbone], options)
+        model_arguments.refuse_unknown([type(self), ReformerBackbone], options)
         backbone = ReformerBackbone(
             vocabulary_size,
             max_sequence_length,

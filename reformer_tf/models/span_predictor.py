@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
-from reformer_tf.models import names, row_metrics
+from reformer_tf.models import model_arguments, row_metrics
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.models.own_loss_model import OwnLossModel, Scored
 from reformer_tf.ops import ranges, shapes
@@ -87,7 +87,7 @@ class ReformerSpanPredictor(OwnLossModel):
     ):
         if ignore_id is not None:
             ignore_id = arguments.integer("ignore_id", ignore_id)
-        names.refuse_unknown([type(self), ReformerBackbone], options)
+        model_arguments.refuse_unknown([type(self), ReformerBackbone], options)
         backbone = ReformerBackbone(
             vocabulary_size,
             max_sequence_length,
