@@ -24,6 +24,9 @@ def checked(method: Callable[..., Any]) -> Callable[..., Any]:
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         given = signature.bind(self, *args, **kwargs)
         values = given.arguments
+        if values.get("kwargs", {}).get("_use_cached_eval_dataset"):
+            # `fit` itself evaluates, on data that were looked at, and that a look at a generator would use up.
+            return method(*given.args, **given.kwargs)
         if values.get("class_weight") is not None and not self.takes_class_weight:
             raise ValueError(
                 f"class_weight must be left out, because a row of {type(self).__name__} has no class: use sample_weight"

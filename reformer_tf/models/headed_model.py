@@ -94,7 +94,13 @@ class HeadedModel(keras.Model):
     takes_class_weight = False
 
     def check_data(self, x: Any, y: Any, sample_weight: Any) -> None:
-        """Checks data of `fit` as far as they are known; see `fit_data`."""
+        """Checks data of `fit` as far as they are known; see `fit_data`.
+
+        Raises:
+            ValueError: for what is missing or not used.
+        """
+        if y is None and self._compile_loss is not None:
+            raise ValueError("y must be given where compile has a loss: it takes targets. Received: y=None")
 
     fit = fit_data.checked(keras.Model.fit)
     evaluate = fit_data.checked(keras.Model.evaluate)
@@ -151,6 +157,7 @@ class HeadedModel(keras.Model):
             and gives their values.
         """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        self.check_data(x, y, sample_weight)
         outputs = self(x, training=training)
         loss = self.compute_loss(x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=training)
 

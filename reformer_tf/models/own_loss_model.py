@@ -57,6 +57,7 @@ class OwnLossModel(HeadedModel):
         raise NotImplementedError
 
     def check_data(self, x: Any, y: Any, sample_weight: Any) -> None:
+        super().check_data(x, y, sample_weight)
         if self._compile_loss is None:
             self.check_own_data(x, y, sample_weight)
 

@@ -4,7 +4,6 @@ Keras hands a metric all outputs of a batch at once. Where an output is one numb
 vocabulary, that would be the largest tensor of the whole step.
 """
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -55,11 +54,13 @@ def build(metrics: Any, classes: dict[str, int | None] | int | None) -> None:
     numbers = [classes[name] for name in sorted(classes)] if isinstance(classes, dict) else [classes]
     for (plain, weighted), number in zip(_by_output(metrics), numbers, strict=True):
         for metric in (*plain, *weighted):
-            if not _takes_weights(metric, number):
+            problem = _problem(metric, number)
+            if problem:
                 raise ValueError(
                     "metrics and weighted_metrics must hold metrics whose update_state takes sample_weight, so that"
-                    " what does not count is left out, and metric functions that return one number for each target."
-                    f" Received: {metric.name!r} of type {type(metric).__name__}"
+                    " what does not count is left out, targets [n] and scores [n, classes], and metric functions that"
+                    f" return one number for each target. Received: {metric.name!r} of type {type(metric).__name__}"
+                    f" ({problem})"
                 )
 
 
@@ -87,17 +88,28 @@ def _by_output(metrics: Any) -> list[tuple[list[keras.metrics.Metric], list[kera
     return list(zip(plain, weighted, strict=True))
 
 
-def _takes_weights(metric: keras.metrics.Metric, scores: int | None) -> bool:
-    """Whether a metric can be updated with rows that have weights, of so many scores each."""
-    parameters = inspect.signature(metric.update_state).parameters.values()
-    if not any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in parameters):
-        return False
-    if not isinstance(metric, keras.metrics.MeanMetricWrapper):
-        return True
-    # A metric function that takes a mean itself would count the rows that do not count.
-    function = tf.function(lambda y, scores: metric._fn(y, scores, **metric._fn_kwargs), autograph=False)
-    values = function.get_concrete_function(tf.TensorSpec([None], tf.int32), tf.TensorSpec([None, scores], tf.float32))
-    return values.structured_outputs.shape.rank != 0
+def _problem(metric: keras.metrics.Metric, classes: int | None) -> str | None:
+    """Why a metric cannot be updated with rows that have weights, of so many scores each; None if it can."""
+    # Other numbers than any that a metric could broadcast.
+    row, scores = tf.TensorSpec([7], tf.int32), tf.TensorSpec([7, classes or 5], tf.float32)
+
+    def update(targets: tf.Tensor, scores: tf.Tensor, weights: tf.Tensor) -> Any:
+        variables = [tf.zeros(v.shape, v.dtype) for v in metric.variables]
+        return metric.stateless_update_state(variables, targets, scores, sample_weight=weights)
+
+    def function(targets: tf.Tensor, scores: tf.Tensor) -> Any:
+        return metric._fn(targets, scores, **metric._fn_kwargs)
+
+    try:
+        tf.function(update, autograph=False).get_concrete_function(row, scores, tf.TensorSpec([7], tf.float32))
+    except Exception as error:  # Whatever a metric raises.
+        return str(error).splitlines()[0]
+    if isinstance(metric, keras.metrics.MeanMetricWrapper):
+        # A metric function that takes a mean itself would count the rows that do not count.
+        values = tf.function(function, autograph=False).get_concrete_function(row, scores)
+        if values.structured_outputs.shape.rank == 0:
+            return "one number for all targets"
+    return None
 
 
 def _update(pairs: Sequence[tuple[keras.metrics.Metric, tf.Tensor]], rows: Rows, holds: tf.Tensor) -> None:

@@ -115,7 +115,7 @@ def test_validation_data_are_refused_before_the_first_epoch(untouched, case, giv
 def test_a_validation_generator_loses_nothing():
     model = make("causal_lm")
     model.compile("sgd", run_eagerly=True)
-    batches = ((batch,) for batch in (ids[:1], ids[1:]))
+    batches = ((ids[i : i + 1],) for i in range(4))
     history = model.fit(ids, validation_data=batches, verbose=0).history
     assert history["val_loss"][0] == pytest.approx(model.evaluate(ids, verbose=0), rel=1e-5)
 
@@ -127,6 +127,15 @@ def test_class_weight_of_labels_of_tokens_is_refused_with_a_loss_too():
         for method in (model.fit, model.train_on_batch):
             with pytest.raises(ValueError, match=CLASS_WEIGHT):
                 method(ids, ids, class_weight={1: 2.0})
+
+
+@pytest.mark.parametrize("case", ["causal_lm", "classifier", "span_predictor"])
+def test_no_targets_are_refused_with_a_loss(case):
+    model = make(case)
+    model.compile("sgd", {"start": LOGITS, "end": LOGITS} if case == "span_predictor" else LOGITS, run_eagerly=True)
+    for method in (model.fit, model.evaluate, model.train_on_batch, model.test_on_batch):
+        with pytest.raises(ValueError, match="y must be given where compile has a loss.*Received: y=None"):
+            method(ids)
 
 
 def test_class_weight_of_a_classifier_is_used():

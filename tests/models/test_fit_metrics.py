@@ -162,7 +162,13 @@ def _mean_itself(y_true, y_pred):
 
 @pytest.mark.parametrize("argument", ["metrics", "weighted_metrics"])
 @pytest.mark.parametrize(
-    "metric, name", [(_NoWeights(name="no_weights"), "no_weights"), (_mean_itself, "_mean_itself")]
+    "metric, name",
+    [
+        (_NoWeights(name="no_weights"), "no_weights"),
+        (_mean_itself, "_mean_itself"),
+        (keras.metrics.MeanSquaredError(), "mean_squared_error"),
+        (keras.metrics.Mean(), "mean"),
+    ],
 )
 def test_a_metric_that_cannot_leave_tokens_out_is_refused(metric, name, argument):
     with pytest.raises(ValueError, match=f"whose update_state takes sample_weight.*Received: '{name}'"):
