@@ -175,6 +175,7 @@ def test_inputs_of_an_unknown_name_and_twice_are_refused(case):
             model({"ids": ids, name: ids}, **{name: ids})
 
 
+@pytest.mark.slow
 def test_a_last_batch_that_is_smaller_is_trained_on():
     model = make("causal_lm", reversible=True)
     model.compile("sgd", jit_compile=False)

@@ -31,7 +31,7 @@ def _compiled(case, loss=None, **options):
     return model
 
 
-@pytest.mark.parametrize("mode", ["eager", "graph", pytest.param("xla", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mode", ["eager", *(pytest.param(mode, marks=pytest.mark.slow) for mode in ("graph", "xla"))])
 def test_they_equal_those_of_all_logits(monkeypatch, mode):
     options = {"run_eagerly": True} if mode == "eager" else {"jit_compile": mode == "xla"}
     ids, targets, weights = _data()
@@ -89,6 +89,7 @@ def test_a_causal_language_model_that_was_compiled_with_metrics(monkeypatch):
     assert model.evaluate(ids, verbose=0) != model.evaluate(ids[:3], verbose=0)
 
 
+@pytest.mark.slow
 def test_on_several_replicas(mirrored_strategy):
     ids, targets, weights = _data(batch=4)
     results = []
@@ -187,7 +188,7 @@ def test_compiled_again_it_forgets_the_loss_and_metrics_of_before():
 def test_a_compiled_model_is_loaded_compiled(tmp_path):
     ids = _data()[0]
     model = make("causal_lm")
-    model.compile("adam", metrics=["accuracy"], jit_compile=False)
+    model.compile("adam", metrics=["accuracy"], run_eagerly=True)
     model.fit(ids, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")

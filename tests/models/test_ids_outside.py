@@ -74,7 +74,7 @@ def test_what_stands_under_the_mask_may_be_anything(case):
     expected, graph = cases.flat(model(ids(), mask=mask)), tf.function(model, autograph=False)
     for pad in (-1, -100, 300):
         padded = tf.constant(np.where(mask, ids(), pad))
-        for call in (model, graph):
+        for call in (model, graph) if case == "masked_lm" else (model,):
             for a, b in zip(cases.flat(call(padded, mask=mask)), expected, strict=True):
                 seen = np.ones(3, bool) if case == "classifier" else mask
                 np.testing.assert_allclose(a[seen], b[seen], atol=1e-5)

@@ -83,6 +83,7 @@ def test_compiled_by_xla(case):
     _assert_skipped(case, jit_compile=True)
 
 
+@pytest.mark.slow
 def test_several_steps_at_a_time():
     model, losses, states = _fitted("causal_lm", jit_compile=False, steps_per_execution=3)
     assert np.isnan(losses).all() and int(model.optimizer.iterations.numpy()) == 2
@@ -116,7 +117,7 @@ def test_a_loss_scale_hears_of_gradients_and_not_of_losses():
     # The loss is finite, and its gradient, times the scale, is not.
     model = make("causal_lm")
     model.backbone.get_layer("final_norm").gamma.assign(np.full(8, 1e3))
-    model.compile(scaled(3e38), jit_compile=False)
+    model.compile(scaled(3e38), run_eagerly=True)
     loss = model.fit(_batches("causal_lm", False), verbose=0, shuffle=False).history["loss"]
     assert np.isfinite(loss).all()
     assert float(model.optimizer.dynamic_scale) == pytest.approx(3e38 / 8)
@@ -125,7 +126,7 @@ def test_a_loss_scale_hears_of_gradients_and_not_of_losses():
 
 def test_a_weight_of_nan_skips_the_update():
     model = make("masked_lm")
-    model.compile("adam", jit_compile=False)
+    model.compile("adam", run_eagerly=True)
     before = model.get_weights()
     ids = np.ones((2, 8), "int32")
     assert np.isnan(model.train_on_batch(ids, ids, sample_weight=np.array([1.0, np.nan])))
@@ -139,7 +140,7 @@ def test_labels_of_hugging_faces_collators_train_a_masked_language_model():
     losses = []
     for data in ((ids, labels), (ids, np.where(labels == -100, 0, labels), (labels != -100).astype("float32"))):
         model = make("masked_lm")
-        model.compile("sgd", jit_compile=False)
+        model.compile("sgd", run_eagerly=True)
         losses.append([model.train_on_batch(*data) for _ in range(2)])
     np.testing.assert_allclose(*losses, rtol=1e-5)
     assert isinstance(model, models.ReformerMaskedLM)
