@@ -86,30 +86,43 @@ def test_arguments_by_position_are_refused(untouched):
         untouched["causal_lm"].test_on_batch(ids, None, ones)
 
 
-@pytest.mark.parametrize("kind", [_Data, _generator, _dataset])
-@each
-def test_what_is_yielded_is_refused(untouched, case, given, message, kind):
-    if "class_weight" in given:
-        batch = {"class_weight": given["class_weight"], "x": kind(ids)}
-    else:
-        parts = [given.get(name) for name in ("x", "y", "sample_weight")]
-        if kind is _dataset and parts[1] is None and parts[2] is not None:
-            pytest.skip("no dataset can yield None")
-        batch = {"x": kind(tuple(parts) if parts[2] is not None else tuple(parts[:2]) if parts[1] is not None else ids)}
-    with pytest.raises(ValueError, match=message):
-        untouched[case].fit(**batch, verbose=0)
-
-
-@pytest.mark.parametrize("kind", [tuple, _Data, _generator, _dataset])
-@each
-def test_validation_data_are_refused_before_the_first_epoch(untouched, case, given, message, kind):
-    if "class_weight" in given or (kind is _dataset and "y" not in given):
-        pytest.skip("nothing of the kind")
+def _batch(given):
+    """The arguments as a generator or a dataset yields them."""
     parts = [given.get(name) for name in ("x", "y", "sample_weight")]
-    good = {"causal_lm": (ids,), "masked_lm": (ids, ids), "span_predictor": (ids, SPAN)}[case]
-    batch = tuple(parts) if parts[2] is not None else tuple(parts[:2]) if parts[1] is not None else (ids,)
+    return tuple(parts) if parts[2] is not None else tuple(parts[:2]) if parts[1] is not None else (ids,)
+
+
+yielded = pytest.mark.parametrize(
+    "kind, case, given, message",
+    [
+        (kind, case, *refused)
+        for kind in (_Data, _generator, _dataset)
+        for case, cases in REFUSED.items()
+        for refused in cases
+        # No dataset can yield None.
+        if "class_weight" not in refused[0] and not (kind is _dataset and any(x is None for x in _batch(refused[0])))
+    ],
+)
+
+
+@yielded
+def test_what_is_yielded_is_refused(untouched, kind, case, given, message):
     with pytest.raises(ValueError, match=message):
-        untouched[case].fit(*good, validation_data=kind(batch), verbose=0)
+        untouched[case].fit(kind(_batch(given)), verbose=0)
+
+
+@yielded
+def test_validation_data_are_refused_before_the_first_epoch(untouched, kind, case, given, message):
+    good = {"causal_lm": (ids,), "masked_lm": (ids, ids), "span_predictor": (ids, SPAN)}[case]
+    for data in (kind(_batch(given)), _batch(given)):
+        with pytest.raises(ValueError, match=message):
+            untouched[case].fit(*good, validation_data=data, verbose=0)
+
+
+def test_class_weight_beside_what_is_yielded_is_refused(untouched):
+    for kind in (_Data, _generator, _dataset):
+        with pytest.raises(ValueError, match=CLASS_WEIGHT):
+            untouched["masked_lm"].fit(kind((ids, ids)), class_weight={1: 2.0}, verbose=0)
 
 
 def test_a_validation_generator_loses_nothing():

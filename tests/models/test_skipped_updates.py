@@ -73,7 +73,8 @@ def _assert_skipped(case, **mode):
     assert np.abs(third[0] - second[0]).max() > 1e-3
 
 
-@pytest.mark.parametrize("case", sorted(CASES))
+# Plainly, the causal language model is one of those compiled by XLA and of several replicas below.
+@pytest.mark.parametrize("case", sorted(set(CASES) - {"causal_lm"}))
 def test_the_update_is_skipped_as_a_whole(case):
     _assert_skipped(case, jit_compile=False)
 
