@@ -22,11 +22,11 @@ def checked(method: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        given = signature.bind(self, *args, **kwargs)
-        values = given.arguments
+        bound = signature.bind(self, *args, **kwargs)
+        values = bound.arguments
         if values.get("kwargs", {}).get("_use_cached_eval_dataset"):
             # `fit` itself evaluates, on data that were looked at, and that a look at a generator would use up.
-            return method(*given.args, **given.kwargs)
+            return method(*bound.args, **bound.kwargs)
         if values.get("class_weight") is not None and not self.takes_class_weight:
             raise ValueError(
                 f"class_weight must be left out, because a row of {type(self).__name__} has no class: use sample_weight"
@@ -38,7 +38,7 @@ def checked(method: Callable[..., Any]) -> Callable[..., Any]:
             values["x"] = _looked_at(values["x"], self.check_data)
         if values.get("validation_data") is not None:
             values["validation_data"] = _looked_at(values["validation_data"], self.check_data)
-        return method(*given.args, **given.kwargs)
+        return method(*bound.args, **bound.kwargs)
 
     return call
 

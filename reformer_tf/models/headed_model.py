@@ -113,10 +113,10 @@ class HeadedModel(keras.Model):
         Raises:
             ValueError: for `loss_weights` without a loss.
         """
-        given = _COMPILE.bind(self, *args, **kwargs).arguments
-        if given.get("loss_weights") is not None and given.get("loss") is None:
+        bound = _COMPILE.bind(self, *args, **kwargs).arguments
+        if bound.get("loss_weights") is not None and bound.get("loss") is None:
             raise ValueError(
-                f"loss_weights must be left out without a loss. Received: loss_weights={given['loss_weights']}"
+                f"loss_weights must be left out without a loss. Received: loss_weights={bound['loss_weights']}"
             )
         # Keras would go on with those of an earlier call.
         self._compile_loss = self._compile_metrics = self.loss = None
@@ -224,15 +224,15 @@ def unpacked(inputs: Any, mask: Any = None, segment_ids: Any = None) -> dict[str
     Raises:
         ValueError: if a dict has no ids, or something that no model takes.
     """
-    given = inputs if isinstance(inputs, dict) else {"ids": inputs}
-    if "ids" not in given or set(given) - set(_INPUTS):
-        raise ValueError(f'x must be ids, or a dict of "ids", "mask", "segment_ids". Received: {sorted(given)}')
+    named = inputs if isinstance(inputs, dict) else {"ids": inputs}
+    if "ids" not in named or set(named) - set(_INPUTS):
+        raise ValueError(f'x must be ids, or a dict of "ids", "mask", "segment_ids". Received: {sorted(named)}')
     for name, other in (("mask", mask), ("segment_ids", segment_ids)):
-        if given.get(name) is not None and other is not None:
+        if named.get(name) is not None and other is not None:
             raise ValueError(f"{name} must be in x or an argument of the call, not both. Received: {name} twice")
     # To learn the shapes of a distributed batch, Keras takes its mean over replicas, which is no integer.
-    if given.get("mask") is not None:
-        mask = tf.cast(given["mask"], tf.bool)
-    if given.get("segment_ids") is not None:
-        segment_ids = tf.cast(given["segment_ids"], tf.int32)
-    return {"ids": tf.convert_to_tensor(given["ids"]), "mask": mask, "segment_ids": segment_ids}
+    if named.get("mask") is not None:
+        mask = tf.cast(named["mask"], tf.bool)
+    if named.get("segment_ids") is not None:
+        segment_ids = tf.cast(named["segment_ids"], tf.int32)
+    return {"ids": tf.convert_to_tensor(named["ids"]), "mask": mask, "segment_ids": segment_ids}

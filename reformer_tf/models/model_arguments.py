@@ -48,13 +48,13 @@ def check_values(config: dict[str, Any]) -> None:
         arguments.positive_number("embedding_scale", config["embedding_scale"])
 
 
-def check_call(owner: type, given: Iterable[str]) -> None:
+def check_call(owner: type, received: Iterable[str]) -> None:
     """Refuses call arguments that a backbone does not take; a functional model of Keras would drop them.
 
     Raises:
         ValueError: for unknown names.
     """
-    unknown = sorted(set(given) - set(_OF_A_CALL))
+    unknown = sorted(set(received) - set(_OF_A_CALL))
     if unknown:
         raise ValueError(
             f"Call arguments of {owner.__name__} must be some of {', '.join(_OF_A_CALL)}."
@@ -62,7 +62,7 @@ def check_call(owner: type, given: Iterable[str]) -> None:
         )
 
 
-def refuse_unknown(owners: Iterable[type], given: Iterable[str]) -> None:
+def refuse_unknown(owners: Iterable[type], received: Iterable[str]) -> None:
     """Refuses arguments that neither a model nor its backbone takes.
 
     `keras.Model` would take some of them, and Python names a missing one before an unknown one; in the config of
@@ -70,14 +70,14 @@ def refuse_unknown(owners: Iterable[type], given: Iterable[str]) -> None:
 
     Args:
         owners: the class of the model, and that of its backbone if it has one.
-        given: the names.
+        received: the names.
 
     Raises:
         ValueError: for unknown names.
     """
     owners = list(owners)
     known = [name for owner in owners for cls in owner.__mro__ for name in _own_arguments(cls)]
-    unknown = sorted(set(given) - set(known))
+    unknown = sorted(set(received) - set(known))
     if unknown:
         raise ValueError(
             f"Arguments of {owners[0].__name__} must be some of {', '.join(dict.fromkeys(known))}."
