@@ -4,6 +4,7 @@ Shape letters: b rows of a replica, L sequence length.
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from trainer import segments
@@ -24,7 +25,7 @@ def count_targets(ids: tf.Tensor, mask: tf.Tensor, tokens: Tokens = BYTES) -> li
         Number of targets and number of bytes that they stand for, float32 scalars.
     """
     targets = tf.cast(mask[:, 1:], tf.float32)
-    return [tf.reduce_sum(targets), tf.reduce_sum(targets * tf.gather(tokens.byte_counts, ids[:, 1:]))]
+    return [tf.reduce_sum(targets), tf.reduce_sum(targets * _look_up(tokens.byte_counts, ids[:, 1:]))]
 
 
 def sum_losses(losses: tf.Tensor, ids: tf.Tensor, tokens: Tokens = BYTES) -> tuple[tf.Tensor, tf.Tensor]:
@@ -38,8 +39,13 @@ def sum_losses(losses: tf.Tensor, ids: tf.Tensor, tokens: Tokens = BYTES) -> tup
     Returns:
         Sum of all and sum over the targets that stand for bytes, float32 scalars.
     """
-    of_bytes = tf.gather((tokens.byte_counts > 0).astype(losses.dtype.as_numpy_dtype), ids[:, 1:])
+    of_bytes = _look_up((tokens.byte_counts > 0).astype(losses.dtype.as_numpy_dtype), ids[:, 1:])
     return tf.reduce_sum(losses), tf.reduce_sum(losses * of_bytes)
+
+
+def _look_up(numbers: np.ndarray, ids: tf.Tensor) -> tf.Tensor:
+    """A number for each id; any for an id outside the scheme, whose loss decides what becomes of the step."""
+    return tf.gather(numbers, tf.clip_by_value(ids, 0, len(numbers) - 1))
 
 
 class LocalGradients:

@@ -21,6 +21,9 @@ from trainer.progress import Progress
 from trainer.run import Run
 from trainer.sign_of_life import SignOfLife
 
+# How many ids a message names.
+_NAMED_IDS = 5
+
 
 def train(run: Run, stop: exits.StopRequest) -> int:
     """Trains until the last step.
@@ -169,10 +172,17 @@ def _say(run: Run, text: str) -> None:
 
 
 def _say_not_finite(run: Run, loss: float, norm: float) -> None:
+    unknown = run.unknown_ids()
+    cause = "A lower learning rate, a longer warm-up or stronger clipping may help"
+    if unknown:
+        named = ", ".join(map(str, unknown[:_NAMED_IDS])) + (", ..." if len(unknown) > _NAMED_IDS else "")
+        cause = (
+            f"Its batch has ids outside the vocabulary, {named}: `config.model.vocabulary_size` must be above all ids, "
+            f"and none may be negative. Received: {run.config.model.vocabulary_size}"
+        )
     print(
         f"Stopped: loss or gradient of step {run.step + 1} is not finite (loss {loss}, gradient norm {norm}). "
-        f"The state after step {run.step} is saved in {run.workdir.root}. A lower learning rate, a longer warm-up or "
-        "stronger clipping may help; the same command stops there again.",
+        f"The state after step {run.step} is saved in {run.workdir.root}. {cause}; the same command stops there again.",
         file=sys.stderr,
         flush=True,
     )

@@ -110,6 +110,13 @@ class Run:
 
         return self.execution.batches(dataset)
 
+    def unknown_ids(self) -> list[int]:
+        """Those ids of the next step's batch that the model has no vector for."""
+        settings = self.config.train
+        ids, mask = next(iter(input.train_dataset(self.windows, settings.batch_size, settings.seed, self.step)))
+        found = np.unique(ids.numpy()[mask.numpy()])
+        return found[(found < 0) | (found >= self.config.model.vocabulary_size)].tolist()
+
     def needs(self, split: str) -> bool:
         """Whether the metrics have no line of this split and step yet. The processes of a run ask together."""
         return self.agreement.shared(self.files.find(split, self.step) is None)

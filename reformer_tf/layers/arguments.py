@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from reformer_tf.ops import ranges
+
 
 def integer(name: str, value: Any) -> int:
     """Returns `value` as an int.
@@ -56,6 +58,17 @@ def positive_number(name: str, value: Any) -> float:
 def is_number(value: Any) -> bool:
     """Whether `value` is an int or a float, of Python or of numpy, and no bool."""
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def number(name: str, value: Any) -> float:
+    """Returns `value` as a float.
+
+    Raises:
+        ValueError: if it is not a finite number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
+        raise ValueError(f"{name} must be a finite number. Received: {name}={value!r}")
+    return float(value)
 
 
 def choice(name: str, value: Any, choices: Sequence[str]) -> str:
@@ -190,6 +203,13 @@ def _received(name: str, value: Any) -> str:
     return f"{name} of shape {'unknown' if shape.rank is None else shape} and dtype {dtype.name}"
 
 
+def plain(value: Any) -> Any:
+    """A value as it stands in a config: lists for tuples, Python's numbers for numpy's."""
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def per_token(name: str, value: Any, dtype: tf.DType, tokens: tf.Tensor) -> tf.Tensor:
     """Returns `value` as a tensor `[B, L]` of `dtype`.
 
@@ -211,7 +231,7 @@ def per_token(name: str, value: Any, dtype: tf.DType, tokens: tf.Tensor) -> tf.T
             " one entry a token."
             f" Received: {name} of shape {value.shape} and dtype {value.dtype.name}"
         )
-    return tf.cast(value, dtype)
+    return ranges.int32(value) if dtype == tf.int32 else tf.cast(value, dtype)
 
 
 def fresh(initializer: Any) -> Any:

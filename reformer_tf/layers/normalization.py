@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from reformer_tf.layers import arguments
 from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.ops import chunking, normalization, shapes
 
@@ -42,6 +43,13 @@ class ChunkedLayerNormalization(VectorLayer, keras.layers.LayerNormalization):
     """
 
     def __init__(self, epsilon: float = 1e-6, **kwargs: Any):
+        fixed = sorted(set(kwargs) & set(_FIXED))
+        if fixed:
+            raise ValueError(
+                "Arguments of ChunkedLayerNormalization must be epsilon and those of keras.layers.Layer: it does not"
+                f" take {', '.join(fixed)}. Received: {', '.join(f'{name}={kwargs[name]!r}' for name in fixed)}"
+            )
+        epsilon = arguments.positive_number("epsilon", epsilon)
         super().__init__(epsilon=epsilon, **{"autocast": False, **kwargs})
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from reformer_tf.layers import arguments
 from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.layers.fixed_arguments import FixedArguments
-from reformer_tf.ops import chunking, shapes, sums
+from reformer_tf.ops import chunking, ranges, shapes, sums
 
 
 class _PositionEmbedding(VectorLayer, FixedArguments):
@@ -33,8 +33,9 @@ class _PositionEmbedding(VectorLayer, FixedArguments):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         inputs = tf.convert_to_tensor(inputs)
         batch, length, _ = shapes.sizes(inputs)
-        self._check_length(length)
-        return self.add(inputs, tf.tile(tf.range(length)[None], [batch, 1]))
+        fits = self._fits(length)
+        outputs = self.add(inputs, tf.tile(tf.range(length)[None], [batch, 1]))
+        return outputs if fits is True else outputs + tf.cast(ranges.nan_unless(fits), outputs.dtype)
 
     def add(self, inputs: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
         """Adds the embeddings of positions, int32 `[B, L]`, that need not begin at 0, to `[B, L, M]`."""
@@ -56,15 +57,12 @@ class _PositionEmbedding(VectorLayer, FixedArguments):
         # Not cast by Keras: the gradient of a look-up adds up the tokens of a row in the dtype of what is looked up.
         return self.add_weight(shape, initializer, autocast=False, name=name)
 
-    def _check_length(self, length: shapes.Size) -> None:
+    def _fits(self, length: shapes.Size) -> Any:
+        """Whether there are positions for the length; see `ranges.at_most`."""
         if self.max_length is None:
-            return
+            return True
         rule = f"inputs must be at most {self.max_length} positions long ({self.name})."
-        if not isinstance(length, int):
-            # In a graph of unknown length: an error when it runs, on devices that can raise one.
-            tf.debugging.assert_less_equal(length, self.max_length, message=rule)
-        elif length > self.max_length:
-            raise ValueError(f"{rule} Received: length={length}")
+        return ranges.at_most(self.max_length, length, rule)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return tuple(input_shape)
@@ -88,7 +86,7 @@ class AxialPositionEmbedding(_PositionEmbedding):
         inputs: `[B, L, M]`.
 
     Returns:
-        `inputs` plus the embeddings of positions 0 to L - 1.
+        `inputs` plus the embeddings of positions 0 to L - 1; NaN where XLA compiles for a longer input.
 
     Raises:
         ValueError: if the two lists do not fit each other or the input.
@@ -106,6 +104,9 @@ class AxialPositionEmbedding(_PositionEmbedding):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        for name, value in (("axial_shape", axial_shape), ("axial_dims", axial_dims)):
+            if not isinstance(value, list | tuple):
+                raise ValueError(f"{name} must be a list of integers. Received: {name}={value!r}")
         self.axial_shape = tuple(arguments.positive_integer("axial_shape", n) for n in axial_shape)
         self.axial_dims = tuple(arguments.positive_integer("axial_dims", n) for n in axial_dims)
         if not self.axial_shape or len(self.axial_shape) != len(self.axial_dims):
@@ -157,7 +158,7 @@ class LearnedPositionEmbedding(_PositionEmbedding):
         inputs: `[B, L, M]`.
 
     Returns:
-        `inputs` plus the embeddings of positions 0 to L - 1.
+        `inputs` plus the embeddings of positions 0 to L - 1; NaN where XLA compiles for a longer input.
 
     Raises:
         ValueError: if `max_sequence_length` is not positive or the input is longer.
@@ -216,8 +217,8 @@ class SinusoidalPositionEmbedding(_PositionEmbedding):
 
     def __init__(self, scale: float = 1.0, max_wavelength: float = 10_000.0, **kwargs: Any):
         super().__init__(**kwargs)
-        self.scale = scale
-        self.max_wavelength = max_wavelength
+        self.scale = arguments.number("scale", scale)
+        self.max_wavelength = arguments.positive_number("max_wavelength", max_wavelength)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         if input_shape[-1] is None or input_shape[-1] % 2:

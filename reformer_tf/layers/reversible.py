@@ -89,9 +89,9 @@ class ReversibleStack(VectorLayer, SavesSeedState, FixedArguments):
         self.branches: tuple[keras.layers.Layer, ...] = tuple(layer for block in blocks for layer in block)
         if not self.branches:
             raise ValueError("blocks must hold at least one pair (F, G) of layers. Received: none")
-        self.reversible = reversible
+        self.reversible = arguments.boolean("reversible", reversible)
         self.combine_streams = arguments.choice("combine_streams", combine_streams, COMBINATIONS)
-        self.seed = seed
+        self.seed = None if seed is None else arguments.integer("seed", seed)
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.supports_masking = True
         self._register_call_context_args("segment_ids", "seed")

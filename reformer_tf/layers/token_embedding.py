@@ -8,7 +8,7 @@ import tensorflow as tf
 from reformer_tf.layers import arguments
 from reformer_tf.layers.checked_inputs import CheckedInputs
 from reformer_tf.layers.fixed_arguments import FixedArguments
-from reformer_tf.ops import shapes, sums
+from reformer_tf.ops import ranges, shapes, sums
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
@@ -29,9 +29,15 @@ class TokenEmbedding(CheckedInputs, FixedArguments):
 
     Call arguments:
         inputs: integers `[B, L]` in [0, V).
+        mask: boolean `[B, L]`, True for real tokens. What stands under it may be anything.
+
+    Returns:
+        `[B, L, M]`. In a graph, whose run cannot be left everywhere: NaN for an id outside [0, V), and everywhere where
+        the input is longer than `max_sequence_length`.
 
     Raises:
-        ValueError: for sizes or a scale that are not positive, an empty input or one beyond `max_sequence_length`.
+        ValueError: for sizes or a scale that are not positive, an empty input or one beyond `max_sequence_length`; in
+            eager mode for ids outside [0, V).
 
     Example:
         >>> TokenEmbedding(257, 32)(np.zeros((1, 10), "int32")).shape
@@ -52,9 +58,9 @@ class TokenEmbedding(CheckedInputs, FixedArguments):
         super().__init__(**kwargs)
         self.vocabulary_size = arguments.positive_integer("vocabulary_size", vocabulary_size)
         self.hidden_dim = arguments.positive_integer("hidden_dim", hidden_dim)
-        self.max_sequence_length = max_sequence_length
+        self.max_sequence_length = None
         if max_sequence_length is not None:
-            arguments.positive_integer("max_sequence_length", max_sequence_length)
+            self.max_sequence_length = arguments.positive_integer("max_sequence_length", max_sequence_length)
         if embeddings_initializer is None:
             embeddings_initializer = keras.initializers.RandomNormal(stddev=hidden_dim**-0.5)
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
@@ -69,25 +75,48 @@ class TokenEmbedding(CheckedInputs, FixedArguments):
         # Not cast by Keras: the gradient of a look-up adds up the tokens of an id in the dtype of what is looked up.
         self.embeddings = self.add_weight(shape, self.embeddings_initializer, autocast=False, name="embeddings")
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        inputs = tf.convert_to_tensor(inputs)
-        self._check_length(shapes.sizes(inputs)[1])
+    def call(self, inputs: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
+        ids, right = self.checked(inputs, mask)
         table = tf.convert_to_tensor(self.embeddings)
         scale = self.hidden_dim**0.5 if self.scale is None else self.scale
         # The table is scaled, not the vectors, of which there may be many more.
         table = table if scale == 1 else table * tf.constant(scale, table.dtype)
-        return tf.cast(sums.look_up(table, tf.cast(inputs, tf.int32)), self.compute_dtype)
+        vectors = tf.cast(sums.look_up(table, ids), self.compute_dtype)
+        return vectors + tf.cast(ranges.nan_unless(right), vectors.dtype)[:, :, None]
 
-    def _check_length(self, length: shapes.Size) -> None:
+    def checked(self, inputs: tf.Tensor, mask: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Ids that can be looked up, and which of them are what the caller meant.
+
+        Args:
+            inputs: as in a call.
+            mask: as in a call.
+
+        Returns:
+            int32 `[B, L]` in [0, V); and boolean `[B, L]`, False for a token whose id was outside, and for all tokens
+            of an input that is too long.
+
+        Raises:
+            ValueError: as a call does.
+        """
+        inputs = tf.convert_to_tensor(inputs)
+        if inputs.shape.rank != 2:
+            raise ValueError(f"ids must be integers [batch, length]. Received: shape {inputs.shape}")
+        fits = self._fits(shapes.sizes(inputs)[1])
+        if mask is not None:
+            mask = arguments.per_token("mask", mask, tf.bool, inputs)
+        ids, right = ranges.within("ids", inputs, self.vocabulary_size, mask)
+        return ids, right & fits
+
+    def _fits(self, length: shapes.Size) -> Any:
+        """Whether the length is one of those there are; see `ranges.at_most`."""
         longest = self.max_sequence_length
         rule = f"ids must hold at least 1 token a row and at most max_sequence_length={longest}."
         if isinstance(length, int):
             if length < 1 or (longest is not None and length > longest):
                 raise ValueError(f"{rule} Received: length {length}")
-            return
+            return True
         tf.debugging.assert_greater(length, 0, message=rule)
-        if longest is not None:
-            tf.debugging.assert_less_equal(length, longest, message=rule)
+        return True if longest is None else ranges.at_most(longest, length, rule)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*input_shape, self.hidden_dim)

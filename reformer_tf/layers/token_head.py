@@ -9,7 +9,7 @@ from reformer_tf.layers import arguments, sharing
 from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.layers.fixed_arguments import FixedArguments
 from reformer_tf.layers.token_embedding import TokenEmbedding
-from reformer_tf.ops import chunking, shapes, sums
+from reformer_tf.ops import chunking, ranges, shapes, sums
 
 
 class TokenHead(VectorLayer, FixedArguments):
@@ -41,8 +41,10 @@ class TokenHead(VectorLayer, FixedArguments):
     ):
         super().__init__(**kwargs)
         self.vocabulary_size = arguments.positive_integer("vocabulary_size", vocabulary_size)
+        if not (embedding is None or isinstance(embedding, TokenEmbedding)):
+            raise ValueError(f"embedding must be a TokenEmbedding or None. Received: embedding={embedding!r}")
         self.embedding = embedding
-        self.use_bias = use_bias
+        self.use_bias = arguments.boolean("use_bias", use_bias)
         self.supports_masking = True
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -60,20 +62,27 @@ class TokenHead(VectorLayer, FixedArguments):
         inputs = tf.convert_to_tensor(inputs)
         return self._logits(inputs, *self._weights())
 
-    def token_losses(self, hidden: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    def token_losses(self, hidden: tf.Tensor, targets: tf.Tensor, ignore_id: int | None = None) -> tf.Tensor:
         """Cross-entropies of known tokens, a few rows at a time: never `L x V` numbers alive.
 
         Args:
             hidden: `[B, L, M]`.
             targets: integers `[B, L]` in [0, V).
+            ignore_id: targets that are equal to it have no loss; None for none such.
 
         Returns:
-            float32 `[B, L]`, nats.
+            float32 `[B, L]`, nats; zero where ignored. In a graph, whose run cannot be left everywhere: NaN where the
+            target is outside [0, V).
+
+        Raises:
+            ValueError: in eager mode, for targets outside [0, V) that are not ignored.
         """
         for name, value in (("hidden", hidden), ("targets", targets)):
             arguments.dense(name, value)
         hidden = tf.cast(hidden, self.compute_dtype)
-        flat = [tf.reshape(hidden, [-1, hidden.shape[-1]]), tf.reshape(tf.cast(targets, tf.int32), [-1])]
+        shape, counted = shapes.sizes(targets), ranges.counted(targets, ignore_id)
+        targets, right = ranges.within("targets", targets, self.vocabulary_size, counted)
+        flat = [tf.reshape(hidden, [-1, hidden.shape[-1]]), tf.reshape(targets, [-1])]
         kernel, *bias = self._weights()
         weights = [tf.cast(kernel, self.compute_dtype), *bias]  # cast once, not for each chunk
         dtype = shapes.statistics_dtype(hidden.dtype)
@@ -84,7 +93,8 @@ class TokenHead(VectorLayer, FixedArguments):
         losses = chunking.map_rows(
             rows, flat, weights, chunking.rows_in_budget(self.vocabulary_size), tf.TensorSpec([None], dtype)
         )
-        return tf.reshape(losses, shapes.sizes(targets))
+        losses = tf.where(counted, tf.reshape(losses, shape), tf.zeros([], dtype))
+        return losses + tf.cast(ranges.nan_unless(right), dtype)
 
     def _weights(self) -> list[tf.Tensor]:
         """The kernel, `[V, M]` if tied and `[M, V]` if not, and the bias, if there is one."""

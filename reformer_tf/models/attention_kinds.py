@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from reformer_tf.layers import arguments
 from reformer_tf.layers.attention import registry
 
 # What a model decides for all of its layers: with a layer's own choice it would not be causal, or two layers would drop
@@ -47,10 +48,7 @@ def checked_options(attention_options: Any, kinds: Iterable[str]) -> dict[str, d
             raise ValueError(
                 f"attention_options must be for kinds that attention_layers names, which are {used}. Received: {kind!r}"
             )
-        options[kind] = {
-            name: list(value) if isinstance(value, list | tuple) else value
-            for name, value in _items(f"attention_options[{kind!r}]", given)
-        }
+        options[kind] = {name: arguments.plain(value) for name, value in _items(f"attention_options[{kind!r}]", given)}
         taken = [name for name in inspect.signature(registry.get(kind)).parameters if name not in _OF_THE_MODEL]
         unknown = sorted(set(options[kind]) - set(taken))
         if unknown:

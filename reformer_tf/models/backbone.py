@@ -20,7 +20,7 @@ from reformer_tf.layers.positions import (
 from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.layers.reversible import ReversibleStack
 from reformer_tf.layers.token_embedding import TokenEmbedding
-from reformer_tf.models import attention_kinds, presets
+from reformer_tf.models import attention_kinds, model_arguments, presets
 
 _POSITIONS = ("axial", "learned", "sinusoidal", "none")
 # Layers of a model get seeds this far apart from those of a model with the next seed.
@@ -69,7 +69,9 @@ class ReformerBackbone(CheckedInputs, keras.Model):
             `1 / sqrt(fan_in)`, with which Adam gets further in the same steps than with Keras' `"glorot_uniform"`.
         seed: non-negative integer from which each layer's own seed comes.
         dtype: dtype policy of all layers, for instance `"mixed_bfloat16"`.
-        **kwargs: `name` and `trainable` of `keras.Model`.
+        name: of the model.
+        trainable: see `keras.Model`.
+        **kwargs: none; other names are refused.
 
     What is done to the parts of a model later on (`backbone.token_embedding.trainable = False`, a dtype policy, the
     rate of a dropout) is in its config as `"parts"`, and comes back from files, `from_config` and copies. `clone_model`
@@ -133,19 +135,18 @@ class ReformerBackbone(CheckedInputs, keras.Model):
         kernel_initializer: Any = None,
         seed: int = 0,
         dtype: Any = None,
+        name: str | None = None,
+        trainable: bool = True,
         **kwargs: Any,
     ):
         config = {
-            name: list(value) if isinstance(value, list | tuple) else value
+            name: arguments.plain(value)
             for name, value in locals().items()
-            if name not in ("self", "kwargs", "dtype", "__class__")
+            if name not in ("self", "kwargs", "dtype", "name", "trainable", "__class__")
         }
-        for name in ("vocabulary_size", "max_sequence_length", "num_layers", "hidden_dim", "num_heads", "key_dim"):
-            arguments.positive_integer(name, config[name])
-        arguments.rate("dropout", dropout)
-        arguments.positive_number("layer_norm_epsilon", layer_norm_epsilon)
-        if embedding_scale is not None:
-            arguments.positive_number("embedding_scale", embedding_scale)
+        model_arguments.refuse_unknown([type(self)], kwargs)
+        model_arguments.check_values(config)
+        arguments.boolean("trainable", trainable)
         kinds = attention_kinds.pattern(attention_layers, num_layers)
         overrides = attention_kinds.checked_options(attention_options, kinds)
         config["attention_options"] = overrides or None
@@ -215,7 +216,7 @@ class ReformerBackbone(CheckedInputs, keras.Model):
             x = SeededDropout(dropout, seed=next(seeds), dtype=policy, name="embedding_dropout")(x)
         x = ReversibleStack(blocks, reversible, combine_streams, seed=next(seeds), dtype=policy, name="stack")(x)
         x = ChunkedLayerNormalization(epsilon=layer_norm_epsilon, dtype=policy, name="final_norm")(x)
-        super().__init__(inputs=ids, outputs=x, **kwargs)
+        super().__init__(inputs=ids, outputs=x, name=name, trainable=trainable)
         self._register_call_context_args("segment_ids", "seed")
         self.supports_masking = True
         self.config = config
@@ -229,6 +230,10 @@ class ReformerBackbone(CheckedInputs, keras.Model):
             rule = 'inputs must be ids, or a dict of "ids": mask and segment_ids are arguments of the call.'
             raise ValueError(f"{rule} Received: {sorted(inputs)}")
         arguments.token_ids("ids", inputs["ids"] if isinstance(inputs, dict) else inputs)
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        model_arguments.check_call(type(self), kwargs)
+        return super().__call__(inputs, *args, **kwargs)
 
     @property
     def output_dim(self) -> int:
@@ -256,7 +261,7 @@ class ReformerBackbone(CheckedInputs, keras.Model):
             >>> ReformerBackbone.from_preset("reformer-crime-and-punishment", causal=True).output_dim
             512
         """
-        return cls(**{**presets.get(name), **overrides})
+        return cls.from_config({**presets.get(name), **overrides})
 
     def get_config(self) -> dict[str, Any]:
         changes = self._parts.changes()
@@ -270,12 +275,13 @@ class ReformerBackbone(CheckedInputs, keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "ReformerBackbone":
+        model_arguments.refuse_unknown([cls], set(config) - {parts.KEY})
         return parts.make(cls, config)
 
 
 def layer_seeds(seed: int) -> range:
     """The seeds of a model's layers: the backbone takes them from the start, a head from the end."""
-    return range(arguments.integer("seed", seed) * _SEEDS_A_MODEL, (seed + 1) * _SEEDS_A_MODEL)
+    return range(arguments.non_negative_integer("seed", seed) * _SEEDS_A_MODEL, (seed + 1) * _SEEDS_A_MODEL)
 
 
 def _policy(dtype: Any) -> Any:

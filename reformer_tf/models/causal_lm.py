@@ -8,8 +8,10 @@ import tensorflow as tf
 
 from reformer_tf.generation import generate, samplers
 from reformer_tf.layers import arguments
+from reformer_tf.models import model_arguments
 from reformer_tf.models.backbone import ReformerBackbone
-from reformer_tf.models.headed_model import as_ids, check_inputs
+from reformer_tf.models.headed_model import as_ids
+from reformer_tf.models.own_loss_model import Scored
 from reformer_tf.models.token_model import TokenModel
 
 
@@ -18,7 +20,8 @@ class ReformerCausalLM(TokenModel):
     """A causal language model: ids `[B, L]` to logits `[B, L, V]`, each position scoring the token after it.
 
     `token_losses` gives the losses of known tokens without forming the logits; `compile(optimizer)` without a loss and
-    `fit(ids)` train with it. With a loss, the model trains like any Keras model, logits and all.
+    `fit(ids)` train with it, where `ids` may also be a dict of `"ids"`, `"mask"` and `"segment_ids"`; metrics of
+    `compile` are those of the next token. With a loss, the model trains like any Keras model, logits and all.
 
     Args:
         vocabulary_size: V, the number of token ids; none is reserved.
@@ -92,6 +95,7 @@ class ReformerCausalLM(TokenModel):
     ):
         if "causal" in options:
             raise ValueError(f"causal is always True in ReformerCausalLM. Received: causal={options['causal']}")
+        model_arguments.refuse_unknown([type(self), ReformerBackbone], options)
         backbone = ReformerBackbone(
             vocabulary_size,
             max_sequence_length,
@@ -134,62 +138,49 @@ class ReformerCausalLM(TokenModel):
             segment_ids: integers `[B, L]`; tokens of different segments do not see each other.
 
         Returns:
-            float32 `[B, L - 1]`, nats; zero where the target is masked.
+            float32 `[B, L - 1]`, nats; zero where the target is masked. In a graph: NaN where a token that is not
+            masked is outside the vocabulary, and where it is seen.
 
         Raises:
-            ValueError: if `ids` is not `[B, L]` with two tokens or more, or too long.
+            ValueError: if `ids` is not `[B, L]` with two tokens or more, or too long; in eager mode for ids outside the
+                vocabulary that are not masked.
         """
+        hidden, targets, counted = self._hidden_and_targets(ids, mask, segment_ids, training, seed)
+        losses = self.head.token_losses(hidden, targets)
+        return losses if mask is None else tf.where(counted, losses, tf.zeros([], losses.dtype))
+
+    def _hidden_and_targets(
+        self, ids: tf.Tensor, mask: Any, segment_ids: Any, training: bool, seed: Any
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Of all tokens but the last the vectors, the next token, and whether that is real."""
         ids = as_ids(ids)
         if ids.shape[1] is not None and ids.shape[1] < 2:
             raise ValueError(f"ids must be integers [batch, length] with length >= 2. Received: shape {ids.shape}")
-        inputs = None
+        inputs, targets, counted = None, ids[:, 1:], tf.ones_like(ids[:, 1:], tf.bool)
         if mask is not None:
             mask = arguments.per_token("mask", mask, tf.bool, ids)
-            inputs = mask[:, :-1]
+            inputs, counted = mask[:, :-1], mask[:, 1:]
+            # What stands under the mask may be anything.
+            targets = tf.where(counted, targets, tf.zeros_like(targets))
         segments = None
         if segment_ids is not None:
             segments = arguments.per_token("segment_ids", segment_ids, tf.int32, ids)[:, :-1]
         seed = self.resolve_seed(seed, training, ids)
-        hidden = self.encode(ids[:, :-1], inputs, segments, seed, training)
-        losses = self.head.token_losses(hidden, ids[:, 1:])
-        return losses if mask is None else tf.where(mask[:, 1:], losses, tf.zeros([], losses.dtype))
+        return self.encode(ids[:, :-1], inputs, segments, seed, training), targets, counted
 
-    def fit(self, x: Any = None, y: Any = None, *args: Any, sample_weight: Any = None, **kwargs: Any) -> Any:
-        """Keras' `fit`. Without a loss, `x` is ids `[B, L]`, or a dict of "ids" and "mask" (and "segment_ids").
-
-        A dataset yields the same.
-
-        Raises:
-            ValueError: for targets or sample weights without a loss.
-        """
-        self._refuse_ignored(sample_weight, y)
-        return super().fit(x, y, *args, sample_weight=sample_weight, **kwargs)
-
-    def evaluate(self, x: Any = None, y: Any = None, *args: Any, sample_weight: Any = None, **kwargs: Any) -> Any:
-        """Keras' `evaluate`, with the arguments of `fit`."""
-        self._refuse_ignored(sample_weight, y)
-        return super().evaluate(x, y, *args, sample_weight=sample_weight, **kwargs)
-
-    def _refuse_ignored(self, sample_weight: Any, y: Any) -> None:
-        if sample_weight is not None and y is None:
-            # Keras would drop it without a word.
+    def check_own_data(self, x: Any, y: Any, sample_weight: Any) -> None:
+        if y is not None:
+            raise ValueError(
+                f"Without a loss in compile, fit takes ids alone: targets are shifted inside. Received: y={y}"
+            )
+        if sample_weight is not None:
             raise ValueError(
                 'Without a loss in compile, fit takes no sample_weight: mask tokens by x={"ids": ids, "mask": mask}.'
                 f" Received: sample_weight of type {type(sample_weight).__name__}"
             )
 
-    def summed_loss(self, data: Any, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
-        if y is not None:
-            raise ValueError(
-                f"Without a loss in compile, fit takes ids alone: targets are shifted inside. Received: y={y}"
-            )
-        inputs = x if isinstance(x, dict) else {"ids": x}
-        check_inputs(inputs)
-        losses = self.token_losses(**inputs, training=training)
-        mask = inputs.get("mask")
-        counted = tf.ones_like(losses) if mask is None else tf.cast(mask[:, 1:], losses.dtype)
-        return tf.reduce_sum(losses), tf.reduce_sum(counted)
+    def scored(self, inputs: dict[str, Any], y: Any, sample_weight: Any, training: bool) -> Scored:
+        return self.scored_tokens(*self._hidden_and_targets(**inputs, training=training, seed=None))
 
     def generate(
         self,

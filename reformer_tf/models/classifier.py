@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments, parts
 from reformer_tf.layers.dropout import SeededDropout
+from reformer_tf.models import model_arguments
 from reformer_tf.models.backbone import ReformerBackbone, layer_seeds
 from reformer_tf.models.headed_model import HeadedModel
 from reformer_tf.ops import shapes
@@ -86,8 +87,9 @@ class ReformerClassifier(HeadedModel):
         trainable: bool = True,
         **options: Any,
     ):
-        arguments.positive_integer("num_classes", num_classes)
+        num_classes = arguments.positive_integer("num_classes", num_classes)
         arguments.choice("pooling", pooling, _POOLINGS)
+        model_arguments.refuse_unknown([type(self), ReformerBackbone], options)
         backbone = ReformerBackbone(
             vocabulary_size,
             max_sequence_length,
@@ -105,8 +107,9 @@ class ReformerClassifier(HeadedModel):
         )
         super().__init__(backbone, seed, name, trainable)
         self.num_classes = num_classes
-        self.head_dropout = head_dropout
-        rate = dropout if head_dropout is None else arguments.rate("head_dropout", head_dropout)
+        self.head_dropout = None if head_dropout is None else arguments.rate("head_dropout", head_dropout)
+        hidden_dim = backbone.config["hidden_dim"]
+        rate = dropout if self.head_dropout is None else self.head_dropout
         self.pooling = pooling
         policy, seeds = backbone.policy, reversed(layer_seeds(seed))
         self.input_dropout = SeededDropout(rate, next(seeds), dtype=policy, name="input_dropout")
@@ -118,6 +121,8 @@ class ReformerClassifier(HeadedModel):
         self.hidden.build((None, 1, backbone.output_dim))
         self.output_projection.build((None, 1, hidden_dim))
         self._parts = parts.Parts(self)
+
+    takes_class_weight = True
 
     def apply_head(
         self, vectors: tf.Tensor, mask: tf.Tensor | None, seed: tf.Tensor | None, training: bool | None

@@ -1,5 +1,7 @@
 """What all models with a head on a backbone share: how they are called, seeded, saved and made from a preset."""
 
+import inspect
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import keras
@@ -8,11 +10,12 @@ import tensorflow as tf
 from reformer_tf.layers import arguments, parts
 from reformer_tf.layers.checked_inputs import CheckedInputs
 from reformer_tf.layers.seed_state import SavesSeedState
-from reformer_tf.models import presets
+from reformer_tf.models import fit_data, model_arguments, presets, updates
 from reformer_tf.models.backbone import ReformerBackbone
-from reformer_tf.ops import seeds
+from reformer_tf.ops import ranges, seeds
 
 _Model = TypeVar("_Model", bound="HeadedModel")
+_COMPILE = inspect.signature(keras.Model.compile)
 _INPUTS = ("ids", "mask", "segment_ids")
 
 
@@ -47,7 +50,7 @@ class HeadedModel(CheckedInputs, SavesSeedState, keras.Model):
         self.built = True
 
     def check_inputs(self, inputs: Any) -> None:
-        check_inputs(inputs if isinstance(inputs, dict) else {"ids": inputs})
+        arguments.token_ids("ids", _by_name(inputs)["ids"])
 
     def call(
         self,
@@ -57,18 +60,13 @@ class HeadedModel(CheckedInputs, SavesSeedState, keras.Model):
         seed: tf.Tensor | None = None,
         training: bool | None = None,
     ) -> Any:
-        if isinstance(inputs, dict):
-            # Keras hands on a dict of implicit masks.
-            mask = mask.get("ids") if isinstance(mask, dict) else mask
-            # To learn the shapes of a distributed batch, Keras takes its mean over replicas, which is no integer.
-            if "mask" in inputs:
-                mask = tf.cast(inputs["mask"], tf.bool)
-            if "segment_ids" in inputs:
-                segment_ids = tf.cast(inputs["segment_ids"], tf.int32)
-            inputs = inputs["ids"]
-        inputs = tf.convert_to_tensor(inputs)
-        seed = self.resolve_seed(seed, training, inputs)
-        vectors = self.encode(inputs, mask, segment_ids, seed, training)
+        if isinstance(mask, dict):
+            # Keras' implicit masks of a dict of inputs; what stands in the dict itself counts before them.
+            mask = None if inputs.get("mask") is not None else mask.get("ids")
+        inputs = unpacked(inputs, mask, segment_ids)
+        ids, mask, segment_ids = (inputs[name] for name in _INPUTS)
+        seed = self.resolve_seed(seed, training, ids)
+        vectors = self.encode(ids, mask, segment_ids, seed, training)
         return self.apply_head(vectors, mask, seed, training)
 
     def apply_head(
@@ -95,7 +93,102 @@ class HeadedModel(CheckedInputs, SavesSeedState, keras.Model):
     def encode(self, ids: tf.Tensor, mask: Any, segment_ids: Any, seed: Any, training: bool | None) -> tf.Tensor:
         """The backbone's vectors."""
         options = {"mask": mask, "segment_ids": segment_ids, "seed": seed, "training": training}
-        return self.backbone(ids, **{name: value for name, value in options.items() if value is not None})
+        # Where the backbone casts ids, those beyond int32 would come back inside the vocabulary.
+        return self.backbone(ranges.int32(ids), **{name: value for name, value in options.items() if value is not None})
+
+    # Whether a row has a class of which Keras can look up a weight.
+    takes_class_weight = False
+
+    def check_data(self, x: Any, y: Any, sample_weight: Any) -> None:
+        """Checks data of `fit` as far as they are known; see `fit_data`.
+
+        Raises:
+            ValueError: for what is missing or not used.
+        """
+        if y is None and self._compile_loss is not None:
+            raise ValueError("y must be given where compile has a loss: it takes targets. Received: y=None")
+
+    fit = fit_data.checked(keras.Model.fit)
+    evaluate = fit_data.checked(keras.Model.evaluate)
+    train_on_batch = fit_data.checked(keras.Model.train_on_batch)
+    test_on_batch = fit_data.checked(keras.Model.test_on_batch)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Keras' `compile`.
+
+        Raises:
+            ValueError: for `loss_weights` without a loss.
+        """
+        bound = _COMPILE.bind(self, *args, **kwargs).arguments
+        if bound.get("loss_weights") is not None and bound.get("loss") is None:
+            raise ValueError(
+                f"loss_weights must be left out without a loss. Received: loss_weights={bound['loss_weights']}"
+            )
+        # Keras would go on with those of an earlier call.
+        self._compile_loss = self._compile_metrics = self.loss = None
+        super().compile(*args, **kwargs)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """What Keras does in loading a model whose `compile` is Keras' own."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Keras' training step. A batch whose loss is not finite changes no weight and no state of the optimizer."""
+        if self.optimizer is None:
+            raise ValueError("optimizer must be given to compile to train. Received: optimizer=None")
+        with tf.GradientTape() as tape:
+            loss, report = self.batch_loss(data, training=True)
+            scaled = self.optimizer.scale_loss(loss)
+        variables = self.trainable_variables
+        gradients = tape.gradient(scaled, variables)
+        logs = report()  # of the weights that the loss is of
+        updates.apply_if_finite(self.optimizer, loss, gradients, variables)
+        return logs
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Keras' evaluation step."""
+        return self.batch_loss(data, training=False)[1]()
+
+    def batch_loss(self, data: Any, training: bool) -> tuple[tf.Tensor, Callable[[], dict[str, Any]]]:
+        """The loss of a batch, here by the loss of `compile`.
+
+        Args:
+            data: what `fit` hands to a step.
+            training: whether this is a training call.
+
+        Returns:
+            This replica's part of the loss, a scalar; and a function that updates all metrics, that of the loss too,
+            and gives their values.
+        """
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        self.check_data(x, y, sample_weight)
+        outputs = self(x, training=training)
+        loss = self.compute_loss(x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=training)
+
+        def report() -> dict[str, Any]:
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            self._loss_tracker.update_state(loss * replicas, sample_weight=tf.shape(keras.tree.flatten(x)[0])[0])
+            return self.compute_metrics(x, y, outputs, sample_weight=sample_weight)
+
+        return loss, report
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> tf.Tensor:
+        """Keras' loss; NaN in a graph for ids outside the vocabulary, be they seen by what is scored or not."""
+        loss = super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+        return loss if x is None else loss + tf.cast(self.nan_unless_known(x), loss.dtype)
+
+    def nan_unless_known(self, inputs: Any) -> tf.Tensor:
+        """float32 scalar: 0, or NaN if some id outside the vocabulary is not masked (or the input is too long).
+
+        Raises:
+            ValueError: in eager mode, for such ids.
+        """
+        inputs = unpacked(inputs)
+        return ranges.nan_unless(tf.reduce_all(self.backbone.token_embedding.checked(inputs["ids"], inputs["mask"])[1]))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return self.head_output_shape(tuple(input_shape["ids"] if isinstance(input_shape, dict) else input_shape))
@@ -124,9 +217,9 @@ class HeadedModel(CheckedInputs, SavesSeedState, keras.Model):
             **overrides: arguments in place of the preset's, and those that it does not have.
 
         Raises:
-            ValueError: if there is no such preset.
+            ValueError: if there is no such preset, or an argument that neither the model nor its backbone takes.
         """
-        return cls(**{**presets.get(name), **overrides})
+        return cls.from_config({**presets.get(name), **overrides})
 
     def get_config(self) -> dict[str, Any]:
         config = {**self.backbone.get_config(), "name": self.name, "trainable": self.trainable}
@@ -137,20 +230,41 @@ class HeadedModel(CheckedInputs, SavesSeedState, keras.Model):
 
     @classmethod
     def from_config(cls: type[_Model], config: dict[str, Any], custom_objects: Any = None) -> _Model:
+        model_arguments.refuse_unknown([cls, ReformerBackbone], set(config) - {parts.KEY})
         return parts.make(cls, config)
 
 
-def check_inputs(inputs: dict[str, Any]) -> None:
-    """Checks the names in a dict of inputs, the type and rank of the ids, and that nothing is ragged or sparse.
+def unpacked(inputs: Any, mask: Any = None, segment_ids: Any = None) -> dict[str, Any]:
+    """What a model takes, by name: `"ids"`, and `"mask"` and `"segment_ids"`, which are None if there are none.
+
+    Args:
+        inputs: ids, or a dict of inputs.
+        mask: where `inputs` has none.
+        segment_ids: where `inputs` has none.
 
     Raises:
-        ValueError: if there are no ids, or something that no model takes.
+        ValueError: if a dict has no ids, or something that no model takes.
     """
-    if "ids" not in inputs or set(inputs) - set(_INPUTS):
-        raise ValueError(f'x must be ids, or a dict of "ids", "mask", "segment_ids". Received: {sorted(inputs)}')
-    for name, value in inputs.items():
+    named = _by_name(inputs)
+    for name, other in (("mask", mask), ("segment_ids", segment_ids)):
+        if named.get(name) is not None and other is not None:
+            raise ValueError(f"{name} must be in x or an argument of the call, not both. Received: {name} twice")
+    # To learn the shapes of a distributed batch, Keras takes its mean over replicas, which is no integer.
+    if named.get("mask") is not None:
+        mask = tf.cast(named["mask"], tf.bool)
+    if named.get("segment_ids") is not None:
+        segment_ids = tf.cast(named["segment_ids"], tf.int32)
+    return {"ids": as_ids(named["ids"]), "mask": mask, "segment_ids": segment_ids}
+
+
+def _by_name(inputs: Any) -> dict[str, Any]:
+    """Ids, or a dict of inputs, as a dict of dense tensors."""
+    named = inputs if isinstance(inputs, dict) else {"ids": inputs}
+    if "ids" not in named or set(named) - set(_INPUTS):
+        raise ValueError(f'x must be ids, or a dict of "ids", "mask", "segment_ids". Received: {sorted(named)}')
+    for name, value in named.items():
         arguments.dense(name, value)
-    arguments.token_ids("ids", inputs["ids"])
+    return named
 
 
 def as_ids(ids: Any) -> tf.Tensor:

@@ -7,9 +7,12 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
+from reformer_tf.models import model_arguments
 from reformer_tf.models.backbone import ReformerBackbone
-from reformer_tf.models.headed_model import as_ids, check_inputs
+from reformer_tf.models.headed_model import as_ids
+from reformer_tf.models.own_loss_model import Scored
 from reformer_tf.models.token_model import TokenModel
+from reformer_tf.ops import ranges
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
@@ -19,7 +22,8 @@ class ReformerMaskedLM(TokenModel):
     What replaces the tokens to predict, and which these are, is up to the caller: no id is reserved. `token_losses`
     gives the losses of known tokens without forming the logits; `compile(optimizer)` without a loss and
     `fit(ids, targets, sample_weight=weights)` train with it, where weights `[B, L]` are one for the tokens to predict
-    and zero elsewhere. With a loss, the model trains like any Keras model, logits and all.
+    and zero elsewhere; or `fit(ids, targets)`, where the targets elsewhere are `ignore_id`. Metrics of `compile` are
+    those of the targets that count. With a loss, the model trains like any Keras model, logits and all.
 
     Args:
         vocabulary_size: V, the number of token ids.
@@ -37,6 +41,8 @@ class ReformerMaskedLM(TokenModel):
         dtype: dtype policy of all layers, for instance `"mixed_bfloat16"`. Logits and losses are float32.
         name: of the model.
         trainable: see `keras.Model`.
+        ignore_id: targets that are equal to it do not count; None for none such. The default is that of Hugging Face's
+            data collators. With a loss in `compile`, that loss decides (Keras' have `ignore_class`).
         **options: further arguments of `ReformerBackbone` (`chunk_length`, `num_hashes`, `dropout`, ...).
 
     Call arguments:
@@ -81,10 +87,14 @@ class ReformerMaskedLM(TokenModel):
         dtype: Any = None,
         name: str | None = None,
         trainable: bool = True,
+        ignore_id: int | None = -100,
         **options: Any,
     ):
+        if ignore_id is not None:
+            ignore_id = arguments.integer("ignore_id", ignore_id)
         if "causal" in options:
             raise ValueError(f"causal is always False in ReformerMaskedLM. Received: causal={options['causal']}")
+        model_arguments.refuse_unknown([type(self), ReformerBackbone], options)
         backbone = ReformerBackbone(
             vocabulary_size,
             max_sequence_length,
@@ -100,6 +110,7 @@ class ReformerMaskedLM(TokenModel):
             **options,
         )
         super().__init__(backbone, tie_embeddings, head_bias, seed, name, trainable)
+        self.ignore_id = ignore_id
 
     def token_losses(
         self,
@@ -114,48 +125,57 @@ class ReformerMaskedLM(TokenModel):
 
         Args:
             ids: integers `[B, L]`, 1 <= L <= max_sequence_length.
-            targets: integers `[B, L]` in [0, V); where masked, anything.
+            targets: integers `[B, L]` in [0, V), or `ignore_id`; where masked, anything.
             mask: boolean `[B, L]`, True for real tokens.
             training: whether this is a training call.
             seed: int32 `[2]` or `[3]`, decides all randomness of a training call.
             segment_ids: integers `[B, L]`; tokens of different segments do not see each other.
 
         Returns:
-            float32 `[B, L]`, nats; zero where masked.
+            float32 `[B, L]`, nats; zero where masked or ignored. In a graph: NaN where an id that is not masked, or a
+            target that counts, is outside the vocabulary.
 
         Raises:
-            ValueError: if the shapes of `ids`, `targets` and `mask` differ, or they are too long.
+            ValueError: if the shapes of `ids`, `targets` and `mask` differ, or they are too long; in eager mode for ids
+                and targets outside the vocabulary.
         """
+        hidden, targets, counted = self._hidden_and_targets(ids, mask, segment_ids, targets, None, training, seed)
+        losses = self.head.token_losses(hidden, targets)
+        return tf.where(counted, losses, tf.zeros([], losses.dtype))
+
+    def _hidden_and_targets(
+        self, ids: tf.Tensor, mask: Any, segment_ids: Any, targets: Any, weights: Any, training: bool, seed: Any
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The vectors of all tokens, their targets, and whether these count."""
         ids = as_ids(ids)
         targets = arguments.per_token("targets", targets, tf.int32, ids)
+        counted = ranges.counted(targets, self.ignore_id)
         if mask is not None:
             mask = arguments.per_token("mask", mask, tf.bool, ids)
-            targets = tf.where(mask, targets, 0)
-        seed = self.resolve_seed(seed, training, ids)
-        losses = self.head.token_losses(self.encode(ids, mask, segment_ids, seed, training), targets)
-        return losses if mask is None else tf.where(mask, losses, tf.zeros([], losses.dtype))
-
-    def summed_loss(self, data: Any, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        x, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
-        if targets is None:
-            raise ValueError("Without a loss in compile, fit takes ids and targets. Received: no targets")
-        inputs = x if isinstance(x, dict) else {"ids": x}
-        check_inputs(inputs)
-        ids, mask = tf.convert_to_tensor(inputs["ids"]), inputs.get("mask")
-        targets = arguments.per_token("targets", targets, tf.int32, ids)
-        counted = tf.ones(tf.shape(ids), tf.float32)
-        if mask is not None:
-            counted *= tf.cast(arguments.per_token("mask", mask, tf.bool, ids), tf.float32)
+            counted &= mask
         if weights is not None:
-            counted *= _per_token_weights(weights, ids)
-        # A target without a weight may be anything.
-        losses = self.token_losses(**inputs, targets=tf.where(counted != 0, targets, 0), training=training)
-        counted = tf.cast(counted, losses.dtype)
-        return tf.reduce_sum(losses * counted), tf.reduce_sum(counted)
+            counted &= weights != 0
+        seed = self.resolve_seed(seed, training, ids)
+        # A target that does not count may be anything.
+        return self.encode(ids, mask, segment_ids, seed, training), tf.where(counted, targets, 0), counted
+
+    def check_own_data(self, x: Any, y: Any, sample_weight: Any) -> None:
+        if y is None:
+            raise ValueError("Without a loss in compile, fit takes ids and targets. Received: no targets")
+
+    def scored(self, inputs: dict[str, Any], y: Any, sample_weight: Any, training: bool) -> Scored:
+        weights = None if sample_weight is None else _per_token_weights(sample_weight, inputs["ids"])
+        tokens = self._hidden_and_targets(**inputs, targets=y, weights=weights, training=training, seed=None)
+        return self.scored_tokens(*tokens, weights)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "ignore_id": self.ignore_id}
 
 
 def _per_token_weights(weights: Any, ids: tf.Tensor) -> tf.Tensor:
     """`sample_weight` as float32 `[B, L]` or `[B, 1]`."""
+    if isinstance(weights, dict):
+        raise ValueError(f"sample_weight must be [batch] or [batch, length]. Received: a dict of {sorted(weights)}")
     arguments.dense("sample_weight", weights)
     weights = tf.cast(weights, tf.float32)
     if weights.shape.rank == 1:

@@ -7,22 +7,26 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments, parts
+from reformer_tf.models import model_arguments, row_metrics
 from reformer_tf.models.backbone import ReformerBackbone
-from reformer_tf.models.headed_model import HeadedModel
-from reformer_tf.ops import shapes
+from reformer_tf.models.own_loss_model import OwnLossModel, Scored
+from reformer_tf.ops import ranges, shapes
 
+_OUTPUTS = ("end", "start")
 # Far below any logit, and finite: a loss of a masked position is large and no NaN.
 _MASKED = -1e9
+_ALL_ROWS = 2**31 - 1
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class ReformerSpanPredictor(HeadedModel):
+class ReformerSpanPredictor(OwnLossModel):
     """A finder of spans: ids `[B, L]` to the logits of each token being the first, or the last, of the span.
 
-    It trains like any Keras model, with a loss for each of the two outputs: `fit(ids, {"start": first, "end": last})`
-    with indices `[B]`, after `compile(loss={"start": loss, "end": loss})`, where loss is
-    `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`. Padded sequences are handed over as
-    `{"ids": ids, "mask": mask}`.
+    `compile(optimizer)` and `fit(ids, {"start": first, "end": last})` train it, with indices `[B]` and, if wanted,
+    `sample_weight` `[B]`: by the mean cross-entropy over the first and last tokens that count. An index must be that of
+    a token that is not masked. With a loss for each of the two outputs in `compile` (such as
+    `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`) it trains like any Keras model. Padded sequences are
+    handed over as `{"ids": ids, "mask": mask}`.
 
     Args:
         vocabulary_size: V, the number of token ids.
@@ -37,6 +41,8 @@ class ReformerSpanPredictor(HeadedModel):
         dtype: dtype policy of all layers, for instance `"mixed_bfloat16"`. Logits are float32.
         name: of the model.
         trainable: see `keras.Model`.
+        ignore_id: a first or last token of this index does not count; None for none such. With losses in `compile`,
+            these decide.
         **options: further arguments of `ReformerBackbone` (`chunk_length`, `num_hashes`, `causal`, ...).
 
     Call arguments:
@@ -76,8 +82,12 @@ class ReformerSpanPredictor(HeadedModel):
         dtype: Any = None,
         name: str | None = None,
         trainable: bool = True,
+        ignore_id: int | None = -100,
         **options: Any,
     ):
+        if ignore_id is not None:
+            ignore_id = arguments.integer("ignore_id", ignore_id)
+        model_arguments.refuse_unknown([type(self), ReformerBackbone], options)
         backbone = ReformerBackbone(
             vocabulary_size,
             max_sequence_length,
@@ -93,6 +103,7 @@ class ReformerSpanPredictor(HeadedModel):
             **options,
         )
         super().__init__(backbone, seed, name, trainable)
+        self.ignore_id = ignore_id
         output_dtype = shapes.statistics_dtype(backbone.policy.compute_dtype).name
         self.span = keras.layers.Dense(2, dtype=output_dtype, name="span")
         self.span.build((None, None, backbone.output_dim))
@@ -110,5 +121,66 @@ class ReformerSpanPredictor(HeadedModel):
     def head_output_shape(self, ids: tuple[int | None, ...]) -> dict[str, tuple[int | None, ...]]:
         return {"start": ids, "end": ids}
 
+    def classes(self) -> dict[str, int | None]:
+        return dict.fromkeys(_OUTPUTS)
+
+    def check_own_data(self, x: Any, y: Any, sample_weight: Any) -> None:
+        if not isinstance(y, dict) or set(y) != set(_OUTPUTS):
+            received = f"keys {sorted(y)}" if isinstance(y, dict) else "no targets" if y is None else type(y).__name__
+            raise ValueError(
+                'Without a loss in compile, fit takes ids and targets {"start": first, "end": last}.'
+                f" Received: {received}"
+            )
+        if isinstance(sample_weight, dict) and set(sample_weight) != set(_OUTPUTS):
+            raise ValueError(
+                'sample_weight must be [batch], for both outputs, or a dict of "start" and "end".'
+                f" Received: keys {sorted(sample_weight)}"
+            )
+
+    def scored(self, inputs: dict[str, Any], y: Any, sample_weight: Any, training: bool) -> Scored:
+        mask = inputs["mask"]
+        outputs = self(inputs["ids"], mask=mask, segment_ids=inputs["segment_ids"], training=training)
+        if sample_weight is None:
+            sample_weight = tf.ones(tf.shape(inputs["ids"])[:1])
+        if not isinstance(sample_weight, dict):
+            # Keras itself makes such a dict in `fit`.
+            sample_weight = dict.fromkeys(_OUTPUTS, sample_weight)
+        found = [self._of_output(n, outputs[n], y[n], mask, sample_weight[n]) for n in _OUTPUTS]
+        losses, rows = zip(*found, strict=True)
+        return Scored(tf.stack(losses), tf.stack([x.weights for x in rows]), rows)
+
+    def _of_output(
+        self, name: str, scores: tf.Tensor, y: Any, mask: tf.Tensor | None, weights: Any
+    ) -> tuple[tf.Tensor, row_metrics.Rows]:
+        """The losses `[B]` of one output, and what its metrics need."""
+        name = f"y[{name!r}]"
+        targets, weights = _per_row(name, y, tf.int32), _per_row("sample_weight", weights, tf.float32)
+        counted = ranges.counted(targets, self.ignore_id) & (weights != 0)
+        indices, right = ranges.within(name, targets, tf.shape(scores)[1], counted)
+        if mask is not None:
+            real = ~counted | tf.gather(mask, indices, batch_dims=1)
+            ranges.refuse_eagerly(f"{name} must be indices of tokens that are not masked.", targets, real)
+            right &= real
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(indices, scores)
+        losses += tf.cast(ranges.nan_unless(right), losses.dtype)
+        weights = tf.where(counted, tf.cast(weights, losses.dtype), tf.zeros([], losses.dtype))
+        # Scores of a row are as many as its tokens, so they are there already.
+        return losses, row_metrics.Rows(scores, tf.identity, indices, counted, weights, chunk=_ALL_ROWS)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "ignore_id": self.ignore_id}
+
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
         return None
+
+
+def _per_row(name: str, value: Any, dtype: tf.DType) -> tf.Tensor:
+    """`[B]` of what is `[B]` or `[B, 1]`."""
+    value = tf.convert_to_tensor(value)
+    column = value.shape.rank == 2 and value.shape[1] == 1
+    if not (value.shape.rank == 1 or column) or (dtype.is_integer and not value.dtype.is_integer):
+        raise ValueError(
+            f"{name} must be {'integers' if dtype.is_integer else 'numbers'} [batch], one for each row."
+            f" Received: shape {value.shape} and dtype {value.dtype.name}"
+        )
+    return tf.reshape(ranges.int32(value) if dtype.is_integer else tf.cast(value, dtype), [-1])

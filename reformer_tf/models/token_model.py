@@ -4,19 +4,21 @@ from typing import Any, TypeVar
 
 import tensorflow as tf
 
-from reformer_tf.layers import parts
+from reformer_tf.layers import arguments, parts
 from reformer_tf.layers.token_head import TokenHead
+from reformer_tf.models import row_metrics
 from reformer_tf.models.backbone import ReformerBackbone
-from reformer_tf.models.headed_model import HeadedModel
+from reformer_tf.models.own_loss_model import OwnLossModel, Scored
+from reformer_tf.ops import chunking, ranges
 
 _Model = TypeVar("_Model", bound="TokenModel")
 
 
-class TokenModel(HeadedModel):
+class TokenModel(OwnLossModel):
     """Base of the models that give logits `[B, L, V]`.
 
-    With a loss in `compile` they train like any Keras model, logits and all. Without one they train by `summed_loss`,
-    which a subclass implements with the head's `token_losses`.
+    With a loss in `compile` they train like any Keras model, logits and all. Without one they train by the losses of
+    their tokens, see `OwnLossModel`; a subclass implements `scored` with `scored_tokens`.
 
     Args:
         backbone: the model's backbone.
@@ -40,6 +42,8 @@ class TokenModel(HeadedModel):
         trainable: bool,
     ):
         config: dict[str, Any] = backbone.config
+        tie_embeddings = arguments.boolean("tie_embeddings", tie_embeddings)
+        head_bias = arguments.boolean("head_bias", head_bias)
         if tie_embeddings and backbone.output_dim != config["hidden_dim"]:
             raise ValueError(
                 'tie_embeddings must be False with combine_streams="concatenate", because the head then takes vectors'
@@ -47,6 +51,8 @@ class TokenModel(HeadedModel):
                 f" Received: tie_embeddings={tie_embeddings}, combine_streams={config['combine_streams']!r}"
             )
         super().__init__(backbone, seed, name, trainable)
+        self.tie_embeddings = tie_embeddings
+        self.head_bias = head_bias
         embedding = backbone.token_embedding if tie_embeddings else None
         self.head = TokenHead(config["vocabulary_size"], embedding, head_bias, dtype=backbone.policy, name="head")
         self.head.build((None, None, backbone.output_dim))
@@ -62,41 +68,33 @@ class TokenModel(HeadedModel):
     def head_output_shape(self, ids: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return *ids, self.head.vocabulary_size
 
-    def summed_loss(self, data: Any, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        """Adds up the losses of a batch of `fit`.
+    def classes(self) -> int:
+        return self.head.vocabulary_size
+
+    def scored_tokens(
+        self, hidden: tf.Tensor, targets: tf.Tensor, counted: tf.Tensor, weights: tf.Tensor | None = None
+    ) -> Scored:
+        """Scores tokens without ever holding all their logits.
 
         Args:
-            data: what `fit` hands to a step.
-            training: whether this is a training call.
-
-        Returns:
-            The weighted sum of the losses and the sum of the weights, float32 scalars.
+            hidden: `[B, L, M]`, the backbone's vectors.
+            targets: integers `[B, L]`, in [0, V) where they count.
+            counted: boolean `[B, L]`.
+            weights: of those that count, float32 `[B, L]` or `[B, 1]`; all alike if None.
         """
-        raise NotImplementedError
-
-    def train_step(self, data: Any) -> dict[str, Any]:
-        """Keras' training step; by `summed_loss` unless the model was compiled with a loss."""
-        if self._compile_loss is not None:
-            return super().train_step(data)
-        with tf.GradientTape() as tape:
-            total, weight = self.summed_loss(data, training=True)
-            # Replicas' gradients are summed, so each takes its share of the global mean, however uneven the weights.
-            replica = tf.distribute.get_replica_context()
-            everywhere = weight if replica is None else replica.all_reduce("sum", weight)
-            loss = self.optimizer.scale_loss(tf.math.divide_no_nan(total, everywhere))
-        variables = self.trainable_variables
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        return self._report(total, weight)
-
-    def test_step(self, data: Any) -> dict[str, Any]:
-        """Keras' evaluation step; by `summed_loss` unless the model was compiled with a loss."""
-        if self._compile_loss is not None:
-            return super().test_step(data)
-        return self._report(*self.summed_loss(data, training=False))
-
-    def _report(self, total: tf.Tensor, weight: tf.Tensor) -> dict[str, Any]:
-        self._loss_tracker.update_state(tf.math.divide_no_nan(total, weight), sample_weight=weight)
-        return {"loss": self._loss_tracker.result()}
+        targets, right = ranges.within("targets", targets, self.classes(), counted)
+        losses = self.head.token_losses(hidden, targets)
+        losses += tf.cast(ranges.nan_unless(right), losses.dtype)
+        weights = tf.cast(counted, losses.dtype) * (1.0 if weights is None else tf.cast(weights, losses.dtype))
+        rows = row_metrics.Rows(
+            vectors=tf.reshape(hidden, [-1, hidden.shape[-1]]),
+            scores=self.head,
+            targets=tf.reshape(targets, [-1]),
+            counted=tf.reshape(counted, [-1]),
+            weights=tf.reshape(weights, [-1]),
+            chunk=chunking.rows_in_budget(self.classes()),
+        )
+        return Scored(losses, weights, [rows])
 
     @classmethod
     def from_preset(cls: type[_Model], name: str, **overrides: Any) -> _Model:

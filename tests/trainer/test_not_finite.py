@@ -4,8 +4,9 @@ import pytest
 
 from tests.trainer import runs
 from tests.trainer.full_disk import FullDisk
-from trainer import exits
+from trainer import exits, loop
 from trainer.checkpoints import Checkpoints
+from trainer.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -32,3 +33,27 @@ def test_a_last_good_state_that_cannot_be_saved(config, tmp_path, monkeypatch, c
     assert "The checkpoint of step 1 could not be written: [Errno 28]" in said
     assert "The checkpoint of step 0 stands. The run ends" in said
     assert "is saved in" not in said
+
+
+@pytest.mark.parametrize("limit", [0, 12])
+def test_an_id_outside_the_vocabulary_is_named_or_the_step_is_skipped(config, tmp_path, capsys, limit):
+    config = config.copy_and_resolve_references()
+    config.optimizer.learning_rate = 1e-3
+    config.train.max_skipped_steps, config.train.eval_every = limit, -1
+    started = Run(config, tmp_path)
+    try:
+        documents = started.windows.documents
+        ids = documents.ids.copy()
+        ids[started.windows.starts[::20] + 3] = 300
+        documents.ids = ids
+        code = loop.train(started, exits.StopRequest())
+    finally:
+        started.close()
+    said = capsys.readouterr().err
+    if limit:
+        assert code == exits.DONE
+        assert 1 <= runs.lines(tmp_path)[-1]["skipped_steps"] < 12
+        return
+    assert code == exits.NOT_FINITE
+    assert "Its batch has ids outside the vocabulary, 300: `config.model.vocabulary_size` must be above" in said
+    assert "Received: 257" in said

@@ -11,7 +11,7 @@ from reformer_tf.layers import arguments
 from reformer_tf.layers.attention.base import Call
 from reformer_tf.layers.attention.projections import Heads
 from reformer_tf.layers.attention.windowed import WindowedSelfAttention
-from reformer_tf.ops import hashing, ordering, shapes
+from reformer_tf.ops import hashing, ordering, ranges, shapes
 from reformer_tf.ops.caches import BucketWindowsCache, Cache
 from reformer_tf.ops.ordering import Order
 
@@ -114,10 +114,10 @@ class LSHSelfAttention(WindowedSelfAttention):
             **kwargs,
         )
         self.num_hashes = arguments.positive_integer("num_hashes", num_hashes)
-        self.max_sequence_length = max_sequence_length
+        self.max_sequence_length = None
         if max_sequence_length is not None:
-            arguments.positive_integer("max_sequence_length", max_sequence_length)
-        self.num_buckets = num_buckets
+            self.max_sequence_length = arguments.positive_integer("max_sequence_length", max_sequence_length)
+        self.num_buckets = arguments.plain(num_buckets)
         # The factors of the bucket count, or None if it follows the length.
         self._factors: tuple[int, ...] | None = None
         if num_buckets is not None:
@@ -153,6 +153,11 @@ class LSHSelfAttention(WindowedSelfAttention):
         rounds = tf.unstack(buckets, num=self.num_hashes, axis=1)
         return orders + [ordering.hash_order(x, valid, num_buckets, self.chunk_length) for x in rounds]
 
+    def attend(self, query: tf.Tensor, key: tf.Tensor | None, value: tf.Tensor, **options: Any) -> tf.Tensor:
+        fits = self._fits(shapes.sizes(query)[1])
+        result = super().attend(query, key, value, **options)
+        return result if fits is True else result + tf.cast(ranges.nan_unless(fits), result.dtype)
+
     def is_random(self, training: bool | None) -> bool:
         return bool(training) and (self.dropout > 0 or self.redraw_rotations)
 
@@ -175,14 +180,17 @@ class LSHSelfAttention(WindowedSelfAttention):
 
     def _length_factors(self, length: shapes.Size) -> Sequence[shapes.Size]:
         """The factors of a bucket count that follows the length."""
+        self._fits(length)
+        padded = self.padded_length(length)
+        return hashing.length_num_buckets(padded, self.chunk_length, self._longest)
+
+    def _fits(self, length: shapes.Size) -> Any:
+        """Whether the stored rotations are enough for the length; see `ranges.at_most`."""
+        if self._factors is not None:
+            return True
         longest = self.padded_length(self._longest)
         rule = f'inputs must be at most {longest} tokens long where window="chunk" and num_buckets follows the length.'
-        padded = self.padded_length(length)
-        if not isinstance(length, int):
-            tf.debugging.assert_less_equal(padded, longest, message=rule)
-        elif padded > longest:
-            raise ValueError(f"{rule} Received: length={length}")
-        return hashing.length_num_buckets(padded, self.chunk_length, self._longest)
+        return ranges.at_most(longest, length, rule)
 
     @property
     def _longest(self) -> int:

@@ -27,7 +27,8 @@ class HeadGroups:
             self.size = max(n for n in divisors if n <= max(most, 1))
         else:
             most = HEADS_BYTES // (4 * attention.key_dim) // tf.maximum(tokens, 1)
-            self.size = tf.reduce_max(tf.where(divisors <= most, divisors, 1))
+            # The size of a single head is known, and what is sliced by it keeps its shape.
+            self.size = tf.reduce_max(tf.where(divisors <= most, divisors, 1)) if self.total > 1 else 1
         self.count = self.total // self.size
         self.whole = isinstance(self.count, int) and self.count == 1
 

@@ -1,0 +1,93 @@
+"""Arguments of models: their names, and the values of those that a backbone hands on to its layers.
+
+A model hands those that it does not know to its backbone.
+"""
+
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+from reformer_tf.layers import arguments
+
+_SIZES = (
+    "vocabulary_size",
+    "max_sequence_length",
+    "num_layers",
+    "hidden_dim",
+    "num_heads",
+    "key_dim",
+    "intermediate_dim",
+    "chunk_length",
+    "num_hashes",
+)
+_SIZES_OR_NONE = ("local_chunk_length", "feed_forward_chunk_length")
+_LISTS_OR_NONE = ("axial_shape", "axial_dims")
+_BOOLEANS = ("reversible", "causal", "redraw_rotations", "gated", "rotary")
+_RATES = ("dropout", "attention_dropout")
+_OF_A_CALL = ("inputs", "mask", "segment_ids", "seed", "training")
+
+
+def check_values(config: dict[str, Any]) -> None:
+    """Checks numbers and booleans of a backbone, which a layer would name otherwise or take as they are.
+
+    Raises:
+        ValueError: for a value that is out of range or of a wrong type.
+    """
+    for name in (*_SIZES, *_SIZES_OR_NONE):
+        if name in _SIZES or config[name] is not None:
+            arguments.positive_integer(name, config[name])
+    for name in _BOOLEANS:
+        arguments.boolean(name, config[name])
+    for name in _LISTS_OR_NONE:
+        if not (config[name] is None or isinstance(config[name], list)):
+            raise ValueError(f"{name} must be a list of sizes. Received: {name}={config[name]!r}")
+    for name in _RATES:
+        arguments.rate(name, config[name])
+    arguments.positive_number("layer_norm_epsilon", config["layer_norm_epsilon"])
+    if config["embedding_scale"] is not None:
+        arguments.positive_number("embedding_scale", config["embedding_scale"])
+
+
+def check_call(owner: type, received: Iterable[str]) -> None:
+    """Refuses call arguments that a backbone does not take; a functional model of Keras would drop them.
+
+    Raises:
+        ValueError: for unknown names.
+    """
+    unknown = sorted(set(received) - set(_OF_A_CALL))
+    if unknown:
+        raise ValueError(
+            f"Call arguments of {owner.__name__} must be some of {', '.join(_OF_A_CALL)}."
+            f" Received: {', '.join(unknown)}"
+        )
+
+
+def refuse_unknown(owners: Iterable[type], received: Iterable[str]) -> None:
+    """Refuses arguments that neither a model nor its backbone takes.
+
+    `keras.Model` would take some of them, and Python names a missing one before an unknown one; in the config of
+    another kind of model there may be both.
+
+    Args:
+        owners: the class of the model, and that of its backbone if it has one.
+        received: the names.
+
+    Raises:
+        ValueError: for unknown names.
+    """
+    owners = list(owners)
+    known = [name for owner in owners for cls in owner.__mro__ for name in _own_arguments(cls)]
+    unknown = sorted(set(received) - set(known))
+    if unknown:
+        raise ValueError(
+            f"Arguments of {owners[0].__name__} must be some of {', '.join(dict.fromkeys(known))}."
+            f" Received: {', '.join(unknown)}"
+        )
+
+
+def _own_arguments(cls: type) -> list[str]:
+    """Names of the arguments that a class of this package, or one derived from it, declares itself."""
+    if "__init__" not in vars(cls) or cls.__module__.split(".")[0] in ("keras", "tensorflow", "builtins"):
+        return []
+    parameters = list(inspect.signature(vars(cls)["__init__"]).parameters.values())[1:]
+    return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
