@@ -1,7 +1,7 @@
 """Checks of arguments, with errors that name the argument, the rule and what was received."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -31,6 +31,11 @@ def positive_integer(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"{name} must be a positive integer. Received: {name}={value!r}")
     return int(value)
+
+
+def optional(check: Callable[[str, Any], Any], name: str, value: Any) -> Any:
+    """Returns None for None, and `check(name, value)` for everything else."""
+    return None if value is None else check(name, value)
 
 
 def non_negative_integer(name: str, value: Any) -> int:

@@ -57,9 +57,7 @@ class ChunkedFeedForward(VectorLayer, FixedArguments):
         self.intermediate_dim = arguments.positive_integer("intermediate_dim", intermediate_dim)
         self.activation = activations.get(activation)
         self.gated = arguments.boolean("gated", gated)
-        self.chunk_length = None
-        if chunk_length is not None:
-            self.chunk_length = arguments.positive_integer("chunk_length", chunk_length)
+        self.chunk_length = arguments.optional(arguments.positive_integer, "chunk_length", chunk_length)
         self.use_bias = arguments.boolean("use_bias", use_bias)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.supports_masking = True

@@ -58,9 +58,9 @@ class TokenEmbedding(CheckedInputs, FixedArguments):
         super().__init__(**kwargs)
         self.vocabulary_size = arguments.positive_integer("vocabulary_size", vocabulary_size)
         self.hidden_dim = arguments.positive_integer("hidden_dim", hidden_dim)
-        self.max_sequence_length = None
-        if max_sequence_length is not None:
-            self.max_sequence_length = arguments.positive_integer("max_sequence_length", max_sequence_length)
+        self.max_sequence_length = arguments.optional(
+            arguments.positive_integer, "max_sequence_length", max_sequence_length
+        )
         if embeddings_initializer is None:
             embeddings_initializer = keras.initializers.RandomNormal(stddev=hidden_dim**-0.5)
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)

@@ -90,8 +90,7 @@ class ReformerMaskedLM(TokenModel):
         ignore_id: int | None = -100,
         **options: Any,
     ):
-        if ignore_id is not None:
-            ignore_id = arguments.integer("ignore_id", ignore_id)
+        ignore_id = arguments.optional(arguments.integer, "ignore_id", ignore_id)
         if "causal" in options:
             raise ValueError(f"causal is always False in ReformerMaskedLM. Received: causal={options['causal']}")
         model_arguments.refuse_unknown([type(self), ReformerBackbone], options)

@@ -85,8 +85,7 @@ class ReformerSpanPredictor(OwnLossModel):
         ignore_id: int | None = -100,
         **options: Any,
     ):
-        if ignore_id is not None:
-            ignore_id = arguments.integer("ignore_id", ignore_id)
+        ignore_id = arguments.optional(arguments.integer, "ignore_id", ignore_id)
         model_arguments.refuse_unknown([type(self), ReformerBackbone], options)
         backbone = ReformerBackbone(
             vocabulary_size,

@@ -114,9 +114,9 @@ class LSHSelfAttention(WindowedSelfAttention):
             **kwargs,
         )
         self.num_hashes = arguments.positive_integer("num_hashes", num_hashes)
-        self.max_sequence_length = None
-        if max_sequence_length is not None:
-            self.max_sequence_length = arguments.positive_integer("max_sequence_length", max_sequence_length)
+        self.max_sequence_length = arguments.optional(
+            arguments.positive_integer, "max_sequence_length", max_sequence_length
+        )
         self.num_buckets = arguments.plain(num_buckets)
         # The factors of the bucket count, or None if it follows the length.
         self._factors: tuple[int, ...] | None = None
