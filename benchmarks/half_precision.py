@@ -10,20 +10,13 @@ object; `growth` is the largest ratio of a weight's error at the last length to 
 the largest excess of an error over that with sums in float64.
 """
 
-import contextlib
 import json
-import pathlib
-import sysconfig
-from collections.abc import Iterator, Sequence
-from unittest import mock
+from collections.abc import Sequence
 
-import keras
 import numpy as np
-import tensorflow as tf
 from absl import app, flags
 
-from reformer_tf.models import ReformerCausalLM
-from reformer_tf.ops import replay, sums
+from benchmarks import gradient_errors
 
 LENGTHS = flags.DEFINE_list("lengths", ["4096", "65536"], "Tokens of a sequence.")
 PRECISIONS = flags.DEFINE_list("precisions", ["mixed_bfloat16", "mixed_float16"], "Dtype policies.")
@@ -35,105 +28,6 @@ BIASES = flags.DEFINE_bool("biases", True, "Whether the projections of attention
 # The usual loss scale to begin with; float16 alone needs one.
 LOSS_SCALE = 2.0**15
 
-_VOCABULARY = 257
-_SEED = (0, 1)
-
-
-def build(dtype: str, layers: int, width: int, length: int, kinds: Sequence[str], biases: bool) -> ReformerCausalLM:
-    """The model; those of different dtypes start with the same weights."""
-    keras.utils.set_random_seed(0)
-    return ReformerCausalLM(
-        vocabulary_size=_VOCABULARY,
-        max_sequence_length=length,
-        num_layers=layers,
-        hidden_dim=width,
-        num_heads=width // 64,
-        key_dim=64,
-        intermediate_dim=4 * width,
-        attention_layers=[kinds[i % len(kinds)] for i in range(layers)],
-        num_hashes=2,
-        tie_embeddings=False,
-        attention_options={kind: {"use_bias": biases} for kind in set(kinds)},
-        dtype=dtype,
-    )
-
-
-def gradients(
-    model: ReformerCausalLM, ids: np.ndarray, buckets: Sequence[np.ndarray] | None, jit_compile: bool, scale: float
-) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
-    """The gradient of the mean loss by each weight, and the buckets.
-
-    Args:
-        model: the model.
-        ids: int32 `[1, L + 1]`.
-        buckets: of each hashing layer; hashed if None.
-        jit_compile: whether XLA compiles the step.
-        scale: of the loss while it is differentiated.
-    """
-    variables = model.trainable_variables
-
-    @tf.function(jit_compile=jit_compile, autograph=False)
-    def step(ids: tf.Tensor, buckets: Sequence[tf.Tensor] | None) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        replaying = contextlib.nullcontext() if buckets is None else replay.replaying(buckets)
-        with tf.GradientTape() as tape, replay.recording() as recorded, replaying:
-            losses = model.token_losses(ids, training=True, seed=tf.constant(_SEED))
-            loss = tf.reduce_mean(losses) * scale
-        found = tape.gradient(loss, variables)
-        return [tf.convert_to_tensor(x) / scale for x in found], recorded
-
-    found, recorded = step(tf.constant(ids), None if buckets is None else [tf.constant(x) for x in buckets])
-    return {v.path: np.asarray(x, np.float64) for v, x in zip(variables, found, strict=True)}, [
-        np.asarray(x) for x in recorded
-    ]
-
-
-@contextlib.contextmanager
-def float64_sums() -> Iterator[None]:
-    """Makes the sums over tokens in the gradients of weights in float64; all else stays as it is."""
-
-    def matmul(x: tf.Tensor, kernel: tf.Tensor, transpose_b: bool = False) -> tf.Tensor:
-        @tf.custom_gradient
-        def apply(x: tf.Tensor, kernel: tf.Tensor) -> tuple:
-            def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-                d_x = tf.matmul(upstream, tf.cast(kernel, x.dtype), transpose_b=not transpose_b)
-                factors = [tf.cast(x, tf.float64), tf.cast(upstream, tf.float64)]
-                d_kernel = tf.matmul(*(factors[::-1] if transpose_b else factors), transpose_a=True)
-                return d_x, tf.cast(d_kernel, kernel.dtype)
-
-            return tf.matmul(x, tf.cast(kernel, x.dtype), transpose_b=transpose_b), gradient
-
-        return apply(x, kernel)
-
-    def over_tokens(x: tf.Tensor, rank: int) -> tf.Tensor:
-        return tf.cast(tf.reduce_sum(tf.cast(x, tf.float64), axis=range(x.shape.rank - rank)), tf.float32)
-
-    def look_up(table: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.gather(tf.cast(table, tf.float64), ids), tf.float32)
-
-    with mock.patch.multiple(sums, matmul=matmul, over_tokens=over_tokens, look_up=look_up):
-        yield
-
-
-def text(length: int) -> np.ndarray:
-    """Bytes of the standard library's sources after the boundary of a document, int32 `[1, length + 1]`."""
-    found: list[int] = [256]
-    for path in sorted(pathlib.Path(sysconfig.get_paths()["stdlib"]).glob("*.py")):
-        found += path.read_bytes()
-        if len(found) > length:
-            break
-    return np.array([found[: length + 1]], np.int32)
-
-
-def counting(exact: dict[str, np.ndarray]) -> list[str]:
-    """The weights whose gradient is at least a thousandth of the largest, by its norm or its largest number."""
-    sizes = [{name: size(x) for name, x in exact.items()} for size in (np.linalg.norm, lambda x: np.abs(x).max())]
-    return [name for name in exact if any(of[name] >= 1e-3 * max(of.values()) for of in sizes)]
-
-
-def errors(exact: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> dict[str, float]:
-    """The relative error of each weight's gradient."""
-    return {name: float(np.linalg.norm(found[name] - x) / np.linalg.norm(x)) for name, x in exact.items()}
-
 
 def measure(length: int, longest: int, precisions: Sequence[str]) -> dict[str, dict[str, dict[str, float]]]:
     """The error of each weight that counts, by precision and by the sums (`"as_it_is"`, `"float64_sums"`).
@@ -143,21 +37,24 @@ def measure(length: int, longest: int, precisions: Sequence[str]) -> dict[str, d
         longest: the longest that the model takes.
         precisions: dtype policies.
     """
-    ids = text(length)
+    ids = gradient_errors.text(length)
 
     def run(dtype: str, buckets: list[np.ndarray] | None) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
-        model = build(dtype, LAYERS.value, WIDTH.value, longest, ATTENTION.value, BIASES.value)
+        model = gradient_errors.build(dtype, LAYERS.value, WIDTH.value, longest, ATTENTION.value, BIASES.value)
         scale = LOSS_SCALE if dtype == "mixed_float16" else 1.0
-        return gradients(model, ids, buckets, JIT_COMPILE.value, scale)
+        return gradient_errors.gradients(model, ids, buckets, JIT_COMPILE.value, scale)
 
     exact, buckets = run("float32", None)
-    names = counting(exact)
+    names = gradient_errors.counting(exact)
     results = {}
     for dtype in precisions:
         as_it_is, _ = run(dtype, buckets)
-        with float64_sums():
+        with gradient_errors.float64_sums():
             reference, _ = run(dtype, buckets)
-        found = {"as_it_is": errors(exact, as_it_is), "float64_sums": errors(exact, reference)}
+        found = {
+            "as_it_is": gradient_errors.errors(exact, as_it_is),
+            "float64_sums": gradient_errors.errors(exact, reference),
+        }
         results[dtype] = {kind: {name: of[name] for name in names} for kind, of in found.items()}
         worst = {kind: max(of.values()) for kind, of in results[dtype].items()}
         print(f"{length} tokens, {dtype}: {len(names)} weights count, largest errors {worst}", flush=True)

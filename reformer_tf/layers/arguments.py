@@ -128,11 +128,18 @@ def dense(name: str, value: Any) -> None:
             f"ragged.row_lengths()) says which entries are real. Received: {name} as a RaggedTensor of shape"
             f" {value.shape}"
         )
-    elif isinstance(value, tf.SparseTensor) or getattr(value, "sparse", False) is True:
+    elif isinstance(value, tf.SparseTensor) or _is_sparse_input(value):
         raise ValueError(
             f"{name} must be a dense tensor: tf.sparse.to_dense(sparse) makes one. Received: {name} as a SparseTensor"
             f" of shape {value.shape}"
         )
+
+
+def _is_sparse_input(value: Any) -> bool:
+    # Of the output of an operation the flag may be wrong: Keras takes a product with a Python number for sparse.
+    if not isinstance(value, keras.KerasTensor) or not value.sparse:
+        return False
+    return isinstance(value._keras_history.operation, keras.layers.InputLayer)
 
 
 def known_rank(name: str, value: Any) -> None:

@@ -21,6 +21,7 @@ class _Caller(keras.layers.Layer):
 
     def __init__(self) -> None:
         super().__init__(autocast=False, dtype="float32", name="branch")
+        self.supports_masking = True
         self._register_call_context_args("segment_ids", "seed")
 
     def call(

@@ -12,6 +12,7 @@ from reformer_tf.layers.token_embedding import TokenEmbedding
 from reformer_tf.ops import chunking, ranges, shapes, sums
 
 
+@keras.saving.register_keras_serializable("reformer_tf")
 class TokenHead(VectorLayer, FixedArguments):
     """Projects `[B, L, M]` to logits `[B, L, V]` in float32.
 

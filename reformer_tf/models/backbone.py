@@ -148,6 +148,7 @@ class ReformerBackbone(CheckedInputs, keras.Model):
         model_arguments.check_values(config)
         arguments.boolean("trainable", trainable)
         kinds = attention_kinds.pattern(attention_layers, num_layers)
+        model_arguments.check_used(config, kinds)
         overrides = attention_kinds.checked_options(attention_options, kinds)
         config["attention_options"] = overrides or None
         if kernel_initializer is None:

@@ -7,15 +7,15 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import half_precision
+from benchmarks import gradient_errors
 from reformer_tf.ops import sums
 
 LENGTH = 512
 
 
 def _gradients(dtype, buckets=None):
-    model = half_precision.build(dtype, layers=1, width=64, length=LENGTH, kinds=["lsh"], biases=True)
-    return half_precision.gradients(model, half_precision.text(LENGTH), buckets, jit_compile=False, scale=1.0)
+    model = gradient_errors.build(dtype, layers=1, width=64, length=LENGTH, kinds=["lsh"], biases=True)
+    return gradient_errors.gradients(model, gradient_errors.text(LENGTH), buckets, jit_compile=False, scale=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +24,15 @@ def exact():
 
 
 def _largest_error(exact, found):
-    errors = half_precision.errors(exact, found)
-    return max(errors[name] for name in half_precision.counting(exact))
+    errors = gradient_errors.errors(exact, found)
+    return max(errors[name] for name in gradient_errors.counting(exact))
 
 
+@pytest.mark.slow
 def test_sums_in_float64_change_little(exact):
     gradients, buckets = exact
     as_it_is, _ = _gradients("mixed_bfloat16", buckets)
-    with half_precision.float64_sums():
+    with gradient_errors.float64_sums():
         reference, _ = _gradients("mixed_bfloat16", buckets)
     one, other = (_largest_error(gradients, found) for found in (as_it_is, reference))
     assert 1e-4 < other < 0.05
@@ -42,13 +43,13 @@ def test_a_sum_in_half_precision_is_found(exact, monkeypatch):
     gradients, buckets = exact
     monkeypatch.setattr(sums, "bias_add", sums._plain_bias_add)
     found, _ = _gradients("mixed_bfloat16", buckets)
-    errors = half_precision.errors(gradients, found)
-    (wrong,) = [name for name in half_precision.counting(gradients) if name.endswith("outer_bias")]
+    errors = gradient_errors.errors(gradients, found)
+    (wrong,) = [name for name in gradient_errors.counting(gradients) if name.endswith("outer_bias")]
     assert errors[wrong] > 0.02
 
 
 def test_text_begins_with_the_boundary():
-    ids = half_precision.text(5000)
+    ids = gradient_errors.text(5000)
     assert ids.shape == (1, 5001) and ids[0, 0] == 256
     assert np.all((ids[0, 1:] >= 0) & (ids[0, 1:] < 256))
 
@@ -56,7 +57,7 @@ def test_text_begins_with_the_boundary():
 @pytest.mark.slow
 @pytest.mark.parametrize("compiled", [False, True])
 def test_errors_do_not_grow_with_the_length(compiled):
-    options = ["--lengths=2048,16384", "--layers=4", f"--jit_compile={compiled}"]
+    options = ["--lengths=4096,32768", "--layers=4", f"--jit_compile={compiled}"]
     command = [sys.executable, "-m", "benchmarks.half_precision", *options]
     result = subprocess.run(command, capture_output=True, text=True, timeout=3000, check=False)
     assert result.returncode == 0, result.stderr

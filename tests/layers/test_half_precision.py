@@ -114,7 +114,7 @@ def test_gradients_of_a_head(policy, rows, monkeypatch):
     assert len(found) == 2 and max(found.values()) < TOLERANCE, found
 
 
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", [POLICIES[0], *(pytest.param(x, marks=pytest.mark.slow) for x in POLICIES[1:])])
 def test_gradients_of_a_classifier(policy):
     def make(policy):
         model = ReformerClassifier(3, 1, 1, WIDTH, 1, 4, 8, ["local"], num_classes=2, pooling="mean", dtype=policy)

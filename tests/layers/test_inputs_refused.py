@@ -118,7 +118,9 @@ def test_symbolic_inputs(name):
     ):
         with pytest.raises(ValueError, match=message):
             LAYERS[name]()(keras.Input([None, 16], **options))
-    assert LAYERS[name]()(keras.Input([None, 16])).shape[:2] == (None, None)
+    x = keras.Input([None, 16])
+    assert LAYERS[name]()(x).shape[:2] == (None, None)
+    assert LAYERS[name]()(x * 2.0).shape[:2] == (None, None)  # which Keras flags as sparse
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -125,7 +125,5 @@ def test_a_length_that_a_layer_changes_is_refused(reversible):
 
 
 def test_a_stack_takes_three_axes():
-    with pytest.raises(
-        ValueError, match=r"\[batch, length, width\] with a known width.*Received: input_shape=\(2, 6\)"
-    ):
+    with pytest.raises(ValueError, match=r"inputs must be .*\[batch, length, width\].*Received: .* shape \(2, 6\)"):
         ReversibleStack([(K.Dense(WIDTH), K.Dense(WIDTH))])(tf.ones([2, WIDTH]))

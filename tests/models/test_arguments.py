@@ -82,6 +82,21 @@ def test_numbers_of_numpy_become_pythons(case):
     assert model.from_config(config).get_config() == built.get_config()
 
 
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"axial_shape": [4, 4], "positions": "learned"}, r'axial_shape must be left out unless positions="axial"'),
+        ({"axial_dims": [4, 4], "positions": "none"}, r"axial_dims must be left out.*Received: .*positions='none'"),
+        ({"rotary": True, "attention_layers": ["lsh"]}, "rotary must be False where all layers are LSH layers"),
+    ],
+)
+@each
+def test_arguments_that_no_layer_would_take_are_refused(case, options, message):
+    model, own = MODELS[case]
+    with pytest.raises(ValueError, match=message):
+        model(**{**SMALL, **options}, **own)
+
+
 @each
 def test_unknown_call_arguments_are_refused_by_name(case):
     model, own = MODELS[case]
