@@ -146,9 +146,9 @@ class ReformerBackbone(CheckedInputs, keras.Model):
         }
         model_arguments.refuse_unknown([type(self)], kwargs)
         model_arguments.check_values(config)
+        model_arguments.check_used(config)
         arguments.boolean("trainable", trainable)
         kinds = attention_kinds.pattern(attention_layers, num_layers)
-        model_arguments.check_used(config, kinds)
         overrides = attention_kinds.checked_options(attention_options, kinds)
         config["attention_options"] = overrides or None
         if kernel_initializer is None:

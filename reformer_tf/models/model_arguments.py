@@ -48,16 +48,11 @@ def check_values(config: dict[str, Any]) -> None:
         arguments.positive_number("embedding_scale", config["embedding_scale"])
 
 
-def check_used(config: dict[str, Any], kinds: Iterable[str]) -> None:
+def check_used(config: dict[str, Any]) -> None:
     """Refuses arguments of a backbone that no layer of it would take.
 
-    Args:
-        config: the arguments.
-        kinds: the kinds of attention of its layers.
-
     Raises:
-        ValueError: for sizes of axial positions where there are none, and rotary positions without a layer that has
-            them.
+        ValueError: for sizes of axial positions where there are none.
     """
     for name in _LISTS_OR_NONE:
         if config[name] is not None and config["positions"] != "axial":
@@ -65,11 +60,6 @@ def check_used(config: dict[str, Any], kinds: Iterable[str]) -> None:
                 f'{name} must be left out unless positions="axial".'
                 f" Received: {name}={config[name]}, positions={config['positions']!r}"
             )
-    if config["rotary"] and set(kinds) == {"lsh"}:
-        raise ValueError(
-            "rotary must be False where all layers are LSH layers, which hash content and are not rotated by it:"
-            ' attention_options={"lsh": {"rotary": True}} rotates them. Received: rotary=True'
-        )
 
 
 def check_call(owner: type, received: Iterable[str]) -> None:

@@ -87,7 +87,6 @@ def test_numbers_of_numpy_become_pythons(case):
     [
         ({"axial_shape": [4, 4], "positions": "learned"}, r'axial_shape must be left out unless positions="axial"'),
         ({"axial_dims": [4, 4], "positions": "none"}, r"axial_dims must be left out.*Received: .*positions='none'"),
-        ({"rotary": True, "attention_layers": ["lsh"]}, "rotary must be False where all layers are LSH layers"),
     ],
 )
 @each
