@@ -1,6 +1,5 @@
 """Token ids to hidden vectors: embedding, positions, reversible stack, normalisation."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,17 +11,11 @@ from reformer_tf.layers.checked_inputs import CheckedInputs
 from reformer_tf.layers.dropout import SeededDropout
 from reformer_tf.layers.feed_forward import ChunkedFeedForward
 from reformer_tf.layers.normalization import ChunkedLayerNormalization
-from reformer_tf.layers.positions import (
-    AxialPositionEmbedding,
-    LearnedPositionEmbedding,
-    SinusoidalPositionEmbedding,
-)
 from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.layers.reversible import ReversibleStack
 from reformer_tf.layers.token_embedding import TokenEmbedding
-from reformer_tf.models import attention_kinds, model_arguments, presets
+from reformer_tf.models import attention_kinds, model_arguments, position_layers, presets
 
-_POSITIONS = ("axial", "learned", "sinusoidal", "none")
 # Layers of a model get seeds this far apart from those of a model with the next seed.
 _SEEDS_A_MODEL = 100_003
 
@@ -210,7 +203,7 @@ class ReformerBackbone(CheckedInputs, keras.Model):
             name="token_embedding",
         )
         x = embedding(ids)
-        position = _position_layer(positions, max_sequence_length, hidden_dim, axial_shape, axial_dims, policy)
+        position = position_layers.make(positions, max_sequence_length, hidden_dim, axial_shape, axial_dims, policy)
         if position is not None:
             x = position(x)
         if dropout:
@@ -291,32 +284,3 @@ def _policy(dtype: Any) -> Any:
         return policy
     # With a default of its own: Keras' config of a map without one forgets all its policies.
     return keras.dtype_policies.DTypePolicyMap(policy.default_policy.name, {path: policy[path] for path in policy})
-
-
-def _position_layer(
-    positions: str,
-    max_sequence_length: int,
-    hidden_dim: int,
-    axial_shape: Sequence[int] | None,
-    axial_dims: Sequence[int] | None,
-    policy: Any,
-) -> keras.layers.Layer | None:
-    options = {"dtype": policy, "name": "position_embedding"}
-    if arguments.choice("positions", positions, _POSITIONS) == "none":
-        return None
-    if positions == "learned":
-        return LearnedPositionEmbedding(max_sequence_length, **options)
-    if positions == "sinusoidal":
-        return SinusoidalPositionEmbedding(**options)
-    if axial_shape is None:
-        last = 2 ** math.ceil(math.log2(max_sequence_length) / 2)
-        axial_shape = (-(-max_sequence_length // last), last)
-    if math.prod(axial_shape) < max_sequence_length:
-        raise ValueError(
-            "The product of axial_shape must reach max_sequence_length."
-            f" Received: axial_shape={axial_shape}, max_sequence_length={max_sequence_length}"
-        )
-    if axial_dims is None:
-        share = hidden_dim // len(axial_shape)
-        axial_dims = (*(share for _ in axial_shape[1:]), hidden_dim - share * (len(axial_shape) - 1))
-    return AxialPositionEmbedding(axial_shape, axial_dims, **options)

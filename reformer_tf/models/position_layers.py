@@ -1,0 +1,50 @@
+"""The position embedding of a model, by the arguments of its backbone."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from reformer_tf.layers import arguments
+from reformer_tf.layers.positions import (
+    AxialPositionEmbedding,
+    LearnedPositionEmbedding,
+    SinusoidalPositionEmbedding,
+)
+
+_POSITIONS = ("axial", "learned", "sinusoidal", "none")
+
+
+def make(
+    positions: str,
+    max_sequence_length: int,
+    hidden_dim: int,
+    axial_shape: Sequence[int] | None,
+    axial_dims: Sequence[int] | None,
+    policy: Any,
+) -> keras.layers.Layer | None:
+    """Makes the layer, or None for no positions. Arguments as `ReformerBackbone`; `policy` is that of dtypes.
+
+    Raises:
+        ValueError: for unknown positions, or axes that do not reach `max_sequence_length`.
+    """
+    options = {"dtype": policy, "name": "position_embedding"}
+    if arguments.choice("positions", positions, _POSITIONS) == "none":
+        return None
+    if positions == "learned":
+        return LearnedPositionEmbedding(max_sequence_length, **options)
+    if positions == "sinusoidal":
+        return SinusoidalPositionEmbedding(**options)
+    if axial_shape is None:
+        last = 2 ** math.ceil(math.log2(max_sequence_length) / 2)
+        axial_shape = (-(-max_sequence_length // last), last)
+    if math.prod(axial_shape) < max_sequence_length:
+        raise ValueError(
+            "The product of axial_shape must reach max_sequence_length."
+            f" Received: axial_shape={axial_shape}, max_sequence_length={max_sequence_length}"
+        )
+    if axial_dims is None:
+        share = hidden_dim // len(axial_shape)
+        axial_dims = (*(share for _ in axial_shape[1:]), hidden_dim - share * (len(axial_shape) - 1))
+    return AxialPositionEmbedding(axial_shape, axial_dims, **options)
