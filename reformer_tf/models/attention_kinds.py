@@ -49,7 +49,9 @@ def checked_options(attention_options: Any, kinds: Iterable[str]) -> dict[str, d
                 f"attention_options must be for kinds that attention_layers names, which are {used}. Received: {kind!r}"
             )
         options[kind] = {name: arguments.plain(value) for name, value in _items(f"attention_options[{kind!r}]", given)}
-        taken = [name for name in inspect.signature(registry.get(kind)).parameters if name not in _OF_THE_MODEL]
+        taken = [
+            name for name in inspect.signature(registry.get(kind).__init__).parameters if name not in _OF_THE_MODEL
+        ]
         unknown = sorted(set(options[kind]) - set(taken))
         if unknown:
             raise ValueError(
