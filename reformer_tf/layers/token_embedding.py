@@ -99,8 +99,6 @@ class TokenEmbedding(CheckedInputs, FixedArguments):
             ValueError: as a call does.
         """
         inputs = tf.convert_to_tensor(inputs)
-        if inputs.shape.rank != 2:
-            raise ValueError(f"ids must be integers [batch, length]. Received: shape {inputs.shape}")
         fits = self._fits(shapes.sizes(inputs)[1])
         if mask is not None:
             mask = arguments.per_token("mask", mask, tf.bool, inputs)
