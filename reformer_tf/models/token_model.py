@@ -56,8 +56,6 @@ class TokenModel(OwnLossModel):
         embedding = backbone.token_embedding if tie_embeddings else None
         self.head = TokenHead(config["vocabulary_size"], embedding, head_bias, dtype=backbone.policy, name="head")
         self.head.build((None, None, backbone.output_dim))
-        self.tie_embeddings = tie_embeddings
-        self.head_bias = head_bias
         self._parts = parts.Parts(self)
 
     def apply_head(
