@@ -8,6 +8,10 @@ from typing import Any
 from ml_collections import ConfigDict, config_dict
 
 from trainer import atomic, input
+from trainer.corpora import validation
+
+# What a run did that is older than a field, where that is not the field's default.
+_BEFORE: dict[str, dict[str, Any]] = {"data": {"validation_rule": validation.WHOLE_DOCUMENTS}}
 
 
 def default_config() -> ConfigDict:
@@ -102,7 +106,7 @@ def read_config(path: str | os.PathLike[str]) -> ConfigDict:
     known = default_config()
     fields.setdefault("tpu_address", known.tpu_address)
     for name, defaults in (("data", known.data), ("optimizer", known.optimizer), ("train", known.train)):
-        fields[name] = {**defaults, **fields.get(name, {})}
+        fields[name] = {**defaults, **_BEFORE.get(name, {}), **fields.get(name, {})}
     return ConfigDict({key: _overridable(value) for key, value in fields.items()})
 
 

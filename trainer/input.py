@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import ml_collections
 import tensorflow as tf
 
 from trainer import segments, tokens
-from trainer.corpora import CORPORA, Corpus
+from trainer.corpora import CORPORA, SCORED, Corpus, Scored, corpus, validation
 from trainer.shares import Share
 from trainer.shuffle import shuffled_places
 from trainer.text import Documents
@@ -17,10 +17,12 @@ from trainer.windows import LAYOUTS, Windows
 
 __all__ = [
     "Corpus",
+    "Scored",
     "Windows",
     "cut_windows",
     "default_data_config",
     "load_corpus",
+    "load_scored",
     "train_dataset",
     "validation_dataset",
 ]
@@ -37,8 +39,12 @@ def default_data_config() -> ml_collections.ConfigDict:
     config.length_buckets = ()  # padded: shorter lengths that a batch may be cut to, such as (256, 1024)
     config.train_windows = 0  # trains on the first so many full windows alone; 0: on all, also on short ones
     config.validation_fraction = 0.02  # of the bytes, where the corpus has no validation part of its own
-    config.path = ""  # text: a folder (all its files, recursively) or one file
+    # text, and tfds without a validation split: documents_and_ends or whole_documents, see trainer.corpora.validation;
+    # empty: the rule that the run began with, for a new run documents_and_ends
+    config.validation_rule = ""
+    config.path = ""  # text: a folder (all its files of text, recursively) or one file
     config.pattern = "*"  # text: which file names of a folder to take
+    config.any_bytes = False  # text: takes files that are no text too, see trainer.corpora.plain_text
     config.validation_path = ""  # text: a folder or file that is the validation part; empty: split config.path
     config.tfds_name = ""  # tfds: the data set, such as "lm1b" or "wikipedia/20230601.en:1.0.0"
     config.tfds_text_key = "text"  # tfds: the feature that holds the text
@@ -62,6 +68,42 @@ def load_corpus(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Corpus
         ValueError: if a field is unknown or out of range, or if what it names cannot be read or is empty. The message
             names the field, the rule and what was received.
     """
+    resolved = _resolve(config)
+    loaded = CORPORA[resolved.name](resolved)
+    size = loaded.validation.num_bytes
+    # A run that was begun with so little goes on.
+    if size <= 1 and validation.rule_of(resolved) != validation.WHOLE_DOCUMENTS:
+        raise ValueError(
+            "config.data must leave more than one byte to validate on: a larger config.data.validation_fraction, or "
+            "documents of their own (config.data.validation_path, config.data.tfds_validation_split). "
+            f"Received: {size} of {size + loaded.train.num_bytes:,} bytes with config.data.validation_fraction="
+            f"{resolved.validation_fraction}"
+        )
+    return loaded
+
+
+def load_scored(config: Mapping[str, Any] | ml_collections.ConfigDict, given: Collection[str] = ()) -> Scored:
+    """Loads the documents that a model is to be scored on; of what else a corpus has, no more than that takes.
+
+    Args:
+        config: `config.data`.
+        given: names of its fields that were given, in place of those that the run began with. What they name is scored
+            as a whole, unless they name the rule or the fraction that choose the validation documents.
+
+    Returns:
+        What was given; the validation documents if nothing was.
+
+    Raises:
+        ValueError: as `load_corpus` does.
+    """
+    resolved = _resolve(config)
+    if resolved.name in SCORED:
+        return SCORED[resolved.name](resolved, given)
+    return corpus.validation_of(CORPORA[resolved.name](resolved))
+
+
+def _resolve(config: Mapping[str, Any] | ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """`config.data` with the defaults of fields that are missing, checked."""
     resolved = default_data_config()
     for field, value in dict(config).items():
         if field not in resolved:
@@ -81,7 +123,12 @@ def load_corpus(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Corpus
             "config.data.validation_fraction must lie between 0 and 1, both excluded. "
             f"Received: {resolved.validation_fraction!r}"
         )
-    return CORPORA[resolved.name](resolved)
+    if resolved.validation_rule not in ("", *validation.RULES):
+        raise ValueError(
+            f"config.data.validation_rule must be one of {', '.join(validation.RULES)}, or empty. "
+            f"Received: {resolved.validation_rule!r}"
+        )
+    return resolved
 
 
 def cut_windows(

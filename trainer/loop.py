@@ -155,6 +155,8 @@ def _is_due(step: int, every: int, last: int) -> bool:
 
 def _say_what_begins(run: Run) -> None:
     kept = run.config.data.train_windows
+    for note in run.corpus.notes:
+        _say(run, note)
     of_those = f" ({kept} window(s) of them, {run.windows.tokens:,} tokens)" if kept else ""
     _say(
         run,

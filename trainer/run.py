@@ -11,7 +11,21 @@ import tensorflow as tf
 from absl import logging
 from ml_collections import ConfigDict
 
-from trainer import agreement, check, cluster, execution, files, input, optimizer, segments, state, strategy, tokens
+from trainer import (
+    agreement,
+    check,
+    cluster,
+    execution,
+    files,
+    input,
+    optimizer,
+    segments,
+    short_validation,
+    state,
+    strategy,
+    tokens,
+)
+from trainer.corpora import validation
 from trainer.evaluation import Evaluation
 from trainer.model import build_model
 from trainer.shares import Share
@@ -47,7 +61,7 @@ class Run:
 
     def __init__(self, config: ConfigDict, workdir: str | os.PathLike[str]):
         check.check_config(config)
-        self.config = config
+        self.config = config = config.copy_and_resolve_references()  # What it leaves open is filled in below.
         self.tokens = tokens.of_config(config.data)
         self.workdir = Workdir(workdir)
         with contextlib.ExitStack() as undo:
@@ -56,6 +70,7 @@ class Run:
             if in_step is None or in_step.is_chief:
                 self.workdir.lock()
                 undo.callback(self.workdir.unlock)
+                config.data.validation_rule = self._validation_rule()
                 changed = self.workdir.check_config(config)
             self.strategy = strategy.make_strategy(config.strategy, config.logical_devices, config.tpu_address)
             self.agreement = agreement.Agreement(self.strategy, in_step)
@@ -64,7 +79,10 @@ class Run:
             if config.train.deterministic_ops:
                 tf.config.experimental.enable_op_determinism()
             keras.utils.set_random_seed(config.train.seed)
+            config.data.validation_rule = self.agreement.shared(config.data.validation_rule)
             self.corpus = input.load_corpus(config.data)
+            if self.agreement.is_chief:
+                short_validation.warn(config, self.corpus.validation)
             self.windows = self._cut_to_train()
             with self.strategy.scope():
                 self.model = build_model(config)
@@ -163,6 +181,11 @@ class Run:
         """Waits for the checkpoint under way, closes the files and lets go of the folder."""
         self.files.close(self.step)
         self.workdir.unlock()
+
+    def _validation_rule(self) -> str:
+        """The rule that the config asks for, else the one that the run in the folder began with, else that of today."""
+        began = self.workdir.config_before() or self.config
+        return self.config.data.validation_rule or validation.rule_of(began.data)
 
     def _cut_to_train(self) -> input.Windows:
         count = self.config.data.train_windows

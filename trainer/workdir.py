@@ -77,6 +77,10 @@ class Workdir:
             os.close(self._lock)
             self._lock = None
 
+    def config_before(self) -> ConfigDict | None:
+        """The config of the run that has checkpoints here; None if there are none."""
+        return configs.read_config(self.config) if self.config.exists() and self.checkpoints().steps() else None
+
     def check_config(self, config: ConfigDict) -> dict[str, tuple[Any, Any]]:
         """Checks that a run with this config may go on from the checkpoints here.
 

@@ -139,9 +139,14 @@ def test_start_step_is_checked(windows):
         ({"layout": "loose"}, "config.data.layout must be one of packed, padded. Received: 'loose'"),
         ({"validation_fraction": 0.0}, "config.data.validation_fraction must lie between 0 and 1.* Received: 0.0"),
         ({"validation_fraction": 1.0}, "config.data.validation_fraction must lie between 0 and 1.* Received: 1.0"),
+        (
+            {"validation_rule": "x"},
+            "config.data.validation_rule must be one of documents_and_ends, whole_.* Received: 'x'",
+        ),
+        ({"any_bytes": "x"}, "config.data.any_bytes must be of type bool. Received: 'x'"),
         ({"path": None}, "config.data.path must be of type str. Received: None"),
         ({"validation_fraction": "x"}, "config.data.validation_fraction must be of type float. Received: 'x'"),
-        ({"pat": "x"}, "config.data has the fields data_dir, .*, validation_path. Received: 'pat'"),
+        ({"pat": "x"}, "config.data has the fields any_bytes, .*, validation_rule. Received: 'pat'"),
     ],
 )
 def test_config_is_checked(changes, message):
@@ -150,6 +155,6 @@ def test_config_is_checked(changes, message):
 
 
 def test_missing_fields_take_their_defaults(tmp_path):
-    (tmp_path / "a.txt").write_bytes(b"line one\nline two\n")
+    (tmp_path / "a.txt").write_bytes(b"line one\nline two\n" * 9)
     corpus = data.load_corpus({"name": "text", "path": str(tmp_path)})
-    assert b"".join([*corpus.train, *corpus.validation]) == b"line one\nline two\n"
+    assert b"".join([*corpus.train, *corpus.validation]) == b"line one\nline two\n" * 9

@@ -1,4 +1,4 @@
-"""A corpus: documents to train on, documents to validate on, and the rule that parts them."""
+"""A corpus: documents to train on and documents to validate on."""
 
 from __future__ import annotations
 
@@ -17,19 +17,49 @@ class Corpus:
         name: what it is, for people; records the version where there is one.
         train: the documents to train on.
         validation: the documents to validate on.
+        notes: what was taken and left out, and how the two parts were chosen, in sentences for people.
     """
 
     name: str
     train: Documents
     validation: Documents
+    notes: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """Documents to score a model on.
+
+    Attributes:
+        name: what they are, for people.
+        documents: the documents.
+        is_validation: whether they are the validation documents of a corpus, and not all of it.
+        notes: as those of a corpus.
+    """
+
+    name: str
+    documents: Documents
+    is_validation: bool
+    notes: tuple[str, ...] = ()
+
+
+def validation_of(corpus: Corpus) -> Scored:
+    """The validation documents of a corpus, to score a model on."""
+    return Scored(f"the validation documents of {corpus.name}", corpus.validation, True, corpus.notes)
+
+
+def in_hash_order(names: Sequence[str]) -> list[int]:
+    """The indices of names in the order of their SHA-256, so in no order that means anything, but always the same."""
+    digests = [hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest() for name in names]
+    return sorted(range(len(names)), key=lambda i: (digests[i], i))
 
 
 def choose_validation(names: Sequence[str], sizes: Sequence[int], fraction: float) -> set[int]:
     """Chooses whole documents for validation, the same ones every time.
 
-    Documents are taken in the order of the SHA-256 of their names (so in no order that means anything), leaving out
-    those that would go beyond `fraction` of the bytes, until nine tenths of that are reached. If none fits, the
-    smallest is taken. There is always one on either side.
+    Documents are taken in the order of the SHA-256 of their names, leaving out those that would go beyond `fraction` of
+    the bytes, until nine tenths of that are reached. If none fits, the smallest is taken. There is always one on either
+    side. Where a few documents hold most bytes, the chosen ones are all small: see `validation` for another rule.
 
     Args:
         names: a name for each document.
@@ -42,9 +72,7 @@ def choose_validation(names: Sequence[str], sizes: Sequence[int], fraction: floa
     if len(sizes) < 2:
         raise ValueError(f"sizes must hold at least two documents. Received: {len(sizes)}")
     limit = fraction * sum(sizes)
-    order = sorted(
-        range(len(names)), key=lambda i: (hashlib.sha256(names[i].encode("utf-8", "surrogateescape")).digest(), i)
-    )
+    order = in_hash_order(names)
     chosen: set[int] = set()
     taken = 0
     for index in order:
@@ -54,13 +82,3 @@ def choose_validation(names: Sequence[str], sizes: Sequence[int], fraction: floa
             chosen.add(index)
             taken += sizes[index]
     return chosen or {min(order, key=lambda i: sizes[i])}
-
-
-def split_documents(name: str, names: Sequence[str], documents: Sequence[bytes], fraction: float) -> Corpus:
-    """Makes a corpus of at least two documents, parted by `choose_validation`, in the order given."""
-    chosen = choose_validation(names, [len(document) for document in documents], fraction)
-    return Corpus(
-        name=name,
-        train=Documents(document for i, document in enumerate(documents) if i not in chosen),
-        validation=Documents(document for i, document in enumerate(documents) if i in chosen),
-    )

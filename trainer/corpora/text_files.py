@@ -2,126 +2,131 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import stat
+from collections.abc import Collection
 from pathlib import Path
 
 import ml_collections
 
-from trainer.corpora.corpus import Corpus, split_documents
+from trainer.corpora import found_files, validation
+from trainer.corpora.corpus import Corpus, Scored, validation_of
+from trainer.corpora.found_files import FoundFiles
 from trainer.text import Documents
+
+_ANY = "config.data.any_bytes=True takes files of any content"
 
 
 def load(config: ml_collections.ConfigDict) -> Corpus:
-    """Loads a folder (each file with at least one byte is a document) or one file.
+    """Loads a folder (each file of text with at least one byte is a document) or one file.
 
-    The validation part is `config.validation_path` if given. Otherwise, of several files whole files are taken, see
-    `choose_validation`; of a single one its last `validation_fraction`, cut at the start of a line.
+    The validation part is `config.validation_path` if given. Otherwise it is a part of what `config.path` holds, chosen
+    by `config.validation_rule`.
 
     Args:
-        config: `config.data`, with `path`, `pattern`, `validation_path`, `validation_fraction`.
+        config: `config.data`, with `path`, `pattern`, `any_bytes`, `validation_path`, `validation_rule` and
+            `validation_fraction`.
 
     Returns:
-        The corpus; documents in the order of their paths.
+        The corpus; documents in the order of their paths. Its notes say what was taken and what was left out.
 
     Raises:
         ValueError: if a path is missing, not readable, or holds no text.
     """
-    names, documents = read(config.path, config.pattern, "config.data.path")
+    found = _read(config, "path")
+    note = _note(config.path, found)
     if config.validation_path:
-        validation = read(config.validation_path, config.pattern, "config.data.validation_path")[1]
-        return Corpus(config.path, Documents(documents), Documents(validation))
-    if len(documents) > 1:
-        return split_documents(config.path, names, documents, config.validation_fraction)
-    head, tail = cut_tail(documents[0], config.validation_fraction)
-    if not head:
+        separate = _read(config, "validation_path")
+        notes = (note, f"To validate on: {_note(config.validation_path, separate)}")
+        return Corpus(config.path, Documents(found.documents), Documents(separate.documents), notes)
+    corpus = validation.split(config.path, found.names, found.documents, config, (note,))
+    if not len(corpus.train):
         raise ValueError(
             "config.data.path must hold at least two bytes, to train on and to validate on. "
-            f"Received: {config.path!r} with {len(documents[0])}"
+            f"Received: {config.path!r} with {len(found.documents[0])}"
         )
-    return Corpus(config.path, Documents([head]), Documents([tail]))
+    return corpus
 
 
-def read(path: str, pattern: str, field: str) -> tuple[list[str], list[bytes]]:
-    """Reads one file, or all files below a folder.
-
-    Hidden files and folders (names with a leading dot) and files without a byte are left out.
+def scored(config: ml_collections.ConfigDict, given: Collection[str]) -> Scored:
+    """Loads what is to be scored: all of a folder or file that is given by name, else the validation documents.
 
     Args:
-        path: the folder or file.
-        pattern: which file names of a folder to take, such as `"*.txt"`.
-        field: the name of the config field, for messages.
+        config: as for `load`.
+        given: names of its fields that were given, in place of those that the run began with.
+    """
+    if {"path", "validation_path"} <= {*given}:
+        raise ValueError(
+            "config.data.path and config.data.validation_path must not both be given to say what is scored. "
+            f"Received: {config.path!r} and {config.validation_path!r}"
+        )
+    if not {"validation_fraction", "validation_rule"} & {*given}:
+        if config.validation_path and ("validation_path" in given or not {"name", "path"} & {*given}):
+            return _scored_whole(config, "validation_path", is_validation="validation_path" not in given)
+        if {"name", "path", "pattern", "any_bytes"} & {*given}:
+            return _scored_whole(config, "path", is_validation=False)
+    return validation_of(load(config))
 
-    Returns:
-        (names, documents): path relative to the folder, with `/`, and content, in the order of the names.
+
+def _read(config: ml_collections.ConfigDict, field: str) -> FoundFiles:
+    """Reads the folder or file that a field of the config names.
 
     Raises:
-        ValueError: if the path is missing, not readable, or holds no text.
+        ValueError: if it is missing, not readable, or holds no text.
     """
+    path, name = config[field], f"config.data.{field}"
+    any_bytes = config.any_bytes or validation.rule_of(config) == validation.WHOLE_DOCUMENTS
     if not path:
-        raise ValueError(f"{field} must name a folder or a file of text. Received: {path!r}")
-    root = Path(path).expanduser()
+        raise ValueError(f"{name} must name a folder or a file of text. Received: {path!r}")
+    root = Path(os.path.expanduser(path))
     try:
         is_folder = stat.S_ISDIR(root.stat().st_mode)
     except OSError as error:
         raise ValueError(
-            f"{field} must name an existing folder or file. Received: {path!r} ({error.strerror})"
+            f"{name} must name an existing folder or file. Received: {path!r} ({error.strerror})"
         ) from error
-    if not is_folder:
-        documents = [_read_file(root, field)]
-        if not documents[0]:
-            raise ValueError(f"{field} must name a file with at least one byte. Received: {path!r}, which is empty")
-        return [root.name], documents
-    files = sorted((file.relative_to(root).as_posix(), file) for file in _walk(root, pattern, field))
-    if not files:
-        raise ValueError(
-            f"{field} must name a folder with files that match config.data.pattern. "
-            f"Received: {path!r} with no file matching {pattern!r}"
-        )
-    found = [(name, _read_file(file, field)) for name, file in files]
-    found = [(name, document) for name, document in found if document]
-    if not found:
-        raise ValueError(
-            f"{field} must name a folder with text. Received: {path!r}, where all {len(files)} files are empty"
-        )
-    return [name for name, _ in found], [document for _, document in found]
-
-
-def cut_tail(document: bytes, fraction: float) -> tuple[bytes, bytes]:
-    """Cuts a document in two: (head, tail of about `fraction`); neither is empty if there are two bytes.
-
-    The cut is made at the start of a line if one begins in the 4,096 bytes before, else between two UTF-8 characters
-    if possible.
-    """
-    place = max(1, round(len(document) * (1.0 - fraction)))
-    place = min(place, len(document) - 1)
-    line = document.rfind(b"\n", max(0, place - 4096), place) + 1
-    if line:
-        return document[:line], document[line:]
-    for start in range(place, max(0, place - 4), -1):
-        if document[start] & 0xC0 != 0x80:  # not inside a character
-            return document[:start], document[start:]
-    return document[:place], document[place:]
-
-
-def _walk(root: Path, pattern: str, field: str) -> list[Path]:
-    def refuse(error: OSError) -> None:
-        raise ValueError(f"{field}: every folder must be readable. Received: {error.filename!r} ({error.strerror})")
-
-    files = []
-    for folder, subfolders, names in os.walk(root, onerror=refuse):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        files += [
-            Path(folder, name) for name in names if not name.startswith(".") and fnmatch.fnmatchcase(name, pattern)
-        ]
-    return files
-
-
-def _read_file(file: Path, field: str) -> bytes:
     try:
-        if not stat.S_ISREG(file.stat().st_mode):  # a pipe would wait for ever
-            raise ValueError(f"{field}: only regular files are read. Received: {str(file)!r}")
-        return file.read_bytes()
+        return _folder(root, config.pattern, any_bytes, name) if is_folder else _file(root, any_bytes, name)
     except OSError as error:
-        raise ValueError(f"{field}: every file must be readable. Received: {str(file)!r} ({error.strerror})") from error
+        raise ValueError(
+            f"{name}: every file must be readable. Received: {error.filename!r} ({error.strerror})"
+        ) from error
+
+
+def _folder(root: Path, pattern: str, any_bytes: bool, name: str) -> FoundFiles:
+    found = found_files.find(root, pattern, any_bytes)
+    if found.documents:
+        return found
+    if not found.left_out:
+        raise ValueError(
+            f"{name} must name a folder with files that match config.data.pattern. "
+            f"Received: {str(root)!r} with no file matching {pattern!r}"
+        )
+    hint = "" if set(found_files.BY_CONTENT).isdisjoint(found.left_out) else f" ({_ANY})"
+    raise ValueError(
+        f"{name} must name a folder with text{hint}. "
+        f"Received: {str(root)!r}, of which everything is left out: {found.summary()}"
+    )
+
+
+def _file(file: Path, any_bytes: bool, name: str) -> FoundFiles:
+    content, reason = found_files.read(file, any_bytes)
+    if not reason:
+        return FoundFiles([file.name], [content], {})
+    rule = {
+        found_files.EMPTY: "must name a file with at least one byte",
+        found_files.NOT_READABLE: "must name a file that can be read",
+        found_files.NOT_REGULAR: "must name a folder or a regular file",
+    }.get(reason, f"must name a file of text; {_ANY}")
+    raise ValueError(f"{name} {rule}. Received: {str(file)!r}, {reason}")
+
+
+def _note(path: str, found: FoundFiles) -> str:
+    left_out = f" Left out: {found.summary()}." if found.left_out else ""
+    return f"{path}: {len(found.documents):,} document(s): {found_files.shown(found.names)}.{left_out}"
+
+
+def _scored_whole(config: ml_collections.ConfigDict, field: str, is_validation: bool) -> Scored:
+    found = _read(config, field)
+    name = f"the validation documents {config[field]}" if is_validation else f"all of {config[field]}"
+    return Scored(name, Documents(found.documents), is_validation, (_note(config[field], found),))

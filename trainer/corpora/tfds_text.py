@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import ml_collections
 
-from trainer.corpora.corpus import Corpus, split_documents
+from trainer.corpora import validation
+from trainer.corpora.corpus import Corpus, Scored, validation_of
 from trainer.text import Documents
 
 
@@ -15,7 +17,7 @@ def load(config: ml_collections.ConfigDict) -> Corpus:
 
     Args:
         config: `config.data`, with `tfds_name`, `tfds_text_key`, `tfds_train_split`, `tfds_validation_split`,
-            `tfds_download`, `data_dir`, `validation_fraction`.
+            `tfds_download`, `data_dir`, `validation_fraction`, `validation_rule`.
 
     Returns:
         The corpus; documents in the order in which TFDS stores them.
@@ -23,6 +25,50 @@ def load(config: ml_collections.ConfigDict) -> Corpus:
     Raises:
         ValueError: if the name, the feature or a split does not exist, or if a split holds no text.
     """
+    builder = _builder(config)
+    train = _read(builder, config.tfds_train_split, "tfds_train_split", config.tfds_text_key)
+    name = f"{builder.info.full_name} {config.tfds_train_split}"
+    if config.tfds_validation_split:
+        separate = _read(builder, config.tfds_validation_split, "tfds_validation_split", config.tfds_text_key)
+        return Corpus(name, Documents(train), Documents(separate))
+    if len(train) < 2:
+        raise ValueError(
+            "config.data.tfds_validation_split must be given where the train split has a single document. "
+            f"Received: {config.tfds_validation_split!r}"
+        )
+    return validation.split(name, [str(i) for i in range(len(train))], train, config)
+
+
+def scored(config: ml_collections.ConfigDict, given: Collection[str]) -> Scored:
+    """Loads what is to be scored: a split that is given by name, or the validation split if there is one.
+
+    Args:
+        config: as for `load`.
+        given: names of its fields that were given, in place of those that the run began with.
+    """
+    if {"tfds_train_split", "tfds_validation_split"} <= {*given}:
+        raise ValueError(
+            "config.data.tfds_train_split and config.data.tfds_validation_split must not both be given to say what is "
+            f"scored. Received: {config.tfds_train_split!r} and {config.tfds_validation_split!r}"
+        )
+    if not {"validation_fraction", "validation_rule"} & {*given}:
+        if config.tfds_validation_split and "tfds_train_split" not in given:
+            return _scored_split(config, "tfds_validation_split", is_validation="tfds_validation_split" not in given)
+        if {"name", "tfds_name", "tfds_text_key", "tfds_train_split"} & {*given}:
+            return _scored_split(config, "tfds_train_split", is_validation=False)
+    return validation_of(load(config))
+
+
+def _scored_split(config: ml_collections.ConfigDict, field: str, is_validation: bool) -> Scored:
+    builder = _builder(config)
+    documents = _read(builder, config[field], field, config.tfds_text_key)
+    name = f"{builder.info.full_name} {config[field]}"
+    label = f"the validation documents {name}" if is_validation else f"all of {name}"
+    return Scored(label, Documents(documents), is_validation)
+
+
+def _builder(config: ml_collections.ConfigDict) -> Any:
+    """The prepared data set."""
     if not config.tfds_name:
         raise ValueError(f"config.data.tfds_name must name a TFDS data set. Received: {config.tfds_name!r}")
     import tensorflow_datasets as tfds  # takes seconds to import: only where it is needed
@@ -41,17 +87,7 @@ def load(config: ml_collections.ConfigDict) -> Corpus:
             "config.data.tfds_download=False needs a data set that is prepared in config.data.data_dir. "
             f"Received: {config.tfds_name!r}, which is not in {str(builder.data_dir)!r}"
         )
-    train = _read(builder, config.tfds_train_split, "tfds_train_split", config.tfds_text_key)
-    name = f"{builder.info.full_name} {config.tfds_train_split}"
-    if config.tfds_validation_split:
-        validation = _read(builder, config.tfds_validation_split, "tfds_validation_split", config.tfds_text_key)
-        return Corpus(name, Documents(train), Documents(validation))
-    if len(train) < 2:
-        raise ValueError(
-            "config.data.tfds_validation_split must be given where the train split has a single document. "
-            f"Received: {config.tfds_validation_split!r}"
-        )
-    return split_documents(name, [str(i) for i in range(len(train))], train, config.validation_fraction)
+    return builder
 
 
 def _check_feature(features: Any, key: str) -> None:

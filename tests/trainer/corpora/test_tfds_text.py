@@ -46,7 +46,30 @@ def test_tfds_parts_a_single_split(tiny_texts):
     assert not set(corpus.train) & set(corpus.validation)
     corpus = data.load_corpus({**tiny_texts, "tfds_validation_split": "", "validation_fraction": 0.2})
     assert len(corpus.train) + len(corpus.validation) == 39
-    assert 0 < corpus.validation.num_bytes <= 0.2 * (corpus.train.num_bytes + corpus.validation.num_bytes)
+    assert len(corpus.validation) == 8
+    assert corpus.notes[0].startswith("To validate on: 8 whole document(s): '")
+    before = data.load_corpus(
+        {**tiny_texts, "tfds_validation_split": "", "validation_fraction": 0.2, "validation_rule": "whole_documents"}
+    )
+    assert 0 < before.validation.num_bytes <= 0.2 * (corpus.train.num_bytes + corpus.validation.num_bytes)
+
+
+def test_tfds_scores_a_split(tiny_texts):
+    kept = {**tiny_texts, "tfds_validation_split": "test"}
+    test = [b"text 0", b"text 2"]
+    for given, fields, name, count in (
+        ([], {}, "the validation documents tiny_texts/1.0.0 test", 2),
+        (["name", "tfds_name"], {}, "the validation documents tiny_texts/1.0.0 test", 2),
+        (["tfds_validation_split"], {"tfds_validation_split": "train[:5]"}, "all of tiny_texts/1.0.0 train[:5]", 5),
+        (["tfds_train_split"], {"tfds_train_split": "test"}, "all of tiny_texts/1.0.0 test", 2),
+        (["tfds_name"], {"tfds_validation_split": "", "tfds_train_split": "test"}, "all of tiny_texts/1.0.0 test", 2),
+    ):
+        scored = data.load_scored({**kept, **fields}, given)
+        assert scored.name == name
+        assert len(scored.documents) == count
+        assert count != 2 or sorted(scored.documents) == test
+    with pytest.raises(ValueError, match=r"tfds_train_split and config.data.tfds_validation_split must not both be"):
+        data.load_scored(kept, ["tfds_train_split", "tfds_validation_split"])
 
 
 @pytest.mark.parametrize(
