@@ -1,27 +1,37 @@
 """Evaluates a run on its validation documents: `python -m trainer.evaluate --workdir=DIR`.
 
 The config is the one kept in DIR; its fields can be overridden, as in `--config.model.num_hashes=8`. The checkpoint is
-the newest, or `--checkpoint=best`, or that of a step. The last line of the output is one JSON object.
+the newest, or `--checkpoint=best`, or that of a step.
+
+    python -m trainer.evaluate --workdir=DIR --config.data.name=text --config.data.path=PATH
+
+scores all of another file or folder instead, and reads no other text; see `trainer.input.load_scored`. The output says
+what is scored before the work begins. Its last line is one JSON object: `step`, `loss` (nats a token), `bits_per_byte`,
+`tokens` (targets), `bytes` (that they stand for), `documents` and `scored`, what they are in words.
 """
 
 import json
+from collections.abc import Sequence
 
-from absl import app
+from absl import app, logging
 from ml_collections import ConfigDict
 
 from trainer import check, checkpoint_choice, console, exits, input, kept_run, segments, strategy, tokens
 from trainer.evaluation import Evaluation
-from trainer.model import load_model
+from trainer.model import load_described
 from trainer.workdir import Workdir
 
 
-def evaluate(config: ConfigDict, workdir: Workdir, checkpoint: str = checkpoint_choice.NEWEST) -> dict[str, float]:
+def evaluate(
+    config: ConfigDict, workdir: Workdir, checkpoint: str = checkpoint_choice.NEWEST, given: Sequence[str] = ()
+) -> dict[str, float]:
     """Evaluates a checkpoint of a run.
 
     Args:
         config: Config of the run, perhaps with overrides.
         workdir: Folder of the run.
         checkpoint: `newest`, `best` or the number of a step.
+        given: Names of the fields of `config.data` that were given, see `trainer.input.load_scored`.
 
     Returns:
         `step`, `loss` (nats a token), `bits_per_byte`, `tokens` and `bytes`.
@@ -29,28 +39,51 @@ def evaluate(config: ConfigDict, workdir: Workdir, checkpoint: str = checkpoint_
     Raises:
         ValueError: If the config, the data or the folder cannot be used.
     """
+    _, step, evaluation = prepare(config, workdir, checkpoint, given)
+    return {"step": step, **evaluation.run()}
+
+
+def prepare(
+    config: ConfigDict, workdir: Workdir, checkpoint: str, given: Sequence[str]
+) -> tuple[input.Scored, int, Evaluation]:
+    """Does all that can be refused; see `evaluate` for the arguments.
+
+    Returns:
+        What is to be scored, the step of the checkpoint, and the evaluation that is to be run.
+    """
     check.check_config(config)
     distribution = strategy.make_strategy(config.strategy, config.logical_devices, config.tpu_address)
     settings = config.train
     check.check_batch(config, distribution.num_replicas_in_sync)
-    documents = input.load_corpus(config.data).validation
+    scored = input.load_scored(config.data, given)
     with distribution.scope():
-        model, step = load_model(config, workdir, checkpoint)
+        model, description = load_described(config, workdir, checkpoint)
+    before = description.get("data", {}).get("validation")
+    if not given and before not in (None, scored.documents.fingerprint):
+        logging.warning("The validation documents are not those that the run in %s was evaluated on", workdir.root)
     scheme = tokens.of_config(config.data)
-    windows = input.cut_windows(config, scheme, documents)
+    windows = input.cut_windows(config, scheme, scored.documents)
     separate = segments.are_wanted(config.data)
     evaluation = Evaluation(model, distribution, windows, settings.batch_size, settings.jit_compile, scheme, separate)
-    return {"step": step, **evaluation.run()}
+    return scored, description["step"], evaluation
 
 
 def _main(arguments: list[str]) -> int:
     console.begin(arguments)
     try:
-        numbers = evaluate(_CONFIG.value, Workdir(_WORKDIR.value), _CHECKPOINT.value)
+        scored, step, evaluation = prepare(
+            _CONFIG.value, Workdir(_WORKDIR.value), _CHECKPOINT.value, kept_run.given_fields()
+        )
     except (ValueError, OSError) as error:
         return console.refuse(error)
-    print(f"validation loss {numbers['loss']:.4f}, {numbers['bits_per_byte']:.4f} bits/byte at step {numbers['step']}")
-    print(json.dumps(numbers))
+    documents = scored.documents
+    for note in scored.notes:
+        print(note)
+    print(f"Scoring {scored.name}: {documents.num_bytes:,} bytes in {len(documents):,} document(s).", flush=True)
+    numbers = {"step": step, **evaluation.run()}
+    kind = "validation loss" if scored.is_validation else "loss"
+    print(f"{kind} {numbers['loss']:.4f}, {numbers['bits_per_byte']:.4f} bits/byte at step {step}")
+    print(json.dumps({**numbers, "documents": len(documents), "scored": scored.name}))
     return exits.DONE
 
 

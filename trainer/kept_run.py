@@ -47,6 +47,13 @@ def define_flags(
     return folder, config_flags.DEFINE_config_dict("config", config, "The config kept in --workdir."), checkpoint
 
 
+def given_fields() -> list[str]:
+    """Names of the fields of `config.data` that the command line gives; to be asked after the flags are parsed."""
+    overrides = config_flags.get_override_values(flags.FLAGS["config"])
+    found = [field.removeprefix("data.") for field in overrides if field.startswith("data.")]
+    return [*found, *overrides.get("data", ())]
+
+
 def config_file(arguments: Sequence[str] = ()) -> str | None:
     """What `--config` of a config file would be for the config kept in `--workdir`; None if there is none.
 

@@ -1,0 +1,44 @@
+"""Commands as people type them, but in this process: what they import is there already."""
+
+import contextlib
+import runpy
+import sys
+import warnings
+from unittest import mock
+
+from absl import flags, logging
+
+
+def run(module, *arguments):
+    """Runs `python -m trainer.MODULE ARGUMENTS`, and returns what the process would return."""
+    argv = [f"trainer/{module}.py", *map(str, arguments)]
+    with _flags_of_its_own(), mock.patch.object(sys, "argv", argv), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "'trainer.* found in sys.modules", RuntimeWarning)
+        try:
+            runpy.run_module(f"trainer.{module}", run_name="__main__")
+        except SystemExit as error:
+            return error.code or 0
+    return 0
+
+
+@contextlib.contextmanager
+def _flags_of_its_own():
+    """Without the flags of the commands that were imported before, and without a trace of those of this one."""
+    values, verbosity, handlers = flags.FLAGS, logging.get_verbosity(), logging.logging.root.handlers[:]
+    was_parsed, before = values.is_parsed(), {}
+    for name in list(values):
+        if not (values.find_module_defining_flag(name) or "").startswith("absl"):
+            before[name] = values[name]
+            delattr(values, name)
+    kept = set(values)
+    try:
+        yield
+    finally:
+        for name in set(values) - kept:
+            delattr(values, name)
+        for name, flag in before.items():
+            values[name] = flag
+        if not was_parsed:
+            values.unparse_flags()
+        logging.set_verbosity(verbosity)
+        logging.logging.root.handlers[:] = handlers
