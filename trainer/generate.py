@@ -1,39 +1,140 @@
-"""Lets a run go on with a text, which appears as it is made.
+r"""Lets a run go on with a text, which appears as it is made.
 
-python -m trainer.generate --workdir=DIR --prompt=TEXT
+    python -m trainer.generate --workdir=DIR --prompt=TEXT
+    python -m trainer.generate --workdir=DIR --prompt_file=- --sampler=top_p --p=0.9 --samples=3 < FILE
+
+The prompt comes first, then what follows it. In a file or pipe these are exactly the bytes of both, and nothing else
+but, with several samples, a line before each and the end of a line after it. A terminal gets the end of a line after
+each text, and `\x1b` for control characters and bytes that are not UTF-8.
 """
+
+import os
+import sys
+from collections.abc import Callable, Iterator
 
 from absl import app, flags, logging
 
-from reformer_tf.generation import decoder
-from trainer import check, console, exits, kept_run, sample, tokens
+from reformer_tf.generation import decoder, samplers
+from trainer import check, console, exits, kept_run, output, prompts, sample, sampling, stop_strings, tokens
 from trainer.model import load_model
 from trainer.workdir import Workdir
 
-_PROMPT = flags.DEFINE_string("prompt", "", "Text to go on with, as the beginning of a document.")
-_TOKENS = flags.DEFINE_integer("tokens", 200, "Number of tokens to generate.", lower_bound=1)
-_TEMPERATURE = flags.DEFINE_float("temperature", 0.8, "Above 0; the lower, the more likely the text.")
+_PROMPT = flags.DEFINE_string("prompt", None, "Text to go on with, as the beginning of a document; by default empty.")
+_PROMPT_FILE = flags.DEFINE_string(
+    "prompt_file",
+    None,
+    "File of the text to go on with, or - for standard input: its bytes as they are, of any length. Of what is longer "
+    "than the model the last part is read.",
+)
+_ECHO = flags.DEFINE_bool("echo", True, "Writes the prompt before what follows it.")
+_TOKENS = flags.DEFINE_integer(
+    "tokens",
+    None,
+    f"Number of tokens to generate; by default {prompts.DEFAULT_TOKENS}, or what the model leaves beside the prompt.",
+)
+_SAMPLER = flags.DEFINE_string("sampler", "random", f"How tokens are chosen: {', '.join(samplers.SAMPLERS)}.")
+_SETTINGS = (
+    flags.DEFINE_float(
+        "temperature", None, f"Above 0; the lower, the more likely the text; by default {sampling.TEMPERATURE}."
+    ),
+    flags.DEFINE_integer("k", None, "top_k: draws from so many of the likeliest tokens."),
+    flags.DEFINE_float("p", None, "top_p: draws from the likeliest tokens that together have this probability."),
+    flags.DEFINE_float("repetition_penalty", None, "At least 1, which is none: makes tokens that were there unlikely."),
+    flags.DEFINE_integer("num_beams", None, "beam: number of continuations that are kept."),
+    flags.DEFINE_float("length_penalty", None, "beam: above 0, longer continuations are preferred."),
+)
+_SAMPLES = flags.DEFINE_integer("samples", 1, "Number of texts, one after another, with the seeds from --seed on.")
 _SEED = flags.DEFINE_integer("seed", 0, "The same seed gives the same text.")
+_STOP = flags.DEFINE_multi_string(
+    "stop", [], "Ends a text where this string would come, which is not written; may be given several times."
+)
+_STOP_AT_BOUNDARY = flags.DEFINE_bool(
+    "stop_at_boundary", False, "Ends a text with its document: where the model puts the boundary of the next one."
+)
+
+_SEEDS = range(-(2**31), 2**31)
 
 
 def _main(arguments: list[str]) -> int:
     console.begin(arguments)
     try:
-        if _TEMPERATURE.value <= 0:
-            raise ValueError(f"`temperature` must be above 0. Received: {_TEMPERATURE.value}")
-        check.check_config(_CONFIG.value)
-        model, _ = load_model(_CONFIG.value, Workdir(_WORKDIR.value), _CHECKPOINT.value)
-        if not decoder.has_caches(model):
-            logging.warning("A layer keeps no cache: each new token takes a pass over the whole text so far")
-        scheme = tokens.of_config(_CONFIG.value.data)
-        new = sample.stream_text(model, _PROMPT.value, _TOKENS.value, _TEMPERATURE.value, _SEED.value, scheme)
+        prompt, continue_prompt = _prepare()
     except (ValueError, OSError) as error:
         return console.refuse(error)
-    print(_PROMPT.value, end="", flush=True)
-    for piece in new:
-        print(piece, end="", flush=True)
-    print()
+    try:
+        _write(prompt if _ECHO.value else b"", continue_prompt)
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return exits.STOPPED
+    except BrokenPipeError:  # Whoever reads has enough.
+        output.give_up()
+        return exits.STOPPED
+    except OSError as error:
+        output.give_up()
+        print(f"Stopped: the text could not be written ({error.strerror}).", file=sys.stderr, flush=True)
+        return exits.NOT_SAVED
     return exits.DONE
+
+
+def _prepare() -> tuple[bytes, Callable[[int], Iterator[bytes]]]:
+    """Does all that can be refused.
+
+    Returns:
+        The prompt, and what makes pieces of a text that follows it from a seed.
+    """
+    sampler = sampling.make_sampler(_SAMPLER.value, {flag.name: flag.value for flag in _SETTINGS if flag.present})
+    _check_flags(sampling.draws(sampler))
+    stops = [os.fsencode(stop) for stop in _STOP.value]
+    check.check_config(_CONFIG.value)
+    scheme = tokens.of_config(_CONFIG.value.data)
+    prompt = prompts.read(_PROMPT.value, _PROMPT_FILE.value)
+    fitted = prompts.fit(prompt, _TOKENS.value, _CONFIG.value.model.max_sequence_length, scheme)
+    model, _ = load_model(_CONFIG.value, Workdir(_WORKDIR.value), _CHECKPOINT.value)
+    if not decoder.has_caches(model):
+        logging.warning("A layer keeps no cache: each new token takes a pass over the whole text so far")
+    if fitted.is_cut:
+        logging.warning(
+            "The prompt is longer than what the model can read beside %s new token(s): only its last %s token(s) count",
+            f"{fitted.tokens:,}",
+            f"{len(fitted.ids):,}",
+        )
+    ends = [scheme.boundary] if _STOP_AT_BOUNDARY.value else []
+
+    def continue_prompt(seed: int) -> Iterator[bytes]:
+        pieces = sample.stream_bytes(model, fitted.ids, fitted.tokens, sampler, seed, scheme, ends)
+        return stop_strings.until(pieces, stops)
+
+    return prompt, continue_prompt
+
+
+def _check_flags(draws: bool) -> None:
+    if _SAMPLES.value < 1:
+        raise ValueError(f"`samples` must be at least 1. Received: {_SAMPLES.value}")
+    if _SAMPLES.value > 1 and not draws:
+        raise ValueError(
+            f"`samples` must be 1 with the sampler {_SAMPLER.value!r}, which always gives the same text. "
+            f"Received: {_SAMPLES.value}"
+        )
+    if _SEED.value not in _SEEDS or _SEED.value + _SAMPLES.value - 1 not in _SEEDS:
+        raise ValueError(
+            f"`seed`, and with several samples the seeds after it, must be from -2**31 to 2**31 - 1. "
+            f"Received: {_SEED.value} for {_SAMPLES.value} sample(s)"
+        )
+    if "" in _STOP.value:
+        raise ValueError("`stop` must not be empty. Received: ''")
+
+
+def _write(before: bytes, continue_prompt: Callable[[int], Iterator[bytes]]) -> None:
+    """Writes the texts, each as it is made."""
+    written, count = output.TextOutput(), _SAMPLES.value
+    for number in range(count):
+        seed = _SEED.value + number
+        if count > 1:  # As `head` separates several files.
+            written.write(f"==> sample {number + 1} of {count}, seed {seed} <==\n".encode())
+        written.write(before)
+        for piece in continue_prompt(seed):
+            written.write(piece)
+        written.end(line_end=count > 1)
 
 
 if __name__ == "__main__":

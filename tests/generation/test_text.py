@@ -48,3 +48,17 @@ def test_decoders_of_pieces_of_words():
     assert list(text.pieces([1, 2, 1], decode)) == ["the", " cat", " the"]
     many = [1, 2] * 100
     assert "".join(text.pieces(many, decode)).encode() == decode(many)
+
+
+def test_what_stands_before_counts():
+    words = {1: " the", 2: " cat"}
+    decode = lambda ids: "".join(words[i] for i in ids).lstrip().encode()
+    assert list(text.byte_pieces([2, 1], decode, before=[1])) == [b" cat", b" the"]
+    assert list(text.pieces([2, 1], decode, before=[1] * 100)) == [" cat", " the"]
+    # Half of a character before, half of it now.
+    assert list(text.byte_pieces([0xA9, 10], before=[0xC3])) == [b"\xa9", b"\n"]
+
+
+@given(st.lists(st.integers(0, 300), max_size=100))
+def test_byte_pieces_are_those_of_the_ids(ids):
+    assert list(text.byte_pieces(ids)) == [bytes([token]) for token in ids if token < 256]

@@ -47,6 +47,7 @@ def _start(module, *arguments, limit=resource.RLIM_INFINITY):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        errors="surrogateescape",
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )
@@ -109,17 +110,19 @@ def test_sigterm_saves_and_says_so(flags, undisturbed, tmp_path):
 
 def test_the_commands_of_a_finished_run(undisturbed, tmp_path):
     started = [
-        _start("evaluate", f"--workdir={undisturbed}", "--config.model.num_hashes=4"),
-        _start("generate", f"--workdir={undisturbed}", "--prompt=abc", "--tokens=5"),
+        _start("evaluate", f"--workdir={undisturbed}", "--config.model.num_hashes=4", f"--config.data.path={__file__}"),
+        _start("generate", f"--workdir={undisturbed}", "--prompt=abc", "--tokens=5", "--samples=2", "--sampler=top_k"),
         _start("export", f"--workdir={undisturbed}", f"--output={tmp_path}", "--checkpoint=299"),
     ]
     (code, evaluated, err), (other_code, generated, other_err), (last_code, exported, last_err) = map(_finish, started)
     assert code == exits.DONE, err
     numbers = json.loads(evaluated.splitlines()[-1])
     assert numbers["step"] == 300
-    assert 0 < numbers["bits_per_byte"] < 8
+    assert numbers["bits_per_byte"] > 0
+    assert numbers["bytes"] == os.path.getsize(__file__)
     assert other_code == exits.DONE, other_err
-    assert generated.startswith("abc")
+    first, second = generated.removeprefix("==> sample 1 of 2, seed 0 <==\n").split("\n==> sample 2 of 2, seed 1 <==\n")
+    assert first.startswith("abc") and second.startswith("abc")
     assert last_code == exits.DONE, last_err
     assert os.listdir(tmp_path) == ["1"]
     assert "The model of step 299 is in" in exported

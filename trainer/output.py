@@ -1,0 +1,68 @@
+"""Text of any bytes on standard output: exactly these bytes in a file or pipe, what can be shown on a terminal."""
+
+import codecs
+import errno
+import os
+import re
+import sys
+from typing import TextIO
+
+# Control characters but for line ends and tabs, and those that turn the direction of writing.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+class TextOutput:
+    r"""Writes bytes to a text stream, each piece at once.
+
+    A file or pipe gets the bytes as they are, and nothing else. A terminal gets characters: bytes that are not UTF-8
+    and control characters, which could move the cursor or change the terminal's settings, are written as `\xff` or
+    `\x1b`.
+
+    Args:
+        stream: The stream; by default standard output.
+
+    Raises:
+        OSError: If standard output is closed.
+    """
+
+    def __init__(self, stream: TextIO | None = None):
+        self._stream = stream or sys.stdout
+        if self._stream is None:
+            raise OSError(errno.EBADF, "standard output is closed")
+        self._is_terminal = self._stream.isatty()
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
+
+    def write(self, piece: bytes) -> None:
+        """Writes a piece of a text; a terminal gets a character once it is whole.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        self._put(self._shown(self._decoder.decode(piece)) if self._is_terminal else piece)
+
+    def end(self, line_end: bool = False) -> None:
+        """Ends a text; on a terminal, or if it is asked for, with the end of a line.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        rest = self._shown(self._decoder.decode(b"", final=True)) if self._is_terminal else b""
+        self._put(rest + (b"\n" if line_end or self._is_terminal else b""))
+
+    def _shown(self, text: str) -> bytes:
+        shown = _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+        return shown.encode(self._stream.encoding or "utf-8", errors="backslashreplace")
+
+    def _put(self, content: bytes) -> None:
+        if content:
+            self._stream.buffer.write(content)
+            self._stream.buffer.flush()
+
+
+def give_up(stream: TextIO | None = None) -> None:
+    """Makes what is still to be written go nowhere: Python flushes standard output once more when it ends."""
+    stream = stream or sys.stdout
+    if stream is not None:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
