@@ -1,7 +1,8 @@
 """Evaluates a run on its validation documents: `python -m trainer.evaluate --workdir=DIR`.
 
-The config is the one kept in DIR; its fields can be overridden, as in `--config.model.num_hashes=8`. The checkpoint is
-the newest, or `--checkpoint=best`, or that of a step. The last line of the output is one JSON object.
+The config is the one kept in DIR; its fields can be overridden, as in `--config.model.num_hashes=8`, or
+`--config.train.eval_examples=0` to evaluate on all examples where the run was content with some. The checkpoint is the
+newest, or `--checkpoint=best`, or that of a step. The last line of the output is one JSON object.
 """
 
 import json
@@ -37,7 +38,7 @@ def evaluate(config: ConfigDict, workdir: Workdir, checkpoint: str = checkpoint_
     with distribution.scope():
         model, step = load_model(config, workdir, checkpoint)
     scheme = tokens.of_config(config.data)
-    windows = input.cut_windows(config, scheme, documents)
+    windows = input.validation_windows(config, scheme, documents)
     separate = segments.are_wanted(config.data)
     evaluation = Evaluation(model, distribution, windows, settings.batch_size, settings.jit_compile, scheme, separate)
     return {"step": step, **evaluation.run()}
