@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks import trainer_options
+from trainer.metrics import MEASURED
 
 _STEPS = 40
 CHECKPOINT_EVERY = 4
-_MEASURED = ("tokens_per_second", "peak_memory_mib")
 _PAUSE_SECONDS = 2.0
 _PATIENCE = 300.0
 
@@ -142,7 +142,7 @@ def metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
     records = []
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else ():
         if line.endswith("\n"):
-            records.append({name: value for name, value in json.loads(line).items() if name not in _MEASURED})
+            records.append({name: value for name, value in json.loads(line).items() if name not in MEASURED})
     return records
 
 

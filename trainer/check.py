@@ -1,6 +1,7 @@
 """Finds what is wrong with a config before any work is done."""
 
 import inspect
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from reformer_tf import models
-from trainer import loss_scale, optimizer, schedule, strategy, tokens, tpu
+from trainer import early_stopping, loss_scale, optimizer, schedule, strategy, tokens, tpu
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _LARGEST_SEED = 2**31 - 1
@@ -56,13 +57,20 @@ def _check_train(config: ConfigDict) -> None:
     counts = ("steps", "batch_size", "accumulation_steps", "log_every", "checkpoint_every", "keep_checkpoints")
     for name in (*counts, "loss_scale_growth_steps"):
         _check(config, f"train.{name}", "must be at least 1", lambda value: value >= 1)
-    for name in ("profile_start", "profile_steps", "max_skipped_steps"):
+    for name in ("profile_start", "profile_steps", "max_skipped_steps", "eval_examples", "early_stopping_evaluations"):
         _check(config, f"train.{name}", "must not be negative", lambda value: value >= 0)
+    for name in ("checkpoint_minutes", "early_stopping_min_improvement"):
+        rule = "must be finite and not negative"
+        _check(config, f"train.{name}", rule, lambda value: math.isfinite(value) and value >= 0)
+    _check_choice(config, "train.early_stopping_metric", early_stopping.METRICS)
     _check(config, "train.outstanding_steps", "must be at least 1", lambda value: value >= 1)
     if config.strategy != "parameter_server":
         rule = "must be 1 where `config.strategy` is not 'parameter_server'"
         _check(config, "train.outstanding_steps", rule, lambda value: value == 1)
     _check(config, "train.eval_every", "must be at least -1, which means never", lambda value: value >= -1)
+    if config.train.early_stopping_evaluations:
+        rule = "must be at least 1 where `config.train.early_stopping_evaluations` is above 0"
+        _check(config, "train.eval_every", rule, lambda value: value >= 1)
     if config.report:
         rule = "must not be -1 where `config.report` is True: the report says the validation bits per byte"
         _check(config, "train.eval_every", rule, lambda value: value >= 0)

@@ -48,6 +48,8 @@ def close(run: Run, stop: exits.StopRequest) -> int:
             print(f"The closing report could not be made: {error}", file=sys.stderr, flush=True)
             return exits.NOT_SAVED
     if chief:
+        if "report" in report["made"]:
+            run.files.text("sample", run.config.sample.prompt + report["sample"])
         print(_as_text(report), flush=True)
     run.agreement.wait()
     return exits.DONE
@@ -92,7 +94,9 @@ def _compare(run: Run) -> dict[str, Any]:
     """Reference lines of the validation bytes, and the evaluation with attention switched off."""
     documents = run.corpus.validation
     ablation = run.files.find(ABLATION, run.step)
+    some = {"evaluated_bytes": ablation and ablation["bytes"], "validation_bytes": documents.num_bytes}
     return {
+        **(some if run.config.train.eval_examples else {}),
         "entropy_order_0": text.byte_entropy(documents, 0),
         "entropy_order_1": text.byte_entropy(documents, 1),
         "bits_per_byte_no_attention": ablation and ablation["bits_per_byte"],
@@ -122,6 +126,11 @@ def _as_text(report: dict[str, Any]) -> str:
             f"  entropy of order 1 (given the byte before)    {report['entropy_order_1']:.4f}",
             f"  model                                         {report['bits_per_byte']:.4f}",
             f"  model with all attention outputs set to zero  {report['bits_per_byte_no_attention']:.4f}",
+            *(
+                [f"  (the model on {report['evaluated_bytes']:,} of the {report['validation_bytes']:,} bytes)"]
+                if report.get("evaluated_bytes")
+                else []
+            ),
             "Sample",
             *(f"  | {line}" for line in report["sample"].splitlines()),
         ]

@@ -66,7 +66,12 @@ def default_config() -> ConfigDict:
     config.train.log_every = 10
     config.train.log_memory = False  # Writes the peak memory of the process beside the loss.
     config.train.eval_every = 0  # 0: only at the end; -1: never
+    config.train.eval_examples = 0  # Of the validation examples, at equal distances; 0: all.
+    config.train.early_stopping_evaluations = 0  # Ends after so many without an improvement; 0: never early.
+    config.train.early_stopping_metric = "loss"  # or "bits_per_byte"; of the validation.
+    config.train.early_stopping_min_improvement = 0.0  # What is not more than this is no improvement.
     config.train.checkpoint_every = 100
+    config.train.checkpoint_minutes = 0.0  # Saves after so many minutes, too, if no step was due for it; 0: no clock.
     config.train.keep_checkpoints = 3  # The newest; the best by validation loss is kept besides.
     config.train.deterministic_ops = False
     config.train.profile_start = 0  # First step to profile; the trace is for TensorBoard.

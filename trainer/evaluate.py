@@ -1,7 +1,8 @@
 """Evaluates a run on its validation documents: `python -m trainer.evaluate --workdir=DIR`.
 
-The config is the one kept in DIR; its fields can be overridden, as in `--config.model.num_hashes=8`. The checkpoint is
-the newest, or `--checkpoint=best`, or that of a step.
+The config is the one kept in DIR; its fields can be overridden, as in `--config.model.num_hashes=8`, or
+`--config.train.eval_examples=0` to evaluate on all examples where the run was content with some. The checkpoint is the
+newest, or `--checkpoint=best`, or that of a step.
 
     python -m trainer.evaluate --workdir=DIR --config.data.name=text --config.data.path=PATH
 
@@ -31,7 +32,8 @@ def evaluate(
         config: Config of the run, perhaps with overrides.
         workdir: Folder of the run.
         checkpoint: `newest`, `best` or the number of a step.
-        given: Names of the fields of `config.data` that were given, see `trainer.input.load_scored`.
+        given: Names of the fields of the config that were given in place of the run's, such as `data.path`: see
+            `trainer.input.load_scored`. The run's limit of `train.eval_examples` is for its own validation alone.
 
     Returns:
         `step`, `loss` (nats a token), `bits_per_byte`, `tokens` and `bytes`.
@@ -55,14 +57,18 @@ def prepare(
     distribution = strategy.make_strategy(config.strategy, config.logical_devices, config.tpu_address)
     settings = config.train
     check.check_batch(config, distribution.num_replicas_in_sync)
-    scored = input.load_scored(config.data, given)
+    data_given = [name.removeprefix("data.") for name in given if name.startswith("data.")]
+    scored = input.load_scored(config.data, data_given)
     with distribution.scope():
         model, description = load_described(config, workdir, checkpoint)
     before = description.get("data", {}).get("validation")
-    if not given and before not in (None, scored.documents.fingerprint):
+    if not data_given and before not in (None, scored.documents.fingerprint):
         logging.warning("The validation documents are not those that the run in %s was evaluated on", workdir.root)
     scheme = tokens.of_config(config.data)
-    windows = input.cut_windows(config, scheme, scored.documents)
+    if scored.is_validation or "train.eval_examples" in given:
+        windows = input.validation_windows(config, scheme, scored.documents)
+    else:
+        windows = input.cut_windows(config, scheme, scored.documents)
     separate = segments.are_wanted(config.data)
     evaluation = Evaluation(model, distribution, windows, settings.batch_size, settings.jit_compile, scheme, separate)
     return scored, description["step"], evaluation

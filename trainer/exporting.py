@@ -64,6 +64,7 @@ def _card(description: Mapping[str, Any], config: ConfigDict, workdir: Workdir) 
         "training": {
             "step": step,
             "examples_seen": description.get("examples_seen"),
+            "tokens_seen": description.get("tokens_seen"),
             # None for weights that come from elsewhere, and in checkpoints that are older than the field.
             "corpus": description.get("corpus"),
             "fingerprints": description.get("data"),

@@ -1,6 +1,6 @@
 """What a run writes while it goes on: its config, metrics, events and checkpoints."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,7 +21,13 @@ class Files(Protocol):
     def find(self, split: str, step: int) -> dict[str, Any] | None:
         """The metrics record of a split and step, if there is one."""
 
-    def record(self, split: str, step: int, numbers: Mapping[str, float]) -> None:
+    def records(self) -> Sequence[dict[str, Any]]:
+        """The metrics so far, in order."""
+
+    def text(self, name: str, text: str) -> None:
+        """Shows a text of the step of the newest metrics line in TensorBoard."""
+
+    def record(self, split: str, step: int, numbers: Mapping[str, float | None]) -> None:
         """Writes numbers to the metrics and the event files.
 
         Raises:
@@ -71,7 +77,7 @@ class Written:
     def __init__(self, workdir: Workdir, config: ConfigDict, step: int, capture: Capture):
         configs.write_config(config, workdir.config)
         self._metrics = metrics.Metrics(workdir.metrics, step)
-        self._events = EventFiles(workdir.events, self._metrics.records)
+        self._events = EventFiles(workdir.events, self._metrics.records, configs.as_dict(config))
         self._checkpoints = workdir.checkpoints(config.train.keep_checkpoints)
         self._capture = capture
         saved = step if self._checkpoints.steps() else None
@@ -80,7 +86,14 @@ class Written:
     def find(self, split: str, step: int) -> dict[str, Any] | None:
         return self._metrics.find(split, step)
 
-    def record(self, split: str, step: int, numbers: Mapping[str, float]) -> None:
+    def records(self) -> Sequence[dict[str, Any]]:
+        return self._metrics.records
+
+    def text(self, name: str, text: str) -> None:
+        if self._metrics.records:
+            self._events.write_text(name, text, self._metrics.records[-1])
+
+    def record(self, split: str, step: int, numbers: Mapping[str, float | None]) -> None:
         try:
             record = self._metrics.write(split, step, **numbers)
         except OSError as error:
@@ -127,7 +140,13 @@ class Elsewhere:
     def find(self, split: str, step: int) -> dict[str, Any] | None:
         return None
 
-    def record(self, split: str, step: int, numbers: Mapping[str, float]) -> None:
+    def records(self) -> Sequence[dict[str, Any]]:
+        return ()
+
+    def text(self, name: str, text: str) -> None:
+        pass
+
+    def record(self, split: str, step: int, numbers: Mapping[str, float | None]) -> None:
         pass
 
     def save(self, step: int) -> None:

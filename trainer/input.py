@@ -25,6 +25,7 @@ __all__ = [
     "load_scored",
     "train_dataset",
     "validation_dataset",
+    "validation_windows",
 ]
 
 
@@ -152,6 +153,11 @@ def cut_windows(
     if segments.are_wanted(config.data):
         segments.check_boundaries(numbered, scheme)
     return Windows(numbered, config.train.sequence_length, config.data.layout, count, config.data.length_buckets)
+
+
+def validation_windows(config: ml_collections.ConfigDict, scheme: tokens.Tokens, documents: Documents) -> Windows:
+    """Cuts documents into the windows that an evaluation is of: `config.train.eval_examples` of them, or all."""
+    return cut_windows(config, scheme, documents).spread(config.train.eval_examples)
 
 
 def train_dataset(

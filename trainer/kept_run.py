@@ -4,7 +4,7 @@ import os
 import pathlib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from absl import flags
 from ml_collections import config_flags
@@ -48,10 +48,12 @@ def define_flags(
 
 
 def given_fields() -> list[str]:
-    """Names of the fields of `config.data` that the command line gives; to be asked after the flags are parsed."""
+    """Names of the fields that the command line gives, such as `data.path`; to be asked after the flags are parsed."""
     overrides = config_flags.get_override_values(flags.FLAGS["config"])
-    found = [field.removeprefix("data.") for field in overrides if field.startswith("data.")]
-    return [*found, *overrides.get("data", ())]
+    found = []
+    for name, value in overrides.items():
+        found += [f"{name}.{field}" for field in value] if isinstance(value, Mapping) else [name]
+    return found
 
 
 def config_file(arguments: Sequence[str] = ()) -> str | None:

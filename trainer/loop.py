@@ -2,7 +2,9 @@
 
 What is due at a step is done in this order: metrics line, checkpoint, evaluation. A run that is killed and restarted
 goes on from its newest checkpoint; evaluations that are due at that step and not in the metrics are done first. An
-evaluation that is the best so far has its step saved too. Checkpoints are written beside the steps that follow.
+evaluation that is the best so far has its step saved too. Checkpoints are written beside the steps that follow, and
+with `config.train.checkpoint_minutes` also where no step is due. After an evaluation, a run that has stopped getting
+better may end.
 
 Of several processes in step, each comes to the same decisions at the same places, and the chief writes them down.
 """
@@ -16,6 +18,7 @@ import tensorflow as tf
 
 from trainer import exits, memory
 from trainer.ahead import StepsAhead
+from trainer.checkpoint_timer import CheckpointTimer
 from trainer.profile_window import ProfileWindow
 from trainer.progress import Progress
 from trainer.run import Run
@@ -61,14 +64,21 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
     if run.step == settings.steps:
         run.files.finish(run.step)
         return exits.DONE
-    steps = StepsAhead(_starter(run), run.step, settings.outstanding_steps)
-    progress = Progress(settings.steps)
+    if _ends_early(run):
+        return exits.DONE
+    steps = StepsAhead(step_starter(run), run.step, settings.outstanding_steps)
+    progress, timer = Progress(settings.steps), CheckpointTimer(settings.checkpoint_minutes)
     profile = ProfileWindow(run.workdir.events, settings.profile_start, settings.profile_steps)
     with contextlib.closing(profile), SignOfLife(settings.steps) as sign:
         while run.step < settings.steps:
-            last = steps.started if run.agreement.any(stop.requested) else _next_due(run)
-            if last == run.step:
+            stops, saves = run.agreement.any(stop.requested), timer.is_due()
+            last = steps.started if stops or saves else _next_due(run)
+            if last == run.step and stops:
                 raise exits.Stopped
+            if last == run.step:  # Nothing is under way.
+                run.files.save(run.step)
+                timer.restart()
+                last = _next_due(run)
             run.files.look(run.step)
             profile.before_step(run.step)
             progress.begin()
@@ -80,6 +90,7 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
                 _say_not_finite(run, loss, norm)
                 return exits.NOT_FINITE
             run.step += 1
+            run.tokens_seen.add(float(result.tokens), bool(result.applied))
             progress.end(float(result.tokens))
             sign.step = None
             if _is_due(run.step, settings.log_every, settings.steps) or run.step == 1:
@@ -98,13 +109,35 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
                 )
             if _is_due(run.step, settings.checkpoint_every, settings.steps):
                 run.files.save(run.step)
-            _evaluate_if_due(run, stop)
+                timer.restart()
+            if _evaluate_if_due(run, stop) and run.step < settings.steps and _ends_early(run):
+                return exits.DONE
         run.files.finish(run.step)
     _say(run, f"Done after {settings.steps} steps. Peak memory of the process: {memory.peak_mib():,.0f} MiB.")
     return exits.DONE
 
 
-def _starter(run: Run) -> Callable[[int], Callable[[], Any]]:
+def _ends_early(run: Run) -> bool:
+    """Whether the run is not to go on, as `config.train.early_stopping_evaluations` asks. If so, it is saved and said.
+
+    A run that ended early finds the same reason in its metrics when it is started again, and ends at once.
+    """
+    reason = run.reason_to_stop()
+    if reason is None:
+        return False
+    run.files.finish(run.step)
+    settings = run.config.train
+    _say(
+        run,
+        f"Done, ended early after step {run.step} of {settings.steps}: {reason}. The state of this step is saved, and "
+        "what the config asks for at the end is made of it; --checkpoint=best of the other commands reads that of the "
+        "smallest validation loss. To go on, raise `config.train.early_stopping_evaluations`, which is "
+        f"{settings.early_stopping_evaluations}, or set it to 0.",
+    )
+    return True
+
+
+def step_starter(run: Run) -> Callable[[int], Callable[[], Any]]:
     """What begins a step: makes the step's program, and takes its batch from those to come."""
     train_step, batches = run.train_step(), run.batches()
 
@@ -124,17 +157,19 @@ def _next_due(run: Run) -> int:
     return min([settings.steps, *((run.step // steps + 1) * steps for steps in every)])
 
 
-def _evaluate_if_due(run: Run, stop: exits.StopRequest) -> None:
+def _evaluate_if_due(run: Run, stop: exits.StopRequest) -> bool:
+    """Evaluates if this step asks for it and the metrics have no line of it yet. Returns whether it did."""
     settings = run.config.train
     wanted = run.step > 0 and settings.eval_every >= 0
     due = wanted and _is_due(run.step, settings.eval_every, settings.steps)
     if not due or not run.needs("validation"):
-        return
+        return False
     with run.averaged():
         numbers = evaluate(run, stop)
     _say(run, f"step {run.step}: validation loss {numbers['loss']:.4f}, {numbers['bits_per_byte']:.4f} bits/byte")
     run.record("validation", **numbers)
     run.files.keep_best(run.step)
+    return True
 
 
 def evaluate(run: Run, stop: exits.StopRequest) -> dict[str, float]:

@@ -10,6 +10,9 @@ from typing import Any
 
 from trainer import atomic
 
+MEASURED = ("tokens_per_second", "peak_memory_mib", "wall_time")
+"""Fields that differ between runs that are the same otherwise: leave them out to compare two runs bit for bit."""
+
 
 class Metrics:
     """The metrics file of a run, taken up where a restored state left it.
@@ -52,13 +55,13 @@ class Metrics:
                 return record
         return None
 
-    def write(self, split: str, step: int, **numbers: float) -> dict[str, Any]:
+    def write(self, split: str, step: int, **numbers: float | None) -> dict[str, Any]:
         """Adds a line.
 
         Args:
             split: `train`, `validation`, or the name of another evaluation.
             step: Number of steps done, not less than in the line before.
-            **numbers: What to record; a number that is not finite becomes `null`.
+            **numbers: What to record; a number that is not finite, and `None`, become `null`.
 
         Returns:
             The record.
@@ -66,8 +69,8 @@ class Metrics:
         Raises:
             OSError: If the line could not be written, or only its beginning: the file must not be written to any more.
         """
-        record = {"split": split, "step": step}
-        record.update({name: value if math.isfinite(value) else None for name, value in numbers.items()})
+        record: dict[str, Any] = {"split": split, "step": step}
+        record.update({name: value if _is_finite(value) else None for name, value in numbers.items()})
         _write_all(self._descriptor, (json.dumps(record, allow_nan=False) + "\n").encode("utf-8"))
         self.records.append(record)
         return record
@@ -87,13 +90,19 @@ def read_records(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     return [record for _, record in _parse(path.read_bytes())] if path.exists() else []
 
 
-def validation_losses(records: Iterable[dict[str, Any]]) -> dict[int, float]:
-    """The loss of the plain evaluation by step, without losses that are not finite."""
-    return {
-        record["step"]: record["loss"]
-        for record in records
-        if record["split"] == "validation" and record.get("loss") is not None
-    }
+def evaluations(records: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The lines of the plain evaluation that can be compared, in order: those of as many tokens as the newest.
+
+    An evaluation of other examples (`config.train.eval_examples` may change in a run) has another loss, for no merit of
+    the model.
+    """
+    found = [record for record in records if record["split"] == "validation"]
+    return [record for record in found if record.get("tokens") == found[-1].get("tokens")]
+
+
+def validation_losses(records: Iterable[Mapping[str, Any]]) -> dict[int, float]:
+    """The loss of `evaluations` by step, without losses that are not finite."""
+    return {record["step"]: record["loss"] for record in evaluations(records) if record.get("loss") is not None}
 
 
 def best_step(losses: Mapping[int, float]) -> int | None:
@@ -116,6 +125,10 @@ def _parse(content: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:
             continue
         if isinstance(record, dict) and {"split", "step"} <= record.keys():
             yield line, record
+
+
+def _is_finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -15,6 +16,7 @@ from trainer import (
     agreement,
     check,
     cluster,
+    early_stopping,
     execution,
     files,
     input,
@@ -24,6 +26,7 @@ from trainer import (
     state,
     strategy,
     tokens,
+    tokens_seen,
 )
 from trainer.corpora import validation
 from trainer.evaluation import Evaluation
@@ -43,9 +46,11 @@ class Run:
     Args:
         config: Config of the run.
         workdir: Its folder.
+        dry: Whether nothing may be written, not even the folder: see `trainer.dry_run`.
 
     Attributes:
         step: Number of steps done.
+        tokens_seen: The tokens that these steps have trained on.
         tokens: How text is numbered.
         corpus: The documents.
         windows: The training windows.
@@ -59,17 +64,19 @@ class Run:
         ValueError: If the config, the data or the folder cannot be used.
     """
 
-    def __init__(self, config: ConfigDict, workdir: str | os.PathLike[str]):
+    def __init__(self, config: ConfigDict, workdir: str | os.PathLike[str], dry: bool = False):
         check.check_config(config)
         self.config = config = config.copy_and_resolve_references()  # What it leaves open is filled in below.
+        self._dry = dry
         self.tokens = tokens.of_config(config.data)
         self.workdir = Workdir(workdir)
         with contextlib.ExitStack() as undo:
             in_step = cluster.from_environment() if config.strategy == "multi_worker" else None
             changed: dict[str, tuple[Any, Any]] = {}
             if in_step is None or in_step.is_chief:
-                self.workdir.lock()
-                undo.callback(self.workdir.unlock)
+                if not dry:
+                    self.workdir.lock()
+                    undo.callback(self.workdir.unlock)
                 config.data.validation_rule = self._validation_rule()
                 changed = self.workdir.check_config(config)
             self.strategy = strategy.make_strategy(config.strategy, config.logical_devices, config.tpu_address)
@@ -92,18 +99,28 @@ class Run:
             self._variables = state.named_variables(self.model, self._optimizer)
             self.skipped = SkippedSteps(config.train)
             self.step = 0
+            self.tokens_seen = tokens_seen.TokensSeen()
             if self.agreement.is_chief:
                 self.step = self._restore()
-            self.step = self.agreement.shared(self.step)
+            self.step, self.tokens_seen.count = self.agreement.shared([self.step, self.tokens_seen.count])
             self.skipped.restore(self.agreement.shared(self.skipped.state()))
             self.agreement.share_variables(self._variables)
             for field, (old, new) in changed.items():
                 logging.warning("%s was %r before and is %r now", field, old, new)
             self.files: files.Files = files.Elsewhere()
-            if self.agreement.is_chief:
+            if self.agreement.is_chief and not dry:
                 self.files = files.Written(self.workdir, config, self.step, self._capture)
             self._evaluation: Evaluation | None = None
             undo.pop_all()
+
+    def variables_by_use(self) -> dict[str, Sequence[keras.Variable]]:
+        """The variables of a run, as they count towards its memory."""
+        average = self._optimizer.average
+        return {
+            "weights": self.model.variables,
+            "optimizer_slots": self._optimizer.variables,
+            "moving_average": average.variables if average is not None else (),
+        }
 
     def train_step(self) -> TrainStep:
         """Makes the training step."""
@@ -149,17 +166,31 @@ class Run:
             exits.Stopped: If a stop was requested.
         """
         if self._evaluation is None:
-            settings = self.config.train
-            self._evaluation = Evaluation(
-                self.model,
-                self.strategy,
-                input.cut_windows(self.config, self.tokens, self.corpus.validation),
-                settings.batch_size,
-                settings.jit_compile,
-                self.tokens,
-                segments.are_wanted(self.config.data),
-            )
+            self._evaluation = self.evaluation_of(self.validation_windows())
         return self._evaluation.run(stop_requested)
+
+    def validation_windows(self) -> input.Windows:
+        """Cuts the windows that an evaluation is of."""
+        return input.validation_windows(self.config, self.tokens, self.corpus.validation)
+
+    def evaluation_of(self, windows: input.Windows) -> Evaluation:
+        """Makes what evaluates the model on windows."""
+        settings = self.config.train
+        return Evaluation(
+            self.model,
+            self.strategy,
+            windows,
+            settings.batch_size,
+            settings.jit_compile,
+            self.tokens,
+            segments.are_wanted(self.config.data),
+        )
+
+    def reason_to_stop(self) -> str | None:
+        """Why the run is to end before its last step, if it is. The processes of a run ask together."""
+        if not self.config.train.early_stopping_evaluations:
+            return None
+        return self.agreement.shared(early_stopping.reason(self.config.train, self.files.records()))
 
     def averaged(self) -> contextlib.AbstractContextManager[None]:
         """Where the model has the moving averages of its weights in place of them, if there are any.
@@ -170,12 +201,17 @@ class Run:
         return contextlib.nullcontext() if average is None else average.in_place()
 
     def record(self, split: str, **numbers: float) -> None:
-        """Writes numbers of this step to the metrics and the event files.
+        """Writes numbers of this step to the metrics and the event files, with where the run stands and the time.
 
         Raises:
             NotSaved: If the metrics cannot be written.
         """
-        self.files.record(split, self.step, numbers)
+        stands = {
+            "tokens_seen": self.tokens_seen.count,
+            "epoch": self.step * self.config.train.batch_size / len(self.windows),
+            "wall_time": round(time.time(), 3),
+        }
+        self.files.record(split, self.step, {**numbers, **stands})
 
     def close(self) -> None:
         """Waits for the checkpoint under way, closes the files and lets go of the folder."""
@@ -198,7 +234,12 @@ class Run:
 
     def _capture(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Copies the state to the host."""
-        return state.values(self._variables), {**self._description(), **self.skipped.state(), "step": self.step}
+        return state.values(self._variables), {
+            **self._description(),
+            **self.skipped.state(),
+            **self.tokens_seen.state(),
+            "step": self.step,
+        }
 
     def _description(self) -> dict[str, Any]:
         settings = self.config.train
@@ -210,7 +251,7 @@ class Run:
         }
 
     def _restore(self) -> int:
-        found = self.workdir.checkpoints().newest(set_aside=True)
+        found = self.workdir.checkpoints().newest(set_aside=not self._dry)
         if found is None:
             return 0
         arrays, description = found
@@ -236,4 +277,6 @@ class Run:
         if average is not None and not state.averages(variables):
             average.reset()
         self.skipped.restore(description)
+        updates, settings = int(self._optimizer.iterations.numpy()), self.config.train
+        self.tokens_seen = tokens_seen.restored(description, updates, self.windows, settings.batch_size, settings.seed)
         return description["step"]

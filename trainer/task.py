@@ -2,18 +2,22 @@
 
 Any field of the config can be overridden, as in `--config.train.steps=20`. Run again on the same folder, it goes on
 where it was. Without `--config`, the config is the one kept in the folder: that of the run before, or the one that
-`trainer.convert` wrote. See `trainer.exits` for what the process returns.
+`trainer.convert` wrote. With `--dry_run` it says what the run would take, and writes nothing. See `trainer.exits` for
+what the process returns.
 """
 
 from absl import app, flags
 from ml_collections import config_flags
 
-from trainer import closing, cluster_flags, console, execution, exits, kept_run, loop, server
+from trainer import closing, cluster_flags, console, dry_run, execution, exits, kept_run, loop, server
 from trainer.run import Run
 
 _KEPT = kept_run.config_file()
 _CONFIG = config_flags.DEFINE_config_file(
     "config", _KEPT, "File with the config of the run; by default the config kept in --workdir."
+)
+_DRY_RUN = flags.DEFINE_bool(
+    "dry_run", False, "Says what the run would take, by a few steps: parameters, memory, data, time. Writes nothing."
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; made if it is not there.", required=True)
 
@@ -27,7 +31,9 @@ def main(arguments: list[str]) -> int:
             if server.serves(_CONFIG.value.strategy):
                 return server.serve(stop)
             with stop.interruptible():
-                run = Run(_CONFIG.value, _WORKDIR.value)
+                run = Run(_CONFIG.value, _WORKDIR.value, dry=_DRY_RUN.value)
+                if _DRY_RUN.value:
+                    return dry_run.show(run)
         except exits.Stopped:
             print("Stopped before the first step.", flush=True)
             return exits.STOPPED

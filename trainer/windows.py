@@ -5,6 +5,7 @@ Shape letters: N windows, L sequence length, B batch.
 
 from __future__ import annotations
 
+import copy
 import functools
 import itertools
 from collections.abc import Iterable, Sequence
@@ -104,6 +105,24 @@ class Windows(Sequence[Window]):
                 f"Received: {len(self.documents.ids):,} ids with {len(full)} such windows"
             )
         self.starts, self.sizes = self.starts[full], self.sizes[full]
+
+    def spread(self, count: int) -> Windows:
+        """Windows at equal distances, from the first on: always the same ones, and from all parts of the documents.
+
+        Args:
+            count: how many; 0, or as many as there are, for all.
+
+        Returns:
+            Windows of the same documents. What a target is and what is before it stay as they are.
+        """
+        if not 0 < count < len(self):
+            return self
+        chosen = copy.copy(self)
+        chosen.__dict__.pop("_tensors", None)
+        places = np.arange(count) * len(self) // count
+        chosen.starts, chosen.sizes = self.starts[places], self.sizes[places]
+        chosen.tokens = int((chosen.sizes - 1).sum())
+        return chosen
 
     def __len__(self) -> int:
         return len(self.starts)

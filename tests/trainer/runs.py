@@ -8,7 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from configs import tiny
-from trainer import exits, loop
+from trainer import exits, loop, metrics
 from trainer.checkpoints import Checkpoints
 from trainer.run import Run
 
@@ -69,10 +69,9 @@ def run(config: ConfigDict, workdir: pathlib.Path, stop: exits.StopRequest | Non
 
 
 def lines(workdir: pathlib.Path) -> list[dict]:
-    """What the metrics file holds, without the measured speed and memory."""
+    """What the metrics file holds, without what is measured: speed, memory and time."""
     records = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    measured = ("tokens_per_second", "peak_memory_mib")
-    return [{name: value for name, value in record.items() if name not in measured} for record in records]
+    return [{name: value for name, value in record.items() if name not in metrics.MEASURED} for record in records]
 
 
 def assert_same(workdir: pathlib.Path, undisturbed: pathlib.Path) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.trainer import runs
-from trainer import closing, evaluate, exits, loop, sample, text
+from tests.trainer import events, runs
+from trainer import closing, evaluate, exits, input, loop, sample, text, tokens
 from trainer.ablation import output_weights, without_attention
 from trainer.config import read_config
 from trainer.model import build_model, load_model
@@ -53,6 +53,8 @@ def test_report(config, workdir):
     assert sorted(path.name for path in (workdir / "export").iterdir()) == ["1"]
     for split in ("train", "validation", closing.ABLATION):
         assert list((workdir / "tensorboard" / split).glob("events.out.tfevents.*"))
+    (shown,) = events.read(workdir / "tensorboard").Tensors("sample")
+    assert (shown.step, events.text(shown)) == (20, f"    abc{report['sample']}".replace("\n", "\n    "))
 
 
 def test_a_second_start_only_prints_the_report(config, workdir, capsys):
@@ -78,13 +80,14 @@ def test_the_export_says_how_it_was_trained(config, workdir):
 def test_killed_while_closing(config, workdir, tmp_path):
     killed = tmp_path / "killed"
     shutil.copytree(workdir, killed)
+    lines = runs.lines(killed)
     content = (killed / "metrics.jsonl").read_bytes()
     (killed / "metrics.jsonl").write_bytes(content[:-10])  # In the line of the ablation.
     (killed / "report.json").unlink()
     shutil.rmtree(killed / "export")
     (killed / "export" / ".unfinished-abc").mkdir(parents=True)
     assert _run(config, killed) == exits.DONE
-    assert (killed / "metrics.jsonl").read_bytes() == content
+    assert runs.lines(killed) == lines
     assert [path.name for path in (killed / "export").iterdir()] == ["1"]
     reports = [json.loads((folder / "report.json").read_text()) for folder in (killed, workdir)]
     assert all(reports[0][name] == value for name, value in reports[1].items() if name != "export")
@@ -102,7 +105,29 @@ def test_evaluate_gives_the_same_figures(config, workdir):
     kept = read_config(workdir / "config.json")
     numbers = evaluate.evaluate(kept, Workdir(workdir))
     (record,) = [r for r in runs.lines(workdir) if r["split"] == "validation" and r["step"] == 20]
-    assert {"split": "validation", **numbers} == record
+    assert numbers == {name: value for name, value in record.items() if name in numbers}
+    assert {*numbers} == {"step", "loss", "bits_per_byte", "tokens", "bytes"}
+
+
+def test_evaluate_on_some_examples(config, workdir):
+    """The figures are those of these very windows, added up here one by one."""
+    kept = read_config(workdir / "config.json")
+    kept.train.eval_examples, kept.train.batch_size = 3, 2  # The last batch is not full.
+    numbers = evaluate.evaluate(kept, Workdir(workdir))
+    model, _ = load_model(kept, Workdir(workdir))
+    windows = input.cut_windows(kept, tokens.BYTES, input.load_corpus(kept.data).validation)
+    assert len(windows) > 6
+    nats, byte_nats, targets = 0.0, 0.0, []
+    for place in (0, len(windows) // 3, 2 * len(windows) // 3):
+        ids, mask = windows[place]
+        losses = model.token_losses(ids[None], mask=mask[None]).numpy()[0]
+        nats += losses[mask[1:]].sum()
+        byte_nats += losses[mask[1:] & (ids[1:] != text.BOUNDARY)].sum()
+        targets += ids[1:][mask[1:]].tolist()
+    byte_count = sum(target != text.BOUNDARY for target in targets)
+    assert (numbers["tokens"], numbers["bytes"]) == (len(targets), byte_count)
+    np.testing.assert_allclose(numbers["loss"], nats / len(targets), rtol=1e-5)
+    np.testing.assert_allclose(numbers["bits_per_byte"], byte_nats / byte_count / np.log(2), rtol=1e-5)
 
 
 def test_evaluate_with_another_number_of_rounds(workdir):

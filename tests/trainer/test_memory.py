@@ -18,6 +18,17 @@ def test_the_peak_grows_by_what_was_used():
     assert memory.peak_mib() <= before + used + 32
 
 
+def test_a_peak_that_is_forgotten():
+    """Where the system lets a process forget it, as Linux does."""
+    block = np.ones([128, 1024, 1024], np.uint8)
+    peak = memory.peak_mib()
+    assert memory.resident_mib() > block.nbytes / 2**20
+    del block
+    memory.forget_peak()
+    assert memory.peak_mib() <= peak - 100
+    assert abs(memory.peak_mib() - memory.resident_mib()) < 20
+
+
 def test_what_the_starting_process_holds_is_not_counted():
     block = np.ones([256, 1024, 1024], np.uint8)
     code = "from trainer.memory import peak_mib; print(peak_mib())"

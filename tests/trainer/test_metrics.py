@@ -79,9 +79,10 @@ def test_find(path):
 
 def test_numbers_that_are_not_finite_stay_json(path):
     metrics = Metrics(path, step=4)
-    metrics.write("validation", 4, loss=float("nan"), bits_per_byte=float("inf"))
+    metrics.write("validation", 4, loss=float("nan"), bits_per_byte=float("inf"), tokens_seen=None)
     metrics.close()
-    assert _lines(path)[-1] == {"split": "validation", "step": 4, "loss": None, "bits_per_byte": None}
+    expected = {"split": "validation", "step": 4, "loss": None, "bits_per_byte": None, "tokens_seen": None}
+    assert _lines(path)[-1] == expected
 
 
 def test_the_disk_takes_a_line_in_pieces(path, monkeypatch):
@@ -127,3 +128,10 @@ def test_validation_losses_are_those_that_are_finite():
         {"split": "ablation", "step": 4, "loss": 0.2},
     ]
     assert validation_losses(records) == {2: 0.5}
+
+
+def test_validation_losses_are_of_the_examples_of_the_newest():
+    sizes = {2: 100, 4: 10, 6: 10}
+    records = [{"split": "validation", "step": step, "loss": step / 10, "tokens": sizes[step]} for step in sizes]
+    assert validation_losses(records) == {4: 0.4, 6: 0.6}
+    assert validation_losses([]) == {}

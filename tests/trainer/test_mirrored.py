@@ -15,4 +15,5 @@ def test_two_replicas_with_a_restart_equal_one_device(tmp_path):
     assert runs.run(config, tmp_path / "two") == exits.DONE
     one, two = runs.lines(tmp_path / "one"), runs.lines(tmp_path / "two")
     assert [(line["split"], line["step"]) for line in two] == [(line["split"], line["step"]) for line in one]
+    assert [line["tokens_seen"] for line in two] == [line["tokens_seen"] for line in one]
     np.testing.assert_allclose([line["loss"] for line in two], [line["loss"] for line in one], rtol=1e-5)

@@ -58,6 +58,16 @@ def _contents(folder):
         ("train.keep_checkpoints", 0, "`config.train.keep_checkpoints` must be at least 1. Received: 0"),
         ("train.log_every", 0, "`config.train.log_every` must be at least 1. Received: 0"),
         ("train.checkpoint_every", 0, "`config.train.checkpoint_every` must be at least 1. Received: 0"),
+        ("train.checkpoint_minutes", -1.0, "`config.train.checkpoint_minutes` must be finite and .* Received: -1.0"),
+        ("train.checkpoint_minutes", float("inf"), "`config.train.checkpoint_minutes` must be finite .* Received: inf"),
+        ("train.eval_examples", -1, "`config.train.eval_examples` must not be negative. Received: -1"),
+        ("train.early_stopping_evaluations", -1, "_evaluations` must not be negative. Received: -1"),
+        (
+            "train.early_stopping_metric",
+            "accuracy",
+            "_metric` must be one of loss, bits_per_byte. Received: 'accuracy'",
+        ),
+        ("train.early_stopping_min_improvement", float("nan"), "_min_improvement` must be finite .* Received: nan"),
         ("train.eval_every", -2, "`config.train.eval_every` must be at least -1, which means never. Received: -2"),
         ("optimizer.name", "sgd", "`config.optimizer.name` must be one of adafactor, adam, muon. Received: 'sgd'"),
         ("optimizer.schedule", "linear", "`config.optimizer.schedule` must be one of .* Received: 'linear'"),
@@ -110,6 +120,17 @@ def test_a_report_without_an_evaluation(corpus):
     check_config(config)
     config.report = True
     with pytest.raises(ValueError, match="`config.train.eval_every` must not be -1 where `config.report` is True"):
+        check_config(config)
+
+
+@pytest.mark.parametrize("every", [0, -1])
+def test_early_stopping_without_evaluations(corpus, every):
+    config = runs.make_config(corpus)
+    config.train.early_stopping_evaluations = 2
+    check_config(config)
+    config.train.eval_every = every
+    rule = "`config.train.eval_every` must be at least 1 where `config.train.early_stopping_evaluations` is above 0"
+    with pytest.raises(ValueError, match=f"{rule}. Received: {every}"):
         check_config(config)
 
 

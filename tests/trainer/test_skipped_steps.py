@@ -110,6 +110,8 @@ def test_they_are_steps_without_an_update(undisturbed):
     assert 2 <= len(bad) <= 8, "the corpus must give some such batches"
     assert [line["step"] for line in lines] == list(range(1, 13))
     assert [line["skipped_steps"] for line in lines] == [sum(step <= now for step in bad) for now in range(1, 13)]
+    trained = np.diff([0, *(line["tokens_seen"] for line in lines)])
+    assert [line["step"] for line, count in zip(lines, trained, strict=True) if not count] == bad
     arrays, description = checkpoint_file.read(undisturbed / "checkpoints" / "step-00000012.safetensors")
     assert description["skipped_steps"] == len(bad)
     assert description["examples_seen"] == 12 * 4

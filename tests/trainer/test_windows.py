@@ -80,6 +80,26 @@ def test_layouts_by_hand():
     assert (padded.tokens, padded.target_bytes) == (6, 6)
 
 
+@given(DOCUMENTS, LENGTHS, st.sampled_from(LAYOUTS), st.integers(0, 9))
+@settings(deadline=None, max_examples=50)
+def test_some_windows_at_equal_distances(documents, length, layout, count):
+    windows = Windows(documents, length, layout)
+    windows.gather(tf.constant([0], tf.int64))  # What this prepares must not be taken for that of the others.
+    some = windows.spread(count)
+    if not 0 < count < len(windows):
+        assert len(some) == len(windows)
+        return
+    places = [index * len(windows) // count for index in range(count)]
+    assert places[0] == 0 and len(set(places)) == count
+    assert np.ptp(np.diff([*places, len(windows)])) <= 1
+    ids, mask = some.gather(tf.range(count, dtype=tf.int64))
+    for row, place in enumerate(places):
+        np.testing.assert_array_equal(ids[row], windows[place][0])
+        np.testing.assert_array_equal(mask[row], windows[place][1])
+    assert some.tokens == sum(int(mask.sum()) - 1 for _, mask in some)
+    assert len(windows) == len(Windows(documents, length, layout))
+
+
 def test_windows_do_not_copy_the_documents():
     documents = Documents([b"abc"])
     assert Windows(documents, 2).documents is documents

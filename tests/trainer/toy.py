@@ -20,7 +20,8 @@ class _ToyStep:
         self._weight.assign(0.5 * self._weight + float(seed[1]))
         loss = tf.reduce_mean(self._weight)
         one = tf.constant(1.0)
-        return StepResult(loss, one, one, one, one, tf.constant(True))
+        tokens = tf.reduce_sum(tf.cast(mask[:, 1:], tf.float32))
+        return StepResult(loss, tokens, one, one, one, tf.constant(True))
 
 
 def make_steps_free(monkeypatch: pytest.MonkeyPatch) -> None:
