@@ -11,7 +11,20 @@ import tensorflow as tf
 from absl import logging
 from ml_collections import ConfigDict
 
-from trainer import agreement, check, cluster, execution, files, input, optimizer, segments, state, strategy, tokens
+from trainer import (
+    agreement,
+    check,
+    cluster,
+    execution,
+    files,
+    input,
+    optimizer,
+    report_file,
+    segments,
+    state,
+    strategy,
+    tokens,
+)
 from trainer.evaluation import Evaluation
 from trainer.model import build_model
 from trainer.shares import Share
@@ -55,8 +68,9 @@ class Run:
             changed: dict[str, tuple[Any, Any]] = {}
             if in_step is None or in_step.is_chief:
                 self.workdir.lock()
-                undo.callback(self.workdir.unlock)
+                undo.callback(self.workdir.abandon)
                 changed = self.workdir.check_config(config)
+                report_file.read(self.workdir.report)  # A damaged one would be found after the last step.
             self.strategy = strategy.make_strategy(config.strategy, config.logical_devices, config.tpu_address)
             self.agreement = agreement.Agreement(self.strategy, in_step)
             self.execution = execution.of_strategy(self.strategy)

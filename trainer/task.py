@@ -6,28 +6,24 @@ where it was. Without `--config`, the config is the one kept in the folder: that
 """
 
 from absl import app, flags
-from ml_collections import config_flags
 
 from trainer import closing, cluster_flags, console, execution, exits, kept_run, loop, server
 from trainer.run import Run
 
-_KEPT = kept_run.config_file()
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", _KEPT, "File with the config of the run; by default the config kept in --workdir."
-)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; made if it is not there.", required=True)
 
 
 def main(arguments: list[str]) -> int:
     """Runs, and returns what the process should return."""
     console.begin(arguments)
+    config = flags.FLAGS.config
     with exits.StopRequest() as stop:
         try:
             cluster_flags.to_environment()
-            if server.serves(_CONFIG.value.strategy):
+            if server.serves(config.strategy):
                 return server.serve(stop)
             with stop.interruptible():
-                run = Run(_CONFIG.value, _WORKDIR.value)
+                run = Run(config, _WORKDIR.value)
         except exits.Stopped:
             print("Stopped before the first step.", flush=True)
             return exits.STOPPED
@@ -45,9 +41,8 @@ def main(arguments: list[str]) -> int:
 
 def run() -> None:
     """Parses the flags, runs, and ends the process."""
-    if _KEPT is None:
-        flags.mark_flag_as_required("config")
-    app.run(main, flags_parser=lambda arguments: console.parse_flags(kept_run.with_config_files(arguments)))
+    console.or_refuse(kept_run.define_config)
+    app.run(main, flags_parser=console.parse_flags)
 
 
 if __name__ == "__main__":
