@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from reformer_tf import local_paths
 from reformer_tf.models import attention_kinds, model_arguments
+from reformer_tf.ops import hashing
 from trainer import config as configs
 from trainer import config_kinds, loss_scale, model_fields, near, optimizer, schedule, strategy, tokens, tpu
 
@@ -148,6 +149,8 @@ def _check_model_values(given: dict[str, Any]) -> None:
         model_arguments.check_used(values)
         kinds = attention_kinds.pattern(values["attention_layers"], values["num_layers"])
         attention_kinds.checked_options(values["attention_options"], kinds)
+        if values["num_buckets"] is not None:
+            hashing.bucket_factors(values["num_buckets"])
     except KeyError as error:
         raise ValueError(f"`config.model` must have `{error.args[0]}`. Received: {', '.join(sorted(given))}") from error
     except (ValueError, TypeError) as error:

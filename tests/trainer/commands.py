@@ -12,8 +12,6 @@ import traceback
 
 from absl import flags
 
-_TREES = ("trainer", "__main__")
-
 
 def run(module, *arguments):
     """Runs `python -m trainer.MODULE ARGUMENTS`.
@@ -58,12 +56,12 @@ def _be_the_command(module, arguments, out, err):
 
 
 def _forget_what_was_imported():
-    """Lets modules define their flags again."""
+    """Lets the modules of the trainer that define flags define them again."""
     for module, defined in list(flags.FLAGS.flags_by_module_dict().items()):
-        if module.split(".")[0] in _TREES or module == sys.argv[0]:
-            for flag in list(defined):
-                if flag.name in flags.FLAGS:
-                    delattr(flags.FLAGS, flag.name)
-    for module in list(sys.modules):
-        if module.split(".")[0] == "trainer":
-            del sys.modules[module]
+        tree, _, name = module.partition(".")
+        if tree != "trainer":
+            continue
+        for flag in list(defined):
+            delattr(flags.FLAGS, flag.name)
+        del sys.modules[module]
+        delattr(sys.modules[tree], name)
