@@ -1,6 +1,5 @@
 """Trains the models of `reformer_tf`: `python -m trainer.task --config=configs/NAME.py --workdir=DIR`."""
 
-import os
+from trainer import quiet_import
 
-# What TensorFlow says about the machine while it is imported would hide what a command says. It must be set before.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+quiet_import.install()

@@ -93,7 +93,7 @@ def test_the_model_has_what_the_flags_say():
         ("--config.train.stps=3", "Received: --config.train.stps; did you mean --config.train.steps?"),
         ("--config.steps=3", "Received: --config.steps; did you mean --config.train.steps?"),
         ("--config.model.num_hash=3", "Received: --config.model.num_hash; did you mean --config.model.num_hashes?"),
-        ("--config.model.position=axial", "--config.model.position; did you mean --config.model.positions?"),
+        ("--config.model.position=axial", "Received: --config.model.position; did you mean --config.model.positions?"),
         ("--noconfig.train.jit", "Received: --noconfig.train.jit"),
         ("--config.train.steps.more=1", "Received: --config.train.steps.more"),
         ("--config.qqqqq=1", "Received: --config.qqqqq"),
