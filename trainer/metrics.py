@@ -5,12 +5,15 @@ import json
 import math
 import os
 import pathlib
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from absl import logging
 
 from trainer import atomic, json_text
+
+_LARGEST = sys.float_info.max
 
 
 class Metrics:
@@ -127,9 +130,11 @@ def _parse(content: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:
 
 
 def _is_record(record: dict[str, Any]) -> bool:
+    """Whether it has a split, a step, and, if any, a loss and other numbers that are finite."""
     split, step, loss = record.get("split"), record.get("step"), record.get("loss")
-    is_loss = loss is None or (type(loss) in (int, float) and abs(loss) < math.inf)
-    return isinstance(split, str) and type(step) is int and is_loss
+    numbers = [value for value in record.values() if isinstance(value, int | float)]
+    is_loss = loss is None or type(loss) in (int, float)
+    return isinstance(split, str) and type(step) is int and is_loss and all(abs(n) <= _LARGEST for n in numbers)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

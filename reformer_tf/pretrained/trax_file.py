@@ -1,7 +1,6 @@
 """Reads the pickle of a Trax checkpoint: no code of its own, and no more memory than the file justifies."""
 
 import gzip
-import io
 import math
 import os
 import pathlib
@@ -9,7 +8,7 @@ import pickle
 import pickletools
 import zlib
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 
@@ -82,22 +81,17 @@ def _most_bytes(path: pathlib.Path) -> int:
     return os.path.getsize(path) * _EXPANSION + _ALWAYS_FINE
 
 
-class _Limited(io.RawIOBase):
+class _Limited:
     """A stream of at most so many bytes, from which nothing is asked that would be more."""
 
     def __init__(self, stream: BinaryIO, limit: int):
         self._stream = stream
         self._limit = self._left = limit
 
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int | None = -1) -> bytes:
-        if size is None or size < 0:
-            size = self._left
+    def read(self, size: int) -> bytes:
         return self._taken(self._stream.read(self._checked(size)))
 
-    def readline(self, size: int | None = -1) -> bytes:
+    def readline(self) -> bytes:
         return self._taken(self._stream.readline(self._left + 1))
 
     def readinto(self, buffer: Any) -> int:
@@ -121,9 +115,9 @@ class _Limited(io.RawIOBase):
 
 def _check_instructions(stream: _Limited) -> None:
     """Reads the instructions of a pickle without following them."""
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(stream), 1):
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], stream)), 1):
         # The unpickler makes a table as long as the largest place in it.
-        if count > _MOST_INSTRUCTIONS or (opcode.name in _PUTS and int(argument) > count):
+        if count > _MOST_INSTRUCTIONS or (opcode.name in _PUTS and int(argument or 0) > count):
             raise _NoCheckpointError(
                 f"A checkpoint must be made of at most {_MOST_INSTRUCTIONS:,} parts, counted one by one. Received: more"
             )

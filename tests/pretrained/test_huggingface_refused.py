@@ -107,7 +107,7 @@ def test_tensors_that_do_not_fit(golden, change, message, tmp_path):
         ({"vocab_size": 10**15}, rf"{EMBEDDING} must have the shape \[1{15 * '0'}, 8\] and has \[12, 8\]"),
         ({"feed_forward_size": 10**15}, r"feed_forward.dense.dense.weight must have the shape \[10{15}, 8\] and has"),
         ({"attention_head_size": 10**15}, r"self_attention.value.weight must have the shape \[20{15}, 8\] and has"),
-        ({"axial_pos_shape": [10**15, 8]}, r"position_embeddings.weights.0 must have the shape \[10{15}, 1, 3\] and"),
+        ({"axial_pos_shape": [10**15, 8]}, r"position_embeddings.weights.0 must have the shape \[10{15}, 1, 2\] and"),
         ({"num_hashes": 10**9}, r"at most 134,217,728 numbers for its rotations. Received: .* with num_hashes=10{9}"),
         (
             {"num_buckets": 2**40},

@@ -289,12 +289,26 @@ _BOMBS = {
 }
 
 
+_SAID = {
+    "an index": "at most 1,000,000 parts",
+    "a call of ndarray": "Received: a call of ndarray",
+    "a shape in the making": "path must be a pickle",
+    "a shape": "Received: 8 for [1073741824] of float64",
+    "an element": "Received: the type 'V1073741824'",
+    "objects": "Received: the type 'O8'",
+    "bytes of 8 bytes": "must not unpack to more than 20 times its size",
+    "bytes of 4 bytes": "must not unpack to more than 20 times its size",
+    "an encoding": "Received: 'hex'",
+}
+
+
 @pytest.mark.parametrize("name", _BOMBS)
 @pytest.mark.parametrize("compressed", [False, True])
 def test_sizes_that_a_file_only_declares_take_no_memory(name, compressed, tmp_path):
     path = tmp_path / "model.pkl"
     path.write_bytes(gzip.compress(_BOMBS[name], 1) if compressed else _BOMBS[name])
-    peak, _ = _peak_of(lambda: from_trax(path, **ARGUMENTS))
+    peak, message = _peak_of(lambda: from_trax(path, **ARGUMENTS))
+    assert _SAID[name] in message
     assert peak < 32 << 20
 
 
