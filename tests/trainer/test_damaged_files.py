@@ -22,8 +22,14 @@ def config(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(config, tmp_path_factory):
+    """A run that has made its steps, as its files tell."""
     workdir = tmp_path_factory.mktemp("finished")
-    assert runs.run(config, workdir) == exits.DONE
+    run = Run(config, workdir)
+    run.step = 2
+    run.record("train", loss=5.0)
+    run.record("validation", loss=5.5, bits_per_byte=7.0)
+    run.files.save(run.step)
+    run.close()
     return workdir
 
 
@@ -103,14 +109,23 @@ def test_a_whole_report_is_shown_again(config, workdir, capsys):
         b"",
     ],
 )
-def test_a_damaged_line_of_the_metrics_is_left_out_and_named(config, workdir, line, caplog):
-    content = (workdir / "metrics.jsonl").read_bytes()
+def test_a_damaged_line_of_the_metrics_is_left_out_and_named(finished, tmp_path, line, caplog):
+    content = (finished / "metrics.jsonl").read_bytes()
     first, rest = content.split(b"\n", 1)
-    (workdir / "metrics.jsonl").write_bytes(b"\n".join([first, line, rest]))
-    assert _start(config, workdir) == exits.DONE
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b"\n".join([first, line, rest]))
+    assert set(metrics.validation_losses(metrics.read_records(path))) == {2}
     assert "metrics.jsonl has 1 damaged line(s), which are left out; the first is line 2" in caplog.text
+    metrics.Metrics(path, step=2).close()
+    assert path.read_bytes() == content
+
+
+def test_a_run_with_a_damaged_line_of_the_metrics(config, workdir, caplog):
+    content = (workdir / "metrics.jsonl").read_bytes()
+    (workdir / "metrics.jsonl").write_bytes(b'{"split": "train", "step": "1"}\n' + content)
+    assert _start(config, workdir) == exits.DONE
+    assert "metrics.jsonl has 1 damaged line(s), which are left out; the first is line 1" in caplog.text
     assert (workdir / "metrics.jsonl").read_bytes() == content
-    assert set(metrics.validation_losses(metrics.read_records(workdir / "metrics.jsonl"))) == {2}
 
 
 @pytest.mark.parametrize(

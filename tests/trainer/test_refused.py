@@ -6,6 +6,7 @@ import re
 import shutil
 
 import pytest
+from ml_collections import ConfigDict
 
 from tests.trainer import runs
 from trainer.check import check_batch, check_config
@@ -99,13 +100,8 @@ def _contents(folder):
         ),
         ("model.causal", False, "`config.model` must hold arguments of .*Received: causal"),
         ("model.num_hash", 3, "Received: num_hash; did you mean `num_hashes`?"),
-        (
-            "model.num_layers",
-            "1",
-            "`config.model` must hold what the model takes: num_layers must be .* Received: .*'1'",
-        ),
         ("model.axial_shape", 8, "axial_shape must be a list of sizes"),
-        ("model.attention_layers", 3, "`config.model` must hold what the model takes: "),
+        ("model.attention_layers", (3,), "`config.model` must hold what .*: attention_layers must name kinds .*: 3"),
         ("model.attention_options", {"local": {}}, "attention_options must be for kinds that .* Received: 'local'"),
         (
             "model.embedding_scale",
@@ -133,6 +129,25 @@ def test_names_of_data_sets_are_no_paths_and_their_buckets_are_read_by_tensorflo
     check_config(config)
     config.data.data_dir = "s3://bucket"
     with pytest.raises(ValueError, match="`config.data.data_dir` must be a path in the file system of this machine"):
+        check_config(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("num_layers", "1", "num_layers must be a positive integer. Received: num_layers='1'"),
+        ("max_sequence_length", None, "max_sequence_length must be a positive integer"),
+        ("attention_layers", 3, "not iterable"),
+        ("attention_layers", "lsh", "attention_layers must be a list of kinds"),
+        ("attention_options", 3, "attention_options must be a dict"),
+        ("gated", "yes", "gated must be True or False"),
+        ("num_buckets", "8", "num_buckets must be a positive even integer"),
+    ],
+)
+def test_arguments_of_the_model_of_another_kind(corpus, name, value, message):
+    config = runs.make_config(corpus)
+    config.model = ConfigDict({**config.model.to_dict(), name: value})
+    with pytest.raises(ValueError, match=f"`config.model` must hold what the model takes: .*{message}"):
         check_config(config)
 
 
