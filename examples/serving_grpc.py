@@ -6,6 +6,8 @@
 It needs the packages absl-py, tensorflow-serving-api and what this brings along (grpcio, tensorflow).
 """
 
+import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,10 +55,16 @@ def predict(server: str, model: str, signature: str, inputs: Mapping[str, np.nda
     return {name: tf.make_ndarray(value) for name, value in response.outputs.items()}
 
 
+def shown(text: bytes) -> str:
+    """Bytes as a terminal can show them, whatever they are and whatever it knows."""
+    encoding = sys.stdout.encoding or "ascii"
+    return text.decode("utf-8", errors="replace").encode(encoding, errors="backslashreplace").decode(encoding)
+
+
 def main(arguments: list[str]) -> int:
     """Sends the request of the flags and prints what comes back."""
     del arguments
-    texts = [text.encode() for text in _TEXT.value]
+    texts = [os.fsencode(text) for text in _TEXT.value]  # The bytes of the command line, be they text or not.
     inputs: dict[str, np.ndarray] = {"text": np.array(texts, object)}
     if _GENERATE.value:
         settings: dict[str, tuple[Any, Any]] = {
@@ -75,10 +83,10 @@ def main(arguments: list[str]) -> int:
         return 1
     if _GENERATE.value:
         for text, new in zip(texts, outputs["generated_text_bytes"], strict=True):
-            print((text + new).decode("utf-8", errors="replace"))
+            print(shown(text + new))
     else:
         for text, bits in zip(texts, outputs["bits_per_byte"], strict=True):
-            print(f"{bits:.4f} bits per byte: {text.decode()!r}")
+            print(f"{bits:.4f} bits per byte: {shown(text)!r}")
     return 0
 
 

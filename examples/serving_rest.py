@@ -7,7 +7,10 @@ It needs the package absl-py and nothing else.
 """
 
 import base64
+import http.client
 import json
+import os
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -48,22 +51,43 @@ def predict(
         One for each row: its outputs by name, or the output itself if there is only one.
 
     Raises:
-        RuntimeError: If the request was refused; the message is the server's.
+        RuntimeError: If the request was refused, with the server's message; or if what answers is no such server.
         OSError: If there is no answer in time.
     """
     body = json.dumps({"signature_name": signature, "instances": instances}).encode()
     request = urllib.request.Request(f"{server}/v1/models/{model}:predict", body, {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=timeout) as response:
-            return json.load(response)["predictions"]
+            answer = response.read()
     except urllib.error.HTTPError as error:
-        raise RuntimeError(json.load(error)["error"]) from error
+        raise RuntimeError(_field(error.read(), "error") or f"{error.code} {error.reason}") from error
+    except http.client.HTTPException as error:
+        raise RuntimeError(f"{server} does not speak HTTP: {error!r}") from error
+    rows = _field(answer, "predictions")
+    if rows is None:
+        raise RuntimeError(f"{server} is no TensorFlow Serving: it answers {answer[:200]!r}")
+    return rows
+
+
+def _field(answer: bytes, name: str) -> Any:
+    """A field of what a server says in JSON; None if it is something else."""
+    try:
+        content = json.loads(answer)
+    except ValueError:
+        return None
+    return content.get(name) if isinstance(content, dict) else None
+
+
+def shown(text: bytes) -> str:
+    """Bytes as a terminal can show them, whatever they are and whatever it knows."""
+    encoding = sys.stdout.encoding or "ascii"
+    return text.decode("utf-8", errors="replace").encode(encoding, errors="backslashreplace").decode(encoding)
 
 
 def main(arguments: list[str]) -> int:
     """Sends the request of the flags and prints what comes back."""
     del arguments
-    texts = [text.encode() for text in _TEXT.value]
+    texts = [os.fsencode(text) for text in _TEXT.value]  # The bytes of the command line, be they text or not.
     settings: dict[str, Any] = {}
     if _GENERATE.value:
         settings = {
@@ -77,14 +101,14 @@ def main(arguments: list[str]) -> int:
     signature = "generate" if _GENERATE.value else "score"
     try:
         rows = predict(_SERVER.value, _MODEL.value, signature, instances, _TIMEOUT.value)
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, ValueError) as error:  # The last for an address that is none.
         print(error)
         return 1
     for text, row in zip(texts, rows, strict=True):
         if _GENERATE.value:
-            print((text + base64.b64decode(row["b64"])).decode("utf-8", errors="replace"))
+            print(shown(text + base64.b64decode(row["b64"])))
         else:
-            print(f"{row['bits_per_byte']:.4f} bits per byte: {text.decode()!r}")
+            print(f"{row['bits_per_byte']:.4f} bits per byte: {shown(text)!r}")
     return 0
 
 

@@ -1,6 +1,5 @@
 """Finds what is wrong with a config before any work is done."""
 
-import inspect
 import math
 import re
 from collections.abc import Callable
@@ -8,11 +7,26 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from reformer_tf import models
-from trainer import early_stopping, loss_scale, optimizer, schedule, strategy, tokens, tpu
+from reformer_tf import local_paths
+from reformer_tf.models import attention_kinds, model_arguments
+from reformer_tf.ops import hashing
+from trainer import config as configs
+from trainer import (
+    config_kinds,
+    early_stopping,
+    loss_scale,
+    model_fields,
+    near,
+    optimizer,
+    schedule,
+    strategy,
+    tokens,
+    tpu,
+)
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _LARGEST_SEED = 2**31 - 1
+_PATHS = ("path", "validation_path", "sentencepiece_model", "data_dir")
 
 
 def check_config(config: ConfigDict) -> None:
@@ -24,6 +38,8 @@ def check_config(config: ConfigDict) -> None:
     Raises:
         ValueError: If a field breaks a rule; the message names the field, the rule and what was received.
     """
+    config_kinds.check(config, configs.default_config())
+    _check_paths(config.data)
     strategy.check_strategy(config.strategy)
     tpu.check_address(config.tpu_address)
     _check(config, "logical_devices", "must not be negative", lambda value: value >= 0)
@@ -51,6 +67,14 @@ def check_batch(config: ConfigDict, replicas: int) -> None:
             f"`config.train.accumulation_steps`, {replicas} x {config.train.accumulation_steps} = {parts}. "
             f"Received: {config.train.batch_size}"
         )
+
+
+def _check_paths(data: ConfigDict) -> None:
+    for name in _PATHS:
+        # TensorFlow Datasets reads and writes buckets of Google Cloud itself.
+        of_tfds = data.name == "tfds" and name == "data_dir" and data[name].startswith("gs://")
+        if data[name] and not of_tfds:
+            local_paths.checked(f"`config.data.{name}`", data[name])
 
 
 def _check_train(config: ConfigDict) -> None:
@@ -109,16 +133,17 @@ def _check_model(config: ConfigDict) -> None:
         raise ValueError(
             f"`config.model` must not have `dtype`: set `config.train.precision`. Received: {config.model.dtype!r}"
         )
-    known = _model_arguments()
+    known = list(model_fields.parameters())
     unknown = sorted(set(config.model) - set(known))
     if unknown:
         raise ValueError(
             f"`config.model` must hold arguments of ReformerCausalLM only, which are {', '.join(known)}. "
-            f"Received: {', '.join(unknown)}"
+            f"Received: {', '.join(unknown)}{near.suggestion(unknown[0], known)}"
         )
     for name in ("vocabulary_size", "max_sequence_length"):
         if name not in config.model:
             raise ValueError(f"`config.model` must have `{name}`. Received: {', '.join(sorted(config.model))}")
+    _check_model_values(configs.as_dict(config.model))
     scheme = tokens.of_config(config.data)
     _check(
         config,
@@ -135,16 +160,20 @@ def _check_model(config: ConfigDict) -> None:
     )
 
 
-def _model_arguments() -> list[str]:
-    """Names of the arguments of the model, which hands on those that it does not know to its backbone."""
-    parameters = [
-        parameter
-        for owner in (models.ReformerCausalLM, models.ReformerBackbone)
-        for parameter in inspect.signature(owner).parameters.values()
-        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
-    ]
-    names = dict.fromkeys(parameter.name for parameter in parameters)
-    return [name for name in names if name not in ("causal", "dtype")]
+def _check_model_values(given: dict[str, Any]) -> None:
+    """Checks those of the arguments that the model checks itself, when the data has been read already."""
+    values = {**model_fields.completed(given), "causal": True}
+    try:
+        model_arguments.check_values(values)
+        model_arguments.check_used(values)
+        kinds = attention_kinds.pattern(values["attention_layers"], values["num_layers"])
+        attention_kinds.checked_options(values["attention_options"], kinds)
+        if values["num_buckets"] is not None:
+            hashing.bucket_factors(values["num_buckets"])
+    except KeyError as error:
+        raise ValueError(f"`config.model` must have `{error.args[0]}`. Received: {', '.join(sorted(given))}") from error
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"`config.model` must hold what the model takes: {error}") from error
 
 
 def _check_sample(config: ConfigDict) -> None:

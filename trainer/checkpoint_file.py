@@ -15,7 +15,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from trainer import atomic
+from trainer import atomic, json_text
 
 _DTYPES = {
     "BOOL": np.bool_,
@@ -89,7 +89,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
     try:
         (length,) = _LENGTH.unpack_from(content)
         start = _LENGTH.size + length
-        entries = json.loads(bytes(content[_LENGTH.size : start]))
+        entries = json_text.parse_object(bytes(content[_LENGTH.size : start]))
         metadata = entries.pop("__metadata__")
         expected = metadata.pop("sha256")
         checksum = hashlib.sha256(_header(entries, metadata))
@@ -101,8 +101,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
             first, last = entry["data_offsets"]
             block = np.frombuffer(content[start + first : start + last], _DTYPES[entry["dtype"]])
             arrays[name] = block.reshape(entry["shape"])
-        return arrays, json.loads(metadata["description"])
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        return arrays, json_text.parse_object(metadata["description"])
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DamagedCheckpoint(f"{path}: not a complete checkpoint ({error})") from error
 
 

@@ -1,14 +1,13 @@
 """What a run does after its last step: export, reference lines, an ablation and a sample of text."""
 
 import json
-import shutil
 import sys
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from trainer import atomic, exits, exporting, loop, sample, saved_model_check, text
+from trainer import atomic, exits, exporting, loop, report_file, sample, saved_model_check, text
 from trainer.ablation import without_attention
 from trainer.model import load_described
 from trainer.run import Run
@@ -57,16 +56,18 @@ def close(run: Run, stop: exits.StopRequest) -> int:
 
 def _finished_report(run: Run) -> dict[str, Any] | None:
     """The report of an earlier start, if it is one of this step and has everything that is asked for."""
-    if not run.workdir.report.exists():
-        return None
-    report = json.loads(run.workdir.report.read_text(encoding="utf-8"))
+    report = report_file.read(run.workdir.report)
     asked = {name for name in ("export", "report") if run.config[name]}
-    return report if report["step"] == run.step and asked <= set(report["made"]) else None
+    return report if report and report["step"] == run.step and asked <= set(report["made"]) else None
 
 
 def _make_report(run: Run) -> dict[str, Any]:
     validation = run.files.find("validation", run.step)
-    report: dict[str, Any] = {"step": run.step, "made": [], "bits_per_byte": validation and validation["bits_per_byte"]}
+    report: dict[str, Any] = {
+        "step": run.step,
+        "made": [],
+        "bits_per_byte": validation and validation.get("bits_per_byte"),
+    }
     if run.config.report:
         report["made"].append("report")
         report.update(_compare(run))
@@ -99,13 +100,11 @@ def _compare(run: Run) -> dict[str, Any]:
         **(some if run.config.train.eval_examples else {}),
         "entropy_order_0": text.byte_entropy(documents, 0),
         "entropy_order_1": text.byte_entropy(documents, 1),
-        "bits_per_byte_no_attention": ablation and ablation["bits_per_byte"],
+        "bits_per_byte_no_attention": ablation and ablation.get("bits_per_byte"),
     }
 
 
 def _export(run: Run, model: Any, description: dict[str, Any]) -> tuple[str, float]:
-    for leftover in run.workdir.export.glob(".unfinished-*"):  # Of a process that was killed here.
-        shutil.rmtree(leftover, ignore_errors=True)
     exported = exporting.export_model(model, description, run.config, run.workdir, run.workdir.export)
     documents = run.tokens.documents(run.corpus.validation)
     ids = documents.ids[: min(_CHECKED_LENGTH, run.config.train.sequence_length)].astype(np.int32)
@@ -122,10 +121,10 @@ def _as_text(report: dict[str, Any]) -> str:
     if "report" in report["made"]:
         lines += [
             "Bits per byte of the validation documents",
-            f"  entropy of order 0 (bytes on their own)       {report['entropy_order_0']:.4f}",
-            f"  entropy of order 1 (given the byte before)    {report['entropy_order_1']:.4f}",
-            f"  model                                         {report['bits_per_byte']:.4f}",
-            f"  model with all attention outputs set to zero  {report['bits_per_byte_no_attention']:.4f}",
+            f"  entropy of order 0 (bytes on their own)       {_bits(report['entropy_order_0'])}",
+            f"  entropy of order 1 (given the byte before)    {_bits(report['entropy_order_1'])}",
+            f"  model                                         {_bits(report['bits_per_byte'])}",
+            f"  model with all attention outputs set to zero  {_bits(report['bits_per_byte_no_attention'])}",
             *(
                 [f"  (the model on {report['evaluated_bytes']:,} of the {report['validation_bytes']:,} bytes)"]
                 if report.get("evaluated_bytes")
@@ -140,3 +139,8 @@ def _as_text(report: dict[str, Any]) -> str:
             f"largest difference of logits {report['export_difference']:.1e}"
         )
     return "\n".join(lines)
+
+
+def _bits(number: float | None) -> str:
+    """Metrics lines have None in place of what is not finite."""
+    return "not finite" if number is None else f"{number:.4f}"

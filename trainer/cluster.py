@@ -10,6 +10,8 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 
+from trainer import json_text
+
 VARIABLE = "TF_CONFIG"
 KINDS = ("chief", "worker", "ps")
 TRY_OUT = "To try it out on this machine: python -m trainer.local_cluster --workers=2 -- FLAGS."
@@ -58,7 +60,7 @@ def from_environment() -> Task | None:
     if not text:
         return None
     try:
-        fields = json.loads(text)
+        fields = json_text.parse(text)
     except ValueError as error:
         raise ValueError(f"`{VARIABLE}` must be JSON. Received: {text!r}") from error
     if not isinstance(fields, dict) or not isinstance(fields.get("cluster", {}), dict):

@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
-from trainer import atomic, input
+from trainer import atomic, config_kinds, input, json_text
 from trainer.corpora import validation
 
 # What a run did that is older than a field, where that is not the field's default.
@@ -99,20 +99,19 @@ def read_config(path: str | os.PathLike[str]) -> ConfigDict:
         An unlocked config. Lists are tuples, and fields that are `None` take any literal, so flags can override both.
 
     Raises:
-        ValueError: If the file is missing or is not JSON.
+        ValueError: If the file is missing, is not JSON, or has fields that are unknown or of another kind.
+        OSError: If it cannot be read.
     """
     try:
-        fields = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        fields = json_text.parse_object(pathlib.Path(path).read_bytes())
     except FileNotFoundError as error:
         raise ValueError(f"`workdir` must be a folder that a run made, with a config.json. Received: {path}") from error
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise ValueError(f"The config of a run must be JSON. Received: {path}: {error}") from error
-    # A run may be older than a field.
-    known = default_config()
-    fields.setdefault("tpu_address", known.tpu_address)
-    for name, defaults in (("data", known.data), ("optimizer", known.optimizer), ("train", known.train)):
-        fields[name] = {**defaults, **_BEFORE.get(name, {}), **fields.get(name, {})}
-    return ConfigDict({key: _overridable(value) for key, value in fields.items()})
+    try:
+        return _with_every_field(fields)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} must be the config of a run: {error}") from error
 
 
 def as_dict(config: ConfigDict) -> dict[str, Any]:
@@ -139,6 +138,17 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "config.
         elif before != now:
             found[f"{prefix}{key}"] = (before, now)
     return found
+
+
+def _with_every_field(fields: dict[str, Any]) -> ConfigDict:
+    """A config of what a file holds. A run may be older than a field, and then had its default."""
+    known = default_config()
+    fields = config_kinds.completed(fields, known)
+    for name, defaults in known.items():
+        if isinstance(defaults, ConfigDict) and isinstance(fields[name], dict):
+            fields[name] = config_kinds.completed({**_BEFORE.get(name, {}), **fields[name]}, defaults)
+    config_kinds.check(fields, known)
+    return ConfigDict({key: _overridable(value) for key, value in fields.items()})
 
 
 def _overridable(value: Any) -> Any:

@@ -13,6 +13,7 @@ and
 trains further, with the settings that are kept in `DIR2/config.json` and can all be overridden.
 """
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -21,7 +22,7 @@ import keras
 from absl import app, flags
 from ml_collections import ConfigDict
 
-from reformer_tf import models, pretrained
+from reformer_tf import local_paths, models, pretrained
 from trainer import check, console, exits, state, tokens
 from trainer import config as configs
 from trainer.workdir import Workdir
@@ -82,15 +83,25 @@ def convert(
     check.check_config(config)
     folder = _folder_without_a_run(workdir)
     folder.lock()
+    written: list[pathlib.Path] = []
     try:
         if config.data.sentencepiece_model:
             kept = folder.root.resolve() / _PIECES
-            shutil.copyfile(config.data.sentencepiece_model, kept)
+            if not (kept.exists() and kept.samefile(config.data.sentencepiece_model)):
+                written.append(kept)
+                shutil.copyfile(config.data.sentencepiece_model, kept)
             config.data.sentencepiece_model = str(kept)
         folder.checkpoints().save(0, state.values(state.named_variables(model)), {"data": {}})
+        written.extend(folder.checkpoints().folder.glob("*"))
         configs.write_config(config, folder.config)  # Last: with it the folder is a run.
-    finally:
-        folder.unlock()
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for path in written:
+                path.unlink(missing_ok=True)
+            folder.checkpoints().folder.rmdir()
+        folder.abandon()
+        raise
+    folder.unlock()
     return config
 
 
@@ -98,6 +109,8 @@ def _folder_without_a_run(workdir: str | os.PathLike[str]) -> Workdir:
     folder = Workdir(workdir)
     if folder.config.exists():
         raise ValueError(f"`workdir` must be a folder without a run. Received: {folder.root}, which has a config.json")
+    if any(folder.checkpoints().steps()):  # Not 0, which a conversion leaves that was killed.
+        raise ValueError(f"`workdir` must be a folder without a run. Received: {folder.root}, which has checkpoints")
     return folder
 
 
@@ -117,20 +130,21 @@ def _scheme_of(vocabulary_size: int, in_pieces: bool) -> str:
     return exact[0] if exact else tokens.BYTES.name
 
 
-def _load() -> keras.Model:
+def _load(source: pathlib.Path) -> keras.Model:
     if _FROM.value == "huggingface":
-        return pretrained.from_huggingface(_SOURCE.value, head_bias=_HEAD_BIAS.value)
+        return pretrained.from_huggingface(source, head_bias=_HEAD_BIAS.value)
     if _PRESET.value is None:
         raise ValueError("`preset` must name the model of a Trax checkpoint. Received: none")
-    return pretrained.from_trax(_SOURCE.value, preset=_PRESET.value)
+    return pretrained.from_trax(source, preset=_PRESET.value)
 
 
 def _main(arguments: list[str]) -> int:
     console.begin(arguments)
     try:
         _folder_without_a_run(_WORKDIR.value)  # Before large files are read.
-        pieces = pathlib.Path(_SOURCE.value) / _PIECES
-        config = convert(_load(), _WORKDIR.value, _TOKENS.value, pieces if pieces.is_file() else None)
+        source = local_paths.checked("`source`", _SOURCE.value)
+        pieces = source / _PIECES
+        config = convert(_load(source), _WORKDIR.value, _TOKENS.value, pieces if pieces.is_file() else None)
     except (ValueError, OSError) as error:
         return console.refuse(error)
     model = config.model

@@ -5,6 +5,7 @@ What is in it and how to serve it is told in `docs/serving.md`.
 
 from absl import app, flags
 
+from reformer_tf import local_paths
 from trainer import check, console, exits, exporting, kept_run
 from trainer.model import load_described
 from trainer.workdir import Workdir
@@ -21,9 +22,10 @@ def _main(arguments: list[str]) -> int:
     console.begin(arguments)
     try:
         config, workdir = _CONFIG.value, Workdir(_WORKDIR.value)
+        output = local_paths.checked_folder("`output`", _OUTPUT.value)
         check.check_config(config)
         model, description = load_described(config, workdir, _CHECKPOINT.value)
-        version = exporting.export_model(model, description, config, workdir, _OUTPUT.value, _SENTENCEPIECE.value)
+        version = exporting.export_model(model, description, config, workdir, output, _SENTENCEPIECE.value)
     except (ValueError, OSError) as error:
         return console.refuse(error)
     print(f"The model of step {description['step']} is in {version}")

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from ml_collections import ConfigDict
 
-from reformer_tf import export
+from reformer_tf import export, local_paths
 from trainer import metrics, tokens
 from trainer.config import as_dict
 from trainer.workdir import Workdir
@@ -47,7 +47,8 @@ def export_model(
 def _tokenizer(data: ConfigDict, sentencepiece: bool) -> export.Tokenizer | None:
     scheme = tokens.of_config(data)
     if isinstance(scheme, tokens.SentencePieceTokens):
-        return export.SentencePieceTokenizer(data.sentencepiece_model, scheme.boundary) if sentencepiece else None
+        file = local_paths.checked("`config.data.sentencepiece_model`", data.sentencepiece_model)
+        return export.SentencePieceTokenizer(file, scheme.boundary) if sentencepiece else None
     if sentencepiece:
         raise ValueError(
             f"`sentencepiece` must not be asked for where the text of a run is not in pieces. Received: {scheme.name}"

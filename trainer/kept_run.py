@@ -1,50 +1,53 @@
-"""Flags of the commands that work on a run that is there: its folder, its config with overrides, its checkpoint."""
+"""Flags of the commands that work on a run: its folder, its config with overrides, its checkpoint."""
 
-import os
-import pathlib
-import re
 import sys
 from collections.abc import Mapping, Sequence
 
 from absl import flags
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
-from trainer import checkpoint_choice, kept_config
+from trainer import checkpoint_choice, command_line, config_file, config_flag
 from trainer.config import read_config
 from trainer.workdir import Workdir
 
-_JSON = re.compile(r"--?config=(.+\.json)")
-
 
 def define_flags(
-    arguments: Sequence[str] = (),
+    arguments: Sequence[str] = (), flag_values: flags.FlagValues = flags.FLAGS
 ) -> tuple[flags.FlagHolder, flags.FlagHolder, flags.FlagHolder]:
-    """Defines `--workdir`, `--config` and `--checkpoint`.
+    """Defines `--workdir`, `--config` and `--checkpoint` of a command that uses a run.
 
     The config is the one kept in the folder, so that `--config.model.num_hashes=8` works.
 
-    The config's fields must be known before the flags are parsed, so `--workdir` is looked up in the arguments first.
-
     Args:
         arguments: The command line; by default that of this process.
+        flag_values: Where to define them.
 
     Returns:
         The flags `workdir`, `config` and `checkpoint`.
 
     Raises:
-        ValueError: If there is no run in the folder.
+        ValueError: If there is no run in the folder, or if a flag names a field that its config does not have.
+        flags.Error: If a flag has no value.
     """
-    workdir = _look_ahead(arguments)
-    folder = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+    workdir, file = config_flag.look_ahead(["workdir", "config"], arguments)
+    folder = flags.DEFINE_string("workdir", None, "Folder of the run.", flag_values, required=True)
     checkpoint = flags.DEFINE_string(
         "checkpoint",
         checkpoint_choice.NEWEST,
         "Which to read: newest, best (by validation loss) or the number of a step.",
+        flag_values,
     )
-    if workdir is None:  # Parsing the flags will say so, or show the help.
-        return folder, flags.DEFINE_string("config", None, "The config kept in --workdir, with overrides."), checkpoint
+    if file is not None:
+        raise ValueError(
+            "`--config` must not be given: the config is the one kept in --workdir, of which flags such as "
+            f"--config.model.num_hashes=8 set fields. Received: --config={file}"
+        )
+    help_text = "The config kept in --workdir; --config.model.num_hashes=8 sets a field of it."
+    if workdir is None:
+        _need("--workdir, the folder of a run", arguments)
+        return folder, flags.DEFINE_string("config", None, help_text, flag_values), checkpoint
     config = read_config(Workdir(workdir).config)
-    return folder, config_flags.DEFINE_config_dict("config", config, "The config kept in --workdir."), checkpoint
+    return folder, config_flag.define(config, help_text, arguments, flag_values), checkpoint
 
 
 def given_fields() -> list[str]:
@@ -56,32 +59,34 @@ def given_fields() -> list[str]:
     return found
 
 
-def config_file(arguments: Sequence[str] = ()) -> str | None:
-    """What `--config` of a config file would be for the config kept in `--workdir`; None if there is none.
+def define_config(
+    arguments: Sequence[str] = (), flag_values: flags.FlagValues = flags.FLAGS
+) -> flags.FlagHolder[ConfigDict]:
+    """Defines `--config` of a command that begins a run or goes on with one: a file, or the config kept in the folder.
 
     Args:
         arguments: The command line; by default that of this process.
+        flag_values: Where to define it.
+
+    Raises:
+        ValueError: If there is no config, if it cannot be read, or if a flag names a field that it does not have.
+        flags.Error: If a flag has no value.
     """
-    workdir = _look_ahead(arguments)
-    if workdir is None or not Workdir(workdir).config.is_file():
-        return None
-    return _as_file(Workdir(workdir).config)
+    workdir, file = config_flag.look_ahead(["workdir", "config"], arguments)
+    help_text = "File with the config of the run; by default the config kept in --workdir."
+    kept = None if workdir is None else Workdir(workdir).config
+    if file is not None:
+        config = config_file.load(file)
+    elif kept is not None and kept.exists():
+        config = read_config(kept)
+    else:
+        rest = "" if kept is None else f", as there is no {kept}"
+        _need(f"--config, such as --config=configs/quickstart.py{rest}", arguments)
+        return flags.DEFINE_string("config", None, help_text, flag_values)
+    return config_flag.define(config, help_text, arguments, flag_values)
 
 
-def with_config_files(arguments: Sequence[str]) -> list[str]:
-    """The command line with `--config=DIR/config.json`, a config that a run kept, as a config file."""
-    return [
-        f"--config={_as_file(match[1])}" if (match := _JSON.fullmatch(argument)) else argument for argument in arguments
-    ]
-
-
-def _as_file(path: str | os.PathLike[str]) -> str:
-    return f"{pathlib.Path(kept_config.__file__).resolve()}:{path}"
-
-
-def _look_ahead(arguments: Sequence[str]) -> str | None:
-    """The value of `--workdir`."""
-    ahead = flags.FlagValues()
-    flags.DEFINE_string("workdir", None, "", flag_values=ahead)
-    ahead(list(arguments or sys.argv), known_only=True)
-    return ahead["workdir"].value
+def _need(flag: str, arguments: Sequence[str]) -> None:
+    """Refuses a command line without a flag, unless it asks which flags there are."""
+    if not command_line.asks_for_help(arguments or sys.argv):
+        raise ValueError(f"A command line must have {flag}. Received: none")

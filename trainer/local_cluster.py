@@ -8,6 +8,7 @@ a `TF_CONFIG` that says which one it is. `--config.strategy` is set to `multi_wo
 same command goes on from the newest checkpoint. SIGTERM and Ctrl-C are handed on.
 """
 
+import math
 import os
 import signal
 import socket
@@ -20,7 +21,7 @@ from typing import IO
 
 from absl import app, flags
 
-from trainer import exits
+from trainer import command_line, exits
 from trainer.cluster import VARIABLE, Task
 
 _WORKERS = flags.DEFINE_integer("workers", 2, "Number of workers.", lower_bound=1)
@@ -30,6 +31,7 @@ _PARAMETER_SERVERS = flags.DEFINE_integer(
 _GRACE = flags.DEFINE_float(
     "grace", 20.0, "Seconds that the others have to end by themselves when a process died.", lower_bound=0.0
 )
+flags.register_validator("grace", math.isfinite, "must be a finite number of seconds")
 _FLAG = "--config.strategy"
 
 
@@ -182,11 +184,14 @@ def main(arguments: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, hand_on)
     try:
-        processes.start(make_tasks(_WORKERS.value, _PARAMETER_SERVERS.value), command)
+        try:
+            processes.start(make_tasks(_WORKERS.value, _PARAMETER_SERVERS.value), command)
+        except OSError as error:  # There is no such command, or there are not so many ports or processes.
+            return command_line.refuse(error)
         return processes.wait(_GRACE.value)
     finally:
         processes.kill()
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=command_line.parse_flags_before_a_command)

@@ -63,6 +63,11 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
     settings = run.config.train
     if run.step == settings.steps:
         run.files.finish(run.step)
+        _say(
+            run,
+            f"The run is done: all its {settings.steps} steps were made before, and nothing was trained. "
+            "A larger `config.train.steps` takes it further.",
+        )
         return exits.DONE
     if _ends_early(run):
         return exits.DONE

@@ -5,10 +5,15 @@ import json
 import math
 import os
 import pathlib
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from trainer import atomic
+from absl import logging
+
+from trainer import atomic, json_text
+
+_LARGEST = sys.float_info.max
 
 MEASURED = ("tokens_per_second", "peak_memory_mib", "wall_time")
 """Fields that differ between runs that are the same otherwise: leave them out to compare two runs bit for bit."""
@@ -115,16 +120,30 @@ def best_step(losses: Mapping[int, float]) -> int | None:
 
 
 def _parse(content: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    """The whole lines, each with its record."""
-    for line in content.splitlines(keepends=True):
-        if not line.endswith(b"\n"):
-            continue
+    """The whole lines, each with its record, without those that are none; of these, the first is named."""
+    damaged = []
+    for number, line in enumerate(content.split(b"\n")[:-1], 1):  # What follows the last end of a line is torn.
         try:
-            record = json.loads(line)
+            record = json_text.parse_object(line)
         except ValueError:
+            damaged.append(number)
             continue
-        if isinstance(record, dict) and {"split", "step"} <= record.keys():
-            yield line, record
+        if _is_record(record):
+            yield line + b"\n", record
+        else:
+            damaged.append(number)
+    if damaged:
+        logging.warning(
+            "metrics.jsonl has %d damaged line(s), which are left out; the first is line %d", len(damaged), damaged[0]
+        )
+
+
+def _is_record(record: dict[str, Any]) -> bool:
+    """Whether it has a split, a step, and, if any, a loss and other numbers that are finite."""
+    split, step, loss = record.get("split"), record.get("step"), record.get("loss")
+    numbers = [value for value in record.values() if isinstance(value, int | float)]
+    is_loss = loss is None or type(loss) in (int, float)
+    return isinstance(split, str) and type(step) is int and is_loss and all(abs(n) <= _LARGEST for n in numbers)
 
 
 def _is_finite(value: float | None) -> bool:

@@ -25,7 +25,10 @@ def build_model(config: ConfigDict) -> keras.Model:
     Raises:
         ValueError: If an argument is refused by the model.
     """
-    return models.ReformerCausalLM(**as_dict(config.model), dtype=config.train.precision)
+    try:
+        return models.ReformerCausalLM(**as_dict(config.model), dtype=config.train.precision)
+    except TypeError as error:  # Of arguments that only Keras looks at, such as initializers.
+        raise ValueError(f"`config.model` must hold what the model takes: {error}") from error
 
 
 def load_model(

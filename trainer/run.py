@@ -21,6 +21,7 @@ from trainer import (
     files,
     input,
     optimizer,
+    report_file,
     segments,
     short_validation,
     state,
@@ -76,9 +77,10 @@ class Run:
             if in_step is None or in_step.is_chief:
                 if not dry:
                     self.workdir.lock()
-                    undo.callback(self.workdir.unlock)
+                    undo.callback(self.workdir.abandon)
                 config.data.validation_rule = self._validation_rule()
                 changed = self.workdir.check_config(config)
+                report_file.read(self.workdir.report)  # A damaged one would be found after the last step.
             self.strategy = strategy.make_strategy(config.strategy, config.logical_devices, config.tpu_address)
             self.agreement = agreement.Agreement(self.strategy, in_step)
             self.execution = execution.of_strategy(self.strategy)

@@ -7,15 +7,10 @@ what the process returns.
 """
 
 from absl import app, flags
-from ml_collections import config_flags
 
 from trainer import closing, cluster_flags, console, dry_run, execution, exits, kept_run, loop, server
 from trainer.run import Run
 
-_KEPT = kept_run.config_file()
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", _KEPT, "File with the config of the run; by default the config kept in --workdir."
-)
 _DRY_RUN = flags.DEFINE_bool(
     "dry_run", False, "Says what the run would take, by a few steps: parameters, memory, data, time. Writes nothing."
 )
@@ -25,13 +20,14 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; made if it i
 def main(arguments: list[str]) -> int:
     """Runs, and returns what the process should return."""
     console.begin(arguments)
+    config = flags.FLAGS.config
     with exits.StopRequest() as stop:
         try:
             cluster_flags.to_environment()
-            if server.serves(_CONFIG.value.strategy):
+            if server.serves(config.strategy):
                 return server.serve(stop)
             with stop.interruptible():
-                run = Run(_CONFIG.value, _WORKDIR.value, dry=_DRY_RUN.value)
+                run = Run(config, _WORKDIR.value, dry=_DRY_RUN.value)
                 if _DRY_RUN.value:
                     return dry_run.show(run)
         except exits.Stopped:
@@ -51,9 +47,8 @@ def main(arguments: list[str]) -> int:
 
 def run() -> None:
     """Parses the flags, runs, and ends the process."""
-    if _KEPT is None:
-        flags.mark_flag_as_required("config")
-    app.run(main, flags_parser=lambda arguments: console.parse_flags(kept_run.with_config_files(arguments)))
+    console.or_refuse(kept_run.define_config)
+    app.run(main, flags_parser=console.parse_flags)
 
 
 if __name__ == "__main__":

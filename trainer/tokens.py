@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from reformer_tf import local_paths
 from trainer import text
 
 
@@ -169,7 +170,8 @@ def of_config(data: Mapping[str, Any]) -> Tokens:
     """
     name = data.get("tokens", BYTES.name)  # Runs of before there were schemes have no such field.
     if name == SentencePieceTokens.name:
-        return _of_pieces(data.get("sentencepiece_model", ""))
+        path = data.get("sentencepiece_model", "")
+        return _of_pieces(os.fspath(local_paths.checked("config.data.sentencepiece_model", path)))
     if name not in _OF_BYTES:
         raise ValueError(f"config.data.tokens must be one of {', '.join(NAMES)}. Received: {name!r}")
     return _OF_BYTES[name]

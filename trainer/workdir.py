@@ -1,15 +1,15 @@
 """The folder of a run: what lies where, who may use it, and which runs may go on in it."""
 
-import fcntl
 import os
-import pathlib
 from typing import Any
 
-from absl import logging
 from ml_collections import ConfigDict
 
+from reformer_tf import local_paths
 from trainer import config as configs
+from trainer import model_fields
 from trainer.checkpoints import Checkpoints
+from trainer.folder_lock import FolderLock
 
 _FIXED = (
     "config.model.",
@@ -38,17 +38,20 @@ class Workdir:
         export: Folder of the exported models.
         report: Path of the closing report.
         sample: Path of the sample of generated text.
+
+    Raises:
+        ValueError: If the folder cannot be one of this machine.
     """
 
     def __init__(self, root: str | os.PathLike[str]):
-        self.root = pathlib.Path(root)
+        self.root = local_paths.checked_folder("`workdir`", root)
         self.config = self.root / "config.json"
         self.metrics = self.root / "metrics.jsonl"
         self.events = self.root / "tensorboard"
         self.export = self.root / "export"
         self.report = self.root / "report.json"
         self.sample = self.root / "sample.txt"
-        self._lock: int | None = None
+        self._lock = FolderLock(self.root)
 
     def checkpoints(self, keep: int = 1) -> Checkpoints:
         """The checkpoints of the run, of which `save` keeps so many."""
@@ -60,22 +63,15 @@ class Workdir:
         Raises:
             ValueError: If another process has it.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(descriptor)
-            raise ValueError(f"`workdir` must not be in use by another run. Received: {self.root}") from error
-        except OSError as error:  # Mounted buckets may know no locks.
-            logging.warning("%s cannot be locked (%s): no other run may use it at the same time", self.root, error)
-        self._lock = descriptor
+        self._lock.take()
 
     def unlock(self) -> None:
         """Lets other processes use the folder."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._lock.release()
+
+    def abandon(self) -> None:
+        """Lets other processes use the folder, and leaves nothing of `lock` behind: for a run that is refused."""
+        self._lock.undo()
 
     def config_before(self) -> ConfigDict | None:
         """The config of the run that has checkpoints here; None if there are none."""
@@ -96,8 +92,8 @@ class Workdir:
         steps = self.checkpoints().steps()
         if not steps or not self.config.exists():
             return {}
-        before = configs.as_dict(configs.read_config(self.config))
-        found = configs.differences(before, configs.as_dict(config))
+        before, now = (_comparable(each) for each in (configs.read_config(self.config), config))
+        found = configs.differences(before, now)
         # No example was seen yet, and the optimizer is as new.
         unchanging = _FIXED if max(steps) else _FIXED_BEFORE_THE_FIRST_STEP
         fixed = {field: values for field, values in found.items() if field.startswith(unchanging)}
@@ -108,3 +104,9 @@ class Workdir:
                 f"Received: {self.root}, where {listed}"
             )
         return found
+
+
+def _comparable(config: ConfigDict) -> dict[str, Any]:
+    """A config in which an argument of the model that is left out and one that is set to its default are the same."""
+    fields = configs.as_dict(config)
+    return {**fields, "model": model_fields.completed(fields["model"])}

@@ -73,6 +73,14 @@ def mean_bits(losses: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(losses, axis=1) / (tf.cast(counts, losses.dtype) * math.log(2.0))
 
 
+def log_probabilities(losses: tf.Tensor) -> tf.Tensor:
+    """The negative of losses, with 0.0 where a loss is zero: never -0.0.
+
+    TensorFlow would make `0.0 - losses` a plain negation.
+    """
+    return tf.where(tf.equal(losses, 0.0), 0.0, -losses)
+
+
 def _predict(rows: IndependentRows) -> Any:
     @tf.function(input_signature=requests.of_any_rank([IDS]), autograph=False)
     def predict(ids: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -101,7 +109,7 @@ def _score_ids(rows: IndependentRows) -> Any:
         # The last token is not fed, only predicted.
         ids, lengths = requests.padded_ids(ids, rows.vocabulary_size, 2, rows.longest + 1)
         losses = rows.token_losses(ids, lengths)
-        return {"token_log_probabilities": 0.0 - losses, "bits_per_token": mean_bits(losses, lengths - 1)}
+        return {"token_log_probabilities": log_probabilities(losses), "bits_per_token": mean_bits(losses, lengths - 1)}
 
     return score_ids
 

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from reformer_tf import local_paths
 from reformer_tf.export import ids_signatures, model_card, text_signatures, versions, warm_up
 from reformer_tf.export.byte_tokenizer import ByteTokenizer
 from reformer_tf.export.independent_rows import IndependentRows
@@ -58,7 +59,8 @@ def export_saved_model(
         The folder of the new version.
 
     Raises:
-        ValueError: if `model` is not a Keras model, if the tokenizer does not fit it, or if `card` is not JSON.
+        ValueError: if `model` is not a Keras model, if `directory` cannot be a folder of this machine, if the tokenizer
+            does not fit the model, or if `card` is not JSON.
 
     Example:
         >>> from reformer_tf.models import ReformerClassifier
@@ -68,6 +70,7 @@ def export_saved_model(
     """
     if not isinstance(model, keras.Model):
         raise ValueError(f"`model` must be a Keras model. Received: {type(model).__name__}")
+    folder_of_versions = local_paths.checked_folder("`directory`", directory)
     chosen = _tokenizer_of(model, tokenizer)
     content = model_card.make(model, chosen, card)
     made = _signatures(model, chosen)
@@ -88,7 +91,7 @@ def export_saved_model(
         inputs = {name: signature.inputs for name, signature in made.items()}
         model_card.write(extra, {**content, "signatures": model_card.of_signatures(functions, inputs)})
 
-    return versions.write_next(pathlib.Path(directory), write)
+    return versions.write_next(folder_of_versions, write)
 
 
 def _signatures(model: keras.Model, tokenizer: Tokenizer | None) -> dict[str, ids_signatures.Signature]:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from reformer_tf.export import requests
-from reformer_tf.export.ids_signatures import Signature, mean_bits
+from reformer_tf.export.ids_signatures import Signature, log_probabilities, mean_bits
 from reformer_tf.export.independent_rows import IndependentRows
 from reformer_tf.export.sampling import Settings
 from reformer_tf.export.tokenizer import Tokenizer
@@ -50,7 +50,7 @@ def _score(rows: IndependentRows, tokenizer: Tokenizer) -> Any:
         losses = rows.token_losses(_after_boundary(tokenizer, ids), lengths + 1)
         return {
             "bits_per_byte": mean_bits(losses, tf.strings.length(text)),
-            "token_log_probabilities": 0.0 - losses,  # Not -0.0 where a row is over.
+            "token_log_probabilities": log_probabilities(losses),
         }
 
     return score

@@ -1,5 +1,8 @@
 """Numbered folders, each there as a whole or not at all."""
 
+import contextlib
+import fcntl
+import os
 import pathlib
 import re
 import shutil
@@ -7,10 +10,14 @@ import tempfile
 from collections.abc import Callable
 
 _VERSION = re.compile(r"\d+")
+_UNFINISHED = ".unfinished-"
 
 
 def write_next(directory: pathlib.Path, write: Callable[[pathlib.Path], None]) -> pathlib.Path:
     """Makes the next version in a folder: one more than the highest number there, or 1.
+
+    What exports that were killed left unfinished in the folder is removed. One that is under way holds a lock on what
+    it writes; where the file system knows no locks, nothing is removed.
 
     Args:
         directory: folder of the versions. Made if it is not there.
@@ -20,8 +27,8 @@ def write_next(directory: pathlib.Path, write: Callable[[pathlib.Path], None]) -
         The folder of the new version.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    # Not a number, so that no server takes it for a version before it is complete.
-    unfinished = pathlib.Path(tempfile.mkdtemp(prefix=".unfinished-", dir=directory))
+    _remove_unfinished(directory)
+    unfinished, descriptor = _make_locked(directory)
     try:
         unfinished.chmod(0o755)
         write(unfinished)
@@ -29,6 +36,40 @@ def write_next(directory: pathlib.Path, write: Callable[[pathlib.Path], None]) -
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
+    finally:
+        os.close(descriptor)
+
+
+def _remove_unfinished(directory: pathlib.Path) -> None:
+    for folder in directory.glob(f"{_UNFINISHED}*"):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(descriptor)
+
+
+def _make_locked(directory: pathlib.Path) -> tuple[pathlib.Path, int]:
+    """Makes an unfinished folder, and returns it with the descriptor that holds its lock."""
+    while True:
+        # Not a number, so that no server takes it for a version before it is complete.
+        folder = pathlib.Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=directory))
+        try:
+            descriptor = os.open(folder, os.O_RDONLY)
+        except FileNotFoundError:
+            continue  # Removed before it was locked, by another process that begins an export.
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            continue  # Being removed.
+        except OSError:
+            return folder, descriptor  # A file system without locks.
+        if folder.exists():
+            return folder, descriptor
+        os.close(descriptor)
 
 
 def _rename_to_next(folder: pathlib.Path, directory: pathlib.Path) -> pathlib.Path:

@@ -1,7 +1,6 @@
 """Reformer checkpoints of Hugging Face transformers."""
 
 import os
-import pathlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -9,10 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from reformer_tf import models
+from reformer_tf import local_paths, models
 from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.models.backbone import ReformerBackbone
-from reformer_tf.pretrained import huggingface_config, huggingface_files, placing
+from reformer_tf.pretrained import huggingface_config, huggingface_files, huggingface_sizes, placing
 from reformer_tf.pretrained.placing import Place, as_is, named, out_by_in
 from reformer_tf.pretrained.rotations import assign_rotations
 
@@ -66,7 +65,7 @@ def from_huggingface(
     Raises:
         FileNotFoundError: if a file is missing.
         ValueError: if a file cannot be read, for a value of the config that cannot be honoured, for tensors that do not
-            fit the model one by one, and for rotations that do not fit its layers.
+            fit the model one by one (sizes before the model is built), and for rotations that do not fit its layers.
 
     Example:
         >>> model = from_huggingface("reformer-enwik8")  # doctest: +SKIP
@@ -81,7 +80,7 @@ def from_huggingface(
         >>> with replay.replaying(buckets):  # doctest: +SKIP
         ...     logits = model(ids)
     """
-    folder = pathlib.Path(directory)
+    folder = local_paths.checked("directory", directory)
     config = huggingface_files.read_config(folder)
     tensors = {
         name: tensor for name, tensor in huggingface_files.read_tensors(folder).items() if not _BUFFERS.search(name)
@@ -93,6 +92,7 @@ def from_huggingface(
     if kind in (models.ReformerCausalLM, models.ReformerMaskedLM):
         arguments["head_bias"] = head_bias
         _settle_head_bias(tensors, head_bias, str(folder))
+    huggingface_sizes.check(arguments, tensors, _prefix(tensors), str(folder))
     model = kind(**arguments, reversible=reversible, seed=seed, dtype=dtype)
     placing.assign(model, places(model, tensors), tensors, str(folder))
     assign_rotations(model, rotations or {})
@@ -116,7 +116,12 @@ def places(model: keras.Model, tensors: Iterable[str]) -> dict[str, Place]:
         model: what `from_huggingface` returns.
         tensors: names of the tensors, which tell whether they begin with `reformer.`.
     """
-    return dict(_places(model, "reformer." if any(name.startswith("reformer.") for name in tensors) else ""))
+    return dict(_places(model, _prefix(tensors)))
+
+
+def _prefix(tensors: Iterable[str]) -> str:
+    """What the names of the backbone's tensors begin with."""
+    return "reformer." if any(name.startswith("reformer.") for name in tensors) else ""
 
 
 def _places(model: keras.Model, prefix: str) -> Iterator[tuple[str, Place]]:

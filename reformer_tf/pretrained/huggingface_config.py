@@ -87,7 +87,7 @@ def model_class(config: dict[str, Any], tensors: Collection[str]) -> type[keras.
     if config.get("model_type", "reformer") != "reformer":
         raise ValueError(f"model_type must be 'reformer'. Received: model_type={config['model_type']!r}")
     named = config.get("architectures") or []
-    if len(named) > 1 or any(name not in _ARCHITECTURES for name in named):
+    if not isinstance(named, list) or len(named) > 1 or any(name not in list(_ARCHITECTURES) for name in named):
         raise ValueError(f"architectures must be one of {list(_ARCHITECTURES)}. Received: architectures={named!r}")
     if named:
         return _ARCHITECTURES[named[0]][0]
@@ -122,7 +122,7 @@ def model_arguments(config: dict[str, Any], model: type[keras.Model]) -> dict[st
         }.items()
     }
     kinds = fields["attn_layers"]
-    if not isinstance(kinds, list | tuple) or not kinds or set(kinds) - {"local", "lsh"}:
+    if not isinstance(kinds, list | tuple) or not kinds or any(kind not in ("local", "lsh") for kind in kinds):
         raise ValueError(f'attn_layers must be a list of "local" and "lsh". Received: attn_layers={kinds!r}')
     for field in ("pruned_heads", "add_cross_attention"):
         if config.get(field):
@@ -132,7 +132,7 @@ def model_arguments(config: dict[str, Any], model: type[keras.Model]) -> dict[st
         raise ValueError(
             f"hidden_act must be one of {sorted(ACTIVATIONS)}. Received: hidden_act={fields['hidden_act']!r}{why}"
         )
-    if not isinstance(fields["layer_norm_eps"], int | float) or not fields["layer_norm_eps"] > 0:
+    if not isinstance(fields["layer_norm_eps"], int | float) or not 0 < fields["layer_norm_eps"] < math.inf:
         raise ValueError(f"layer_norm_eps must be positive. Received: layer_norm_eps={fields['layer_norm_eps']!r}")
     used = {kind: _attention(kind, fields) for kind in ("lsh", "local") if kind in kinds}
     chunks = {kind: options.pop("chunk_length") for kind, options in used.items()}
@@ -220,7 +220,10 @@ def _of_the_head(fields: dict[str, Any], model: type[keras.Model]) -> dict[str, 
         if causal != expected:
             raise ValueError(f"is_decoder must be {expected} for {model.__name__}. Received: is_decoder={causal}")
         return {"tie_embeddings": False}  # Their head has its own kernel whatever tie_word_embeddings says.
-    labels = fields["num_labels"] if "num_labels" in fields else len(fields.get("id2label") or ()) or 2
+    names = fields.get("id2label") or {}
+    if not isinstance(names, dict | list):
+        raise ValueError(f"id2label must be an object. Received: id2label={names!r}")
+    labels = fields["num_labels"] if "num_labels" in fields else len(names) or 2
     if model is models.ReformerClassifier:
         return {
             "causal": causal,

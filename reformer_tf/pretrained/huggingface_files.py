@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -46,8 +47,14 @@ def read_tensors(directory: pathlib.Path) -> dict[str, np.ndarray]:
     shards = _read_json(directory, chosen).get("weight_map")
     if not isinstance(shards, dict):
         raise ValueError(f"{chosen} must have a weight_map. Received: {directory / chosen}")
+    outside = [name for name in shards.values() if not _is_file_name(name)]
+    if outside:
+        raise ValueError(
+            f"The weight_map of {chosen} must name files of the same folder. Received: {directory / chosen} with "
+            f"{outside[0]!r}"
+        )
     tensors: dict[str, np.ndarray] = {}
-    for shard in sorted({str(name) for name in shards.values()}):
+    for shard in sorted(set(shards.values())):
         tensors.update(_read_file(directory, shard))
     absent = sorted(set(shards) - set(tensors))
     if absent:
@@ -57,12 +64,17 @@ def read_tensors(directory: pathlib.Path) -> dict[str, np.ndarray]:
     return tensors
 
 
+def _is_file_name(name: Any) -> bool:
+    """Whether it names a file in a folder, and cannot name one anywhere else."""
+    return isinstance(name, str) and "\0" not in name and name not in ("", ".", "..") and "/" not in name
+
+
 def _read_json(directory: pathlib.Path, name: str) -> dict[str, Any]:
     if not (directory / name).is_file():
         raise FileNotFoundError(_missing(directory, name))
     try:
         content = json.loads((directory / name).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{name} must be JSON. Received: {directory / name}: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{name} must be a JSON object. Received: {directory / name}: {type(content).__name__}")
@@ -84,6 +96,7 @@ def _read_file(directory: pathlib.Path, name: str) -> dict[str, np.ndarray]:
 
 
 def _read_with_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
+    _check_unpacked_size(path)
     try:
         import torch
     except ImportError as error:
@@ -98,6 +111,19 @@ def _read_with_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
         }
     except Exception as error:  # Of many kinds: torch, pickle, zip files.
         raise ValueError(f"{path.name} must hold tensors by name. Received: {path}: {error}") from error
+
+
+def _check_unpacked_size(path: pathlib.Path) -> None:
+    """Refuses what is compressed: torch writes its zip files without compression, and reads others."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            unpacked = sum(entry.file_size for entry in file.infolist())
+    except zipfile.BadZipFile:
+        return  # Of an old release, or no file of torch: torch says so.
+    if unpacked > path.stat().st_size:
+        raise ValueError(
+            f"{path.name} must not unpack to more than its size. Received: {path}, which unpacks to {unpacked:,} bytes"
+        )
 
 
 def _plain(tensor: np.ndarray) -> np.ndarray:

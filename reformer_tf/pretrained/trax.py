@@ -1,36 +1,25 @@
 """Reformer checkpoints of Trax, read without Trax."""
 
-import codecs
-import gzip
-import io
+import itertools
 import os
 import pathlib
-import pickle
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from reformer_tf import local_paths
 from reformer_tf.layers import LSHSelfAttention
 from reformer_tf.models import ReformerCausalLM, presets
-from reformer_tf.pretrained import placing
+from reformer_tf.pretrained import placing, trax_file
 from reformer_tf.pretrained.placing import Place, as_is, heads_first, named
 from reformer_tf.pretrained.rotations import assign_rotations
 
 # Where the parts of a ReformerLM are in the list of its sublayers' weights; the others have none.
 _TOKENS, _POSITIONS, _TRUNK, _NORM, _HEAD = 1, 3, 5, 7, 9
 _ENTRIES_A_LAYER = 4  # attention, swap, feed-forward, swap
-
-# What the pickle of an array of numpy refers to, by name; numpy 1 and 2 keep it in different modules.
-_OF_ARRAYS: dict[str, Any] = {
-    "_reconstruct": np.zeros(0).__reduce__()[0],
-    "_frombuffer": np.zeros(0).__reduce_ex__(5)[0],
-    "scalar": np.float32(0).__reduce__()[0],
-    "ndarray": np.ndarray,
-    "dtype": np.dtype,
-}
-_NUMPY = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
+# A tuple that stands in several places is looked at in each of them.
+_MOST_PARTS = 1_000_000
 
 
 def from_trax(
@@ -61,13 +50,14 @@ def from_trax(
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is no such pickle, or if its weights do not fit the model one by one; the message says
+        ValueError: if the file is no such pickle, if it unpacks to more than a checkpoint of its size does (which is
+            found out before it takes the memory), or if its weights do not fit the model one by one; the message says
             where.
 
     Example:
         >>> model = from_trax("model.pkl", preset="reformer-enwik8")  # doctest: +SKIP
     """
-    tree = _read_weights(pathlib.Path(path))
+    tree = _read_weights(local_paths.checked("path", path))
     arguments = {**(presets.get(preset) if preset else {}), "layer_norm_epsilon": 1e-6, **arguments}
     fixed = {"combine_streams": "concatenate", "embedding_scale": 1.0, "tie_embeddings": False, "positions": "axial"}
     for name, value in fixed.items():
@@ -81,64 +71,22 @@ def from_trax(
     return model
 
 
-class _Unpickler(pickle.Unpickler):
-    """Reads arrays of numpy, and what Python itself is made of."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module in _NUMPY and name in _OF_ARRAYS:
-            return _OF_ARRAYS[name]
-        if (module, name) == ("_codecs", "encode"):  # Bytes, in old pickles.
-            return codecs.encode
-        if (module, name) == ("jax._src.array", "_reconstruct_array"):
-            return _array_of_jax
-        if module.split(".")[0] == "trax":
-            return _StandIn
-        raise ValueError(
-            "A checkpoint must be made of arrays of numpy, since reading anything else could run code."
-            f" Received: {module}.{name}"
-        )
-
-
-class _StandIn:
-    """Takes the place of an object of Trax's own classes: accepts what it is made from and keeps none of it."""
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> "_StandIn":
-        return super().__new__(cls)
-
-    def __init__(self, *args: Any, **kwargs: Any):
-        pass
-
-    def __setstate__(self, state: Any) -> None:
-        pass
-
-
-def _array_of_jax(make: Callable[..., np.ndarray], arguments: Any, state: Any, _: Any) -> np.ndarray:
-    """An array of JAX is pickled as that of numpy, in parts."""
-    array = make(*arguments)
-    array.__setstate__(state)
-    return array
-
-
 def _read_weights(path: pathlib.Path) -> Any:
-    if not path.is_file():
-        raise FileNotFoundError(f"path must be a checkpoint of Trax, such as model.pkl. Received: {path}, no file")
-    data = path.read_bytes()
-    try:
-        content = _Unpickler(io.BytesIO(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)).load()
-    # What pickle raises for bytes that are no pickle can be nearly anything.
-    except (pickle.UnpicklingError, EOFError, OSError, zlib.error, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"path must be a pickle. Received: {path}: {error}") from error
+    content = trax_file.read(path)
     if not isinstance(content, dict) or "weights" not in content:
         found = sorted(map(str, content)) if isinstance(content, dict) else type(content).__name__
         raise ValueError(f'A checkpoint of Trax must be a dict with "weights". Received: {path}: {found}')
     return content["weights"]
 
 
-def _arrays(tree: Any, name: str) -> Iterator[tuple[str, np.ndarray]]:
+def _arrays(tree: Any, name: str, count: Iterator[int] | None = None) -> Iterator[tuple[str, np.ndarray]]:
     """All arrays of nested tuples, named by where they are: `weights[5][0]`."""
+    count = itertools.count() if count is None else count
+    if next(count) >= _MOST_PARTS:
+        raise ValueError(f"A checkpoint must have at most {_MOST_PARTS:,} weights. Received: more")
     if isinstance(tree, list | tuple):
         for index, part in enumerate(tree):
-            yield from _arrays(part, f"{name}[{index}]")
+            yield from _arrays(part, f"{name}[{index}]", count)
     elif isinstance(tree, np.ndarray) and tree.dtype.kind in "fV":
         yield name, tree
     else:

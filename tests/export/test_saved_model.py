@@ -68,6 +68,7 @@ def test_scores_of_text(loaded, lengths):
         losses = _graph(loaded.model.token_losses)(np.array([[256, *text]], np.int32))[0].numpy()
         np.testing.assert_allclose(found[: len(text)], -losses, atol=1e-5)
         assert not np.any(found[len(text) :])
+        assert not np.any(np.signbit(found[len(text) :]))  # 0.0, not -0.0.
         np.testing.assert_allclose(bits, losses.mean() / np.log(2), atol=1e-5)
 
 
@@ -83,6 +84,7 @@ def test_rows_of_ids_do_not_depend_on_padding_and_neighbours(exports, kind):
                 found = together[output][number].numpy()
                 if found.shape != value.shape[1:]:  # One entry a token.
                     assert not np.any(found[value.shape[1] :])
+                    assert not np.any(np.signbit(found[value.shape[1] :]))
                     found = found[: value.shape[1]]
                 np.testing.assert_allclose(found, value[0], atol=1e-5, err_msg=output)
     outputs = whole.signatures["predict"](ids=tf.constant(_padded(rows)))

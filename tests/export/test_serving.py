@@ -101,20 +101,21 @@ def _client(name, *arguments):
 @pytest.mark.parametrize("protocol", ["grpc", "rest"])
 def test_the_example_clients_score(loaded, address, rest_address, protocol):
     server = f"--server={address if protocol == 'grpc' else rest_address}"
-    code, lines, err = _client(f"serving_{protocol}", server, "--text=def main():", "--text=é")
+    code, lines, err = _client(f"serving_{protocol}", server, "--text=def main():", "--text=é", b"--text=\xff\x1b")
     assert code == 0, err
-    bits = loaded.signatures["score"](text=tf.constant(["def main():", "é"]))["bits_per_byte"].numpy()
-    assert lines == [f"{bits[0]:.4f} bits per byte: 'def main():'", f"{bits[1]:.4f} bits per byte: 'é'"]
+    bits = loaded.signatures["score"](text=tf.constant([b"def main():", "é".encode(), b"\xff\x1b"]))["bits_per_byte"]
+    shown = ("'def main():'", "'é'", "'\ufffd\\x1b'")
+    assert lines == [f"{score:.4f} bits per byte: {text}" for score, text in zip(bits.numpy(), shown, strict=True)]
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "rest"])
 def test_the_example_clients_generate(loaded, address, rest_address, protocol):
     server = f"--server={address if protocol == 'grpc' else rest_address}"
-    flags = ("--generate", "--max_new_tokens=5", "--temperature=0", "--text=def ")
+    flags = ("--generate", "--max_new_tokens=5", "--temperature=0", b"--text=def \xff")
     code, lines, err = _client(f"serving_{protocol}", server, *flags)
     assert code == 0, err
-    new = loaded.model.generate([[256, *b"def "]], 5, stop_tokens=[256])[0]
-    text = (b"def " + bytes(token for token in new if token < 256)).decode("utf-8", errors="replace")
+    new = loaded.model.generate([[256, *b"def \xff"]], 5, stop_tokens=[256])[0]
+    text = (b"def \xff" + bytes(token for token in new if token < 256)).decode("utf-8", errors="replace")
     assert "\n".join(lines) == text
 
 

@@ -1,6 +1,9 @@
 """What cannot be loaded from transformers, and what is said of it."""
 
+import json
+import struct
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from reformer_tf.pretrained import from_huggingface
 from tests.pretrained import golden_files
 
 HEAD = "lm_head.decoder.weight"
+EMBEDDING = "reformer.embeddings.word_embeddings.weight"
 QUERY = "reformer.encoder.layers.1.attention.self_attention.query_key.weight"
 
 
@@ -94,6 +98,22 @@ def test_tensors_that_do_not_fit(golden, change, message, tmp_path):
         ({"hidden_dropout_prob": 1.5}, r"hidden_dropout_prob must be a number in \[0, 1\)"),
         ({"is_decoder": False}, r"is_decoder must be True for ReformerCausalLM. Received: is_decoder=False"),
         ({"pruned_heads": {"0": [1]}}, r"pruned_heads must be empty or absent"),
+        ({"layer_norm_eps": float("inf")}, r"layer_norm_eps must be positive. Received: layer_norm_eps=inf"),
+        ({"attn_layers": [["lsh"]]}, r"attn_layers must be a list of"),
+        ({"architectures": 5}, r"architectures must be one of .* Received: architectures=5"),
+        ({"architectures": [["x"]]}, r"architectures must be one of .* Received: architectures=\[\['x'\]\]"),
+        ({"hidden_act": ["relu"]}, r"hidden_act must be one of"),
+        # Sizes that would take more memory than there is, if a model of them was built.
+        ({"vocab_size": 10**15}, rf"{EMBEDDING} must have the shape \[1{15 * '0'}, 8\] and has \[12, 8\]"),
+        ({"feed_forward_size": 10**15}, r"feed_forward.dense.dense.weight must have the shape \[10{15}, 8\] and has"),
+        ({"attention_head_size": 10**15}, r"self_attention.value.weight must have the shape \[20{15}, 8\] and has"),
+        ({"axial_pos_shape": [10**15, 8]}, r"position_embeddings.weights.0 must have the shape \[10{15}, 1, 2\] and"),
+        ({"num_hashes": 10**9}, r"at most 134,217,728 numbers for its rotations. Received: .* with num_hashes=10{9}"),
+        (
+            {"num_buckets": 2**40},
+            r"at most 134,217,728 numbers for its rotations. Received: .*num_buckets=1099511627776",
+        ),
+        ({"num_buckets": [2**40, 2]}, r"at most 134,217,728 numbers for its rotations"),
     ],
 )
 def test_configs_that_cannot_be_honoured(golden, fields, message, tmp_path):
@@ -132,4 +152,72 @@ def test_missing_and_broken_files(golden, tmp_path, monkeypatch):
         from_huggingface(tmp_path)
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ValueError, match=r"config.json must be JSON"):
+        from_huggingface(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"a":' * 100_000])
+def test_deep_json(golden, content, tmp_path):
+    golden_files.write(tmp_path, golden["causal"])
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"config.json must be JSON"):
+        from_huggingface(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["../model.safetensors", "/model.safetensors", "..", "", "a/model.safetensors", "a\0b", 5, None]
+)
+def test_an_index_names_files_of_its_folder_alone(golden, name, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    golden_files.write(folder, golden["causal"])
+    (folder / "model.safetensors").rename(tmp_path / "model.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {HEAD: name}}))
+    message = r"The weight_map of model.safetensors.index.json must name files of the same folder. Received: .* with"
+    with pytest.raises(ValueError, match=message):
+        from_huggingface(folder)
+
+
+def test_a_link_in_the_folder_is_followed(golden, tmp_path):
+    """As in the cache of Hugging Face, where a folder holds links to files of another one."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    golden_files.write(folder, golden["causal"])
+    (folder / "model.safetensors").rename(tmp_path / "blob")
+    (folder / "shard.safetensors").symlink_to(tmp_path / "blob")
+    names = dict.fromkeys(golden["causal"]["tensors"], "shard.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
+    from_huggingface(folder)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"a": {"dtype": "F32", "shape": [2**38], "data_offsets": [0, 2**40]}},
+        {"a": {"dtype": "F32", "shape": [2**38], "data_offsets": [0, 4]}},
+        {"a": {"dtype": "F32", "shape": [2**63, 2**63], "data_offsets": [0, 4]}},
+    ],
+)
+def test_headers_that_declare_more_than_the_file_has(golden, header, tmp_path):
+    golden_files.write(tmp_path, golden["causal"])
+    content = json.dumps(header).encode()
+    (tmp_path / "model.safetensors").write_bytes(struct.pack("<Q", len(content)) + content + bytes(4))
+    with pytest.raises(ValueError, match=r"model.safetensors must be a safetensors file"):
+        from_huggingface(tmp_path)
+
+
+def test_a_header_that_is_longer_than_the_file(golden, tmp_path):
+    golden_files.write(tmp_path, golden["causal"])
+    (tmp_path / "model.safetensors").write_bytes(struct.pack("<Q", 2**60) + b"{}")
+    with pytest.raises(ValueError, match=r"model.safetensors must be a safetensors file"):
+        from_huggingface(tmp_path)
+
+
+def test_a_compressed_file_of_torch(golden, tmp_path):
+    golden_files.write(tmp_path, golden["causal"])
+    (tmp_path / "model.safetensors").unlink()
+    with zipfile.ZipFile(tmp_path / "pytorch_model.bin", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("data/0", bytes(1 << 20))
+    with pytest.raises(
+        ValueError, match=r"pytorch_model.bin must not unpack to more than its size. Received: .*1,048,576"
+    ):
         from_huggingface(tmp_path)

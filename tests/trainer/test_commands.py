@@ -154,23 +154,3 @@ def test_deterministic_ops_and_a_profile(flags, tmp_path):
     code, _, err = _finish(_start("task", TINY, f"--workdir={tmp_path}", *flags, *options))
     assert code == exits.DONE, err
     assert list(tmp_path.glob("tensorboard/plugins/profile/*/*.xplane.pb"))
-
-
-def test_what_is_refused(tmp_path):
-    workdir = f"--workdir={tmp_path / 'run'}"
-    cases = [
-        (("task", TINY, workdir, "--config.train.stps=3"), 2, 'Flags must .* Received: --config.train.stps;.* "steps"'),
-        (
-            ("task", TINY, workdir, "--config.train.batch_size=3", "--config.train.accumulation_steps=2"),
-            2,
-            "divisible by",
-        ),
-        (("task", "--config=configs/none.py", workdir), 2, "Error: .*configs/none.py"),
-        (("evaluate", workdir), 2, "Error: `workdir` must be a folder that a run made"),
-    ]
-    for arguments, expected, message in cases:
-        code, _, err = _finish(_start(*arguments))
-        assert code == expected, err
-        assert re.search(message, err, re.DOTALL), err
-        assert "Traceback" not in err
-    assert not list((tmp_path).rglob("*.json*"))

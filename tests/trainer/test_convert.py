@@ -11,7 +11,8 @@ from ml_collections import ConfigDict
 from reformer_tf import models
 from tests.trainer import runs
 from tests.trainer.test_commands import _finish, _start
-from trainer import exits, kept_run, tokens
+from trainer import config as configs
+from trainer import exits, tokens
 from trainer.config import read_config
 from trainer.convert import convert
 from trainer.model import load_model
@@ -172,13 +173,21 @@ def _source(folder):
     return folder
 
 
-def test_a_kept_config_is_the_default(tmp_path):
-    assert kept_run.config_file(["task", f"--workdir={tmp_path}"]) is None
-    convert(_model(), tmp_path)
-    file = kept_run.config_file(["task", f"--workdir={tmp_path}", "--config.train.steps=3"])
-    assert file.endswith(f"kept_config.py:{tmp_path / 'config.json'}")
-    assert kept_run.with_config_files(["task", f"--config={tmp_path / 'config.json'}"]) == ["task", f"--config={file}"]
-    assert kept_run.with_config_files(["task", "--config=configs/tiny.py"]) == ["task", "--config=configs/tiny.py"]
+def test_a_conversion_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full_disk(config, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(configs, "write_config", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        convert(_model(), tmp_path / "a" / "run")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_with_checkpoints_is_one_with_a_run(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "step-00000007.safetensors").touch()
+    with pytest.raises(ValueError, match=r"`workdir` must be a folder without a run. Received: .* has checkpoints"):
+        convert(_model(), tmp_path)
 
 
 def test_configs_of_runs_that_are_older_than_a_field(tmp_path):

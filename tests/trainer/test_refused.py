@@ -1,13 +1,17 @@
 """What cannot be run is refused before any work, by name, and leaves everything as it was."""
 
+import fcntl
+import os
 import re
 import shutil
 
 import pytest
+from ml_collections import ConfigDict
 
 from tests.trainer import runs
 from trainer.check import check_batch, check_config
 from trainer.run import Run
+from trainer.workdir import Workdir
 
 
 @pytest.fixture(scope="module")
@@ -105,12 +109,62 @@ def _contents(folder):
             "`config.model` must hold arguments of .*num_layers.*Received: depth",
         ),
         ("model.causal", False, "`config.model` must hold arguments of .*Received: causal"),
+        ("model.num_hash", 3, "Received: num_hash; did you mean `num_hashes`?"),
+        ("model.axial_shape", 8, "axial_shape must be a list of sizes"),
+        ("model.attention_layers", (3,), "`config.model` must hold what .*: attention_layers must name kinds .*: 3"),
+        ("model.attention_options", {"local": {}}, "attention_options must be for kinds that .* Received: 'local'"),
+        (
+            "model.embedding_scale",
+            float("inf"),
+            "`config.model.embedding_scale` must be a finite number. Received: inf",
+        ),
+        ("optimizer.learning_rate", float("inf"), "`config.optimizer.learning_rate` must be a finite number"),
+        ("optimizer.clip_norm", float("nan"), "`config.optimizer.clip_norm` must be a finite number. Received: nan"),
+        ("train.stps", 3, "`config.train` must have fields that there are. Received: `stps`; did you mean `steps`?"),
+        ("data.path", "gs://bucket/text", "`config.data.path` must be a path in the file system of this machine"),
+        ("data.validation_path", "~no-such-user-here", "`config.data.validation_path` must not begin with"),
+        ("data.data_dir", "s3://bucket", "`config.data.data_dir` must be a path in the file system of this machine"),
     ],
 )
 def test_a_config_that_cannot_be(corpus, field, value, message):
     config = runs.make_config(corpus)
     _set(config, field, value)
     with pytest.raises(ValueError, match=message):
+        check_config(config)
+
+
+def test_names_of_data_sets_are_no_paths_and_their_buckets_are_read_by_tensorflow_datasets(corpus):
+    config = runs.make_config(corpus)
+    config.data.name, config.data.tfds_name, config.data.data_dir = "tfds", "text:/x://y", "gs://tfds-data/datasets"
+    check_config(config)
+    config.data.data_dir = "s3://bucket"
+    with pytest.raises(ValueError, match="`config.data.data_dir` must be a path in the file system of this machine"):
+        check_config(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("num_layers", "1", "num_layers must be a positive integer. Received: num_layers='1'"),
+        ("max_sequence_length", None, "max_sequence_length must be a positive integer"),
+        ("attention_layers", 3, "not iterable"),
+        ("attention_layers", "lsh", "attention_layers must be a list of kinds"),
+        ("attention_options", 3, "attention_options must be a dict"),
+        ("gated", "yes", "gated must be True or False"),
+        ("num_buckets", "8", "num_buckets must be a positive even integer"),
+    ],
+)
+def test_arguments_of_the_model_of_another_kind(corpus, name, value, message):
+    config = runs.make_config(corpus)
+    config.model = ConfigDict({**config.model.to_dict(), name: value})
+    with pytest.raises(ValueError, match=f"`config.model` must hold what the model takes: .*{message}"):
+        check_config(config)
+
+
+def test_a_group_that_lacks_a_field(corpus):
+    config = runs.make_config(corpus)
+    del config.train["seed"]
+    with pytest.raises(ValueError, match="`config.train` must have the field `seed`. Received: accumulation_steps, "):
         check_config(config)
 
 
@@ -181,7 +235,7 @@ def test_a_run_that_cannot_begin(corpus, tmp_path, field, value, message):
     _set(config, field, value)
     with pytest.raises(ValueError, match=message):
         Run(config, tmp_path / "run")
-    assert not [path for path in (tmp_path / "run").rglob("*") if path.name != ".lock"]
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -189,6 +243,7 @@ def test_a_run_that_cannot_begin(corpus, tmp_path, field, value, message):
     [
         ("model.hidden_dim", 32, "config.model.hidden_dim was 16 and is 32"),
         ("model.chunk_length", 16, "config.model.chunk_length was 8 and is 16"),
+        ("model.positions", "learned", "config.model.positions was 'axial' and is 'learned'"),
         ("train.seed", 1, "config.train.seed was 0 and is 1"),
         ("train.batch_size", 8, "config.train.batch_size was 4 and is 8"),
         ("data.train_windows", 3, "config.data.train_windows was 0 and is 3"),
@@ -236,6 +291,38 @@ def test_what_may_change_is_said_and_kept(corpus, finished, tmp_path, caplog):
     run.close()
     assert "config.train.steps was 2 before and is 3 now" in caplog.text
     assert re.search(r'"steps": 3', (workdir / "config.json").read_text())
+
+
+def test_an_argument_of_the_model_that_is_left_out_is_at_its_default(corpus, finished, tmp_path, caplog):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished, workdir)
+    config = runs.make_config(corpus)
+    config.train.steps, config.model.positions, config.model.gated, config.model.axial_shape = 2, "axial", False, None
+    Run(config, workdir).close()
+    config = runs.make_config(corpus)
+    config.train.steps = 2
+    Run(config, workdir).close()
+    assert "config.model" not in caplog.text
+
+
+def test_the_lock_of_a_refused_run_is_that_of_nobody(tmp_path):
+    refused, other, third = (Workdir(tmp_path / "a" / "run") for _ in range(3))
+    refused.lock()
+    with pytest.raises(ValueError, match="`workdir` must not be in use by another run"):
+        other.lock()
+    waiting = os.open(refused.root / ".lock", os.O_RDWR)
+    refused.abandon()
+    assert not list(tmp_path.iterdir())
+    # Whoever had opened the file that is gone has nothing.
+    fcntl.flock(waiting, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    other.lock()
+    os.close(waiting)
+    (other.root / "kept").touch()
+    other.abandon()
+    assert [path.name for path in other.root.iterdir()] == ["kept"]
+    third.lock()
+    third.unlock()
+    assert (third.root / ".lock").exists()
 
 
 def test_a_folder_that_is_in_use(corpus, finished, tmp_path):

@@ -1,0 +1,92 @@
+"""What every field of a config must be, whatever its rules: known, there, of its kind, and finite."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from trainer import near
+
+_KINDS: dict[type, tuple[str, tuple[type, ...]]] = {
+    bool: ("True or False", (bool,)),
+    int: ("an integer", (int,)),
+    float: ("a number", (int, float)),
+    str: ("a string", (str,)),
+    tuple: ("a list", (tuple, list)),
+}
+_GROUPS = (ConfigDict, dict)
+
+
+def check(config: Mapping[str, Any], known: Mapping[str, Any], name: str = "config") -> None:
+    """Checks the fields of a config, and of the groups in it.
+
+    Args:
+        config: A config, or a part of one.
+        known: The same with every field at its default. A group without a field stands for one with any.
+        name: What to call it.
+
+    Raises:
+        ValueError: If a field is not known, missing, of another kind than its default, or not finite.
+    """
+    for field in config:
+        if field not in known:
+            # Before the values: what is meant to be a field and is misspelt is missing as well.
+            raise ValueError(
+                f"`{name}` must have fields that there are. Received: `{field}`{near.suggestion(str(field), known)}"
+            )
+    for field, default in known.items():
+        if field not in config:
+            raise ValueError(f"`{name}` must have the field `{field}`. Received: {', '.join(sorted(config))}")
+        _check_field(f"{name}.{field}", config[field], default)
+
+
+def _check_field(name: str, value: Any, default: Any) -> None:
+    if isinstance(default, _GROUPS):
+        if not isinstance(value, _GROUPS):
+            raise ValueError(f"`{name}` must be a group of fields. Received: {value!r}")
+        if len(default):
+            check(value, default, name)
+        else:
+            check_finite(name, value)
+        return
+    kind, types = _KINDS[type(default)]
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        raise ValueError(f"`{name}` must be {kind}. Received: {value!r}")
+    check_finite(name, value)
+
+
+def check_finite(name: str, value: Any) -> None:
+    """Refuses infinity and NaN, in lists and groups too.
+
+    Raises:
+        ValueError: If there is any.
+    """
+    if isinstance(value, _GROUPS):
+        for key, part in value.items():
+            check_finite(f"{name}.{key}", part)
+    elif isinstance(value, tuple | list):
+        for part in value:
+            check_finite(name, part)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"`{name}` must be a finite number. Received: {value!r}")
+
+
+def completed(fields: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a group as they were written, with the defaults of those that are missing.
+
+    Whole numbers take the place of others where the default is one with a fraction, so that flags can set fractions.
+    """
+    found = {**known, **fields}
+    for field, default in known.items():
+        value = found[field]
+        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+            found[field] = _as_float(value)
+    return found
+
+
+def _as_float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf

@@ -1,0 +1,87 @@
+"""The fields of `config.model`: the arguments of the model, of which a config may leave out those with a default."""
+
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ml_collections import ConfigDict, config_dict
+
+from reformer_tf import models
+
+_OPTIONS = "attention_options"  # The only argument that has parts.
+
+
+def parameters() -> dict[str, inspect.Parameter]:
+    """The arguments of the model by name, of which it hands on to its backbone those that it does not know."""
+    found: dict[str, inspect.Parameter] = {}
+    for owner in (models.ReformerCausalLM, models.ReformerBackbone):
+        for parameter in inspect.signature(owner).parameters.values():
+            if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+                found.setdefault(parameter.name, parameter)
+    # `causal` is always True, and `config.train.precision` is the dtype.
+    return {name: parameter for name, parameter in found.items() if name not in ("causal", "dtype")}
+
+
+def completed(model: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a config with the defaults of those that it leaves out: equal for equal models."""
+    defaults = {name: p.default for name, p in parameters().items() if p.default is not inspect.Parameter.empty}
+    return {**defaults, **model}
+
+
+def let_flags_set(model: ConfigDict, fields: Iterable[str]) -> None:
+    """Gives a config those fields that flags name and it does not, so that the flags are known.
+
+    A field has its default then, and the kind of it. One that may be of several kinds (`num_buckets` is a number, a
+    list or None) takes any literal of Python, also where the config has it.
+
+    Args:
+        model: `config.model`; may be locked.
+        fields: Their names. A part of the options of attention is named as `attention_options.lsh.use_bias`.
+    """
+    known = parameters()
+    with model.unlocked():
+        for field in fields:
+            name, *parts = field.split(".")
+            if name == _OPTIONS and parts:
+                _open_part(model, [name, *parts])
+            elif name in known and not parts:
+                _open(model, known[name])
+
+
+def _open(model: ConfigDict, parameter: inspect.Parameter) -> None:
+    name, required = parameter.name, parameter.default is inspect.Parameter.empty
+    there = name in model
+    value = model[name] if there else None if required else parameter.default
+    if isinstance(value, ConfigDict) and name == _OPTIONS:
+        return  # Flags set it as a whole, or its parts.
+    if parameter.default is None or parameter.annotation is Any:
+        field: Any = config_dict.FieldReference(value, field_type=object)
+    elif isinstance(parameter.default, float) and type(value) is int:
+        field = float(value)
+    elif there and value is not None:
+        return
+    elif required:
+        field = config_dict.placeholder(int if parameter.annotation is int else tuple)
+    else:
+        field = parameter.default
+    if there:
+        del model[name]  # A field does not change its kind.
+    model[name] = field
+
+
+def _open_part(model: ConfigDict, path: list[str]) -> None:
+    """Makes the groups on the way to a part, and the part itself, where they are not there."""
+    for name in path[:-1]:
+        group = model.get(name)
+        if group is None or isinstance(group, dict):
+            if name in model:
+                del model[name]
+            model[name] = ConfigDict(group or {})
+        elif not isinstance(group, ConfigDict):
+            return
+        model = model[name]
+    with model.unlocked():
+        value = model.get(path[-1])
+        if path[-1] in model:
+            del model[path[-1]]
+        model[path[-1]] = config_dict.FieldReference(value, field_type=object)

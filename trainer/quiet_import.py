@@ -1,0 +1,93 @@
+"""Imports TensorFlow without what it says about the machine, which would hide what a command says."""
+
+import contextlib
+import faulthandler
+import importlib.abc
+import importlib.util
+import os
+import pathlib
+import re
+import sys
+import tempfile
+import types
+from collections.abc import Iterator, Sequence
+from importlib.machinery import ModuleSpec
+from typing import IO
+
+_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_PACKAGE = "tensorflow"
+_STANDARD_ERROR = 2
+# Information and warnings of TensorFlow's C++ code; in this phase it does not look at the level.
+_NOISE = re.compile(rb"(WARNING: All log messages before absl::|[IW]\d{4} \d\d:\d\d|\d{4}-\d\d-\d\d .{10,40}: [IW] )")
+
+
+def install() -> None:
+    """Makes the first import of TensorFlow in this process a quiet one, unless the environment asks for its messages.
+
+    Errors of TensorFlow's C++ code are hidden where there is no GPU, whose absence is one of them.
+    """
+    has_gpu = any(pathlib.Path("/dev").glob("nvidia*"))
+    if os.environ.setdefault(_LEVEL, "2" if has_gpu else "3") in ("2", "3") and _PACKAGE not in sys.modules:
+        sys.meta_path.insert(0, _Finder())
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds TensorFlow as the other finders do, once."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name != _PACKAGE:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader)
+        return spec
+
+
+class _Loader(importlib.abc.Loader):
+    """Loads a module as another loader does, and quietly."""
+
+    def __init__(self, loader: importlib.abc.Loader):
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> types.ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        with _without_noise():
+            self._loader.exec_module(module)
+
+
+@contextlib.contextmanager
+def _without_noise() -> Iterator[None]:
+    """Keeps back what is written to standard error, also by C++ code, and then hands on what is no noise."""
+    try:
+        original = os.dup(_STANDARD_ERROR)
+    except OSError:  # It is closed.
+        yield
+        return
+    with os.fdopen(original, "wb") as kept, tempfile.TemporaryFile() as written:
+        # If TensorFlow ends the process here, what it says of that is lost, but not where it was.
+        explains = not faulthandler.is_enabled()
+        if explains:
+            faulthandler.enable(kept, all_threads=False)
+        os.dup2(written.fileno(), _STANDARD_ERROR)
+        try:
+            yield
+        finally:
+            os.dup2(kept.fileno(), _STANDARD_ERROR)
+            if explains:
+                faulthandler.disable()
+            _hand_on(written, kept)
+
+
+def _hand_on(written: IO[bytes], to: IO[bytes]) -> None:
+    written.seek(0)
+    with contextlib.suppress(OSError):
+        to.writelines(line for line in written if not _NOISE.match(line))
+        to.flush()

@@ -1,0 +1,60 @@
+"""`report.json`: what a run found out after its last step, for a later start to show again."""
+
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from trainer import json_text
+
+_NUMBER = (int, float, type(None))
+_KINDS: dict[str, dict[str, tuple[type, ...]]] = {
+    "report": {
+        "entropy_order_0": _NUMBER,
+        "entropy_order_1": _NUMBER,
+        "bits_per_byte": _NUMBER,
+        "bits_per_byte_no_attention": _NUMBER,
+        "sample": (str,),
+    },
+    "export": {"export": (str,), "export_difference": _NUMBER},
+}
+"""What each part of a report consists of, by the name that stands for the part in `made`."""
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """Reads the report of an earlier start.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The report, which has `step` and `made`; None if there is none.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
+    try:
+        report = json_text.parse_object(pathlib.Path(path).read_bytes())
+        problem = _problem(report)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        problem = str(error)
+    if problem:
+        raise ValueError(
+            f"The closing report of a run must be as it was written. Received: {path}: {problem}. Without the file, "
+            "the same command makes the report again."
+        )
+    return report
+
+
+def _problem(report: Mapping[str, Any]) -> str | None:
+    """What is wrong with a report, in words."""
+    made = report.get("made")
+    if not isinstance(report.get("step"), int) or not isinstance(made, list):
+        return "it has no `step` and `made`"
+    for part in made:
+        for name, kinds in _KINDS.get(str(part), {}).items():
+            if name not in report or not isinstance(report[name], kinds):
+                return f"its `{name}` is {report.get(name)!r}"
+    return None
