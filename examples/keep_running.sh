@@ -39,6 +39,7 @@ for number in "$first" "$longest" "$well" "$limit"; do
 done
 
 child=
+pauses= # The `sleep` between two runs.
 stopping=
 arrived= # Whether a signal came since this was last emptied: then it is a signal that ended a `wait`.
 
@@ -47,6 +48,9 @@ hand_on() {
   stopping=1
   if [[ -n $child ]]; then
     kill -s "$1" "$child" 2>/dev/null
+  fi
+  if [[ -n $pauses ]]; then
+    kill "$pauses" 2>/dev/null
   fi
 }
 trap 'hand_on TERM' TERM
@@ -99,9 +103,12 @@ while :; do
   say "the run ended with $code after $lasted s. New start $starts in $pause s."
   sleep "$pause" &
   pauses=$!
-  wait "$pauses"
-  if [[ -n $stopping ]]; then
+  if [[ -n $stopping ]]; then # A signal came before there was a `sleep` to end.
     kill "$pauses" 2>/dev/null
+  fi
+  wait "$pauses"
+  pauses=
+  if [[ -n $stopping ]]; then
     exit "$code"
   fi
   pause=$((pause * 2 > longest ? longest : pause * 2))
