@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from absl import app, flags, logging
 
 from reformer_tf.generation import decoder, samplers
-from trainer import check, console, exits, kept_run, output, prompts, sample, sampling, stop_strings, tokens
+from trainer import check, console, exits, kept_run, prompts, sample, sampling, stop_strings, text_output, tokens
 from trainer.model import load_model
 from trainer.workdir import Workdir
 
@@ -67,10 +67,10 @@ def _main(arguments: list[str]) -> int:
         print(file=sys.stderr)
         return exits.STOPPED
     except BrokenPipeError:  # Whoever reads has enough.
-        output.give_up()
+        text_output.give_up()
         return exits.STOPPED
     except OSError as error:
-        output.give_up()
+        text_output.give_up()
         print(f"Stopped: the text could not be written ({error.strerror}).", file=sys.stderr, flush=True)
         return exits.NOT_SAVED
     return exits.DONE
@@ -126,7 +126,7 @@ def _check_flags(draws: bool) -> None:
 
 def _write(before: bytes, continue_prompt: Callable[[int], Iterator[bytes]]) -> None:
     """Writes the texts, each as it is made."""
-    written, count = output.TextOutput(), _SAMPLES.value
+    written, count = text_output.TextOutput(), _SAMPLES.value
     for number in range(count):
         seed = _SEED.value + number
         if count > 1:  # As `head` separates several files.

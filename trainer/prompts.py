@@ -1,10 +1,10 @@
 """Prompts of any length and any bytes: where they come from, and how much of them a model can read."""
 
 import os
-import pathlib
 import sys
 from typing import NamedTuple
 
+from reformer_tf import local_paths
 from trainer.tokens import Tokens
 
 STANDARD_INPUT = "-"
@@ -41,7 +41,7 @@ def read(prompt: str | None, file: str | None) -> bytes:
         raise ValueError(f"`prompt` and `prompt_file` must not both be given. Received: {prompt!r} and {file!r}")
     try:
         if file != STANDARD_INPUT:
-            return pathlib.Path(os.path.expanduser(file)).read_bytes()
+            return local_paths.checked("`prompt_file`", file).read_bytes()
         if sys.stdin is None:
             raise ValueError("`prompt_file` must not be - where standard input is closed. Received: -")
         return sys.stdin.buffer.read()

@@ -123,8 +123,8 @@ def test_an_output_that_takes_no_more(generate, monkeypatch, error, expected, sa
     def fail(output, piece):
         raise error
 
-    monkeypatch.setattr("trainer.output.TextOutput.write", fail)
-    monkeypatch.setattr("trainer.output.give_up", lambda: None)
+    monkeypatch.setattr("trainer.text_output.TextOutput.write", fail)
+    monkeypatch.setattr("trainer.text_output.give_up", lambda: None)
     code, _, err = generate("--tokens=2")
     assert code == expected
     assert said in err

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from trainer.output import TextOutput
+from trainer.text_output import TextOutput
 
 CONTENT = b"a\x1b[31mred\x07\r\n\ttab \xc3\xa9\xff\x00 \xc2\x9b \xe2\x80\xae \xf0\x9f\x99\x82\\"
 
