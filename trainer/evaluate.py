@@ -4,6 +4,11 @@ The config is the one kept in DIR; its fields can be overridden, as in `--config
 the newest, or `--checkpoint=best`, or that of a step. The last line of the output is one JSON object.
 """
 
+from trainer import entry
+
+if __name__ == "__main__":  # Before the imports that take seconds.
+    entry.begin()
+
 import json
 
 from absl import app
@@ -56,4 +61,4 @@ def _main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     _WORKDIR, _CONFIG, _CHECKPOINT = console.or_refuse(kept_run.define_flags)
-    app.run(_main, flags_parser=console.parse_flags)
+    entry.run(lambda: app.run(_main, flags_parser=console.parse_flags))

@@ -3,6 +3,11 @@
 python -m trainer.generate --workdir=DIR --prompt=TEXT
 """
 
+from trainer import entry
+
+if __name__ == "__main__":  # Before the imports that take seconds.
+    entry.begin()
+
 from absl import app, flags, logging
 
 from reformer_tf.generation import decoder
@@ -38,4 +43,4 @@ def _main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     _WORKDIR, _CONFIG, _CHECKPOINT = console.or_refuse(kept_run.define_flags)
-    app.run(_main, flags_parser=console.parse_flags)
+    entry.run(lambda: app.run(_main, flags_parser=console.parse_flags))

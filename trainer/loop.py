@@ -33,15 +33,16 @@ def train(run: Run, stop: exits.StopRequest) -> int:
         stop: Whether to stop earlier.
 
     Returns:
-        What the process should return: `exits.DONE`, `exits.NOT_FINITE` or `exits.STOPPED`, each with the state saved,
-        or `exits.NOT_SAVED`.
+        What the process should return: `exits.DONE`, `exits.NOT_FINITE` or `exits.STOPPED`, each with the last good
+        state saved, or `exits.NOT_SAVED`.
     """
     _say_what_begins(run)
     try:
         return _until_it_ends(run, stop)
-    except exits.NotSaved as error:
-        print(error, file=sys.stderr, flush=True)
-        return exits.NOT_SAVED
+    except exits.EndOfRun as error:
+        if str(error):
+            print(error, file=sys.stderr, flush=True)
+        return error.code
 
 
 def _until_it_ends(run: Run, stop: exits.StopRequest) -> int:
@@ -51,33 +52,35 @@ def _until_it_ends(run: Run, stop: exits.StopRequest) -> int:
         _evaluate_if_due(run, stop)
         return _steps(run, stop)
     except exits.Stopped:
-        run.files.finish(run.step)
+        _finish(run)
         _say(run, f"Stopped at step {run.step}. The state is saved; the same command goes on from there.")
+        run.agreement.leave()
         return exits.STOPPED
 
 
 def _steps(run: Run, stop: exits.StopRequest) -> int:
     settings = run.config.train
     if run.step == settings.steps:
-        run.files.finish(run.step)
+        _finish(run)
         return exits.DONE
     steps = StepsAhead(_starter(run), run.step, settings.outstanding_steps)
     progress = Progress(settings.steps)
     profile = ProfileWindow(run.workdir.events, settings.profile_start, settings.profile_steps)
     with contextlib.closing(profile), SignOfLife(settings.steps) as sign:
         while run.step < settings.steps:
-            last = steps.started if run.agreement.any(stop.requested) else _next_due(run)
+            must_end = run.files.look(run.step)
+            last = steps.started if run.agreement.any(stop.requested or must_end) else _next_due(run)
             if last == run.step:
                 raise exits.Stopped
-            run.files.look(run.step)
             profile.before_step(run.step)
             progress.begin()
             sign.step = run.step + 1
             result = steps.next(last)
             loss, norm = float(result.loss), float(result.gradient_norm)
             if not run.skipped.may_go_on(run.step + 1, loss, norm, bool(result.applied)):
-                run.files.finish(run.step)
+                _finish(run)
                 _say_not_finite(run, loss, norm)
+                run.agreement.leave()
                 return exits.NOT_FINITE
             run.step += 1
             progress.end(float(result.tokens))
@@ -99,9 +102,26 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
             if _is_due(run.step, settings.checkpoint_every, settings.steps):
                 run.files.save(run.step)
             _evaluate_if_due(run, stop)
-        run.files.finish(run.step)
+        _finish(run)
     _say(run, f"Done after {settings.steps} steps. Peak memory of the process: {memory.peak_mib():,.0f} MiB.")
     return exits.DONE
+
+
+def _finish(run: Run) -> None:
+    """Waits until the state is saved. If it is not, all processes end with the same code, and the chief says why.
+
+    Raises:
+        exits.EndOfRun: If the state cannot be saved.
+    """
+    ending: exits.EndOfRun | None = None
+    try:
+        run.files.finish(run.step)
+    except exits.EndOfRun as error:
+        ending = error
+    code = run.agreement.shared(ending and ending.code)
+    if code is not None:
+        run.agreement.leave()
+        raise ending or {end.code: end for end in (exits.NotSaved, exits.NotFinite)}[code]()
 
 
 def _starter(run: Run) -> Callable[[int], Callable[[], Any]]:
@@ -182,7 +202,8 @@ def _say_not_finite(run: Run, loss: float, norm: float) -> None:
         )
     print(
         f"Stopped: loss or gradient of step {run.step + 1} is not finite (loss {loss}, gradient norm {norm}). "
-        f"The state after step {run.step} is saved in {run.workdir.root}. {cause}; the same command stops there again.",
+        f"The state after step {run.step} is saved in {run.workdir.root}. {cause}; the same command stops there again, "
+        "`--checkpoint=best` or `--checkpoint=STEP` goes back to an earlier one.",
         file=sys.stderr,
         flush=True,
     )

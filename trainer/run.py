@@ -11,7 +11,22 @@ import tensorflow as tf
 from absl import logging
 from ml_collections import ConfigDict
 
-from trainer import agreement, check, cluster, execution, files, input, optimizer, segments, state, strategy, tokens
+from trainer import (
+    agreement,
+    check,
+    checkpoint_choice,
+    cluster,
+    execution,
+    files,
+    going_back,
+    input,
+    optimizer,
+    schedule_steps,
+    segments,
+    state,
+    strategy,
+    tokens,
+)
 from trainer.evaluation import Evaluation
 from trainer.model import build_model
 from trainer.shares import Share
@@ -29,6 +44,7 @@ class Run:
     Args:
         config: Config of the run.
         workdir: Its folder.
+        checkpoint: Where to go on: `newest`, or, going back, `best` or the number of a step.
 
     Attributes:
         step: Number of steps done.
@@ -45,8 +61,9 @@ class Run:
         ValueError: If the config, the data or the folder cannot be used.
     """
 
-    def __init__(self, config: ConfigDict, workdir: str | os.PathLike[str]):
+    def __init__(self, config: ConfigDict, workdir: str | os.PathLike[str], checkpoint: str = checkpoint_choice.NEWEST):
         check.check_config(config)
+        checkpoint_choice.check(checkpoint)
         self.config = config
         self.tokens = tokens.of_config(config.data)
         self.workdir = Workdir(workdir)
@@ -57,6 +74,7 @@ class Run:
                 self.workdir.lock()
                 undo.callback(self.workdir.unlock)
                 changed = self.workdir.check_config(config)
+                back = going_back.GoingBack(self.workdir, checkpoint, same_config=not changed)
             self.strategy = strategy.make_strategy(config.strategy, config.logical_devices, config.tpu_address)
             self.agreement = agreement.Agreement(self.strategy, in_step)
             self.execution = execution.of_strategy(self.strategy)
@@ -73,16 +91,24 @@ class Run:
                 )
             self._variables = state.named_variables(self.model, self._optimizer)
             self.skipped = SkippedSteps(config.train)
-            self.step = 0
+            self.step, self._first_steps = 0, config.train.steps
             if self.agreement.is_chief:
-                self.step = self._restore()
+                self.step, self._first_steps = self._restore(back.checkpoint)
             self.step = self.agreement.shared(self.step)
+            self._first_steps = self.agreement.shared(self._first_steps)
+            self._optimizer.learning_rate = schedule_steps.make(config, self._first_steps)
             self.skipped.restore(self.agreement.shared(self.skipped.state()))
             self.agreement.share_variables(self._variables)
             for field, (old, new) in changed.items():
                 logging.warning("%s was %r before and is %r now", field, old, new)
             self.files: files.Files = files.Elsewhere()
             if self.agreement.is_chief:
+                updates = int(self._optimizer.iterations.numpy())
+                for sentence in schedule_steps.warnings(config, self.workdir, self._first_steps, updates):
+                    logging.warning("%s", sentence)
+                said = back.carry_out(self.step)
+                if said:
+                    print(said, flush=True)
                 self.files = files.Written(self.workdir, config, self.step, self._capture)
             self._evaluation: Evaluation | None = None
             undo.pop_all()
@@ -159,6 +185,11 @@ class Run:
         """
         self.files.record(split, self.step, numbers)
 
+    def end(self) -> None:
+        """Takes note that the run is done, so that the same command would be a new one."""
+        if self.agreement.is_chief:
+            going_back.forget(self.workdir)
+
     def close(self) -> None:
         """Waits for the checkpoint under way, closes the files and lets go of the folder."""
         self.files.close(self.step)
@@ -182,14 +213,17 @@ class Run:
         return {
             "seed": settings.seed,
             "examples_seen": self.step * settings.batch_size,
+            schedule_steps.FIRST_STEPS: self._first_steps,
             "corpus": self.corpus.name,
             "data": {"train": self.corpus.train.fingerprint, "validation": self.corpus.validation.fingerprint},
         }
 
-    def _restore(self) -> int:
-        found = self.workdir.checkpoints().newest(set_aside=True)
+    def _restore(self, checkpoint: str) -> tuple[int, int]:
+        """Takes up a checkpoint; returns its step and the steps that the run was first started with."""
+        found = checkpoint_choice.read_to_go_on(self.workdir, checkpoint)
+        first = schedule_steps.first_steps(self.config, self.workdir, found and found[1])
         if found is None:
-            return 0
+            return 0, first
         arrays, description = found
         for part, fingerprint in self._description()["data"].items():
             if description["data"].get(part, fingerprint) != fingerprint:
@@ -213,4 +247,4 @@ class Run:
         if average is not None and not state.averages(variables):
             average.reset()
         self.skipped.restore(description)
-        return description["step"]
+        return description["step"], first

@@ -1,14 +1,20 @@
 """Trains a model from a config: `python -m trainer.task --config=configs/NAME.py --workdir=DIR`.
 
 Any field of the config can be overridden, as in `--config.train.steps=20`. Run again on the same folder, it goes on
-where it was. Without `--config`, the config is the one kept in the folder: that of the run before, or the one that
-`trainer.convert` wrote. See `trainer.exits` for what the process returns.
+where it was; with `--checkpoint=STEP` it first goes back to that checkpoint. Without `--config`, the config is the one
+kept in the folder: that of the run before, or the one that `trainer.convert` wrote. See `trainer.exits` for what the
+process returns.
 """
+
+from trainer import entry, exits
+
+if __name__ == "__main__":  # Before the imports that take seconds.
+    entry.begin(entry.STOP)
 
 from absl import app, flags
 from ml_collections import config_flags
 
-from trainer import closing, cluster_flags, console, execution, exits, kept_run, loop, server
+from trainer import checkpoint_choice, closing, cluster_flags, console, execution, kept_run, loop, server
 from trainer.run import Run
 
 _KEPT = kept_run.config_file()
@@ -16,27 +22,36 @@ _CONFIG = config_flags.DEFINE_config_file(
     "config", _KEPT, "File with the config of the run; by default the config kept in --workdir."
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; made if it is not there.", required=True)
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint",
+    checkpoint_choice.NEWEST,
+    "Where to go on: newest, or back to best (by validation loss) or to the number of a step. Later checkpoints and "
+    "metrics are set aside in a folder before_STEP_N of --workdir.",
+)
 
 
 def main(arguments: list[str]) -> int:
     """Runs, and returns what the process should return."""
-    console.begin(arguments)
-    with exits.StopRequest() as stop:
+    with entry.STOP as stop:
+        console.begin(arguments)
         try:
             cluster_flags.to_environment()
             if server.serves(_CONFIG.value.strategy):
                 return server.serve(stop)
             with stop.interruptible():
-                run = Run(_CONFIG.value, _WORKDIR.value)
+                run = Run(_CONFIG.value, _WORKDIR.value, _CHECKPOINT.value)
         except exits.Stopped:
-            print("Stopped before the first step.", flush=True)
+            print(exits.BEFORE_THE_FIRST_STEP, flush=True)
             return exits.STOPPED
         except (ValueError, OSError) as error:
             return console.refuse(error)
         except execution.LOST_PEER_ERRORS as error:
             return console.lost_peer(error, _WORKDIR.value)
         try:
-            return loop.train(run, stop) or closing.close(run, stop)
+            code = loop.train(run, stop) or closing.close(run, stop)
+            if code == exits.DONE:
+                run.end()
+            return code
         except execution.LOST_PEER_ERRORS as error:
             return console.lost_peer(error, _WORKDIR.value)
         finally:
@@ -47,7 +62,11 @@ def run() -> None:
     """Parses the flags, runs, and ends the process."""
     if _KEPT is None:
         flags.mark_flag_as_required("config")
-    app.run(main, flags_parser=lambda arguments: console.parse_flags(kept_run.with_config_files(arguments)))
+    entry.run(lambda: app.run(main, flags_parser=_parse_flags))
+
+
+def _parse_flags(arguments: list[str]) -> list[str]:
+    return console.parse_flags(kept_run.with_config_files(arguments))
 
 
 if __name__ == "__main__":
