@@ -24,6 +24,7 @@ class _Ending:
 
     def __init__(self) -> None:
         self.code: int | None = None
+        self.kept: list[object] = []
 
     def leave(self) -> None:
         """Leaves out the taking apart of modules, unless an error is on its way out."""
@@ -36,6 +37,11 @@ class _Ending:
 
 
 _ENDING = _Ending()
+
+
+def keep(large: object) -> None:
+    """Keeps something to the end of the process: to release the graphs of a run when it is left takes seconds."""
+    _ENDING.kept.append(large)
 
 
 def begin(stop: exits.StopRequest | None = None) -> None:

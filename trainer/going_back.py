@@ -73,8 +73,9 @@ class GoingBack:
         _move(self._workdir, note)
         if folder is None:
             return f"Went back to step {step}; there was nothing after it."
+        whole = len([path for path in checkpoints if path.suffix == ".safetensors"])
         return (
-            f"Went back to step {step}: {len(checkpoints)} checkpoints and {len(lines)} metrics lines of later steps "
+            f"Went back to step {step}: {whole} checkpoints and {len(lines)} metrics lines of later steps "
             f"are in {self._workdir.root / folder} now."
         )
 

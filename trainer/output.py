@@ -17,11 +17,12 @@ _NOBODY_READS = (errno.EPIPE, errno.EIO)
 
 
 class _Guarded(io.FileIO):
-    """A file descriptor that takes everything."""
+    """A file descriptor that takes everything, in place of a stream that must not close it."""
 
-    def __init__(self, descriptor: int, name: str, on_closed: Callable[[], None]):
-        super().__init__(descriptor, "w", closefd=False)
-        self.name = name
+    def __init__(self, stream: TextIO, on_closed: Callable[[], None]):
+        super().__init__(stream.fileno(), "w", closefd=False)
+        self.name = stream.name
+        self._in_place_of = stream
         self._on_closed = on_closed
 
     def write(self, content: Any, /) -> int:
@@ -62,7 +63,7 @@ def _guarded(stream: TextIO | None, on_closed: Callable[[], None]) -> TextIO:
     if not isinstance(stream, io.TextIOWrapper):  # Someone has put something else there, which is theirs to guard.
         return stream
     stream.flush()
-    raw = _Guarded(stream.fileno(), stream.name, on_closed)
+    raw = _Guarded(stream, on_closed)
     return io.TextIOWrapper(
         raw if stream.write_through else io.BufferedWriter(raw),  # As Python does with -u.
         encoding=stream.encoding,

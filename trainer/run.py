@@ -116,7 +116,7 @@ class Run:
     def train_step(self) -> TrainStep:
         """Makes the training step."""
         settings = self.config.train
-        return TrainStep(
+        self._train_step = TrainStep(  # Kept: see `entry.keep`.
             self.model,
             self._optimizer,
             self.strategy,
@@ -126,6 +126,7 @@ class Run:
             tokens=self.tokens,
             separate_documents=segments.are_wanted(self.config.data),
         )
+        return self._train_step
 
     def batches(self) -> Iterator[Any]:
         """The batches of the steps to come, without end."""
@@ -134,7 +135,8 @@ class Run:
         def dataset(share: Share) -> tf.data.Dataset:
             return input.train_dataset(self.windows, settings.batch_size, settings.seed, step, share)
 
-        return self.execution.batches(dataset)
+        self._batches = self.execution.batches(dataset)
+        return self._batches
 
     def unknown_ids(self) -> list[int]:
         """Those ids of the next step's batch that the model has no vector for."""

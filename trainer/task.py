@@ -47,6 +47,7 @@ def main(arguments: list[str]) -> int:
             return console.refuse(error)
         except execution.LOST_PEER_ERRORS as error:
             return console.lost_peer(error, _WORKDIR.value)
+        entry.keep(run)
         try:
             code = loop.train(run, stop) or closing.close(run, stop)
             if code == exits.DONE:

@@ -40,9 +40,9 @@ def _break_after(monkeypatch, step, value):
     ("step", "value", "checked", "stands"),
     [
         pytest.param(7, np.nan, 8, 6, id="found by the checkpoint of the best, due at 8"),
-        pytest.param(5, np.inf, 6, 4, id="found by the regular one, due at 6"),
-        pytest.param(12, np.inf, 12, 9, id="in the last step"),
-        pytest.param(1, np.nan, 2, 0, id="in the first step"),
+        pytest.param(5, np.inf, 6, 4, id="found by the regular one, due at 6", marks=pytest.mark.slow),
+        pytest.param(12, np.inf, 12, 9, id="in the last step", marks=pytest.mark.slow),
+        pytest.param(1, np.nan, 2, 0, id="in the first step", marks=pytest.mark.slow),
     ],
 )
 def test_the_last_good_state_stands(config, tmp_path, monkeypatch, capsys, step, value, checked, stands):
@@ -67,6 +67,7 @@ def test_the_last_good_state_stands(config, tmp_path, monkeypatch, capsys, step,
             assert all(np.isfinite(array).all() for array in arrays.values())
 
 
+@pytest.mark.slow
 def test_an_update_that_overflows(config, tmp_path, capsys):
     """The learning rate is finite, the loss and the gradient of the step are, and the weights after it are not."""
     config = config.copy_and_resolve_references()

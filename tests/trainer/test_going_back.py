@@ -222,6 +222,7 @@ def test_another_config_from_there(config, undisturbed, workdir, capsys):
     np.testing.assert_allclose(halved, [1.0] * 8 + [0.5] * 4)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_done_goes_back_anew(config, workdir):
     for number in (1, 2):
         run = Run(config, workdir, "8")

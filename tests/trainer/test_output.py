@@ -1,5 +1,6 @@
 """Standard output and error that outlive whoever reads them."""
 
+import contextlib
 import io
 import os
 import sys
@@ -15,43 +16,54 @@ class _Pipe:
     def __init__(self, monkeypatch, stream, **options):
         self.reading, self.writing = os.pipe()
         buffer = os.fdopen(self.writing, "wb", buffering=0 if options.get("write_through") else -1)
-        monkeypatch.setattr(sys, stream, io.TextIOWrapper(buffer, **options))
+        self.stream = io.TextIOWrapper(buffer, **options)
+        monkeypatch.setattr(sys, stream, self.stream)
 
     def close(self):
         os.close(self.reading)
 
 
-@pytest.fixture(params=[False, True], ids=["buffered", "unbuffered"])
-def pipes(request, monkeypatch):
-    return {name: _Pipe(monkeypatch, name, write_through=request.param) for name in ("stdout", "stderr")}
+@contextlib.contextmanager
+def _pipes(monkeypatch, unbuffered):
+    """In a test and not in a fixture, after which pytest puts streams of its own there."""
+    with monkeypatch.context() as patched:
+        found = {name: _Pipe(patched, name, write_through=unbuffered) for name in ("stdout", "stderr")}
+        yield found
+    for pipe in found.values():
+        pipe.stream.close()
 
 
-def test_a_pipe_that_is_read_takes_what_is_printed(pipes):
-    output.guard(lambda: pytest.fail("it is read"))
-    print("to be read", flush=True)
-    print("a warning", file=sys.stderr, flush=True)
-    assert os.read(pipes["stdout"].reading, 100) == b"to be read\n"
-    assert os.read(pipes["stderr"].reading, 100) == b"a warning\n"
+@pytest.mark.parametrize("unbuffered", [False, True])
+def test_a_pipe_that_is_read_takes_what_is_printed(monkeypatch, unbuffered):
+    with _pipes(monkeypatch, unbuffered) as pipes:
+        output.guard(lambda: pytest.fail("it is read"))
+        print("to be read", flush=True)
+        print("a warning", file=sys.stderr, flush=True)
+        assert os.read(pipes["stdout"].reading, 100) == b"to be read\n"
+        assert os.read(pipes["stderr"].reading, 100) == b"a warning\n"
 
 
+@pytest.mark.parametrize("unbuffered", [False, True])
 @pytest.mark.parametrize("closed", [("stdout",), ("stderr",), ("stdout", "stderr")])
-def test_a_closed_pipe_is_told_once_and_printing_goes_on(pipes, closed):
+def test_a_closed_pipe_is_told_once_and_printing_goes_on(monkeypatch, unbuffered, closed):
     told = []
-    output.guard(lambda: told.append(True))
-    for name in closed:
-        pipes[name].close()
-    for _ in range(3):
-        print("nobody reads it", flush=True)
-        print("nor this", file=sys.stderr, flush=True)
-        os.write(pipes[closed[0]].writing, b"what TensorFlow writes")
+    with _pipes(monkeypatch, unbuffered) as pipes:
+        output.guard(lambda: told.append(True))
+        for name in closed:
+            pipes[name].close()
+        for _ in range(3):
+            print("nobody reads it", flush=True)
+            print("nor this", file=sys.stderr, flush=True)
+            os.write(pipes[closed[0]].writing, b"what TensorFlow writes")
     assert len(told) == len(closed)
 
 
 def test_a_full_disk_is_no_reason_to_end(monkeypatch):
-    monkeypatch.setattr(sys, "stdout", open("/dev/full", "w"))  # noqa: SIM115
-    output.guard(lambda: pytest.fail("it is not closed"))
-    print("there is no room for it", flush=True)
-    print("nor for this", flush=True)
+    with open("/dev/full", "w") as full, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", full)
+        output.guard(lambda: pytest.fail("it is not closed"))
+        print("there is no room for it", flush=True)
+        print("nor for this", flush=True)
 
 
 def test_a_stream_that_there_is_not(monkeypatch):

@@ -64,7 +64,7 @@ def _as_before_the_field(workdir):
     (workdir / "config.json").write_text(json.dumps(fields))
 
 
-@pytest.mark.parametrize("of_before", [False, True])
+@pytest.mark.parametrize("of_before", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_longer_run_goes_on_along_the_first_schedule(config, workdir, caplog, of_before):
     if of_before:
         _as_before_the_field(workdir)
@@ -91,6 +91,7 @@ def test_another_end_is_said_with_the_rates(config, workdir, caplog):
     assert "The schedule of the learning rate ends" not in caplog.text
 
 
+@pytest.mark.slow
 def test_an_end_that_is_given_holds_from_the_beginning_and_0_means_the_first_steps_again(config, tmp_path, monkeypatch):
     toy.make_steps_free(monkeypatch)
     assert runs.run(_extended(config, 6, 12), tmp_path) == exits.DONE
@@ -99,6 +100,7 @@ def test_an_end_that_is_given_holds_from_the_beginning_and_0_means_the_first_ste
     _assert_rates(tmp_path, (6, 12), (2, 6))
 
 
+@pytest.mark.slow
 def test_a_rate_of_nothing_is_said(config, workdir, caplog):
     config = _extended(config, 8)
     config.optimizer.final_fraction = 0.0
@@ -107,6 +109,7 @@ def test_a_rate_of_nothing_is_said(config, workdir, caplog):
     assert "The learning rate was 0.05 in the last update and is 0 in the next; the config before would" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_resume_within_the_schedule_says_nothing(config, tmp_path, monkeypatch, caplog):
     toy.make_steps_free(monkeypatch)
     assert runs.run(config, tmp_path, runs.StopAfter(4)) == exits.STOPPED
