@@ -7,10 +7,12 @@ import os
 import pathlib
 import random
 import resource
+import select
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -64,7 +66,41 @@ def command(layout: str, workdir: pathlib.Path, module: str = "trainer.task") ->
     return [sys.executable, "-m", *module_and_cluster, *trainer_options.options("tiny", workdir, changes)]
 
 
-def start(layout: str, workdir: pathlib.Path, pause: Pause | None = None, limit: bool = False) -> subprocess.Popen:
+class Reader:
+    """Reads what a run prints, through a pipe, until it reads no more, as `head` does.
+
+    Args:
+        process: The run, started with `piped`.
+        log: The file that takes what it prints.
+    """
+
+    def __init__(self, process: subprocess.Popen, log: pathlib.Path):
+        assert process.stdout is not None
+        self._stream = process.stdout
+        self._log = log
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Reads no more: what the run prints from now on meets a closed pipe."""
+        self._ended.set()
+        self._thread.join()
+        self._stream.close()
+
+    def _read(self) -> None:
+        with self._log.open("ab") as log:
+            while not self._ended.is_set():
+                if select.select([self._stream], [], [], 0.01)[0]:
+                    printed = os.read(self._stream.fileno(), 1 << 16)
+                    if not printed:
+                        return
+                    log.write(printed)
+
+
+def start(
+    layout: str, workdir: pathlib.Path, pause: Pause | None = None, limit: bool = False, piped: bool = False
+) -> subprocess.Popen:
     """Starts a run, or starts it again.
 
     Args:
@@ -72,6 +108,7 @@ def start(layout: str, workdir: pathlib.Path, pause: Pause | None = None, limit:
         workdir: Its folder.
         pause: Where it pauses once.
         limit: Whether its files may not be larger than half a checkpoint.
+        piped: Whether it prints to a pipe, for a `Reader`, and not to a file.
     """
     environment = dict(os.environ)
     if pause is not None:
@@ -82,7 +119,7 @@ def start(layout: str, workdir: pathlib.Path, pause: Pause | None = None, limit:
     with log:
         return subprocess.Popen(
             command(layout, workdir, module),
-            stdout=log,
+            stdout=subprocess.PIPE if piped else log,
             stderr=subprocess.STDOUT,
             cwd=trainer_options.ROOT,
             env=environment,

@@ -5,13 +5,15 @@
 Each trial is a run of a tiny model that meets one fault at a random moment, is started again by the same command until
 it is done, and must then have the same metrics as an undisturbed run of the same layout, bit for bit. The faults:
 
-- `kill`, `terminate`: SIGKILL and SIGTERM to the only process.
+- `kill`, `terminate`, `hang_up`: SIGKILL, SIGTERM and SIGHUP to the only process.
 - `kill_worker`, `kill_chief`, `terminate_worker`: to one of two workers, which must end both.
+- `hang_up_cluster`: SIGHUP to what has started two workers.
+- `close_output`, `close_output_cluster`: nobody reads any more what the process, or that of two workers, prints.
 - `truncate`, `flip`: the newest checkpoint of several is cut short, or a bit of it changed, after a SIGKILL.
 - `full_disk`: the disk is full during a save (a small tmpfs where one can be mounted, else a limit on file sizes).
 
 Those that hit a process also run with the fault in the middle of the writing of a checkpoint and of a metrics line.
-After a fault every process of the run must have ended within 60 s.
+After a fault every process of the run must have ended within 60 s; where it was not a kill, by saving: with 75.
 """
 
 import collections
@@ -30,14 +32,18 @@ from absl import app, flags
 from benchmarks import fault_runs
 from trainer import exits
 
-KILLS = {
+KILLS: dict[str, tuple[str, signal.Signals | None, int | None]] = {
     "kill": ("one_device", signal.SIGKILL, None),
     "terminate": ("one_device", signal.SIGTERM, None),
+    "hang_up": ("one_device", signal.SIGHUP, None),
     "kill_worker": ("workers_2", signal.SIGKILL, 1),
     "kill_chief": ("workers_2", signal.SIGKILL, 0),
     "terminate_worker": ("workers_2", signal.SIGTERM, 1),
+    "hang_up_cluster": ("workers_2", signal.SIGHUP, None),
+    "close_output": ("one_device", None, None),
+    "close_output_cluster": ("workers_2", None, None),
 }
-"""Layout, signal, and which worker gets it."""
+"""Layout, signal (None: its output is closed), and which worker gets it."""
 DAMAGES = ("truncate", "flip")
 FAULTS = (*KILLS, *DAMAGES, "full_disk")
 _MOMENTS = ("random", "checkpoint", "metrics")
@@ -53,13 +59,20 @@ _PATIENCE = 60.0
 def _signalled(fault: str, moment: str, folder: pathlib.Path, rng: random.Random, first: int = 0) -> dict[str, Any]:
     layout, number, worker = KILLS[fault]
     pause = fault_runs.Pause(moment, rng.randint(2, 6), folder / "mark") if moment != "random" else None
-    process = fault_runs.start(layout, folder / "run", pause)
+    process = fault_runs.start(layout, folder / "run", pause, piped=number is None)
+    reader = fault_runs.Reader(process, folder / "log.txt") if number is None else None
     fault_runs.wait_for_moment(process, folder, pause, rng, first)
     target = process if worker is None else fault_runs.worker(process, worker)
+    began_nothing = not fault_runs.metrics(folder / "run")
     began = time.monotonic()
-    target.send_signal(number)
+    if number is not None:
+        target.send_signal(number)
+    elif reader is not None:
+        reader.close()
     code = process.wait(timeout=_PATIENCE)
-    return {"code": code, "seconds": time.monotonic() - began}
+    # A signal may come before the first line of Python.
+    saved = code in (exits.STOPPED, exits.DONE) or (began_nothing and number and code in (-number, 128 + number))
+    return {"code": code, "seconds": time.monotonic() - began, "saved": bool(saved)}
 
 
 def _damaged(fault: str, moment: str, folder: pathlib.Path, rng: random.Random) -> dict[str, Any]:
@@ -94,6 +107,8 @@ def _trial(fault: str, moment: str, number: int, expected: list[dict], folder: p
     while (code := fault_runs.start(layout, folder / "run").wait(timeout=600.0)) and starts < 3:
         starts += 1
     same = not code and fault_runs.metrics(folder / "run") == expected
+    if fault in KILLS and KILLS[fault][1] != signal.SIGKILL:
+        same = same and found["saved"]
     return {"fault": fault, "moment": moment, **found, "starts_after": starts, "same": same}
 
 

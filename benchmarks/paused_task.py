@@ -4,6 +4,11 @@
 are out when `PAUSE_MARK`, a file, appears, and the rest follows after `PAUSE_SECONDS`.
 """
 
+from trainer import entry
+
+if __name__ == "__main__":
+    entry.begin(entry.STOP)
+
 import contextlib
 import os
 import pathlib

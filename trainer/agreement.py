@@ -5,6 +5,7 @@ they need not see those files, and all of them take the same turns: a collective
 would hang.
 """
 
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer import cluster
+from trainer import cluster, execution
 
 
 class Agreement:
@@ -42,6 +43,13 @@ class Agreement:
     def wait(self) -> None:
         """Returns when all processes have come here."""
         self.any(False)
+
+    def leave(self) -> None:
+        """Returns when all processes have come here: the last thing that they agree on before they end."""
+        self.wait()
+        # One that has its answer may be gone before the others have theirs. That all came here they know already.
+        with contextlib.suppress(*execution.LOST_PEER_ERRORS):
+            self.wait()
 
     def shared(self, value: Any) -> Any:
         """Gives every process the chief's value.

@@ -119,8 +119,11 @@ def _check_optimizer(config: ConfigDict) -> None:
     _check_choice(config, "optimizer.schedule", schedule.SCHEDULES)
     for name in ("learning_rate", "epsilon", "adam_ratio"):
         _check(config, f"optimizer.{name}", "must be above 0", lambda value: value > 0)
-    for name in ("warmup_steps", "clip_norm", "weight_decay"):
+    for name in ("warmup_steps", "schedule_steps", "clip_norm", "weight_decay"):
         _check(config, f"optimizer.{name}", "must not be negative", lambda value: value >= 0)
+    rule = f"must be 0 where `config.optimizer.schedule` is not {schedule.WITH_AN_END!r}, which alone has an end"
+    ends = config.optimizer.schedule == schedule.WITH_AN_END
+    _check(config, "optimizer.schedule_steps", rule, lambda value: ends or value == 0)
     for name in ("beta_1", "beta_2", "ema_momentum"):
         _check(config, f"optimizer.{name}", "must be at least 0 and below 1", lambda value: 0 <= value < 1)
     _check(config, "optimizer.final_fraction", "must be from 0 to 1", lambda value: 0 <= value <= 1)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from trainer import metrics
+from trainer import finite, metrics
 from trainer.workdir import Workdir
 
 NEWEST = "newest"
@@ -15,6 +15,16 @@ BEST = "best"
 def is_choice(checkpoint: str) -> bool:
     """Whether this names a checkpoint: `newest`, `best` or the number of a step."""
     return checkpoint in (NEWEST, BEST) or (checkpoint.isascii() and checkpoint.isdigit())
+
+
+def check(checkpoint: str) -> None:
+    """Checks that this names a checkpoint.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    if not is_choice(checkpoint):
+        raise ValueError(f"`checkpoint` must be newest, best or the number of a step. Received: {checkpoint!r}")
 
 
 def read(workdir: Workdir, checkpoint: str = NEWEST) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -31,8 +41,7 @@ def read(workdir: Workdir, checkpoint: str = NEWEST) -> tuple[dict[str, np.ndarr
     Raises:
         ValueError: If there is no such checkpoint, or if it is damaged.
     """
-    if not is_choice(checkpoint):
-        raise ValueError(f"`checkpoint` must be newest, best or the number of a step. Received: {checkpoint!r}")
+    check(checkpoint)
     kept = workdir.checkpoints()
     if checkpoint == NEWEST:
         found = kept.newest()
@@ -55,3 +64,33 @@ def read(workdir: Workdir, checkpoint: str = NEWEST) -> tuple[dict[str, np.ndarr
             best,
         )
     return kept.read(best)
+
+
+def read_to_go_on(
+    workdir: Workdir, checkpoint: str, set_aside: bool
+) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+    """Reads the checkpoint that a run goes on from.
+
+    Args:
+        workdir: Folder of the run.
+        checkpoint: As for `read`.
+        set_aside: Whether damaged ones that it passes over are set aside.
+
+    Returns:
+        Arrays by name and the description; None if the newest is asked for and there are none.
+
+    Raises:
+        ValueError: If there is no such checkpoint, if it is damaged, or if it is not finite.
+    """
+    found = workdir.checkpoints().newest(set_aside=set_aside) if checkpoint == NEWEST else read(workdir, checkpoint)
+    if found is None:
+        return None
+    try:
+        finite.check(found[0])  # One that is older than the check in `Checkpoints.save` may hold anything.
+    except finite.NotFiniteArraysError as error:
+        there = ", ".join(map(str, workdir.checkpoints().steps()))
+        raise ValueError(
+            "`workdir` must hold a checkpoint that is finite; `--checkpoint=best` or `--checkpoint=STEP` goes back to "
+            f"another one ({there}). Received: {workdir.root}, where at step {found[1]['step']} {error}"
+        ) from error
+    return found

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from trainer.checkpoints import Checkpoints
+from trainer.finite import NotFiniteArraysError
 
 
 class CheckpointWriter:
@@ -57,11 +58,11 @@ class CheckpointWriter:
         """Whether a checkpoint is being written at this moment."""
         return self._thread is not None and self._thread.is_alive()
 
-    def wait(self) -> OSError | None:
+    def wait(self) -> OSError | NotFiniteArraysError | None:
         """Waits for the checkpoint under way, if there is one.
 
         Returns:
-            Why it could not be written, for instance because the disk is full; None if it is there.
+            Why it was not written, for instance because the disk is full; None if it is there.
 
         Raises:
             BaseException: Whatever else went wrong in the thread.
@@ -72,6 +73,6 @@ class CheckpointWriter:
         self._thread, error, self._error = None, self._error, None
         if error is not None:
             self.step = None
-        if error is None or isinstance(error, OSError):
+        if error is None or isinstance(error, OSError | NotFiniteArraysError):
             return error
         raise error

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from trainer import atomic, checkpoint_file, metrics
+from trainer import atomic, checkpoint_file, finite, metrics
 
 _PATTERN = re.compile(r"step-(\d+)\.safetensors")
 
@@ -64,8 +64,10 @@ class Checkpoints:
             losses: Validation loss by step.
 
         Raises:
+            NotFiniteArraysError: If the arrays are not finite, so that nothing could go on from them.
             OSError: If it cannot be written; the other checkpoints stay as they were.
         """
+        finite.check(arrays)
         self.folder.mkdir(parents=True, exist_ok=True)
         atomic.remove_leftovers(self.folder)
         checkpoint_file.write(self._path(step), arrays, {**description, "step": step})

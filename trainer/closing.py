@@ -28,7 +28,7 @@ def close(run: Run, stop: exits.StopRequest) -> int:
         What the process should return.
     """
     if not run.config.export and not run.config.report:
-        run.agreement.wait()  # A process that ends earlier would be missed by the others.
+        run.agreement.leave()  # A process that ends earlier would be missed by the others.
         return exits.DONE
     chief = run.agreement.is_chief
     report = run.agreement.shared(_finished_report(run) if chief else None)
@@ -42,15 +42,17 @@ def close(run: Run, stop: exits.StopRequest) -> int:
                         report = _make_report(run)
         except exits.Stopped:
             print("Stopped before the closing report. The same command makes it.", flush=True)
+            run.agreement.leave()
             return exits.STOPPED
         except (exits.NotSaved, OSError) as error:
             print(f"The closing report could not be made: {error}", file=sys.stderr, flush=True)
+            run.agreement.leave()
             return exits.NOT_SAVED
     if chief:
         if "report" in report["made"]:
             run.files.text("sample", run.config.sample.prompt + report["sample"])
         print(_as_text(report), flush=True)
-    run.agreement.wait()
+    run.agreement.leave()
     return exits.DONE
 
 

@@ -13,6 +13,11 @@ and
 trains further, with the settings that are kept in `DIR2/config.json` and can all be overridden.
 """
 
+from trainer import entry
+
+if __name__ == "__main__":  # Before the imports that take seconds.
+    entry.begin()
+
 import contextlib
 import os
 import pathlib
@@ -23,7 +28,7 @@ from absl import app, flags
 from ml_collections import ConfigDict
 
 from reformer_tf import local_paths, models, pretrained
-from trainer import check, console, exits, state, tokens
+from trainer import check, console, exits, finite, state, tokens
 from trainer import config as configs
 from trainer.workdir import Workdir
 
@@ -61,7 +66,8 @@ def convert(
         The config of the run.
 
     Raises:
-        ValueError: If the model is no causal language model of bytes, or if there is a run in the folder.
+        ValueError: If the model is no causal language model of bytes, if a weight is not finite, or if there is a run
+            in the folder.
     """
     if not isinstance(model, models.ReformerCausalLM):
         raise ValueError(
@@ -81,6 +87,11 @@ def convert(
     config.train.sequence_length = min(config.model.max_sequence_length, _LONGEST_WINDOW)
     config.train.batch_size = 1
     check.check_config(config)
+    weights = state.values(state.named_variables(model))
+    try:
+        finite.check(weights)
+    except finite.NotFiniteArraysError as error:
+        raise ValueError(f"`source` must hold weights that are finite. Received: {error}") from error
     folder = _folder_without_a_run(workdir)
     folder.lock()
     written: list[pathlib.Path] = []
@@ -91,7 +102,7 @@ def convert(
                 written.append(kept)
                 shutil.copyfile(config.data.sentencepiece_model, kept)
             config.data.sentencepiece_model = str(kept)
-        folder.checkpoints().save(0, state.values(state.named_variables(model)), {"data": {}})
+        folder.checkpoints().save(0, weights, {"data": {}})
         written.extend(folder.checkpoints().folder.glob("*"))
         configs.write_config(config, folder.config)  # Last: with it the folder is a run.
     except BaseException:
@@ -156,4 +167,4 @@ def _main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    app.run(_main, flags_parser=console.parse_flags)
+    entry.run(lambda: app.run(_main, flags_parser=console.parse_flags))

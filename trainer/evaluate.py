@@ -11,6 +11,11 @@ what is scored before the work begins. Its last line is one JSON object: `step`,
 `tokens` (targets), `bytes` (that they stand for), `documents` and `scored`, what they are in words.
 """
 
+from trainer import entry
+
+if __name__ == "__main__":  # Before the imports that take seconds.
+    entry.begin()
+
 import json
 from collections.abc import Sequence
 
@@ -95,4 +100,4 @@ def _main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     _WORKDIR, _CONFIG, _CHECKPOINT = console.or_refuse(kept_run.define_flags)
-    app.run(_main, flags_parser=console.parse_flags)
+    entry.run(lambda: app.run(_main, flags_parser=console.parse_flags))

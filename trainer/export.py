@@ -3,6 +3,11 @@
 What is in it and how to serve it is told in `docs/serving.md`.
 """
 
+from trainer import entry
+
+if __name__ == "__main__":  # Before the imports that take seconds.
+    entry.begin()
+
 from absl import app, flags
 
 from reformer_tf import local_paths
@@ -34,4 +39,4 @@ def _main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     _WORKDIR, _CONFIG, _CHECKPOINT = console.or_refuse(kept_run.define_flags)
-    app.run(_main, flags_parser=console.parse_flags)
+    entry.run(lambda: app.run(_main, flags_parser=console.parse_flags))

@@ -44,13 +44,18 @@ class Files(Protocol):
             NotSaved: If the metrics cannot be made durable.
         """
 
-    def look(self, step: int) -> None:
-        """Reports if a checkpoint could not be written; to be called between two steps."""
+    def look(self, step: int) -> bool:
+        """Reports if a checkpoint could not be written; to be called between two steps.
+
+        Returns:
+            Whether a state was found that is not finite, so that the run must end: `finish` says so.
+        """
 
     def finish(self, step: int) -> None:
         """Waits until there is a checkpoint of this step.
 
         Raises:
+            NotFinite: If its state is not finite, or one before was not.
             NotSaved: If it cannot be written.
         """
 
@@ -103,8 +108,8 @@ class Written:
     def save(self, step: int) -> None:
         self._saving.begin(step)
 
-    def look(self, step: int) -> None:
-        self._saving.look(step)
+    def look(self, step: int) -> bool:
+        return self._saving.look(step)
 
     def finish(self, step: int) -> None:
         self._saving.finish(step)
@@ -152,8 +157,8 @@ class Elsewhere:
     def save(self, step: int) -> None:
         pass
 
-    def look(self, step: int) -> None:
-        pass
+    def look(self, step: int) -> bool:
+        return False
 
     def finish(self, step: int) -> None:
         pass

@@ -8,6 +8,11 @@ but, with several samples, a line before each and the end of a line after it. A 
 each text, and `\x1b` for control characters and bytes that are not UTF-8.
 """
 
+from trainer import entry
+
+if __name__ == "__main__":  # Before the imports that take seconds.
+    entry.begin()
+
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -65,12 +70,8 @@ def _main(arguments: list[str]) -> int:
         _write(prompt if _ECHO.value else b"", continue_prompt)
     except KeyboardInterrupt:
         print(file=sys.stderr)
-        return exits.STOPPED
-    except BrokenPipeError:  # Whoever reads has enough.
-        text_output.give_up()
-        return exits.STOPPED
+        raise
     except OSError as error:
-        text_output.give_up()
         print(f"Stopped: the text could not be written ({error.strerror}).", file=sys.stderr, flush=True)
         return exits.NOT_SAVED
     return exits.DONE
@@ -139,4 +140,4 @@ def _write(before: bytes, continue_prompt: Callable[[int], Iterator[bytes]]) -> 
 
 if __name__ == "__main__":
     _WORKDIR, _CONFIG, _CHECKPOINT = console.or_refuse(kept_run.define_flags)
-    app.run(_main, flags_parser=console.parse_flags)
+    entry.run(lambda: app.run(_main, flags_parser=console.parse_flags))

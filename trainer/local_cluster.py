@@ -5,8 +5,14 @@
 What follows `--` are the flags of `python -m trainer.task`, or a command of your own. Every process gets the same, and
 a `TF_CONFIG` that says which one it is. `--config.strategy` is set to `multi_worker`, or to `parameter_server` with
 `--parameter_servers=1`, unless it is given. When a process dies the others are stopped, so that nothing hangs; the
-same command goes on from the newest checkpoint. SIGTERM and Ctrl-C are handed on.
+same command goes on from the newest checkpoint. SIGTERM, SIGHUP and Ctrl-C are handed on, and an output that nobody
+reads any more is a SIGTERM.
 """
+
+from trainer import entry
+
+if __name__ == "__main__":
+    entry.begin(entry.STOP)
 
 import math
 import os
@@ -181,17 +187,20 @@ def main(arguments: list[str]) -> int:
     def hand_on(number: int, frame: object) -> None:
         processes.stop(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, hand_on)
-    try:
+    with entry.STOP as stop:
+        for number in exits.stop_signals():
+            signal.signal(number, hand_on)
+        if stop.requested:
+            return exits.STOPPED
         try:
-            processes.start(make_tasks(_WORKERS.value, _PARAMETER_SERVERS.value), command)
-        except OSError as error:  # There is no such command, or there are not so many ports or processes.
-            return command_line.refuse(error)
-        return processes.wait(_GRACE.value)
-    finally:
-        processes.kill()
+            try:
+                processes.start(make_tasks(_WORKERS.value, _PARAMETER_SERVERS.value), command)
+            except OSError as error:  # There is no such command, or there are not so many ports or processes.
+                return command_line.refuse(error)
+            return processes.wait(_GRACE.value)
+        finally:
+            processes.kill()
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=command_line.parse_flags_before_a_command)
+    entry.run(lambda: app.run(main, flags_parser=command_line.parse_flags_before_a_command))

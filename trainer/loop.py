@@ -36,15 +36,16 @@ def train(run: Run, stop: exits.StopRequest) -> int:
         stop: Whether to stop earlier.
 
     Returns:
-        What the process should return: `exits.DONE`, `exits.NOT_FINITE` or `exits.STOPPED`, each with the state saved,
-        or `exits.NOT_SAVED`.
+        What the process should return: `exits.DONE`, `exits.NOT_FINITE` or `exits.STOPPED`, each with the last good
+        state saved, or `exits.NOT_SAVED`.
     """
     _say_what_begins(run)
     try:
         return _until_it_ends(run, stop)
-    except exits.NotSaved as error:
-        print(error, file=sys.stderr, flush=True)
-        return exits.NOT_SAVED
+    except exits.EndOfRun as error:
+        if str(error):
+            print(error, file=sys.stderr, flush=True)
+        return error.code
 
 
 def _until_it_ends(run: Run, stop: exits.StopRequest) -> int:
@@ -54,15 +55,16 @@ def _until_it_ends(run: Run, stop: exits.StopRequest) -> int:
         _evaluate_if_due(run, stop)
         return _steps(run, stop)
     except exits.Stopped:
-        run.files.finish(run.step)
+        _finish(run)
         _say(run, f"Stopped at step {run.step}. The state is saved; the same command goes on from there.")
+        run.agreement.leave()
         return exits.STOPPED
 
 
 def _steps(run: Run, stop: exits.StopRequest) -> int:
     settings = run.config.train
     if run.step == settings.steps:
-        run.files.finish(run.step)
+        _finish(run)
         _say(
             run,
             f"The run is done: all its {settings.steps} steps were made before, and nothing was trained. "
@@ -76,7 +78,8 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
     profile = ProfileWindow(run.workdir.events, settings.profile_start, settings.profile_steps)
     with contextlib.closing(profile), SignOfLife(settings.steps) as sign:
         while run.step < settings.steps:
-            stops, saves = run.agreement.any(stop.requested), timer.is_due()
+            must_end = run.files.look(run.step)
+            stops, saves = run.agreement.any(stop.requested or must_end), timer.is_due()
             last = steps.started if stops or saves else _next_due(run)
             if last == run.step and stops:
                 raise exits.Stopped
@@ -84,15 +87,15 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
                 run.files.save(run.step)
                 timer.restart()
                 last = _next_due(run)
-            run.files.look(run.step)
             profile.before_step(run.step)
             progress.begin()
             sign.step = run.step + 1
             result = steps.next(last)
             loss, norm = float(result.loss), float(result.gradient_norm)
             if not run.skipped.may_go_on(run.step + 1, loss, norm, bool(result.applied)):
-                run.files.finish(run.step)
+                _finish(run)
                 _say_not_finite(run, loss, norm)
+                run.agreement.leave()
                 return exits.NOT_FINITE
             run.step += 1
             run.tokens_seen.add(float(result.tokens), bool(result.applied))
@@ -117,7 +120,7 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
                 timer.restart()
             if _evaluate_if_due(run, stop) and run.step < settings.steps and _ends_early(run):
                 return exits.DONE
-        run.files.finish(run.step)
+        _finish(run)
     _say(run, f"Done after {settings.steps} steps. Peak memory of the process: {memory.peak_mib():,.0f} MiB.")
     return exits.DONE
 
@@ -130,7 +133,7 @@ def _ends_early(run: Run) -> bool:
     reason = run.reason_to_stop()
     if reason is None:
         return False
-    run.files.finish(run.step)
+    _finish(run)
     settings = run.config.train
     _say(
         run,
@@ -140,6 +143,23 @@ def _ends_early(run: Run) -> bool:
         f"{settings.early_stopping_evaluations}, or set it to 0.",
     )
     return True
+
+
+def _finish(run: Run) -> None:
+    """Waits until the state is saved. If it is not, all processes end with the same code, and the chief says why.
+
+    Raises:
+        exits.EndOfRun: If the state cannot be saved.
+    """
+    ending: exits.EndOfRun | None = None
+    try:
+        run.files.finish(run.step)
+    except exits.EndOfRun as error:
+        ending = error
+    code = run.agreement.shared(ending and ending.code)
+    if code is not None:
+        run.agreement.leave()
+        raise ending or {end.code: end for end in (exits.NotSaved, exits.NotFinite)}[code]()
 
 
 def step_starter(run: Run) -> Callable[[int], Callable[[], Any]]:
@@ -224,7 +244,8 @@ def _say_not_finite(run: Run, loss: float, norm: float) -> None:
         )
     print(
         f"Stopped: loss or gradient of step {run.step + 1} is not finite (loss {loss}, gradient norm {norm}). "
-        f"The state after step {run.step} is saved in {run.workdir.root}. {cause}; the same command stops there again.",
+        f"The state after step {run.step} is saved in {run.workdir.root}. {cause}; the same command stops there again, "
+        "`--checkpoint=best` or `--checkpoint=STEP` goes back to an earlier one.",
         file=sys.stderr,
         flush=True,
     )

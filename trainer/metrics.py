@@ -91,8 +91,13 @@ class Metrics:
 
 def read_records(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """What a metrics file holds, in order, without a line that is half written; nothing if there is no file."""
+    return [record for _, record in read_lines(path)]
+
+
+def read_lines(path: str | os.PathLike[str]) -> list[tuple[bytes, dict[str, Any]]]:
+    """As `read_records`, each with the line that it stands in."""
     path = pathlib.Path(path)
-    return [record for _, record in _parse(path.read_bytes())] if path.exists() else []
+    return list(_parse(path.read_bytes())) if path.exists() else []
 
 
 def evaluations(records: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -15,13 +15,16 @@ from ml_collections import ConfigDict
 from trainer import (
     agreement,
     check,
+    checkpoint_choice,
     cluster,
     early_stopping,
     execution,
     files,
+    going_back,
     input,
     optimizer,
     report_file,
+    schedule_steps,
     segments,
     short_validation,
     state,
@@ -47,6 +50,7 @@ class Run:
     Args:
         config: Config of the run.
         workdir: Its folder.
+        checkpoint: Where to go on: `newest`, or, going back, `best` or the number of a step.
         dry: Whether nothing may be written, not even the folder: see `trainer.dry_run`.
 
     Attributes:
@@ -65,8 +69,15 @@ class Run:
         ValueError: If the config, the data or the folder cannot be used.
     """
 
-    def __init__(self, config: ConfigDict, workdir: str | os.PathLike[str], dry: bool = False):
+    def __init__(
+        self,
+        config: ConfigDict,
+        workdir: str | os.PathLike[str],
+        checkpoint: str = checkpoint_choice.NEWEST,
+        dry: bool = False,
+    ):
         check.check_config(config)
+        checkpoint_choice.check(checkpoint)
         self.config = config = config.copy_and_resolve_references()  # What it leaves open is filled in below.
         self._dry = dry
         self.tokens = tokens.of_config(config.data)
@@ -81,6 +92,9 @@ class Run:
                 config.data.validation_rule = self._validation_rule()
                 changed = self.workdir.check_config(config)
                 report_file.read(self.workdir.report)  # A damaged one would be found after the last step.
+                if not dry:
+                    back = going_back.GoingBack(self.workdir, checkpoint, same_config=not changed)
+                    checkpoint = back.checkpoint
             self.strategy = strategy.make_strategy(config.strategy, config.logical_devices, config.tpu_address)
             self.agreement = agreement.Agreement(self.strategy, in_step)
             self.execution = execution.of_strategy(self.strategy)
@@ -100,17 +114,26 @@ class Run:
                 )
             self._variables = state.named_variables(self.model, self._optimizer)
             self.skipped = SkippedSteps(config.train)
-            self.step = 0
+            self.step, self._first_steps = 0, config.train.steps
             self.tokens_seen = tokens_seen.TokensSeen()
             if self.agreement.is_chief:
-                self.step = self._restore()
-            self.step, self.tokens_seen.count = self.agreement.shared([self.step, self.tokens_seen.count])
+                self.step, self._first_steps = self._restore(checkpoint)
+            stands = [self.step, self._first_steps, self.tokens_seen.count]
+            self.step, self._first_steps, self.tokens_seen.count = self.agreement.shared(stands)
+            self._optimizer.learning_rate = schedule_steps.make(config, self._first_steps)
             self.skipped.restore(self.agreement.shared(self.skipped.state()))
             self.agreement.share_variables(self._variables)
             for field, (old, new) in changed.items():
                 logging.warning("%s was %r before and is %r now", field, old, new)
             self.files: files.Files = files.Elsewhere()
+            if self.agreement.is_chief:
+                updates = int(self._optimizer.iterations.numpy())
+                for sentence in schedule_steps.warnings(config, self.workdir, self._first_steps, updates):
+                    logging.warning("%s", sentence)
             if self.agreement.is_chief and not dry:
+                said = back.carry_out(self.step)
+                if said:
+                    print(said, flush=True)
                 self.files = files.Written(self.workdir, config, self.step, self._capture)
             self._evaluation: Evaluation | None = None
             undo.pop_all()
@@ -127,7 +150,7 @@ class Run:
     def train_step(self) -> TrainStep:
         """Makes the training step."""
         settings = self.config.train
-        return TrainStep(
+        self._train_step = TrainStep(  # Kept: see `entry.keep`.
             self.model,
             self._optimizer,
             self.strategy,
@@ -137,6 +160,7 @@ class Run:
             tokens=self.tokens,
             separate_documents=segments.are_wanted(self.config.data),
         )
+        return self._train_step
 
     def batches(self) -> Iterator[Any]:
         """The batches of the steps to come, without end."""
@@ -145,7 +169,8 @@ class Run:
         def dataset(share: Share) -> tf.data.Dataset:
             return input.train_dataset(self.windows, settings.batch_size, settings.seed, step, share)
 
-        return self.execution.batches(dataset)
+        self._batches = self.execution.batches(dataset)
+        return self._batches
 
     def unknown_ids(self) -> list[int]:
         """Those ids of the next step's batch that the model has no vector for."""
@@ -215,6 +240,11 @@ class Run:
         }
         self.files.record(split, self.step, {**numbers, **stands})
 
+    def end(self) -> None:
+        """Takes note that the run is done, so that the same command would be a new one."""
+        if self.agreement.is_chief:
+            going_back.forget(self.workdir)
+
     def close(self) -> None:
         """Waits for the checkpoint under way, closes the files and lets go of the folder."""
         self.files.close(self.step)
@@ -248,14 +278,17 @@ class Run:
         return {
             "seed": settings.seed,
             "examples_seen": self.step * settings.batch_size,
+            schedule_steps.FIRST_STEPS: self._first_steps,
             "corpus": self.corpus.name,
             "data": {"train": self.corpus.train.fingerprint, "validation": self.corpus.validation.fingerprint},
         }
 
-    def _restore(self) -> int:
-        found = self.workdir.checkpoints().newest(set_aside=not self._dry)
+    def _restore(self, checkpoint: str) -> tuple[int, int]:
+        """Takes up a checkpoint; returns its step and the steps that the run was first started with."""
+        found = checkpoint_choice.read_to_go_on(self.workdir, checkpoint, set_aside=not self._dry)
+        first = schedule_steps.first_steps(self.config, self.workdir, found and found[1])
         if found is None:
-            return 0
+            return 0, first
         arrays, description = found
         for part, fingerprint in self._description()["data"].items():
             if description["data"].get(part, fingerprint) != fingerprint:
@@ -281,4 +314,4 @@ class Run:
         self.skipped.restore(description)
         updates, settings = int(self._optimizer.iterations.numpy()), self.config.train
         self.tokens_seen = tokens_seen.restored(description, updates, self.windows, settings.batch_size, settings.seed)
-        return description["step"]
+        return description["step"], first

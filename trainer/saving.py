@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from trainer import exits
 from trainer.checkpoint_writer import CheckpointWriter
 from trainer.checkpoints import Checkpoints
+from trainer.finite import NotFiniteArraysError
 
 _State = tuple[Mapping[str, np.ndarray], Mapping[str, Any], Mapping[int, float]]
 
@@ -19,6 +20,9 @@ class Saving:
 
     A checkpoint that cannot be written is reported, and the run goes on: the earlier ones stand, and the next may find
     room. Only where a run ends, in `finish`, it is an error.
+
+    A state that is not finite is no good one: the thread that writes finds it, nothing is written from then on, and the
+    run must end.
 
     Args:
         checkpoints: The folder of the checkpoints.
@@ -35,6 +39,7 @@ class Saving:
         self._settings = settings
         self._capture = capture
         self._writer = CheckpointWriter(checkpoints, step)
+        self._not_finite: exits.NotFinite | None = None
 
     def is_saved(self, step: int) -> bool:
         """Whether there is a checkpoint of this step, or one is being written."""
@@ -52,16 +57,23 @@ class Saving:
         if self.is_saved(step):
             return
         self.wait(step)
+        if self._not_finite is not None:
+            return
         try:
             arrays, description, losses = self._capture()
         except OSError as error:
             raise self.failure("The metrics", error) from error
         self._writer.begin(arrays, description, losses)
 
-    def look(self, step: int) -> None:
-        """Reports if a checkpoint could not be written; does not wait for one that is under way."""
+    def look(self, step: int) -> bool:
+        """Reports if a checkpoint could not be written; does not wait for one that is under way.
+
+        Returns:
+            Whether a state was found that is not finite, so that the run must end: `finish` says so.
+        """
         if not self._writer.busy:
             self.wait(step)
+        return self._not_finite is not None
 
     def wait(self, step: int) -> None:
         """Waits for the checkpoint under way, and reports if it could not be written.
@@ -70,7 +82,7 @@ class Saving:
             step: Number of steps done.
         """
         failed = self._writer.step
-        error = self._writer.wait()
+        error = self._wait()
         if error is not None:
             every, last = self._settings.checkpoint_every, self._settings.steps
             print(
@@ -87,12 +99,15 @@ class Saving:
             step: Number of steps done.
 
         Raises:
+            NotFinite: If it is not finite, or one before was not.
             NotSaved: If it cannot be written.
         """
-        error = self._writer.wait()
+        error = self._wait()
         if not self.is_saved(step):
             self.begin(step)
-            error = self._writer.wait()
+            error = self._wait()
+        if self._not_finite is not None:
+            raise self._not_finite
         if error is not None:
             raise self.failure(f"The checkpoint of step {step}", error) from error
 
@@ -109,6 +124,22 @@ class Saving:
             f"{what} could not be written: {error}. {self._what_stands()}. The run ends; the same command {then} once "
             "there is room."
         )
+
+    def _wait(self) -> OSError | None:
+        """Waits for the checkpoint under way, and remembers if its state was not finite."""
+        step = self._writer.step
+        error = self._writer.wait()
+        if not isinstance(error, NotFiniteArraysError):
+            return error
+        rest = self._checkpoints.usable_steps()
+        back = f"; `--checkpoint=best` or `--checkpoint=STEP` ({', '.join(map(str, rest))}) goes back" if rest else ""
+        self._not_finite = exits.NotFinite(
+            f"Stopped: {error} in the state after step {step}, so no checkpoint of it is written. "
+            f"{self._what_stands()}. An update can break weights though loss and gradient are finite: a lower learning "
+            f"rate, a longer warm-up or stronger clipping may help. The same command "
+            f"{'goes on from that checkpoint' if rest else 'begins anew'} and stops there again{back}."
+        )
+        return None
 
     def _what_stands(self) -> str:
         steps = self._checkpoints.usable_steps()

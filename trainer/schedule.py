@@ -59,12 +59,12 @@ class InverseSquareRoot(_WarmUp):
 
 @keras.saving.register_keras_serializable("reformer_tf_trainer")
 class Cosine(_WarmUp):
-    """Half a cosine from the end of the warm-up to the last step.
+    """Half a cosine from the end of the warm-up to the end of the schedule.
 
     Args:
         learning_rate: Highest rate, reached at the end of the warm-up.
         warmup_steps: Number of updates until the rate is reached.
-        steps: Number of updates of the run.
+        steps: Number of updates until the end.
         final_fraction: What is left of `learning_rate` at the last update, and after it.
     """
 
@@ -83,6 +83,8 @@ class Cosine(_WarmUp):
 
 
 SCHEDULES = ("constant", "cosine", "inverse_square_root")
+WITH_AN_END = "cosine"
+"""The schedule that depends on how many steps it spans."""
 
 
 def make_schedule(
@@ -94,7 +96,7 @@ def make_schedule(
         name: One of `SCHEDULES`.
         learning_rate: Highest rate.
         warmup_steps: Number of updates of the linear warm-up.
-        steps: Number of updates of the run; only the cosine needs it.
+        steps: Number of updates until the end; only the cosine has one.
         final_fraction: What the cosine leaves of `learning_rate` at the end.
 
     Returns:

@@ -1,44 +1,60 @@
 """Trains a model from a config: `python -m trainer.task --config=configs/NAME.py --workdir=DIR`.
 
 Any field of the config can be overridden, as in `--config.train.steps=20`. Run again on the same folder, it goes on
-where it was. Without `--config`, the config is the one kept in the folder: that of the run before, or the one that
-`trainer.convert` wrote. With `--dry_run` it says what the run would take, and writes nothing. See `trainer.exits` for
-what the process returns.
+where it was; with `--checkpoint=STEP` it first goes back to that checkpoint. Without `--config`, the config is the one
+kept in the folder: that of the run before, or the one that `trainer.convert` wrote. With `--dry_run` it says what the
+run would take, and writes nothing. See `trainer.exits` for what the process returns.
 """
+
+from trainer import entry, exits
+
+if __name__ == "__main__":  # Before the imports that take seconds.
+    entry.begin(entry.STOP)
 
 from absl import app, flags
 
-from trainer import closing, cluster_flags, console, dry_run, execution, exits, kept_run, loop, server
+from trainer import checkpoint_choice, closing, cluster_flags, console, dry_run, execution, kept_run, loop, server
 from trainer.run import Run
 
 _DRY_RUN = flags.DEFINE_bool(
     "dry_run", False, "Says what the run would take, by a few steps: parameters, memory, data, time. Writes nothing."
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; made if it is not there.", required=True)
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint",
+    checkpoint_choice.NEWEST,
+    "Where to go on: newest, or back to best (by validation loss) or to the number of a step. Later checkpoints and "
+    "metrics are set aside in a folder before_STEP_N of --workdir.",
+)
 
 
 def main(arguments: list[str]) -> int:
     """Runs, and returns what the process should return."""
-    console.begin(arguments)
-    config = flags.FLAGS.config
-    with exits.StopRequest() as stop:
+    with entry.STOP as stop:
+        console.begin(arguments)
+        config = flags.FLAGS.config
         try:
             cluster_flags.to_environment()
             if server.serves(config.strategy):
                 return server.serve(stop)
             with stop.interruptible():
-                run = Run(config, _WORKDIR.value, dry=_DRY_RUN.value)
+                run = Run(config, _WORKDIR.value, _CHECKPOINT.value, _DRY_RUN.value)
                 if _DRY_RUN.value:
+                    entry.keep(run)
                     return dry_run.show(run)
         except exits.Stopped:
-            print("Stopped before the first step.", flush=True)
+            print(exits.BEFORE_THE_FIRST_STEP, flush=True)
             return exits.STOPPED
         except (ValueError, OSError) as error:
             return console.refuse(error)
         except execution.LOST_PEER_ERRORS as error:
             return console.lost_peer(error, _WORKDIR.value)
+        entry.keep(run)
         try:
-            return loop.train(run, stop) or closing.close(run, stop)
+            code = loop.train(run, stop) or closing.close(run, stop)
+            if code == exits.DONE:
+                run.end()
+            return code
         except execution.LOST_PEER_ERRORS as error:
             return console.lost_peer(error, _WORKDIR.value)
         finally:
@@ -47,6 +63,10 @@ def main(arguments: list[str]) -> int:
 
 def run() -> None:
     """Parses the flags, runs, and ends the process."""
+    entry.run(_parse_and_run)
+
+
+def _parse_and_run() -> None:
     console.or_refuse(kept_run.define_config)
     app.run(main, flags_parser=console.parse_flags)
 

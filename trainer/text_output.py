@@ -2,7 +2,6 @@
 
 import codecs
 import errno
-import os
 import re
 import sys
 from typing import TextIO
@@ -57,12 +56,3 @@ class TextOutput:
         if content:
             self._stream.buffer.write(content)
             self._stream.buffer.flush()
-
-
-def give_up(stream: TextIO | None = None) -> None:
-    """Makes what is still to be written go nowhere: Python flushes standard output once more when it ends."""
-    stream = stream or sys.stdout
-    if stream is not None:
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, stream.fileno())
-        os.close(null)

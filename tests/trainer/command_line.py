@@ -12,13 +12,20 @@ from absl import flags, logging
 def run(module, *arguments):
     """Runs `python -m trainer.MODULE ARGUMENTS`, and returns what the process would return."""
     argv = [f"trainer/{module}.py", *map(str, arguments)]
-    with _flags_of_its_own(), mock.patch.object(sys, "argv", argv), warnings.catch_warnings():
+    with _flags_of_its_own(), _without_a_process(), mock.patch.object(sys, "argv", argv), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "'trainer.* found in sys.modules", RuntimeWarning)
         try:
             runpy.run_module(f"trainer.{module}", run_name="__main__")
         except SystemExit as error:
             return error.code or 0
     return 0
+
+
+@contextlib.contextmanager
+def _without_a_process():
+    """Without what begins and ends the process of a command: this one goes on."""
+    with mock.patch("trainer.entry.begin"), mock.patch("trainer.entry.run", lambda command: command()):
+        yield
 
 
 @contextlib.contextmanager

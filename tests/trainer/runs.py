@@ -59,9 +59,11 @@ class StopAfter(exits.StopRequest):
         pass
 
 
-def run(config: ConfigDict, workdir: pathlib.Path, stop: exits.StopRequest | None = None) -> int:
+def run(
+    config: ConfigDict, workdir: pathlib.Path, stop: exits.StopRequest | None = None, checkpoint: str = "newest"
+) -> int:
     """Runs in this process, and returns what the process would return."""
-    started = Run(config, workdir)
+    started = Run(config, workdir, checkpoint)
     try:
         return loop.train(started, stop or exits.StopRequest())
     finally:

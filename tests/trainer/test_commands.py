@@ -97,15 +97,33 @@ def test_killed_at_any_moment(flags, undisturbed, tmp_path, kills):
     _assert_whole(tmp_path, undisturbed)
 
 
-def test_sigterm_saves_and_says_so(flags, undisturbed, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
+def test_a_signal_saves_and_says_so(flags, undisturbed, tmp_path, number):
     process = _start("task", TINY, f"--workdir={tmp_path}", *flags, "--config.train.checkpoint_every=10000")
     _wait_for_a_line(process)
-    process.terminate()
+    process.send_signal(number)
     code, out, err = _finish(process)
     assert code == exits.STOPPED == 75, err
     (step,) = re.findall(r"Stopped at step (\d+)\. The state is saved; the same command goes on from there\.", out)
     assert f"step-{int(step):08d}.safetensors" in os.listdir(tmp_path / "checkpoints")
     assert runs.lines(tmp_path) == runs.lines(undisturbed)[: len(runs.lines(tmp_path))]
+
+
+@pytest.mark.slow
+def test_an_output_that_nobody_reads_is_a_request_to_stop(flags, undisturbed, tmp_path):
+    """As `python -m trainer.task ... | head` would have it."""
+    process = _start("task", TINY, f"--workdir={tmp_path}", *flags, "--config.train.checkpoint_every=10000")
+    _wait_for_a_line(process)
+    process.stdout.close()
+    err = process.stderr.read()
+    assert process.wait(timeout=300) == exits.STOPPED, err
+    assert "Traceback" not in err and "Broken" not in err
+    lines = runs.lines(tmp_path)
+    assert lines == runs.lines(undisturbed)[: len(lines)]
+    assert f"step-{lines[-1]['step']:08d}.safetensors" in os.listdir(tmp_path / "checkpoints")
+    code, _, err = _finish(_start("task", TINY, f"--workdir={tmp_path}", *flags))
+    assert code == exits.DONE, err
+    assert runs.lines(tmp_path) == runs.lines(undisturbed)
 
 
 def test_the_commands_of_a_finished_run(undisturbed, tmp_path):

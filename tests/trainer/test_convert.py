@@ -116,6 +116,12 @@ def test_what_is_refused(tmp_path):
     other = models.ReformerMaskedLM(258, 64, 1, 16, 2, 8, 24, ["local"])
     with pytest.raises(ValueError, match=r"use other models through .*from_huggingface. Received: a ReformerMaskedLM"):
         convert(other, tmp_path)
+    broken = _model()
+    broken.trainable_variables[1].assign(broken.trainable_variables[1] * np.nan)
+    with pytest.raises(
+        ValueError, match=r"`source` must hold weights that are finite. Received: 1 of \d+ arrays are not"
+    ):
+        convert(broken, tmp_path)
     assert not list(tmp_path.iterdir())
     convert(_model(), tmp_path)
     with pytest.raises(ValueError, match=r"`workdir` must be a folder without a run. Received: .* has a config.json"):

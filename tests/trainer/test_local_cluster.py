@@ -77,12 +77,21 @@ def test_one_that_is_killed_ends_the_others():
     assert not any(pathlib.Path(f"/proc/{child}").exists() for child in children)
 
 
-def test_a_signal_is_handed_on():
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_is_handed_on(number):
     process = _start(WAIT, "--workers=2", "--grace=5")
     assert len(_wait_for_children(process, 2)) == 2
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM
+    assert process.returncode == 128 + number
+
+
+def test_an_output_that_nobody_reads_ends_all():
+    """They are told, and what they print is taken from them: a full pipe would hold them up."""
+    process = _start("while True: print('text', flush=True)", "--workers=2", "--grace=5")
+    assert process.stdout.readline().endswith("text\n")
+    process.stdout.close()
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,15 @@ class _ToyStep:
 
     def __init__(self, run):
         self._weight = run.model.trainable_variables[0]
+        self._optimizer = run._optimizer
 
     def __call__(self, ids, mask, seed, loss_scale=None):
         self._weight.assign(0.5 * self._weight + float(seed[1]))
         loss = tf.reduce_mean(self._weight)
-        one = tf.constant(1.0)
+        one, rate = tf.constant(1.0), tf.cast(self._optimizer.learning_rate, tf.float32)
+        self._optimizer.iterations.assign_add(1)
         tokens = tf.reduce_sum(tf.cast(mask[:, 1:], tf.float32))
-        return StepResult(loss, tokens, one, one, one, tf.constant(True))
+        return StepResult(loss, tokens, one, one, rate, tf.constant(True))
 
 
 def make_steps_free(monkeypatch: pytest.MonkeyPatch) -> None:
