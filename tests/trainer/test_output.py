@@ -71,8 +71,7 @@ def test_a_full_disk_is_an_error_where_the_output_is_the_result(monkeypatch):
         patched.setattr(sys, "stdout", full)
         output.guard(lambda: pytest.fail("it is not closed"), needed=True)
         with pytest.raises(OSError, match="No space left"):
-            print("there is no room for it", flush=True)
-        sys.stdout.detach()  # With what it could not write.
+            sys.stdout.buffer.raw.write(b"there is no room for it")
 
 
 def test_a_stream_that_there_is_not(monkeypatch):
