@@ -149,7 +149,7 @@ def _summary(trials: list[dict[str, Any]]) -> int:
     for trial in trials:
         counts[trial["fault"], trial["moment"]].append(trial["same"])
     for (fault, moment), same in counts.items():
-        print(f"{fault:18}{moment:12}{sum(same)} of {len(same)} as undisturbed")
+        print(f"{fault:22}{moment:12}{sum(same)} of {len(same)} as undisturbed")
     return 0 if all(trial["same"] for trial in trials) else 1
 
 

@@ -28,7 +28,7 @@ def check(arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _is_finite(array: np.ndarray) -> bool:
-    if array.dtype.kind in "biu":
+    if array.dtype.kind in "biuUSO":  # Integers, and what is no number at all.
         return True
     flat = array.reshape(-1)
     return all(np.isfinite(flat[first : first + _CHUNK]).all() for first in range(0, flat.size, _CHUNK))
