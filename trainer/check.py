@@ -80,8 +80,8 @@ def _check_train(config: ConfigDict) -> None:
     counts = ("steps", "batch_size", "accumulation_steps", "log_every", "checkpoint_every", "keep_checkpoints")
     for name in (*counts, "loss_scale_growth_steps"):
         _check(config, f"train.{name}", "must be at least 1", lambda value: value >= 1)
-    counts = ("profile_start", "profile_steps", "max_skipped_steps", "eval_examples", "early_stopping_evaluations")
-    for name in (*counts, "checkpoint_minutes", "early_stopping_min_improvement"):
+    numbers = ("profile_start", "profile_steps", "max_skipped_steps", "eval_examples", "checkpoint_minutes")
+    for name in (*numbers, "early_stopping_evaluations", "early_stopping_min_improvement"):
         _check(config, f"train.{name}", "must not be negative", lambda value: value >= 0)
     _check_choice(config, "train.early_stopping_metric", early_stopping.METRICS)
     _check(config, "train.outstanding_steps", "must be at least 1", lambda value: value >= 1)

@@ -73,7 +73,7 @@ BAD_BYTE = ord("Z")
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
     corpus = runs.write_corpus(tmp_path_factory.mktemp("data") / "corpus")
-    for number in (0, 3):
+    for number in (0, 3, 5):
         document = corpus / f"{number}.txt"
         document.write_text(document.read_text()[:300] + chr(BAD_BYTE) + document.read_text()[301:])
     config = runs.make_config(corpus)
