@@ -2,6 +2,8 @@
 
 import gc
 import os
+import signal
+import threading
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -14,6 +16,17 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+
+
+def pytest_configure() -> None:
+    """Lets commands be tested as they are used: what this process ignores, its children would ignore as well.
+
+    That is SIGHUP under `nohup`, and SIGINT in the background of a script.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+            if signal.getsignal(number) == signal.SIG_IGN:
+                signal.signal(number, handler)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -56,12 +56,13 @@ def _be_the_command(module, arguments, out, err):
 
 
 def _forget_what_was_imported():
-    """Lets the modules of the trainer that define flags define them again."""
+    """Lets the modules of the trainer define their flags again, and drops the flags of all others that are ours."""
     for module, defined in list(flags.FLAGS.flags_by_module_dict().items()):
         tree, _, name = module.partition(".")
-        if tree != "trainer":
+        if tree == "absl":
             continue
         for flag in list(defined):
             delattr(flags.FLAGS, flag.name)
-        del sys.modules[module]
-        delattr(sys.modules[tree], name)
+        if tree == "trainer":
+            del sys.modules[module]
+            delattr(sys.modules[tree], name)
