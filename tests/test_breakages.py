@@ -199,7 +199,7 @@ def test_command_refuses_unknown_names():
 
 @pytest.mark.slow
 def test_command_finds_a_breakage_caught(tmp_path):
-    flags = ["--only=penalty_rewards", f"--output={tmp_path / 'results.json'}", "--noall_tests"]
+    flags = ["--only=beams_ignore_stop_tokens", f"--output={tmp_path / 'results.json'}", "--noall_tests"]
     result = _command(*flags)
     assert result.returncode == 0, result.stderr
     assert "1 of 1 caught" in result.stdout

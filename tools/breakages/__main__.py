@@ -109,6 +109,7 @@ def _try(breakage: Breakage, results: Results) -> tuple[str | None, bool, float]
         seconds = found.seconds
         if found.caught_by is not None or not _ALL_TESTS.value:
             return found.caught_by, False, seconds
+    print(f"{breakage.name}: missed by the tests of {breakage.part} in {seconds:.0f} s; all others are run", flush=True)
     found = _outcome(breakage, _other_tests(breakage.part))
     return found.caught_by, True, seconds + found.seconds
 
