@@ -41,9 +41,7 @@ def default_config() -> ConfigDict:
     config.optimizer.learning_rate = 1e-3
     config.optimizer.schedule = "inverse_square_root"  # or "cosine", "constant"; all with a linear warm-up
     config.optimizer.warmup_steps = 100
-    config.optimizer.schedule_steps = (
-        0  # Where the cosine ends; 0: after the steps that the run was first started with.
-    )
+    config.optimizer.schedule_steps = 0  # Where the cosine ends; 0: after the steps of the run's first start.
     config.optimizer.final_fraction = 0.0  # What the cosine leaves of the learning rate.
     config.optimizer.clip_norm = 1.0  # Of the whole gradient; 0 for no clipping.
     config.optimizer.weight_decay = 0.0  # Times the learning rate; not on biases and scales.

@@ -104,9 +104,8 @@ class StopRequest:
         if self._at_once:
             self.requested = True  # Where there is work to stop, it is looked for.
         else:
-            os.kill(
-                os.getpid(), signal.SIGTERM
-            )  # Python handles it in the main thread, which alone can be interrupted.
+            # Python handles it in the main thread, which alone can be interrupted.
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _install(self) -> None:
         if threading.current_thread() is not threading.main_thread():

@@ -15,7 +15,7 @@ import pathlib
 import re
 from typing import Any
 
-from trainer import atomic, checkpoint_choice, metrics
+from trainer import atomic, checkpoint_choice, json_text, metrics, report_file
 from trainer.workdir import Workdir
 
 _NOTE = "going_back.json"
@@ -126,12 +126,11 @@ def _checkpoints(workdir: Workdir, step: int) -> list[pathlib.Path]:
 
 def _has_later_report(workdir: Workdir, step: int) -> bool:
     """Whether the closing report is of a later step, or cannot be read."""
-    if not workdir.report.exists():
-        return False
     try:
-        return json.loads(workdir.report.read_text(encoding="utf-8"))["step"] > step
-    except (ValueError, KeyError, TypeError):
+        report = report_file.read(workdir.report)
+    except ValueError:
         return True
+    return report is not None and report["step"] > step
 
 
 def _new_folder(workdir: Workdir, step: int) -> str:
@@ -160,7 +159,7 @@ def _read_note(workdir: Workdir) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        note = json.loads(path.read_text(encoding="utf-8"))
+        note = json_text.parse_object(path.read_bytes())
         whole = {"checkpoint": str, "step": int, "moved": bool}
         folder = note["folder"]
         valid = all(isinstance(note[name], kind) for name, kind in whole.items())

@@ -24,6 +24,7 @@ __all__ = [
     "load_corpus",
     "load_scored",
     "train_dataset",
+    "train_windows",
     "validation_dataset",
     "validation_windows",
 ]
@@ -153,6 +154,21 @@ def cut_windows(
     if segments.are_wanted(config.data):
         segments.check_boundaries(numbered, scheme)
     return Windows(numbered, config.train.sequence_length, config.data.layout, count, config.data.length_buckets)
+
+
+def train_windows(config: ml_collections.ConfigDict, scheme: tokens.Tokens, documents: Documents) -> Windows:
+    """Cuts documents into the windows that a run trains on: the first `config.data.train_windows` of them, or all.
+
+    Raises:
+        ValueError: as `cut_windows` does, and if there are not so many.
+    """
+    count = config.data.train_windows
+    try:
+        return cut_windows(config, scheme, documents, count)
+    except ValueError as error:
+        if not count:
+            raise
+        raise ValueError(f"`config.data.train_windows` asks for more than there is: {error}") from error
 
 
 def validation_windows(config: ml_collections.ConfigDict, scheme: tokens.Tokens, documents: Documents) -> Windows:

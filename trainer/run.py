@@ -106,7 +106,7 @@ class Run:
             self.corpus = input.load_corpus(config.data)
             if self.agreement.is_chief:
                 short_validation.warn(config, self.corpus.validation)
-            self.windows = self._cut_to_train()
+            self.windows = input.train_windows(config, self.tokens, self.corpus.train)
             with self.strategy.scope():
                 self.model = build_model(config)
                 self._optimizer = optimizer.make_optimizer(
@@ -255,15 +255,6 @@ class Run:
         began = self.workdir.config_before() or self.config
         return self.config.data.validation_rule or validation.rule_of(began.data)
 
-    def _cut_to_train(self) -> input.Windows:
-        count = self.config.data.train_windows
-        try:
-            return input.cut_windows(self.config, self.tokens, self.corpus.train, count)
-        except ValueError as error:
-            if not count:
-                raise
-            raise ValueError(f"`config.data.train_windows` asks for more than there is: {error}") from error
-
     def _capture(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Copies the state to the host."""
         return state.values(self._variables), {
@@ -301,16 +292,8 @@ class Run:
                 f"`config.train.steps` must be at least the {description['step']} steps that the run in `workdir` has "
                 f"done. Received: {self.config.train.steps}"
             )
-        variables, average = self._variables, self._optimizer.average
-        if not description["step"]:
-            # An optimizer begins with zeros, and weights that come from elsewhere come without one.
-            variables, arrays = state.of_model(variables), state.of_model(arrays)
-        elif average is None or not state.averages(arrays):
-            # `config.optimizer.ema_momentum` may change in a run.
-            variables, arrays = state.without_averages(variables), state.without_averages(arrays)
-        state.assign(variables, arrays, str(self.workdir.root))
-        if average is not None and not state.averages(variables):
-            average.reset()
+        is_new = not description["step"]
+        state.restore(self._variables, arrays, self._optimizer.average, is_new, str(self.workdir.root))
         self.skipped.restore(description)
         updates, settings = int(self._optimizer.iterations.numpy()), self.config.train
         self.tokens_seen = tokens_seen.restored(description, updates, self.windows, settings.batch_size, settings.seed)

@@ -8,6 +8,8 @@ from typing import TypeVar
 import keras
 import numpy as np
 
+from trainer.moving_average import MovingAverage
+
 _Value = TypeVar("_Value")
 _SHOWN = 8
 _MODEL = "model/"
@@ -95,6 +97,36 @@ def assign(variables: Mapping[str, keras.Variable], arrays: Mapping[str, np.ndar
         )
     for name, variable in variables.items():
         variable.assign(arrays[name])
+
+
+def restore(
+    variables: Mapping[str, keras.Variable],
+    arrays: Mapping[str, np.ndarray],
+    average: MovingAverage | None,
+    is_new: bool,
+    source: str,
+) -> None:
+    """Gives the variables of a run the values of a checkpoint, also where one of them alone has a moving average.
+
+    Args:
+        variables: As `named_variables` lists them.
+        arrays: Saved values by the same names.
+        average: The moving average of the run, if it has one.
+        is_new: Whether no step was made yet.
+        source: Where the values come from, for the message.
+
+    Raises:
+        ValueError: As `assign` does.
+    """
+    if is_new:
+        # An optimizer begins with zeros, and weights that come from elsewhere come without one.
+        variables, arrays = of_model(variables), of_model(arrays)
+    elif average is None or not averages(arrays):
+        # `config.optimizer.ema_momentum` may change in a run.
+        variables, arrays = without_averages(variables), without_averages(arrays)
+    assign(variables, arrays, source)
+    if average is not None and not averages(variables):
+        average.reset()
 
 
 def mismatches(variables: Mapping[str, keras.Variable], arrays: Mapping[str, np.ndarray]) -> Sequence[str]:

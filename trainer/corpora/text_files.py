@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Collection
 from pathlib import Path
 
 import ml_collections
 
+from reformer_tf import local_paths
 from trainer.corpora import found_files, validation
 from trainer.corpora.corpus import Corpus, Scored, validation_of
 from trainer.corpora.found_files import FoundFiles
@@ -78,7 +78,7 @@ def _read(config: ml_collections.ConfigDict, field: str) -> FoundFiles:
     any_bytes = config.any_bytes or validation.rule_of(config) == validation.WHOLE_DOCUMENTS
     if not path:
         raise ValueError(f"{name} must name a folder or a file of text. Received: {path!r}")
-    root = Path(os.path.expanduser(path))
+    root = local_paths.checked(name, path)
     try:
         is_folder = stat.S_ISDIR(root.stat().st_mode)
     except OSError as error:
