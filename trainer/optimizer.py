@@ -84,9 +84,7 @@ def make_optimizer(
     Raises:
         ValueError: If the optimizer or the schedule is unknown, or if an exclusion fits no variable.
     """
-    rate = schedule.make_schedule(
-        config.schedule, config.learning_rate, config.warmup_steps, steps, config.final_fraction
-    )
+    rate = schedule.of_config(config, steps)
     common = {"learning_rate": rate, "weight_decay": config.weight_decay or None, "name": "optimizer"}
     if config.name == "adam":
         optimizer = _Adam(beta_1=config.beta_1, beta_2=config.beta_2, epsilon=config.epsilon, **common)

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from ml_collections import ConfigDict
 
 
 class _WarmUp(keras.optimizers.schedules.LearningRateSchedule):
@@ -85,6 +86,18 @@ class Cosine(_WarmUp):
 SCHEDULES = ("constant", "cosine", "inverse_square_root")
 WITH_AN_END = "cosine"
 """The schedule that depends on how many steps it spans."""
+
+
+def of_config(settings: ConfigDict, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Makes the schedule of `config.optimizer`.
+
+    Args:
+        settings: `config.optimizer` of a run.
+        steps: Number of updates until the end.
+    """
+    return make_schedule(
+        settings.schedule, settings.learning_rate, settings.warmup_steps, steps, settings.final_fraction
+    )
 
 
 def make_schedule(

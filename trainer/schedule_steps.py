@@ -39,14 +39,7 @@ def make(config: ConfigDict, first: int) -> keras.optimizers.schedules.LearningR
         config: Its config.
         first: The steps that it was first started with.
     """
-    settings = config.optimizer
-    return schedule.make_schedule(
-        settings.schedule,
-        settings.learning_rate,
-        settings.warmup_steps,
-        settings.schedule_steps or first,
-        settings.final_fraction,
-    )
+    return schedule.of_config(config.optimizer, config.optimizer.schedule_steps or first)
 
 
 def warnings(config: ConfigDict, workdir: Workdir, first: int, updates: int) -> list[str]:

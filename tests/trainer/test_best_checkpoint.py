@@ -16,7 +16,7 @@ from trainer.workdir import Workdir
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
-    return toy.make_toy_config(runs.make_config(runs.write_corpus(tmp_path_factory.mktemp("data") / "corpus")))
+    return toy.make_config_with_corpus(tmp_path_factory)
 
 
 class _Kills:

@@ -22,7 +22,7 @@ def test_when_it_is_due(monkeypatch, minutes, expected):
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
-    config = toy.make_toy_config(runs.make_config(runs.write_corpus(tmp_path_factory.mktemp("data") / "corpus")))
+    config = toy.make_config_with_corpus(tmp_path_factory)
     config.train.checkpoint_every, config.train.eval_every, config.train.keep_checkpoints = 5, -1, 20
     return config
 

@@ -19,7 +19,7 @@ STEP_12 = r"step-00000012\.safetensors"
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
-    return toy.make_toy_config(runs.make_config(runs.write_corpus(tmp_path_factory.mktemp("data") / "corpus")))
+    return toy.make_config_with_corpus(tmp_path_factory)
 
 
 @pytest.fixture(autouse=True)
@@ -29,11 +29,7 @@ def _steps_that_are_free(monkeypatch):
 
 @pytest.fixture(scope="module")
 def undisturbed(config, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("undisturbed")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        toy.make_steps_free(monkeypatch)
-        assert runs.run(config, workdir) == exits.DONE
-    return workdir
+    return toy.run_to_the_end(config, tmp_path_factory.mktemp("undisturbed"))
 
 
 def _assert_ends_as_undisturbed(config, workdir, undisturbed):

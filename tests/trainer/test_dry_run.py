@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
-    config = toy.make_toy_config(runs.make_config(runs.write_corpus(tmp_path_factory.mktemp("data") / "corpus")))
+    config = toy.make_config_with_corpus(tmp_path_factory)
     config.optimizer.ema_momentum = 0.9
     return config
 

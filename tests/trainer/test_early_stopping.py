@@ -68,7 +68,7 @@ def test_evaluations_of_other_examples_do_not_count():
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
-    return toy.make_toy_config(runs.make_config(runs.write_corpus(tmp_path_factory.mktemp("data") / "corpus")))
+    return toy.make_config_with_corpus(tmp_path_factory)
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from trainer.schedule import make_schedule
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
-    config = toy.make_toy_config(runs.make_config(runs.write_corpus(tmp_path_factory.mktemp("data") / "corpus")))
+    config = toy.make_config_with_corpus(tmp_path_factory)
     config.optimizer.schedule, config.optimizer.warmup_steps = "cosine", 2
     config.optimizer.learning_rate, config.optimizer.final_fraction = 0.5, 0.1
     config.train.steps = 6
@@ -23,11 +23,7 @@ def config(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(config, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        toy.make_steps_free(monkeypatch)
-        assert runs.run(config, workdir) == exits.DONE
-    return workdir
+    return toy.run_to_the_end(config, tmp_path_factory.mktemp("finished"))
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ NEW_FIELDS = ("tokens_seen", "epoch", "wall_time")
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
     """Batches of unequal fill: each document ends in a short window."""
-    config = toy.make_toy_config(runs.make_config(runs.write_corpus(tmp_path_factory.mktemp("data") / "corpus")))
+    config = toy.make_config_with_corpus(tmp_path_factory)
     config.data.layout = "padded"
     config.train.sequence_length = 60
     return config

@@ -3,6 +3,8 @@
 import pytest
 import tensorflow as tf
 
+from tests.trainer import runs
+from trainer import exits
 from trainer.run import Run
 from trainer.step import StepResult
 
@@ -36,3 +38,16 @@ def make_toy_config(config):
     """A config of which the steps are those of a toy: 12 steps, evaluated every 2, saved every 3."""
     config.train.eval_every, config.train.checkpoint_every, config.train.keep_checkpoints = 2, 3, 2
     return config
+
+
+def make_config_with_corpus(tmp_path_factory):
+    """A config of a toy, with a corpus in a folder of its own."""
+    return make_toy_config(runs.make_config(runs.write_corpus(tmp_path_factory.mktemp("data") / "corpus")))
+
+
+def run_to_the_end(config, workdir):
+    """Makes all steps of a toy in a folder, before any test, and returns the folder."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        make_steps_free(monkeypatch)
+        assert runs.run(config, workdir) == exits.DONE
+    return workdir
