@@ -42,6 +42,14 @@ def make_config(corpus: pathlib.Path) -> ConfigDict:
     return config
 
 
+def set_field(config, field, value):
+    """Sets a field by its full name, such as `train.steps`."""
+    *path, last = field.split(".")
+    for part in path:
+        config = config[part]
+    config[last] = value
+
+
 class StopAfter(exits.StopRequest):
     """A request to stop that is found there after so many looks: one a step, and one an evaluation."""
 

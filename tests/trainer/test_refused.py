@@ -1,42 +1,16 @@
 """What cannot be run is refused before any work, by name, and leaves everything as it was."""
 
-import fcntl
-import os
-import re
-import shutil
-
 import pytest
 from ml_collections import ConfigDict
 
 from tests.trainer import runs
 from trainer.check import check_batch, check_config
 from trainer.run import Run
-from trainer.workdir import Workdir
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     return runs.write_corpus(tmp_path_factory.mktemp("data") / "corpus")
-
-
-@pytest.fixture(scope="module")
-def finished(corpus, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("finished")
-    config = runs.make_config(corpus)
-    config.train.steps = 2
-    runs.run(config, workdir)
-    return workdir
-
-
-def _set(config, field, value):
-    *path, last = field.split(".")
-    for part in path:
-        config = config[part]
-    config[last] = value
-
-
-def _contents(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize(
@@ -136,7 +110,7 @@ def _contents(folder):
 )
 def test_a_config_that_cannot_be(corpus, field, value, message):
     config = runs.make_config(corpus)
-    _set(config, field, value)
+    runs.set_field(config, field, value)
     with pytest.raises(ValueError, match=message):
         check_config(config)
 
@@ -240,104 +214,7 @@ def test_a_batch_that_cannot_be_shared(corpus, batch_size, accumulation_steps, r
 def test_a_run_that_cannot_begin(corpus, tmp_path, field, value, message):
     config = runs.make_config(corpus)
     config.strategy, config.logical_devices = "mirrored", 2
-    _set(config, field, value)
+    runs.set_field(config, field, value)
     with pytest.raises(ValueError, match=message):
         Run(config, tmp_path / "run")
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "message"),
-    [
-        ("model.hidden_dim", 32, "config.model.hidden_dim was 16 and is 32"),
-        ("model.chunk_length", 16, "config.model.chunk_length was 8 and is 16"),
-        ("model.positions", "learned", "config.model.positions was 'axial' and is 'learned'"),
-        ("train.seed", 1, "config.train.seed was 0 and is 1"),
-        ("train.batch_size", 8, "config.train.batch_size was 4 and is 8"),
-        ("data.train_windows", 3, "config.data.train_windows was 0 and is 3"),
-        ("optimizer.name", "adafactor", "config.optimizer.name was 'adam' and is 'adafactor'"),
-        ("train.steps", 1, "`config.train.steps` must be at least the 2 steps that .* has done. Received: 1"),
-    ],
-)
-def test_the_folder_of_another_run(corpus, finished, field, value, message):
-    before = _contents(finished)
-    config = runs.make_config(corpus)
-    config.train.steps = 2
-    _set(config, field, value)
-    with pytest.raises(ValueError, match=message):
-        Run(config, finished)
-    assert _contents(finished) == before
-
-
-def test_the_checkpoint_of_another_model_even_without_its_config(corpus, finished, tmp_path):
-    workdir = tmp_path / "run"
-    shutil.copytree(finished, workdir)
-    (workdir / "config.json").unlink()
-    before = _contents(workdir)
-    config = runs.make_config(corpus)
-    config.train.steps, config.model.hidden_dim = 2, 32
-    with pytest.raises(ValueError, match="hold a checkpoint of this model.*embeddings is float32.* here and float32"):
-        Run(config, workdir)
-    assert _contents(workdir) == before
-
-
-def test_other_documents(finished, tmp_path):
-    other = runs.write_corpus(tmp_path / "other")
-    (other / "0.txt").write_text("a text that was not there")
-    config = runs.make_config(other)
-    config.train.steps = 2
-    with pytest.raises(ValueError, match="`config.data` must give the same .* documents that the run in `workdir`"):
-        Run(config, finished)
-
-
-def test_what_may_change_is_said_and_kept(corpus, finished, tmp_path, caplog):
-    workdir = tmp_path / "run"
-    shutil.copytree(finished, workdir)
-    config = runs.make_config(corpus)
-    config.train.steps = 3
-    run = Run(config, workdir)
-    run.close()
-    assert "config.train.steps was 2 before and is 3 now" in caplog.text
-    assert re.search(r'"steps": 3', (workdir / "config.json").read_text())
-
-
-def test_an_argument_of_the_model_that_is_left_out_is_at_its_default(corpus, finished, tmp_path, caplog):
-    workdir = tmp_path / "run"
-    shutil.copytree(finished, workdir)
-    config = runs.make_config(corpus)
-    config.train.steps, config.model.positions, config.model.gated, config.model.axial_shape = 2, "axial", False, None
-    Run(config, workdir).close()
-    config = runs.make_config(corpus)
-    config.train.steps = 2
-    Run(config, workdir).close()
-    assert "config.model" not in caplog.text
-
-
-def test_the_lock_of_a_refused_run_is_that_of_nobody(tmp_path):
-    refused, other, third = (Workdir(tmp_path / "a" / "run") for _ in range(3))
-    refused.lock()
-    with pytest.raises(ValueError, match="`workdir` must not be in use by another run"):
-        other.lock()
-    waiting = os.open(refused.root / ".lock", os.O_RDWR)
-    refused.abandon()
-    assert not list(tmp_path.iterdir())
-    # Whoever had opened the file that is gone has nothing.
-    fcntl.flock(waiting, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    other.lock()
-    os.close(waiting)
-    (other.root / "kept").touch()
-    other.abandon()
-    assert [path.name for path in other.root.iterdir()] == ["kept"]
-    third.lock()
-    third.unlock()
-    assert (third.root / ".lock").exists()
-
-
-def test_a_folder_that_is_in_use(corpus, finished, tmp_path):
-    config = runs.make_config(corpus)
-    run = Run(config, tmp_path)
-    try:
-        with pytest.raises(ValueError, match=f"`workdir` must not be in use by another run. Received: {tmp_path}"):
-            Run(config, tmp_path)
-    finally:
-        run.close()
