@@ -1,7 +1,8 @@
 """The Keras optimizer of a run, taking gradients that are summed over the replicas already."""
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -15,6 +16,8 @@ from trainer.moving_average import MovingAverage
 class TakesReducedGradients:
     """Makes a Keras optimizer take gradients that are summed over the replicas, and update one variable at a time.
 
+    The learning rate is computed once for an update; Keras would compute it again for each variable that decays.
+
     The norm to clip by is that of the whole gradient, so the training step reduces and clips before it applies; summing
     again would multiply the gradient by the number of replicas.
 
@@ -26,6 +29,25 @@ class TakesReducedGradients:
     """
 
     average: MovingAverage | None = None
+    _rate_of_update: tf.Tensor | None = None
+
+    def apply(self, grads: Sequence[tf.Tensor], trainable_variables: Sequence[keras.Variable] | None = None) -> None:
+        """See `keras.optimizers.Optimizer.apply`."""
+        with self._with_one_rate():
+            super().apply(grads, trainable_variables)  # type: ignore[misc]
+
+    @contextlib.contextmanager
+    def _with_one_rate(self) -> Iterator[None]:
+        self._rate_of_update = self._get_current_learning_rate()
+        try:
+            yield
+        finally:
+            self._rate_of_update = None
+
+    def _get_current_learning_rate(self) -> tf.Tensor:
+        if self._rate_of_update is None:
+            return super()._get_current_learning_rate()  # type: ignore[misc]
+        return self._rate_of_update
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
         return grads_and_vars
@@ -96,7 +118,7 @@ def make_optimizer(
             adam_beta_1=config.beta_1,
             adam_beta_2=config.beta_2,
             epsilon=config.epsilon,
-            adam_weight_decay=config.weight_decay,
+            adam_weight_decay=config.weight_decay or None,
             adam_lr_ratio=config.adam_ratio,
             exclude_layers=["head"],
             **common,

@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from reformer_tf.ops import axes, blocks, fusing, ordering, shapes, split_groups
+from reformer_tf.ops import axes, blocks, fusing, grouping, ordering, shapes, split_groups
 from reformer_tf.ops.grouping import Layout, Source
 from reformer_tf.ops.groups import Group
 from reformer_tf.ops.ordering import Order
@@ -143,7 +143,8 @@ def _sum(statistics: tf.DType, dtype: tf.DType) -> Callable[[Sequence[tf.Tensor]
 class _Rounds:
     """Forward and backward, pass after pass, over groups of blocks. Arguments as `windowed_attention` has them.
 
-    A pass is a round, or all rounds together where blocks of one see those of another.
+    A pass is a round; or all rounds together, one after another where blocks of one see those of another, side by side
+    where that is little work, so that there are fewer operations.
     """
 
     def __init__(
@@ -158,16 +159,19 @@ class _Rounds:
         batch, length, heads, self.size = shapes.sizes(query)
         self.statistics = shapes.statistics_dtype(query.dtype)
         self.dtype = query.dtype
-        laid_out = [orders] if window.wrap else [[order] for order in orders]
+        pairs = batch * heads * length * window.chunk_length * len(window.shifts)
+        pays = fusing.worth(pairs * len(orders) if window.wrap else pairs)
+        beside = not window.wrap and len(orders) > 1 and pays is False and grouping.is_ungrouped(pairs * len(orders))
+        laid_out = [orders] if window.wrap or beside else [[order] for order in orders]
         self.passes = len(laid_out)
-        pays = fusing.worth(batch * heads * length * window.chunk_length * len(window.shifts) * len(laid_out[0]))
         self.layout = Layout(
             batch,
             length,
             heads,
             window.chunk_length,
             window.shifts,
-            rounds=len(laid_out[0]),
+            rounds=len(orders) if window.wrap else 1,
+            side_by_side=len(orders) if beside else 1,
             length_multiple=window.length_multiple,
             wrap=window.wrap,
             compiled=pays,
@@ -175,16 +179,17 @@ class _Rounds:
         )
         self.places = [self.layout.place(rounds) for rounds in laid_out]
         # What must be known of a token: what the window asks for, its segment, its position.
-        tags = window.tags(orders)
+        copies = [len(orders) if beside else 1]
+        tags = window.tags_side_by_side(orders) if beside else window.tags(orders)
         segment_tag = len(tags) if segments is not None else None
         if segments is not None:
-            tags.append(segments)
+            tags.append(tf.tile(segments, [*copies, 1]))
         if dropout is not None:
-            tags.append(tf.broadcast_to(tf.range(length), tf.shape(orders[0].u)))
+            tags.append(tf.broadcast_to(tf.range(length), tf.shape(tags[0])))
         tagged = axes.by_position(tf.stack(tags, axis=-1), heads)
-        self.tags = Source(_rows(tagged), fill=ordering.NOWHERE)
+        self.tags = Source(_rows(tagged), fill=ordering.NOWHERE, of_round=beside)
         self.made_key = key is not None
-        self.dropout_keys = None if dropout is None else dropout.keys
+        self.dropout_keys = None if dropout is None else tf.tile(dropout.keys, copies)
         rate = None if dropout is None else dropout.rate
         # What a gradient takes is made here, too: it is asked for when the call that may compile its functions is over.
         pays_along = fusing.worth(batch * heads * length * self.size)
@@ -198,7 +203,8 @@ class _Rounds:
         }
         self.functions = []
         for index in range(self.passes):
-            plain = Group(self.layout.reach, window, index, segment_tag, rate, self.statistics, key)
+            number = len(orders) - 1 if beside else index
+            plain = Group(self.layout.reach, window, number, segment_tag, rate, self.statistics, key)
             self.functions.append(split_groups.functions(plain, pays, self.dtype))
         # Products in half precision give outputs in it.
         self.output_dtype = self.dtype if pays is not False else self.statistics

@@ -11,15 +11,15 @@ def flat(x: tf.Tensor, axes: int) -> tf.Tensor:
     return tf.reshape(x, [-1, *rest])
 
 
-def cut(x: tf.Tensor, start: tf.Tensor, length: shapes.Size) -> tf.Tensor:
+def cut(x: tf.Tensor, start: shapes.Size, length: shapes.Size) -> tf.Tensor:
     """`x[start : start + length]`, with a static size where there is one (XLA needs it)."""
-    result = tf.slice(
-        # Sizes spelled out: with -1, and a start not known yet, XLA pads the whole to a multiple of it.
-        x,
-        tf.stack([start, *([0] * (x.shape.rank - 1))]),
-        tf.stack([length, *shapes.sizes(x)[1:]]),
-    )
-    return tf.ensure_shape(result, [length if isinstance(length, int) else None, *x.shape[1:]])
+    # Sizes spelled out: with -1, and a start not known yet, XLA pads the whole to a multiple of it.
+    size, *rest = shapes.sizes(x)
+    begin, sizes = [start, *(0 for _ in rest)], [length, *rest]
+    if shapes.known(begin) and shapes.known(sizes):
+        return x if length == size else tf.slice(x, begin, sizes)
+    result = tf.slice(x, tf.stack(begin), tf.stack(sizes))
+    return shapes.ensured(result, [length if isinstance(length, int) else None, *x.shape[1:]])
 
 
 def by_position(x: tf.Tensor, heads: shapes.Size) -> tf.Tensor:

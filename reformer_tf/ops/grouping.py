@@ -20,16 +20,23 @@ UNGROUPED_BYTES = 20 * 2**20
 COMPILED_GROUP_BYTES = 2**20
 
 
+def is_ungrouped(pairs: shapes.Size) -> bool:
+    """Whether so many logits need no loop over groups; False where their number is not known."""
+    return isinstance(pairs, int) and 4 * pairs <= UNGROUPED_BYTES
+
+
 class Places(NamedTuple):
     """Where the tokens of some rounds are in a layout.
 
     Attributes:
         index: int32 `[before + K + after, N, C]`, the row among `[B * L * H, ...]` of the token at each place.
+        of_round: the same where there are such rows for each round side by side.
         inside: boolean of that shape, whether a place has a token.
         back: for each round int32 `[B, L, H]`, the row of each token's place, blocks beside the rounds left out.
     """
 
     index: tf.Tensor
+    of_round: tf.Tensor
     inside: tf.Tensor
     back: list[tf.Tensor]
 
@@ -38,14 +45,16 @@ class Source(NamedTuple):
     """A tensor that groups of blocks gather their rows from, so that it is never laid out as a whole.
 
     Attributes:
-        rows: `[B * L * H, ...]`.
+        rows: `[B * L * H, ...]`; or `[R * B * L * H, ...]`, see `of_round`.
         fill: the value at places without a token; anything finite if None.
         own_fill: in a circle, the value at copies of blocks, which are keys only; or None.
+        of_round: whether there are rows for each of the rounds side by side.
     """
 
     rows: tf.Tensor
     fill: float | None = None
     own_fill: float | None = None
+    of_round: bool = False
 
 
 class Reach(NamedTuple):
@@ -82,7 +91,8 @@ class Reach(NamedTuple):
 class Layout:
     """Rounds one after another in blocks of C tokens: queries of a block see the keys of the blocks at some shifts.
 
-    Tensors by position are `[B, L, H, ...]`; a sequence is one head of one row, so there are N = B * H.
+    Tensors by position are `[B, L, H, ...]`; a sequence is one head of one row, so there are N = B * H. Rounds that are
+    side by side are as if each had sequences of its own: then N = R * B * H.
 
     Args:
         rows: B.
@@ -91,7 +101,8 @@ class Layout:
         chunk_length: C, the length of a block.
         shifts: the blocks that a block looks at, relative to itself. With `wrap`, a shift beyond the number of all
             blocks counts as 0, as it does in the authors' released code.
-        rounds: how many rounds are laid out together.
+        rounds: how many rounds are laid out one after another.
+        side_by_side: how many rounds are laid out side by side, so that no block of one is beside one of another.
         length_multiple: to what a round's length is rounded up, a multiple of C; C if None.
         wrap: whether blocks beside the ends are those of the other end. Otherwise they are empty.
         compiled: whether the work of a group is compiled for its shape; a boolean, or a boolean tensor.
@@ -106,13 +117,15 @@ class Layout:
         chunk_length: int,
         shifts: Sequence[int],
         rounds: int = 1,
+        side_by_side: int = 1,
         length_multiple: int | None = None,
         wrap: bool = False,
         compiled: Any = False,
         split: bool = False,
     ):
         self.length, self.heads = length, heads
-        self.count = rows * heads
+        self.sequences, self.side_by_side = rows * heads, side_by_side
+        self.count = side_by_side * self.sequences
         self.block = chunk_length
         multiple = length_multiple or chunk_length
         self.blocks_a_round = shapes.ceil_div(length, multiple) * (multiple // chunk_length)
@@ -152,19 +165,29 @@ class Layout:
     def place(self, orders: Sequence[Order]) -> Places:
         """Returns where the tokens of the rounds go."""
         missing = self.blocks_a_round * self.block - self.length
+        beside = self.side_by_side > 1
         rounds = [tf.pad(order.tokens, [[0, 0], [0, missing]], constant_values=-1) for order in orders]
-        tokens = tf.reshape(tf.concat(rounds, axis=1), [self.count, self.blocks, self.block])
+        tokens = tf.reshape(tf.concat(rounds, axis=0 if beside else 1), [self.count, self.blocks, self.block])
         tokens = self._with_blocks_beside(tf.transpose(tokens, [1, 0, 2]))
-        sequence = tf.range(self.count)
-        first, head = sequence // self.heads * (self.length * self.heads), sequence % self.heads
+        sequence = tf.range(self.sequences)
+        start = sequence // self.heads * (self.length * self.heads) + sequence % self.heads
+        if beside:
+            start = tf.tile(start, [self.side_by_side])
         # A place without a token repeats the first token of its own sequence: finite wherever that sequence is.
-        index = tf.maximum(tokens, 0) * self.heads + (first + head)[:, None]
+        index = of_round = tf.maximum(tokens, 0) * self.heads + start[:, None]
+        if beside:
+            rows = self.sequences * self.length
+            of_round += (tf.range(self.count) // self.sequences * rows)[:, None]
         back = []
         for number, order in enumerate(orders):
-            block = order.ranks // self.block + number * self.blocks_a_round
-            place = (block * self.count + sequence[:, None]) * self.block + order.ranks % self.block
+            block, among = order.ranks // self.block, sequence[:, None]
+            if beside:
+                among += number * self.sequences
+            else:
+                block += number * self.blocks_a_round
+            place = (block * self.count + among) * self.block + order.ranks % self.block
             back.append(axes.by_position(place, self.heads))
-        return Places(index, tokens >= 0, back)
+        return Places(index, of_round, tokens >= 0, back)
 
     def _with_blocks_beside(self, tokens: tf.Tensor) -> tf.Tensor:
         """`[blocks, N, C]` to `[before + K + after, N, C]`, K the blocks of all groups together."""
@@ -178,7 +201,8 @@ class Layout:
 
     def _gathered(self, source: Source, places: Places, start: shapes.Size, length: shapes.Size) -> tf.Tensor:
         """The rows of some blocks, `[length, N, C, ...]`, beginning with one of those beside the first group."""
-        result = tf.gather(source.rows, axes.cut(places.index, start, length))
+        index = places.of_round if source.of_round else places.index
+        result = tf.gather(source.rows, axes.cut(index, start, length))
         for fill, inside in self._fills(source, places, start, length):
             inside = tf.reshape(inside, [*shapes.sizes(inside), *(1 for _ in result.shape[inside.shape.rank :])])
             result = tf.where(inside, result, tf.constant(fill, result.dtype))

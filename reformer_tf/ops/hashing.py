@@ -205,22 +205,29 @@ def _hash_in_pieces(
 
 
 def _hash_piece(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[shapes.Size]) -> tf.Tensor:
-    """`hash_vectors` of all positions together."""
+    """`hash_vectors` of all positions together; all rounds at once where they fit the budget of one."""
     vectors = tf.cast(vectors, rotations.dtype)
-    static = all(isinstance(factor, int) for factor in factors)
-    rounds = []
-    for index in range(rotations.shape[2]):
-        projections = _project(vectors, rotations[:, :, index, :])  # [B, H, L, columns]
-        bucket, stride, first = tf.zeros([], tf.int32), 1, 0
-        for factor in factors:
-            half = factor // 2
-            if not static:
-                bucket += stride * _angular_bucket_within(projections, first, half)
-            elif half:
-                bucket += stride * _angular_bucket(projections[..., first : first + half], half)
-            stride, first = stride * factor, first + half
-        rounds.append(bucket)
-    return tf.stack(rounds, axis=2)
+    rounds, columns = rotations.shape[2:]
+    projected = [*shapes.sizes(vectors)[:3], columns, rounds]
+    if shapes.known(projected) and rotations.dtype.size * math.prod(projected) <= PROJECTION_BYTES:
+        together = tf.reshape(rotations, [*rotations.shape[:2], rounds * columns])
+        projections = tf.reshape(_project(vectors, together), [*projected[:3], rounds, columns])
+        return tf.transpose(_buckets(projections, factors), [0, 1, 3, 2])
+    each = [_buckets(_project(vectors, rotations[:, :, index, :]), factors) for index in range(rounds)]
+    return tf.stack(each, axis=2)
+
+
+def _buckets(projections: tf.Tensor, factors: Sequence[shapes.Size]) -> tf.Tensor:
+    """`hash_vectors` of projections `[..., columns]`."""
+    bucket, stride, first = tf.zeros([], tf.int32), 1, 0
+    for factor in factors:
+        half = factor // 2
+        if not shapes.known(factors):
+            bucket += stride * _angular_bucket_within(projections, first, half)
+        elif half:
+            bucket += stride * _angular_bucket(projections[..., first : first + half], half)
+        stride, first = stride * factor, first + half
+    return bucket
 
 
 def _project(vectors: tf.Tensor, rotations: tf.Tensor) -> tf.Tensor:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from reformer_tf.ops import shapes
+from reformer_tf.ops import loops, shapes
 
 # u of a masked token; `near` sends it out of everyone's reach.
 NOWHERE = -1
@@ -45,6 +45,49 @@ def hash_order(buckets: tf.Tensor, valid: tf.Tensor | None, num_buckets: int, ch
     tokens = tf.argsort(buckets, axis=-1, stable=True)
     ranks = invert(tokens)
     return Order(tokens, ranks, _hide_masked(ranks + chunk_length * buckets, valid))
+
+
+def hash_u(buckets: tf.Tensor, valid: tf.Tensor | None, num_buckets: int, chunk_length: int) -> tf.Tensor:
+    """`Order.u` of hash rounds, where the orders themselves are not needed.
+
+    Args:
+        buckets: int32 `[N, R, L]`, as `hash_order` has those of a round.
+        valid: as in `hash_order`.
+        num_buckets: as in `hash_order`.
+        chunk_length: C.
+
+    Returns:
+        int32 `[N, L, R]`.
+    """
+    if valid is not None:
+        buckets = tf.where(valid[:, None], buckets, num_buckets)
+    u = _ranks(buckets) + chunk_length * buckets
+    return tf.transpose(u if valid is None else tf.where(valid[:, None], u, NOWHERE), [0, 2, 1])
+
+
+def _ranks(buckets: tf.Tensor) -> tf.Tensor:
+    """The rank of each token by (bucket, position), int32 `[N, R, L]`, of short sequences."""
+    count, rounds, length = shapes.sizes(buckets)
+    if not loops.in_xla():
+        return tf.reshape(
+            invert(tf.argsort(tf.reshape(buckets, [count * rounds, length]), axis=-1, stable=True)), tf.shape(buckets)
+        )
+    # XLA sorts slowly on CPU, but fuses comparison and sum: all that come before are counted.
+    position = tf.range(length)
+    before = buckets[..., None, :] < buckets[..., :, None] + tf.cast(position < position[:, None], tf.int32)
+    return tf.reduce_sum(tf.cast(before, tf.int32), axis=-1)
+
+
+def local_u(length: shapes.Size, valid: tf.Tensor | None) -> tf.Tensor:
+    """`Order.u` of a round ordered by position: int32 `[N, L, 1]`, or `[1, L, 1]` if no token is masked.
+
+    Args:
+        length: L.
+        valid: boolean `[N, L]`, False for masked tokens, or None.
+    """
+    if valid is None:
+        return tf.reshape(tf.range(length), [1, length, 1])
+    return tf.where(valid, tf.cumsum(tf.cast(valid, tf.int32), axis=-1) - 1, NOWHERE)[..., None]
 
 
 def local_order(count: shapes.Size, length: shapes.Size, valid: tf.Tensor | None) -> Order:
@@ -88,28 +131,57 @@ def invert(permutations: tf.Tensor) -> tf.Tensor:
     return tf.reshape(tf.scatter_nd(flat, positions, tf.shape(positions)), tf.shape(permutations))
 
 
-def near(query_u: tf.Tensor, key_u: tf.Tensor, chunk_length: int, causal: bool, exclude_self: bool) -> tf.Tensor:
-    """Whether each query meets each key in a round's window.
+def near(query_u: tf.Tensor, key_u: tf.Tensor, chunk_length: int, first: int, masked: bool = True) -> list[tf.Tensor]:
+    """Whether each query meets each key in the windows of some rounds.
 
     Args:
-        query_u: int32 `[..., Q]`.
-        key_u: int32 `[..., W]`.
-        chunk_length: C. The window is the token itself and the C - 1 entries before it (causal) or on either side.
-        causal: whether entries after the token are out of its window.
-        exclude_self: whether the token itself is.
+        query_u: int32 `[..., Q, T]` of T rounds.
+        key_u: int32 `[..., W, T]`.
+        chunk_length: C. A window ends with the entry C - 1 places before the token.
+        first: where it begins: 0 with the token itself, 1 with the entry before it, 1 - C with one after it.
+        masked: whether some u may be `NOWHERE`.
+
+    Returns:
+        Boolean `[..., Q, W]` for each round.
+    """
+    window = tf.constant(chunk_length - first, tf.uint32)
+    if masked:
+        query_u = tf.where(query_u == NOWHERE, _FAR, query_u)
+        key_u = tf.where(key_u == NOWHERE, -_FAR, key_u)
+    query_u -= first
+    # As unsigned numbers differences below zero are large: one comparison checks both ends.
+    return [
+        tf.bitcast(query - key, tf.uint32) < window
+        for query, key in zip(_apart(query_u, -2), _apart(key_u, -3), strict=True)
+    ]
+
+
+def _apart(u: tf.Tensor, axis: int) -> list[tf.Tensor]:
+    """What is along the last axis, each with a new axis."""
+    u = tf.expand_dims(u, axis)
+    # Not tf.unstack of a single one, which would be an operation in vain.
+    return [tf.squeeze(u, -1)] if u.shape[-1] == 1 else tf.unstack(u, axis=-1)
+
+
+def allowed_by_position(query: tf.Tensor, key: tf.Tensor, causal: bool, exclude_self: bool) -> tf.Tensor:
+    """Whether each query may meet each key by their positions, `NOWHERE` for masked tokens.
+
+    Args:
+        query: int32 `[..., Q]`.
+        key: int32 `[..., W]`.
+        causal: whether a token sees no later token.
+        exclude_self: whether a token sees itself only when it sees nothing else.
 
     Returns:
         Boolean `[..., Q, W]`.
     """
-    query_u = tf.where(query_u == NOWHERE, _FAR, query_u)
-    key_u = tf.where(key_u == NOWHERE, -_FAR, key_u)
-    distance = query_u[..., :, None] - key_u[..., None, :]
-    first = int(exclude_self) if causal else 1 - chunk_length
-    # As unsigned numbers those below `first` are large: one comparison checks both ends.
-    result = tf.bitcast(distance - first, tf.uint32) < tf.constant(chunk_length - first, tf.uint32)
-    if exclude_self and not causal:
-        result = tf.logical_and(result, distance != 0)
-    return result
+    query, key = tf.expand_dims(query, -1), tf.expand_dims(key, -2)
+    seen = key != NOWHERE
+    if not causal:
+        seen = tf.logical_and(query != NOWHERE, seen)
+        return tf.logical_and(seen, query != key) if exclude_self else seen
+    # A query that is no token stands before all positions, and sees none.
+    return tf.logical_and(seen, query > key if exclude_self else query >= key)
 
 
 def _hide_masked(u: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:

@@ -11,8 +11,21 @@ Size: TypeAlias = Any
 
 def sizes(x: tf.Tensor) -> list[Size]:
     """Returns the size of each axis of `x`: an `int` where it is static, else an int32 scalar tensor."""
+    static = x.shape.as_list()
+    if None not in static:
+        return static
     dynamic = tf.shape(x)
-    return [dynamic[axis] if size is None else size for axis, size in enumerate(x.shape)]
+    return [dynamic[axis] if size is None else size for axis, size in enumerate(static)]
+
+
+def known(sizes: Sequence[Size]) -> bool:
+    """Whether all sizes are static."""
+    return all(isinstance(size, int) for size in sizes)
+
+
+def ensured(x: tf.Tensor, shape: Sequence[int | None]) -> tf.Tensor:
+    """`tf.ensure_shape`, without an operation where nothing more is learned of the shape."""
+    return x if list(shape) == x.shape.as_list() else tf.ensure_shape(x, shape)
 
 
 def ceil_div(numerator: Size, denominator: Size) -> Size:

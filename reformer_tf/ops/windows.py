@@ -45,6 +45,9 @@ class Window(Protocol):
     def tags(self, orders: Sequence[Order]) -> list[tf.Tensor]:
         """What `visible` must know of each token: int32 `[N, L]` each, by position."""
 
+    def tags_side_by_side(self, orders: Sequence[Order]) -> list[tf.Tensor]:
+        """The same for each of R rounds, int32 `[R * N, L]` each, with which `visible` of the last is that of all."""
+
     def visible(self, index: int, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor:
         """Which pairs count in a round.
 
@@ -102,15 +105,30 @@ class BucketWindow(NamedTuple):
     def tags(self, orders: Sequence[Order]) -> list[tf.Tensor]:
         return [order.u for order in orders]
 
+    def tags_side_by_side(self, orders: Sequence[Order]) -> list[tf.Tensor]:
+        rounds = len(orders)
+        nowhere = tf.fill(tf.shape(orders[0].u), ordering.NOWHERE)
+        # In those rounds that do not come before its own, a token meets nobody.
+        earlier = [[orders[s].u if s < r else nowhere for r in range(rounds)] for s in range(rounds - 1)]
+        return [tf.concat(tags, axis=0) for tags in (*earlier, [order.u for order in orders])]
+
     def visible(self, index: int, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor:
-        met = [
-            ordering.near(query_tags[..., r], key_tags[..., r], self.chunk_length, self.causal, self.exclude_self)
-            for r in range(index + 1)
-        ]
+        met = self.met(query_tags[..., : index + 1], key_tags[..., : index + 1])
         result = met[-1]
         for earlier in met[:-1]:
             result = tf.logical_and(result, tf.logical_not(earlier))
-        return result
+        return self.without_self(result, query_tags[..., index], key_tags[..., index])
+
+    def met(self, query_u: tf.Tensor, key_u: tf.Tensor, masked: bool = True) -> list[tf.Tensor]:
+        """Which pairs are near each other in some rounds, see `ordering.near`; with itself, see `without_self`."""
+        first = int(self.exclude_self) if self.causal else 1 - self.chunk_length
+        return ordering.near(query_u, key_u, self.chunk_length, first, masked)
+
+    def without_self(self, met: tf.Tensor, query_u: tf.Tensor, key_u: tf.Tensor) -> tf.Tensor:
+        """The pairs `[..., Q, W]` without a token's own, if these are excluded, by the u of any round, `[..., Q]`."""
+        if self.causal or not self.exclude_self:  # A causal window has none of them then.
+            return met
+        return tf.logical_and(met, tf.expand_dims(query_u, -1) != tf.expand_dims(key_u, -2))
 
     def penalised(self, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor | None:
         return None
@@ -158,14 +176,11 @@ class ChunkWindow(NamedTuple):
         positions = tf.broadcast_to(tf.range(shapes.sizes(u)[1]), tf.shape(u))
         return [tf.where(u != ordering.NOWHERE, positions, ordering.NOWHERE)]
 
+    def tags_side_by_side(self, orders: Sequence[Order]) -> list[tf.Tensor]:
+        return [tf.tile(tag, [len(orders), 1]) for tag in self.tags(orders)]
+
     def visible(self, index: int, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor:
-        query, key = query_tags[..., :, None, 0], key_tags[..., None, :, 0]
-        seen = key != ordering.NOWHERE
-        if not self.causal:
-            seen = tf.logical_and(query != ordering.NOWHERE, seen)
-            return tf.logical_and(seen, query != key) if self.exclude_self else seen
-        # A query that is no token stands before all positions, and sees none.
-        return tf.logical_and(seen, query > key if self.exclude_self else query >= key)
+        return ordering.allowed_by_position(query_tags[..., 0], key_tags[..., 0], self.causal, self.exclude_self)
 
     def penalised(self, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor | None:
         if not self.penalises_self:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reformer_tf.ops import attention, full_attention, fusing, grouping, ordering, windows
+from reformer_tf.ops import attention, dense_attention, full_attention, fusing, grouping, ordering, windows
 from reformer_tf.ops.pair_dropout import PairDropout
 
 ROWS, LENGTH, HEADS, SIZE, CHUNK, BUCKETS = 2, 203, 3, 4, 8, 4
@@ -56,7 +56,7 @@ def test_groups_of_blocks_change_nothing(monkeypatch, mode, causal, blocks):
 def test_blocks_of_queries_change_nothing_in_full_attention(monkeypatch, mode, causal, rows):
     data = _data()
     expected = _full(causal, *data)
-    monkeypatch.setattr(full_attention, "_BLOCK_BYTES", rows * 4 * COUNT * LENGTH)
+    monkeypatch.setattr(dense_attention, "BLOCK_BYTES", rows * 4 * COUNT * LENGTH)
     _assert_close(_in_mode(mode, lambda *args: _full(causal, *args), data), expected)
 
 

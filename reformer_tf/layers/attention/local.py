@@ -95,6 +95,13 @@ class LocalSelfAttention(WindowedSelfAttention):
             return [ordering.position_order(count, length, valid)]
         return [ordering.local_order(count, length, valid)]
 
+    def u(self, length: shapes.Size, valid: tf.Tensor | None, buckets: tf.Tensor | None) -> Sequence[tf.Tensor]:
+        return [ordering.local_u(length, valid)]
+
+    @property
+    def rounds(self) -> int:
+        return 1
+
     def cache(self) -> Cache | None:
         sliding = self.causal and self.window == "bucket"
         return LatestCache(self.chunk_length, self.shared_query_key) if sliding else None

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments
 from reformer_tf.layers.attention.base import SelfAttention
-from reformer_tf.ops import attention, full_attention, shapes
+from reformer_tf.ops import attention, dense_attention, full_attention, shapes
 from reformer_tf.ops.ordering import Order
 from reformer_tf.ops.pair_dropout import PairDropout
 from reformer_tf.ops.windows import BucketWindow, ChunkWindow
@@ -100,6 +100,15 @@ class WindowedSelfAttention(SelfAttention):
         """
         raise NotImplementedError
 
+    def u(self, length: shapes.Size, valid: tf.Tensor | None, buckets: tf.Tensor | None) -> Sequence[tf.Tensor]:
+        """`Order.u` of all rounds, `[N, L, T]` of some T at a time (or 1 in place of N). Arguments as in `orders`."""
+        raise NotImplementedError
+
+    @property
+    def rounds(self) -> int:
+        """The number of orders."""
+        raise NotImplementedError
+
     def attend(
         self,
         query: tf.Tensor,
@@ -124,10 +133,24 @@ class WindowedSelfAttention(SelfAttention):
         if short is True:
             return exact()
         keys = attention.normalised if key is None else key
-        orders = self.orders(batch * heads, length, valid, buckets)
         if self.window == "bucket":
             sliding = BucketWindow(self.chunk_length, self.causal, exclude_self)
-            return attention.windowed_attention(query, keys, value, orders, sliding, segments, dropout)
+
+            def dense() -> tf.Tensor:
+                keys = attention.normalised(query) if key is None else key
+                union = dense_attention.UnionOfWindows(sliding, masked=valid is not None)
+                u = self.u(length, valid, buckets)
+                return dense_attention.dense_attention(query, keys, value, u, union, segments, dropout)
+
+            def in_windows() -> tf.Tensor:
+                orders = self.orders(batch * heads, length, valid, buckets)
+                return attention.windowed_attention(query, keys, value, orders, sliding, segments, dropout)
+
+            cheaper = dense_attention.is_cheaper(length, sliding, self.rounds)
+            if isinstance(cheaper, bool):
+                return dense() if cheaper else in_windows()
+            return tf.cond(cheaper, dense, in_windows)
+        orders = self.orders(batch * heads, length, valid, buckets)
         chunks = ChunkWindow(
             self.chunk_length,
             self.causal,
