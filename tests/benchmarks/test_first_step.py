@@ -1,0 +1,14 @@
+"""The benchmark of how soon a small model trains."""
+
+import pytest
+
+from benchmarks import first_step
+
+
+@pytest.mark.parametrize(
+    "kind", ["lsh", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("multi_head", "local", "full"))]
+)
+def test_a_tiny_measurement(kind):
+    seconds = first_step.measure(kind, length=3, batch=2, eager_length=5, steps=1)
+    assert all(value >= 0.0 for value in seconds.values())
+    assert seconds["first_step"] > seconds["step"]
