@@ -11,7 +11,7 @@ Size: TypeAlias = Any
 
 def sizes(x: tf.Tensor) -> list[Size]:
     """Returns the size of each axis of `x`: an `int` where it is static, else an int32 scalar tensor."""
-    static = x.shape.as_list()
+    static = list(x.shape)
     if None not in static:
         return static
     dynamic = tf.shape(x)
@@ -25,7 +25,7 @@ def known(sizes: Sequence[Size]) -> bool:
 
 def ensured(x: tf.Tensor, shape: Sequence[int | None]) -> tf.Tensor:
     """`tf.ensure_shape`, without an operation where nothing more is learned of the shape."""
-    return x if list(shape) == x.shape.as_list() else tf.ensure_shape(x, shape)
+    return x if list(shape) == list(x.shape) else tf.ensure_shape(x, shape)
 
 
 def ceil_div(numerator: Size, denominator: Size) -> Size:
