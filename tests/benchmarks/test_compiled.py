@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-TINY = ["--lengths=64", "--depths=1", "--width=16", "--heads=2", "--chunk_length=16", "--repeat=1"]
+TINY = ["--lengths=64", "--depths=1", "--width=16", "--heads=2", "--chunk_length=16", "--num_hashes=1", "--repeat=1"]
 
 
 def _run(tmp_path, *arguments):

@@ -1,5 +1,7 @@
 """One step is the same however it is computed: by several replicas, in parts, in a graph or by XLA."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ STEPS = 10
 CLIP_NORM = 0.05
 
 
-def _model(dropout=0.0, **options):
+def _model(dropout=0.0, kind="lsh", **options):
     return ReformerCausalLM(
         vocabulary_size=257,
         max_sequence_length=48,
@@ -23,7 +25,7 @@ def _model(dropout=0.0, **options):
         num_heads=2,
         key_dim=8,
         intermediate_dim=32,
-        attention_layers=["lsh"],
+        attention_layers=[kind],
         chunk_length=8,
         num_hashes=1,
         dropout=dropout,
@@ -99,9 +101,10 @@ def _train(strategy, config, make_model, steps=STEPS, **options):
 @pytest.mark.parametrize(
     ("name", "model"),
     [
-        pytest.param("adam", _model, id="adam-lsh"),
+        pytest.param("adam", functools.partial(_model, kind="local", reversible=False), id="adam-local"),
         pytest.param("adafactor", _Bigrams, id="adafactor-bigrams"),
         pytest.param("muon", _Bigrams, id="muon-bigrams"),
+        pytest.param("adam", _model, id="adam-lsh", marks=pytest.mark.slow),
         pytest.param("muon", _model, id="muon-lsh", marks=pytest.mark.slow),
     ],
 )
@@ -131,7 +134,7 @@ def test_xla_and_parts_on_two_replicas_equal_one_device(mirrored_strategy, model
 
 
 def test_parts_give_the_gradient_of_the_whole_with_dropout():
-    model = _model(dropout=0.3, reversible=False)
+    model = _model(dropout=0.3, kind="local", reversible=False)
     ids, mask = map(tf.constant, _batch(0))
     arguments = (ids, mask, tf.constant([5, 7]), tf.constant(3), tf.constant(0.01))
     loss, byte_nats, whole = tf.function(gradients.LocalGradients(model))(*arguments)
