@@ -16,7 +16,7 @@ def _run(tmp_path, *arguments):
 
 
 def test_a_tiny_point(tmp_path):
-    result, output = _run(tmp_path, "--reversible=true", "--run")
+    result, output = _run(tmp_path, "--reversible=false", "--run")
     assert result.returncode == 0, result.stderr
     (point,) = json.loads(output.read_text())["points"]
     assert point["status"] == "done", point

@@ -7,7 +7,7 @@ from trainer import exits
 
 
 def test_two_replicas_with_a_restart_equal_one_device(tmp_path):
-    config = runs.make_config(runs.write_corpus(tmp_path / "corpus"), "lsh")  # With dropout: it follows the rows.
+    config = runs.make_config(runs.write_corpus(tmp_path / "corpus"))  # With dropout: it follows the rows.
     config.train.steps, config.train.eval_every = 6, 0
     assert runs.run(config, tmp_path / "one") == exits.DONE
     config.strategy, config.logical_devices = "mirrored", 2
