@@ -82,7 +82,7 @@ def test_killed_while_closing(config, workdir, tmp_path, monkeypatch):
     monkeypatch.setattr(
         exporting, "export_model", lambda *arguments: shutil.copytree(workdir / "export", arguments[-1]) / "1"
     )
-    monkeypatch.setattr(saved_model_check, "largest_difference", lambda *_: 0.0)
+    monkeypatch.setattr(saved_model_check, "largest_difference", lambda *_: 1e-7)
     killed = tmp_path / "killed"
     shutil.copytree(workdir, killed)
     lines = runs.lines(killed)
