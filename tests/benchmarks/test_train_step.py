@@ -18,7 +18,12 @@ def _run(*arguments):
 
 def test_the_last_line_is_what_was_measured(capfd):
     """In this process: a process of its own is for the peak of its memory."""
-    assert command_line.run_benchmark("train_step", *TINY, "--attention=local,lsh", "--local_round", "--check") == 0
+    assert (
+        command_line.run_benchmark(
+            "train_step", *TINY, "--attention=local,lsh", "--local_round", "--noreversible", "--check"
+        )
+        == 0
+    )
     measured = json.loads(capfd.readouterr().out.splitlines()[-1])
     assert measured["tokens_per_s"] == pytest.approx(300 / measured["step_s"])
     assert measured["peak_mib"] >= measured["base_mib"] > 0
@@ -27,6 +32,7 @@ def test_the_last_line_is_what_was_measured(capfd):
     layers = local + lsh + 2 * feed_forward + 4 * norm
     assert measured["parameters"] == embedding + head + positions + layers + norm
     assert measured["attention"] == ["local", "lsh"] and measured["local_round"] is True
+    assert measured["reversible"] is False
     assert 0 < measured["check_output_error"] < 1e-5 and 0 < measured["check_gradient_error"] < 1e-5
 
 
