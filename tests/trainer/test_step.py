@@ -139,7 +139,7 @@ def test_parts_give_the_gradient_of_the_whole_with_dropout():
     arguments = (ids, mask, tf.constant([5, 7]), tf.constant(3), tf.constant(0.01))
     loss, byte_nats, whole = gradients.LocalGradients(model)(*arguments)
     largest = max(float(tf.reduce_max(tf.abs(gradient))) for gradient in whole)
-    again = gradients.LocalGradients(model, parts=2)(*arguments)
+    again = tf.function(gradients.LocalGradients(model, parts=2))(*arguments)
     assert float(again[0]) == pytest.approx(float(loss), rel=1e-5)
     assert float(again[1]) == pytest.approx(float(byte_nats), rel=1e-5)
     for gradient, other in zip(whole, again[2], strict=True):
