@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-TINY = ["--lengths=64", "--depths=1", "--width=16", "--heads=2", "--chunk_length=16", "--repeat=1"]
+TINY = ["--lengths=64", "--depths=1", "--width=16", "--heads=2", "--chunk_length=16", "--num_hashes=1", "--repeat=1"]
 
 
 def _run(tmp_path, *arguments):
@@ -16,7 +16,7 @@ def _run(tmp_path, *arguments):
 
 
 def test_a_tiny_point(tmp_path):
-    result, output = _run(tmp_path, "--reversible=true", "--run")
+    result, output = _run(tmp_path, "--reversible=false", "--run")
     assert result.returncode == 0, result.stderr
     (point,) = json.loads(output.read_text())["points"]
     assert point["status"] == "done", point

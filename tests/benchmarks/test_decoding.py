@@ -1,21 +1,19 @@
 """`benchmarks.decoding` on a tiny model."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
+from tests.trainer import command_line
 
-def test_ours_alone(tmp_path):
+
+def test_ours_alone(tmp_path, capfd):
     path = tmp_path / "decoding.json"
     sizes = ["--layers=1", "--width=8", "--heads=2", "--chunk_length=4"]
     points = ["--contexts=5,9", "--batches=1,2", "--tokens=3", "--rounds=2", "--peer_context=0"]
-    command = [sys.executable, "-m", "benchmarks.decoding", *sizes, *points, f"--output={path}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    assert command_line.run_benchmark("decoding", *sizes, *points, f"--output={path}") == 0
     result = json.loads(path.read_text())
-    assert json.loads(done.stdout.splitlines()[-1]) == result
+    assert json.loads(capfd.readouterr().out.splitlines()[-1]) == result
     assert result["sizes"] == {"layers": 1, "width": 8, "heads": 2, "num_hashes": 2, "chunk_length": 4}
     asked = [(point["batch"], point["context"]) for point in result["points"]]
     assert asked == [(1, 5), (1, 9), (2, 5), (2, 9)]

@@ -38,7 +38,7 @@ def _ids():
     "options",
     [
         pytest.param({}, id="the-config"),
-        pytest.param({"attention_layers": ("lsh",), "num_hashes": 2, "local_round": True}, id="lsh"),
+        pytest.param({"attention_layers": ("lsh",), "num_layers": 1, "num_hashes": 2, "local_round": True}, id="lsh"),
         pytest.param({"tie_embeddings": True, "num_layers": 4}, id="tied", marks=pytest.mark.slow),
     ],
 )

@@ -15,6 +15,7 @@ TINY = [
     "--width=16",
     "--heads=2",
     "--chunk_length=16",
+    "--num_hashes=1",
     "--steps=12",
     "--learning_rate=0.01",
     "--validation_windows=2",

@@ -6,7 +6,15 @@ import sys
 
 import pytest
 
-TINY = ["--lengths=64", "--subjects=ours:chunk", "--layers=1", "--width=32", "--heads=2", "--chunk_length=16"]
+TINY = [
+    "--lengths=64",
+    "--subjects=ours:chunk",
+    "--layers=1",
+    "--width=32",
+    "--heads=2",
+    "--chunk_length=16",
+    "--num_hashes=1",
+]
 
 
 def _run(tmp_path, *arguments):

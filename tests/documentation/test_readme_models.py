@@ -15,10 +15,10 @@ LENGTHS, LONGEST = [9, 5, 12, 1], 12
 
 @functools.cache
 def _example():
-    """The names that the second block leaves behind, and what it prints."""
+    """The names that the second block leaves behind with half of its layers, and what it prints."""
     names, printed = {}, []
     names["print"] = printed.append
-    exec(blocks.python("README.md")[1], names)
+    exec(blocks.python("README.md", **{"num_layers=4": "num_layers=2"})[1], names)
     return names, printed
 
 

@@ -19,9 +19,9 @@ def write_config(folder: pathlib.Path, config) -> pathlib.Path:
     return path
 
 
-def make_config(folder: pathlib.Path):
+def make_config(folder: pathlib.Path, kind: str = "local"):
     """A run of 6 rows a step on a corpus in `folder`: 1, 2 or 3 workers share it evenly."""
-    config = runs.make_config(runs.write_corpus(folder / "corpus"))
+    config = runs.make_config(runs.write_corpus(folder / "corpus"), kind)
     config.train.batch_size = 6
     config.train.steps = 10
     config.train.checkpoint_every = 4

@@ -11,14 +11,39 @@ from absl import flags, logging
 
 def run(module, *arguments):
     """Runs `python -m trainer.MODULE ARGUMENTS`, and returns what the process would return."""
-    argv = [f"trainer/{module}.py", *map(str, arguments)]
+    return _run("trainer", module, arguments)
+
+
+def run_benchmark(module, *arguments):
+    """Runs `python -m benchmarks.MODULE ARGUMENTS`, and returns what it exits with: a code, or what it says."""
+    with _imported_anew("benchmarks"):
+        return _run("benchmarks", module, arguments)
+
+
+def _run(package, module, arguments):
+    argv = [f"{package}/{module}.py", *map(str, arguments)]
     with _flags_of_its_own(), _without_a_process(), mock.patch.object(sys, "argv", argv), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "'trainer.* found in sys.modules", RuntimeWarning)
+        warnings.filterwarnings("ignore", f"'{package}.* found in sys.modules", RuntimeWarning)
         try:
-            runpy.run_module(f"trainer.{module}", run_name="__main__")
+            runpy.run_module(f"{package}.{module}", run_name="__main__")
         except SystemExit as error:
             return error.code or 0
     return 0
+
+
+@contextlib.contextmanager
+def _imported_anew(package):
+    """With modules that define their flags again: those that were imported before come back at the end."""
+
+    def take_out():
+        return {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == package}
+
+    before = take_out()
+    try:
+        yield
+    finally:
+        take_out()
+        sys.modules.update(before)
 
 
 @contextlib.contextmanager

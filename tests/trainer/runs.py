@@ -1,5 +1,6 @@
 """Small runs for the tests: a corpus, a config, and running it in this process."""
 
+import functools
 import json
 import pathlib
 import random
@@ -10,6 +11,7 @@ from ml_collections import ConfigDict
 from configs import tiny
 from trainer import exits, loop, metrics
 from trainer.checkpoints import Checkpoints
+from trainer.config import as_dict
 from trainer.run import Run
 
 
@@ -23,14 +25,14 @@ def write_corpus(folder: pathlib.Path) -> pathlib.Path:
     return folder
 
 
-def make_config(corpus: pathlib.Path) -> ConfigDict:
-    """One LSH layer with dropout on a small corpus, for 12 steps and nothing after them."""
+def make_config(corpus: pathlib.Path, kind: str = "local") -> ConfigDict:
+    """One layer with dropout on a small corpus, for 12 steps and nothing after them."""
     config = tiny.get_config()
     config.export = config.report = False
     config.data.name = "text"
     config.data.path = str(corpus)
     config.data.validation_fraction = 0.2
-    config.model.num_layers, config.model.attention_layers, config.model.num_hashes = 1, ("lsh",), 1
+    config.model.num_layers, config.model.attention_layers, config.model.num_hashes = 1, (kind,), 1
     config.model.reversible = False  # Half the time to trace.
     config.model.max_sequence_length = 64
     config.model.chunk_length = config.model.local_chunk_length = 8
@@ -71,7 +73,53 @@ def run(
     config: ConfigDict, workdir: pathlib.Path, stop: exits.StopRequest | None = None, checkpoint: str = "newest"
 ) -> int:
     """Runs in this process, and returns what the process would return."""
-    started = Run(config, workdir, checkpoint)
+    return train(Run(config, workdir, checkpoint), stop)
+
+
+class Programs:
+    """Runs of one config that share what TensorFlow made of its step and its evaluation, which takes seconds.
+
+    Each is made as any run is, and its values are then given to the variables of the first. So what a checkpoint leaves
+    out is still missed, unless it is in no variable: a run that goes on must also be tested without this.
+    """
+
+    def __init__(self):
+        self._runs: dict[str, Run] = {}
+
+    def start(self, config: ConfigDict, workdir: pathlib.Path, checkpoint: str = "newest") -> Run:
+        """Makes a run; close it before the next."""
+        started = Run(config, workdir, checkpoint)
+        first = self._runs.setdefault(self._key(started), started)
+        if first is started:
+            first._evaluation = first.evaluation_of(first.validation_windows())
+            first.train_step = functools.cache(first.train_step)
+        for name, variable in started._variables.items():
+            first._variables[name].assign(variable)
+        for part in ("strategy", "execution", "model", "_optimizer", "_variables", "_evaluation", "train_step"):
+            setattr(started, part, getattr(first, part))
+        return started
+
+    def run(
+        self,
+        config: ConfigDict,
+        workdir: pathlib.Path,
+        stop: exits.StopRequest | None = None,
+        checkpoint: str = "newest",
+    ) -> int:
+        """Runs in this process, and returns what the process would return."""
+        return train(self.start(config, workdir, checkpoint), stop)
+
+    @staticmethod
+    def _key(run):
+        """All that decides what is traced, and what is evaluated."""
+        config = as_dict(run.config)
+        for field in ("checkpoint_every", "eval_every", "keep_checkpoints", "max_skipped_steps"):
+            del config["train"][field]
+        return json.dumps([config, run._description()["data"], run._first_steps], sort_keys=True)
+
+
+def train(started: Run, stop: exits.StopRequest | None = None) -> int:
+    """Trains to the end, and returns what the process would return."""
     try:
         return loop.train(started, stop or exits.StopRequest())
     finally:

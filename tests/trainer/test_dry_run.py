@@ -20,6 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
     config = toy.make_config_with_corpus(tmp_path_factory)
+    config.model.attention_layers = ("lsh",)  # It has weights that are not trained.
     config.optimizer.ema_momentum = 0.9
     return config
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from reformer_tf.models import ReformerCausalLM
 from tests.trainer import runs
-from tests.trainer.test_step import _Bigrams, _model, _optimizer_config
+from tests.trainer.test_step import _Bigrams, _optimizer_config
 from trainer import input as data
 from trainer import optimizer
 from trainer.evaluation import Evaluation
@@ -118,7 +118,8 @@ def test_a_compiled_step_is_traced_once_a_bucket(mirrored_strategy, replicas, ma
 
 
 def test_evaluation_gives_the_same():
-    model = _model()
+    model = _Bigrams()
+    model.table.assign(np.random.default_rng(0).normal(size=model.table.shape))
     numbers = [Evaluation(model, tf.distribute.get_strategy(), _windows(b), 3).run() for b in ((), BUCKETS)]
     assert numbers[1]["loss"] == pytest.approx(numbers[0]["loss"], rel=1e-6)
     assert numbers[1]["tokens"] == numbers[0]["tokens"] == sum(SIZES)
@@ -129,10 +130,9 @@ def test_a_run_is_the_same_with_and_without(tmp_path):
     for number in range(8):  # Documents of many lengths.
         (tmp_path / "corpus" / f"short-{number}.txt").write_text("abc " * (1 + 2 * number))
     config.data.layout = "padded"
-    config.model.attention_layers = ("local",)
     config.train.steps, config.train.batch_size, config.train.eval_every = 4, 2, -1
     runs.run(config, tmp_path / "whole")
-    config.data.length_buckets = (8, 24)
+    config.data.length_buckets = (24,)
     runs.run(config, tmp_path / "cut")
     for line, other in zip(runs.lines(tmp_path / "cut"), runs.lines(tmp_path / "whole"), strict=True):
         assert (line["split"], line["step"]) == (other["split"], other["step"])

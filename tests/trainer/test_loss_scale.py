@@ -135,7 +135,8 @@ def config(tmp_path_factory):
 
 def test_a_run_learns_and_goes_on_bit_for_bit(config, tmp_path, capsys):
     undisturbed, stopped = tmp_path / "undisturbed", tmp_path / "stopped"
-    assert runs.run(config, undisturbed) == exits.DONE
+    programs = runs.Programs()
+    assert programs.run(config, undisturbed) == exits.DONE
     said = capsys.readouterr().err
     lines = runs.lines(undisturbed)
     scales = [line["loss_scale"] for line in lines]
@@ -150,6 +151,6 @@ def test_a_run_learns_and_goes_on_bit_for_bit(config, tmp_path, capsys):
     assert description["loss_scale"]["value"] == scales[-1]
     assert description["skipped_steps"] == 0
 
-    assert runs.run(config, stopped, runs.StopAfter(len(skipped) + 3)) == exits.STOPPED
-    assert runs.run(config, stopped) == exits.DONE
+    assert programs.run(config, stopped, runs.StopAfter(len(skipped) + 3)) == exits.STOPPED
+    assert programs.run(config, stopped) == exits.DONE
     runs.assert_same(stopped, undisturbed)

@@ -31,9 +31,14 @@ def config(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(config, tmp_path_factory):
+def programs():
+    return runs.Programs()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(config, programs, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("undisturbed")
-    assert runs.run(config, workdir) == exits.DONE
+    assert programs.run(config, workdir) == exits.DONE
     return workdir
 
 
@@ -145,14 +150,14 @@ def test_training_is_as_without(config, undisturbed, tmp_path):
         np.testing.assert_array_equal(averaged[name], value, err_msg=name)
 
 
-def test_a_run_that_stops_in_an_evaluation_goes_on_bit_for_bit(config, undisturbed, tmp_path):
+def test_a_run_that_stops_in_an_evaluation_goes_on_bit_for_bit(config, programs, undisturbed, tmp_path):
     early = config.copy_and_resolve_references()
     early.train.eval_every = 3
     early.train.checkpoint_every = 6  # What is saved at step 3 is saved after the evaluation was left.
     # Looks: three for the steps, then that of the evaluation at step 3.
-    assert runs.run(early, tmp_path, runs.StopAfter(3)) == exits.STOPPED
+    assert programs.run(early, tmp_path, runs.StopAfter(3)) == exits.STOPPED
     assert max(Workdir(tmp_path).checkpoints().steps()) == 3
-    assert runs.run(early, tmp_path) == exits.DONE
+    assert programs.run(early, tmp_path) == exits.DONE
     later = [line for line in runs.lines(tmp_path) if (line["split"], line["step"]) != ("validation", 3)]
     assert later == runs.lines(undisturbed)
     for step in (3, 6):

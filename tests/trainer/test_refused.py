@@ -94,7 +94,7 @@ def corpus(tmp_path_factory):
         ("model.num_hash", 3, "Received: num_hash; did you mean `num_hashes`?"),
         ("model.axial_shape", 8, "axial_shape must be a list of sizes"),
         ("model.attention_layers", (3,), "`config.model` must hold what .*: attention_layers must name kinds .*: 3"),
-        ("model.attention_options", {"local": {}}, "attention_options must be for kinds that .* Received: 'local'"),
+        ("model.attention_options", {"lsh": {}}, "attention_options must be for kinds that .* Received: 'lsh'"),
         (
             "model.embedding_scale",
             float("inf"),

@@ -10,14 +10,19 @@ from trainer.checkpoints import Checkpoints
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    return runs.write_corpus(tmp_path_factory.mktemp("data") / "corpus")
+def config(tmp_path_factory):
+    return runs.make_config(runs.write_corpus(tmp_path_factory.mktemp("data") / "corpus"), "lsh")
 
 
 @pytest.fixture(scope="module")
-def undisturbed(corpus, tmp_path_factory):
+def programs():
+    return runs.Programs()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(config, programs, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("undisturbed")
-    assert runs.run(runs.make_config(corpus), workdir) == exits.DONE
+    assert programs.run(config, workdir) == exits.DONE
     return workdir
 
 
@@ -40,47 +45,47 @@ def test_each_step_is_there_once(undisturbed):
     assert Checkpoints(undisturbed / "checkpoints").steps() == [6, 8, 12]  # 6 as the best then, 4 is too old.
 
 
-def test_stopped_on_request_and_started_again(corpus, undisturbed, tmp_path):
-    config = runs.make_config(corpus)
-    assert runs.run(config, tmp_path, runs.StopAfter(8)) == exits.STOPPED
+def test_stopped_on_request_and_started_again(config, programs, undisturbed, tmp_path):
+    """With nothing of the first start but its files."""
+    assert programs.run(config, tmp_path, runs.StopAfter(8)) == exits.STOPPED
     assert Checkpoints(tmp_path / "checkpoints").steps()[-1] == 7
     assert runs.run(config, tmp_path) == exits.DONE
     runs.assert_same(tmp_path, undisturbed)
 
 
-def test_killed_in_the_middle_of_a_metrics_line_and_of_a_checkpoint(corpus, undisturbed, workdir):
+def test_killed_in_the_middle_of_a_metrics_line_and_of_a_checkpoint(config, programs, undisturbed, workdir):
     with (workdir / "metrics.jsonl").open("a") as file:
         file.write('{"split": "train", "step": 11, "lo')
     whole = (undisturbed / "checkpoints" / "step-00000012.safetensors").read_bytes()
     leftover = workdir / "checkpoints" / "step-00000012.safetensors.4711.partial"
     leftover.write_bytes(whole[: len(whole) // 2])
-    runs.run(runs.make_config(corpus), workdir)
+    programs.run(config, workdir)
     runs.assert_same(workdir, undisturbed)
     assert not leftover.exists()
 
 
 @pytest.mark.parametrize("damage", [lambda kept: kept[:1000], lambda kept: kept[:-9] + b"\x00" + kept[-8:]])
-def test_a_damaged_newest_checkpoint(corpus, undisturbed, workdir, damage, caplog):
+def test_a_damaged_newest_checkpoint(config, programs, undisturbed, workdir, damage, caplog):
     path = workdir / "checkpoints" / "step-00000008.safetensors"
     path.write_bytes(damage(path.read_bytes()))
-    runs.run(runs.make_config(corpus), workdir)
+    programs.run(config, workdir)
     assert "Damaged checkpoint, the one before it is used" in caplog.text
     runs.assert_same(workdir, undisturbed)
 
 
-def test_killed_between_the_checkpoint_and_the_evaluation_of_the_last_step(corpus, undisturbed, tmp_path):
+def test_killed_between_the_checkpoint_and_the_evaluation_of_the_last_step(config, programs, undisturbed, tmp_path):
     workdir = tmp_path / "killed"
     shutil.copytree(undisturbed, workdir)
     content = (workdir / "metrics.jsonl").read_text().splitlines(keepends=True)
     (workdir / "metrics.jsonl").write_text("".join(content[:-1]) + content[-1][:20])
-    runs.run(runs.make_config(corpus), workdir)
+    programs.run(config, workdir)
     runs.assert_same(workdir, undisturbed)
 
 
-def test_a_finished_run_is_left_alone(corpus, undisturbed, tmp_path):
+def test_a_finished_run_is_left_alone(config, programs, undisturbed, tmp_path):
     workdir = tmp_path / "again"
     shutil.copytree(undisturbed, workdir)
-    runs.run(runs.make_config(corpus), workdir)
+    programs.run(config, workdir)
     runs.assert_same(workdir, undisturbed)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.trainer import clusters, runs
+from trainer import config as configs
 from trainer import exits
 
 
@@ -17,8 +18,9 @@ def config(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def one_device(config, tmp_path_factory):
+    """In this process."""
     workdir = tmp_path_factory.mktemp("one")
-    clusters.run(config, workdir)
+    assert runs.run(configs.read_config(config), workdir) == exits.DONE
     return workdir
 
 
@@ -46,7 +48,7 @@ def test_parameter_servers_equal_one_device(config, one_device, tmp_path):
 @pytest.mark.slow
 def test_two_workers_then_one_then_two(tmp_path):
     """Stopped by a signal to one of them; the 60 windows of an epoch are 10 steps of 6 rows, each seen once."""
-    config = clusters.make_config(tmp_path)
+    config = clusters.make_config(tmp_path, "lsh")
     config.data.train_windows = 60
     path, alone, workdir = clusters.write_config(tmp_path, config), tmp_path / "alone", tmp_path / "changing"
     _count(path, alone)

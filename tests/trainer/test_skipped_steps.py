@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from tests.trainer import runs
-from trainer import checkpoint_file, exits, loop
+from trainer import checkpoint_file, exits
 from trainer.config import default_config
-from trainer.run import Run
 from trainer.skipped_steps import SkippedSteps
 
 
@@ -83,24 +82,26 @@ def config(tmp_path_factory):
     return config
 
 
-def _run(config, workdir, stop=None):
+@pytest.fixture(scope="module")
+def programs():
+    return runs.Programs()
+
+
+def _run(programs, config, workdir, stop=None):
     """A run whose model has an embedding of one byte that overflows: batches with that byte are not finite."""
-    run = Run(config, workdir)
-    try:
-        if not run.step:
-            table = next(variable for variable in run.model.variables if variable.path.endswith("embeddings"))
-            value = table.numpy()
-            value[BAD_BYTE] = np.finfo(np.float32).max  # Finite, as what is saved must be.
-            table.assign(value)
-        return loop.train(run, stop or exits.StopRequest())
-    finally:
-        run.close()
+    run = programs.start(config, workdir)
+    if not run.step:
+        table = next(variable for variable in run.model.variables if variable.path.endswith("embeddings"))
+        value = table.numpy()
+        value[BAD_BYTE] = np.finfo(np.float32).max  # Finite, as what is saved must be.
+        table.assign(value)
+    return runs.train(run, stop)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(config, tmp_path_factory):
+def undisturbed(config, programs, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("undisturbed")
-    assert _run(config, workdir) == exits.DONE
+    assert _run(programs, config, workdir) == exits.DONE
     return workdir
 
 
@@ -118,25 +119,25 @@ def test_they_are_steps_without_an_update(undisturbed):
     assert arrays["optimizer/0"] == 12 - len(bad)
 
 
-def test_restarted_after_the_first_of_them(config, undisturbed, tmp_path):
+def test_restarted_after_the_first_of_them(config, programs, undisturbed, tmp_path):
     first = next(line["step"] for line in runs.lines(undisturbed) if line["loss"] is None)
-    assert _run(config, tmp_path, runs.StopAfter(first)) == exits.STOPPED
-    assert _run(config, tmp_path) == exits.DONE
+    assert _run(programs, config, tmp_path, runs.StopAfter(first)) == exits.STOPPED
+    assert _run(programs, config, tmp_path) == exits.DONE
     runs.assert_same(tmp_path, undisturbed)
 
 
-def test_beyond_the_limit(config, undisturbed, tmp_path, capsys):
+def test_beyond_the_limit(config, programs, undisturbed, tmp_path, capsys):
     config = config.copy_and_resolve_references()
     config.train.max_skipped_steps = 1
     second = [line["step"] for line in runs.lines(undisturbed) if line["loss"] is None][1]
-    assert _run(config, tmp_path) == exits.NOT_FINITE
+    assert _run(programs, config, tmp_path) == exits.NOT_FINITE
     said = capsys.readouterr().err
     assert f"Stopped: loss or gradient of step {second} is not finite" in said
     assert f"The state after step {second - 1} is saved in {tmp_path}." in said
     _, description = checkpoint_file.read(tmp_path / "checkpoints" / f"step-{second - 1:08d}.safetensors")
     assert description["skipped_steps"] == 1
     config.train.max_skipped_steps = 12
-    assert _run(config, tmp_path) == exits.DONE
+    assert _run(programs, config, tmp_path) == exits.DONE
     arrays, expected = (
         checkpoint_file.read(folder / "checkpoints" / "step-00000012.safetensors")[0]
         for folder in (tmp_path, undisturbed)

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from tests.trainer import runs
+from tests.trainer import runs, toy
 from trainer.run import Run
 from trainer.workdir import Workdir
 
@@ -19,11 +19,9 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(corpus, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("finished")
-    config = runs.make_config(corpus)
+    config = toy.make_toy_config(runs.make_config(corpus))
     config.train.steps = 2
-    runs.run(config, workdir)
-    return workdir
+    return toy.run_to_the_end(config, tmp_path_factory.mktemp("finished"))
 
 
 def _contents(folder):

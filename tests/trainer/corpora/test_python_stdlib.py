@@ -138,19 +138,23 @@ def test_default_data_dir(monkeypatch):
 
 
 def test_stdlib_of_this_python_prepared_by_two_processes_at_once(tmp_path):
+    config = {"name": "python_stdlib", "data_dir": str(tmp_path)}
     code = (
         "from trainer import input as data\n"
-        f"corpus = data.load_corpus({{'name': 'python_stdlib', 'data_dir': {str(tmp_path)!r}}})\n"
+        "print('imported', flush=True)\n"
+        "input()\n"
+        f"corpus = data.load_corpus({config})\n"
         "print(corpus.train.fingerprint, corpus.validation.fingerprint, corpus.train.num_bytes)\n"
     )
-    processes = [
-        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)
-    ]
-    outputs = [process.communicate(timeout=120)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    assert outputs[0] == outputs[1]
-    corpus = data.load_corpus({"name": "python_stdlib", "data_dir": str(tmp_path)})
-    train, validation, size = outputs[0].split()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, **pipes) as other:
+        assert other.stdout.readline() == "imported\n"
+        other.stdin.write("\n")
+        other.stdin.flush()
+        corpus = data.load_corpus(config)
+        output, _ = other.communicate(timeout=120)
+    assert other.returncode == 0
+    train, validation, size = output.split()
     assert (corpus.train.fingerprint, corpus.validation.fingerprint) == (train, validation)
     assert corpus.train.num_bytes == int(size) > 5_000_000
     assert 0.01 < corpus.validation.num_bytes / corpus.train.num_bytes < 0.03
