@@ -7,6 +7,8 @@ import threading
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Small programs that run a few times: LLVM's optimization of them takes longer than they do. Commands inherit it.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import keras
 import pytest
@@ -16,6 +18,11 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+
+# Tracing makes millions of objects, which Python searches for garbage again and again, among all that was imported
+# too: 4 to 6 % of the time of the tests. What was imported stays, and `_release_graphs` collects the rest.
+gc.freeze()
+gc.set_threshold(200_000, 50, 100)
 
 
 def pytest_configure() -> None:
