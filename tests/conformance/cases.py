@@ -129,6 +129,8 @@ VISIBLE: dict[str, Callable[..., np.ndarray]] = {"lsh": _lsh_pairs, "local": _lo
 ALL = [Case(kind, setting, causal) for kind in SETTINGS for setting in SETTINGS[kind] for causal in (False, True)]
 # The plain setting of each kind, and the form of the authors' released code.
 DEFAULTS = [case for case in ALL if case.setting == "default" or (case.setting == "released" and case.causal)]
+# For tests in which the direction changes nothing.
+CAUSAL_DEFAULTS = [case for case in DEFAULTS if case.causal]
 
 
 def each(cases: list[Case]) -> pytest.MarkDecorator:

@@ -16,7 +16,7 @@ def _step(layer, x, upstream, buckets):
     return [y, *tape.gradient(y, [x, *layer.trainable_variables], output_gradients=upstream)]
 
 
-@cases.each(cases.DEFAULTS)
+@cases.each(cases.CAUSAL_DEFAULTS)
 def test_mirrored_equals_one_device(case, mirrored_strategy):
     """Dropout included: its mask is a function of the place of a row in the global batch."""
     with mirrored_strategy.scope():
@@ -49,7 +49,7 @@ def test_mirrored_equals_one_device(case, mirrored_strategy):
         np.testing.assert_allclose(actual, expected, atol=1e-5 * np.max(np.abs(expected)))
 
 
-@cases.each([case for case in cases.DEFAULTS if case.causal])
+@cases.each([case for case in cases.CAUSAL_DEFAULTS if case.setting == "default"])
 def test_fit_under_a_strategy(case, mirrored_strategy):
     with mirrored_strategy.scope():
         x = keras.Input([None, cases.WIDTH])

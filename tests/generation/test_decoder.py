@@ -13,7 +13,8 @@ from reformer_tf.models import ReformerCausalLM
 from reformer_tf.ops import hashing
 from tests.testing import near_ties
 
-TOTAL = 1080
+# Several windows of 16, and lengths below, at and above one.
+CHUNK, TOTAL, STEPS = 16, 280, 21
 VOCABULARY = 40
 _LSH = {"lsh": {"local_round": False}}
 _MODELS = {
@@ -62,6 +63,7 @@ class _Case:
             "key_dim": 8,
             "intermediate_dim": 32,
             "num_hashes": 2,
+            "chunk_length": CHUNK,
         }
         self.model = ReformerCausalLM(VOCABULARY, TOTAL, **{**sizes, **options})
         rng = np.random.default_rng(0)
@@ -116,24 +118,24 @@ def _differences(case, prompts, steps, rows):
     return np.abs(np.stack(found) - expected).max(axis=-1)
 
 
-@pytest.mark.parametrize("prompt", [1, 63, 64, 65, 1000])
+@pytest.mark.parametrize("prompt", [1, CHUNK - 1, CHUNK, CHUNK + 1, 250])
 @pytest.mark.parametrize("name", _MODELS)
 def test_equals_the_whole_sequence(name, prompt):
     case = _case(name)
     assert decoder.has_caches(case.model)
-    assert _differences(case, [prompt], 79, [0]).max() < 1e-4
-    others = [min(prompt + 7, 1000), max(prompt // 2, 1)]
-    assert _differences(case, [prompt, *others], 79, [0, 1, 2]).max() < 1e-4
+    assert _differences(case, [prompt], STEPS, [0]).max() < 1e-4
+    others = [min(prompt + 7, 250), max(prompt // 2, 1)]
+    assert _differences(case, [prompt, *others], STEPS, [0, 1, 2]).max() < 1e-4
 
 
 @pytest.mark.parametrize("name", ["pattern", "hash rounds alone"])
 def test_a_token_at_a_time_from_the_first(name):
-    assert _differences(_case(name), [1, 1], 1000, [0, 2]).max() < 1e-4
+    assert _differences(_case(name), [1, 1], 260, [0, 2]).max() < 1e-4
 
 
 def test_what_has_no_cache_runs_the_prefix():
     released = {"lsh": {"window": "chunk", "wrap": True}}
-    case = _Case(attention_layers=["lsh"], attention_options=released, chunk_length=16, num_layers=1)
+    case = _Case(attention_layers=["lsh"], attention_options=released, chunk_length=4, num_layers=1)
     assert not decoder.has_caches(case.model)
     prompts = [5, 1, 40]
     padded = np.zeros((3, 40), np.int32)
@@ -153,9 +155,9 @@ def test_what_a_token_costs_does_not_grow_with_the_room():
     room = lambda name, places: sum(
         x.numpy().nbytes for x in tf.nest.flatten(_case(name).prefill(np.ones([1, 1], np.int32), [1], places)[1])
     )
-    assert room("local", 1000) == room("local", 10)
+    assert room("local", 270) == room("local", 20)
     # Two layers, keys and values, two heads of 8 numbers of 4 bytes.
-    assert room("lsh", 1010) - room("lsh", 10) == 1000 * 2 * 2 * 2 * 8 * 4
+    assert room("lsh", 260) - room("lsh", 10) == 250 * 2 * 2 * 2 * 8 * 4
 
 
 @pytest.mark.parametrize("name", ["lsh", "local", "full"])

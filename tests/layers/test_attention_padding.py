@@ -17,8 +17,7 @@ UNCHANGED = [case for case in cases.ALL if case.ignores_padding]
             (case, length, training)
             for case in UNCHANGED
             if case.setting in ("default", "chunks")
-            for length in (2, 63, 64, 300)
-            for training in (False, True)
+            for length, training in ((2, True), (63, False), (64, True), (203, False), (203, True))
         ],
     ],
 )
@@ -27,7 +26,7 @@ def test_trailing_padding_changes_nothing(case, length, training):
     layer, x = cases.make_layer(case, dropout=0.2), cases.inputs(2, length)
     kwargs = {"training": training, "seed": tf.constant([1, 2])}
     y, buckets = cases.call_and_buckets(layer, x, **kwargs)
-    for amount, content in ((1, 0.0), (40, 1e30), (40, np.nan), (3, np.inf)):
+    for amount, content in ((40, 1e30), (3, np.inf)) if training else ((1, 0.0), (40, np.nan)):
         padded = np.pad(x, [[0, 0], [0, amount], [0, 0]], constant_values=content)
         mask = np.arange(length + amount) < length * np.ones([2, 1])
         _, others = cases.call_and_buckets(layer, padded, mask=mask, **kwargs)

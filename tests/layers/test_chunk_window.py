@@ -84,7 +84,13 @@ def test_a_longer_sequence_than_the_bucket_rule_knows_is_refused():
     assert np.isfinite(fixed(cases.inputs(1, 13))).all()
 
 
-@settings.each(settings.SETTINGS)
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        pytest.param(*setting, marks=[] if setting in settings.SOME else pytest.mark.slow)
+        for setting in settings.SETTINGS
+    ],
+)
 def test_graph_of_unknown_shape_equals_reference(kind, name):
     """One trace for all lengths, short ones that get exact attention too."""
     layer = settings.make_layer(kind, name)
@@ -106,7 +112,7 @@ def test_graph_of_unknown_shape_equals_reference(kind, name):
 
 
 @settings.each(settings.SOME)
-@pytest.mark.parametrize("mode", ["graph", "xla"])
+@pytest.mark.parametrize("mode", [pytest.param("graph", marks=pytest.mark.slow), "xla"])
 def test_graph_and_xla_equal_reference(kind, name, mode):
     layer, x, mask = settings.make_layer(kind, name), cases.inputs(2, 37), cases.masks(2, 37)
     buckets = cases.call_and_buckets(layer, x, mask=mask)[1]

@@ -54,13 +54,20 @@ def test_gradients_in_float64_are_exact(kind, name):
 
 
 @settings.each(settings.SOME)
-@pytest.mark.parametrize("mode", ["graph", "xla"])
+@pytest.mark.parametrize("mode", [pytest.param("graph", marks=pytest.mark.slow), "xla"])
 def test_gradients_in_graph_and_xla_equal_dense_autodiff(kind, name, mode):
     _gradients_match(kind, settings.make_layer(kind, name), 37, mode, 1e-5)
 
 
-@settings.each([*settings.SOME, ("lsh", "beyond"), ("local", "beyond")])
-@pytest.mark.parametrize("mode", ["eager", "graph", pytest.param("xla", marks=pytest.mark.slow)])
+# In a graph, one setting of each kind in CI.
+@pytest.mark.parametrize(
+    ("kind", "name", "mode"),
+    [
+        pytest.param(*setting, mode, marks=[] if fast else pytest.mark.slow)
+        for setting in [*settings.SOME, ("lsh", "beyond"), ("local", "beyond")]
+        for mode, fast in (("eager", True), ("graph", setting[1] in ("beyond_the_ring", "both_sides")), ("xla", False))
+    ],
+)
 def test_groups_of_blocks_change_nothing(monkeypatch, kind, name, mode):
     """Long sequences are computed some blocks at a time, and windows reach over the ends of such groups."""
     monkeypatch.setattr(grouping, "UNGROUPED_BYTES", 0)

@@ -11,7 +11,7 @@ from reformer_tf.layers.branches import head_groups
 from reformer_tf.ops import fusing, grouping, replay
 from tests.testing import twin_stacks
 
-WIDTH, LENGTH = 12, 47
+WIDTH, LENGTH = 12, 29
 SEED = tf.constant([3, 4])
 
 
@@ -33,7 +33,7 @@ def _blocks(dropout):
     feed_forward = lambda: ChunkedFeedForward(20, chunk_length=16, gated=True)
     return [
         (
-            _branch(LSHSelfAttention(3, 4, 8, 2, [2, 4], rotary=True, seed=1, **attention), dropout, 11),
+            _branch(LSHSelfAttention(2, 4, 8, 2, [2, 4], rotary=True, seed=1, **attention), dropout, 11),
             _branch(feed_forward(), dropout, 12),
         ),
         # A layer of the user's, which takes its input as a whole.
@@ -48,7 +48,7 @@ def _twins(dropout, combine):
 def _data():
     rng = np.random.default_rng(1)
     x = tf.constant(rng.normal(size=(2, LENGTH, WIDTH)), tf.float32)
-    segments = tf.constant([[0] * 20 + [1] * 27, [0] * LENGTH], tf.int32)
+    segments = tf.constant([[0] * 12 + [1] * 17, [0] * LENGTH], tf.int32)
     return x, tf.constant(rng.random((2, LENGTH)) < 0.8), segments
 
 
@@ -67,9 +67,12 @@ _SLOW = pytest.mark.slow
 @pytest.mark.parametrize(
     "mode, combine, dropout",
     [
-        *(("eager", *case) for case in (("mean", 0.2), ("mean", 0.0), ("concatenate", 0.2))),
-        *(("graph", *case) for case in (("mean", 0.2), ("mean", 0.0), ("concatenate", 0.2))),
+        ("eager", "mean", 0.2),
+        ("eager", "concatenate", 0.2),
+        ("graph", "mean", 0.0),
         ("xla", "mean", 0.2),
+        pytest.param("eager", "mean", 0.0, marks=_SLOW),
+        *(pytest.param("graph", *case, marks=_SLOW) for case in (("mean", 0.2), ("concatenate", 0.2))),
         *(pytest.param("xla", *case, marks=_SLOW) for case in (("mean", 0.0), ("concatenate", 0.2))),
         *(pytest.param("dynamic", *case, marks=_SLOW) for case in (("mean", 0.2), ("mean", 0.0), ("concatenate", 0.2))),
     ],
@@ -89,8 +92,9 @@ def test_equals_the_plain_stack(mode, combine, dropout):
 
 def test_without_training_equals_the_plain_stack():
     pieces, plain = _twins(0.2, "mean")
-    call = tf.function(lambda *args: _gradients(pieces, *args, training=False))
-    for actual, wanted in zip(call(*_data()), _gradients(plain, *_data(), training=False), strict=True):
+    for actual, wanted in zip(
+        _gradients(pieces, *_data(), training=False), _gradients(plain, *_data(), training=False), strict=True
+    ):
         np.testing.assert_allclose(actual, wanted, atol=1e-5 * np.abs(wanted).max())
 
 
@@ -110,7 +114,7 @@ def test_buckets_of_all_heads_are_recorded_and_replayed():
     for stack in (pieces, plain):
         with replay.recording() as kept:
             output = stack(_data()[0])
-        assert [tuple(x.shape) for x in kept] == [(2, 3, 2, LENGTH)]
+        assert [tuple(x.shape) for x in kept] == [(2, 2, 2, LENGTH)]
         recorded.append(kept[0].numpy())
     np.testing.assert_array_equal(*recorded)
     with replay.replaying([tf.zeros_like(recorded[0])]):

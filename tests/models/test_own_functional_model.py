@@ -17,7 +17,7 @@ from reformer_tf.layers import (
 PAD, IDS, WIDTH = 0, 12, 16
 
 
-def _model(dropout=0.2, kinds=("local", "full")):
+def _model(dropout=0.2, kinds=("local",)):
     """Ids with an implicit mask to the probability of a class."""
     attention = {
         "local": lambda: LocalSelfAttention(2, 8, chunk_length=8, dropout=dropout, seed=1),

@@ -1,5 +1,7 @@
 """The attention core where it walks over groups of blocks, which only long sequences make it do by themselves."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -39,8 +41,22 @@ def _full(causal, query, key, value, upstream, _, valid):
     return [output, *tape.gradient(output, [query, key, value], output_gradients=upstream)]
 
 
-@pytest.mark.parametrize("mode", ["eager", "graph", "dynamic", "xla"])
-@pytest.mark.parametrize("causal", [True, False])
+def _modes(*fast, modes, **axes):
+    """Parametrizes a test with all modes and values of other axes: eager ones and those in `fast` run in CI."""
+    combinations = list(itertools.product(modes, *axes.values()))
+    assert set(fast) <= set(combinations)
+    slow = [x for x in combinations if x[0] != "eager" and x not in fast]
+    values = [pytest.param(*x, marks=[pytest.mark.slow] if x in slow else []) for x in combinations]
+    return pytest.mark.parametrize(["mode", *axes], values)
+
+
+@_modes(
+    ("graph", False),
+    ("dynamic", True),
+    ("xla", True),
+    modes=["eager", "graph", "dynamic", "xla"],
+    causal=[True, False],
+)
 @pytest.mark.parametrize("blocks", [pytest.param(1, marks=pytest.mark.slow), 7])
 def test_groups_of_blocks_change_nothing(monkeypatch, mode, causal, blocks):
     data = _data()
@@ -50,9 +66,15 @@ def test_groups_of_blocks_change_nothing(monkeypatch, mode, causal, blocks):
     _assert_close(_in_mode(mode, lambda *args: _windowed(causal, *args), data), expected)
 
 
-@pytest.mark.parametrize("mode", ["eager", "graph", "dynamic", "xla", "dynamic xla"])
-@pytest.mark.parametrize("causal", [True, False])
-@pytest.mark.parametrize("rows", [1, 50])
+@_modes(
+    ("graph", True, 50),
+    ("dynamic", False, 1),
+    ("xla", False, 50),
+    ("dynamic xla", True, 1),
+    modes=["eager", "graph", "dynamic", "xla", "dynamic xla"],
+    causal=[True, False],
+    rows=[1, 50],
+)
 def test_blocks_of_queries_change_nothing_in_full_attention(monkeypatch, mode, causal, rows):
     data = _data()
     expected = _full(causal, *data)
@@ -110,8 +132,18 @@ def test_small_groups_and_what_does_not_train_are_not_compiled():
     assert not _compiled(tf.function(call).get_concrete_function(False))
 
 
-@pytest.mark.parametrize("window", ["bucket", "chunk", "chunk in a circle"])
-@pytest.mark.parametrize("fused,causal", [(False, True), (False, False), (True, True)])
+@pytest.mark.parametrize(
+    "window,fused,causal",
+    [
+        ("bucket", False, True),
+        ("bucket", False, False),
+        ("bucket", True, True),
+        ("chunk", False, True),
+        ("chunk in a circle", False, False),
+        *(pytest.param("chunk", *case, marks=pytest.mark.slow) for case in ((False, False), (True, True))),
+        *(pytest.param("chunk in a circle", *case, marks=pytest.mark.slow) for case in ((False, True), (True, True))),
+    ],
+)
 def test_keys_made_of_queries_equal_keys_given(monkeypatch, fused, causal, window):
     query, _, value, upstream, buckets, valid = _data()
     monkeypatch.setattr(fusing, "LEAST_WORK", 1)
@@ -121,7 +153,6 @@ def test_keys_made_of_queries_equal_keys_given(monkeypatch, fused, causal, windo
     if window != "bucket":
         kind = windows.ChunkWindow(CHUNK, causal, True, 1, 0 if causal else 1, window != "chunk", CHUNK)
 
-    @tf.function
     def call(made):
         orders = [ordering.hash_order(buckets[r], valid, BUCKETS, CHUNK) for r in range(2)]
         with fusing.fusing(fused), tf.GradientTape() as tape:
@@ -130,6 +161,7 @@ def test_keys_made_of_queries_equal_keys_given(monkeypatch, fused, causal, windo
             output = attention.windowed_attention(query, key, value, orders, kind)
         return [output, *tape.gradient(output, [query, value], output_gradients=upstream)]
 
+    call = tf.function(call) if fused else call
     _assert_close(call(True), call(False))
 
 
@@ -137,9 +169,9 @@ def test_keys_made_of_queries_equal_keys_given(monkeypatch, fused, causal, windo
     "lengths,window,made",
     [
         ("unknown", "bucket", True),
-        ("known", "bucket", False),
-        ("known", "both sides", True),
-        ("known", "chunk in a circle", True),
+        ("known", "both sides", False),
+        pytest.param("known", "bucket", False, marks=pytest.mark.slow),
+        pytest.param("known", "chunk in a circle", True, marks=pytest.mark.slow),
     ],
 )
 def test_groups_split_at_products_in_half_precision_equal_full_precision(monkeypatch, lengths, window, made):
