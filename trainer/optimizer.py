@@ -1,8 +1,8 @@
 """The Keras optimizer of a run, taking gradients that are summed over the replicas already."""
 
-import contextlib
+import contextvars
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -11,6 +11,10 @@ from ml_collections import ConfigDict
 
 from trainer import schedule
 from trainer.moving_average import MovingAverage
+
+# In a context variable, because each replica has a thread and a rate of its own: if they shared one, the optimizer of
+# graphs would order the factors of their updates differently, and mirrored variables would drift apart by rounding.
+_rate_of_update: contextvars.ContextVar[tf.Tensor | None] = contextvars.ContextVar("rate_of_update", default=None)
 
 
 class TakesReducedGradients:
@@ -29,25 +33,18 @@ class TakesReducedGradients:
     """
 
     average: MovingAverage | None = None
-    _rate_of_update: tf.Tensor | None = None
 
     def apply(self, grads: Sequence[tf.Tensor], trainable_variables: Sequence[keras.Variable] | None = None) -> None:
         """See `keras.optimizers.Optimizer.apply`."""
-        with self._with_one_rate():
-            super().apply(grads, trainable_variables)  # type: ignore[misc]
-
-    @contextlib.contextmanager
-    def _with_one_rate(self) -> Iterator[None]:
-        self._rate_of_update = self._get_current_learning_rate()
+        token = _rate_of_update.set(self._get_current_learning_rate())
         try:
-            yield
+            super().apply(grads, trainable_variables)  # type: ignore[misc]
         finally:
-            self._rate_of_update = None
+            _rate_of_update.reset(token)
 
     def _get_current_learning_rate(self) -> tf.Tensor:
-        if self._rate_of_update is None:
-            return super()._get_current_learning_rate()  # type: ignore[misc]
-        return self._rate_of_update
+        rate = _rate_of_update.get()
+        return super()._get_current_learning_rate() if rate is None else rate  # type: ignore[misc]
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
         return grads_and_vars
