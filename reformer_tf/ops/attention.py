@@ -179,17 +179,21 @@ class _Rounds:
         )
         self.places = [self.layout.place(rounds) for rounds in laid_out]
         # What must be known of a token: what the window asks for, its segment, its position.
-        copies = [len(orders) if beside else 1]
+
+        def of_rounds(x: tf.Tensor) -> tf.Tensor:
+            """What is known of N sequences, for those of all rounds side by side."""
+            return tf.concat([x] * len(orders), axis=0) if beside else x
+
         tags = window.tags_side_by_side(orders) if beside else window.tags(orders)
         segment_tag = len(tags) if segments is not None else None
         if segments is not None:
-            tags.append(tf.tile(segments, [*copies, 1]))
+            tags.append(of_rounds(segments))
         if dropout is not None:
             tags.append(tf.broadcast_to(tf.range(length), tf.shape(tags[0])))
         tagged = axes.by_position(tf.stack(tags, axis=-1), heads)
         self.tags = Source(_rows(tagged), fill=ordering.NOWHERE, of_round=beside)
         self.made_key = key is not None
-        self.dropout_keys = None if dropout is None else tf.tile(dropout.keys, copies)
+        self.dropout_keys = None if dropout is None else of_rounds(dropout.keys)
         rate = None if dropout is None else dropout.rate
         # What a gradient takes is made here, too: it is asked for when the call that may compile its functions is over.
         pays_along = fusing.worth(batch * heads * length * self.size)

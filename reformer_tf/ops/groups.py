@@ -10,8 +10,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from reformer_tf.ops import blocks
-from reformer_tf.ops.grouping import Reach
 from reformer_tf.ops.pair_dropout import PairDropout
+from reformer_tf.ops.reach import Reach
 from reformer_tf.ops.windows import Window
 
 # A list of a group's tensors, `[G, N, C, ...]` or `[before + G + after, N, C, ...]`.
