@@ -158,59 +158,59 @@ class _Pairs(NamedTuple):
     segmented: bool
     dropout_rate: float | None
 
-    def of(
-        self,
-        query_tags: Sequence[tf.Tensor],
-        key_tags: Sequence[tf.Tensor],
-        dropout_keys: tf.Tensor | None,
-        statistics: tf.DType,
-    ) -> blocks.Pairs:
-        """Which pairs count, and how: `[N, Q, W]` of tags `[N, Q]` and `[N, W]` (or 1 in place of N)."""
-        query_tags, key_tags = list(query_tags), list(key_tags)
+    def part(
+        self, query: tf.Tensor, tags: Sequence[tf.Tensor], keys: "_Keys", dropout: tf.Tensor | None
+    ) -> blocks.Part:
+        """The keys that a block of queries looks at, and which of the pairs count, and how."""
+        query_tags, key_tags = list(tags), list(keys.tags)
         keep = None
         if self.dropout_rate is not None:
-            keep = PairDropout(self.dropout_rate, dropout_keys).factors(query_tags.pop(), key_tags.pop(), statistics)
+            positions = (query_tags.pop(), key_tags.pop())
+            statistics = shapes.statistics_dtype(query.dtype)
+            keep = PairDropout(self.dropout_rate, dropout).factors(*positions, statistics)
         same = None
         if self.segmented:
             same = query_tags.pop()[..., :, None] == key_tags.pop()[..., None, :]
         visible = self.pattern.visible(query_tags, key_tags)
-        return blocks.Pairs(visible if same is None else tf.logical_and(visible, same), keep)
+        visible = visible if same is None else tf.logical_and(visible, same)
+        return blocks.Part(keys.key, keys.value, blocks.Pairs(visible, keep))
+
+
+class _Keys(NamedTuple):
+    """What queries look at: `[N, W, D]`, `[N, W, D]` and tags `[N, W]` (or 1 in place of N)."""
+
+    key: tf.Tensor
+    value: tf.Tensor
+    tags: Sequence[tf.Tensor]
 
 
 def _forward(pairs: _Pairs) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-    """Makes the function that gives outputs `[N, Q, D]` and log-sum-exps `[N, Q]` of a block of queries."""
+    """Makes the function that gives outputs `[N, Q, D]` and log-sum-exps `[N, Q]` of a block of queries.
+
+    Its arguments are the queries `[N, Q, D]`, their tags, the keys, and those of dropout or None.
+    """
 
     def attend(
-        query: tf.Tensor,
-        query_tags: Sequence[tf.Tensor],
-        key: tf.Tensor,
-        value: tf.Tensor,
-        key_tags: Sequence[tf.Tensor],
-        dropout_keys: tf.Tensor | None,
+        query: tf.Tensor, tags: Sequence[tf.Tensor], keys: _Keys, dropout: tf.Tensor | None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        known = pairs.of(query_tags, key_tags, dropout_keys, shapes.statistics_dtype(query.dtype))
-        return blocks.attend(query, [blocks.Part(key, value, known)])
+        return blocks.attend(query, [pairs.part(query, tags, keys, dropout)])
 
     return attend
 
 
 def _backward(pairs: _Pairs) -> Callable[..., list[tf.Tensor]]:
-    """Makes the function that gives gradients of a block of queries, and its part of those of keys and values."""
+    """Makes the function that gives gradients of a block of queries, and its part of those of keys and values.
+
+    Its arguments are those of `_forward`, and the block's `[N, Q]` log-sum-exp and delta and `[N, Q, D]` gradient of
+    the output, see `blocks.attend_gradient`.
+    """
 
     def attend_gradient(
-        query: tf.Tensor,
-        query_tags: Sequence[tf.Tensor],
-        key: tf.Tensor,
-        value: tf.Tensor,
-        key_tags: Sequence[tf.Tensor],
-        dropout_keys: tf.Tensor | None,
-        log_sum_exp: tf.Tensor,
-        delta: tf.Tensor,
-        upstream: tf.Tensor,
+        query: tf.Tensor, tags: Sequence[tf.Tensor], keys: _Keys, dropout: tf.Tensor | None, *own: tf.Tensor
     ) -> list[tf.Tensor]:
         statistics = shapes.statistics_dtype(query.dtype)
-        part = blocks.Part(key, value, pairs.of(query_tags, key_tags, dropout_keys, statistics))
-        d_query, (d_key,), (d_value,) = blocks.attend_gradient(query, [part], log_sum_exp, delta, upstream)
+        part = pairs.part(query, tags, keys, dropout)
+        d_query, (d_key,), (d_value,) = blocks.attend_gradient(query, [part], *own)
         return [tf.cast(d_query, query.dtype), *(tf.cast(x, statistics) for x in (d_key, d_value))]
 
     return attend_gradient
@@ -241,10 +241,10 @@ def _attend(
     def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable]:
         # In eager mode an outer tape would record what is inside otherwise.
         query, key, value = (tf.stop_gradient(x) for x in (query, key, value))
-        queries = cutting.prepared(query)
+        queries, keys = cutting.prepared(query), _Keys(key, value, tags)
 
         def attend_block(index: tf.Tensor, arrays: list) -> list:
-            results = forward(cutting.piece(queries, index), tags_of(index), key, value, tags, dropout_keys)
+            results = forward(cutting.piece(queries, index), tags_of(index), keys, dropout_keys)
             return [array.write(index, result) for array, result in zip(arrays, results, strict=True)]
 
         arrays = [cutting.empty(statistics, shape, query) for shape in ([size], [])]
@@ -258,9 +258,7 @@ def _attend(
             def gradient_of_block(index: tf.Tensor, state: list) -> list:
                 d_queries, *totals = state
                 own = [cutting.piece(x, index) for x in prepared]
-                d_query, *parts = backward(
-                    cutting.piece(queries, index), tags_of(index), key, value, tags, dropout_keys, *own
-                )
+                d_query, *parts = backward(cutting.piece(queries, index), tags_of(index), keys, dropout_keys, *own)
                 totals = [part if total is None else total + part for total, part in zip(totals, parts, strict=True)]
                 return [d_queries.write(index, d_query), *totals]
 

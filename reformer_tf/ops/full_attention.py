@@ -20,17 +20,17 @@ def full_attention(
     """Attends to every visible token.
 
     Args:
-        query: `[B, L, H, D]`, scaled. There are N = B * H sequences.
+        query: as all that is not named here, see `dense_attention`.
         key: `[B, L, H, D]`.
         value: `[B, L, H, D]`.
         valid: boolean `[N, L]`, False for masked tokens, or None.
         causal: whether a token sees no later token.
         exclude_self: whether a token sees itself only when it sees nothing else.
-        segments: int32 `[N, L]`; tokens of different segments do not see each other. Or None.
+        segments: int32 `[N, L]` or None.
         dropout: of the attention probabilities, or None.
 
     Returns:
-        `[B, L, H, D]` in the dtype of `value`; zero where a token is masked or sees nothing.
+        `[B, L, H, D]`, see `dense_attention`.
     """
     positions = tf.range(shapes.sizes(query)[1])[None]
     if valid is not None:

@@ -153,7 +153,7 @@ def hash_vectors(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[sha
     """
     vectors, rotations = tf.stop_gradient(vectors), tf.stop_gradient(rotations)
     batch, heads, length, _ = shapes.sizes(vectors)
-    if isinstance(length, int) and length == 1 and all(isinstance(factor, int) for factor in factors):
+    if isinstance(length, int) and length == 1 and shapes.known(factors):
         return _hash_one(vectors[:, :, 0], rotations, factors)[..., None]
     row_bytes = rotations.dtype.size * batch * heads * rotations.shape[-1]
     if isinstance(row_bytes, int) and isinstance(length, int):

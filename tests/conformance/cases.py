@@ -129,13 +129,18 @@ VISIBLE: dict[str, Callable[..., np.ndarray]] = {"lsh": _lsh_pairs, "local": _lo
 ALL = [Case(kind, setting, causal) for kind in SETTINGS for setting in SETTINGS[kind] for causal in (False, True)]
 # The plain setting of each kind, and the form of the authors' released code.
 DEFAULTS = [case for case in ALL if case.setting == "default" or (case.setting == "released" and case.causal)]
-# For tests in which the direction changes nothing.
 CAUSAL_DEFAULTS = [case for case in DEFAULTS if case.causal]
 
 
 def each(cases: list[Case]) -> pytest.MarkDecorator:
     """Parametrizes a test with `case`."""
     return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
+
+
+def each_direction(cases: list[Case]) -> pytest.MarkDecorator:
+    """The same for a test in which the direction hardly matters: those that see both ways are slow."""
+    marked = [pytest.param(case, marks=[] if case.causal else pytest.mark.slow, id=case.name) for case in cases]
+    return pytest.mark.parametrize("case", marked)
 
 
 def make_layer(case: Case, width: int | None = WIDTH, **changes: Any) -> keras.layers.Layer:

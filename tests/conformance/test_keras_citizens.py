@@ -65,7 +65,7 @@ def test_clone_model_and_saving_keep_the_function(case, tmp_path):
     np.testing.assert_allclose(other(_ids()), expected, atol=1e-6)
 
 
-@cases.each(cases.CAUSAL_DEFAULTS)
+@cases.each_direction(cases.DEFAULTS)
 def test_saved_model_takes_any_batch_and_length(case, tmp_path):
     layer = cases.make_layer(case)
 
@@ -178,20 +178,21 @@ def test_fit_with_xla(case):
     assert np.isfinite(model.fit(ids, np.arange(8) % 2, epochs=1, verbose=0).history["loss"]).all()
 
 
+@pytest.mark.parametrize("eagerly", [True, pytest.param(False, marks=pytest.mark.slow)])
 @cases.each(cases.CAUSAL_DEFAULTS)
-def test_frozen_layer_is_left_alone_and_lets_gradients_through(case):
+def test_frozen_layer_is_left_alone_and_lets_gradients_through(case, eagerly):
     model, ids = _classifier(case), _ids()
     model.get_layer("attention").trainable = False
     before = model.get_layer("attention").get_weights()
     embedding = model.layers[1].get_weights()[0]
-    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=True)
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=eagerly)
     model.fit(ids, np.arange(4) % 2, epochs=1, verbose=0)
     for old, new in zip(before, model.get_layer("attention").get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     assert not np.array_equal(embedding, model.layers[1].get_weights()[0])
 
 
-@cases.each(cases.CAUSAL_DEFAULTS)
+@cases.each_direction(cases.DEFAULTS)
 def test_nested_in_another_layer(case):
     """Sublayers of someone's own layer share weights between calls and are tracked."""
 

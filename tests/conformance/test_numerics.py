@@ -22,7 +22,11 @@ def test_every_registered_kind_has_cases():
 
 
 @pytest.mark.parametrize(
-    ("case", "length"), CASES_AND_LENGTHS, ids=[f"{case.name}-{length}" for case, length in CASES_AND_LENGTHS]
+    ("case", "length"),
+    [
+        *(pytest.param(case, length, id=f"{case.name}-{length}") for case, length in CASES_AND_LENGTHS),
+        *(pytest.param(case, 1000, marks=pytest.mark.slow, id=f"{case.name}-1000") for case in cases.DEFAULTS),
+    ],
 )
 def test_output_equals_reference(case, length):
     layer, x = cases.make_layer(case), cases.inputs(2, length)
@@ -32,7 +36,10 @@ def test_output_equals_reference(case, length):
 
 @pytest.mark.parametrize(
     ("case", "length"),
-    [(case, length) for case in cases.ALL for length in ((2, 65, 203) if case in cases.DEFAULTS else (2, 65))],
+    [
+        *((case, length) for case in cases.ALL for length in ((2, 65, 203) if case in cases.DEFAULTS else (2, 65))),
+        *(pytest.param(case, 1000, marks=pytest.mark.slow) for case in cases.DEFAULTS),
+    ],
 )
 def test_output_with_mask_and_segments_equals_reference(case, length):
     layer, x, mask = cases.make_layer(case), cases.inputs(2, length), cases.masks(2, length)
@@ -45,11 +52,18 @@ def test_output_with_mask_and_segments_equals_reference(case, length):
     comparing.assert_same(y, cases.expected(case, layer, x, buckets, None, segments))
 
 
-@cases.each(cases.DEFAULTS)
-def test_long_sequence_equals_reference(case):
-    """With a mask in one direction, and without one in both."""
+# In CI with a mask in one direction, and without one in both.
+@pytest.mark.parametrize(
+    ("case", "masked"),
+    [
+        pytest.param(case, masked, marks=[] if masked == case.causal else pytest.mark.slow)
+        for case in cases.DEFAULTS
+        for masked in (False, True)
+    ],
+)
+def test_long_sequence_equals_reference(case, masked):
     layer, x = cases.make_layer(case, num_heads=1), cases.inputs(1, 4097)
-    mask = np.random.default_rng(5).random([1, 4097]) < 0.9 if case.causal else None
+    mask = np.random.default_rng(5).random([1, 4097]) < 0.9 if masked else None
     y, buckets = cases.call_and_buckets(layer, x, mask=mask)
     comparing.assert_same(y, cases.expected(case, layer, x, buckets, mask))
 

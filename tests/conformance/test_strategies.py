@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tests.conformance import cases
@@ -16,7 +17,7 @@ def _step(layer, x, upstream, buckets):
     return [y, *tape.gradient(y, [x, *layer.trainable_variables], output_gradients=upstream)]
 
 
-@cases.each(cases.CAUSAL_DEFAULTS)
+@cases.each_direction(cases.DEFAULTS)
 def test_mirrored_equals_one_device(case, mirrored_strategy):
     """Dropout included: its mask is a function of the place of a row in the global batch."""
     with mirrored_strategy.scope():
@@ -49,7 +50,13 @@ def test_mirrored_equals_one_device(case, mirrored_strategy):
         np.testing.assert_allclose(actual, expected, atol=1e-5 * np.max(np.abs(expected)))
 
 
-@cases.each([case for case in cases.CAUSAL_DEFAULTS if case.setting == "default"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=[] if case.setting == "default" else pytest.mark.slow, id=case.name)
+        for case in cases.CAUSAL_DEFAULTS
+    ],
+)
 def test_fit_under_a_strategy(case, mirrored_strategy):
     with mirrored_strategy.scope():
         x = keras.Input([None, cases.WIDTH])

@@ -81,8 +81,3 @@ def loaded(exports):
 def program(tmp_path_factory):
     """The C program."""
     return c_program.build(tmp_path_factory.mktemp("c"))
-
-
-@pytest.fixture(autouse=True)
-def _fixed_seeds_and_global_state():
-    """No new seeds before each test: TensorFlow would forget every program that it has made ready to run."""

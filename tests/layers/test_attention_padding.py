@@ -9,24 +9,34 @@ from tests.conformance import cases, comparing
 UNCHANGED = [case for case in cases.ALL if case.ignores_padding]
 
 
+# How many tokens are added, and what stands in them.
+PADDINGS = ((1, 0.0), (40, 1e30), (40, np.nan), (3, np.inf))
+SOME = [case for case in UNCHANGED if case.setting in ("default", "chunks")]
+
+
 @pytest.mark.parametrize(
-    ("case", "length", "training"),
+    ("case", "length", "training", "paddings"),
     [
-        *[(case, length, False) for case in UNCHANGED for length in (1, 65)],
-        *[
-            (case, length, training)
-            for case in UNCHANGED
-            if case.setting in ("default", "chunks")
+        *((case, length, False, PADDINGS[::2]) for case in UNCHANGED for length in (1, 65)),
+        *(
+            (case, length, training, PADDINGS[1::2] if training else PADDINGS[::2])
+            for case in SOME
             for length, training in ((2, True), (63, False), (64, True), (203, False), (203, True))
-        ],
+        ),
+        *(
+            pytest.param(case, length, training, PADDINGS, marks=pytest.mark.slow)
+            for case in SOME
+            for length in (2, 63, 64, 300)
+            for training in (False, True)
+        ),
     ],
 )
-def test_trailing_padding_changes_nothing(case, length, training):
+def test_trailing_padding_changes_nothing(case, length, training, paddings):
     """Neither its amount nor its content, in training with dropout as well."""
     layer, x = cases.make_layer(case, dropout=0.2), cases.inputs(2, length)
     kwargs = {"training": training, "seed": tf.constant([1, 2])}
     y, buckets = cases.call_and_buckets(layer, x, **kwargs)
-    for amount, content in ((40, 1e30), (3, np.inf)) if training else ((1, 0.0), (40, np.nan)):
+    for amount, content in paddings:
         padded = np.pad(x, [[0, 0], [0, amount], [0, 0]], constant_values=content)
         mask = np.arange(length + amount) < length * np.ones([2, 1])
         _, others = cases.call_and_buckets(layer, padded, mask=mask, **kwargs)

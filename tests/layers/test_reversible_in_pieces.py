@@ -90,11 +90,12 @@ def test_equals_the_plain_stack(mode, combine, dropout):
         np.testing.assert_allclose(actual, wanted, atol=1e-5 * np.abs(wanted).max())
 
 
-def test_without_training_equals_the_plain_stack():
+@pytest.mark.parametrize("mode", ["eager", pytest.param("graph", marks=_SLOW)])
+def test_without_training_equals_the_plain_stack(mode):
     pieces, plain = _twins(0.2, "mean")
-    for actual, wanted in zip(
-        _gradients(pieces, *_data(), training=False), _gradients(plain, *_data(), training=False), strict=True
-    ):
+    call = lambda *args: _gradients(pieces, *args, training=False)
+    call = tf.function(call) if mode == "graph" else call
+    for actual, wanted in zip(call(*_data()), _gradients(plain, *_data(), training=False), strict=True):
         np.testing.assert_allclose(actual, wanted, atol=1e-5 * np.abs(wanted).max())
 
 

@@ -17,7 +17,7 @@ from reformer_tf.layers import (
 PAD, IDS, WIDTH = 0, 12, 16
 
 
-def _model(dropout=0.2, kinds=("local",)):
+def _model(dropout=0.2, *, kinds):
     """Ids with an implicit mask to the probability of a class."""
     attention = {
         "local": lambda: LocalSelfAttention(2, 8, chunk_length=8, dropout=dropout, seed=1),
@@ -49,9 +49,9 @@ def _ids(rows=8, length=30):
     return np.where(np.arange(length) < rng.integers(length // 2, length + 1, (rows, 1)), ids, PAD).astype("int32")
 
 
-def _fitted(strategy):
+def _fitted(strategy, kinds):
     with strategy.scope():
-        model = _model()
+        model = _model(kinds=kinds)
         loss = keras.losses.BinaryCrossentropy(from_logits=True)
         model.compile(keras.optimizers.SGD(0.2), loss, metrics=["accuracy"], jit_compile=False)
     labels = (np.arange(8) % 2).astype("float32")[:, None]
@@ -59,14 +59,15 @@ def _fitted(strategy):
     return history["loss"], model.get_weights()
 
 
-def test_fit_on_replicas_equals_fit_on_one_device(mirrored_strategy):
+@pytest.mark.parametrize("kinds", [("local",), pytest.param(("local", "full"), marks=pytest.mark.slow)])
+def test_fit_on_replicas_equals_fit_on_one_device(mirrored_strategy, kinds):
     """Dropout too: it follows a row's place in the global batch."""
-    losses, weights = _fitted(tf.distribute.get_strategy())
-    again, others = _fitted(mirrored_strategy)
+    losses, weights = _fitted(tf.distribute.get_strategy(), kinds)
+    again, others = _fitted(mirrored_strategy, kinds)
     np.testing.assert_allclose(again, losses, rtol=1e-5)
     for weight, other in zip(weights, others, strict=True):
         np.testing.assert_allclose(other, weight, atol=1e-5)
-    assert np.abs(weights[0] - _model().get_weights()[0]).max() > 1e-3, "nothing was learnt"
+    assert np.abs(weights[0] - _model(kinds=kinds).get_weights()[0]).max() > 1e-3, "nothing was learnt"
 
 
 @pytest.mark.parametrize("way", ["tf.saved_model.save", pytest.param("model.export", marks=pytest.mark.slow)])

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from reformer_tf.ops import attention, dense_attention, full_attention, fusing, grouping, ordering, windows
 from reformer_tf.ops.pair_dropout import PairDropout
+from tests.testing import modes
 
 ROWS, LENGTH, HEADS, SIZE, CHUNK, BUCKETS = 2, 203, 3, 4, 8, 4
 COUNT = ROWS * HEADS
@@ -41,9 +42,9 @@ def _full(causal, query, key, value, upstream, _, valid):
     return [output, *tape.gradient(output, [query, key, value], output_gradients=upstream)]
 
 
-def _modes(*fast, modes, **axes):
+def _modes(*fast, of, **axes):
     """Parametrizes a test with all modes and values of other axes: eager ones and those in `fast` run in CI."""
-    combinations = list(itertools.product(modes, *axes.values()))
+    combinations = list(itertools.product(of, *axes.values()))
     assert set(fast) <= set(combinations)
     slow = [x for x in combinations if x[0] != "eager" and x not in fast]
     values = [pytest.param(*x, marks=[pytest.mark.slow] if x in slow else []) for x in combinations]
@@ -54,7 +55,7 @@ def _modes(*fast, modes, **axes):
     ("graph", False),
     ("dynamic", True),
     ("xla", True),
-    modes=["eager", "graph", "dynamic", "xla"],
+    of=["eager", "graph", "dynamic", "xla"],
     causal=[True, False],
 )
 @pytest.mark.parametrize("blocks", [pytest.param(1, marks=pytest.mark.slow), 7])
@@ -63,7 +64,7 @@ def test_groups_of_blocks_change_nothing(monkeypatch, mode, causal, blocks):
     expected = _windowed(causal, *data)
     monkeypatch.setattr(grouping, "UNGROUPED_BYTES", 0)
     monkeypatch.setattr(grouping, "GROUP_BYTES", blocks * 4 * COUNT * CHUNK * CHUNK * (2 if causal else 3))
-    _assert_close(_in_mode(mode, lambda *args: _windowed(causal, *args), data), expected)
+    modes.assert_close(modes.run(mode, lambda *args: _windowed(causal, *args), data, LENGTH), expected)
 
 
 @_modes(
@@ -71,7 +72,7 @@ def test_groups_of_blocks_change_nothing(monkeypatch, mode, causal, blocks):
     ("dynamic", False, 1),
     ("xla", False, 50),
     ("dynamic xla", True, 1),
-    modes=["eager", "graph", "dynamic", "xla", "dynamic xla"],
+    of=["eager", "graph", "dynamic", "xla", "dynamic xla"],
     causal=[True, False],
     rows=[1, 50],
 )
@@ -79,7 +80,7 @@ def test_blocks_of_queries_change_nothing_in_full_attention(monkeypatch, mode, c
     data = _data()
     expected = _full(causal, *data)
     monkeypatch.setattr(dense_attention, "BLOCK_BYTES", rows * 4 * COUNT * LENGTH)
-    _assert_close(_in_mode(mode, lambda *args: _full(causal, *args), data), expected)
+    modes.assert_close(modes.run(mode, lambda *args: _full(causal, *args), data, LENGTH), expected)
 
 
 def _compiled(function):
@@ -102,7 +103,7 @@ def test_compiled_groups_change_nothing(monkeypatch, lengths, causal):
 
     function = tf.function(call, input_signature=specs).get_concrete_function()
     assert _compiled(function)
-    _assert_close(function(*data), expected)
+    modes.assert_close(function(*data), expected)
 
 
 @pytest.mark.parametrize("jit_compile", [pytest.param(False, marks=pytest.mark.slow), True])
@@ -118,7 +119,7 @@ def test_compiled_groups_on_replicas_and_inside_compiled_functions(monkeypatch, 
     replicated = tf.function(lambda: mirrored_strategy.run(tf.function(call, jit_compile=jit_compile)))
     local = [mirrored_strategy.experimental_local_results(x) for x in replicated()]
     for on_one_replica in zip(*local, strict=True):
-        _assert_close(on_one_replica, expected)
+        modes.assert_close(on_one_replica, expected)
 
 
 def test_small_groups_and_what_does_not_train_are_not_compiled():
@@ -162,7 +163,7 @@ def test_keys_made_of_queries_equal_keys_given(monkeypatch, fused, causal, windo
         return [output, *tape.gradient(output, [query, value], output_gradients=upstream)]
 
     call = tf.function(call) if fused else call
-    _assert_close(call(True), call(False))
+    modes.assert_close(call(True), call(False))
 
 
 @pytest.mark.parametrize(
@@ -214,23 +215,3 @@ def test_windows_that_hold_everything_equal_full_attention_with_dropout_on(causa
     window = windows.BucketWindow(LENGTH, causal, True)
     output = attention.windowed_attention(*data[:3], orders, window, dropout=_dropout())
     np.testing.assert_allclose(output, _full(causal, *data)[0], atol=1e-5)
-
-
-def _in_mode(mode, call, data):
-    if mode == "eager":
-        return call(*data)
-    if mode.startswith("dynamic"):
-        unknown = [tf.TensorSpec([ROWS, None, HEADS, SIZE], tf.float32)] * 4
-        unknown += [tf.TensorSpec([2, COUNT, None], tf.int32), tf.TensorSpec([COUNT, None], tf.bool)]
-        return tf.function(call, input_signature=unknown, jit_compile=mode == "dynamic xla")(*data)
-    return tf.function(call, jit_compile=mode == "xla")(*data)
-
-
-def _assert_close(actual, expected):
-    for a, b in zip(actual, expected, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5 * max(1.0, np.abs(b).max()))
-
-
-def test_sizes_whose_numbers_would_not_fit_are_refused():
-    with pytest.raises(ValueError, match=r"must stay below 2\*\*29. Received: num_buckets=10000000"):
-        ordering.check_range(10, 10_000_000, 64)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from reformer_tf.ops import attention, dense_attention, fusing, grouping, ordering, windows
 from reformer_tf.ops.pair_dropout import PairDropout
+from tests.testing import modes
 
 ROWS, HEADS, SIZE, CHUNK, BUCKETS, ROUNDS = 2, 2, 4, 8, 3, 3
 COUNT = ROWS * HEADS
@@ -46,29 +47,12 @@ def _results(dense, causal, exclude_self, masked, segmented, dropped, data):
     return [output, *tape.gradient(output, [query, key, value], output_gradients=upstream)]
 
 
-def _in_mode(mode, call, data):
-    if mode == "eager":
-        return call(*data)
-    specs = None
-    if mode.startswith("dynamic"):
-        specs = [tf.TensorSpec([ROWS, None, HEADS, SIZE], data[0].dtype)] * 4
-        specs += [tf.TensorSpec([COUNT, ROUNDS, None], tf.int32), tf.TensorSpec([COUNT, None], tf.bool)]
-        specs += [tf.TensorSpec([COUNT, None], tf.int32)]
-    return tf.function(call, input_signature=specs, jit_compile=mode.endswith("xla"))(*data)
-
-
-def _assert_close(actual, expected, bound=1e-5):
-    for a, b in zip(actual, expected, strict=True):
-        assert np.isfinite(a).all()
-        np.testing.assert_allclose(a, b, atol=bound * max(1.0, np.abs(b).max()))
-
-
 @pytest.mark.parametrize("causal,exclude_self", itertools.product([True, False], repeat=2))
 @pytest.mark.parametrize("masked,segmented,dropped", itertools.product([True, False], repeat=3))
 @pytest.mark.parametrize("length", [1, 2, 29])
 def test_equals_window_by_window(causal, exclude_self, masked, segmented, dropped, length):
     settings = (causal, exclude_self, masked, segmented, dropped, _data(length))
-    _assert_close(_results(True, *settings), _results(False, *settings))
+    modes.assert_close(_results(True, *settings), _results(False, *settings))
 
 
 @pytest.mark.parametrize("mode", MODES[1:])
@@ -76,7 +60,8 @@ def test_equals_window_by_window(causal, exclude_self, masked, segmented, droppe
 def test_graphs_and_xla_equal_eager(mode, causal):
     data = _data(29)
     expected = _results(True, causal, True, True, True, True, data)
-    _assert_close(_in_mode(mode, lambda *args: _results(True, causal, True, True, True, True, args), data), expected)
+    call = lambda *args: _results(True, causal, True, True, True, True, args)
+    modes.assert_close(modes.run(mode, call, data, 29), expected)
 
 
 @pytest.mark.parametrize("mode", ["eager", "graph", "dynamic xla"])
@@ -84,7 +69,8 @@ def test_blocks_of_queries_change_nothing(monkeypatch, mode):
     data = _data(29)
     expected = _results(True, False, True, True, True, True, data)
     monkeypatch.setattr(dense_attention, "BLOCK_BYTES", 5 * 4 * COUNT * 29)
-    _assert_close(_in_mode(mode, lambda *args: _results(True, False, True, True, True, True, args), data), expected)
+    call = lambda *args: _results(True, False, True, True, True, True, args)
+    modes.assert_close(modes.run(mode, call, data, 29), expected)
 
 
 @pytest.mark.parametrize("dtype,bound", [(tf.float64, 1e-12), (tf.bfloat16, 0.03)])
@@ -93,7 +79,7 @@ def test_other_precisions(dtype, bound):
     expected = _results(True, True, True, True, False, False, [tf.cast(x, tf.float64) for x in data[:4]] + data[4:])
     results = _results(True, True, True, True, False, False, data)
     assert all(x.dtype == dtype for x in results)
-    _assert_close([tf.cast(x, tf.float64) for x in results], expected, bound)
+    modes.assert_close([tf.cast(x, tf.float64) for x in results], expected, bound)
 
 
 def test_compiled_parts_change_nothing(monkeypatch):
@@ -107,7 +93,7 @@ def test_compiled_parts_change_nothing(monkeypatch):
 
     function = tf.function(call).get_concrete_function(*data)
     assert "_XlaMustCompile" in str(function.graph.as_graph_def())
-    _assert_close(function(*data), expected)
+    modes.assert_close(function(*data), expected)
 
 
 @pytest.mark.parametrize("causal", [True, False])
@@ -116,7 +102,7 @@ def test_rounds_side_by_side_equal_one_after_the_other(monkeypatch, causal, mask
     settings = (causal, True, masked, segmented, dropped, _data(61))
     expected = _results(False, *settings)
     monkeypatch.setattr(grouping, "UNGROUPED_BYTES", 0)
-    _assert_close(_results(False, *settings), expected)
+    modes.assert_close(_results(False, *settings), expected)
 
 
 def test_what_is_cheaper_depends_on_length_and_rounds():

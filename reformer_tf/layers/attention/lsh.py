@@ -148,23 +148,22 @@ class LSHSelfAttention(WindowedSelfAttention):
         self, count: shapes.Size, length: shapes.Size, valid: tf.Tensor | None, buckets: tf.Tensor | None
     ) -> Sequence[Order]:
         num_buckets = self._most_buckets()
-        ordering.check_range(length, num_buckets, self.chunk_length)
         orders = [ordering.local_order(count, length, valid)] if self.local_round else []
         rounds = tf.unstack(buckets, num=self.num_hashes, axis=1)
         return orders + [ordering.hash_order(x, valid, num_buckets, self.chunk_length) for x in rounds]
 
     def u(self, length: shapes.Size, valid: tf.Tensor | None, buckets: tf.Tensor | None) -> Sequence[tf.Tensor]:
-        num_buckets = self._most_buckets()
-        ordering.check_range(length, num_buckets, self.chunk_length)
         local = [ordering.local_u(length, valid)] if self.local_round else []
-        return [*local, ordering.hash_u(buckets, valid, num_buckets, self.chunk_length)]
+        return [*local, ordering.hash_u(buckets, valid, self._most_buckets(), self.chunk_length)]
 
     @property
     def rounds(self) -> int:
         return self.num_hashes + int(self.local_round)
 
     def attend(self, query: tf.Tensor, key: tf.Tensor | None, value: tf.Tensor, **options: Any) -> tf.Tensor:
-        fits = self._fits(shapes.sizes(query)[1])
+        length = shapes.sizes(query)[1]
+        ordering.check_range(length, self._most_buckets(), self.chunk_length)
+        fits = self._fits(length)
         result = super().attend(query, key, value, **options)
         return result if fits is True else result + tf.cast(ranges.nan_unless(fits), result.dtype)
 

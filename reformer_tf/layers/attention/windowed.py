@@ -121,54 +121,50 @@ class WindowedSelfAttention(SelfAttention):
         buckets: tf.Tensor | None,
     ) -> tf.Tensor:
         batch, length, heads, _ = shapes.sizes(query)
-        exclude_self = self.shared_query_key
+        bucket_window = BucketWindow(self.chunk_length, self.causal, self.shared_query_key)
+        window = bucket_window if self.window == "bucket" else self._chunk_window()
+
+        def made_keys() -> tf.Tensor:
+            return attention.normalised(query) if key is None else key
+
+        def densely() -> tf.Tensor:
+            union = dense_attention.UnionOfWindows(bucket_window, masked=valid is not None)
+            u = self.u(length, valid, buckets)
+            return dense_attention.dense_attention(query, made_keys(), value, u, union, segments, dropout)
 
         def exact() -> tf.Tensor:
-            keys = attention.normalised(query) if key is None else key
             return full_attention.full_attention(
-                query, keys, value, valid, self.causal, exclude_self, segments, dropout
+                query, made_keys(), value, valid, self.causal, self.shared_query_key, segments, dropout
             )
 
-        short = self.is_exact(length)
-        if short is True:
-            return exact()
-        keys = attention.normalised if key is None else key
+        def in_windows() -> tf.Tensor:
+            keys = attention.normalised if key is None else key
+            orders = self.orders(batch * heads, length, valid, buckets)
+            return attention.windowed_attention(query, keys, value, orders, window, segments, dropout)
+
         if self.window == "bucket":
-            sliding = BucketWindow(self.chunk_length, self.causal, exclude_self)
+            whole, short = densely, dense_attention.is_cheaper(length, bucket_window, self.rounds)
+        else:
+            whole, short = exact, self.is_exact(length)
+            # What fits one chunk a round is exact in any case, up to the rounding of a penalty: pairs meet equally
+            # often.
+            one_chunk = self.exact_length <= self.chunk_length == self.length_multiple and not window.penalises_self
+            if short is not True and one_chunk:
+                short = False
+        if isinstance(short, bool):
+            return whole() if short else in_windows()
+        return tf.cond(short, whole, in_windows)
 
-            def dense() -> tf.Tensor:
-                keys = attention.normalised(query) if key is None else key
-                union = dense_attention.UnionOfWindows(sliding, masked=valid is not None)
-                u = self.u(length, valid, buckets)
-                return dense_attention.dense_attention(query, keys, value, u, union, segments, dropout)
-
-            def in_windows() -> tf.Tensor:
-                orders = self.orders(batch * heads, length, valid, buckets)
-                return attention.windowed_attention(query, keys, value, orders, sliding, segments, dropout)
-
-            cheaper = dense_attention.is_cheaper(length, sliding, self.rounds)
-            if isinstance(cheaper, bool):
-                return dense() if cheaper else in_windows()
-            return tf.cond(cheaper, dense, in_windows)
-        orders = self.orders(batch * heads, length, valid, buckets)
-        chunks = ChunkWindow(
+    def _chunk_window(self) -> ChunkWindow:
+        return ChunkWindow(
             self.chunk_length,
             self.causal,
-            exclude_self,
+            self.shared_query_key,
             self.chunks_before,
             self.chunks_after,
             self.wrap,
             self.length_multiple,
         )
-
-        def windowed() -> tf.Tensor:
-            return attention.windowed_attention(query, keys, value, orders, chunks, segments, dropout)
-
-        # What fits one chunk a round is exact in any case, up to the rounding of a penalty: pairs meet equally often.
-        one_chunk = self.exact_length <= self.chunk_length == self.length_multiple and not chunks.penalises_self
-        if short is False or one_chunk:
-            return windowed()
-        return tf.cond(short, exact, windowed)
 
     def is_exact(self, length: shapes.Size) -> Any:
         """Whether sequences of this length get exact attention; a scalar tensor where that is not known yet."""

@@ -52,6 +52,14 @@ BREAKAGES = (
         breaks="Masked tokens are seen in hash rounds.",
     ),
     Breakage(
+        name="hash_rounds_ignore_the_mask_densely",
+        part="layers",
+        function="LSHSelfAttention.u",
+        old="ordering.hash_u(buckets, valid, self._most_buckets(), self.chunk_length)",
+        new="ordering.hash_u(buckets, None, self._most_buckets(), self.chunk_length)",
+        breaks="Masked tokens take places in the hash rounds of short sequences.",
+    ),
+    Breakage(
         name="rotations_of_inference_in_training",
         part="layers",
         function="LSHSelfAttention.hash",
@@ -63,8 +71,8 @@ BREAKAGES = (
         name="attention_dropout_lost",
         part="layers",
         function="WindowedSelfAttention.attend",
-        old="attention.windowed_attention(query, keys, value, orders, sliding, segments, dropout)",
-        new="attention.windowed_attention(query, keys, value, orders, sliding, segments, None)",
+        old="attention.windowed_attention(query, keys, value, orders, window, segments, dropout)",
+        new="attention.windowed_attention(query, keys, value, orders, window, segments, None)",
         breaks="Attention dropout does nothing in bucket windows.",
     ),
     Breakage(

@@ -54,7 +54,7 @@ BREAKAGES = (
     Breakage(
         name="segments_not_separated_densely",
         part="ops",
-        function="_Pairs.of",
+        function="_Pairs.part",
         old="tf.logical_and(visible, same)",
         new="visible",
         breaks="Tokens of different segments see each other in dense attention.",
