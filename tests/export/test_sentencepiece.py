@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -103,7 +104,8 @@ def test_it_needs_tensorflow_text_and_nothing_else(path, tmp_path):
     without = [sys.executable, "-c", code.format("", str(path))]
     refused = subprocess.run(without, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert refused.returncode != 0
-    assert "SentencepieceOp" in refused.stderr
+    # Which of its operations is missed first differs from export to export.
+    assert re.search(r"not registered 'Sentencepiece\w*Op'", refused.stderr)
     assert with_it.wait(timeout=120) == 0
 
 
