@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
-from reformer_tf.ops import attention, axes, blocks, fusing, ordering, shapes
+from reformer_tf.ops import attention, axes, blocks, fusing, loops, ordering, shapes
 from reformer_tf.ops.pair_dropout import PairDropout
 from reformer_tf.ops.pieces import Cutting
 from reformer_tf.ops.windows import BucketWindow
@@ -91,17 +91,22 @@ class UnionOfWindows(NamedTuple):
     Attributes:
         window: what a token sees in a round.
         masked: whether there are masked tokens.
+        narrow: whether 16 bits of u are enough, see `ordering.fits_16_bits`.
     """
 
     window: BucketWindow
     masked: bool
+    narrow: bool = False
 
     @property
     def exclude_self(self) -> bool:
         return self.window.exclude_self
 
     def visible(self, query_tags: Sequence[tf.Tensor], key_tags: Sequence[tf.Tensor]) -> tf.Tensor:
-        met = [x for tags in zip(query_tags, key_tags, strict=True) for x in self.window.met(*tags, self.masked)]
+        # Where XLA makes one pass of all this, narrow numbers save nothing.
+        narrow = self.narrow and not loops.in_xla()
+        both = zip(query_tags, key_tags, strict=True)
+        met = [x for tags in both for x in self.window.met(*tags, self.masked, narrow)]
         union = functools.reduce(tf.logical_or, met)
         return self.window.without_self(union, query_tags[0][..., 0], key_tags[0][..., 0])
 

@@ -207,52 +207,63 @@ def _hash_in_pieces(
 def _hash_piece(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[shapes.Size]) -> tf.Tensor:
     """`hash_vectors` of all positions together; all rounds at once where they fit the budget of one."""
     vectors = tf.cast(vectors, rotations.dtype)
-    rounds, columns = rotations.shape[2:]
-    projected = [*shapes.sizes(vectors)[:3], columns, rounds]
-    if shapes.known(projected) and rotations.dtype.size * math.prod(projected) <= PROJECTION_BYTES:
-        together = tf.reshape(rotations, [*rotations.shape[:2], rounds * columns])
-        projections = tf.reshape(_project(vectors, together), [*projected[:3], rounds, columns])
-        return tf.transpose(_buckets(projections, factors), [0, 1, 3, 2])
-    each = [_buckets(_project(vectors, rotations[:, :, index, :]), factors) for index in range(rounds)]
-    return tf.stack(each, axis=2)
+    heads, size, rounds, columns = rotations.shape
+    batch, _, length, _ = shapes.sizes(vectors)
+    projected = [batch, heads, rounds, columns, length]
+    if shapes.known([*projected, *factors]) and rotations.dtype.size * math.prod(projected) <= PROJECTION_BYTES:
+        # Positions last: the largest of few columns is then found for many positions at a time.
+        together = tf.reshape(tf.transpose(rotations, [0, 2, 3, 1]), [heads, rounds * columns, size])
+        projections = tf.matmul(_for_each_row(together, batch), vectors, transpose_b=True)
+        return _buckets(tf.reshape(projections, projected), factors, axis=-2)
+    each = [tf.matmul(vectors, _for_each_row(rotations[:, :, index, :], batch)) for index in range(rounds)]
+    return tf.stack([_buckets(projections, factors, axis=-1) for projections in each], axis=2)
 
 
-def _buckets(projections: tf.Tensor, factors: Sequence[shapes.Size]) -> tf.Tensor:
-    """`hash_vectors` of projections `[..., columns]`."""
+def _for_each_row(matrices: tf.Tensor, batch: shapes.Size) -> tf.Tensor:
+    """The matrices `[H, ...]` of heads as those of B rows, `[B, H, ...]`."""
+    # Not by broadcasting, for which TensorFlow 2.21 may crash on CPU where a single matrix meets a batch.
+    return tf.tile(matrices[None], [batch, 1, 1, 1])
+
+
+def _buckets(projections: tf.Tensor, factors: Sequence[shapes.Size], axis: int) -> tf.Tensor:
+    """`hash_vectors` of projections whose columns are along `axis`; the last, unless the factors are known."""
     bucket, stride, first = tf.zeros([], tf.int32), 1, 0
+    if shapes.known(factors):
+        halves = [factor // 2 for factor in factors]
+        parts = _split(projections, halves, axis)
+        for factor, half, part in zip(factors, halves, parts, strict=True):
+            if half:
+                bucket += stride * _angular_bucket(part, half, axis)
+            stride *= factor
+        return bucket
     for factor in factors:
-        half = factor // 2
-        if not shapes.known(factors):
-            bucket += stride * _angular_bucket_within(projections, first, half)
-        elif half:
-            bucket += stride * _angular_bucket(projections[..., first : first + half], half)
-        stride, first = stride * factor, first + half
+        bucket += stride * _angular_bucket_within(projections, first, factor // 2)
+        stride, first = stride * factor, first + factor // 2
     return bucket
 
 
-def _project(vectors: tf.Tensor, rotations: tf.Tensor) -> tf.Tensor:
-    """`[B, H, L, D]` times `[H, D, columns]`."""
-    # Not by broadcasting, for which TensorFlow 2.21 may crash on CPU where a single matrix meets a batch.
-    batch = shapes.sizes(vectors)[0]
-    return tf.matmul(vectors, tf.tile(rotations[None], [batch, 1, 1, 1]))
+def _split(x: tf.Tensor, sizes: list[int], axis: int) -> list[tf.Tensor]:
+    """The first parts of `x`, of these sizes; what is left over is left out."""
+    rest = x.shape[axis] - sum(sizes)
+    return [x] if sizes == [x.shape[axis]] else tf.split(x, [*sizes, rest], axis=axis)[: len(sizes)]
 
 
-def _angular_bucket(projections: tf.Tensor, half: int) -> tf.Tensor:
-    """`argmax([p; -p])` without building the doubled tensor."""
+def _angular_bucket(projections: tf.Tensor, half: int, axis: int) -> tf.Tensor:
+    """`argmax([p; -p])` along an axis of `half` columns, without building the doubled tensor."""
     # Each number is gone over some four times.
     pays = fusing.worth(4 * math.prod(shapes.sizes(projections)))
-    return fusing.fused(_largest_of_both_signs, half, pays=pays)(projections)
+    return fusing.fused(_largest_of_both_signs, half, axis, pays=pays)(projections)
 
 
-def _largest_of_both_signs(half: int) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Makes the function of projections `[..., half]` that gives the first place of the largest of `[p; -p]`."""
+def _largest_of_both_signs(half: int, axis: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Makes the function that gives the first place of the largest of `[p; -p]` along an axis of `half` columns."""
 
     def place(projections: tf.Tensor) -> tf.Tensor:
         # Not tf.argmax, which goes number by number.
-        largest = tf.reduce_max(tf.abs(projections), axis=-1, keepdims=True)
-        column = tf.range(half)
+        largest = tf.reduce_max(tf.abs(projections), axis=axis, keepdims=True)
+        column = tf.reshape(tf.range(half), [half] + [1] * (-1 - axis))
         negative = tf.where(projections == -largest, column + half, 2 * half - 1)
-        return tf.reduce_min(tf.where(projections == largest, column, negative), axis=-1)
+        return tf.reduce_min(tf.where(projections == largest, column, negative), axis=axis)
 
     return place
 

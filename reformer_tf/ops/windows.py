@@ -119,10 +119,10 @@ class BucketWindow(NamedTuple):
             result = tf.logical_and(result, tf.logical_not(earlier))
         return self.without_self(result, query_tags[..., index], key_tags[..., index])
 
-    def met(self, query_u: tf.Tensor, key_u: tf.Tensor, masked: bool = True) -> list[tf.Tensor]:
+    def met(self, query_u: tf.Tensor, key_u: tf.Tensor, masked: bool = True, narrow: bool = False) -> list[tf.Tensor]:
         """Which pairs are near each other in some rounds, see `ordering.near`; with itself, see `without_self`."""
         first = int(self.exclude_self) if self.causal else 1 - self.chunk_length
-        return ordering.near(query_u, key_u, self.chunk_length, first, masked)
+        return ordering.near(query_u, key_u, self.chunk_length, first, masked, narrow)
 
     def without_self(self, met: tf.Tensor, query_u: tf.Tensor, key_u: tf.Tensor) -> tf.Tensor:
         """The pairs `[..., Q, W]` without a token's own, if these are excluded, by the u of any round, `[..., Q]`."""

@@ -130,7 +130,7 @@ class LSHSelfAttention(WindowedSelfAttention):
             raise ValueError(f'local_round must not be True with window="chunk". Received: local_round={local_round}')
         self.local_round = window == "bucket" if local_round is None else local_round
         self.redraw_rotations = arguments.boolean("redraw_rotations", redraw_rotations)
-        ordering.check_range(max_sequence_length or 1, self._most_buckets(), self.chunk_length)
+        ordering.check_range(max_sequence_length or 1, self.most_buckets, self.chunk_length)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         super().build(input_shape)
@@ -147,14 +147,14 @@ class LSHSelfAttention(WindowedSelfAttention):
     def orders(
         self, count: shapes.Size, length: shapes.Size, valid: tf.Tensor | None, buckets: tf.Tensor | None
     ) -> Sequence[Order]:
-        num_buckets = self._most_buckets()
+        num_buckets = self.most_buckets
         orders = [ordering.local_order(count, length, valid)] if self.local_round else []
         rounds = tf.unstack(buckets, num=self.num_hashes, axis=1)
         return orders + [ordering.hash_order(x, valid, num_buckets, self.chunk_length) for x in rounds]
 
     def u(self, length: shapes.Size, valid: tf.Tensor | None, buckets: tf.Tensor | None) -> Sequence[tf.Tensor]:
         local = [ordering.local_u(length, valid)] if self.local_round else []
-        return [*local, ordering.hash_u(buckets, valid, self._most_buckets(), self.chunk_length)]
+        return [*local, ordering.hash_u(buckets, valid, self.most_buckets, self.chunk_length)]
 
     @property
     def rounds(self) -> int:
@@ -162,7 +162,7 @@ class LSHSelfAttention(WindowedSelfAttention):
 
     def attend(self, query: tf.Tensor, key: tf.Tensor | None, value: tf.Tensor, **options: Any) -> tf.Tensor:
         length = shapes.sizes(query)[1]
-        ordering.check_range(length, self._most_buckets(), self.chunk_length)
+        ordering.check_range(length, self.most_buckets, self.chunk_length)
         fits = self._fits(length)
         result = super().attend(query, key, value, **options)
         return result if fits is True else result + tf.cast(ranges.nan_unless(fits), result.dtype)
@@ -176,7 +176,7 @@ class LSHSelfAttention(WindowedSelfAttention):
     def cache(self) -> Cache | None:
         if not self.causal or self.window != "bucket":
             return None
-        return BucketWindowsCache(self.chunk_length, self._most_buckets(), self.local_round)
+        return BucketWindowsCache(self.chunk_length, self.most_buckets, self.local_round)
 
     def hash(self, query: tf.Tensor, heads: Heads, call: Call, length: shapes.Size) -> tf.Tensor:
         if call.training and self.redraw_rotations:
@@ -205,7 +205,8 @@ class LSHSelfAttention(WindowedSelfAttention):
     def _longest(self) -> int:
         return self.max_sequence_length or hashing.DEFAULT_LENGTH
 
-    def _most_buckets(self) -> int:
+    @property
+    def most_buckets(self) -> int:
         factors = self._factors or (2 * (self.padded_length(self._longest) // self.chunk_length),)
         return int(np.prod(factors))
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments
 from reformer_tf.layers.attention.base import SelfAttention
-from reformer_tf.ops import attention, dense_attention, full_attention, shapes
+from reformer_tf.ops import attention, dense_attention, full_attention, ordering, shapes
 from reformer_tf.ops.ordering import Order
 from reformer_tf.ops.pair_dropout import PairDropout
 from reformer_tf.ops.windows import BucketWindow, ChunkWindow
@@ -109,6 +109,11 @@ class WindowedSelfAttention(SelfAttention):
         """The number of orders."""
         raise NotImplementedError
 
+    @property
+    def most_buckets(self) -> int:
+        """As many buckets as a round may have; 1 where it has none."""
+        return 1
+
     def attend(
         self,
         query: tf.Tensor,
@@ -128,7 +133,8 @@ class WindowedSelfAttention(SelfAttention):
             return attention.normalised(query) if key is None else key
 
         def densely() -> tf.Tensor:
-            union = dense_attention.UnionOfWindows(bucket_window, masked=valid is not None)
+            narrow = ordering.fits_16_bits(length, self.most_buckets, self.chunk_length)
+            union = dense_attention.UnionOfWindows(bucket_window, valid is not None, narrow)
             u = self.u(length, valid, buckets)
             return dense_attention.dense_attention(query, made_keys(), value, u, union, segments, dropout)
 

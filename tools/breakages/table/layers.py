@@ -55,8 +55,8 @@ BREAKAGES = (
         name="hash_rounds_ignore_the_mask_densely",
         part="layers",
         function="LSHSelfAttention.u",
-        old="ordering.hash_u(buckets, valid, self._most_buckets(), self.chunk_length)",
-        new="ordering.hash_u(buckets, None, self._most_buckets(), self.chunk_length)",
+        old="ordering.hash_u(buckets, valid, self.most_buckets, self.chunk_length)",
+        new="ordering.hash_u(buckets, None, self.most_buckets, self.chunk_length)",
         breaks="Masked tokens take places in the hash rounds of short sequences.",
     ),
     Breakage(

@@ -71,9 +71,9 @@ BREAKAGES = (
         name="ranks_in_wrong_order",
         part="ops",
         function="_ranks",
-        old="position < position[:, None]",
-        new="position <= position[:, None]",
-        breaks="Compiled by XLA, every token of a short sequence is counted before itself.",
+        old="tf.cast(buckets, tf.int64) * tf.cast(length, tf.int64) + tf.range(tf.cast(length, tf.int64))",
+        new="tf.cast(buckets, tf.int64) * tf.cast(length, tf.int64) - tf.range(tf.cast(length, tf.int64))",
+        breaks="Compiled by XLA, the tokens of a bucket of a short sequence come in reversed order.",
     ),
     Breakage(
         name="rounds_side_by_side_mixed",
