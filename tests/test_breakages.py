@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tools.breakages import broken_copy, run_tests, source, table
+from tools.breakages import broken_copy, first_tests, run_tests, source, table
 from tools.breakages.breakage import FOLDERS, Breakage
 from tools.breakages.results import Results
 
@@ -162,6 +162,60 @@ def test_tests_that_cannot_be_run_are_an_error(repository, tmp_path):
         run_tests.run(repository, ["tests/nothing"], 60.0)
 
 
+def test_what_is_tried_first_decides_nothing_but_the_time(repository):
+    (repository / "tests/ops/test_again.py").write_text(
+        "from tests.ops.test_window import test_sees\ndef test_passes(): pass\n"
+    )
+    path = repository / "reformer_tf/ops/windows/window.py"
+    path.write_text(CODE.replace("query < key,", "query > key,"))
+
+    def caught_by(*first: str) -> str:
+        return run_tests.run(repository, ["tests/ops"], 60.0, first).caught_by
+
+    sees, again = (f"tests/ops/test_{file}.py::test_sees" for file in ("window", "again"))
+    assert caught_by(sees) == sees
+    assert caught_by("tests/ops/test_again.py::test_passes") == again
+    assert caught_by(sees, "tests/ops/test_ears.py") == again
+    assert caught_by("tests/ops/test_window.py::test_smells") == again
+
+
+def test_tests_that_look_at_the_code_are_not_run_even_by_name(repository):
+    (repository / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
+    (repository / "tests/test_breakages.py").write_text("def test_it(): assert False\n")
+    assert run_tests.run(repository, ["tests"], 60.0, ["tests/test_breakages.py::test_it"]).caught_by is None
+
+
+def test_what_to_try_first_is_read_from_a_file_of_tests_or_of_results(tmp_path):
+    path, name = tmp_path / "first.json", "tests/ops/test_window.py::test_sees"
+    path.write_text(json.dumps({"a": [name, "tests/layers"], "b": []}))
+    assert first_tests.read(path) == {"a": [name, "tests/layers"], "b": []}
+    results = Results(tmp_path / "results.json")
+    for number, caught_by in enumerate([f"{name}[1-[2]]", name, None, run_tests.TIMED_OUT]):
+        results.add(Breakage(f"{number}", "ops", "sees", "a", "b", "It breaks."), caught_by, False, 1.0)
+    assert first_tests.read(tmp_path / "results.json") == {"0": [name], "1": [name]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        "{}}",
+        "3",
+        '{"a": "tests/test_a.py"}',
+        '{"a": [3]}',
+        '{"a": ["-m", "slow"]}',
+        '[{"name": "a"}]',
+        '["a"]',
+        '[{"name": "a", "caught_by": 3}]',
+    ],
+)
+def test_other_files_are_refused(tmp_path, content):
+    if content is not None:
+        (tmp_path / "first.json").write_text(content)
+    with pytest.raises(ValueError, match=r"--first must be a JSON file of lists of tests.* Received: .*first.json \("):
+        first_tests.read(tmp_path / "first.json")
+
+
 def test_results_are_kept_and_are_of_the_breakage_as_it_is(tmp_path):
     path, first = tmp_path / "results.json", _breakage("a", "b")
     results = Results(path)
@@ -197,6 +251,12 @@ def test_command_refuses_unknown_names():
     assert "--only must be among" in result.stderr and "Received: nothing" in result.stderr
 
 
+def test_command_refuses_a_file_before_anything_is_tried(tmp_path):
+    result = _command(f"--first={tmp_path / 'first.json'}", f"--output={tmp_path / 'results.json'}")
+    assert result.returncode == 1 and not result.stdout
+    assert "Error: --first must be a JSON file" in result.stderr and "FileNotFoundError" in result.stderr
+
+
 @pytest.mark.slow
 def test_command_finds_a_breakage_caught(tmp_path):
     flags = ["--only=beams_ignore_stop_tokens", f"--output={tmp_path / 'results.json'}", "--noall_tests"]
@@ -207,3 +267,8 @@ def test_command_finds_a_breakage_caught(tmp_path):
     assert found["caught_by"].startswith("tests/generation/")
     # What is there is not tried again.
     assert "breakage 1 of" not in _command(*flags).stdout
+    # What caught it is known now.
+    again = _command(*flags, "--again", f"--first={tmp_path / 'results.json'}")
+    assert again.returncode == 0, again.stderr
+    (quickly,) = json.loads((tmp_path / "results.json").read_text())
+    assert quickly["caught_by"].partition("[")[0] == found["caught_by"].partition("[")[0]

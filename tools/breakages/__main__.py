@@ -7,6 +7,13 @@ tests of its part and the conformance tests until one fails; with all other test
 whole table, of which `--part` and `--only` choose some. Results are written as they come, and the same command goes on
 with what is missing. Tests that are marked slow are not run.
 
+What takes long is to come to the test that fails. `--first` names a file that says which to try before all others:
+
+    {"rotary_sign": ["tests/ops/test_rotary.py::test_angles_are_exact_far_out"]}
+
+or a file of results, of which the tests are taken that caught something. Where those do not fail, or are no longer
+there, all is tried as it is without them: what is found does not depend on the file, only when.
+
 Returns 1 if a breakage was not caught.
 """
 
@@ -16,11 +23,11 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from absl import app, flags
 
-from tools.breakages import broken_copy, run_tests, source, table
+from tools.breakages import broken_copy, first_tests, run_tests, source, table
 from tools.breakages.breakage import FOLDERS, Breakage
 from tools.breakages.results import NOT_CAUGHT, Results
 
@@ -29,6 +36,7 @@ _PART = flags.DEFINE_list("part", [], f"Parts whose breakages to try, of {', '.j
 _OUTPUT = flags.DEFINE_string("output", "breakages.json", "File of the results.")
 _LIST = flags.DEFINE_boolean("list", False, "List the breakages and try none.")
 _ALL_TESTS = flags.DEFINE_boolean("all_tests", True, "Run all tests where those of the part catch nothing.")
+_FIRST = flags.DEFINE_string("first", None, "File of tests to try first, or of results of an earlier run.")
 _AGAIN = flags.DEFINE_boolean("again", False, "Try again what the file of the results has.")
 _CHECK_UNBROKEN = flags.DEFINE_boolean("check_unbroken", False, "First see that the tests pass in an unbroken copy.")
 _WORKERS = flags.DEFINE_integer("workers", 1, "How many breakages are tried at a time.", lower_bound=1)
@@ -80,10 +88,16 @@ def _other_tests(part: str) -> list[str]:
     return ["tests", *(f"--ignore={folder}" for folder in _tests_of(part))]
 
 
-def _outcome(breakage: Breakage | None, tests: Sequence[str]) -> run_tests.Outcome:
+def _first_tests(breakage: Breakage, first: Mapping[str, Sequence[str]]) -> list[str]:
+    """What to try first: without `--all_tests` no more than what is tried anyway."""
+    folders = ("tests/",) if _ALL_TESTS.value else tuple(f"{folder}/" for folder in _tests_of(breakage.part))
+    return [test for test in first.get(breakage.name, ()) if test.startswith(folders)]
+
+
+def _outcome(breakage: Breakage | None, tests: Sequence[str], first: Sequence[str] = ()) -> run_tests.Outcome:
     with tempfile.TemporaryDirectory(prefix="breakages-") as folder:
         broken_copy.make(_ROOT, pathlib.Path(folder), breakage)
-        return run_tests.run(pathlib.Path(folder), tests, _LIMIT.value)
+        return run_tests.run(pathlib.Path(folder), tests, _LIMIT.value, first)
 
 
 def _check_unbroken(parts: Sequence[str]) -> None:
@@ -100,17 +114,17 @@ def _check_unbroken(parts: Sequence[str]) -> None:
             print(f"unbroken: {' '.join(tests)} pass in {found.seconds:.0f} s", flush=True)
 
 
-def _try(breakage: Breakage, results: Results) -> tuple[str | None, bool, float]:
+def _try(breakage: Breakage, results: Results, first: Sequence[str]) -> tuple[str | None, bool, float]:
     """Tries a breakage: what caught it, whether all tests were run, and the seconds."""
     known = None if _AGAIN.value else results.find(breakage)
     seconds = known["seconds"] if known else 0.0  # Those of the part's tests, which caught nothing.
     if known is None:
-        found = _outcome(breakage, _tests_of(breakage.part))
-        seconds = found.seconds
+        found = _outcome(breakage, _tests_of(breakage.part), first)
+        seconds, first = found.seconds, ()
         if found.caught_by is not None or not _ALL_TESTS.value:
             return found.caught_by, False, seconds
     print(f"{breakage.name}: missed by the tests of {breakage.part} in {seconds:.0f} s; all others are run", flush=True)
-    found = _outcome(breakage, _other_tests(breakage.part))
+    found = _outcome(breakage, _other_tests(breakage.part), first)
     return found.caught_by, True, seconds + found.seconds
 
 
@@ -119,12 +133,14 @@ def _is_settled(breakage: Breakage, results: Results) -> bool:
     return known is not None and (known["caught_by"] is not None or known["all_tests"] or not _ALL_TESTS.value)
 
 
-def _try_all(breakages: Sequence[Breakage], results: Results) -> None:
+def _try_all(breakages: Sequence[Breakage], results: Results, first: Mapping[str, Sequence[str]]) -> None:
     """Tries what is not settled, and says how it goes."""
     missing = [breakage for breakage in breakages if not _is_settled(breakage, results)]
     began = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(_WORKERS.value) as pool:
-        started = {pool.submit(_try, breakage, results): breakage for breakage in missing}
+        started = {
+            pool.submit(_try, breakage, results, _first_tests(breakage, first)): breakage for breakage in missing
+        }
         try:
             for done, future in enumerate(concurrent.futures.as_completed(started), 1):
                 breakage, (caught_by, all_tests, seconds) = started[future], future.result()
@@ -156,11 +172,12 @@ def main(argv: list[str]) -> int:
                 print(f"{breakage.part:11}{breakage.name:40}{breakage.breaks}")
             return 0
         results = Results(pathlib.Path(_OUTPUT.value))
+        first = first_tests.read(pathlib.Path(_FIRST.value)) if _FIRST.value else {}
         if _CHECK_UNBROKEN.value:
             _check_unbroken(list(dict.fromkeys(breakage.part for breakage in breakages)))
     except ValueError as error:
         sys.exit(f"Error: {error}")
-    _try_all(breakages, results)
+    _try_all(breakages, results, first)
     missed = results.missed(breakages)
     print(f"\n{results.table(breakages)}\n\n{len(breakages) - len(missed)} of {len(breakages)} caught")
     return 1 if missed else 0
