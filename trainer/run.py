@@ -101,12 +101,13 @@ class Run:
             check.check_batch(config, self.strategy.num_replicas_in_sync)
             if config.train.deterministic_ops:
                 tf.config.experimental.enable_op_determinism()
-            keras.utils.set_random_seed(config.train.seed)
             config.data.validation_rule = self.agreement.shared(config.data.validation_rule)
             self.corpus = input.load_corpus(config.data)
             if self.agreement.is_chief:
                 short_validation.warn(config, self.corpus.validation)
             self.windows = input.train_windows(config, self.tokens, self.corpus.train)
+            # Not before: preparing a corpus, which only the first run does, takes random numbers.
+            keras.utils.set_random_seed(config.train.seed)
             with self.strategy.scope():
                 self.model = build_model(config)
                 self._optimizer = optimizer.make_optimizer(
