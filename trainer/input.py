@@ -57,6 +57,10 @@ def default_data_config() -> ml_collections.ConfigDict:
     return config
 
 
+# AutoGraph finds nothing to translate in the functions of a dataset, but looks for longer than all the rest takes.
+_UNTRANSLATED = tf.autograph.experimental.do_not_convert
+
+
 def load_corpus(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Corpus:
     """Loads the documents that `config.data` names.
 
@@ -212,6 +216,7 @@ def train_dataset(
         raise ValueError(f"start_step must not be negative. Received: start_step={start_step!r}")
     share, everyone = share or Share(), tf.range(batch_size, dtype=tf.int64)
 
+    @_UNTRANSLATED
     def cut(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         step, rows = share.rows(element, batch_size)
         places = shuffled_places(step * batch_size + everyone, len(windows), seed)
@@ -238,6 +243,7 @@ def validation_dataset(windows: Windows, batch_size: int, share: Share | None = 
     _check_batch_size(batch_size)
     share, everyone = share or Share(), tf.range(batch_size, dtype=tf.int64)
 
+    @_UNTRANSLATED
     def cut(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         batch, rows = share.rows(element, batch_size)
         examples = batch * batch_size + everyone

@@ -14,6 +14,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from reformer_tf.ops import compile_ahead
+
 # Compiling takes about a second for each shape. That pays in training from this many pairs or numbers in a call on:
 # fewer take about a millisecond in any way.
 LEAST_WORK = 2**19
@@ -118,7 +120,8 @@ def _has_tensor(part: Any) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def _compiled(make: Callable[..., Callable], typed: _Typed) -> Callable:
-    return tf.function(make(*typed.description), jit_compile=True, autograph=False)
+    function = tf.function(make(*typed.description), jit_compile=True, autograph=False)
+    return functools.partial(compile_ahead.call, function)
 
 
 @functools.cache
