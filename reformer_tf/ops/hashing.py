@@ -227,45 +227,43 @@ def _for_each_row(matrices: tf.Tensor, batch: shapes.Size) -> tf.Tensor:
 
 def _buckets(projections: tf.Tensor, factors: Sequence[shapes.Size], axis: int) -> tf.Tensor:
     """`hash_vectors` of projections whose columns are along `axis`; the last, unless the factors are known."""
-    bucket, stride, first = tf.zeros([], tf.int32), 1, 0
     if shapes.known(factors):
-        halves = [factor // 2 for factor in factors]
-        parts = _split(projections, halves, axis)
-        for factor, half, part in zip(factors, halves, parts, strict=True):
-            if half:
-                bucket += stride * _angular_bucket(part, half, axis)
-            stride *= factor
-        return bucket
+        # Each number is gone over some four times.
+        pays = fusing.worth(4 * math.prod(shapes.sizes(projections)))
+        return fusing.fused(_bucketing, tuple(factors), axis, pays=pays)(projections)
+    bucket, stride, first = tf.zeros([], tf.int32), 1, 0
     for factor in factors:
         bucket += stride * _angular_bucket_within(projections, first, factor // 2)
         stride, first = stride * factor, first + factor // 2
     return bucket
 
 
-def _split(x: tf.Tensor, sizes: list[int], axis: int) -> list[tf.Tensor]:
-    """The first parts of `x`, of these sizes; what is left over is left out."""
-    rest = x.shape[axis] - sum(sizes)
-    return [x] if sizes == [x.shape[axis]] else tf.split(x, [*sizes, rest], axis=axis)[: len(sizes)]
+def _bucketing(factors: Sequence[int], axis: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Makes the function of projections, with columns along `axis`, that gives their buckets."""
+
+    def buckets(projections: tf.Tensor) -> tf.Tensor:
+        halves = [factor // 2 for factor in factors]
+        columns = projections.shape[axis]
+        parts = [projections]
+        if halves != [columns]:
+            parts = tf.split(projections, [*halves, columns - sum(halves)], axis=axis)
+        bucket, stride = tf.zeros([], tf.int32), 1
+        for factor, half, part in zip(factors, halves, parts, strict=False):  # More columns than the factors need.
+            if half:
+                bucket += stride * _largest_of_both_signs(part, half, axis)
+            stride *= factor
+        return bucket
+
+    return buckets
 
 
-def _angular_bucket(projections: tf.Tensor, half: int, axis: int) -> tf.Tensor:
-    """`argmax([p; -p])` along an axis of `half` columns, without building the doubled tensor."""
-    # Each number is gone over some four times.
-    pays = fusing.worth(4 * math.prod(shapes.sizes(projections)))
-    return fusing.fused(_largest_of_both_signs, half, axis, pays=pays)(projections)
-
-
-def _largest_of_both_signs(half: int, axis: int) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Makes the function that gives the first place of the largest of `[p; -p]` along an axis of `half` columns."""
-
-    def place(projections: tf.Tensor) -> tf.Tensor:
-        # Not tf.argmax, which goes number by number.
-        largest = tf.reduce_max(tf.abs(projections), axis=axis, keepdims=True)
-        column = tf.reshape(tf.range(half), [half] + [1] * (-1 - axis))
-        negative = tf.where(projections == -largest, column + half, 2 * half - 1)
-        return tf.reduce_min(tf.where(projections == largest, column, negative), axis=axis)
-
-    return place
+def _largest_of_both_signs(projections: tf.Tensor, half: int, axis: int) -> tf.Tensor:
+    """`argmax([p; -p])` along an axis of `half` columns, without building the doubled tensor: the first place of it."""
+    # Not tf.argmax, which goes number by number.
+    largest = tf.reduce_max(tf.abs(projections), axis=axis, keepdims=True)
+    column = tf.reshape(tf.range(half), [half] + [1] * (-1 - axis))
+    negative = tf.where(projections == -largest, column + half, 2 * half - 1)
+    return tf.reduce_min(tf.where(projections == largest, column, negative), axis=axis)
 
 
 def _angular_bucket_within(projections: tf.Tensor, first: tf.Tensor, half: tf.Tensor) -> tf.Tensor:

@@ -6,17 +6,20 @@ differ by less than C, wherever the boundaries of chunks fall. So one subtractio
 whole mask of a round, and rounds can be compared pair by pair.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from reformer_tf.ops import loops, shapes
+from reformer_tf.ops import fusing, loops, shapes
 
 # u of a masked token; `near` sends it out of everyone's reach.
 NOWHERE = -1
 _LARGEST = 2**29
 # How many tokens are compared with all others before the results are summed.
 _TOGETHER = 8
+# Longer sequences are sorted: the time of counting grows with the square of the length.
+_LONGEST_COUNTED = 1024
 
 
 class Order(NamedTuple):
@@ -68,21 +71,40 @@ def hash_u(buckets: tf.Tensor, valid: tf.Tensor | None, num_buckets: int, chunk_
 
 
 def _ranks(buckets: tf.Tensor, num_buckets: int) -> tf.Tensor:
-    """The rank of each token by (bucket, position), int32 `[N, R, L]`, of short sequences."""
+    """The rank of each token by (bucket, position), int32 `[N, R, L]`."""
     count, rounds, length = shapes.sizes(buckets)
-    if not loops.in_xla():
-        return tf.reshape(
-            invert(tf.argsort(tf.reshape(buckets, [count * rounds, length]), axis=-1, stable=True)), tf.shape(buckets)
-        )
-    # XLA sorts slowly on CPU, but fuses comparisons and sums: all that come before are counted. Several comparisons for
-    # each step of the sum, and floating-point numbers where they are exact, make that seven times as fast.
-    exact = isinstance(length, int) and (num_buckets + 1) * length < 2**24
-    place = tf.cast(buckets, tf.int64) * tf.cast(length, tf.int64) + tf.range(tf.cast(length, tf.int64))
-    place = tf.cast(place, tf.float32) if exact else place
-    padded = tf.pad(place, [[0, 0], [0, 0], [0, -length % _TOGETHER]], constant_values=place.dtype.max)
-    others = tf.unstack(tf.reshape(padded, [count, rounds, -1, 1, _TOGETHER]), axis=-1)
-    before = sum(tf.cast(other < place[..., None, :], place.dtype) for other in others)
-    return tf.cast(tf.reduce_sum(before, axis=-2), tf.int32)
+    if isinstance(length, int) and length > _LONGEST_COUNTED:
+        return _sorted(buckets)
+    if loops.in_xla():
+        return _counting(num_buckets)(buckets)
+    pays = fusing.worth(count * rounds * length * length)
+    return fusing.fused(_counting, num_buckets, pays=pays, instead=_sorted)(buckets)
+
+
+def _sorted(buckets: tf.Tensor) -> tf.Tensor:
+    """`_ranks` by sorting."""
+    rows = tf.reshape(buckets, [-1, shapes.sizes(buckets)[2]])
+    return tf.reshape(invert(tf.argsort(rows, axis=-1, stable=True)), tf.shape(buckets))
+
+
+def _counting(num_buckets: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Makes the function that gives `_ranks` by counting all that come before.
+
+    XLA sorts slowly on CPU, but fuses comparisons and sums. Several comparisons for each step of the sum, and
+    floating-point numbers where they are exact, make that seven times as fast.
+    """
+
+    def ranks(buckets: tf.Tensor) -> tf.Tensor:
+        count, rounds, length = shapes.sizes(buckets)
+        exact = isinstance(length, int) and (num_buckets + 1) * length < 2**24
+        place = tf.cast(buckets, tf.int64) * tf.cast(length, tf.int64) + tf.range(tf.cast(length, tf.int64))
+        place = tf.cast(place, tf.float32) if exact else place
+        padded = tf.pad(place, [[0, 0], [0, 0], [0, -length % _TOGETHER]], constant_values=place.dtype.max)
+        others = tf.unstack(tf.reshape(padded, [count, rounds, -1, 1, _TOGETHER]), axis=-1)
+        before = sum(tf.cast(other < place[..., None, :], place.dtype) for other in others)
+        return tf.cast(tf.reduce_sum(before, axis=-2), tf.int32)
+
+    return ranks
 
 
 def local_u(length: shapes.Size, valid: tf.Tensor | None) -> tf.Tensor:

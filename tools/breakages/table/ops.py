@@ -70,7 +70,7 @@ BREAKAGES = (
     Breakage(
         name="ranks_in_wrong_order",
         part="ops",
-        function="_ranks",
+        function="_counting.ranks",
         old="tf.cast(buckets, tf.int64) * tf.cast(length, tf.int64) + tf.range(tf.cast(length, tf.int64))",
         new="tf.cast(buckets, tf.int64) * tf.cast(length, tf.int64) - tf.range(tf.cast(length, tf.int64))",
         breaks="Compiled by XLA, the tokens of a bucket of a short sequence come in reversed order.",
@@ -102,7 +102,7 @@ BREAKAGES = (
     Breakage(
         name="negatives_share_a_bucket",
         part="ops",
-        function="_largest_of_both_signs.place",
+        function="_largest_of_both_signs",
         old="column + half",
         new="column",
         breaks="A vector and its negative fall into one bucket, and long sequences are hashed unlike single tokens.",
