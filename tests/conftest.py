@@ -68,9 +68,10 @@ def _fixed_seeds_and_global_state():
 
 @pytest.fixture(autouse=True, scope="module")
 def _release_graphs():
-    """Lets go of the graphs and names of a test file once it is done."""
+    """Lets go of the graphs and names of a test file once it is done, and does not search what is left again."""
     yield
     keras.backend.clear_session()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
