@@ -14,7 +14,9 @@ _KINDS = {
 
 
 def _model(kinds=("local", "lsh"), **changes):
-    model = ReformerCausalLM(40, 150, len(kinds), 24, 2, 8, 32, kinds, **{"chunk_length": 8, "num_hashes": 2, **changes})
+    model = ReformerCausalLM(
+        40, 150, len(kinds), 24, 2, 8, 32, kinds, **{"chunk_length": 8, "num_hashes": 2, **changes}
+    )
     rng = np.random.default_rng(0)
     for variable in model.trainable_variables:
         variable.assign(0.4 * rng.normal(size=variable.shape))

@@ -95,8 +95,8 @@ def test_stopped_by_a_signal_and_killed_at_any_moment(flags, undisturbed, tmp_pa
         time.sleep(rng.uniform(0, 0.6))
         process.kill()
         assert _finish(process)[0] in (-signal.SIGKILL, exits.DONE)
-    # In this process: the one that was killed last went on from what another had saved, too.
-    assert command_line.run("task", TINY, f"--workdir={tmp_path}", *flags) == exits.DONE
+    code, _, err = _finish(_start("task", TINY, f"--workdir={tmp_path}", *flags))
+    assert code == exits.DONE, err
     _assert_whole(tmp_path, undisturbed)
 
 
