@@ -20,6 +20,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2, prediction_
 from tensorflow_serving.config import model_server_config_pb2
 
 from tests.export import servers
+from tests.trainer import command_line
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -109,22 +110,20 @@ def test_the_example_clients_score(loaded, address, rest_address, protocol):
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "rest"])
-def test_the_example_clients_generate(loaded, address, rest_address, protocol):
+def test_the_example_clients_generate(loaded, address, rest_address, protocol, capsys):
     server = f"--server={address if protocol == 'grpc' else rest_address}"
-    flags = ("--generate", "--max_new_tokens=5", "--temperature=0", b"--text=def \xff")
-    code, lines, err = _client(f"serving_{protocol}", server, *flags)
-    assert code == 0, err
+    flags = ("--generate", "--max_new_tokens=5", "--temperature=0", os.fsdecode(b"--text=def \xff"))
+    assert command_line.run_example(f"serving_{protocol}", f"--model={servers.NAME}", server, *flags) == 0
     new = loaded.model.generate([[256, *b"def \xff"]], 5, stop_tokens=[256])[0]
     text = (b"def \xff" + bytes(token for token in new if token < 256)).decode("utf-8", errors="replace")
-    assert "\n".join(lines) == text
+    assert capsys.readouterr().out == f"{text}\n"
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "rest"])
-def test_the_example_clients_say_what_is_wrong(address, rest_address, protocol):
+def test_the_example_clients_say_what_is_wrong(address, rest_address, protocol, capsys):
     server = f"--server={address if protocol == 'grpc' else rest_address}"
-    code, lines, _ = _client(f"serving_{protocol}", server, "--text=")
-    assert code == 1
-    assert "`text` must have from 1 to 4096 bytes a row" in " ".join(lines)
+    assert command_line.run_example(f"serving_{protocol}", f"--model={servers.NAME}", server, "--text=") == 1
+    assert "`text` must have from 1 to 4096 bytes a row" in capsys.readouterr().out.replace("\n", " ")
 
 
 def _post(address, **body):

@@ -165,9 +165,10 @@ def test_rows_with_limits_of_their_own_write_into_nobody_elses_room(name):
     """A row that is through at the very end of the room stays there while the others go on."""
     case = _case(name)
     choose = lambda logits, positions, seen: tf.argmax(logits, axis=-1, output_type=tf.int32)
-    stops = tf.zeros([0], tf.int32)
+    stops, per_row = tf.zeros([0], tf.int32), tf.TensorSpec([None], tf.int32)
 
-    @tf.function
+    # Traced once for all rows and lengths.
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32), per_row, per_row])
     def go_on(ids, lengths, limits):
         return loop.go_on(case.decoder, ids, lengths, limits, choose, stops)
 

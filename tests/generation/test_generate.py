@@ -9,12 +9,14 @@ _RELEASED = {"window": "chunk", "wrap": True}
 _KINDS = {
     "strictly causal": {},
     "chunks around the ends": {"attention_options": {"lsh": _RELEASED, "local": _RELEASED}},
-    "chunks, buckets that follow the length": {"attention_options": {"lsh": {"window": "chunk"}}},
+    "chunks, buckets that follow the length": {"kinds": ["lsh"], "attention_options": {"lsh": {"window": "chunk"}}},
 }
 
 
 def _model(kinds=("local", "lsh"), **changes):
-    model = ReformerCausalLM(40, 150, 2, 24, 2, 8, 32, kinds, **{"chunk_length": 8, "num_hashes": 2, **changes})
+    model = ReformerCausalLM(
+        40, 150, len(kinds), 24, 2, 8, 32, kinds, **{"chunk_length": 8, "num_hashes": 2, **changes}
+    )
     rng = np.random.default_rng(0)
     for variable in model.trainable_variables:
         variable.assign(0.4 * rng.normal(size=variable.shape))

@@ -37,7 +37,9 @@ def test_fit_without_a_loss_learns(jit_compile):
     assert history[-1] < 0.5 * history[0]
     expected = model.token_losses(ids, mask=mask).numpy().sum() / mask[:, 1:].sum()
     assert model.evaluate(data, batch_size=4, verbose=0) == pytest.approx(expected, rel=1e-4)
-    assert model.evaluate(ids, verbose=0) == pytest.approx(model.token_losses(ids).numpy().mean(), rel=1e-4)
+    assert model.evaluate(ids, batch_size=4, verbose=0) == pytest.approx(
+        model.token_losses(ids).numpy().mean(), rel=1e-4
+    )
 
 
 @pytest.mark.parametrize("with_mask", [True, pytest.param(False, marks=pytest.mark.slow)])

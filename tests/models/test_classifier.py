@@ -90,7 +90,8 @@ def _fitted(epochs, **changes):
     keras.utils.set_random_seed(1)
     model = ReformerClassifier(**{**cases.ARGUMENTS, **SHALLOW, "num_classes": 2, "dropout": 0.05, **changes})
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"], run_eagerly=True)
+    eager = epochs == 1  # A graph takes longer to make than a few steps do.
+    model.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"], run_eagerly=eager, jit_compile=False)
     return model.fit(*_data(), batch_size=32, epochs=epochs, verbose=0).history
 
 

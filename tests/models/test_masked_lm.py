@@ -83,7 +83,7 @@ def test_fit_learns_and_never_forms_the_logits(monkeypatch):
     targets = ((rng.integers(0, 18, (16, 1)) + np.arange(24)) % 18).astype("int32")
     hidden = rng.random(targets.shape) < 0.15
     ids = np.where(hidden, 19, targets)
-    model = ReformerMaskedLM(**cases.ARGUMENTS, dropout=0.05)
+    model = ReformerMaskedLM(**{**cases.ARGUMENTS, "num_layers": 1, "attention_layers": ["local"], "dropout": 0.05})
     monkeypatch.setattr(chunking, "rows_in_budget", lambda width: 32)
     rows = []
     plain = tf.nn.sparse_softmax_cross_entropy_with_logits

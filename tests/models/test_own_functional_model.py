@@ -70,9 +70,16 @@ def test_fit_on_replicas_equals_fit_on_one_device(mirrored_strategy, kinds):
     assert np.abs(weights[0] - _model(kinds=kinds).get_weights()[0]).max() > 1e-3, "nothing was learnt"
 
 
-@pytest.mark.parametrize("way", ["tf.saved_model.save", pytest.param("model.export", marks=pytest.mark.slow)])
-def test_saved_models_compute_what_the_model_computes(way, tmp_path):
-    model, path = _model(kinds=["lsh"]), str(tmp_path / "saved")
+@pytest.mark.parametrize(
+    "way, kind",
+    [
+        ("tf.saved_model.save", "local"),
+        pytest.param("tf.saved_model.save", "lsh", marks=pytest.mark.slow),
+        pytest.param("model.export", "lsh", marks=pytest.mark.slow),
+    ],
+)
+def test_saved_models_compute_what_the_model_computes(way, kind, tmp_path):
+    model, path = _model(kinds=[kind]), str(tmp_path / "saved")
     if way == "model.export":
         model.export(path, verbose=False)
         loaded = tf.saved_model.load(path)

@@ -20,6 +20,11 @@ def run_benchmark(module, *arguments):
         return _run("benchmarks", module, arguments)
 
 
+def run_example(module, *arguments):
+    """Runs `python -m examples.MODULE ARGUMENTS`, and returns what the process would return."""
+    return _run("examples", module, arguments)
+
+
 def _run(package, module, arguments):
     argv = [f"{package}/{module}.py", *map(str, arguments)]
     with _flags_of_its_own(), _without_a_process(), mock.patch.object(sys, "argv", argv), warnings.catch_warnings():
