@@ -15,13 +15,15 @@ def gaps(q: np.ndarray, rotations: np.ndarray, factors: Sequence[int]) -> np.nda
     Args:
         q: `[B, H, L, D]`, the vectors that are hashed.
         rotations: `[H, D, R, columns]`.
-        factors: Even numbers whose product is the number of buckets.
+        factors: Even numbers, or 1 where there is one bucket, whose product is the number of buckets.
 
     Returns:
         float64 `[B, H, R, L]`.
     """
-    smallest, column = np.inf, 0
+    smallest, column = np.full([*q.shape[:2], rotations.shape[2], q.shape[2]], np.inf), 0
     for factor in factors:
+        if factor == 1:  # It needs no projection.
+            continue
         p = np.einsum("bhld,hdrn->bhrln", q, rotations[..., column : column + factor // 2].astype(np.float64))
         p = np.sort(np.concatenate([p, -p], axis=-1), axis=-1)
         smallest = np.minimum(smallest, p[..., -1] - p[..., -2])

@@ -13,6 +13,7 @@ def test_gaps():
     np.testing.assert_allclose(near_ties.gaps(Q, ROTATIONS, [6])[0, 0, 0], [1.0, 2.0, 0.1])
     # The factor of one column has the gap of p and -p.
     np.testing.assert_allclose(near_ties.gaps(Q, ROTATIONS, [2, 4])[0, 0, 0], [1.0, 0.5, 0.1])
+    np.testing.assert_allclose(near_ties.gaps(Q, ROTATIONS, [6, 1]), near_ties.gaps(Q, ROTATIONS, [6]))
 
 
 def test_flips():
