@@ -16,6 +16,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from reformer_tf.ops import loops
+
 # Zeros and results of a run must be small beside what training takes; larger functions are compiled when they are run.
 MOST_BYTES = 64 * 2**20
 
@@ -40,10 +42,11 @@ def call(function: Any, *args: Any) -> Any:
 
 
 def _is_run_here() -> bool:
-    """Whether this process will run what is traced, on one device: each device has programs of its own."""
+    """Whether this process will run what is traced, on one device, and the function as a program of its own."""
     strategy = tf.distribute.get_strategy()
-    here = not isinstance(strategy, tf.distribute.ParameterServerStrategy)
-    return here and strategy.num_replicas_in_sync == 1 and tf.compat.v1.executing_eagerly_outside_functions()
+    if isinstance(strategy, tf.distribute.ParameterServerStrategy) or strategy.num_replicas_in_sync > 1:
+        return False  # Each device has its own programs.
+    return tf.compat.v1.executing_eagerly_outside_functions() and not loops.in_xla()
 
 
 def _bytes(spec: tf.TensorSpec) -> int:

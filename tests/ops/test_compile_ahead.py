@@ -53,3 +53,9 @@ def test_several_replicas_are_left_to_their_first_run(monkeypatch, mirrored_stra
     function = tf.function(tf.tanh, jit_compile=True)
     around = tf.function(lambda x: mirrored_strategy.run(compile_ahead.call, (function, x)), autograph=False)
     around(tf.zeros([3]))
+
+
+def test_what_is_part_of_a_larger_program_is_not_compiled_alone(monkeypatch):
+    monkeypatch.setattr(compile_ahead._Background, "start", lambda *_: pytest.fail("compiled ahead"))
+    function = tf.function(tf.tanh, jit_compile=True)
+    tf.function(lambda x: compile_ahead.call(function, x), jit_compile=True, autograph=False)(tf.zeros([3]))
