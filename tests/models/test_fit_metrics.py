@@ -106,8 +106,9 @@ def test_of_a_batch_that_cannot_be_used_they_keep_what_they_were(run_eagerly):
     model.compile("sgd", metrics=_metrics(), run_eagerly=run_eagerly, jit_compile=False)
     bad = np.full(6, np.nan, "float32")
     weights = np.concatenate([np.ones(6, "float32"), bad])
-    twice = [np.concatenate([x, x]) for x in (ids, targets)]
-    found = model.evaluate(*twice, sample_weight=weights, batch_size=6, verbose=0, return_dict=True)
+    # With other targets, by which other metrics would come out.
+    both = [np.concatenate(x) for x in ((ids, ids), (targets, (targets + 1) % VOCABULARY))]
+    found = model.evaluate(*both, sample_weight=weights, batch_size=6, verbose=0, return_dict=True)
     expected = model.evaluate(ids, targets, batch_size=6, verbose=0, return_dict=True)
     assert np.isnan(found.pop("loss")) and np.isfinite(expected.pop("loss"))
     assert found == pytest.approx(expected, rel=1e-5)
