@@ -2,6 +2,7 @@
 
 import itertools
 
+import keras
 import numpy as np
 import pytest
 
@@ -14,10 +15,12 @@ NEW = 4
 
 def _model(kinds=("local", "lsh"), **changes):
     options = {"chunk_length": 4, "num_hashes": 2, "num_buckets": 4, **changes}
+    keras.utils.set_random_seed(0)
     model = ReformerCausalLM(VOCABULARY, 60, len(kinds), 16, 2, 8, 24, list(kinds), **options)
     rng = np.random.default_rng(3)
+    # So large that what a beam has seen matters: with other beams' caches the search finds something else.
     for variable in model.trainable_variables:
-        variable.assign(variable + 0.5 * rng.normal(size=variable.shape))
+        variable.assign(variable + rng.normal(size=variable.shape))
     return model
 
 
@@ -61,8 +64,8 @@ def test_with_a_beam_for_everything_it_is_the_best_of_all(model, stops, length_p
 
 
 def test_few_beams_equal_a_plain_search(model):
-    """Two beams, no stop tokens: kept by hand. After the second prompt it matters which beam's caches one goes on with."""
-    for prompt in ([1, 2, 3], [3, 1, 0, 2]):
+    """Two beams, no stop tokens: kept by hand."""
+    for prompt in ([1, 2, 3], [0, 0]):
         live = [([], 0.0)]
         for _ in range(6):
             longer = [
