@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from reformer_tf.generation import loop
 from reformer_tf.models import ReformerCausalLM
 
 _RELEASED = {"window": "chunk", "wrap": True}
@@ -77,6 +79,21 @@ def test_a_row_does_not_depend_on_the_others(model):
         model.generate([[1], [1]], 6, sampler="random", seed=[1, 2])[0]
         != model.generate([[1]], 6, sampler="random", seed=2)[0]
     )
+
+
+def test_what_fills_up_a_prompt_was_not_seen():
+    """Else a repetition penalty would fall on it, in short rows alone."""
+    looks = []
+
+    def choose(logits, places, seen):
+        looks.append(seen.numpy())
+        return tf.constant([5, 0])
+
+    ids, lengths, limits = tf.constant([[1, 2, 3], [4, 0, 0]]), tf.constant([3, 1]), tf.constant([2, 2])
+    stop_tokens = tf.zeros([0], tf.int32)
+    progress = loop.begin(tf.zeros([2, 6]), None, ids, lengths, limits, choose, stop_tokens, looks_back=True)
+    assert [set(np.flatnonzero(row)) for row in looks[0]] == [{1, 2, 3}, {4}]
+    assert [set(np.flatnonzero(row)) for row in progress.seen] == [{1, 2, 3, 5}, {0, 4}]
 
 
 def test_stop_tokens_end_a_row(model):
