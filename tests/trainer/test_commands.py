@@ -6,6 +6,7 @@ import pathlib
 import random
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -60,13 +61,33 @@ def _finish(process):
 
 
 def _wait_for_a_line(process):
-    """Waits until the run has made a step."""
+    """Waits until the run has made a step; returns False if all its steps were made before."""
     for line in process.stdout:
-        if line.startswith("step"):
+        if re.match(r"step +\d+/", line):  # An evaluation that is still due comes before.
             said = r"step +\d+/100  loss \d\.\d{4}  bits/byte \d\.\d{3}  [\d,]+ tokens/s  [-\d]:[-\d]{2} left\n"
             assert re.fullmatch(said, line), line
-            return
+            return True
+        if line.startswith("The run is done"):
+            return False
     pytest.fail(process.stderr.read())
+
+
+def _interrupted(interrupt, workdir, *flags):
+    """Starts a run and interrupts it after its first line; returns its code, and what it said from then on.
+
+    Steps are fast: a run that was done before the interruption came is begun anew.
+    """
+    for _ in range(10):
+        process = _start("task", TINY, f"--workdir={workdir}", *flags, "--config.train.checkpoint_every=10000")
+        assert _wait_for_a_line(process)
+        interrupt(process)
+        # Of an output that was closed nothing is read.
+        out, err = ("", process.stderr.read()) if process.stdout.closed else process.communicate(timeout=300)
+        code = process.wait(timeout=300)
+        if code != exits.DONE:
+            return code, out, err
+        shutil.rmtree(workdir)
+    pytest.fail("The run was always done before it was interrupted.")
 
 
 def _assert_whole(workdir, undisturbed):
@@ -91,7 +112,9 @@ def test_stopped_by_a_signal_and_killed_at_any_moment(flags, undisturbed, tmp_pa
     rng = random.Random(kills)
     for _ in range(kills):
         process = _start("task", TINY, f"--workdir={tmp_path}", *flags)
-        _wait_for_a_line(process)
+        if not _wait_for_a_line(process):
+            _finish(process)
+            break
         time.sleep(rng.uniform(0, 0.6))
         process.kill()
         assert _finish(process)[0] in (-signal.SIGKILL, exits.DONE)
@@ -102,10 +125,7 @@ def test_stopped_by_a_signal_and_killed_at_any_moment(flags, undisturbed, tmp_pa
 
 def _stop(number, flags, undisturbed, workdir):
     """A stop saves the step, which is due to nothing else, and says so."""
-    process = _start("task", TINY, f"--workdir={workdir}", *flags, "--config.train.checkpoint_every=10000")
-    _wait_for_a_line(process)
-    process.send_signal(number)
-    code, out, err = _finish(process)
+    code, out, err = _interrupted(lambda process: process.send_signal(number), workdir, *flags)
     assert code == exits.STOPPED == 75, err
     (step,) = re.findall(r"Stopped at step (\d+)\. The state is saved; the same command goes on from there\.", out)
     assert f"step-{int(step):08d}.safetensors" in os.listdir(workdir / "checkpoints")
@@ -120,11 +140,8 @@ def test_a_lost_terminal_is_a_request_to_stop(flags, undisturbed, tmp_path):
 @pytest.mark.slow
 def test_an_output_that_nobody_reads_is_a_request_to_stop(flags, undisturbed, tmp_path):
     """As `python -m trainer.task ... | head` would have it."""
-    process = _start("task", TINY, f"--workdir={tmp_path}", *flags, "--config.train.checkpoint_every=10000")
-    _wait_for_a_line(process)
-    process.stdout.close()
-    err = process.stderr.read()
-    assert process.wait(timeout=300) == exits.STOPPED, err
+    code, _, err = _interrupted(lambda process: process.stdout.close(), tmp_path, *flags)
+    assert code == exits.STOPPED, err
     assert "Traceback" not in err and "Broken" not in err
     lines = runs.lines(tmp_path)
     assert lines == runs.lines(undisturbed)[: len(lines)]
