@@ -1,7 +1,8 @@
 """Finds what is wrong with a config before any work is done."""
 
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -65,6 +66,33 @@ def check_batch(config: ConfigDict, replicas: int) -> None:
             "`config.train.batch_size` must be divisible by the number of replicas times "
             f"`config.train.accumulation_steps`, {replicas} x {config.train.accumulation_steps} = {parts}. "
             f"Received: {config.train.batch_size}"
+        )
+
+
+def check_goes_on(
+    config: ConfigDict, workdir: os.PathLike[str], now: Mapping[str, Any], checkpoint: Mapping[str, Any]
+) -> None:
+    """Checks that a run can go on from a checkpoint.
+
+    Args:
+        config: Config of the run.
+        workdir: Its folder, for the message.
+        now: The run's description with this config, of which `data` has fingerprints of documents by their part.
+        checkpoint: The description that the checkpoint has, with its `step`.
+
+    Raises:
+        ValueError: If its documents were others, or if more steps were done than are wanted.
+    """
+    for part, fingerprint in now["data"].items():
+        if checkpoint["data"].get(part, fingerprint) != fingerprint:
+            raise ValueError(
+                f"`config.data` must give the same {part} documents that the run in `workdir` began with. "
+                f"Received: other documents for {workdir}"
+            )
+    if checkpoint["step"] > config.train.steps:
+        raise ValueError(
+            f"`config.train.steps` must be at least the {checkpoint['step']} steps that the run in `workdir` has done. "
+            f"Received: {config.train.steps}"
         )
 
 

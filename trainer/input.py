@@ -29,6 +29,9 @@ __all__ = [
     "validation_windows",
 ]
 
+# AutoGraph finds nothing to translate in the functions of a dataset, but looks for longer than all the rest takes.
+_UNTRANSLATED = tf.autograph.experimental.do_not_convert
+
 
 def default_data_config() -> ml_collections.ConfigDict:
     """Returns `config.data` with every field at its default."""
@@ -55,10 +58,6 @@ def default_data_config() -> ml_collections.ConfigDict:
     config.tfds_download = True  # tfds: prepare the data set if it is not there
     config.data_dir = ""  # where prepared data is kept; empty: ~/.cache/reformer_tf, for tfds its own default
     return config
-
-
-# AutoGraph finds nothing to translate in the functions of a dataset, but looks for longer than all the rest takes.
-_UNTRANSLATED = tf.autograph.experimental.do_not_convert
 
 
 def load_corpus(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Corpus:

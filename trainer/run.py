@@ -282,17 +282,7 @@ class Run:
         if found is None:
             return 0, first
         arrays, description = found
-        for part, fingerprint in self._description()["data"].items():
-            if description["data"].get(part, fingerprint) != fingerprint:
-                raise ValueError(
-                    f"`config.data` must give the same {part} documents that the run in `workdir` began with. "
-                    f"Received: other documents for {self.workdir.root}"
-                )
-        if description["step"] > self.config.train.steps:
-            raise ValueError(
-                f"`config.train.steps` must be at least the {description['step']} steps that the run in `workdir` has "
-                f"done. Received: {self.config.train.steps}"
-            )
+        check.check_goes_on(self.config, self.workdir.root, self._description(), description)
         is_new = not description["step"]
         state.restore(self._variables, arrays, self._optimizer.average, is_new, str(self.workdir.root))
         self.skipped.restore(description)

@@ -64,10 +64,8 @@ class _Background:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._begun: set[str] = set()
-        self._waiting: queue.SimpleQueue[Callable[[], Any] | None] = queue.SimpleQueue()
+        self._waiting: queue.Queue[Callable[[], Any] | None] = queue.Queue()
         self._threads: list[threading.Thread] = []
-        self._idle = threading.Condition()
-        self._under_way = 0
         self._ends = False
 
     def start(self, function: Any) -> None:
@@ -83,14 +81,11 @@ class _Background:
             around = tf.function(lambda *args: function(*args), autograph=False)
             specs = [tf.TensorSpec(x.shape, x.dtype) for x in function.inputs]
             around = around.get_concrete_function(*specs)
-        with self._idle:
-            self._under_way += 1
         self._waiting.put(lambda: around(*(tf.zeros(spec.shape, spec.dtype) for spec in specs)))
 
     def wait(self) -> None:
         """Returns when nothing is waiting and nothing is run."""
-        with self._idle:
-            self._idle.wait_for(lambda: not self._under_way)
+        self._waiting.join()
 
     def _begin(self) -> None:
         count = min(max((os.cpu_count() or 1) - 1, 1), 4)
@@ -106,9 +101,7 @@ class _Background:
             # What fails here fails again where it is needed, and is reported there.
             with contextlib.suppress(Exception):
                 run()
-            with self._idle:
-                self._under_way -= 1
-                self._idle.notify_all()
+            self._waiting.task_done()
 
     def _end(self) -> None:
         self._ends = True

@@ -267,7 +267,7 @@ def _largest_of_both_signs(projections: tf.Tensor, half: int, axis: int) -> tf.T
 
 
 def _angular_bucket_within(projections: tf.Tensor, first: tf.Tensor, half: tf.Tensor) -> tf.Tensor:
-    """`_angular_bucket` of columns `[first, first + half)`, whose number a graph does not know; 0 if there are none."""
+    """`_largest_of_both_signs` of columns `[first, first + half)`, whose number a graph does not know; 0 if none."""
     column = tf.range(projections.shape[-1])
     inside = tf.logical_and(column >= first, column < first + half)
     upper = tf.where(inside, projections, projections.dtype.min)

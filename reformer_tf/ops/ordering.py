@@ -180,20 +180,20 @@ def near(
         # Differences wrap around: these are far from each other and, on either side, from every u.
         query_u = tf.where(query_u == NOWHERE, -3 * chunk_length, query_u)
         key_u = tf.where(key_u == NOWHERE, -2 * chunk_length, key_u)
-    query_u -= first
-    dtype = tf.uint16 if narrow else tf.uint32
-    if narrow:
-        query_u, key_u = tf.cast(query_u, dtype), tf.cast(key_u, dtype)
-    window = tf.constant(chunk_length - first, dtype)
     # As unsigned numbers differences below zero are large: one comparison checks both ends.
-    return [
-        tf.bitcast(query - key, dtype) < window
-        for query, key in zip(_apart(query_u, -2), _apart(key_u, -3), strict=True)
-    ]
+    query_u, key_u = (tf.cast(u, tf.uint16) if narrow else tf.bitcast(u, tf.uint32) for u in (query_u - first, key_u))
+    window = tf.constant(chunk_length - first, query_u.dtype)
+    return [query - key < window for query, key in zip(_apart(query_u, -2), _apart(key_u, -3), strict=True)]
 
 
 def fits_16_bits(length: shapes.Size, num_buckets: int, chunk_length: int) -> bool:
-    """Whether 16 bits of u are enough for `near`, those of masked tokens, which are windows away, included."""
+    """Whether 16 bits of u are enough for `near`, those of masked tokens, which are windows away, included.
+
+    Args:
+        length: L; where it is not known they are not.
+        num_buckets: as in `hash_order`; 1 for rounds without buckets.
+        chunk_length: C.
+    """
     return isinstance(length, int) and length + chunk_length * (num_buckets + 6) < 2**16
 
 

@@ -38,6 +38,7 @@ def test_configs_clones_and_files_keep_the_function(case, tmp_path):
         ("causal_lm_as_released", {}),
         ("classifier", {"num_layers": 1, "attention_layers": ["local"], "attention_options": None}),
         ("span_predictor", {"num_layers": 1, "attention_layers": ["lsh"]}),
+        *(pytest.param(case, {}, marks=pytest.mark.slow) for case in ("classifier", "span_predictor")),
     ],
 )
 def test_a_graph_of_unknown_shape_serves_every_shape(case, changes):
