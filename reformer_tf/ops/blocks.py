@@ -58,8 +58,6 @@ def attend(query: tf.Tensor, parts: Sequence[Part]) -> tuple[tf.Tensor, tf.Tenso
         Output `[..., Q, D]` and log-sum-exp of the visible logits `[..., Q]` (`FLOOR` where there are none), both in
         the statistics dtype.
     """
-    if len(parts) == 1 and _has_fast_softmax(query, parts[0]):
-        return _attend_to_one(query, parts[0])
     logits = [_masked_logits(query, part) for part in parts]
     weights, largest, log_sum_exp = softmax(logits)
     seen = [
@@ -68,25 +66,6 @@ def attend(query: tf.Tensor, parts: Sequence[Part]) -> tuple[tf.Tensor, tf.Tenso
     # Not a division by the total: where a penalty was rounded in the log-sum-exp, so it is here and in the gradient.
     output = sums.summed([tf.cast(x, largest.dtype) for x in seen]) * tf.exp(largest - log_sum_exp)
     return output, tf.squeeze(log_sum_exp, axis=-1)
-
-
-def _has_fast_softmax(query: tf.Tensor, part: Part) -> bool:
-    """Whether `_attend_to_one` is faster and as exact: in XLA it is not faster, with half precision not as exact."""
-    whole = query.dtype == shapes.statistics_dtype(query.dtype)
-    return whole and part.pairs.penalised is None and not loops.in_xla()
-
-
-def _attend_to_one(query: tf.Tensor, part: Part) -> tuple[tf.Tensor, tf.Tensor]:
-    """`attend` to a single part by TensorFlow's own softmax, which goes over the logits once and not three times."""
-    logits = _masked_logits(query, part)
-    weights = tf.nn.softmax(logits)
-    largest = tf.reduce_max(logits, axis=-1)
-    # The largest weight is exp(largest - log_sum_exp).
-    log_sum_exp = largest - tf.math.log(tf.reduce_max(weights, axis=-1))
-    output = tf.matmul(kept(weights, part.pairs, part.value.dtype), part.value)
-    # Of invisible pairs alone the softmax makes equal weights.
-    sees = tf.cast(largest > FLOOR, output.dtype)
-    return output * sees[..., None], tf.maximum(log_sum_exp, tf.constant(FLOOR, log_sum_exp.dtype))
 
 
 def softmax(logits: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
@@ -137,6 +116,62 @@ def attend_gradient(
         d_keys.append(tf.matmul(slope, query, transpose_a=True))
         d_values.append(tf.matmul(kept(weights, part.pairs, part.value.dtype), upstream, transpose_a=True))
     return sums.summed(d_query), d_keys, d_values
+
+
+def has_fast_softmax(query: tf.Tensor, pairs: Pairs) -> bool:
+    """Whether `attend_to_all` is faster than `attend` and as exact: not faster in XLA, not as exact in half precision.
+
+    Args:
+        query: `[..., Q, D]`.
+        pairs: of the queries and the only part of their window.
+    """
+    whole = query.dtype == shapes.statistics_dtype(query.dtype)
+    return whole and pairs.penalised is None and not loops.in_xla()
+
+
+def attend_to_all(query: tf.Tensor, part: Part) -> tuple[tf.Tensor, tf.Tensor]:
+    """`attend` to a single part by TensorFlow's own softmax, whose statistics stay inside.
+
+    So logits and weights are each read once less. Its gradient is `attend_to_all_gradient`, which needs none of them.
+
+    Args:
+        query: as in `attend`.
+        part: as in `attend`.
+
+    Returns:
+        Output `[..., Q, D]`, and `[..., Q]` that is `FLOOR` where a query sees nothing and zero elsewhere.
+    """
+    weights = tf.nn.softmax(_masked_logits(query, part))
+    output = tf.matmul(kept(weights, part.pairs, part.value.dtype), part.value)
+    # Of invisible pairs alone the softmax makes equal weights.
+    sees = tf.broadcast_to(tf.reduce_any(part.pairs.visible, axis=-1), shapes.sizes(output)[:-1])
+    nothing = tf.zeros([], output.dtype)
+    return tf.where(sees[..., None], output, nothing), tf.where(sees, nothing, tf.constant(FLOOR, output.dtype))
+
+
+def attend_to_all_gradient(
+    query: tf.Tensor, part: Part, floor: tf.Tensor, delta: tf.Tensor, upstream: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Gradient of `attend_to_all`, with the softmax made again.
+
+    Args:
+        query: as in `attend_to_all`.
+        part: as in `attend_to_all`.
+        floor: `[..., Q]`, the second result of `attend_to_all`.
+        delta: `[..., Q]`, as in `attend_gradient`.
+        upstream: `[..., Q, D]`, gradient of the output.
+
+    Returns:
+        The gradients of the query `[..., Q, D]`, the keys and the values `[..., W, D]`.
+    """
+    upstream = tf.where((floor > 0.5 * FLOOR)[..., None], upstream, tf.zeros([], upstream.dtype))
+    weights = tf.nn.softmax(_masked_logits(query, part))
+    slope = tf.matmul(upstream, part.value, transpose_b=True)
+    if part.pairs.keep is not None:
+        slope *= part.pairs.keep
+    slope = weights * (slope - delta[..., None])
+    d_value = tf.matmul(kept(weights, part.pairs, part.value.dtype), upstream, transpose_a=True)
+    return tf.matmul(slope, part.key), tf.matmul(slope, query, transpose_a=True), d_value
 
 
 def slopes(

@@ -140,13 +140,13 @@ def dense_attention(
     if dropout is not None:
         known.append(tf.range(shapes.sizes(query)[1])[None])
     pairs = _Pairs(pattern, segments is not None, None if dropout is None else dropout.rate)
-    output, log_sum_exp = _attend(query, key, value, known, pairs, None if dropout is None else dropout.keys)
+    output, statistic = _attend(query, key, value, known, pairs, None if dropout is None else dropout.keys)
     if pattern.exclude_self:
         keep = None if dropout is None else dropout.own_factors(shapes.sizes(value)[1], value.dtype)
         valid = None
         if pattern.masked:  # Tags of a token are all nowhere, or none is.
             valid = tf.reshape(tags[0], [*shapes.sizes(tags[0])[:2], -1])[..., 0] != ordering.NOWHERE
-        output = attention.alone(output, log_sum_exp, value, valid, keep)
+        output = attention.alone(output, statistic, value, valid, keep)
     return tf.ensure_shape(axes.by_position(output, heads), shape)
 
 
@@ -190,15 +190,20 @@ class _Keys(NamedTuple):
 
 
 def _forward(pairs: _Pairs) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-    """Makes the function that gives outputs `[N, Q, D]` and log-sum-exps `[N, Q]` of a block of queries.
+    """Makes the function that gives outputs `[N, Q, D]` and statistics `[N, Q]` of a block of queries.
 
-    Its arguments are the queries `[N, Q, D]`, their tags, the keys, and those of dropout or None.
+    Its arguments are the queries `[N, Q, D]`, their tags, the keys, and those of dropout or None. The statistic is the
+    log-sum-exp, or what `blocks.attend_to_all` gives in its place; it is for the gradient, which is made in the same
+    way, and `blocks.FLOOR` where a query sees nothing.
     """
 
     def attend(
         query: tf.Tensor, tags: Sequence[tf.Tensor], keys: _Keys, dropout: tf.Tensor | None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return blocks.attend(query, [pairs.part(query, tags, keys, dropout)])
+        part = pairs.part(query, tags, keys, dropout)
+        if blocks.has_fast_softmax(query, part.pairs):
+            return blocks.attend_to_all(query, part)
+        return blocks.attend(query, [part])
 
     return attend
 
@@ -206,7 +211,7 @@ def _forward(pairs: _Pairs) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
 def _backward(pairs: _Pairs) -> Callable[..., list[tf.Tensor]]:
     """Makes the function that gives gradients of a block of queries, and its part of those of keys and values.
 
-    Its arguments are those of `_forward`, and the block's `[N, Q]` log-sum-exp and delta and `[N, Q, D]` gradient of
+    Its arguments are those of `_forward`, and the block's `[N, Q]` statistic and delta and `[N, Q, D]` gradient of
     the output, see `blocks.attend_gradient`.
     """
 
@@ -215,6 +220,8 @@ def _backward(pairs: _Pairs) -> Callable[..., list[tf.Tensor]]:
     ) -> list[tf.Tensor]:
         statistics = shapes.statistics_dtype(query.dtype)
         part = pairs.part(query, tags, keys, dropout)
+        if blocks.has_fast_softmax(query, part.pairs):
+            return list(blocks.attend_to_all_gradient(query, part, *own))
         d_query, (d_key,), (d_value,) = blocks.attend_gradient(query, [part], *own)
         return [tf.cast(d_query, query.dtype), *(tf.cast(x, statistics) for x in (d_key, d_value))]
 
@@ -229,7 +236,11 @@ def _attend(
     pairs: _Pairs,
     dropout_keys: tf.Tensor | None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Output `[N, L, D]` and log-sum-exp `[N, L]` of queries, keys and values `[N, L, D]` and tags `[N, L]`."""
+    """Attends with all queries.
+
+    Queries, keys and values are `[N, L, D]`, tags `[N, L]`; the output is `[N, L, D]`, the statistic (see `_forward`)
+    `[N, L]`.
+    """
     statistics = shapes.statistics_dtype(value.dtype)
     count, length, size = shapes.sizes(query)
     cutting = Cutting(count, length, BLOCK_BYTES // (4 * length))
@@ -253,12 +264,12 @@ def _attend(
             return [array.write(index, result) for array, result in zip(arrays, results, strict=True)]
 
         arrays = [cutting.empty(statistics, shape, query) for shape in ([size], [])]
-        output, log_sum_exp = (cutting.join(array) for array in cutting.sweep(attend_block, arrays))
+        output, statistic = (cutting.join(array) for array in cutting.sweep(attend_block, arrays))
 
         def gradient(upstream: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             delta = tf.reduce_sum(tf.cast(upstream, statistics) * output, axis=-1)
             # What fills up the last piece has zero logits and a zero gradient.
-            prepared = [cutting.prepared(x) for x in (log_sum_exp, delta, upstream)]
+            prepared = [cutting.prepared(x) for x in (statistic, delta, upstream)]
 
             def gradient_of_block(index: tf.Tensor, state: list) -> list:
                 d_queries, *totals = state
@@ -272,6 +283,6 @@ def _attend(
             d_queries, d_key, d_value = cutting.sweep(gradient_of_block, state)
             return cutting.join(d_queries), tf.cast(d_key, key.dtype), tf.cast(d_value, value.dtype)
 
-        return (tf.cast(output, value.dtype), log_sum_exp), gradient
+        return (tf.cast(output, value.dtype), statistic), gradient
 
     return attend(query, key, value)
