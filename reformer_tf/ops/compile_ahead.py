@@ -58,6 +58,12 @@ def wait() -> None:
     _background.wait()
 
 
+def _run_on_zeros(function: Any) -> None:
+    results = function(*(tf.zeros(x.shape, x.dtype) for x in function.inputs))
+    with tf.control_dependencies(tf.nest.flatten(results)):
+        tf.raw_ops.Assert(condition=True, data=[True])  # What has no result and no effect would not be run.
+
+
 class _Background:
     """Threads that run functions, each once; begun with the first function, ended before the interpreter ends."""
 
@@ -76,12 +82,12 @@ class _Background:
             self._begun.add(function.name)
             if not self._threads:
                 self._begin()
-        # Inside another graph: on its own it would be compiled under another name.
+        # Inside another graph: on its own it would be compiled under another name. That graph takes and gives no
+        # tensors: each would raise the number that TensorFlow puts into the names of later functions, so that names, by
+        # which it finds programs that it has written to disk, would depend on how far the background has got.
         with tf.init_scope():
-            around = tf.function(lambda *args: function(*args), autograph=False)
-            specs = [tf.TensorSpec(x.shape, x.dtype) for x in function.inputs]
-            around = around.get_concrete_function(*specs)
-        self._waiting.put(lambda: around(*(tf.zeros(spec.shape, spec.dtype) for spec in specs)))
+            run = tf.function(lambda: _run_on_zeros(function), autograph=False).get_concrete_function()
+        self._waiting.put(run)
 
     def wait(self) -> None:
         """Returns when nothing is waiting and nothing is run."""
