@@ -11,7 +11,7 @@ from reformer_tf.ops.execution import compile_ahead
 
 PROGRAM = """
 import tensorflow as tf
-from reformer_tf.ops import compile_ahead
+from reformer_tf.ops.execution import compile_ahead
 
 function = tf.function(lambda x, parts: tf.tanh(x) + parts[0], jit_compile=True, autograph=False)
 call = lambda x: compile_ahead.call(function, x, [x, None])
