@@ -1,4 +1,7 @@
-"""Sizes of tensors, as Python integers where they are known and as scalar tensors where they are not."""
+"""Sizes of tensors, as Python integers where they are known and as scalar tensors where they are not.
+
+And axes merged, moved and cut, with every size kept that is known.
+"""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias

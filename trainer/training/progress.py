@@ -1,4 +1,4 @@
-"""The progress line of a run: speed, and the time that is left."""
+"""The progress line of a run: speed, and the time that is left; and a sign of life during steps that take minutes."""
 
 import math
 import threading
