@@ -17,8 +17,8 @@ from typing import Any
 
 from absl import app, flags
 
-from benchmarks import machine, point_process, size_flags
-from benchmarks.report import table
+from benchmarks.measuring import machine, point_process, size_flags
+from benchmarks.sweeps.report import table
 from trainer import atomic
 
 _DEPTHS = flags.DEFINE_list("depths", ["2", "6", "12", "24"], "Layers.")

@@ -2,9 +2,9 @@
 
     python -m benchmarks.compiled_point --length=4096 --layers=6 --noreversible
 
-With the flags of `benchmarks.train_step`; the last line is one JSON object (see `benchmarks.compiled_program.read`).
-With `--run` the program is run as well: `step_s` is the median time of a step, `run_mib` how much the largest resident
-size of the process grew by running.
+With the flags of `benchmarks.train_step`; the last line is one JSON object, see
+`benchmarks.xla.compiled_program.read`. With `--run` the program is run as well: `step_s` is the median time of a step,
+`run_mib` how much the largest resident size of the process grew by running.
 """
 
 import json
@@ -16,8 +16,9 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from benchmarks import compiled_program, setting
-from trainer.memory import peak_mib
+from benchmarks.measuring import setting
+from benchmarks.xla import compiled_program
+from trainer.training.memory import peak_mib
 
 _RUN = flags.DEFINE_bool("run", False, "Whether the program is run.")
 

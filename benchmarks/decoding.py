@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from absl import app, flags
 
-from benchmarks import our_model, size_flags
-from benchmarks.peers.sizes import VOCABULARY
+from benchmarks.measuring import our_model, size_flags
+from benchmarks.measuring.sizes import VOCABULARY
 from trainer import atomic
 
 _CONTEXTS = flags.DEFINE_list("contexts", ["1024", "16384", "65536"], "Lengths of the context, shortest first.")

@@ -22,7 +22,7 @@ import time
 
 from absl import app, flags
 
-from benchmarks import trainer_options
+from benchmarks.measuring import trainer_options
 
 _STEPS = flags.DEFINE_integer("steps", 60, "Steps of each run.", lower_bound=20)
 _LENGTH = flags.DEFINE_integer("length", 2048, "Tokens of a row.", lower_bound=1)

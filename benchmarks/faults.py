@@ -29,7 +29,7 @@ from typing import Any
 
 from absl import app, flags
 
-from benchmarks import fault_runs
+from benchmarks.fault_injection import fault_runs
 from trainer import exits
 
 KILLS: dict[str, tuple[str, signal.Signals | None, int | None]] = {

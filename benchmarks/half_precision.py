@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import app, flags
 
-from benchmarks import gradient_errors
+from benchmarks.measuring import gradient_errors
 
 LENGTHS = flags.DEFINE_list("lengths", ["4096", "65536"], "Tokens of a sequence.")
 PRECISIONS = flags.DEFINE_list("precisions", ["mixed_bfloat16", "mixed_float16"], "Dtype policies.")

@@ -17,7 +17,7 @@ from typing import Any
 
 from absl import app, flags
 
-from benchmarks import trainer_options
+from benchmarks.measuring import trainer_options
 
 _STEPS = flags.DEFINE_integer("steps", 30, "Steps of each run.", lower_bound=1)
 _BATCH = flags.DEFINE_integer(

@@ -2,8 +2,8 @@
 
     python -m benchmarks.million_gradients --length=65536 --layers=12
 
-The model of the config, with its reversible layers, blocks and chunks, and `benchmarks.plain_model`, which has none of
-them, take one gradient of the first tokens of the config's sequence. The last line printed is one JSON object:
+The model of the config, with its reversible layers, blocks and chunks, and `benchmarks.reference.model`, which has
+none of them, take one gradient of the first tokens of the config's sequence. The last line printed is one JSON object:
 `gradient_error`, the largest over the weights of the largest difference divided by the largest value of that weight's
 gradient; `worst_weight`; `gradient_error_of_largest`, the same divided by the largest value of all gradients; `loss`
 and `loss_error`; and the arguments.
@@ -23,12 +23,12 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from benchmarks import plain_model
-from benchmarks.check_core import relative_error
+from benchmarks.reference import model as reference_model
+from benchmarks.reference.check import relative_error
 from configs import million_tokens
 from reformer_tf.models import ReformerCausalLM
 from reformer_tf.ops import replay
-from trainer import input
+from trainer.data import datasets
 from trainer.model import build_model
 
 _LENGTH = flags.DEFINE_integer("length", 65536, "Tokens.", lower_bound=2)
@@ -42,7 +42,7 @@ def compare(model: ReformerCausalLM, ids: np.ndarray, dtype: str = "float32") ->
     """Compares the gradient of the mean loss with the unblocked one.
 
     Args:
-        model: as `plain_model.loss_and_gradients` takes it.
+        model: as `reference_model.loss_and_gradients` takes it.
         ids: integers `[B, L + 1]`.
         dtype: what the unblocked gradient is computed in.
 
@@ -63,7 +63,7 @@ def compare(model: ReformerCausalLM, ids: np.ndarray, dtype: str = "float32") ->
     loss, slopes, buckets = step(tf.constant(ids, tf.int32), tf.constant([0, 0]))
     seconds = time.perf_counter() - start
     start = time.perf_counter()
-    expected_loss, expected = plain_model.loss_and_gradients(model, ids, [b.numpy() for b in buckets], dtype)
+    expected_loss, expected = reference_model.loss_and_gradients(model, ids, [b.numpy() for b in buckets], dtype)
     errors = {v.path: relative_error(*pair) for v, *pair in zip(variables, slopes, expected, strict=True)}
     worst = max(errors, key=lambda path: errors[path])
     largest = [float(np.abs(slope).max()) for slope in expected]
@@ -90,7 +90,7 @@ def main(argv: list[str]) -> None:
     config.model.attention_layers = tuple(pattern[index % len(pattern)] for index in range(_LAYERS.value))
     config.model.hidden_dim, config.model.intermediate_dim = _WIDTH.value, 4 * _WIDTH.value
     config.model.num_heads = _WIDTH.value // config.model.key_dim
-    windows = input.Windows(input.load_corpus(config.data).train, _LENGTH.value, config.data.layout, count=1)
+    windows = datasets.Windows(datasets.load_corpus(config.data).train, _LENGTH.value, config.data.layout, count=1)
     keras.utils.set_random_seed(0)
     model, stream = build_model(config), np.random.default_rng(0)
     for variable in model.trainable_variables:

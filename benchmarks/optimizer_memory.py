@@ -16,11 +16,11 @@ import tensorflow as tf
 from absl import app, flags
 from ml_collections import ConfigDict
 
-from benchmarks.memory import resident_mib
+from benchmarks.measuring.memory import resident_mib
 from trainer.config import default_config
-from trainer.memory import peak_mib
-from trainer.optimizer import OPTIMIZERS, make_optimizer
-from trainer.step import TrainStep
+from trainer.optimization.optimizer import OPTIMIZERS, make_optimizer
+from trainer.training.memory import peak_mib
+from trainer.training.step import TrainStep
 
 _OPTIMIZER = flags.DEFINE_enum("optimizer", "adam", OPTIMIZERS, "Optimizer.")
 _MATRICES = flags.DEFINE_integer("matrices", 96, "Matrices of the model.", lower_bound=1)

@@ -15,7 +15,8 @@ from typing import Any
 
 from absl import app, flags
 
-from benchmarks import machine, point_process, quality_flags, quality_report, size_flags, subjects
+from benchmarks.measuring import machine, point_process, quality_flags, size_flags, subjects
+from benchmarks.sweeps import quality_report
 from trainer import atomic
 
 # Neither TensorFlow nor PyTorch is imported here: the processes that are started stay apart.

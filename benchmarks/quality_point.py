@@ -20,13 +20,13 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from benchmarks import our_model, quality_flags, size_flags, subjects
-from benchmarks.peers.sizes import Sizes
-from trainer import input
+from benchmarks.measuring import our_model, quality_flags, size_flags, subjects
+from benchmarks.measuring.sizes import Sizes
 from trainer.config import default_config
-from trainer.optimizer import make_optimizer
-from trainer.step import TrainStep
-from trainer.text import BOUNDARY
+from trainer.data import datasets
+from trainer.data.documents import BOUNDARY
+from trainer.optimization.optimizer import make_optimizer
+from trainer.training.step import TrainStep
 
 _SUBJECT = flags.DEFINE_string("subject", "ours", "What is trained.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the weights and of the order of the windows.", lower_bound=0)
@@ -91,9 +91,9 @@ def learner(sizes: Sizes, subject: subjects.Subject, rate: float, seed: int) -> 
 
 def measure(make: Callable[[], Learner]) -> dict[str, Any]:
     """Trains, evaluates, and returns what the last line reports."""
-    corpus = input.load_corpus({})
+    corpus = datasets.load_corpus({})
     train, validation = (
-        input.Windows(documents, quality_flags.LENGTH.value) for documents in (corpus.train, corpus.validation)
+        datasets.Windows(documents, quality_flags.LENGTH.value) for documents in (corpus.train, corpus.validation)
     )
     order = np.random.default_rng(_SEED.value).permutation(len(train) - 1)  # The last window is short.
     if quality_flags.STEPS.value > len(order) or quality_flags.VALIDATION_WINDOWS.value >= len(validation):
@@ -115,7 +115,7 @@ def measure(make: Callable[[], Learner]) -> dict[str, Any]:
     }
 
 
-def _ids(windows: input.Windows, index: int) -> np.ndarray:
+def _ids(windows: datasets.Windows, index: int) -> np.ndarray:
     ids = windows[int(index)][0][None]
     return np.where(ids == BOUNDARY, 0, ids).astype(np.int32)
 

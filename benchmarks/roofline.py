@@ -3,7 +3,7 @@
     python -m benchmarks.roofline --length=16384 --layers=6 --output=roofline.json --plot=roofline.png
 
 For each stage, forward and backward (with what a reversible stack computes again): operations and bytes by formula
-(`benchmarks.stage_costs`), the time of that stage alone, the limit (the larger of operations by the peak of matrix
+(`benchmarks.stages.costs`), the time of that stage alone, the limit (the larger of operations by the peak of matrix
 products and bytes by the rate of the memory), and the share of the limit that was reached. The limits of the machine
 are measured in the same run, and so is the whole step, so that what the stages do not explain shows. Flags are those of
 `benchmarks.train_step`; the attention is LSH with bucket windows. The plot needs `pip install -e ".[benchmarks]"`.
@@ -21,9 +21,11 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from benchmarks import limits, machine, roofline_plot, roofline_report, setting, stage_costs, stage_runs, timing
-from benchmarks.costs import Cost, Sizes, Stage
-from reformer_tf.ops import hashing
+from benchmarks.measuring import machine, setting, timing
+from benchmarks.stages import costs, limits, plot, report
+from benchmarks.stages import runs as stage_runs
+from benchmarks.stages.quantities import Cost, Sizes, Stage
+from reformer_tf.ops import bucket_counts
 from trainer import atomic
 
 _MATMUL_SIZE = flags.DEFINE_integer("matmul_size", 4096, "Rows of the matrices of the peak.", lower_bound=1)
@@ -36,7 +38,7 @@ _PLOT = flags.DEFINE_string("plot", None, "PNG file; by default --output with th
 def sizes() -> Sizes:
     """The sizes that the flags describe."""
     heads = setting.HEADS.value
-    factors = hashing.default_num_buckets(setting.LENGTH.value, setting.CHUNK_LENGTH.value)
+    factors = bucket_counts.default_num_buckets(setting.LENGTH.value, setting.CHUNK_LENGTH.value)
     return Sizes(
         batch=setting.BATCH.value,
         length=setting.LENGTH.value,
@@ -48,7 +50,7 @@ def sizes() -> Sizes:
         chunk_length=setting.CHUNK_LENGTH.value,
         intermediate_dim=4 * setting.WIDTH.value,
         vocabulary_size=setting.VOCABULARY_SIZE,
-        projections=hashing.rotation_columns(factors),
+        projections=bucket_counts.rotation_columns(factors),
         itemsize=_dtype().size,
     )
 
@@ -67,7 +69,7 @@ def measure() -> dict[str, Any]:
     seconds = _times(stage_runs.runs())
     parts = [seconds[name] for name in ("attention", "laying out", "blocks")]
     seconds["merging"] = (parts[0][0] - parts[1][0] - parts[2][0], parts[0][1] - parts[1][1] - parts[2][1])
-    stages = [_stage(stage, seconds[stage.name], rates) for stage in stage_costs.stages(sizes())]
+    stages = [_stage(stage, seconds[stage.name], rates) for stage in costs.stages(sizes())]
 
     def whole(quantity: str) -> float:
         counted = [s for s in stages if not s["part_of"]]
@@ -89,7 +91,7 @@ def measure() -> dict[str, Any]:
 
 def _times(runs: dict[str, stage_runs.Run]) -> dict[str, tuple[float, float]]:
     """Seconds of the forward and of the backward pass of each stage."""
-    in_layer = {stage.name: stage.in_layer for stage in stage_costs.stages(sizes())}
+    in_layer = {stage.name: stage.in_layer for stage in costs.stages(sizes())}
     times = {}
     for name, run in runs.items():
         once = _seconds(*run.forward)
@@ -187,9 +189,9 @@ def main(argv: list[str]) -> None:
         sys.exit(f"Error: --output cannot be written: {error}")
     measured = measure()
     atomic.write_text(output, json.dumps(measured, indent=1) + "\n")
-    print(f"{roofline_report.report(measured)}\n\nresults: {output}")
+    print(f"{report.report(measured)}\n\nresults: {output}")
     if picture:
-        roofline_plot.plot(measured, picture)
+        plot.plot(measured, picture)
     print(f"plot: {picture or 'none (matplotlib is not installed, or --plot is empty)'}")
 
 

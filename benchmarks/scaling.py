@@ -20,8 +20,9 @@ from typing import Any
 
 from absl import app, flags
 
-from benchmarks import machine, plot, point_process, report, size_flags, subjects, summary, sweep
-from benchmarks.results import Results
+from benchmarks.measuring import machine, point_process, size_flags, subjects
+from benchmarks.sweeps import plot, report, summary, sweep
+from benchmarks.sweeps.results import Results
 
 # This process stays small, so that the memory of the machine is left to those that it starts: neither TensorFlow nor
 # matplotlib is imported before the last point is done.

@@ -9,7 +9,7 @@ import json
 
 from absl import app, flags
 
-from benchmarks import size_flags, subjects
+from benchmarks.measuring import size_flags, subjects
 from benchmarks.peers.builders import builder
 
 _PEER = flags.DEFINE_enum("peer", None, sorted(subjects.PEERS), "Implementation.", required=True)

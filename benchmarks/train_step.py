@@ -7,7 +7,7 @@ resident size after one step at length 256, before the long ones; what a step ne
 4 bytes a parameter are gradients, and `kept_buckets_mib` the integer buckets that a reversible stack keeps.
 
 With `--check`, the model's first LSH layer is compared afterwards with attention that is not blocked, on as many random
-inputs and with the same buckets (see `benchmarks.check_core`): `check_output_error` and `check_gradient_error`.
+inputs and with the same buckets (see `benchmarks.reference.check`): `check_output_error` and `check_gradient_error`.
 """
 
 import json
@@ -18,11 +18,12 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from benchmarks import check_core, setting
-from benchmarks.memory import resident_mib
+from benchmarks.measuring import setting
+from benchmarks.measuring.memory import resident_mib
+from benchmarks.reference import check
 from reformer_tf.layers import LSHSelfAttention
 from reformer_tf.models import ReformerCausalLM
-from trainer.memory import peak_mib
+from trainer.training.memory import peak_mib
 
 _SHORT = 256
 _CHECK = flags.DEFINE_bool("check", False, "Whether an LSH layer is checked against the unblocked core.")
@@ -57,7 +58,7 @@ def measure() -> dict:
     peak = peak_mib()
     errors: dict[str, float] = {}
     if _CHECK.value:
-        errors = check_core.check(_lsh_layer(model), length, batch, setting.JIT_COMPILE.value)
+        errors = check.check(_lsh_layer(model), length, batch, setting.JIT_COMPILE.value)
     return {
         "tokens_per_s": batch * length / median,
         "step_s": median,

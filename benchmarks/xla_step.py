@@ -17,9 +17,10 @@ from typing import Any
 import keras
 from absl import app, flags
 
-from benchmarks import compiled_program, our_model, setting, size_flags, whole_step, xla_ops
+from benchmarks.measuring import our_model, setting, size_flags
+from benchmarks.xla import compiled_program, whole_step, xla_ops
 from reformer_tf.models import ReformerCausalLM
-from trainer import optimizer
+from trainer.optimization import optimizer
 
 _OPTIMIZER = flags.DEFINE_enum("optimizer", "adam", optimizer.OPTIMIZERS, "Optimizer.")
 _DROPOUT = flags.DEFINE_float("dropout", 0.1, "Share to drop, of activations and of attention.", 0.0, 0.99)

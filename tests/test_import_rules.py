@@ -14,33 +14,112 @@ GRAPH = {file: imports.imports_of(ROOT, file) for file in imports.python_files(R
 LIBRARY_PACKAGES = {"keras", "numpy", "safetensors", "tensorflow"}
 # Imported only where a file needs it, and not installed with the library.
 OPTIONAL_PACKAGES = {"tensorflow_text", "torch"}
-
-
-def _cycle(graph: dict[str, set[str]]) -> list[str]:
-    """A cycle of `graph`, or an empty list: depth-first search."""
-    done, path = set(), []
-
-    def visit(node: str) -> list[str]:
-        if node in path:
-            return [*path[path.index(node) :], node]
-        if node in done:
-            return []
-        path.append(node)
-        found = next(filter(None, map(visit, sorted(graph[node]))), [])
-        path.pop()
-        done.add(node)
-        return found
-
-    return next(filter(None, map(visit, sorted(graph))), [])
+# The levels of the product trees, from the bottom. Each file is at the level of the longest entry that is its path or a
+# folder that it is in, and imports only files of its own level or of lower ones. So no folders import each other.
+LEVELS = (
+    "reformer_tf/local_paths.py",
+    "reformer_tf/ops/shapes.py",
+    "reformer_tf/ops/execution",
+    "reformer_tf/ops",
+    "reformer_tf/ops/attention",
+    "reformer_tf/ops/caches",
+    "reformer_tf/ops/reversible",
+    "reformer_tf/layers",
+    "reformer_tf/layers/attention",
+    "reformer_tf/layers/reversible",
+    "reformer_tf/layers/__init__.py",
+    "reformer_tf/generation/samplers",
+    "reformer_tf/generation",
+    "reformer_tf/models",
+    "reformer_tf/export",
+    "reformer_tf/pretrained",
+    "reformer_tf/__init__.py",
+    "trainer",
+    "trainer/data/documents.py",
+    "trainer/data/corpora",
+    "trainer/data",
+    "trainer/optimization",
+    "trainer/distribution",
+    "trainer/storage",
+    "trainer/model.py",
+    "trainer/config_checks.py",
+    "trainer/training",
+    "trainer/results",
+    "trainer/commands",
+    "trainer/convert.py",
+    "trainer/evaluate.py",
+    "trainer/export.py",
+    "trainer/generate.py",
+    "trainer/local_cluster.py",
+    "trainer/task.py",
+    "configs",
+    "benchmarks/measuring",
+    "benchmarks/reference",
+    "benchmarks/xla",
+    "benchmarks/sweeps",
+    "benchmarks/stages",
+    "benchmarks/fault_injection",
+    "benchmarks/train_step.py",
+    "benchmarks/peers",
+    "benchmarks",
+    "examples",
+    "tools",
+)
+PRODUCT_TREES = [tree for tree in imports.TREES if tree != "tests"]
 
 
 def test_cycles_are_found():
-    assert _cycle({"a": {"b"}, "b": {"c"}, "c": set()}) == []
-    assert _cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert imports.cycle({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert imports.cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+
+
+def _level(path: str) -> int:
+    """The place in `LEVELS` of what `path` is or is in; -1 if there is none."""
+    parts = path.split("/")
+    within = ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    return next((LEVELS.index(entry) for entry in within if entry in LEVELS), -1)
 
 
 def test_no_import_cycles():
-    assert _cycle({file: set(found.files) for file, found in GRAPH.items()}) == []
+    assert imports.cycle({file: set(found.files) for file, found in GRAPH.items()}) == []
+
+
+def test_levels():
+    assert _level("reformer_tf/ops/execution/loops.py") == LEVELS.index("reformer_tf/ops/execution")
+    assert _level("reformer_tf/ops/shapes.py") < _level("reformer_tf/ops/sums.py") < _level("tools/imports.py")
+    assert _level("setup.py") == -1
+
+
+def test_every_level_is_there_once():
+    assert len({*LEVELS}) == len(LEVELS)
+    found = {_level(file) for file in GRAPH if file.split("/")[0] in PRODUCT_TREES}
+    assert found == {*range(len(LEVELS))}
+
+
+@pytest.mark.parametrize("tree", PRODUCT_TREES)
+def test_no_import_from_a_higher_level(tree):
+    files = [file for file in GRAPH if file.startswith(f"{tree}/")]
+    upwards = {(file, other) for file in files for other in GRAPH[file].files if _level(other) > _level(file)}
+    assert not upwards
+
+
+def test_folders_of_tests_do_not_import_each_other_in_a_circle():
+    graph: dict[str, set[str]] = {}
+    for file, found in GRAPH.items():
+        if file.startswith("tests/"):
+            folder = file.rpartition("/")[0]
+            tests = {other.rpartition("/")[0] for other in found.files if other.startswith("tests/")}
+            graph.setdefault(folder, set()).update(tests - {folder})
+    assert imports.cycle(graph) == []
+
+
+def test_no_file_is_long():
+    lengths = {file: len((ROOT / file).read_text(encoding="utf-8").splitlines()) for file in GRAPH}
+    assert not {file: length for file, length in lengths.items() if length > 300}
+
+
+def test_few_files_at_the_door_of_the_trainer():
+    assert len([file for file in GRAPH if file.rpartition("/")[0] == "trainer"]) <= 20
 
 
 @pytest.mark.parametrize(

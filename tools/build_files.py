@@ -1,8 +1,14 @@
-"""Writes the BUILD files: one target a Python file, with exactly the dependencies that it imports.
+"""Writes the BUILD files: one library a folder, with exactly the dependencies that its files import.
 
     python -m tools.build_files
 
-A test keeps them up to date: it fails when a BUILD file on disk is not the one that this module would write.
+A folder is a `py_library` of its Python files. Besides, it has a `py_binary` for each file that is run as a command,
+and one `pytest_test` of all its test files. Bazel takes no circle of targets. Where libraries would depend on each
+other in a circle, the folder nearest to the root has its `__init__.py`, which hands on names of the folders below, in
+a target of its own, and the other files in another, `modules`. If there still is a circle, because folders below use
+files beside them, that folder has a target for each file.
+
+A test keeps the BUILD files up to date: it fails when one on disk is not the one that this module would write.
 """
 
 import collections
@@ -17,6 +23,10 @@ _THIRD_PARTY = '''"""Packages of the Python environment that Bazel runs in.
 They bring no files of their own: install them beforehand, as the README says. To let Bazel fetch them, point these
 targets to those of a pip repository.
 """'''
+# Forms of a folder: all of it in one library, `__init__.py` apart, each file apart.
+_WHOLE, _INIT_APART, _FILES_APART = range(3)
+# Added to every test by `pytest.bzl`.
+_EVERY_TEST_HAS = "//tests:tests"
 
 
 def build_files(root: pathlib.Path) -> dict[str, str]:
@@ -29,53 +39,86 @@ def build_files(root: pathlib.Path) -> dict[str, str]:
         Content by path relative to `root`.
 
     Raises:
-        ValueError: If a file imports a module of this repository that does not exist.
+        ValueError: If a file imports a module of this repository that does not exist, or files import each other.
     """
-    folders = collections.defaultdict(list)
-    packages = {"pytest"}
-    for file in imports.python_files(root):
-        found = imports.imports_of(root, file)
-        packages |= found.packages
-        labels = [_label(path) for path in found.files] + [f"//third_party:{package}" for package in found.packages]
-        folders[pathlib.PurePosixPath(file).parent].append(_target(root, file, labels))
+    graph = {file: imports.imports_of(root, file) for file in imports.python_files(root)}
+    commands = {file for file in graph if _is_command(root / file)}
+    labels = _labels(graph, commands)
+    folders: dict[str, dict[str, list[str]]] = collections.defaultdict(lambda: collections.defaultdict(list))
+    for file, label in labels.items():
+        folders[_folder(file)][label].append(file)
     contents = {}
     for folder, targets in folders.items():
-        rules = {rule for rule, _ in targets}
-        exports = ['exports_files(["pyproject.toml"])'] if folder == pathlib.PurePosixPath() else []
+        texts, rules = [], set()
+        for label, files in targets.items():
+            rule = "pytest_test" if _is_test(files[0]) else "py_binary" if files[0] in commands else "py_library"
+            deps = {labels[other] for file in files for other in graph[file].files} - {label}
+            deps |= {f"//third_party:{package}" for file in files for package in graph[file].packages}
+            if rule == "pytest_test":  # What its tests find without an import, such as `conftest.py`.
+                deps = (deps | {_library(folder)}) - {_EVERY_TEST_HAS}
+            names = [pathlib.PurePosixPath(file).name for file in files]
+            attributes = {"srcs": names, "deps": sorted((_relative(dep, folder) for dep in deps), key=_order)}
+            texts.append(_rule(rule, label.partition(":")[2], attributes))
+            rules.add(rule)
+        exports = [] if folder else ['exports_files(["pyproject.toml"])']
         exports += ['exports_files(["pytest_main.py"])'] if (root / folder / "pytest_main.py").is_file() else []
-        parts = [_loads(rules), _VISIBILITY, *exports, *(text for _, text in targets)]
-        contents[(folder / "BUILD").as_posix()] = "\n\n".join(parts) + "\n"
+        parts = [_loads(rules), _VISIBILITY, *exports, *texts]
+        contents[(pathlib.PurePosixPath(folder) / "BUILD").as_posix()] = "\n\n".join(parts) + "\n"
+    packages = {"pytest"}.union(*(found.packages for found in graph.values()))
     libraries = [_rule("py_library", package, {}) for package in sorted(packages)]
     contents["third_party/BUILD"] = "\n\n".join([_THIRD_PARTY, _loads({"py_library"}), _VISIBILITY, *libraries]) + "\n"
     return contents
 
 
-def _target(root: pathlib.Path, file: str, labels: list[str]) -> tuple[str, str]:
-    """The rule of `file` and its text."""
+def _is_test(file: str) -> bool:
+    return pathlib.PurePosixPath(file).name.startswith("test_")
+
+
+def _is_command(path: pathlib.Path) -> bool:
+    return not _is_test(path.name) and 'if __name__ == "__main__":' in path.read_text(encoding="utf-8")
+
+
+def _labels(graph: dict[str, imports.Imports], commands: set[str]) -> dict[str, str]:
+    """The label of each file's target, such that no targets depend on each other in a circle."""
+    forms = {_folder(file): _WHOLE for file in graph}
+    forms[""] = _FILES_APART  # The root is no package.
+    while True:
+        labels = {file: _label(file, forms[_folder(file)], file in commands) for file in graph}
+        dependencies: dict[str, set[str]] = {label: set() for label in labels.values()}
+        for file, label in labels.items():
+            dependencies[label] |= {labels[other] for other in graph[file].files} - {label}
+        circle = imports.cycle(dependencies)
+        if not circle:
+            return labels
+        folders = {_folder(file) for file, label in labels.items() if label in circle}
+        nearest = min((f for f in folders if forms[f] != _FILES_APART), key=lambda f: (f.count("/"), f), default=None)
+        if nearest is None:
+            raise ValueError(f"Files must not import each other. Received: the targets {' -> '.join(circle)}")
+        forms[nearest] += 1
+
+
+def _label(file: str, form: int, is_command: bool) -> str:
     path = pathlib.PurePosixPath(file)
-    attributes = {"srcs": [path.name], "deps": sorted({_relative(label, path.parent) for label in labels}, key=_order)}
-    if path.name.startswith("test_"):
-        rule = "pytest_test"
-    elif 'if __name__ == "__main__":' in (root / file).read_text(encoding="utf-8"):
-        rule = "py_binary"
-    else:
-        rule = "py_library"
-    return rule, _rule(rule, _name(path), attributes)
+    folder = _folder(file)
+    if _is_test(file):
+        return f"//{folder}:test"
+    if is_command or (form == _FILES_APART and path.stem != "__init__"):
+        return f"//{folder}:{path.stem}"
+    return f"//{folder}:modules" if form == _INIT_APART and path.stem != "__init__" else _library(folder)
 
 
-def _name(path: pathlib.PurePosixPath) -> str:
-    return path.parent.name if path.stem == "__init__" else path.stem
+def _folder(file: str) -> str:
+    return file.rpartition("/")[0]
 
 
-def _label(file: str) -> str:
-    path = pathlib.PurePosixPath(file)
-    return f"//{'' if path.parent.name == '' else path.parent}:{_name(path)}"
+def _library(folder: str) -> str:
+    return f"//{folder}:{folder.rpartition('/')[2]}"
 
 
-def _relative(label: str, folder: pathlib.PurePosixPath) -> str:
+def _relative(label: str, folder: str) -> str:
     """The shortest form of `label` inside the BUILD file of `folder`."""
     package, _, name = label[2:].partition(":")
-    if package == folder.as_posix():
+    if package == folder:
         return f":{name}"
     return f"//{package}" if package.rpartition("/")[2] == name else label
 

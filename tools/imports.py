@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import pathlib
 import sys
+from collections.abc import Collection, Mapping
 
 TREES = ("reformer_tf", "trainer", "configs", "benchmarks", "examples", "tests", "tools")
 
@@ -50,6 +51,32 @@ def imports_of(root: pathlib.Path, file: str) -> Imports:
         elif top not in sys.stdlib_module_names:
             packages.add(top)
     return Imports(frozenset(files - {file}), frozenset(packages))
+
+
+def cycle(graph: Mapping[str, Collection[str]]) -> list[str]:
+    """Finds nodes of `graph` that lead to each other, by depth-first search.
+
+    Args:
+        graph: By each node those that it leads to.
+
+    Returns:
+        The nodes of a circle in order, the first one again at the end; an empty list if there is none.
+    """
+    done: set[str] = set()
+    path: list[str] = []
+
+    def visit(node: str) -> list[str]:
+        if node in path:
+            return [*path[path.index(node) :], node]
+        if node in done:
+            return []
+        path.append(node)
+        found = next(filter(None, map(visit, sorted(graph[node]))), [])
+        path.pop()
+        done.add(node)
+        return found
+
+    return next(filter(None, map(visit, sorted(graph))), [])
 
 
 def _imported_names(tree: ast.Module, file: str) -> set[str]:

@@ -7,11 +7,10 @@ from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
-from trainer import atomic, config_kinds, input, json_text
-from trainer.corpora import validation
+from trainer import atomic, config_kinds, json_text
 
 # What a run did that is older than a field, where that is not the field's default.
-_BEFORE: dict[str, dict[str, Any]] = {"data": {"validation_rule": validation.WHOLE_DOCUMENTS}}
+_BEFORE: dict[str, dict[str, Any]] = {"data": {"validation_rule": "whole_documents"}}
 
 
 def default_config() -> ConfigDict:
@@ -34,7 +33,7 @@ def default_config() -> ConfigDict:
     config.report = False  # Ends with reference lines, an ablation and a sample.
     config.model = ConfigDict()
 
-    config.data = input.default_data_config()
+    config.data = default_data_config()
 
     config.optimizer = ConfigDict()
     config.optimizer.name = "adam"  # or "adafactor", "muon"
@@ -82,6 +81,33 @@ def default_config() -> ConfigDict:
     config.sample.prompt = ""
     config.sample.tokens = 400
     config.sample.temperature = 0.8
+    return config
+
+
+def default_data_config() -> ConfigDict:
+    """Returns `config.data` with every field at its default."""
+    config = ConfigDict()
+    config.name = "python_stdlib"  # python_stdlib, text or tfds
+    config.layout = "packed"  # packed or padded, see Windows
+    config.tokens = "bytes"  # bytes (257 ids), shifted_bytes (258: the released enwik8 model's) or sentencepiece
+    config.sentencepiece_model = ""  # sentencepiece: file of the model
+    config.separate_documents = False  # packed: whether tokens see those of their own document only
+    config.length_buckets = ()  # padded: shorter lengths that a batch may be cut to, such as (256, 1024)
+    config.train_windows = 0  # trains on the first so many full windows alone; 0: on all, also on short ones
+    config.validation_fraction = 0.02  # of the bytes, where the corpus has no validation part of its own
+    # text, and tfds without a validation split: documents_and_ends or whole_documents, see
+    # trainer.data.corpora.validation; empty: the rule that the run began with, for a new run documents_and_ends
+    config.validation_rule = ""
+    config.path = ""  # text: a folder (all its files of text, recursively) or one file
+    config.pattern = "*"  # text: which file names of a folder to take
+    config.any_bytes = False  # text: takes files that are no text too, see trainer.data.corpora.plain_text
+    config.validation_path = ""  # text: a folder or file that is the validation part; empty: split config.path
+    config.tfds_name = ""  # tfds: the data set, such as "lm1b" or "wikipedia/20230601.en:1.0.0"
+    config.tfds_text_key = "text"  # tfds: the feature that holds the text
+    config.tfds_train_split = "train"  # tfds: split, slices such as "train[:10%]" too
+    config.tfds_validation_split = "validation"  # tfds: split; empty: documents of the train split
+    config.tfds_download = True  # tfds: prepare the data set if it is not there
+    config.data_dir = ""  # where prepared data is kept; empty: ~/.cache/reformer_tf, for tfds its own default
     return config
 
 

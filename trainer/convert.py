@@ -13,7 +13,7 @@ and
 trains further, with the settings that are kept in `DIR2/config.json` and can all be overridden.
 """
 
-from trainer import entry
+from trainer.commands import entry
 
 if __name__ == "__main__":  # Before the imports that take seconds.
     entry.begin()
@@ -28,15 +28,18 @@ from absl import app, flags
 from ml_collections import ConfigDict
 
 from reformer_tf import local_paths, models, pretrained
-from trainer import check, console, exits, finite, state, tokens
 from trainer import config as configs
-from trainer.workdir import Workdir
+from trainer import config_checks, exits
+from trainer.commands import console
+from trainer.data import tokenizers
+from trainer.storage import finite, named_variables
+from trainer.storage.workdir import Workdir
 
 _FROM = flags.DEFINE_enum("from", None, ["huggingface", "trax"], "Whose weights they are.", required=True)
 _SOURCE = flags.DEFINE_string("source", None, "Folder of the weights, or file of a Trax checkpoint.", required=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the new run.", required=True)
 _TOKENS = flags.DEFINE_enum(
-    "tokens", None, tokens.NAMES, "How the model numbers text; by default as its files and number of ids suggest."
+    "tokens", None, tokenizers.NAMES, "How the model numbers text; by default as its files and number of ids suggest."
 )
 _HEAD_BIAS = flags.DEFINE_bool("head_bias", True, "Whether the head's bias is applied; transformers 5 ignores it.")
 _PRESET = flags.DEFINE_string("preset", None, "Of a Trax checkpoint: name of the preset with the model's arguments.")
@@ -58,8 +61,8 @@ def convert(
     Args:
         model: What `reformer_tf.pretrained` loaded.
         workdir: Folder of the run; new, or without a run.
-        scheme: How the model numbers text, a name of `trainer.tokens`. If None, `"sentencepiece"` where there are
-            pieces, and else bytes in the way that the number of ids suggests.
+        scheme: How the model numbers text, a name of `trainer.data.tokenizers`. If None, `"sentencepiece"` where there
+            are pieces, and else bytes in the way that the number of ids suggests.
         pieces: File of the model's SentencePiece model, of which the run keeps a copy.
 
     Returns:
@@ -77,7 +80,7 @@ def convert(
     config = configs.default_config()
     config.model = ConfigDict({name: value for name, value in model.get_config().items() if name not in _NOT_KEPT})
     config.data.tokens = scheme or _scheme_of(config.model.vocabulary_size, pieces is not None)
-    if config.data.tokens == tokens.SentencePieceTokens.name:
+    if config.data.tokens == tokenizers.SentencePieceTokens.name:
         if pieces is None:
             raise ValueError(f"`source` must hold {_PIECES} for `tokens` sentencepiece. Received: no such file")
         config.data.sentencepiece_model = str(pieces)
@@ -86,8 +89,8 @@ def convert(
     config.optimizer.schedule = "constant"
     config.train.sequence_length = min(config.model.max_sequence_length, _LONGEST_WINDOW)
     config.train.batch_size = 1
-    check.check_config(config)
-    weights = state.values(state.named_variables(model))
+    config_checks.check_config(config)
+    weights = named_variables.values(named_variables.named_variables(model))
     try:
         finite.check(weights)
     except finite.NotFiniteArraysError as error:
@@ -128,17 +131,19 @@ def _folder_without_a_run(workdir: str | os.PathLike[str]) -> Workdir:
 def _scheme_of(vocabulary_size: int, in_pieces: bool) -> str:
     """Pieces if there are any; else the scheme of bytes with so many ids, or plain bytes if there are more."""
     if in_pieces:
-        return tokens.SentencePieceTokens.name
-    if vocabulary_size < tokens.BYTES.vocabulary_size:
+        return tokenizers.SentencePieceTokens.name
+    if vocabulary_size < tokenizers.BYTES.vocabulary_size:
         raise ValueError(
-            f"A model of bytes must have at least {tokens.BYTES.vocabulary_size} ids. One of pieces needs {_PIECES} in"
-            " `source`; others can be used through reformer_tf.pretrained, which takes and gives ids."
+            f"A model of bytes must have at least {tokenizers.BYTES.vocabulary_size} ids. One of pieces needs "
+            f"{_PIECES} in `source`; others can be used through reformer_tf.pretrained, which takes and gives ids."
             f" Received: vocabulary_size={vocabulary_size}"
         )
     exact = [
-        scheme.name for scheme in (tokens.BYTES, tokens.SHIFTED_BYTES) if scheme.vocabulary_size == vocabulary_size
+        scheme.name
+        for scheme in (tokenizers.BYTES, tokenizers.SHIFTED_BYTES)
+        if scheme.vocabulary_size == vocabulary_size
     ]
-    return exact[0] if exact else tokens.BYTES.name
+    return exact[0] if exact else tokenizers.BYTES.name
 
 
 def _load(source: pathlib.Path) -> keras.Model:

@@ -6,12 +6,12 @@ newest, or `--checkpoint=best`, or that of a step.
 
     python -m trainer.evaluate --workdir=DIR --config.data.name=text --config.data.path=PATH
 
-scores all of another file or folder instead, and reads no other text; see `trainer.input.load_scored`. The output says
-what is scored before the work begins. Its last line is one JSON object: `step`, `loss` (nats a token), `bits_per_byte`,
-`tokens` (targets), `bytes` (that they stand for), `documents` and `scored`, what they are in words.
+scores all of another file or folder instead, and reads no other text; see `trainer.data.datasets.load_scored`. The
+output says what is scored before the work begins. Its last line is one JSON object: `step`, `loss` (nats a token),
+`bits_per_byte`, `tokens` (targets), `bytes` (that they stand for), `documents` and `scored`, what they are in words.
 """
 
-from trainer import entry
+from trainer.commands import entry
 
 if __name__ == "__main__":  # Before the imports that take seconds.
     entry.begin()
@@ -22,10 +22,14 @@ from collections.abc import Sequence
 from absl import app, logging
 from ml_collections import ConfigDict
 
-from trainer import check, checkpoint_choice, console, exits, input, kept_run, segments, strategy, tokens
-from trainer.evaluation import Evaluation
+from trainer import config_checks, exits
+from trainer.commands import console, run_flags
+from trainer.data import datasets, segments, tokenizers
+from trainer.distribution import strategy
 from trainer.model import load_described
-from trainer.workdir import Workdir
+from trainer.storage import checkpoint_choice
+from trainer.storage.workdir import Workdir
+from trainer.training.evaluation import Evaluation
 
 
 def evaluate(
@@ -38,7 +42,8 @@ def evaluate(
         workdir: Folder of the run.
         checkpoint: `newest`, `best` or the number of a step.
         given: Names of the fields of the config that were given in place of the run's, such as `data.path`: see
-            `trainer.input.load_scored`. The run's limit of `train.eval_examples` is for its own validation alone.
+            `trainer.data.datasets.load_scored`. The run's limit of `train.eval_examples` is for its own validation
+            alone.
 
     Returns:
         `step`, `loss` (nats a token), `bits_per_byte`, `tokens` and `bytes`.
@@ -52,28 +57,28 @@ def evaluate(
 
 def prepare(
     config: ConfigDict, workdir: Workdir, checkpoint: str, given: Sequence[str]
-) -> tuple[input.Scored, int, Evaluation]:
+) -> tuple[datasets.Scored, int, Evaluation]:
     """Does all that can be refused; see `evaluate` for the arguments.
 
     Returns:
         What is to be scored, the step of the checkpoint, and the evaluation that is to be run.
     """
-    check.check_config(config)
+    config_checks.check_config(config)
     distribution = strategy.make_strategy(config.strategy, config.logical_devices, config.tpu_address)
     settings = config.train
-    check.check_batch(config, distribution.num_replicas_in_sync)
+    config_checks.check_batch(config, distribution.num_replicas_in_sync)
     data_given = [name.removeprefix("data.") for name in given if name.startswith("data.")]
-    scored = input.load_scored(config.data, data_given)
+    scored = datasets.load_scored(config.data, data_given)
     with distribution.scope():
         model, description = load_described(config, workdir, checkpoint)
     before = description.get("data", {}).get("validation")
     if not data_given and before not in (None, scored.documents.fingerprint):
         logging.warning("The validation documents are not those that the run in %s was evaluated on", workdir.root)
-    scheme = tokens.of_config(config.data)
+    scheme = tokenizers.of_config(config.data)
     if scored.is_validation or "train.eval_examples" in given:
-        windows = input.validation_windows(config, scheme, scored.documents)
+        windows = datasets.validation_windows(config, scheme, scored.documents)
     else:
-        windows = input.cut_windows(config, scheme, scored.documents)
+        windows = datasets.cut_windows(config, scheme, scored.documents)
     separate = segments.are_wanted(config.data)
     evaluation = Evaluation(model, distribution, windows, settings.batch_size, settings.jit_compile, scheme, separate)
     return scored, description["step"], evaluation
@@ -83,7 +88,7 @@ def _main(arguments: list[str]) -> int:
     console.begin(arguments)
     try:
         scored, step, evaluation = prepare(
-            _CONFIG.value, Workdir(_WORKDIR.value), _CHECKPOINT.value, kept_run.given_fields()
+            _CONFIG.value, Workdir(_WORKDIR.value), _CHECKPOINT.value, run_flags.given_fields()
         )
     except (ValueError, OSError) as error:
         return console.refuse(error)
@@ -99,5 +104,5 @@ def _main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    _WORKDIR, _CONFIG, _CHECKPOINT = console.or_refuse(kept_run.define_flags)
+    _WORKDIR, _CONFIG, _CHECKPOINT = console.or_refuse(run_flags.define_flags)
     entry.run(lambda: app.run(_main, flags_parser=console.parse_flags))

@@ -3,7 +3,7 @@
 What is in it and how to serve it is told in `docs/serving.md`.
 """
 
-from trainer import entry
+from trainer.commands import entry
 
 if __name__ == "__main__":  # Before the imports that take seconds.
     entry.begin()
@@ -11,9 +11,11 @@ if __name__ == "__main__":  # Before the imports that take seconds.
 from absl import app, flags
 
 from reformer_tf import local_paths
-from trainer import check, console, exits, exporting, kept_run
+from trainer import config_checks, exits
+from trainer.commands import console, run_flags
 from trainer.model import load_described
-from trainer.workdir import Workdir
+from trainer.results import exporting
+from trainer.storage.workdir import Workdir
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the versions of the export.", required=True)
 _SENTENCEPIECE = flags.DEFINE_bool(
@@ -28,7 +30,7 @@ def _main(arguments: list[str]) -> int:
     try:
         config, workdir = _CONFIG.value, Workdir(_WORKDIR.value)
         output = local_paths.checked_folder("`output`", _OUTPUT.value)
-        check.check_config(config)
+        config_checks.check_config(config)
         model, description = load_described(config, workdir, _CHECKPOINT.value)
         version = exporting.export_model(model, description, config, workdir, output, _SENTENCEPIECE.value)
     except (ValueError, OSError) as error:
@@ -38,5 +40,5 @@ def _main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    _WORKDIR, _CONFIG, _CHECKPOINT = console.or_refuse(kept_run.define_flags)
+    _WORKDIR, _CONFIG, _CHECKPOINT = console.or_refuse(run_flags.define_flags)
     entry.run(lambda: app.run(_main, flags_parser=console.parse_flags))

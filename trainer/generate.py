@@ -8,7 +8,7 @@ but, with several samples, a line before each and the end of a line after it. A 
 each text, and `\x1b` for control characters and bytes that are not UTF-8.
 """
 
-from trainer import entry
+from trainer.commands import entry
 
 if __name__ == "__main__":  # Before the imports that take seconds.
     entry.begin()
@@ -20,9 +20,12 @@ from collections.abc import Callable, Iterator
 from absl import app, flags, logging
 
 from reformer_tf.generation import decoder, samplers
-from trainer import check, console, exits, kept_run, prompts, sample, sampling, stop_strings, text_output, tokens
+from trainer import config_checks, exits
+from trainer.commands import console, prompts, run_flags, sampling, stop_strings, text_output
+from trainer.data import tokenizers
 from trainer.model import load_model
-from trainer.workdir import Workdir
+from trainer.results import sample
+from trainer.storage.workdir import Workdir
 
 _PROMPT = flags.DEFINE_string("prompt", None, "Text to go on with, as the beginning of a document; by default empty.")
 _PROMPT_FILE = flags.DEFINE_string(
@@ -86,8 +89,8 @@ def _prepare() -> tuple[bytes, Callable[[int], Iterator[bytes]]]:
     sampler = sampling.make_sampler(_SAMPLER.value, {flag.name: flag.value for flag in _SETTINGS if flag.present})
     _check_flags(sampling.draws(sampler))
     stops = [os.fsencode(stop) for stop in _STOP.value]
-    check.check_config(_CONFIG.value)
-    scheme = tokens.of_config(_CONFIG.value.data)
+    config_checks.check_config(_CONFIG.value)
+    scheme = tokenizers.of_config(_CONFIG.value.data)
     prompt = prompts.read(_PROMPT.value, _PROMPT_FILE.value)
     fitted = prompts.fit(prompt, _TOKENS.value, _CONFIG.value.model.max_sequence_length, scheme)
     model, _ = load_model(_CONFIG.value, Workdir(_WORKDIR.value), _CHECKPOINT.value)
@@ -139,5 +142,5 @@ def _write(before: bytes, continue_prompt: Callable[[int], Iterator[bytes]]) -> 
 
 
 if __name__ == "__main__":
-    _WORKDIR, _CONFIG, _CHECKPOINT = console.or_refuse(kept_run.define_flags)
+    _WORKDIR, _CONFIG, _CHECKPOINT = console.or_refuse(run_flags.define_flags)
     entry.run(lambda: app.run(_main, flags_parser=console.parse_flags))

@@ -9,7 +9,7 @@ same command goes on from the newest checkpoint. SIGTERM, SIGHUP and Ctrl-C are 
 reads any more is a SIGTERM.
 """
 
-from trainer import entry
+from trainer.commands import entry
 
 if __name__ == "__main__":
     entry.begin(entry.STOP)
@@ -27,8 +27,9 @@ from typing import IO
 
 from absl import app, flags
 
-from trainer import command_line, exits
-from trainer.cluster import VARIABLE, Task
+from trainer import exits
+from trainer.commands import command_line
+from trainer.distribution.cluster import VARIABLE, Task
 
 _WORKERS = flags.DEFINE_integer("workers", 2, "Number of workers.", lower_bound=1)
 _PARAMETER_SERVERS = flags.DEFINE_integer(

@@ -6,9 +6,9 @@ import keras
 from ml_collections import ConfigDict
 
 from reformer_tf import models
-from trainer import checkpoint_choice, state
 from trainer.config import as_dict
-from trainer.workdir import Workdir
+from trainer.storage import checkpoint_choice, named_variables
+from trainer.storage.workdir import Workdir
 
 _MADE_FROM_SEED = "/rotations"
 
@@ -64,10 +64,10 @@ def load_described(
     """
     arrays, description = checkpoint_choice.read(workdir, checkpoint)
     model = build_model(config)
-    variables = state.named_variables(model)
-    saved = state.averaged(arrays) if config.optimizer.ema_momentum else state.of_model(arrays)
+    variables = named_variables.named_variables(model)
+    saved = named_variables.averaged(arrays) if config.optimizer.ema_momentum else named_variables.of_model(arrays)
     for name, variable in list(variables.items()):
         if name.endswith(_MADE_FROM_SEED) and name in saved and saved[name].shape != tuple(variable.shape):
             del variables[name], saved[name]
-    state.assign(variables, saved, str(workdir.root))
+    named_variables.assign(variables, saved, str(workdir.root))
     return model, description

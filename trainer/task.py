@@ -6,15 +6,20 @@ kept in the folder: that of the run before, or the one that `trainer.convert` wr
 run would take, and writes nothing. See `trainer.exits` for what the process returns.
 """
 
-from trainer import entry, exits
+from trainer import exits
+from trainer.commands import entry
 
 if __name__ == "__main__":  # Before the imports that take seconds.
     entry.begin(entry.STOP)
 
 from absl import app, flags
 
-from trainer import checkpoint_choice, closing, cluster_flags, console, dry_run, execution, kept_run, loop, server
-from trainer.run import Run
+from trainer.commands import cluster_flags, console, run_flags
+from trainer.distribution import dispatch, parameter_server
+from trainer.results import final_report
+from trainer.storage import checkpoint_choice
+from trainer.training import dry_run, loop
+from trainer.training.run import Run
 
 _DRY_RUN = flags.DEFINE_bool(
     "dry_run", False, "Says what the run would take, by a few steps: parameters, memory, data, time. Writes nothing."
@@ -35,8 +40,8 @@ def main(arguments: list[str]) -> int:
         config = flags.FLAGS.config
         try:
             cluster_flags.to_environment()
-            if server.serves(config.strategy):
-                return server.serve(stop)
+            if parameter_server.serves(config.strategy):
+                return parameter_server.serve(stop)
             with stop.interruptible():
                 run = Run(config, _WORKDIR.value, _CHECKPOINT.value, _DRY_RUN.value)
                 if _DRY_RUN.value:
@@ -47,15 +52,15 @@ def main(arguments: list[str]) -> int:
             return exits.STOPPED
         except (ValueError, OSError) as error:
             return console.refuse(error)
-        except execution.LOST_PEER_ERRORS as error:
+        except dispatch.LOST_PEER_ERRORS as error:
             return console.lost_peer(error, _WORKDIR.value)
         entry.keep(run)
         try:
-            code = loop.train(run, stop) or closing.close(run, stop)
+            code = loop.train(run, stop) or final_report.close(run, stop)
             if code == exits.DONE:
                 run.end()
             return code
-        except execution.LOST_PEER_ERRORS as error:
+        except dispatch.LOST_PEER_ERRORS as error:
             return console.lost_peer(error, _WORKDIR.value)
         finally:
             run.close()
@@ -67,7 +72,7 @@ def run() -> None:
 
 
 def _parse_and_run() -> None:
-    console.or_refuse(kept_run.define_config)
+    console.or_refuse(run_flags.define_config)
     app.run(main, flags_parser=console.parse_flags)
 
 

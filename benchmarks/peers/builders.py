@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.peers.sizes import Sizes
+from benchmarks.measuring.sizes import Sizes
 
 
 def builder(peer: str) -> Callable[[Sizes], Any]:

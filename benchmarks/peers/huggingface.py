@@ -3,7 +3,7 @@
 import torch
 import transformers
 
-from benchmarks.peers.sizes import VOCABULARY, Sizes
+from benchmarks.measuring.sizes import VOCABULARY, Sizes
 
 
 class HuggingFaceReformer(torch.nn.Module):

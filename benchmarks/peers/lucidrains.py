@@ -3,7 +3,7 @@
 import reformer_pytorch
 import torch
 
-from benchmarks.peers.sizes import VOCABULARY, Sizes
+from benchmarks.measuring.sizes import VOCABULARY, Sizes
 
 _FEED_FORWARD_TOKENS = 1024
 

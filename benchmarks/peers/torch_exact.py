@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional
 
-from benchmarks.peers.sizes import VOCABULARY, Sizes
+from benchmarks.measuring.sizes import VOCABULARY, Sizes
 
 
 class ExactTransformer(torch.nn.Module):

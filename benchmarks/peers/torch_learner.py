@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
+from benchmarks.measuring.sizes import Sizes
+from benchmarks.measuring.subjects import BETAS, CLIP_NORM, EPSILON, Subject
 from benchmarks.peers import torch_step
 from benchmarks.peers.builders import builder
-from benchmarks.peers.sizes import Sizes
-from benchmarks.subjects import BETAS, CLIP_NORM, EPSILON, Subject
 
 
 class TorchLearner:

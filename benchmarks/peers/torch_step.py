@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from benchmarks.memory import resident_mib
-from benchmarks.peers.sizes import VOCABULARY, Sizes
-from trainer.memory import peak_mib
+from benchmarks.measuring.memory import resident_mib
+from benchmarks.measuring.sizes import VOCABULARY, Sizes
+from trainer.training.memory import peak_mib
 
 _SHORT = 256
 

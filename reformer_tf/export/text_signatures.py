@@ -13,7 +13,7 @@ from reformer_tf.export.ids_signatures import Signature, log_probabilities, mean
 from reformer_tf.export.independent_rows import IndependentRows
 from reformer_tf.export.sampling import Settings
 from reformer_tf.export.tokenizer import Tokenizer
-from reformer_tf.generation import decoder, loop
+from reformer_tf.generation import decoder, token_loop
 from reformer_tf.models import ReformerCausalLM
 
 _TEXT = tf.TensorSpec([None], tf.string, name="text")
@@ -75,7 +75,7 @@ def _generate(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokeniz
         fits = tf.reduce_all(settings.max_new_tokens <= rows.longest - lengths)
         rule = f"`max_new_tokens` and the tokens of `text` must be at most {rows.longest} together in each row"
         limits = requests.checked(settings.max_new_tokens, (fits, rule, settings.max_new_tokens))
-        new_ids = loop.go_on(
+        new_ids = token_loop.go_on(
             decoder.of(model),
             _after_boundary(tokenizer, ids),
             lengths + 1,
@@ -83,7 +83,7 @@ def _generate(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokeniz
             settings.choose,
             tf.constant([tokenizer.boundary]),
         )
-        counts = tf.reduce_sum(tf.cast(new_ids != loop.NOTHING, tf.int32), axis=1)
+        counts = tf.reduce_sum(tf.cast(new_ids != token_loop.NOTHING, tf.int32), axis=1)
         return {"generated_text_bytes": tokenizer.decode(ids, lengths, new_ids, counts)}
 
     return generate

@@ -13,12 +13,13 @@ from typing import Any, Protocol
 import keras
 import tensorflow as tf
 
+from reformer_tf.generation.traced_layers import Shared
 from reformer_tf.layers.attention import decoding
 from reformer_tf.layers.attention.base import SelfAttention
-from reformer_tf.layers.branches.shared import Shared
 from reformer_tf.layers.residual_branch import ResidualBranch
-from reformer_tf.ops import chunking, in_place, shapes
+from reformer_tf.ops import shapes
 from reformer_tf.ops.caches import Places, State
+from reformer_tf.ops.execution import in_place, row_chunks
 
 
 class Decoder(Protocol):
@@ -94,7 +95,7 @@ class CachedDecoder:
         def attend(layer: ResidualBranch, x: tf.Tensor) -> tuple[tf.Tensor, State]:
             return decoding.step(layer.layer, layer.normalization(x), places, next(states))
 
-        with chunking.at_most(1):  # One token a row is never worth being cut.
+        with row_chunks.at_most(1):  # One token a row is never worth being cut.
             x = self._embedding(tokens[:, None])
             if self._positions is not None:
                 x = self._positions.add(x, positions[:, None])

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from reformer_tf.generation import beams, decoder, loop, prompts, samplers
+from reformer_tf.generation import beam_search, decoder, prompts, samplers, token_loop
 from reformer_tf.layers import arguments
 
 # Beside the models, not in them: Keras and SavedModels would take a function there for a part of the model.
@@ -34,7 +34,7 @@ def generate(
         tokens = run.search()
     else:
         tokens = np.concatenate([run.first()[:, None], run.go_on(max_new_tokens - 1)], axis=1)
-    return [[token for token in row if token != loop.NOTHING] for row in tokens.tolist()]
+    return [[token for token in row if token != token_loop.NOTHING] for row in tokens.tolist()]
 
 
 def stream(
@@ -61,7 +61,7 @@ def _one_by_one(run: "Continuation", max_new_tokens: int) -> Iterator[int]:
     yield token
     for _ in range(max_new_tokens - 1):
         ((token,),) = run.go_on(1).tolist()
-        if token == loop.NOTHING:
+        if token == token_loop.NOTHING:
             return
         yield token
 
@@ -91,7 +91,7 @@ class Continuation:
         if model not in _PROGRAMS:
             _PROGRAMS[model] = _Programs(model)
         self._programs = _PROGRAMS[model]
-        self._progress: loop.Progress | None = None
+        self._progress: token_loop.Progress | None = None
 
     def first(self) -> np.ndarray:
         """The first new token of each row, `[B]`."""
@@ -100,7 +100,7 @@ class Continuation:
         return self._progress.tokens.numpy()
 
     def go_on(self, count: int) -> np.ndarray:
-        """Up to so many tokens more, `[B, count]`, `loop.NOTHING` for those that a row has not."""
+        """Up to so many tokens more, `[B, count]`, `token_loop.NOTHING` for those that a row has not."""
         if not count:
             return np.empty([len(self._ids), 0], np.int32)
         _, go_on = self._programs.of_sampler(self.sampler)
@@ -108,7 +108,7 @@ class Continuation:
         return tokens.numpy()
 
     def search(self) -> np.ndarray:
-        """All new tokens of each row, `[B, max_new_tokens]`, `loop.NOTHING` beyond a row's end."""
+        """All new tokens of each row, `[B, max_new_tokens]`, `token_loop.NOTHING` beyond a row's end."""
         search = self._programs.of_beams(self.sampler)
         return search(*self._prompts(), self._lengths, self._limits[0], self._stops).numpy()
 
@@ -141,7 +141,7 @@ class _Programs:
         """The first step and the later ones."""
         logits, state = _outputs(self.prefill)
 
-        def choose(seeds: tf.Tensor) -> loop.Choose:
+        def choose(seeds: tf.Tensor) -> token_loop.Choose:
             return lambda logits, positions, seen: sampler(logits, seeds, positions, seen)
 
         @_graph(logits, state, _spec(None, None), _spec(None), _spec(None), _spec(None), _spec(None))
@@ -153,14 +153,14 @@ class _Programs:
             limits: tf.Tensor,
             seeds: tf.Tensor,
             stops: tf.Tensor,
-        ) -> loop.Progress:
-            return loop.begin(logits, state, ids, lengths, limits, choose(seeds), stops, sampler.looks_back)
+        ) -> token_loop.Progress:
+            return token_loop.begin(logits, state, ids, lengths, limits, choose(seeds), stops, sampler.looks_back)
 
         @_graph(_outputs(begin), _spec(), _spec(None), _spec(None))
         def go_on(
-            progress: loop.Progress, count: tf.Tensor, seeds: tf.Tensor, stops: tf.Tensor
-        ) -> tuple[tf.Tensor, loop.Progress]:
-            return loop.run(self._decoder(), progress, count, choose(seeds), stops)
+            progress: token_loop.Progress, count: tf.Tensor, seeds: tf.Tensor, stops: tf.Tensor
+        ) -> tuple[tf.Tensor, token_loop.Progress]:
+            return token_loop.run(self._decoder(), progress, count, choose(seeds), stops)
 
         return begin, go_on
 
@@ -169,7 +169,7 @@ class _Programs:
 
         @_graph(logits, state, _spec(None), _spec(), _spec(None))
         def search(logits: tf.Tensor, state: Any, lengths: tf.Tensor, count: tf.Tensor, stops: tf.Tensor) -> tf.Tensor:
-            return beams.search(self._decoder(), logits, state, lengths, count, options, stops)
+            return beam_search.search(self._decoder(), logits, state, lengths, count, options, stops)
 
         return search
 

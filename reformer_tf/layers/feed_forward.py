@@ -8,7 +8,8 @@ import tensorflow as tf
 from reformer_tf.layers import activations, arguments
 from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.layers.fixed_arguments import FixedArguments
-from reformer_tf.ops import chunking, elementwise, fusing, shapes, sums
+from reformer_tf.ops import bias_activation, shapes, sums
+from reformer_tf.ops.execution import compiled_functions, row_chunks
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
@@ -83,14 +84,14 @@ class ChunkedFeedForward(VectorLayer, FixedArguments):
         weights = [tf.convert_to_tensor(w) for w in self._weights]
         spec = tf.TensorSpec([None, width], inputs.dtype)
         # Functions inside may be compiled in training; what is exported must run where XLA is not linked in.
-        with fusing.fusing(bool(training)):
-            result = chunking.map_rows(self._rows, [tf.reshape(inputs, [-1, width])], weights, self.rows, spec)
+        with compiled_functions.fusing(bool(training)):
+            result = row_chunks.map_rows(self._rows, [tf.reshape(inputs, [-1, width])], weights, self.rows, spec)
         return tf.reshape(result, shapes.sizes(inputs))
 
     @property
     def rows(self) -> int:
         """The most tokens of a chunk."""
-        return self.chunk_length or chunking.rows_in_budget(self.intermediate_dim * (2 if self.gated else 1))
+        return self.chunk_length or row_chunks.rows_in_budget(self.intermediate_dim * (2 if self.gated else 1))
 
     def _rows(self, x: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
         """The layer itself on `[T, M]`."""
@@ -99,7 +100,7 @@ class ChunkedFeedForward(VectorLayer, FixedArguments):
         def project(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
             return sums.matmul(x, remaining.pop(0)), remaining.pop(0) if self.use_bias else None
 
-        hidden = elementwise.biased(self.activation, *project(x))
+        hidden = bias_activation.biased(self.activation, *project(x))
         if self.gated:
             hidden *= _with_bias(*project(x))
         return _with_bias(*project(hidden))

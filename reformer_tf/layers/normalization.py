@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments
 from reformer_tf.layers.checked_inputs import VectorLayer
-from reformer_tf.ops import chunking, normalization, shapes
+from reformer_tf.ops import normalization, shapes
+from reformer_tf.ops.execution import row_chunks
 
 # Arguments of Keras' layer that this one does not take.
 _FIXED = (
@@ -61,8 +62,8 @@ class ChunkedLayerNormalization(VectorLayer, keras.layers.LayerNormalization):
             return normalization.normalized(x, gamma, beta, self.epsilon, dtype)
 
         weights = [tf.convert_to_tensor(v.value) for v in (self.gamma, self.beta)]
-        flat, budget = tf.reshape(inputs, [-1, width]), chunking.rows_in_budget(4 * width)
-        result = chunking.map_rows(rows, [flat], weights, budget, tf.TensorSpec([None, width], dtype))
+        flat, budget = tf.reshape(inputs, [-1, width]), row_chunks.rows_in_budget(4 * width)
+        result = row_chunks.map_rows(rows, [flat], weights, budget, tf.TensorSpec([None, width], dtype))
         return tf.reshape(result, shapes.sizes(inputs))
 
     def get_config(self) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import tensorflow as tf
 from reformer_tf.layers import arguments
 from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.layers.fixed_arguments import FixedArguments
-from reformer_tf.ops import chunking, ranges, shapes, sums
+from reformer_tf.ops import ranges, shapes, sums
+from reformer_tf.ops.execution import row_chunks
 
 
 class _PositionEmbedding(VectorLayer, FixedArguments):
@@ -45,9 +46,9 @@ class _PositionEmbedding(VectorLayer, FixedArguments):
             return x + tf.cast(self.look_up(positions, width, tables), x.dtype)
 
         tables = [tf.convert_to_tensor(v) for v in self.trainable_variables + self.non_trainable_variables]
-        flat, budget = tf.reshape(inputs, [-1, width]), chunking.rows_in_budget(4 * width)
+        flat, budget = tf.reshape(inputs, [-1, width]), row_chunks.rows_in_budget(4 * width)
         places, spec = tf.reshape(positions, [-1]), tf.TensorSpec([None, width], inputs.dtype)
-        return tf.reshape(chunking.map_rows(rows, [flat, places], tables, budget, spec), shapes.sizes(inputs))
+        return tf.reshape(row_chunks.map_rows(rows, [flat, places], tables, budget, spec), shapes.sizes(inputs))
 
     def look_up(self, positions: tf.Tensor, width: int, tables: Sequence[tf.Tensor]) -> tf.Tensor:
         """Returns the embeddings `[T, M]` of positions, int32 `[T]`, from the layer's weights, in at least float32."""

@@ -10,7 +10,8 @@ from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.layers.dropout import SeededDropout
 from reformer_tf.layers.fixed_arguments import FixedArguments
 from reformer_tf.layers.normalization import ChunkedLayerNormalization
-from reformer_tf.ops import fusing, shapes
+from reformer_tf.ops import shapes
+from reformer_tf.ops.execution import compiled_functions
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
@@ -77,7 +78,7 @@ class ResidualBranch(VectorLayer, FixedArguments):
     ) -> tf.Tensor:
         options = {"mask": mask, "segment_ids": segment_ids, "seed": seed, "training": training}
         # Functions inside may be compiled in training; what is exported must run where XLA is not linked in.
-        with fusing.fusing(bool(training)):
+        with compiled_functions.fusing(bool(training)):
             output = branch_calls.call(self.layer, self.normalization(inputs), options)
         return self.dropout(output, seed=seed, training=training)
 

@@ -9,7 +9,8 @@ from reformer_tf.layers import arguments, sharing
 from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.layers.fixed_arguments import FixedArguments
 from reformer_tf.layers.token_embedding import TokenEmbedding
-from reformer_tf.ops import chunking, ranges, shapes, sums
+from reformer_tf.ops import ranges, shapes, sums
+from reformer_tf.ops.execution import row_chunks
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
@@ -91,8 +92,8 @@ class TokenHead(VectorLayer, FixedArguments):
         def rows(hidden: tf.Tensor, targets: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
             return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, self._logits(hidden, *weights))
 
-        losses = chunking.map_rows(
-            rows, flat, weights, chunking.rows_in_budget(self.vocabulary_size), tf.TensorSpec([None], dtype)
+        losses = row_chunks.map_rows(
+            rows, flat, weights, row_chunks.rows_in_budget(self.vocabulary_size), tf.TensorSpec([None], dtype)
         )
         losses = tf.where(counted, tf.reshape(losses, shape), tf.zeros([], dtype))
         return losses + tf.cast(ranges.nan_unless(right), dtype)

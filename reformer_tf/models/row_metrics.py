@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.ops import shapes
-from reformer_tf.ops.pieces import Cutting
+from reformer_tf.ops.execution.sequence_slices import Cutting
 
 
 class Rows(NamedTuple):

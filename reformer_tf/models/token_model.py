@@ -9,7 +9,8 @@ from reformer_tf.layers.token_head import TokenHead
 from reformer_tf.models import row_metrics
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.models.own_loss_model import OwnLossModel, Scored
-from reformer_tf.ops import chunking, ranges
+from reformer_tf.ops import ranges
+from reformer_tf.ops.execution import row_chunks
 
 _Model = TypeVar("_Model", bound="TokenModel")
 
@@ -90,7 +91,7 @@ class TokenModel(OwnLossModel):
             targets=tf.reshape(targets, [-1]),
             counted=tf.reshape(counted, [-1]),
             weights=tf.reshape(weights, [-1]),
-            chunk=chunking.rows_in_budget(self.classes()),
+            chunk=row_chunks.rows_in_budget(self.classes()),
         )
         return Scored(losses, weights, [rows])
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from reformer_tf.ops import fusing, shapes, sums
+from reformer_tf.ops import shapes, sums
+from reformer_tf.ops.execution import compiled_functions
 
 
 def normalized(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float, dtype: tf.DType) -> tf.Tensor:
@@ -23,9 +24,9 @@ def normalized(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float, 
     Returns:
         `[..., M]`.
     """
-    pays = fusing.worth(math.prod(shapes.sizes(x)))
+    pays = compiled_functions.worth(math.prod(shapes.sizes(x)))
     # Both are made here: a gradient is asked for when the call that may compile its functions is over.
-    forward, backward = (fusing.fused(make, epsilon, dtype, pays=pays) for make in (_forward, _backward))
+    forward, backward = (compiled_functions.fused(make, epsilon, dtype, pays=pays) for make in (_forward, _backward))
 
     @tf.custom_gradient
     def apply(*args: tf.Tensor) -> tuple[tf.Tensor, Callable]:

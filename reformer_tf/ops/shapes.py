@@ -1,4 +1,7 @@
-"""Sizes of tensors, as Python integers where they are known and as scalar tensors where they are not."""
+"""Sizes of tensors, as Python integers where they are known and as scalar tensors where they are not.
+
+And axes merged, moved and cut, with every size kept that is known.
+"""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -61,3 +64,33 @@ def reshaped(x: tf.Tensor, before: Sequence[Size], after: Sequence[Size]) -> tf.
         return tf.reshape(x, after), lambda upstream: tf.reshape(upstream, before)
 
     return apply(x)
+
+
+def flat(x: tf.Tensor, axes: int) -> tf.Tensor:
+    """Merges the first axes into one."""
+    rest = sizes(x)[axes:]
+    return tf.reshape(x, [-1, *rest])
+
+
+def cut(x: tf.Tensor, start: Size, length: Size) -> tf.Tensor:
+    """`x[start : start + length]`, with a static size where there is one (XLA needs it)."""
+    # Sizes spelled out: with -1, and a start not known yet, XLA pads the whole to a multiple of it.
+    size, *rest = sizes(x)
+    begin, extent = [start, *(0 for _ in rest)], [length, *rest]
+    if known(begin) and known(extent):
+        return x if length == size else tf.slice(x, begin, extent)
+    result = tf.slice(x, tf.stack(begin), tf.stack(extent))
+    return ensured(result, [length if isinstance(length, int) else None, *x.shape[1:]])
+
+
+def by_position(x: tf.Tensor, heads: Size) -> tf.Tensor:
+    """`[N, L, ...]` to `[B, L, H, ...]`."""
+    length, rest = sizes(x)[1], sizes(x)[2:]
+    x = tf.reshape(x, [-1, heads, length, *rest])
+    return tf.transpose(x, [0, 2, 1, *range(3, x.shape.rank)])
+
+
+def by_sequence(x: tf.Tensor) -> tf.Tensor:
+    """`[B, L, H, ...]` to `[N, L, ...]`."""
+    _, length, _, *rest = sizes(x)
+    return tf.reshape(tf.transpose(x, [0, 2, 1, *range(3, x.shape.rank)]), [-1, length, *rest])

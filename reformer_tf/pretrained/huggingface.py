@@ -11,9 +11,9 @@ import numpy as np
 from reformer_tf import local_paths, models
 from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.models.backbone import ReformerBackbone
-from reformer_tf.pretrained import huggingface_config, huggingface_files, huggingface_sizes, placing
-from reformer_tf.pretrained.placing import Place, as_is, named, out_by_in
+from reformer_tf.pretrained import huggingface_config, huggingface_files, huggingface_sizes, weight_mapping
 from reformer_tf.pretrained.rotations import assign_rotations
+from reformer_tf.pretrained.weight_mapping import Place, as_is, named, out_by_in
 
 # No weights: values of masks and numbers of positions, which some releases saved.
 _BUFFERS = re.compile(r"(self_mask_value_float(16|32)|mask_value_float(16|32)|position_ids)$")
@@ -94,7 +94,7 @@ def from_huggingface(
         _settle_head_bias(tensors, head_bias, str(folder))
     huggingface_sizes.check(arguments, tensors, _prefix(tensors), str(folder))
     model = kind(**arguments, reversible=reversible, seed=seed, dtype=dtype)
-    placing.assign(model, places(model, tensors), tensors, str(folder))
+    weight_mapping.assign(model, places(model, tensors), tensors, str(folder))
     assign_rotations(model, rotations or {})
     return model
 
@@ -152,7 +152,7 @@ def _backbone_places(backbone: ReformerBackbone) -> Iterator[tuple[str, Place]]:
             shape = [1] * len(positions.tables)
             shape[axis] = table.shape[0]
             yield f"embeddings.position_embeddings.weights.{axis}", as_is(table, (*shape, table.shape[1]))
-    for index, (attention, feed_forward) in enumerate(placing.blocks(backbone)):
+    for index, (attention, feed_forward) in enumerate(weight_mapping.blocks(backbone)):
         for name, place in _attention_places(attention):
             yield f"encoder.layers.{index}.attention.{name}", place
         for name, place in _feed_forward_places(feed_forward):

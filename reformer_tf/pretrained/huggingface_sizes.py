@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from reformer_tf.ops import hashing
+from reformer_tf.ops import bucket_counts
 
 _MOST_ROTATIONS = 2**27
 """Numbers in the rotations of a layer, which no file holds; the published models have about a million."""
@@ -72,7 +72,7 @@ def _rotations(arguments: Mapping[str, Any]) -> int:
     if arguments["num_buckets"] is None:
         longest = options.get("max_sequence_length", arguments["max_sequence_length"])
         padded = -(-longest // options["length_multiple"]) * options["length_multiple"]
-        columns = hashing.most_columns(chunk, padded, longest)
+        columns = bucket_counts.most_columns(chunk, padded, longest)
     else:
-        columns = hashing.rotation_columns(hashing.bucket_factors(arguments["num_buckets"]))
+        columns = bucket_counts.rotation_columns(bucket_counts.bucket_factors(arguments["num_buckets"]))
     return arguments["num_heads"] * arguments["key_dim"] * arguments["num_hashes"] * columns

@@ -8,7 +8,7 @@ import numpy as np
 
 from reformer_tf.layers import LSHSelfAttention
 from reformer_tf.models.backbone import ReformerBackbone
-from reformer_tf.pretrained import placing
+from reformer_tf.pretrained import weight_mapping
 
 
 def assign_rotations(model: keras.Model, rotations: Mapping[int, Any]) -> None:
@@ -26,7 +26,7 @@ def assign_rotations(model: keras.Model, rotations: Mapping[int, Any]) -> None:
     backbone = model if isinstance(model, ReformerBackbone) else model.backbone
     layers = {
         index: attention.layer
-        for index, (attention, _) in enumerate(placing.blocks(backbone))
+        for index, (attention, _) in enumerate(weight_mapping.blocks(backbone))
         if isinstance(attention.layer, LSHSelfAttention)
     }
     values = {}

@@ -11,9 +11,9 @@ import numpy as np
 from reformer_tf import local_paths
 from reformer_tf.layers import LSHSelfAttention
 from reformer_tf.models import ReformerCausalLM, presets
-from reformer_tf.pretrained import placing, trax_file
-from reformer_tf.pretrained.placing import Place, as_is, heads_first, named
+from reformer_tf.pretrained import trax_file, weight_mapping
 from reformer_tf.pretrained.rotations import assign_rotations
+from reformer_tf.pretrained.weight_mapping import Place, as_is, heads_first, named
 
 # Where the parts of a ReformerLM are in the list of its sublayers' weights; the others have none.
 _TOKENS, _POSITIONS, _TRUNK, _NORM, _HEAD = 1, 3, 5, 7, 9
@@ -66,7 +66,7 @@ def from_trax(
     if rotations:
         arguments["redraw_rotations"] = False
     model = ReformerCausalLM(**arguments)
-    placing.assign(model, dict(_places(model, tree)), dict(_arrays(tree, "weights")), str(path))
+    weight_mapping.assign(model, dict(_places(model, tree)), dict(_arrays(tree, "weights")), str(path))
     assign_rotations(model, rotations or {})
     return model
 
@@ -115,7 +115,7 @@ def _places(model: ReformerCausalLM, tree: Any) -> Iterator[tuple[str, Place]]:
         alone = isinstance(_part(tree, _POSITIONS, axis), np.ndarray)
         name = f"weights[{_POSITIONS}][{axis}]"
         yield (name if alone else f"{name}[0]"), as_is(table, ([1] if alone else []) + [*shape, table.shape[1]])
-    blocks = placing.blocks(backbone)
+    blocks = weight_mapping.blocks(backbone)
     found, expected = len(_part(tree, _TRUNK)), len(blocks) * _ENTRIES_A_LAYER
     if found != expected:
         raise ValueError(f"weights[{_TRUNK}] must have {expected} entries for {len(blocks)} layers. Received: {found}")

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import gradient_errors
+from benchmarks.measuring import gradient_errors
 from reformer_tf.ops import sums
 
 LENGTH = 512

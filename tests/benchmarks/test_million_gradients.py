@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from tensorflow import stop_gradient as stop
 
-from benchmarks import million_gradients, plain_model
+from benchmarks import million_gradients
+from benchmarks.reference import model as reference_model
 from configs import million_tokens
 from reformer_tf.layers import LSHSelfAttention
-from reformer_tf.ops import chunking
+from reformer_tf.ops.execution import row_chunks
 from trainer.model import build_model
 
 LENGTH = 200
@@ -43,7 +44,7 @@ def _ids():
     ],
 )
 def test_gradients_equal_the_unblocked_ones(options, monkeypatch):
-    monkeypatch.setattr(chunking, "rows_in_budget", lambda *_: 48)  # Several chunks.
+    monkeypatch.setattr(row_chunks, "rows_in_budget", lambda *_: 48)  # Several chunks.
     found = million_gradients.compare(build_model(_config(**options)), _ids(), "float64")
     assert 0 < found["gradient_error"] < 1e-5
     assert found["loss_error"] < 1e-6
@@ -65,7 +66,7 @@ def test_a_wrong_gradient_is_found(monkeypatch):
 def test_other_buckets_give_another_gradient():
     model = build_model(_config())
     one, other = (
-        plain_model.loss_and_gradients(model, _ids(), [buckets.reshape([1, 2, 1, LENGTH])])
+        reference_model.loss_and_gradients(model, _ids(), [buckets.reshape([1, 2, 1, LENGTH])])
         for buckets in (np.zeros(2 * LENGTH, int), np.arange(2 * LENGTH) % 7)
     )
     assert abs(one[0] - other[0]) > 1e-6
@@ -74,4 +75,4 @@ def test_other_buckets_give_another_gradient():
 
 def test_other_options_are_refused():
     with pytest.raises(ValueError, match="model must have the options .* Received: {'dropout': 0.5}"):
-        plain_model.loss_and_gradients(build_model(_config(dropout=0.5)), _ids(), [])
+        reference_model.loss_and_gradients(build_model(_config(dropout=0.5)), _ids(), [])

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from benchmarks import quality_report
+from benchmarks.sweeps import quality_report
 
 TINY = [
     "--length=128",

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from benchmarks import roofline_plot, roofline_report
+from benchmarks.stages import plot, report
 from tests.trainer import command_line
 
 TINY = ["--length=100", "--layers=2", "--width=16", "--heads=2", "--chunk_length=16", "--num_hashes=1", "--repeat=1"]
@@ -54,9 +54,9 @@ def test_a_tiny_step(run, tmp_path, precision):
     assert measured["step_s"] > 0
     assert f"the whole step, measured: {measured['step_s']:.3f} s" in said
     assert f"Not explained by the stages: {measured['step_s'] - total:.3f} s" in said
-    assert roofline_report.report(measured) in said
+    assert report.report(measured) in said
     if importlib.util.find_spec("matplotlib"):
-        roofline_plot.plot(measured, tmp_path / "roofline.png")
+        plot.plot(measured, tmp_path / "roofline.png")
         assert (tmp_path / "roofline.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import whole_step, xla_ops
+from benchmarks.xla import whole_step, xla_ops
 from tests.testing import tiny_models
-from trainer import optimizer
 from trainer.config import default_config
-from trainer.step import TrainStep
+from trainer.optimization import optimizer
+from trainer.training.step import TrainStep
 
 ROWS, LENGTH = 4, 48
 

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from trainer.check import check_batch, check_config
+from trainer.config_checks import check_batch, check_config
 
 NAMES = sorted(
     path.stem for path in (pathlib.Path(__file__).parents[2] / "configs").glob("*.py") if path.stem != "__init__"

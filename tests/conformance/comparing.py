@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from reformer_tf.ops import hashing
+from reformer_tf.ops import bucket_counts
 from tests.conformance import cases
 from tests.testing import attention_reference as reference
 from tests.testing import chunk_window_reference, near_ties
@@ -27,12 +27,12 @@ def assert_same(actual: np.ndarray, expected: np.ndarray, bound: float = BOUND) 
 def factors(layer: Any, length: int) -> tuple[int, ...]:
     """The factors of the bucket count of a hashing layer in a call of this length."""
     if layer.num_buckets is not None:
-        return hashing.bucket_factors(layer.num_buckets)
+        return bucket_counts.bucket_factors(layer.num_buckets)
     if layer.window == "chunk":
-        longest = layer.max_sequence_length or hashing.DEFAULT_LENGTH
+        longest = layer.max_sequence_length or bucket_counts.DEFAULT_LENGTH
         padded = cases.chunk_window(layer).padded(length)
         return chunk_window_reference.bucket_factors(padded, layer.chunk_length, longest)
-    return hashing.default_num_buckets(layer.max_sequence_length, layer.chunk_length)
+    return bucket_counts.default_num_buckets(layer.max_sequence_length, layer.chunk_length)
 
 
 def assert_same_buckets(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reformer_tf.ops import dense_attention
+from reformer_tf.ops.attention import dense as dense_attention
 from tests.conformance import cases, comparing
 
 CASES = [case for case in cases.ALL if case.kind != "full" and not case.has_chunks]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reformer_tf.generation import decoder, loop
+from reformer_tf.generation import decoder, token_loop
 from reformer_tf.layers.attention import registry
 from reformer_tf.models import ReformerCausalLM
 from reformer_tf.ops import hashing
@@ -170,11 +170,11 @@ def test_rows_with_limits_of_their_own_write_into_nobody_elses_room(name):
     # Traced once for all rows and lengths.
     @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32), per_row, per_row])
     def go_on(ids, lengths, limits):
-        return loop.go_on(case.decoder, ids, lengths, limits, choose, stops)
+        return token_loop.go_on(case.decoder, ids, lengths, limits, choose, stops)
 
     def continued(rows, lengths, limits):
         found = go_on(tf.constant(case.ids[rows, : max(lengths)]), tf.constant(lengths), tf.constant(limits)).numpy()
-        return [[token for token in row if token != loop.NOTHING] for row in found.tolist()]
+        return [[token for token in row if token != token_loop.NOTHING] for row in found.tolist()]
 
     lengths, limits = [12, 1, 5, 13], [2, 9, 8, 1]
     together = continued([0, 1, 2, 0], lengths, limits)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reformer_tf.generation import loop
+from reformer_tf.generation import token_loop
 from reformer_tf.models import ReformerCausalLM
 
 _RELEASED = {"window": "chunk", "wrap": True}
@@ -91,7 +91,7 @@ def test_what_fills_up_a_prompt_was_not_seen():
 
     ids, lengths, limits = tf.constant([[1, 2, 3], [4, 0, 0]]), tf.constant([3, 1]), tf.constant([2, 2])
     stop_tokens = tf.zeros([0], tf.int32)
-    progress = loop.begin(tf.zeros([2, 6]), None, ids, lengths, limits, choose, stop_tokens, looks_back=True)
+    progress = token_loop.begin(tf.zeros([2, 6]), None, ids, lengths, limits, choose, stop_tokens, looks_back=True)
     assert [set(np.flatnonzero(row)) for row in looks[0]] == [{1, 2, 3}, {4}]
     assert [set(np.flatnonzero(row)) for row in progress.seen] == [{1, 2, 3, 5}, {0, 4}]
 

@@ -9,7 +9,8 @@ from reformer_tf import layers
 from reformer_tf.layers.token_embedding import TokenEmbedding
 from reformer_tf.layers.token_head import TokenHead
 from reformer_tf.models import ReformerClassifier
-from reformer_tf.ops import chunking, replay
+from reformer_tf.ops import replay
+from reformer_tf.ops.execution import row_chunks
 
 # With gradients of one sign, a sum in bfloat16 would stop at some 256 tokens, one in float16 at 2,048.
 ROWS, LENGTH, WIDTH = 128, 128, 8
@@ -112,7 +113,7 @@ def test_gradients_of_a_head(policy, rows, monkeypatch):
             return tf.repeat(losses[..., None], WIDTH, axis=-1)
 
     if rows is not None:
-        monkeypatch.setattr(chunking, "rows_in_budget", lambda width: rows)
+        monkeypatch.setattr(row_chunks, "rows_in_budget", lambda width: rows)
     hidden = np.random.default_rng(0).uniform(size=(ROWS, LENGTH, WIDTH)).astype(np.float32)
     found = _errors(lambda policy: Losses(5, dtype=policy), hidden, policy, "graph")
     assert len(found) == 2 and max(found.values()) < TOLERANCE, found

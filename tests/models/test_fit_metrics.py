@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reformer_tf.ops import chunking
+from reformer_tf.ops.execution import row_chunks
 from tests.models.test_ids_outside import VOCABULARY, make
 
 LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="mean_with_sample_weight")
@@ -38,7 +38,7 @@ def test_they_equal_those_of_all_logits(monkeypatch, mode):
     results = []
     for loss in (None, LOGITS):
         # Several chunks of rows, the last of them filled up.
-        monkeypatch.setattr(chunking, "rows_in_budget", lambda width: 7)
+        monkeypatch.setattr(row_chunks, "rows_in_budget", lambda width: 7)
         model = _compiled("masked_lm", loss, **options)
         history = model.fit(ids, targets, sample_weight=weights, batch_size=4, verbose=0, shuffle=False).history
         evaluated = model.evaluate(ids, targets, sample_weight=weights, batch_size=6, verbose=0, return_dict=True)
@@ -75,7 +75,7 @@ def test_a_causal_language_model_that_was_compiled_with_metrics(monkeypatch):
         return plain(self, y_true, y_pred, sample_weight)
 
     monkeypatch.setattr(keras.metrics.SparseCategoricalAccuracy, "update_state", watched)
-    monkeypatch.setattr(chunking, "rows_in_budget", lambda width: 7)
+    monkeypatch.setattr(row_chunks, "rows_in_budget", lambda width: 7)
     model, (ids, _, _) = make("causal_lm"), _data()
     model.compile("adam", metrics=["accuracy"], jit_compile=False)
     history = model.fit(ids, validation_data=(ids,), batch_size=6, verbose=0).history

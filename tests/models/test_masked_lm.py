@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from reformer_tf.models import ReformerMaskedLM
-from reformer_tf.ops import chunking
+from reformer_tf.ops.execution import row_chunks
 from tests.models import cases
 
 
@@ -25,7 +25,7 @@ def test_token_losses_are_the_cross_entropies_of_the_logits(monkeypatch, changes
     model, ids, targets, mask = cases.make("masked_lm", **changes), cases.ids(), cases.ids(seed=5), cases.mask()
     expected = _cross_entropies(model(ids, mask=mask), targets) * mask
     # Many chunks of the head.
-    monkeypatch.setattr(chunking, "rows_in_budget", lambda width: 7)
+    monkeypatch.setattr(row_chunks, "rows_in_budget", lambda width: 7)
     losses = model.token_losses(ids, targets, mask=mask)
     np.testing.assert_allclose(losses, expected, rtol=1e-4, atol=1e-4)
     # What stands under the mask may be anything.
@@ -84,7 +84,7 @@ def test_fit_learns_and_never_forms_the_logits(monkeypatch):
     hidden = rng.random(targets.shape) < 0.15
     ids = np.where(hidden, 19, targets)
     model = ReformerMaskedLM(**{**cases.ARGUMENTS, "num_layers": 1, "attention_layers": ["local"], "dropout": 0.05})
-    monkeypatch.setattr(chunking, "rows_in_budget", lambda width: 32)
+    monkeypatch.setattr(row_chunks, "rows_in_budget", lambda width: 32)
     rows = []
     plain = tf.nn.sparse_softmax_cross_entropy_with_logits
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reformer_tf.ops import fusing, hashing
+from reformer_tf.ops import bucket_counts, hashing
+from reformer_tf.ops.execution import compiled_functions
 from tests.testing import attention_reference as reference
 
 
@@ -13,7 +14,7 @@ from tests.testing import attention_reference as reference
 def test_buckets_are_those_of_the_formula(factors, mode):
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(2, 3, 50, 8)).astype("float32")
-    rotations = hashing.stored_rotations(1, 3, 8, 4, hashing.rotation_columns(factors))
+    rotations = hashing.stored_rotations(1, 3, 8, 4, bucket_counts.rotation_columns(factors))
     call = lambda x: hashing.hash_vectors(x, tf.constant(rotations), factors)
     if mode != "eager":
         call = tf.function(call, jit_compile=mode == "xla")
@@ -70,14 +71,14 @@ def test_drawn_rotations_agree_between_eager_graph_and_xla_for_seeds_known_at_ru
 
 @pytest.mark.parametrize("length, chunk, factors", [(64, 64, (2,)), (4096, 64, (128,)), (16384, 64, (16, 32))])
 def test_the_default_rule(length, chunk, factors):
-    assert hashing.default_num_buckets(length, chunk) == factors
-    assert hashing.default_num_buckets(1, 64) == (2,)
+    assert bucket_counts.default_num_buckets(length, chunk) == factors
+    assert bucket_counts.default_num_buckets(1, 64) == (2,)
 
 
 @pytest.mark.parametrize("num_buckets", [0, -2, 3, 1, True, 2.0, "4", [], [4, 3], [4, 0], (2, None)])
 def test_odd_or_senseless_bucket_counts_are_refused(num_buckets):
     with pytest.raises(ValueError, match="num_buckets must be a positive even integer.*Received: num_buckets="):
-        hashing.bucket_factors(num_buckets)
+        bucket_counts.bucket_factors(num_buckets)
 
 
 @pytest.mark.parametrize("mode", ["eager", "graph", "dynamic", "xla"])
@@ -99,10 +100,10 @@ def test_pieces_of_a_long_sequence_give_the_same_buckets(monkeypatch, mode, leng
 def test_compiled_hashing_gives_the_same_buckets(monkeypatch):
     vectors = tf.constant(np.random.default_rng(0).normal(size=(2, 3, 50, 8)), tf.float32)
     rotations = tf.constant(hashing.stored_rotations(1, 3, 8, 4, 5))
-    monkeypatch.setattr(fusing, "LEAST_WORK", 1)
+    monkeypatch.setattr(compiled_functions, "LEAST_WORK", 1)
 
     def call(allowed):
-        with fusing.fusing(allowed):
+        with compiled_functions.fusing(allowed):
             return hashing.hash_vectors(vectors, rotations, (4, 6))
 
     compiled = tf.function(call).get_concrete_function(True)

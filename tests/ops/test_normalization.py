@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from reformer_tf.layers import ChunkedLayerNormalization
-from reformer_tf.ops import chunking, fusing, normalization
+from reformer_tf.ops import normalization
+from reformer_tf.ops.execution import compiled_functions, row_chunks
 
 SHAPE, EPSILON = (5, 8), 1e-3
 
@@ -25,7 +26,7 @@ def _gradients(function, x, gamma, beta, upstream):
 
 def _own(dtype, allowed=False):
     def call(x, gamma, beta):
-        with fusing.fusing(allowed):
+        with compiled_functions.fusing(allowed):
             return normalization.normalized(x, gamma, beta, EPSILON, dtype)
 
     return call
@@ -44,7 +45,7 @@ def test_equals_the_formula():
 @pytest.mark.parametrize("mode", ["eager", "graph", "compiled parts", "xla"])
 @pytest.mark.parametrize("dtype, tolerance", [(tf.float32, 1e-5), (tf.bfloat16, 0.02)])
 def test_gradient_equals_that_of_keras(monkeypatch, mode, dtype, tolerance):
-    monkeypatch.setattr(fusing, "LEAST_WORK", 1)
+    monkeypatch.setattr(compiled_functions, "LEAST_WORK", 1)
     call = lambda *args: _gradients(_own(dtype, mode == "compiled parts"), *args)
     if mode != "eager":
         call = tf.function(call, jit_compile=mode == "xla")
@@ -54,7 +55,7 @@ def test_gradient_equals_that_of_keras(monkeypatch, mode, dtype, tolerance):
 
 @pytest.mark.parametrize("shape", [(2, 9, 8), (11, 8), (2, 3, 4, 8)])
 def test_layer_in_chunks_equals_that_of_keras(monkeypatch, shape):
-    monkeypatch.setattr(chunking, "rows_in_budget", lambda width: 4)
+    monkeypatch.setattr(row_chunks, "rows_in_budget", lambda width: 4)
     x = tf.random.stateless_normal(shape, [1, 2])
     ours, theirs = ChunkedLayerNormalization(EPSILON), keras.layers.LayerNormalization(epsilon=EPSILON)
     for layer in (ours, theirs):

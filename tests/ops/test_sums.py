@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reformer_tf.ops import chunking, sums
+from reformer_tf.ops import sums
+from reformer_tf.ops.execution import row_chunks
 
 # All terms have one sign and about one size: a sum in bfloat16 would stop at some 256 of them, one in float16 at 2,048.
 TOKENS, WIDTH, ROWS = 16_384, 4, 3
@@ -95,7 +96,7 @@ def test_weights_of_rows_in_chunks(rows, dtype):
     spec = tf.TensorSpec([None, WIDTH], dtype)
 
     def chunked(weight):
-        return chunking.map_rows(lambda x, w: sums.bias_add(x, w), [x], [weight], rows, spec)
+        return row_chunks.map_rows(lambda x, w: sums.bias_add(x, w), [x], [weight], rows, spec)
 
     found = tf.function(lambda: _gradient(chunked, weight, upstream))()
     np.testing.assert_allclose(tf.cast(found, tf.float64), _exact(upstream), rtol=0.004)

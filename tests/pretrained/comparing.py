@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from reformer_tf.models import ReformerBackbone
 from reformer_tf.ops import hashing, replay
-from reformer_tf.pretrained.placing import Place
+from reformer_tf.pretrained.weight_mapping import Place
 from tests.testing import near_ties
 
 

@@ -54,7 +54,10 @@ def _imported_anew(package):
 @contextlib.contextmanager
 def _without_a_process():
     """Without what begins and ends the process of a command: this one goes on."""
-    with mock.patch("trainer.entry.begin"), mock.patch("trainer.entry.run", lambda command: command()):
+    with (
+        mock.patch("trainer.commands.entry.begin"),
+        mock.patch("trainer.commands.entry.run", lambda command: command()),
+    ):
         yield
 
 

@@ -10,8 +10,9 @@ import signal
 
 from absl import flags
 
-from trainer import cluster, task
-from trainer.run import Run
+from trainer import task
+from trainer.distribution import cluster
+from trainer.training.run import Run
 
 _batches = Run.batches
 

@@ -9,10 +9,12 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from configs import tiny
-from trainer import exits, loop, metrics
-from trainer.checkpoints import Checkpoints
+from trainer import exits
 from trainer.config import as_dict
-from trainer.run import Run
+from trainer.storage import metrics
+from trainer.storage.checkpoints import Checkpoints
+from trainer.training import loop
+from trainer.training.run import Run
 
 
 def write_corpus(folder: pathlib.Path) -> pathlib.Path:

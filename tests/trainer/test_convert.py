@@ -12,11 +12,12 @@ from reformer_tf import models
 from tests.trainer import runs
 from tests.trainer.test_commands import _finish, _start
 from trainer import config as configs
-from trainer import exits, tokens
+from trainer import exits
 from trainer.config import read_config
 from trainer.convert import convert
+from trainer.data import tokenizers
 from trainer.model import load_model
-from trainer.workdir import Workdir
+from trainer.storage.workdir import Workdir
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "pretrained" / "golden"
 
@@ -203,4 +204,4 @@ def test_configs_of_runs_that_are_older_than_a_field(tmp_path):
     del fields["data"]["tokens"]
     path.write_text(json.dumps(fields))
     assert read_config(path).data.tokens == "bytes"
-    assert tokens.of_config(ConfigDict(fields["data"])) is tokens.BYTES
+    assert tokenizers.of_config(ConfigDict(fields["data"])) is tokenizers.BYTES

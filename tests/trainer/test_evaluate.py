@@ -6,11 +6,11 @@ import pytest
 
 from reformer_tf import models
 from tests.trainer import command_line, runs, toy
-from tests.trainer.corpora.writing import write_files
+from tests.trainer.data.corpora.writing import write_files
 from trainer import exits
 from trainer.config import read_config, write_config
 from trainer.convert import convert
-from trainer.evaluation import Evaluation
+from trainer.training.evaluation import Evaluation
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import sysconfig
 import numpy as np
 
 from tests.trainer import runs
-from tests.trainer.corpora.writing import write_files
-from trainer.run import Run
+from tests.trainer.data.corpora.writing import write_files
+from trainer.training.run import Run
 
 
 def test_preparing_the_corpus_changes_no_weights(tmp_path, monkeypatch):

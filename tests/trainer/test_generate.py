@@ -11,7 +11,7 @@ from trainer import exits
 from trainer.config import read_config
 from trainer.convert import convert
 from trainer.model import load_model
-from trainer.workdir import Workdir
+from trainer.storage.workdir import Workdir
 
 LONGEST = 64
 
@@ -115,7 +115,7 @@ def test_a_full_disk(generate, monkeypatch):
     def fail(output, piece):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("trainer.text_output.TextOutput.write", fail)
+    monkeypatch.setattr("trainer.commands.text_output.TextOutput.write", fail)
     code, _, err = generate("--tokens=2")
     assert code == exits.NOT_SAVED
     assert "the text could not be written (No space left on device)" in err

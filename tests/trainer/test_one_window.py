@@ -7,7 +7,7 @@ import pytest
 
 from tests.trainer import runs
 from trainer import exits
-from trainer.run import Run
+from trainer.training.run import Run
 
 
 @pytest.fixture

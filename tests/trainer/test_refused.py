@@ -4,8 +4,8 @@ import pytest
 from ml_collections import ConfigDict
 
 from tests.trainer import runs
-from trainer.check import check_batch, check_config
-from trainer.run import Run
+from trainer.config_checks import check_batch, check_config
+from trainer.training.run import Run
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import tensorflow as tf
 
 from tests.trainer import runs
 from trainer import exits
-from trainer.run import Run
-from trainer.step import StepResult
+from trainer.training.run import Run
+from trainer.training.step import StepResult
 
 LOSSES = {2: 3.0, 4: 1.0, 6: 2.0, 8: 0.5, 10: 0.5, 12: 0.75}
 """What the evaluations find: the best are those of 2, 4 and 8."""

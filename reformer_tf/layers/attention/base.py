@@ -9,9 +9,10 @@ import tensorflow as tf
 from reformer_tf.layers import arguments
 from reformer_tf.layers.attention.projections import HeadProjections, Heads
 from reformer_tf.layers.seed_state import SavesSeedState
-from reformer_tf.ops import fusing, replay, seeds, shapes
+from reformer_tf.ops import replay, seeds, shapes
+from reformer_tf.ops.attention.pair_dropout import PairDropout
 from reformer_tf.ops.caches import Cache
-from reformer_tf.ops.pair_dropout import PairDropout
+from reformer_tf.ops.execution import compiled_functions
 
 # What users of keras.layers.MultiHeadAttention pass, and what says the same here.
 _NOT_HERE = {
@@ -185,7 +186,7 @@ class SelfAttention(SavesSeedState, HeadProjections):
             buckets = tf.reshape(buckets, [batch * heads.count, *shapes.sizes(buckets)[2:]])
         query, *key, value = vectors
         # Functions inside may be compiled in training; what is exported must run where XLA is not linked in.
-        with fusing.fusing(call.training):
+        with compiled_functions.fusing(call.training):
             return self.attend(
                 query,
                 key[0] if key else None,

@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from reformer_tf.layers.attention.base import Call, SelfAttention
 from reformer_tf.layers.attention.projections import Heads
-from reformer_tf.ops import attention, shapes
+from reformer_tf.ops import shapes
+from reformer_tf.ops.attention import windowed
 from reformer_tf.ops.caches import Cache, Places, State, Vectors
 
 
@@ -65,4 +66,4 @@ def _cache(layer: SelfAttention) -> Cache:
 def _complete(vectors: list[tf.Tensor], buckets: tf.Tensor | None) -> Vectors:
     """What a cache takes, of what `project` gives."""
     query, *key, value = vectors
-    return Vectors(query, key[0] if key else attention.normalised(query), value, buckets)
+    return Vectors(query, key[0] if key else windowed.normalised(query), value, buckets)

@@ -4,9 +4,9 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers.attention.base import SelfAttention
-from reformer_tf.ops import attention, full_attention
+from reformer_tf.ops.attention import full, windowed
+from reformer_tf.ops.attention.pair_dropout import PairDropout
 from reformer_tf.ops.caches import Cache, FullCache
-from reformer_tf.ops.pair_dropout import PairDropout
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
@@ -49,10 +49,8 @@ class FullSelfAttention(SelfAttention):
         buckets: tf.Tensor | None,
     ) -> tf.Tensor:
         if key is None:
-            key = attention.normalised(query)
-        return full_attention.full_attention(
-            query, key, value, valid, self.causal, self.shared_query_key, segments, dropout
-        )
+            key = windowed.normalised(query)
+        return full.full_attention(query, key, value, valid, self.causal, self.shared_query_key, segments, dropout)
 
     def cache(self) -> Cache | None:
         return FullCache(self.shared_query_key) if self.causal else None

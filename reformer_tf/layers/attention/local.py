@@ -7,9 +7,10 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers.attention.windowed import WindowedSelfAttention
-from reformer_tf.ops import ordering, shapes
+from reformer_tf.ops import shapes
+from reformer_tf.ops.attention import ordering
+from reformer_tf.ops.attention.ordering import Order
 from reformer_tf.ops.caches import Cache, LatestCache
-from reformer_tf.ops.ordering import Order
 
 
 @keras.saving.register_keras_serializable("reformer_tf")

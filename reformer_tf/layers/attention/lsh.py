@@ -11,9 +11,10 @@ from reformer_tf.layers import arguments
 from reformer_tf.layers.attention.base import Call
 from reformer_tf.layers.attention.projections import Heads
 from reformer_tf.layers.attention.windowed import WindowedSelfAttention
-from reformer_tf.ops import hashing, ordering, ranges, shapes
+from reformer_tf.ops import bucket_counts, hashing, ranges, shapes
+from reformer_tf.ops.attention import ordering
+from reformer_tf.ops.attention.ordering import Order
 from reformer_tf.ops.caches import BucketWindowsCache, Cache
-from reformer_tf.ops.ordering import Order
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
@@ -121,9 +122,9 @@ class LSHSelfAttention(WindowedSelfAttention):
         # The factors of the bucket count, or None if it follows the length.
         self._factors: tuple[int, ...] | None = None
         if num_buckets is not None:
-            self._factors = hashing.bucket_factors(num_buckets)
+            self._factors = bucket_counts.bucket_factors(num_buckets)
         elif window == "bucket":
-            self._factors = hashing.default_num_buckets(max_sequence_length, self.chunk_length)
+            self._factors = bucket_counts.default_num_buckets(max_sequence_length, self.chunk_length)
         if local_round is not None:
             arguments.boolean("local_round", local_round)
         if local_round and window == "chunk":
@@ -191,7 +192,7 @@ class LSHSelfAttention(WindowedSelfAttention):
         """The factors of a bucket count that follows the length."""
         self._fits(length)
         padded = self.padded_length(length)
-        return hashing.length_num_buckets(padded, self.chunk_length, self._longest)
+        return bucket_counts.length_num_buckets(padded, self.chunk_length, self._longest)
 
     def _fits(self, length: shapes.Size) -> Any:
         """Whether the stored rotations are enough for the length; see `ranges.at_most`."""
@@ -203,7 +204,7 @@ class LSHSelfAttention(WindowedSelfAttention):
 
     @property
     def _longest(self) -> int:
-        return self.max_sequence_length or hashing.DEFAULT_LENGTH
+        return self.max_sequence_length or bucket_counts.DEFAULT_LENGTH
 
     @property
     def most_buckets(self) -> int:
@@ -212,9 +213,9 @@ class LSHSelfAttention(WindowedSelfAttention):
 
     def _rotation_shape(self) -> tuple[int, int, int, int]:
         if self._factors is None:
-            columns = hashing.most_columns(self.chunk_length, self.padded_length(self._longest), self._longest)
+            columns = bucket_counts.most_columns(self.chunk_length, self.padded_length(self._longest), self._longest)
         else:
-            columns = hashing.rotation_columns(self._factors)
+            columns = bucket_counts.rotation_columns(self._factors)
         return self.num_heads, self.key_dim, self.num_hashes, columns
 
     def get_config(self) -> dict[str, Any]:

@@ -7,10 +7,11 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments
 from reformer_tf.layers.attention.base import SelfAttention
-from reformer_tf.ops import attention, dense_attention, full_attention, ordering, shapes
-from reformer_tf.ops.ordering import Order
-from reformer_tf.ops.pair_dropout import PairDropout
-from reformer_tf.ops.windows import BucketWindow, ChunkWindow
+from reformer_tf.ops import shapes
+from reformer_tf.ops.attention import dense, full, ordering, windowed
+from reformer_tf.ops.attention.ordering import Order
+from reformer_tf.ops.attention.pair_dropout import PairDropout
+from reformer_tf.ops.attention.windows import BucketWindow, ChunkWindow
 
 WINDOWS = ("bucket", "chunk")
 
@@ -130,26 +131,26 @@ class WindowedSelfAttention(SelfAttention):
         window = bucket_window if self.window == "bucket" else self._chunk_window()
 
         def made_keys() -> tf.Tensor:
-            return attention.normalised(query) if key is None else key
+            return windowed.normalised(query) if key is None else key
 
         def densely() -> tf.Tensor:
             narrow = ordering.fits_16_bits(length, self.most_buckets, self.chunk_length)
-            union = dense_attention.UnionOfWindows(bucket_window, valid is not None, narrow)
+            union = dense.UnionOfWindows(bucket_window, valid is not None, narrow)
             u = self.u(length, valid, buckets)
-            return dense_attention.dense_attention(query, made_keys(), value, u, union, segments, dropout)
+            return dense.dense_attention(query, made_keys(), value, u, union, segments, dropout)
 
         def exact() -> tf.Tensor:
-            return full_attention.full_attention(
+            return full.full_attention(
                 query, made_keys(), value, valid, self.causal, self.shared_query_key, segments, dropout
             )
 
         def in_windows() -> tf.Tensor:
-            keys = attention.normalised if key is None else key
+            keys = windowed.normalised if key is None else key
             orders = self.orders(batch * heads, length, valid, buckets)
-            return attention.windowed_attention(query, keys, value, orders, window, segments, dropout)
+            return windowed.windowed_attention(query, keys, value, orders, window, segments, dropout)
 
         if self.window == "bucket":
-            whole, short = densely, dense_attention.is_cheaper(length, bucket_window, self.rounds)
+            whole, short = densely, dense.is_cheaper(length, bucket_window, self.rounds)
         else:
             whole, short = exact, self.is_exact(length)
             # What fits one chunk a round is exact in any case, up to the rounding of a penalty: pairs meet equally

@@ -5,7 +5,8 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 import tensorflow as tf
 
-from reformer_tf.ops import in_place, shapes
+from reformer_tf.ops import shapes
+from reformer_tf.ops.execution import in_place
 
 State: TypeAlias = dict[str, tf.Tensor]
 

@@ -7,10 +7,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from benchmarks.measuring.sizes import VOCABULARY, Sizes  # noqa: E402
+from benchmarks.measuring.subjects import PEERS  # noqa: E402
 from benchmarks.peers import torch_step  # noqa: E402
 from benchmarks.peers.builders import builder  # noqa: E402
-from benchmarks.peers.sizes import VOCABULARY, Sizes  # noqa: E402
-from benchmarks.subjects import PEERS  # noqa: E402
 from reformer_tf.models import ReformerCausalLM  # noqa: E402
 
 SIZES = Sizes(length=512, layers=2, width=64, heads=2, num_hashes=2, chunk_length=64)

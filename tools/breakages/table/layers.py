@@ -71,8 +71,8 @@ BREAKAGES = (
         name="attention_dropout_lost",
         part="layers",
         function="WindowedSelfAttention.attend",
-        old="attention.windowed_attention(query, keys, value, orders, window, segments, dropout)",
-        new="attention.windowed_attention(query, keys, value, orders, window, segments, None)",
+        old="windowed.windowed_attention(query, keys, value, orders, window, segments, dropout)",
+        new="windowed.windowed_attention(query, keys, value, orders, window, segments, None)",
         breaks="Attention dropout does nothing in bucket windows.",
     ),
     Breakage(

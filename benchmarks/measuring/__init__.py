@@ -1,0 +1,1 @@
+"""What measurements share: sizes, flags, clocks, memory, processes, and the model that is measured."""

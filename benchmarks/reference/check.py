@@ -1,0 +1,82 @@
+"""Checks an attention layer, as it is timed, against the unblocked core with the same buckets."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.reference import layer as reference_layer
+from reformer_tf.layers import LSHSelfAttention
+from reformer_tf.ops import replay
+
+_Results = tuple[tf.Tensor, Sequence[tf.Tensor]]  # Output and gradients.
+
+_SEED = (0, 0)
+
+
+def check(layer: LSHSelfAttention, length: int, batch: int = 1, jit_compile: bool = False) -> dict[str, float]:
+    """Compares outputs and gradients of a training call on random inputs.
+
+    An error is the largest difference, divided by the largest value of what is compared. That of the gradients is the
+    largest over the inputs and every weight. What is compared with is computed in float32, in bfloat16 too; then the
+    unblocked core is computed in that precision besides, to tell what the precision alone does.
+
+    Args:
+        layer: built, causal, of default windows, without dropout or biases.
+        length: L.
+        batch: B.
+        jit_compile: whether XLA compiles the layer's call.
+
+    Returns:
+        `check_output_error` and `check_gradient_error`; unless the layer computes in float32, also
+        `check_output_error_unblocked` and `check_gradient_error_unblocked`.
+
+    Raises:
+        ValueError: for a layer that has what the unblocked core has not.
+    """
+    if layer.dropout or layer.use_bias or layer.rotary:
+        raise ValueError(f"layer must have no dropout, biases or rotary positions. Received: {layer.get_config()}")
+    stream = np.random.default_rng(0)
+    width = layer.trainable_variables[0].shape[0]
+    x, upstream = (
+        tf.cast(stream.normal(size=[batch, length, width]).astype(np.float32), layer.compute_dtype) for _ in range(2)
+    )
+    weights = layer.trainable_variables
+
+    @tf.function(autograph=False, jit_compile=jit_compile)
+    def timed(x: tf.Tensor, upstream: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor], tf.Tensor]:
+        with tf.GradientTape() as tape, replay.recording() as kept:
+            tape.watch(x)
+            y = layer(x, seed=seed, training=True)
+        slopes = tape.gradient(y, [x, *(weight.value for weight in weights)], output_gradients=upstream)
+        return y, [tf.convert_to_tensor(slope) for slope in slopes], kept[0]
+
+    output, slopes, buckets = timed(x, upstream, tf.constant(_SEED))
+    heads = reference_layer.entries(layer, buckets.numpy(), batch, length)
+
+    def unblocked(dtype: str) -> _Results:
+        with tf.GradientTape() as tape:
+            given = [tf.cast(x, dtype), *(tf.convert_to_tensor(weight.value) for weight in weights)]
+            tape.watch(given)
+            y = reference_layer.attention(given[0], given[1:], heads)
+        return y, tape.gradient(y, given, output_gradients=tf.cast(upstream, dtype))
+
+    exact = unblocked("float32")
+    result = _errors((output, slopes), exact)
+    if layer.compute_dtype != "float32":
+        result |= _errors(unblocked(layer.compute_dtype), exact, "_unblocked")
+    return result
+
+
+def relative_error(value: Any, exact: Any) -> float:
+    """The largest difference, divided by the largest value."""
+    value, exact = (np.asarray(tf.cast(x, tf.float64)) for x in (value, exact))
+    return float(np.abs(value - exact).max() / np.abs(exact).max())
+
+
+def _errors(found: _Results, exact: _Results, suffix: str = "") -> dict[str, float]:
+    return {
+        f"check_output_error{suffix}": relative_error(found[0], exact[0]),
+        f"check_gradient_error{suffix}": max(map(relative_error, found[1], exact[1])),
+    }

@@ -1,0 +1,1 @@
+"""The stages of a training step: what each costs, takes, and could take at best."""

@@ -1,0 +1,1 @@
+"""Sweeps over sizes: points, results, and what follows from them."""

@@ -1,0 +1,74 @@
+"""The file of a sweep: what was asked for, where it ran, every measurement, and what follows from them."""
+
+import json
+import pathlib
+from typing import Any
+
+from benchmarks.sweeps import summary
+from benchmarks.sweeps.sweep import Point
+from trainer import atomic
+
+_MUST_AGREE = "so that ratios are within one run; choose another --output"
+
+
+class Results:
+    """Measurements, written to a file as a whole after each.
+
+    Args:
+        path: the file. If it is there, the measurements in it are kept.
+        arguments: all arguments of the command.
+        fixed: names of those arguments that two parts of one run must share.
+        machine: what it runs on.
+
+    Raises:
+        ValueError: if the file is no such file, or was made with other fixed arguments or on another machine.
+    """
+
+    def __init__(self, path: pathlib.Path, arguments: dict[str, Any], fixed: list[str], machine: dict[str, Any]):
+        self.path = path
+        self.arguments = arguments
+        self.machine = machine
+        self.measurements: list[dict[str, Any]] = []
+        if path.exists():
+            self._continue(fixed)
+
+    def _continue(self, fixed: list[str]) -> None:
+        try:
+            kept = json.loads(self.path.read_text(encoding="utf-8"))
+            before = {name: kept["arguments"].get(name) for name in fixed}
+            machine, measurements = kept["machine"], kept["measurements"]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"--output must be new or of an earlier run. Received: {self.path} ({error!r})") from error
+        pairs = [(name, before[name], self.arguments[name]) for name in fixed]
+        pairs += [(name, machine.get(name), self.machine[name]) for name in self.machine]
+        for name, old, new in pairs:
+            if old != new:
+                raise ValueError(
+                    f"{name} must be as in {self.path}, {_MUST_AGREE}. Received: {name}={new!r}, there {old!r}"
+                )
+        self.measurements = measurements
+
+    def find(self, point: Point) -> dict[str, Any] | None:
+        """The measurement of a point, or None."""
+        identity = point.identity()
+        return next((m for m in self.measurements if all(m[k] == v for k, v in identity.items())), None)
+
+    def add(self, point: Point, measured: dict[str, Any]) -> dict[str, Any]:
+        """Adds what a point gave, in place of an earlier one of the same point, and writes the file."""
+        measurement = {**measured, **point.identity()}
+        old = self.find(point)
+        if old is not None:
+            self.measurements.remove(old)
+        self.measurements.append(measurement)
+        self.write()
+        return measurement
+
+    def write(self) -> None:
+        """Writes the file, as a whole or not at all."""
+        content = {
+            "arguments": self.arguments,
+            "machine": self.machine,
+            "summary": summary.summarize(self.measurements),
+            "measurements": self.measurements,
+        }
+        atomic.write_text(self.path, json.dumps(content, indent=1) + "\n")

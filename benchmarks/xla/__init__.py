@@ -1,0 +1,1 @@
+"""Programs compiled by XLA: what they need and consist of."""

@@ -1,0 +1,93 @@
+"""Beam search over a decoder, inside one graph.
+
+Shape letters: B rows, K beams, V vocabulary, N new tokens.
+"""
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from reformer_tf.generation.decoder import Decoder
+from reformer_tf.generation.samplers.beam import BeamSearch
+from reformer_tf.generation.token_loop import NOTHING
+
+
+class _Pool(NamedTuple):
+    """Some continuations of each row.
+
+    Attributes:
+        scores: float32 `[B, K]`, minus infinity where there is none.
+        tokens: int32 `[B, K, N]`, `NOTHING` beyond their ends.
+    """
+
+    scores: tf.Tensor
+    tokens: tf.Tensor
+
+    def best(self, count: int) -> "_Pool":
+        scores, places = tf.math.top_k(self.scores, count)
+        return _Pool(scores, tf.gather(self.tokens, places, batch_dims=1))
+
+
+def search(
+    decoder: Decoder,
+    logits: tf.Tensor,
+    state: Any,
+    lengths: tf.Tensor,
+    count: tf.Tensor,
+    options: BeamSearch,
+    stop_tokens: tf.Tensor,
+) -> tf.Tensor:
+    """Finds the best continuation of each row.
+
+    Args:
+        decoder: what feeds tokens to the model.
+        logits: float32 `[B, V]`, of what follows the prompts.
+        state: the decoder's after the prompts.
+        lengths: int32 `[B]`, of the prompts.
+        count: N, int32 scalar, the most tokens to add, at least 1.
+        options: beams and penalty.
+        stop_tokens: int32 `[T]`; a continuation ends with the first of them.
+
+    Returns:
+        int32 `[B, N]`, `NOTHING` beyond a continuation's end.
+    """
+    beams, vocabulary = options.num_beams, logits.shape[-1]
+    batch = tf.shape(logits)[0]
+
+    def worth(scores: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+        return scores / tf.cast(length, tf.float32) ** options.length_penalty
+
+    def choose(index: tf.Tensor, logits: tf.Tensor, live: _Pool, done: _Pool) -> tuple[tf.Tensor, _Pool, _Pool]:
+        """Lengthens all beams by all tokens; gives the beams that go on, with the places of those they come from."""
+        scores = live.scores[:, :, None] + tf.nn.log_softmax(tf.reshape(logits, [batch, beams, vocabulary]))
+        # As many as may end, and the beams besides.
+        most = tf.minimum(beams * (1 + tf.size(stop_tokens)), beams * vocabulary)
+        scores, places = tf.math.top_k(tf.reshape(scores, [batch, beams * vocabulary]), most)
+        chosen, parents = places % vocabulary, places // vocabulary
+        tokens = tf.gather(live.tokens, parents, batch_dims=1)
+        tokens = tf.where(tf.range(count) == index, chosen[:, :, None], tokens)
+        ends = tf.reduce_any(chosen[:, :, None] == stop_tokens, axis=-1) | (index + 1 == count)
+        ended = _Pool(tf.where(ends, worth(scores, index + 1), -float("inf")), tokens)
+        done = _Pool(*(tf.concat(both, axis=1) for both in zip(done, ended, strict=True))).best(beams)
+        going, kept = tf.math.top_k(tf.where(ends, -float("inf"), scores), beams)
+        live = _Pool(going, tf.gather(tokens, kept, batch_dims=1))
+        return tf.gather(parents, kept, batch_dims=1), live, done
+
+    def step(index: tf.Tensor, parents: tf.Tensor, live: _Pool, done: _Pool, state: Any) -> tuple:
+        rows = tf.reshape(tf.range(batch)[:, None] * beams + parents, [-1])
+        state = tf.nest.map_structure(lambda x: tf.gather(x, rows), state)
+        tokens = tf.reshape(tf.maximum(tf.gather(live.tokens, index - 1, axis=2), 0), [-1])
+        logits, state = decoder.step(tokens, tf.repeat(lengths, beams) + index - 1, state)
+        return (index + 1, *choose(index, logits, live, done), state)
+
+    def may_improve(index: tf.Tensor, parents: tf.Tensor, live: _Pool, done: _Pool, state: Any) -> tf.Tensor:
+        # Log-probabilities only fall, and are worth most when spread over as many tokens as there may be.
+        return (index < count) & tf.reduce_any(worth(live.scores[:, 0], count) > done.scores[:, 0])
+
+    none = tf.fill([batch, beams], -float("inf"))
+    empty = tf.fill([batch, beams, count], NOTHING)
+    start = tf.where(tf.range(beams) == 0, tf.zeros_like(none), none)  # All beams are the prompt: one of them counts.
+    state = tf.nest.map_structure(lambda x: tf.repeat(x, beams, axis=0), state)
+    first = choose(tf.constant(0), tf.repeat(logits, beams, axis=0), _Pool(start, empty), _Pool(none, empty))
+    done = tf.while_loop(may_improve, step, (tf.constant(1), *first, state), parallel_iterations=1)[3]
+    return done.tokens[:, 0]

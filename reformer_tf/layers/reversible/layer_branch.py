@@ -1,0 +1,173 @@
+"""What all branches of a reversible stack share."""
+
+import contextlib
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras.src.backend import AutocastScope  # Keras has no public name for it.
+
+from reformer_tf.layers.residual_branch import ResidualBranch
+from reformer_tf.ops import dropout, sums
+from reformer_tf.ops.execution.sequence_slices import Cutting, Pieces
+from reformer_tf.ops.reversible.branch import Given, Streams
+
+
+class LayerBranch:
+    """A Keras layer `[B, L, M]` to `[B, L, M]` as a branch, see `reformer_tf.ops.reversible.branch.Branch`.
+
+    Args:
+        layer: built.
+        options: the call arguments `mask`, `segment_ids`, `seed` and `training`.
+        integers: Python integers by which equal layers differ, such as their seeds; `own_integers` gives them back.
+    """
+
+    def __init__(self, layer: keras.layers.Layer, options: dict[str, Any], integers: Sequence[int] = ()):
+        self.layer = layer
+        self.options = options
+        self._trainable = layer.trainable_weights
+        self._fixed = layer.non_trainable_weights
+        known = {id(v) for v in layer.weights}
+        # States of random generators and metrics. Who reads one changes it, which is refused; so they have no true
+        # values here, and what is traced does not hold on to variables that a SavedModel does not know of.
+        states = [*layer.variables, *layer.metrics_variables]
+        self._others = [(v, tf.zeros(v.shape, v.dtype)) for v in states if id(v) not in known]
+        # In their own dtypes: cast by a scope around, they would lose what a layer inside computes in full precision.
+        with AutocastScope(None):
+            self.weights: Sequence[tf.Tensor] = [tf.convert_to_tensor(v.value) for v in self._trainable]
+            fixed = [tf.convert_to_tensor(v.value) for v in self._fixed]
+        # The bits of an unsigned integer, as the functions of seeds take them.
+        bits = [tf.constant((i + 2**31) % 2**32 - 2**31, tf.int32) for i in integers]
+        self.constants: Sequence[tf.Tensor] = [*fixed, *bits]
+
+    @property
+    def kind(self) -> Hashable:
+        """Equal for layers that are the same function of weights and constants; None if that is not known."""
+        return None
+
+    def signature(self) -> Hashable:
+        """What weights there are."""
+        return tuple(tuple((tuple(v.shape), v.dtype) for v in group) for group in (self._trainable, self._fixed))
+
+    def hashes(self, cutting: Cutting) -> bool:
+        return False
+
+    def kept_shape(self, cutting: Cutting) -> Sequence[int | None]:
+        raise NotImplementedError
+
+    def forward(
+        self, cutting: Cutting, streams: Streams, given: Given, buckets: tf.Tensor | None
+    ) -> tuple[Pieces, list[tf.Tensor]]:
+        raise NotImplementedError
+
+    def backward(
+        self, cutting: Cutting, streams: Streams, slopes: Streams, given: Given, kept: Sequence[tf.Tensor]
+    ) -> tuple[Pieces, Pieces, list[tf.Tensor]]:
+        raise NotImplementedError
+
+    def own_integers(self, given: Given) -> list[tf.Tensor]:
+        """The integers of the layer whose turn it is, int32."""
+        return list(given.constants[len(self._fixed) :])
+
+    @contextlib.contextmanager
+    def given(self, given: Given) -> Iterator[None]:
+        """Gives the layer's variables the values they have in this turn."""
+        values = [*zip(self._trainable, given.weights, strict=True), *zip(self._fixed, given.constants, strict=False)]
+        mapping = [*values, *self._others]
+        with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
+            before = [scope.get_current_value(v) for v, _ in mapping]
+            yield
+            changed = [
+                v.path for (v, _), old in zip(mapping, before, strict=True) if scope.get_current_value(v) is not old
+            ]
+        if changed:
+            raise ValueError(
+                "A branch of a reversible stack must not change state, because it is computed again in the"
+                " backward pass: use LayerNormalization for BatchNormalization and ResidualBranch(dropout=...) for"
+                f" Dropout, or reversible=False. Received: {self.layer.name}, which assigns {changed}"
+            )
+        if scope.losses:
+            raise ValueError(
+                "A branch of a reversible stack must not add losses in a call (add_loss, activity_regularizer), since"
+                " only its output leaves the custom gradient: regularize weights, or set reversible=False."
+                f" Received: {self.layer.name}, which adds {len(scope.losses)}"
+            )
+
+    def sums(self, weights: Sequence[tf.Tensor]) -> "Sums":
+        return Sums(self.layer, weights)
+
+
+class Residual(LayerBranch):
+    """A `ResidualBranch`: normalisation, a sublayer that subclasses know, dropout. Arguments as `LayerBranch`."""
+
+    layer: ResidualBranch
+
+    def __init__(self, layer: ResidualBranch, options: dict[str, Any], integers: Sequence[int] = ()):
+        super().__init__(layer, options, [layer.dropout.seed, *integers])
+        self.training = bool(options["training"])
+
+    @property
+    def kind(self) -> Hashable:
+        sublayer = self.sublayer_kind()
+        if sublayer is None:
+            return None
+        layer = self.layer
+        parts = (layer, layer.layer, layer.normalization, layer.dropout)
+        # Not the names of policies: a map of policies has one name for all.
+        dtypes = [(x.compute_dtype, x.variable_dtype) for x in parts]
+        return sublayer, layer.normalization.epsilon, layer.dropout.rate, *dtypes, self.signature()
+
+    def sublayer_kind(self) -> Hashable:
+        """As `kind`, of the sublayer without its weights and dtype."""
+        raise NotImplementedError
+
+    def dropped(self, update: tf.Tensor, given: Given, start: tf.Tensor) -> tf.Tensor:
+        """What dropout leaves of a piece that begins at position `start`."""
+        update = tf.cast(update, self.layer.dropout.compute_dtype)
+        if not self.training or given.seed is None:
+            return update
+        return dropout.dropout(update, self.layer.dropout.rate, given.seed, self.own_integers(given)[0], start)
+
+
+class Sums:
+    """Sums the gradients of weights over slices in at least float32, and notes which weights have any."""
+
+    def __init__(self, layer: keras.layers.Layer, weights: Sequence[tf.Tensor]):
+        self.layer = layer
+        self.weights = weights
+        self.met = [False] * len(weights)
+
+    def zeros(self) -> list[tf.Tensor]:
+        return [sums.wide(tf.zeros_like(w)) for w in self.weights]
+
+    def add(self, totals: Sequence[tf.Tensor], slopes: Sequence[tf.Tensor | None]) -> list[tf.Tensor]:
+        self.met = [met or slope is not None for met, slope in zip(self.met, slopes, strict=True)]
+        return [t if slope is None else t + tf.cast(slope, t.dtype) for t, slope in zip(totals, slopes, strict=True)]
+
+    def checked(self, totals: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        for position, met in enumerate(self.met):
+            if not met:
+                raise ValueError(
+                    "Every trainable weight of a branch must enter its output (freeze it otherwise)."
+                    f" Received: branch {self.layer.name}, whose weight {position} does not"
+                )
+        return [tf.cast(total, w.dtype) for total, w in zip(totals, self.weights, strict=True)]
+
+
+def changed(stream: Pieces, index: tf.Tensor, change: Callable[..., tf.Tensor], by: tf.Tensor) -> Pieces:
+    """A stream with one piece changed by what `by` says, through a function of the two."""
+    before = stream.read(index)
+    after = change(before, tf.cast(by, before.dtype))
+    # A loop wants its variables' shapes to stay as they are.
+    return stream.write(index, tf.ensure_shape(after, before.shape))
+
+
+def changed_whole(cutting: Cutting, stream: Pieces, change: Callable[..., tf.Tensor], by: tf.Tensor) -> Pieces:
+    """A stream changed by a tensor `[B, L, M]`."""
+    padded = cutting.prepared(by)
+
+    def body(index: tf.Tensor, state: list) -> list:
+        return [changed(state[0], index, change, cutting.piece(padded, index))]
+
+    return cutting.sweep(body, [stream])[0]

@@ -1,0 +1,212 @@
+"""Reversible residual layers: activations are kept once, not once a layer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from reformer_tf.layers import arguments, branch_calls, sharing
+from reformer_tf.layers.checked_inputs import VectorLayer
+from reformer_tf.layers.feed_forward import ChunkedFeedForward
+from reformer_tf.layers.fixed_arguments import FixedArguments
+from reformer_tf.layers.residual_branch import ResidualBranch
+from reformer_tf.layers.reversible import repeated_blocks
+from reformer_tf.layers.seed_state import SavesSeedState
+from reformer_tf.ops import seeds, shapes
+from reformer_tf.ops.execution import row_chunks
+from reformer_tf.ops.execution.sequence_slices import Cutting
+from reformer_tf.ops.reversible.gradient import reversible_residual
+
+COMBINATIONS = ("mean", "concatenate")
+# The streams are not cut smaller than this, even where feed-forward layers are asked for smaller chunks.
+_LEAST_TOKENS = 1024
+
+
+@keras.saving.register_keras_serializable("reformer_tf")
+class ReversibleStack(VectorLayer, SavesSeedState, FixedArguments):
+    """Blocks of two residual branches on two streams, `y1 = x1 + F(x2)`, `y2 = x2 + G(y1)`.
+
+    The gradient needs the last outputs only: going back, each block's inputs are `x2 = y2 - G(y1)`, `x1 = y1 - F(x2)`
+    (paper, section 3; Gomez et al., 2017). Dropout and rotations are replayed from the call's seed, buckets are kept.
+    Streams are float32 whatever the compute dtype, since rounding would be amplified by the subtractions.
+
+    Args:
+        blocks: pairs (F, G) of Keras layers `[B, L, M]` to `[B, L, M]`, of which one may be there several times. Those
+            of their call arguments `mask`, `segment_ids`, `seed` and `training` that they take are handed to them. They
+            must not change state (as BatchNormalization or `keras.layers.Dropout`, which moves a random generator, do)
+            or add losses in a call, unless `reversible=False`; `ResidualBranch` and the layers of this package do not.
+        reversible: whether to save memory. If False, the same function with an ordinary gradient, for comparison.
+        combine_streams: what a single input gives: `"mean"`, the mean of the two streams, or `"concatenate"`, both
+            side by side, as in the released models.
+        seed: integer for the stack's own generator, used by training calls that are given no seed.
+        **kwargs: see `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: `[B, L, M]`, which then is both streams; or a pair of such.
+        mask: boolean `[B, L]`.
+        segment_ids: integers `[B, L]`.
+        seed: int32 `[2]` or `[3]`, decides all randomness of this call.
+        training: whether this is a training call.
+
+    Returns:
+        `[B, L, M]`, or `[B, L, 2 M]` if streams are concatenated; or the pair of streams if the input was a pair.
+        float32 (float64 for such inputs).
+
+    Raises:
+        ValueError: if blocks are not pairs, streams cannot be combined so, or a branch needs more than one input,
+            changes shapes or state, adds losses, or reads variables that are not its weights.
+        NotImplementedError: for second-order gradients.
+
+    Layers are built by a symbolic call, as in a functional model, so they may make their sublayers' weights at the
+    first call. A layer that several branches share is one layer in configs, clones and files. One that a branch shares
+    with the model around is one in files; `clone_model`, which clones layer by layer, makes two of it.
+
+    Example:
+        >>> from reformer_tf.layers import ChunkedFeedForward, LSHSelfAttention, ResidualBranch
+        >>> attention = lambda: ResidualBranch(LSHSelfAttention(num_heads=2, key_dim=8, causal=True))
+        >>> feed_forward = lambda: ResidualBranch(ChunkedFeedForward(64))
+        >>> stack = ReversibleStack([(attention(), feed_forward()) for _ in range(2)])
+        >>> stack(np.ones((1, 10, 16))).shape
+        TensorShape([1, 10, 16])
+    """
+
+    rank = 3
+    fixed = frozenset({"branches"})
+
+    def __init__(
+        self,
+        blocks: Sequence[tuple[keras.layers.Layer, keras.layers.Layer]],
+        reversible: bool = True,
+        combine_streams: str = "mean",
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
+        # The streams keep their precision; the branches cast by their own policies.
+        super().__init__(**{"autocast": False, **kwargs})
+        for block in blocks:
+            if not isinstance(block, list | tuple) or len(block) != 2:
+                raise ValueError(f"blocks must be pairs (F, G) of layers. Received: {block!r}")
+        # A tuple: what is in a list, TensorFlow's checkpoints leave out, and Keras does not notice when it is replaced.
+        self.branches: tuple[keras.layers.Layer, ...] = tuple(layer for block in blocks for layer in block)
+        if not self.branches:
+            raise ValueError("blocks must hold at least one pair (F, G) of layers. Received: none")
+        self.reversible = arguments.boolean("reversible", reversible)
+        self.combine_streams = arguments.choice("combine_streams", combine_streams, COMBINATIONS)
+        self.seed = None if seed is None else arguments.integer("seed", seed)
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.supports_masking = True
+        self._register_call_context_args("segment_ids", "seed")
+
+    def check_inputs(self, inputs: Any) -> None:
+        streams = inputs if isinstance(inputs, list | tuple) else [inputs]
+        if len(streams) not in (1, 2):
+            raise ValueError(f"inputs must be one tensor or a pair of streams. Received: {len(streams)} inputs")
+        for stream in streams:
+            super().check_inputs(stream)
+        if not tf.TensorShape(streams[0].shape).is_compatible_with(streams[-1].shape):
+            raise ValueError(
+                f"inputs must be streams of one shape. Received: shapes {streams[0].shape} and {streams[-1].shape}"
+            )
+
+    def build(self, input_shape: Any) -> None:
+        if isinstance(input_shape[0], list | tuple):
+            input_shape = input_shape[0]
+        input_shape = tuple(input_shape)
+        if len(input_shape) != 3 or input_shape[-1] is None:
+            raise ValueError(
+                "inputs of a reversible stack must be [batch, length, width] with a known width."
+                f" Received: input_shape={input_shape}"
+            )
+        stream = keras.KerasTensor(input_shape, shapes.statistics_dtype(self.compute_dtype).name)
+        for branch in {id(branch): branch for branch in self.branches}.values():
+            branch_calls.build(branch, stream)
+
+    def call(
+        self,
+        inputs: Any,
+        mask: Any = None,
+        segment_ids: tf.Tensor | None = None,
+        seed: tf.Tensor | None = None,
+        training: bool | None = None,
+    ) -> Any:
+        paired = isinstance(inputs, list | tuple)
+        first, second = (tf.convert_to_tensor(x) for x in (inputs if paired else (inputs, inputs)))
+        if isinstance(mask, list | tuple):
+            mask = mask[0]
+        if training:
+            if seed is None:
+                seed = tf.cast(self.seed_generator.next(), tf.int32)
+            seed = seeds.with_row_offset(seed, shapes.sizes(first)[0])
+        options = {"mask": mask, "segment_ids": segment_ids, "seed": seed, "training": training}
+        streams = [first, second] if paired else [first]
+        results = (self._run_reversibly if self.reversible else self._run_plainly)(streams, options)
+        return results if paired else results[0]
+
+    @property
+    def _concatenates(self) -> bool:
+        return self.combine_streams == "concatenate"
+
+    def _run_plainly(self, streams: list[tf.Tensor], options: dict[str, Any]) -> list[tf.Tensor]:
+        x1, x2 = (tf.cast(x, shapes.statistics_dtype(x.dtype)) for x in (streams[0], streams[-1]))
+        for f, g in zip(self.branches[::2], self.branches[1::2], strict=True):
+            x1 += tf.cast(branch_calls.call(f, x2, options), x1.dtype)
+            x2 += tf.cast(branch_calls.call(g, x1, options), x2.dtype)
+        return [x1, x2] if len(streams) == 2 else [self.combine(x1, x2)]
+
+    def combine(self, x1: tf.Tensor, x2: tf.Tensor) -> tf.Tensor:
+        """What a single input gives, from the last streams."""
+        return tf.concat([x1, x2], axis=-1) if self._concatenates else (x1 + x2) / 2
+
+    def _run_reversibly(self, streams: list[tf.Tensor], options: dict[str, Any]) -> list[tf.Tensor]:
+        for name, dtype in (("mask", tf.bool), ("segment_ids", tf.int32)):
+            if options[name] is not None:
+                options[name] = arguments.per_token(name, options[name], dtype, streams[0])
+        batch, length, width = shapes.sizes(streams[0])
+        return reversible_residual(
+            streams,
+            # Their weights are explicit inputs: TensorFlow hands the variables that a function used to its gradient in
+            # no defined order. Values are read out here, where they are this replica's, or those of a scope around.
+            repeated_blocks.runs(self.branches, options),
+            options["seed"],
+            Cutting(batch, length, self._most_tokens(width)),
+            shapes.statistics_dtype(streams[0].dtype),
+            "pair" if len(streams) == 2 else self.combine_streams,
+            bool(options["training"]),
+        )
+
+    def _most_tokens(self, width: int) -> int:
+        """How many tokens a piece of the streams may have."""
+        widths = [row_chunks.rows_in_budget(4 * width)]
+        for branch in self.branches:
+            if isinstance(branch, ResidualBranch) and isinstance(branch.layer, ChunkedFeedForward):
+                widths.append(branch.layer.rows)
+        return max(min(widths), _LEAST_TOKENS)
+
+    def compute_output_spec(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        def spec(x: keras.KerasTensor, shape: tuple[int | None, ...]) -> keras.KerasTensor:
+            return keras.KerasTensor(shape, shapes.statistics_dtype(x.dtype).name)
+
+        if isinstance(inputs, list | tuple):
+            return [spec(x, x.shape) for x in inputs]
+        return spec(inputs, self.compute_output_shape(inputs.shape))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        if isinstance(input_shape[0], list | tuple) or not self._concatenates:
+            return input_shape
+        return (*input_shape[:-1], 2 * input_shape[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        layers = sharing.serialize(self.branches)
+        return {
+            **super().get_config(),
+            "blocks": [list(pair) for pair in zip(layers[::2], layers[1::2], strict=True)],
+            "reversible": self.reversible,
+            "combine_streams": self.combine_streams,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "ReversibleStack":
+        layers = sharing.deserialize([layer for pair in config["blocks"] for layer in pair])
+        return cls(**{**config, "blocks": list(zip(layers[::2], layers[1::2], strict=True))})

@@ -1,0 +1,121 @@
+"""Forward and backward of one group of blocks, as pure functions made from a description without tensors.
+
+Queries come as the blocks of the group, keys with the blocks beside these that they look at, so that what is made of a
+row is made once. See `reformer_tf.ops.attention.block_layout` for the letters.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from reformer_tf.ops.attention import block
+from reformer_tf.ops.attention.pair_dropout import PairDropout
+from reformer_tf.ops.attention.reach import Reach
+from reformer_tf.ops.attention.windows import Window
+
+# A list of a group's tensors, `[G, N, C, ...]` or `[before + G + after, N, C, ...]`.
+Rows = Sequence[tf.Tensor]
+
+
+class Group(NamedTuple):
+    """What the work of a group depends on besides tensors.
+
+    Attributes:
+        reach: which blocks a block looks at.
+        window: who sees whom.
+        number: of the pass.
+        segment_tag: which tag is the segment, or None.
+        dropout_rate: of the attention probabilities, or None. The last tag is then the position.
+        statistics: dtype of the softmax statistics.
+        key: makes keys of queries, row by row; or None, where keys are given.
+    """
+
+    reach: Reach
+    window: Window
+    number: int
+    segment_tag: int | None
+    dropout_rate: float | None
+    statistics: tf.DType
+    key: Callable[[tf.Tensor], tf.Tensor] | None = None
+
+    def pairs(self, query_tags: tf.Tensor, key_tags: tf.Tensor, dropout: tf.Tensor | None) -> block.Pairs:
+        """Which pairs count in this pass, and how."""
+        visible = self.window.visible(self.number, query_tags, key_tags)
+        if self.segment_tag is not None:
+            same = query_tags[..., :, None, self.segment_tag] == key_tags[..., None, :, self.segment_tag]
+            visible = tf.logical_and(visible, same)
+        keep = None
+        if self.dropout_rate is not None:
+            factors = PairDropout(self.dropout_rate, dropout).factors
+            keep = factors(query_tags[..., -1], key_tags[..., -1], self.statistics)
+        return block.Pairs(visible, keep, self.window.penalised(query_tags, key_tags))
+
+    def keys(self, given: tf.Tensor) -> tf.Tensor:
+        """Keys of what they are made of, or given ones."""
+        return given if self.key is None else self.key(given)
+
+    def parts(self, query_tags: tf.Tensor, seen: Rows, dropout: tf.Tensor | None) -> list[block.Part]:
+        """The window of each block in parts: keys, values and tags at each shift."""
+        given, value, tags = seen
+        key = self.keys(given)
+        cut = self.reach.cut
+        return [
+            block.Part(cut(key, shift), cut(value, shift), self.pairs(query_tags, cut(tags, shift), dropout))
+            for shift in self.reach.shifts
+        ]
+
+
+def forward(group: Group) -> Callable[..., list[tf.Tensor]]:
+    """Makes the function that gives outputs `[G, N, C, D]` and log-sum-exps `[G, N, C]`, in the statistics dtype.
+
+    Its arguments are the queries' own rows (queries, tags), the rows that they look at (keys, values, tags; queries in
+    place of keys where `Group.key` makes these), and the keys of dropout or None.
+    """
+
+    def attend(own: Rows, seen: Rows, dropout: tf.Tensor | None) -> list[tf.Tensor]:
+        query, tags = own
+        return list(block.attend(query, group.parts(tags, seen, dropout)))
+
+    return attend
+
+
+def backward(group: Group) -> Callable[..., list[tf.Tensor]]:
+    """Makes the function that gives gradients of queries, keys and values.
+
+    Its arguments are those of `forward`; own rows have besides the log-sum-exp of all rounds, delta (see
+    `block.attend_gradient`) and the gradient of the output. The gradient of queries is `[G, N, C, D]`; those of keys
+    and values are on the blocks of a slice, `[before + G + after, N, C, D]`. Where `Group.key` makes the keys, the
+    gradient of queries is on the blocks of a slice and complete, and there is none of keys.
+    """
+
+    def attend_gradient(own: Rows, seen: Rows, dropout: tf.Tensor | None) -> list[tf.Tensor]:
+        query, tags, log_sum_exp, delta, upstream = own
+        d_query, d_keys, d_values = block.attend_gradient(
+            query,
+            group.parts(tags, seen, dropout),
+            log_sum_exp,
+            delta,
+            upstream,
+        )
+        d_key, d_value = group.reach.fold(d_keys), group.reach.fold(d_values)
+        return folded(group, seen[0], d_query, d_key, d_value)
+
+    return attend_gradient
+
+
+def folded(group: Group, given: tf.Tensor, d_query: tf.Tensor, d_key: tf.Tensor, d_value: tf.Tensor) -> list[tf.Tensor]:
+    """What `backward` gives, of the gradients of the own queries and of the keys and values of a slice."""
+    results = [d_query, d_key, d_value]
+    if group.key is not None:
+        through = _through(group.key, tf.cast(given, d_key.dtype), d_key)
+        results = [tf.cast(through, d_query.dtype) + group.reach.alone(d_query), d_value]
+    return [tf.cast(x, given.dtype) for x in results]
+
+
+def _through(make_key: Callable[[tf.Tensor], tf.Tensor], query: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
+    """The gradient of queries by the keys that were made of them."""
+    with tf.GradientTape() as tape:
+        tape.watch(query)
+        key = make_key(query)
+    return tape.gradient(key, query, output_gradients=slope)

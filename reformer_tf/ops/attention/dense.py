@@ -1,0 +1,288 @@
+"""Attention over all pairs of short or whole sequences: which of them count is said by a pattern.
+
+Queries come a block after another, so that memory grows linearly with the length, in training too: the gradient is
+written by hand and makes the probabilities again from the log-sum-exp.
+"""
+
+import contextlib
+import contextvars
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import tensorflow as tf
+
+from reformer_tf.ops import shapes
+from reformer_tf.ops.attention import block, ordering
+from reformer_tf.ops.attention.pair_dropout import PairDropout
+from reformer_tf.ops.attention.windows import BucketWindow
+from reformer_tf.ops.execution import compiled_functions, loops
+from reformer_tf.ops.execution.sequence_slices import Cutting
+
+# Bytes of fp32 logits that may be alive at a time.
+BLOCK_BYTES = 16 * 2**20
+
+
+_always: contextvars.ContextVar[bool | None] = contextvars.ContextVar("always", default=None)
+
+
+@contextlib.contextmanager
+def always(dense: bool | None) -> Iterator[None]:
+    """Says whether windows are laid out densely inside, whatever is cheaper: for tests and measurements."""
+    token = _always.set(dense)
+    try:
+        yield
+    finally:
+        _always.reset(token)
+
+
+def is_cheaper(length: shapes.Size, window: BucketWindow, rounds: int) -> Any:
+    """Whether all pairs of a sequence cost less than those of the windows of all rounds.
+
+    Args:
+        length: L.
+        window: what a token sees in a round.
+        rounds: their number.
+
+    Returns:
+        A boolean, or a boolean scalar if the length is not known.
+    """
+    if (forced := _always.get()) is not None:
+        return forced
+    # Measured on CPU, eagerly, in graphs and in XLA: up to 1.6 times as many tokens as candidates with one round, up to
+    # 2.2 times with five, because windows compare a pair with all rounds before theirs.
+    candidates = rounds * window.chunk_length * len(window.shifts)
+    return 20 * length <= (30 + 3 * rounds) * candidates
+
+
+class Pattern(Protocol):
+    """Which pairs count. It is hashable; what it knows of tokens is in tags, `[N, L, ...]` (or 1 in place of N)."""
+
+    @property
+    def exclude_self(self) -> bool:
+        """Whether a token sees itself only when it sees nothing else."""
+
+    @property
+    def masked(self) -> bool:
+        """Whether there are masked tokens."""
+
+    def visible(self, query_tags: Sequence[tf.Tensor], key_tags: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Boolean `[N, Q, W]` (or 1 in place of N); false where a token has `ordering.NOWHERE`."""
+
+
+class AllTokens(NamedTuple):
+    """Every token, or those up to the query. The one tag is the position.
+
+    Attributes:
+        causal: whether a token sees no later token.
+        exclude_self: whether a token sees itself only when it sees nothing else.
+        masked: whether there are masked tokens.
+    """
+
+    causal: bool
+    exclude_self: bool
+    masked: bool
+
+    def visible(self, query_tags: Sequence[tf.Tensor], key_tags: Sequence[tf.Tensor]) -> tf.Tensor:
+        return ordering.allowed_by_position(query_tags[0], key_tags[0], self.causal, self.exclude_self)
+
+
+class UnionOfWindows(NamedTuple):
+    """The pairs that meet in the bucket windows of some rounds. Tags are `Order.u`, `[N, L, T]` of T rounds each.
+
+    Attributes:
+        window: what a token sees in a round.
+        masked: whether there are masked tokens.
+        narrow: whether 16 bits of u are enough, see `ordering.fits_16_bits`.
+    """
+
+    window: BucketWindow
+    masked: bool
+    narrow: bool = False
+
+    @property
+    def exclude_self(self) -> bool:
+        return self.window.exclude_self
+
+    def visible(self, query_tags: Sequence[tf.Tensor], key_tags: Sequence[tf.Tensor]) -> tf.Tensor:
+        # Where XLA makes one pass of all this, narrow numbers save nothing.
+        narrow = self.narrow and not loops.in_xla()
+        both = zip(query_tags, key_tags, strict=True)
+        met = [x for tags in both for x in self.window.met(*tags, self.masked, narrow)]
+        union = functools.reduce(tf.logical_or, met)
+        return self.window.without_self(union, query_tags[0][..., 0], key_tags[0][..., 0])
+
+
+def dense_attention(
+    query: tf.Tensor,
+    key: tf.Tensor,
+    value: tf.Tensor,
+    tags: Sequence[tf.Tensor],
+    pattern: Pattern,
+    segments: tf.Tensor | None = None,
+    dropout: PairDropout | None = None,
+) -> tf.Tensor:
+    """Attends to every token that a pattern makes visible.
+
+    Args:
+        query: `[B, L, H, D]`, scaled. There are N = B * H sequences.
+        key: `[B, L, H, D]`.
+        value: `[B, L, H, D]`.
+        tags: int32 `[N, L]` (or 1 in place of N), as the pattern has them; `ordering.NOWHERE` for masked tokens.
+        pattern: which pairs count.
+        segments: int32 `[N, L]`; tokens of different segments do not see each other. Or None.
+        dropout: of the attention probabilities, or None.
+
+    Returns:
+        `[B, L, H, D]` in the dtype of `value`; zero where a token is masked or sees nothing.
+    """
+    heads, shape = shapes.sizes(query)[2], value.shape
+    query, key, value = (shapes.by_sequence(x) for x in (query, key, value))
+    known = [*tags, *([] if segments is None else [segments])]
+    if dropout is not None:
+        known.append(tf.range(shapes.sizes(query)[1])[None])
+    pairs = _Pairs(pattern, segments is not None, None if dropout is None else dropout.rate)
+    output, statistic = _attend(query, key, value, known, pairs, None if dropout is None else dropout.keys)
+    if pattern.exclude_self:
+        keep = None if dropout is None else dropout.own_factors(shapes.sizes(value)[1], value.dtype)
+        valid = None
+        if pattern.masked:  # Tags of a token are all nowhere, or none is.
+            valid = tf.reshape(tags[0], [*shapes.sizes(tags[0])[:2], -1])[..., 0] != ordering.NOWHERE
+        output = block.alone(output, statistic, value, valid, keep)
+    return tf.ensure_shape(shapes.by_position(output, heads), shape)
+
+
+class _Pairs(NamedTuple):
+    """What pairs of blocks depend on besides tensors.
+
+    Attributes:
+        pattern: which pairs count.
+        segmented: whether the tag after those of the pattern is the segment.
+        dropout_rate: of the attention probabilities, or None. The last tag is then the position.
+    """
+
+    pattern: Pattern
+    segmented: bool
+    dropout_rate: float | None
+
+    def part(self, query: tf.Tensor, tags: Sequence[tf.Tensor], keys: "_Keys", dropout: tf.Tensor | None) -> block.Part:
+        """The keys that a block of queries looks at, and which of the pairs count, and how."""
+        query_tags, key_tags = list(tags), list(keys.tags)
+        keep = None
+        if self.dropout_rate is not None:
+            positions = (query_tags.pop(), key_tags.pop())
+            statistics = shapes.statistics_dtype(query.dtype)
+            keep = PairDropout(self.dropout_rate, dropout).factors(*positions, statistics)
+        same = None
+        if self.segmented:
+            same = query_tags.pop()[..., :, None] == key_tags.pop()[..., None, :]
+        visible = self.pattern.visible(query_tags, key_tags)
+        visible = visible if same is None else tf.logical_and(visible, same)
+        return block.Part(keys.key, keys.value, block.Pairs(visible, keep))
+
+
+class _Keys(NamedTuple):
+    """What queries look at: `[N, W, D]`, `[N, W, D]` and tags `[N, W]` (or 1 in place of N)."""
+
+    key: tf.Tensor
+    value: tf.Tensor
+    tags: Sequence[tf.Tensor]
+
+
+def _forward(pairs: _Pairs) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+    """Makes the function that gives outputs `[N, Q, D]` and statistics `[N, Q]` of a block of queries.
+
+    Its arguments are the queries `[N, Q, D]`, their tags, the keys, and those of dropout or None. The statistic is the
+    log-sum-exp, or what `block.attend_to_all` gives in its place; it is for the gradient, which is made in the same
+    way, and `block.FLOOR` where a query sees nothing.
+    """
+
+    def attend(
+        query: tf.Tensor, tags: Sequence[tf.Tensor], keys: _Keys, dropout: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        part = pairs.part(query, tags, keys, dropout)
+        if block.has_fast_softmax(query, part.pairs):
+            return block.attend_to_all(query, part)
+        return block.attend(query, [part])
+
+    return attend
+
+
+def _backward(pairs: _Pairs) -> Callable[..., list[tf.Tensor]]:
+    """Makes the function that gives gradients of a block of queries, and its part of those of keys and values.
+
+    Its arguments are those of `_forward`, and the block's `[N, Q]` statistic and delta and `[N, Q, D]` gradient of
+    the output, see `block.attend_gradient`.
+    """
+
+    def attend_gradient(
+        query: tf.Tensor, tags: Sequence[tf.Tensor], keys: _Keys, dropout: tf.Tensor | None, *own: tf.Tensor
+    ) -> list[tf.Tensor]:
+        statistics = shapes.statistics_dtype(query.dtype)
+        part = pairs.part(query, tags, keys, dropout)
+        if block.has_fast_softmax(query, part.pairs):
+            return list(block.attend_to_all_gradient(query, part, *own))
+        d_query, (d_key,), (d_value,) = block.attend_gradient(query, [part], *own)
+        return [tf.cast(d_query, query.dtype), *(tf.cast(x, statistics) for x in (d_key, d_value))]
+
+    return attend_gradient
+
+
+def _attend(
+    query: tf.Tensor,
+    key: tf.Tensor,
+    value: tf.Tensor,
+    tags: Sequence[tf.Tensor],
+    pairs: _Pairs,
+    dropout_keys: tf.Tensor | None,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Attends with all queries.
+
+    Queries, keys and values are `[N, L, D]`, tags `[N, L]`; the output is `[N, L, D]`, the statistic (see `_forward`)
+    `[N, L]`.
+    """
+    statistics = shapes.statistics_dtype(value.dtype)
+    count, length, size = shapes.sizes(query)
+    cutting = Cutting(count, length, BLOCK_BYTES // (4 * length))
+    # XLA's products in half precision are slow on CPU.
+    pays = query.dtype == statistics and compiled_functions.worth(count * length * length)
+    forward, backward = (compiled_functions.fused(make, pairs, pays=pays) for make in (_forward, _backward))
+    # What the visibility of a query depends on, cut like the queries themselves.
+    own_tags = [cutting.prepared(tag) for tag in tags]
+
+    def tags_of(index: tf.Tensor) -> list[tf.Tensor]:
+        return [cutting.piece(tag, index) for tag in own_tags]
+
+    @tf.custom_gradient
+    def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable]:
+        # In eager mode an outer tape would record what is inside otherwise.
+        query, key, value = (tf.stop_gradient(x) for x in (query, key, value))
+        queries, keys = cutting.prepared(query), _Keys(key, value, tags)
+
+        def attend_block(index: tf.Tensor, arrays: list) -> list:
+            results = forward(cutting.piece(queries, index), tags_of(index), keys, dropout_keys)
+            return [array.write(index, result) for array, result in zip(arrays, results, strict=True)]
+
+        arrays = [cutting.empty(statistics, shape, query) for shape in ([size], [])]
+        output, statistic = (cutting.join(array) for array in cutting.sweep(attend_block, arrays))
+
+        def gradient(upstream: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            delta = tf.reduce_sum(tf.cast(upstream, statistics) * output, axis=-1)
+            # What fills up the last piece has zero logits and a zero gradient.
+            prepared = [cutting.prepared(x) for x in (statistic, delta, upstream)]
+
+            def gradient_of_block(index: tf.Tensor, state: list) -> list:
+                d_queries, *totals = state
+                own = [cutting.piece(x, index) for x in prepared]
+                d_query, *parts = backward(cutting.piece(queries, index), tags_of(index), keys, dropout_keys, *own)
+                totals = [part if total is None else total + part for total, part in zip(totals, parts, strict=True)]
+                return [d_queries.write(index, d_query), *totals]
+
+            state: list[Any] = [cutting.empty(query.dtype, [size], upstream)]
+            state += [None if cutting.whole else tf.zeros_like(x, statistics) for x in (key, value)]
+            d_queries, d_key, d_value = cutting.sweep(gradient_of_block, state)
+            return cutting.join(d_queries), tf.cast(d_key, key.dtype), tf.cast(d_value, value.dtype)
+
+        return (tf.cast(output, value.dtype), statistic), gradient
+
+    return attend(query, key, value)

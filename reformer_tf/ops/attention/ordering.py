@@ -1,0 +1,244 @@
+"""The order of tokens in one round, and the single number that says who sees whom in it.
+
+A hash round orders tokens by (bucket, position), the local round by position; masked tokens come last and take no
+rank. With `u = rank + C * bucket` two tokens are in the same bucket and less than C ranks apart exactly when their u
+differ by less than C, wherever the boundaries of chunks fall. So one subtraction and one unsigned comparison is the
+whole mask of a round, and rounds can be compared pair by pair.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from reformer_tf.ops import shapes
+from reformer_tf.ops.execution import compiled_functions, loops
+
+# u of a masked token; `near` sends it out of everyone's reach.
+NOWHERE = -1
+_LARGEST = 2**29
+# How many tokens are compared with all others before the results are summed.
+_TOGETHER = 8
+# Longer sequences are sorted: the time of counting grows with the square of the length.
+_LONGEST_COUNTED = 1024
+
+
+class Order(NamedTuple):
+    """One round's order of N sequences (rows and heads) of length L.
+
+    Attributes:
+        tokens: int32 `[N, L]`, the position of the token at each rank.
+        ranks: int32 `[N, L]`, the rank of the token at each position, the inverse of `tokens`.
+        u: int32 `[N, L]`, by position: `rank + C * bucket`, `NOWHERE` for masked tokens.
+    """
+
+    tokens: tf.Tensor
+    ranks: tf.Tensor
+    u: tf.Tensor
+
+
+def hash_order(buckets: tf.Tensor, valid: tf.Tensor | None, num_buckets: int, chunk_length: int) -> Order:
+    """Orders tokens by (bucket, position).
+
+    Args:
+        buckets: int32 `[N, L]`, in `[0, num_buckets)`.
+        valid: boolean `[N, L]`, False for masked tokens, or None.
+        num_buckets: the bucket that masked tokens sort into, one more than all others.
+        chunk_length: C.
+    """
+    if valid is not None:
+        buckets = tf.where(valid, buckets, num_buckets)
+    tokens = tf.argsort(buckets, axis=-1, stable=True)
+    ranks = invert(tokens)
+    return Order(tokens, ranks, _hide_masked(ranks + chunk_length * buckets, valid))
+
+
+def hash_u(buckets: tf.Tensor, valid: tf.Tensor | None, num_buckets: int, chunk_length: int) -> tf.Tensor:
+    """`Order.u` of hash rounds, where the orders themselves are not needed.
+
+    Args:
+        buckets: int32 `[N, R, L]`, as `hash_order` has those of a round.
+        valid: as in `hash_order`.
+        num_buckets: as in `hash_order`.
+        chunk_length: C.
+
+    Returns:
+        int32 `[N, L, R]`.
+    """
+    if valid is not None:
+        buckets = tf.where(valid[:, None], buckets, num_buckets)
+    u = _ranks(buckets, num_buckets) + chunk_length * buckets
+    return tf.transpose(u if valid is None else tf.where(valid[:, None], u, NOWHERE), [0, 2, 1])
+
+
+def _ranks(buckets: tf.Tensor, num_buckets: int) -> tf.Tensor:
+    """The rank of each token by (bucket, position), int32 `[N, R, L]`."""
+    count, rounds, length = shapes.sizes(buckets)
+    if isinstance(length, int) and length > _LONGEST_COUNTED:
+        return _sorted(buckets)
+    if loops.in_xla():
+        return _counting(num_buckets)(buckets)
+    pays = compiled_functions.worth(count * rounds * length * length)
+    return compiled_functions.fused(_counting, num_buckets, pays=pays, instead=_sorted)(buckets)
+
+
+def _sorted(buckets: tf.Tensor) -> tf.Tensor:
+    """`_ranks` by sorting."""
+    rows = tf.reshape(buckets, [-1, shapes.sizes(buckets)[2]])
+    return tf.reshape(invert(tf.argsort(rows, axis=-1, stable=True)), tf.shape(buckets))
+
+
+def _counting(num_buckets: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Makes the function that gives `_ranks` by counting all that come before.
+
+    XLA sorts slowly on CPU, but fuses comparisons and sums. Several comparisons for each step of the sum, and
+    floating-point numbers where they are exact, make that seven times as fast.
+    """
+
+    def ranks(buckets: tf.Tensor) -> tf.Tensor:
+        count, rounds, length = shapes.sizes(buckets)
+        exact = isinstance(length, int) and (num_buckets + 1) * length < 2**24
+        place = tf.cast(buckets, tf.int64) * tf.cast(length, tf.int64) + tf.range(tf.cast(length, tf.int64))
+        place = tf.cast(place, tf.float32) if exact else place
+        padded = tf.pad(place, [[0, 0], [0, 0], [0, -length % _TOGETHER]], constant_values=place.dtype.max)
+        others = tf.unstack(tf.reshape(padded, [count, rounds, -1, 1, _TOGETHER]), axis=-1)
+        before = sum(tf.cast(other < place[..., None, :], place.dtype) for other in others)
+        return tf.cast(tf.reduce_sum(before, axis=-2), tf.int32)
+
+    return ranks
+
+
+def local_u(length: shapes.Size, valid: tf.Tensor | None) -> tf.Tensor:
+    """`Order.u` of a round ordered by position: int32 `[N, L, 1]`, or `[1, L, 1]` if no token is masked.
+
+    Args:
+        length: L.
+        valid: boolean `[N, L]`, False for masked tokens, or None.
+    """
+    if valid is None:
+        return tf.reshape(tf.range(length), [1, length, 1])
+    return tf.where(valid, tf.cumsum(tf.cast(valid, tf.int32), axis=-1) - 1, NOWHERE)[..., None]
+
+
+def local_order(count: shapes.Size, length: shapes.Size, valid: tf.Tensor | None) -> Order:
+    """Orders tokens by position, masked ones last.
+
+    Args:
+        count: N.
+        length: L.
+        valid: boolean `[N, L]`, False for masked tokens, or None.
+    """
+    if valid is None:
+        return position_order(count, length, None)
+    present = tf.cast(valid, tf.int32)
+    ranks = tf.where(
+        valid,
+        tf.cumsum(present, axis=-1) - 1,
+        tf.reduce_sum(present, axis=-1, keepdims=True) + tf.cumsum(1 - present, axis=-1) - 1,
+    )
+    return Order(invert(ranks), ranks, _hide_masked(ranks, valid))
+
+
+def position_order(count: shapes.Size, length: shapes.Size, valid: tf.Tensor | None) -> Order:
+    """Orders tokens by position, masked ones where they are.
+
+    Args:
+        count: N.
+        length: L.
+        valid: boolean `[N, L]`, False for masked tokens, or None.
+    """
+    positions = tf.broadcast_to(tf.range(length), tf.stack([count, length]))
+    return Order(positions, positions, _hide_masked(positions, valid))
+
+
+def invert(permutations: tf.Tensor) -> tf.Tensor:
+    """Inverts each row of int32 `[N, L]`."""
+    count, length = shapes.sizes(permutations)
+    starts = tf.range(count)[:, None] * length
+    flat = tf.reshape(permutations + starts, [-1, 1])
+    positions = tf.reshape(tf.broadcast_to(tf.range(length), tf.shape(permutations)), [-1])
+    # Not tf.math.invert_permutation: compiled by XLA it fails where the buckets depend on a seed known at run time.
+    return tf.reshape(tf.scatter_nd(flat, positions, tf.shape(positions)), tf.shape(permutations))
+
+
+def near(
+    query_u: tf.Tensor, key_u: tf.Tensor, chunk_length: int, first: int, masked: bool = True, narrow: bool = False
+) -> list[tf.Tensor]:
+    """Whether each query meets each key in the windows of some rounds.
+
+    Args:
+        query_u: int32 `[..., Q, T]` of T rounds.
+        key_u: int32 `[..., W, T]`.
+        chunk_length: C. A window ends with the entry C - 1 places before the token.
+        first: where it begins: 0 with the token itself, 1 with the entry before it, 1 - C with one after it.
+        masked: whether some u may be `NOWHERE`.
+        narrow: whether 16 bits are enough, see `fits_16_bits`.
+
+    Returns:
+        Boolean `[..., Q, W]` for each round.
+    """
+    if masked:
+        # Differences wrap around: these are far from each other and, on either side, from every u.
+        query_u = tf.where(query_u == NOWHERE, -3 * chunk_length, query_u)
+        key_u = tf.where(key_u == NOWHERE, -2 * chunk_length, key_u)
+    # As unsigned numbers differences below zero are large: one comparison checks both ends.
+    query_u, key_u = (tf.cast(u, tf.uint16) if narrow else tf.bitcast(u, tf.uint32) for u in (query_u - first, key_u))
+    window = tf.constant(chunk_length - first, query_u.dtype)
+    return [query - key < window for query, key in zip(_apart(query_u, -2), _apart(key_u, -3), strict=True)]
+
+
+def fits_16_bits(length: shapes.Size, num_buckets: int, chunk_length: int) -> bool:
+    """Whether 16 bits of u are enough for `near`, those of masked tokens, which are windows away, included.
+
+    Args:
+        length: L; where it is not known they are not.
+        num_buckets: as in `hash_order`; 1 for rounds without buckets.
+        chunk_length: C.
+    """
+    return isinstance(length, int) and length + chunk_length * (num_buckets + 6) < 2**16
+
+
+def _apart(u: tf.Tensor, axis: int) -> list[tf.Tensor]:
+    """What is along the last axis, each with a new axis."""
+    u = tf.expand_dims(u, axis)
+    # Not tf.unstack of a single one, which would be an operation in vain.
+    return [tf.squeeze(u, -1)] if u.shape[-1] == 1 else tf.unstack(u, axis=-1)
+
+
+def allowed_by_position(query: tf.Tensor, key: tf.Tensor, causal: bool, exclude_self: bool) -> tf.Tensor:
+    """Whether each query may meet each key by their positions, `NOWHERE` for masked tokens.
+
+    Args:
+        query: int32 `[..., Q]`.
+        key: int32 `[..., W]`.
+        causal: whether a token sees no later token.
+        exclude_self: whether a token sees itself only when it sees nothing else.
+
+    Returns:
+        Boolean `[..., Q, W]`.
+    """
+    query, key = tf.expand_dims(query, -1), tf.expand_dims(key, -2)
+    seen = key != NOWHERE
+    if not causal:
+        seen = tf.logical_and(query != NOWHERE, seen)
+        return tf.logical_and(seen, query != key) if exclude_self else seen
+    # A query that is no token stands before all positions, and sees none.
+    return tf.logical_and(seen, query > key if exclude_self else query >= key)
+
+
+def _hide_masked(u: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:
+    return u if valid is None else tf.where(valid, u, NOWHERE)
+
+
+def check_range(length: shapes.Size, num_buckets: int, chunk_length: int) -> None:
+    """Refuses sizes whose u would not fit.
+
+    Raises:
+        ValueError: if `length + chunk_length * num_buckets` reaches 2**29.
+    """
+    reach = chunk_length * (num_buckets + 1) + (length if isinstance(length, int) else 0)
+    if reach >= _LARGEST:
+        raise ValueError(
+            "num_buckets * chunk_length + length must stay below 2**29."
+            f" Received: num_buckets={num_buckets}, chunk_length={chunk_length}, length={length}"
+        )

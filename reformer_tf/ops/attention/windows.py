@@ -1,0 +1,190 @@
+"""Who sees whom in a round: the seam at which the one attention core serves two kinds of windows.
+
+A window says how rounds are laid out in blocks, which blocks a block of queries looks at (`shifts`), what must be known
+of each token (`tags`), and, from the tags of queries and keys, which pairs count (`visible`).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import tensorflow as tf
+
+from reformer_tf.ops import shapes
+from reformer_tf.ops.attention import ordering
+from reformer_tf.ops.attention.ordering import Order
+
+
+class Window(Protocol):
+    """What the core asks of a window.
+
+    Attributes:
+        chunk_length: C, the length of a block.
+        exclude_self: whether a token sees itself only when it sees nothing else (shared queries and keys).
+        wrap: whether blocks beside the ends of a round are those of its neighbours, around all rounds in a circle.
+        length_multiple: to what a round's length is rounded up.
+        shifts: which blocks a block of queries looks at, relative to itself.
+        penalises_self: whether a token's pair with itself is not left out but gets `block.SELF_PENALTY`.
+        folds: whether there are two shifts, and a query sees nothing up to its own place in the first block, nothing
+            beyond its own place in the second.
+    """
+
+    @property
+    def chunk_length(self) -> int: ...
+    @property
+    def exclude_self(self) -> bool: ...
+    @property
+    def wrap(self) -> bool: ...
+    @property
+    def length_multiple(self) -> int: ...
+    @property
+    def shifts(self) -> Sequence[int]: ...
+    @property
+    def penalises_self(self) -> bool: ...
+    @property
+    def folds(self) -> bool: ...
+
+    def tags(self, orders: Sequence[Order]) -> list[tf.Tensor]:
+        """What `visible` must know of each token: int32 `[N, L]` each, by position."""
+
+    def tags_side_by_side(self, orders: Sequence[Order]) -> list[tf.Tensor]:
+        """The same for each of R rounds, int32 `[R * N, L]` each, with which `visible` of the last is that of all."""
+
+    def visible(self, index: int, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor:
+        """Which pairs count in a round.
+
+        Args:
+            index: of the round.
+            query_tags: `[..., Q, T]`, the tags in the order of `tags`, `ordering.NOWHERE` at places without a token.
+            key_tags: `[..., W, T]`.
+
+        Returns:
+            Boolean `[..., Q, W]`.
+        """
+
+    def penalised(self, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor | None:
+        """Which pairs get `block.SELF_PENALTY`, boolean `[..., Q, W]`, or None if there are no such pairs."""
+
+
+class BucketWindow(NamedTuple):
+    """The token itself and the C - 1 entries before it in its own bucket (and after it, if not causal).
+
+    A pair counts in the first round in whose window it meets.
+
+    Attributes:
+        chunk_length: C, the reach of the window, at least 1.
+        causal: whether a token sees no later token.
+        exclude_self: whether a token sees itself only when it sees nothing else.
+    """
+
+    chunk_length: int
+    causal: bool
+    exclude_self: bool
+
+    @property
+    def wrap(self) -> bool:
+        return False
+
+    @property
+    def penalises_self(self) -> bool:
+        return False
+
+    @property
+    def folds(self) -> bool:
+        # Two tokens' u differ by at least as much as their ranks do: the window reaches C - 1 places back, no farther.
+        return self.causal and self.chunk_length > 1
+
+    @property
+    def length_multiple(self) -> int:
+        return self.chunk_length
+
+    @property
+    def shifts(self) -> Sequence[int]:
+        if self.chunk_length == 1:
+            return (0,)
+        return (-1, 0) if self.causal else (-1, 0, 1)
+
+    def tags(self, orders: Sequence[Order]) -> list[tf.Tensor]:
+        return [order.u for order in orders]
+
+    def tags_side_by_side(self, orders: Sequence[Order]) -> list[tf.Tensor]:
+        rounds = len(orders)
+        nowhere = tf.fill(tf.shape(orders[0].u), ordering.NOWHERE)
+        # In those rounds that do not come before its own, a token meets nobody.
+        earlier = [[orders[s].u if s < r else nowhere for r in range(rounds)] for s in range(rounds - 1)]
+        return [tf.concat(tags, axis=0) for tags in (*earlier, [order.u for order in orders])]
+
+    def visible(self, index: int, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor:
+        met = self.met(query_tags[..., : index + 1], key_tags[..., : index + 1])
+        result = met[-1]
+        for earlier in met[:-1]:
+            result = tf.logical_and(result, tf.logical_not(earlier))
+        return self.without_self(result, query_tags[..., index], key_tags[..., index])
+
+    def met(self, query_u: tf.Tensor, key_u: tf.Tensor, masked: bool = True, narrow: bool = False) -> list[tf.Tensor]:
+        """Which pairs are near each other in some rounds, see `ordering.near`; with itself, see `without_self`."""
+        first = int(self.exclude_self) if self.causal else 1 - self.chunk_length
+        return ordering.near(query_u, key_u, self.chunk_length, first, masked, narrow)
+
+    def without_self(self, met: tf.Tensor, query_u: tf.Tensor, key_u: tf.Tensor) -> tf.Tensor:
+        """The pairs `[..., Q, W]` without a token's own, if these are excluded, by the u of any round, `[..., Q]`."""
+        if self.causal or not self.exclude_self:  # A causal window has none of them then.
+            return met
+        return tf.logical_and(met, tf.expand_dims(query_u, -1) != tf.expand_dims(key_u, -2))
+
+    def penalised(self, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor | None:
+        return None
+
+
+class ChunkWindow(NamedTuple):
+    """All tokens of the query's chunk and of chunks beside it, whatever their bucket: the authors' released form.
+
+    A pair counts as often as it meets. With `wrap`, a token's pair with itself is penalised as in the released code, of
+    whose outputs this is a part: in float32 a penalty of -1e5 rounds the log-sum-exp of several rounds, which scales
+    what a token gets that sees itself alone by some tenths of a percent.
+
+    Attributes:
+        chunk_length: C, at least 1.
+        causal: whether a token sees no later token.
+        exclude_self: whether a token sees itself only when it sees nothing else.
+        before: chunks before its own that a chunk sees.
+        after: chunks after its own that a chunk sees.
+        wrap: whether the first chunk of a round sees the last of the round before as one before it, and so on around.
+        length_multiple: to what a round's length is rounded up, a multiple of C.
+    """
+
+    chunk_length: int
+    causal: bool
+    exclude_self: bool
+    before: int
+    after: int
+    wrap: bool
+    length_multiple: int
+
+    @property
+    def penalises_self(self) -> bool:
+        return self.exclude_self and self.wrap
+
+    @property
+    def folds(self) -> bool:
+        return False
+
+    @property
+    def shifts(self) -> Sequence[int]:
+        return range(-self.before, self.after + 1)
+
+    def tags(self, orders: Sequence[Order]) -> list[tf.Tensor]:
+        u = orders[0].u
+        positions = tf.broadcast_to(tf.range(shapes.sizes(u)[1]), tf.shape(u))
+        return [tf.where(u != ordering.NOWHERE, positions, ordering.NOWHERE)]
+
+    def tags_side_by_side(self, orders: Sequence[Order]) -> list[tf.Tensor]:
+        return [tf.tile(tag, [len(orders), 1]) for tag in self.tags(orders)]
+
+    def visible(self, index: int, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor:
+        return ordering.allowed_by_position(query_tags[..., 0], key_tags[..., 0], self.causal, self.exclude_self)
+
+    def penalised(self, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor | None:
+        if not self.penalises_self:
+            return None
+        query, key = query_tags[..., :, None, 0], key_tags[..., None, :, 0]
+        return tf.logical_and(query == key, key != ordering.NOWHERE)

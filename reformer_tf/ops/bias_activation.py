@@ -1,0 +1,89 @@
+"""An activation of a sum with a bias, and its gradient, each in one pass over memory where it is compiled.
+
+In half precision a polynomial like that of erf is slow and coarse on CPU: where it is compiled, what is inside is
+computed in float32 and only the ends are cast.
+"""
+
+import math
+import types
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from reformer_tf.ops import shapes, sums
+from reformer_tf.ops.execution import compiled_functions
+
+
+def biased(fn: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
+    """Computes `fn(x + bias)`.
+
+    Inside `fusing.fusing(True)`, in a graph on CPU, both this and its gradient are compiled if `x` is large.
+
+    Args:
+        fn: an elementwise function. A plain function of a module may be compiled; anything else (a layer, a partial, a
+            function with a closure) may hold tensors, and is called as it is.
+        x: floating tensor `[..., P]`.
+        bias: `[P]`, in a dtype of its own, which its gradient has too; or None.
+
+    Returns:
+        Tensor of the shape and dtype of `x`.
+    """
+    pays = _is_plain(fn) and compiled_functions.worth(math.prod(shapes.sizes(x)))
+    if pays is False:
+        return fn(x if bias is None else sums.bias_add(x, bias))
+    # Both are made here: a gradient is asked for when the call that may compile its functions is over.
+    fast = _FAST.get((fn, shapes.statistics_dtype(x.dtype)), fn)
+    forward, backward = (
+        compiled_functions.fused(make, fast, pays=pays, instead=make(fn)) for make in (_forward, _backward)
+    )
+
+    @tf.custom_gradient
+    def apply(*args: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        args = tuple(tf.stop_gradient(x) for x in args)
+        return forward(*args), lambda upstream: backward(upstream, *args)
+
+    return tf.ensure_shape(apply(x) if bias is None else apply(x, bias), x.shape)
+
+
+def _gelu(x: tf.Tensor) -> tf.Tensor:
+    """GELU by erf. By erfc, as Keras has it, it is more exact where it is below 1e-6, and takes twice as long."""
+    return x * (0.5 + 0.5 * tf.math.erf(x * tf.constant(math.sqrt(0.5), x.dtype)))
+
+
+# What is compiled in place of a function that it equals to rounding. XLA's erf is too coarse for float64.
+_FAST = {(keras.activations.gelu, tf.float32): _gelu}
+
+
+def _is_plain(fn: Any) -> bool:
+    return isinstance(fn, types.FunctionType) and fn.__closure__ is None
+
+
+def _forward(fn: Callable[[tf.Tensor], tf.Tensor]) -> Callable[..., tf.Tensor]:
+    """Makes the function of x and (if there is one) the bias that computes `biased`."""
+
+    def compute(x: tf.Tensor, *bias: tf.Tensor) -> tf.Tensor:
+        return tf.cast(fn(_summed(x, *bias)), x.dtype)
+
+    return compute
+
+
+def _backward(fn: Callable[[tf.Tensor], tf.Tensor]) -> Callable[..., list[tf.Tensor]]:
+    """Makes the function of the gradient of the result, x and the bias that gives the gradients of the last two."""
+
+    def compute(upstream: tf.Tensor, x: tf.Tensor, *bias: tf.Tensor) -> list[tf.Tensor]:
+        inner = _summed(x, *bias)
+        with tf.GradientTape() as tape:
+            tape.watch(inner)
+            result = fn(inner)
+        slope = tape.gradient(result, inner, output_gradients=tf.cast(upstream, inner.dtype))
+        return [tf.cast(slope, x.dtype), *(tf.cast(sums.over_tokens(slope, 1), b.dtype) for b in bias)]
+
+    return compute
+
+
+def _summed(x: tf.Tensor, *bias: tf.Tensor) -> tf.Tensor:
+    """The sum, in at least float32."""
+    wide = shapes.statistics_dtype(x.dtype)
+    return sum((tf.cast(b, wide) for b in bias), start=tf.cast(x, wide))

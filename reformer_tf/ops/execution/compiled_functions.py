@@ -1,0 +1,129 @@
+"""Small pure functions compiled with XLA inside a graph that is not compiled as a whole.
+
+On CPU a chain of elementwise operations is then one pass over memory in place of many. Only what trains is compiled
+(a caller says so by `fusing`): what is exported must run where XLA is not linked in, and on any length. A function is
+made from a hashable description, so that all layers of a model share one compiled program; it is compiled again for
+each shape of its arguments, of which callers have few.
+"""
+
+import contextlib
+import contextvars
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from reformer_tf.ops.execution import compile_ahead
+
+# Compiling takes about a second for each shape. That pays in training from this many pairs or numbers in a call on:
+# fewer take about a millisecond in any way.
+LEAST_WORK = 2**19
+
+_allowed: contextvars.ContextVar[bool] = contextvars.ContextVar("allowed", default=False)
+_whole: contextvars.ContextVar[bool] = contextvars.ContextVar("whole", default=False)
+
+
+@contextlib.contextmanager
+def fusing(allowed: bool) -> Iterator[None]:
+    """Lets what is called inside compile its inner functions, or forbids it.
+
+    Layers set it to whether they train. Functions for the gradient are made where the forward pass is, so they follow.
+    """
+    token = _allowed.set(allowed)
+    try:
+        yield
+    finally:
+        _allowed.reset(token)
+
+
+@contextlib.contextmanager
+def compiled_as_a_whole() -> Iterator[None]:
+    """Says that what is traced inside is compiled as one program, for any device: nothing in it is compiled apart.
+
+    What is traced is then the same on CPU as where there is an accelerator.
+    """
+    token = _whole.set(True)
+    try:
+        yield
+    finally:
+        _whole.reset(token)
+
+
+def allowed() -> bool:
+    """What the scope around says."""
+    return _allowed.get()
+
+
+def possible() -> bool:
+    """Whether functions made here may be compiled: in a graph that is not, for training, without an accelerator."""
+    return _allowed.get() and not _whole.get() and not tf.executing_eagerly() and not _accelerators()
+
+
+def worth(work: Any) -> Any:
+    """Whether it pays to compile a function for some work.
+
+    Args:
+        work: pairs of attention, or numbers of an elementwise function, in a call; an int or a scalar tensor.
+
+    Returns:
+        A boolean, or a boolean tensor if `work` is a tensor and compiling is `possible` at all.
+    """
+    return possible() and work >= LEAST_WORK
+
+
+def fused(
+    make: Callable[..., Callable], *description: Any, pays: Any = True, instead: Callable | None = None
+) -> Callable:
+    """Returns `make(*description)`, compiled where that is `possible` and pays.
+
+    Args:
+        make: a function of a module, which makes a pure function of tensors. That function must take all tensors it
+            uses as arguments, and none of its own gradients is taken: it is called inside a custom gradient.
+        description: hashable. A part of it that is a tensor (a size not known yet) keeps it from being compiled.
+        pays: whether the work is large enough, see `worth`. If it is a tensor, the graph holds both forms.
+        instead: what is called where nothing is compiled; `make(*description)` if None.
+
+    Returns:
+        A function of the arguments of what `make` returns.
+    """
+    plain = make(*description) if instead is None else instead
+    if pays is False or not possible() or _has_tensor(description):
+        return plain
+    compiled = _compiled(make, _Typed(description))
+    if pays is True:
+        return compiled
+    return lambda *args: tf.cond(pays, lambda: compiled(*args), lambda: plain(*args))
+
+
+class _Typed:
+    """A description that equals another only if the types of all its parts do: `(1, 2)` may be two different tuples."""
+
+    def __init__(self, description: tuple):
+        self.description = description
+        self._key = _with_types(description)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Typed) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+
+def _with_types(part: Any) -> Any:
+    return (type(part), tuple(map(_with_types, part)) if isinstance(part, tuple) else part)
+
+
+def _has_tensor(part: Any) -> bool:
+    return any(map(_has_tensor, part)) if isinstance(part, tuple) else tf.is_tensor(part)
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(make: Callable[..., Callable], typed: _Typed) -> Callable:
+    function = tf.function(make(*typed.description), jit_compile=True, autograph=False)
+    return functools.partial(compile_ahead.call, function)
+
+
+@functools.cache
+def _accelerators() -> bool:
+    return any(device.device_type != "CPU" for device in tf.config.list_logical_devices())

@@ -1,0 +1,129 @@
+"""Applies a row-wise function to a few rows at a time, forward and backward, so that its inner tensors stay small.
+
+Chunking alone saves little, because a gradient keeps what every chunk made; here the backward pass recomputes a chunk,
+uses it and lets it go (paper, section 3, 'Chunking').
+"""
+
+import contextlib
+import contextvars
+from collections.abc import Callable, Iterator, Sequence
+
+import tensorflow as tf
+
+from reformer_tf.ops import shapes
+from reformer_tf.ops.execution import compiled_functions
+from reformer_tf.ops.execution.sequence_slices import Cutting
+
+# Bytes that the widest inner tensor of one chunk may take when the caller names no chunk length.
+CHUNK_BYTES = 16 * 2**20
+
+_most: contextvars.ContextVar[int | None] = contextvars.ContextVar("most", default=None)
+
+
+@contextlib.contextmanager
+def at_most(rows: int | None) -> Iterator[None]:
+    """Promises that no input of `map_rows` inside has more rows, which a graph may not know. None promises nothing."""
+    token = _most.set(rows)
+    try:
+        yield
+    finally:
+        _most.reset(token)
+
+
+def rows_in_budget(width: int) -> int:
+    """How many rows of `width` fp32 numbers fit the budget of a chunk."""
+    return max(CHUNK_BYTES // (4 * width), 1)
+
+
+def map_rows(
+    fn: Callable[..., tf.Tensor],
+    inputs: Sequence[tf.Tensor],
+    weights: Sequence[tf.Tensor],
+    rows: int,
+    output: tf.TensorSpec,
+) -> tf.Tensor:
+    """Computes `fn(*inputs, *weights)` over chunks of rows.
+
+    Args:
+        fn: a pure function that treats each row by itself: maps `[n, ...]` of each input and all weights to `[n, ...]`.
+        inputs: tensors `[T, ...]`. Integer inputs get no gradient.
+        weights: tensors that every row uses; their gradients are summed over chunks.
+        rows: rows of a chunk.
+        output: shape `[None, ...]` and dtype of what `fn` returns.
+
+    Returns:
+        `[T, ...]`, what `fn` returns for all rows.
+    """
+    count = shapes.sizes(inputs[0])[0]
+    most = count if isinstance(count, int) else _most.get()
+    if most is not None and most <= rows:
+        return fn(*inputs, *weights)
+    chunks = _Chunks(fn, count, rows, len(inputs), output)
+
+    # A gradient is asked for when the call that may compile its functions is over.
+    compiles = compiled_functions.allowed()
+
+    @tf.custom_gradient
+    def apply(*args: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        fixed = [tf.stop_gradient(x) for x in args]
+
+        def gradient(upstream: tf.Tensor) -> list[tf.Tensor | None]:
+            with compiled_functions.fusing(compiles):
+                return chunks.backward(fixed, upstream)
+
+        return chunks.forward(fixed), gradient
+
+    return tf.ensure_shape(apply(*inputs, *weights), [inputs[0].shape[0], *output.shape[1:]])
+
+
+class _Chunks:
+    """Loops over chunks of rows. Arguments as `map_rows` has them; `number` is that of the row-wise inputs."""
+
+    def __init__(self, fn: Callable[..., tf.Tensor], count: shapes.Size, rows: int, number: int, output: tf.TensorSpec):
+        self.cutting = Cutting(1, count, rows)  # of a single sequence
+        self.fn, self.number, self.output = fn, number, output
+
+    def forward(self, args: Sequence[tf.Tensor]) -> tf.Tensor:
+        """The result for all rows."""
+        sources, weights = self._split(args)
+
+        def body(index: tf.Tensor, state: list) -> list:
+            return [state[0].write(index, self.fn(*self._chunks(sources, index), *weights)[None])]
+
+        array = self.cutting.empty(self.output.dtype, self.output.shape[1:], sources[0])
+        return self.cutting.join(self.cutting.sweep(body, [array])[0])[0]
+
+    def backward(self, args: Sequence[tf.Tensor], upstream: tf.Tensor) -> list[tf.Tensor | None]:
+        """The gradients of all arguments."""
+        sources, weights = self._split(args)
+        upstream = self.cutting.prepared(upstream[None])
+        moving = [i for i, x in enumerate(sources) if x.dtype.is_floating]
+        arrays = [self.cutting.empty(sources[i].dtype, sources[i].shape[2:], upstream) for i in moving]
+        sums = [tf.zeros_like(w, shapes.statistics_dtype(w.dtype)) for w in weights]
+
+        def body(index: tf.Tensor, state: list) -> list:
+            parts = self._chunks(sources, index)
+            watched = [*(parts[i] for i in moving), *weights]
+            with tf.GradientTape() as tape:
+                tape.watch(watched)
+                result = self.fn(*parts, *weights)
+            later = self.cutting.piece(upstream, index)[0]
+            slopes = tape.gradient(result, watched, output_gradients=later, unconnected_gradients="zero")
+            written = [a.write(index, x[None]) for a, x in zip(state, slopes[: len(moving)], strict=False)]
+            totals = zip(state[len(arrays) :], slopes[len(moving) :], strict=True)
+            # A look-up's gradient is sparse.
+            return written + [total + tf.cast(tf.convert_to_tensor(slope), total.dtype) for total, slope in totals]
+
+        state = self.cutting.sweep(body, [*arrays, *sums])
+        slopes: list[tf.Tensor | None] = [None] * self.number
+        for i, array in zip(moving, state, strict=False):
+            slopes[i] = tf.ensure_shape(self.cutting.join(array)[0], args[i].shape)
+        totals = zip(state[len(arrays) :], weights, strict=True)
+        return slopes + [tf.cast(total, w.dtype) for total, w in totals]
+
+    def _split(self, args: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """Rows as a batch of one sequence, and weights."""
+        return [self.cutting.prepared(x[None]) for x in args[: self.number]], list(args[self.number :])
+
+    def _chunks(self, sources: Sequence[tf.Tensor], index: tf.Tensor) -> list[tf.Tensor]:
+        return [self.cutting.piece(x, index)[0] for x in sources]

@@ -1,0 +1,111 @@
+"""Medians, ratios, crossovers, and how they are shown."""
+
+import pytest
+
+from benchmarks.sweeps import plot, report, summary, sweep
+from tests.benchmarks import fake_subject
+
+LABELS = ["ours", "ours:bfloat16", "huggingface:bfloat16", "lucidrains", "torch_exact"]
+
+
+@pytest.fixture
+def measurements():
+    sizes = [(1024, 6), (4096, 6), (4096, 12)]
+    points = sweep.plan(fake_subject.subjects(*LABELS), sizes, 3)
+    done = [{**fake_subject.measured(p), **p.identity()} for p in points]
+    failed = sweep.Point(fake_subject.subjects("keras_attention")[0], 4096, 6, 0)
+    return [*done, {**failed.identity(), "status": "out_of_memory", "seconds": 5.0, "reason": "Trace\nno memory"}]
+
+
+def _find(rows, **fields):
+    (row,) = [row for row in rows if all(row[k] == v for k, v in fields.items())]
+    return row
+
+
+def test_medians_keep_the_smallest_and_the_largest(measurements):
+    point = _find(summary.medians(measurements), subject="ours", length=4096, layers=6)
+    assert point["rounds"] == 3
+    assert point["tokens_per_s"] == pytest.approx({"median": 1000 / 1.1, "min": 1000 / 1.2, "max": 1000})
+    assert point["above_base_mib"]["median"] == pytest.approx(409.6)
+    assert point["activations_mib"]["median"] == pytest.approx(409.6 - 24000 / 2**20)
+
+
+def test_failures_stay_visible(measurements):
+    point = _find(summary.medians(measurements), subject="keras_attention")
+    assert point["rounds"] == 0 and point["status"] == "out_of_memory"
+    assert "out_of_memory: no memory" in report.report(summary.summarize(measurements), 6, 4096)
+
+
+def test_ratios_to_the_best_of_the_others(measurements):
+    rows = summary.summarize(measurements)["ratios"]
+    own = _find(rows, subject="ours", length=4096, layers=6, group="reformers", precision="float32")
+    assert (own["fastest"], own["speed"], own["memory"]) == ("lucidrains", pytest.approx(8), pytest.approx(0.25))
+    best = _find(rows, subject="ours", length=4096, layers=6, group="reformers", precision="any")
+    assert (best["fastest"], best["speed"]) == ("huggingface:bfloat16", pytest.approx(4))
+    exact = _find(rows, subject="ours", length=1024, layers=6, group="exact", precision="float32")
+    assert (exact["fastest"], exact["speed"]) == ("torch_exact", pytest.approx(0.5))
+    none = _find(rows, subject="ours:bfloat16", length=1024, layers=6, group="exact", precision="bfloat16")
+    assert none["fastest"] is None and none["speed"] is None and none["memory"] is None
+
+
+def test_the_crossover_is_found_in_the_same_precision_only(measurements):
+    (found,) = summary.summarize(measurements)["crossovers"]
+    assert (found["subject"], found["exact"], found["length"]) == ("ours", "torch_exact", pytest.approx(2048))
+    assert report.crossover_line(found).endswith("faster from about 2,048 tokens on (interpolated).")
+
+
+@pytest.mark.parametrize(
+    "gains, expected",
+    [
+        ([0.5, 2, 4], 2**0.5),
+        ([2, 3, 4], 1),
+        ([0.1, 0.2, 0.9], None),
+        ([2, 0.5, 2], 2 * 2**0.5),
+        ([2, 2, 0.5], None),
+        ([1, 2, 4], 1),
+    ],
+)
+def test_crossovers(gains, expected):
+    found = summary.crossover([1, 2, 4], gains)
+    assert found == (None if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize(
+    "length, text",
+    [(None, "not faster at 4,096 tokens, the longest"), (1024.0, "faster from 1,024 tokens on, the shortest")],
+)
+def test_that_there_is_no_crossover_is_said(length, text):
+    found = {"subject": "ours", "exact": "torch_exact", "layers": 6, "shortest": 1024, "longest": 4096}
+    line = report.crossover_line({**found, "length": length})
+    assert line.startswith("No crossover") and text in line
+
+
+def test_the_report_has_every_table(measurements):
+    text = report.report(summary.summarize(measurements), 6, 4096)
+    assert ["4,096", "ours", "reformers", "float32", "8.00", "lucidrains", "0.25", "lucidrains"] in [
+        line.split() for line in text.splitlines()
+    ]
+    assert "Over depth, length 4,096" in text and "12 / 6" in text
+    empty = report.report(summary.summarize([]), 6, 4096)
+    assert "Crossover with exact attention: not measured" in empty
+
+
+def test_the_plot_shows_the_crossover(measurements):
+    pytest.importorskip("matplotlib")
+    whole = summary.summarize(measurements)
+    time, memory, depth = plot.draw(whole, 6, 4096).axes
+    labels = {line.get_label(): line for line in time.get_lines()}
+    assert labels["ours faster than torch_exact from 2,048"].get_xdata()[0] == pytest.approx(2048)
+    assert not any("faster" in line.get_label() for axes in (memory, depth) for line in axes.get_lines())
+    # At another depth, and where one is faster everywhere, nothing crosses.
+    everywhere = {**whole, "crossovers": [{**whole["crossovers"][0], "length": 1024.0}]}
+    for other in (plot.draw(whole, 12, 4096), plot.draw(everywhere, 6, 4096)):
+        assert not any("faster" in line.get_label() for line in other.axes[0].get_lines())
+
+
+def test_the_plot_is_written(measurements, tmp_path):
+    pytest.importorskip("matplotlib")
+    plot.plot(summary.summarize(measurements), 6, 4096, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+    plot.plot(summary.summarize([]), 6, 4096, tmp_path / "empty.png")
+    assert (tmp_path / "empty.png").exists()

@@ -1,0 +1,1 @@
+"""Tests of attention as a function of tensors."""

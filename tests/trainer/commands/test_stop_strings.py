@@ -1,0 +1,37 @@
+"""Strings that end a text."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainer.commands import stop_strings
+
+TEXT = st.text("ab", max_size=12).map(str.encode)
+
+
+def _expected(text, stops):
+    """Byte by byte: at the first end of a stop string, the text before the longest of those that end there."""
+    for end in range(len(text) + 1):
+        ending = [stop for stop in stops if text[:end].endswith(stop)]
+        if ending:
+            return text[: end - max(map(len, ending))]
+    return text
+
+
+@given(st.lists(TEXT, max_size=8), st.lists(st.text("ab", min_size=1, max_size=4).map(str.encode), max_size=3))
+def test_stops_are_found_wherever_pieces_end(pieces, stops):
+    found = list(stop_strings.until(iter(pieces), stops))
+    assert b"".join(found) == _expected(b"".join(pieces), stops)
+    assert all(found)
+
+
+def test_nothing_is_held_back_without_need():
+    came = []
+
+    def pieces():
+        for piece in (b"one ", b"E", b"x", b"EN", b"D", b"never"):
+            came.append(piece)
+            yield piece
+
+    written = [(piece, came[-1]) for piece in stop_strings.until(pieces(), [b"END"])]
+    assert written == [(b"one ", b"one "), (b"Ex", b"x")]
+    assert came[-1] == b"D"  # No more was asked for.

@@ -1,0 +1,1 @@
+"""Tests of several devices, processes and machines."""

@@ -1,0 +1,69 @@
+"""Commands as a user types them, each in a process that is forked from this one and so has imported TensorFlow.
+
+Only for what a command does before TensorFlow's first operation: its threads are not there in a fork.
+"""
+
+import os
+import pathlib
+import runpy
+import sys
+import tempfile
+import traceback
+
+from absl import flags
+
+
+def run(module, *arguments):
+    """Runs `python -m trainer.MODULE ARGUMENTS`.
+
+    Args:
+        module: The name of a module of the trainer.
+        *arguments: Strings or paths.
+
+    Returns:
+        What the process returns, its standard output, and its standard error.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = pathlib.Path(folder, "out"), pathlib.Path(folder, "err")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        child = os.fork()
+        if not child:
+            _be_the_command(f"trainer.{module}", [str(argument) for argument in arguments], out, err)
+        _, status = os.waitpid(child, 0)
+        return os.waitstatus_to_exitcode(status), out.read_text(), err.read_text()
+
+
+def _be_the_command(module, arguments, out, err):
+    code = 1
+    try:
+        for number, path in ((1, out), (2, err)):
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+        sys.stdout, sys.stderr = (os.fdopen(os.dup(number), "w") for number in (1, 2))
+        _forget_what_was_imported()
+        sys.argv = [module, *arguments]
+        try:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _forget_what_was_imported():
+    """Lets the modules of the trainer define their flags again, and drops the flags of all others that are ours."""
+    for module, defined in list(flags.FLAGS.flags_by_module_dict().items()):
+        parent, _, name = module.rpartition(".")
+        tree = module.partition(".")[0]
+        if tree == "absl":
+            continue
+        for flag in list(defined):
+            delattr(flags.FLAGS, flag.name)
+        if tree == "trainer":
+            del sys.modules[module]
+            delattr(sys.modules[parent], name)

@@ -1,0 +1,1 @@
+"""Tests of the optimizer and what goes with it."""

@@ -1,0 +1,46 @@
+"""An update of many variables goes through them one after another, so that temporary tensors are not alive together."""
+
+import keras
+import pytest
+import tensorflow as tf
+
+from tests.trainer.training.test_step import _optimizer_config
+from trainer.optimization import optimizer
+
+
+def _follows(later: tf.Operation, earlier: set[tf.Operation]) -> bool:
+    """Whether an operation waits for all of these."""
+    seen, waiting = set(), [later]
+    while waiting:
+        op = waiting.pop()
+        if op not in seen:
+            seen.add(op)
+            waiting += [*op.control_inputs, *(tensor.op for tensor in op.inputs)]
+    return earlier <= seen
+
+
+@pytest.mark.parametrize("name", optimizer.OPTIMIZERS)
+def test_one_variable_at_a_time(name):
+    variables = [keras.Variable(tf.ones([4, 3]), name=f"kernel_{index}") for index in range(4)]
+    made = optimizer.make_optimizer(_optimizer_config(name=name), 10, variables)
+
+    @tf.function(autograph=False)
+    def update(gradients):
+        made.apply(gradients, variables)
+
+    graph = update.get_concrete_function([tf.TensorSpec([4, 3])] * 4).graph
+    captured = {id(external): internal for external, internal in graph.captures}
+    before: set[tf.Operation] = set()
+    for variable in variables:
+        handle = captured[id(variable.value.handle)]
+        (assignment,) = [op for op in handle.consumers() if op.type.startswith("Assign")]
+        # What the update computes is what feeds its assignment.
+        assert not before or _follows(assignment.inputs[1].op, before)
+        before = {assignment}
+
+
+def test_updates_outside_of_graphs():
+    variable = keras.Variable(tf.ones([2]))
+    made = optimizer.make_optimizer(_optimizer_config(warmup_steps=0), 10, [variable])
+    made.apply([tf.constant([1.0, -1.0])], [variable])
+    assert variable.numpy().tolist() == pytest.approx([0.99, 1.01], rel=1e-5)

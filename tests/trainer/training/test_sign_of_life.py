@@ -1,0 +1,31 @@
+"""What is said during steps that take long, and that nothing is said during others."""
+
+import time
+
+from trainer.training.progress import SignOfLife
+
+
+def test_a_long_step_is_mentioned_again_and_again(capsys):
+    with SignOfLife(steps=7, every=0.1) as sign:
+        sign.step = 3
+        time.sleep(0.35)
+    said = capsys.readouterr().out.splitlines()
+    assert said and all(line.startswith("  in step 3/7 for 0:0") for line in said)  # How many: threads may be late.
+
+
+def test_short_steps_and_what_is_between_steps_are_not(capsys):
+    with SignOfLife(steps=7, every=0.4) as sign:
+        for step in range(1, 4):
+            sign.step = step
+            time.sleep(0.05)
+            assert sign.step == step
+        sign.step = None
+        time.sleep(0.6)
+    assert capsys.readouterr().out == ""
+
+
+def test_it_ends_at_once():
+    start = time.monotonic()
+    with SignOfLife(steps=1, every=60.0) as sign:
+        sign.step = 1
+    assert time.monotonic() - start < 5

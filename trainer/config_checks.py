@@ -1,0 +1,225 @@
+"""Finds what is wrong with a config before any work is done."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from reformer_tf import local_paths
+from reformer_tf.models import attention_kinds, model_arguments
+from reformer_tf.ops import bucket_counts
+from trainer import config as configs
+from trainer import config_kinds, model_fields, near
+from trainer.data import tokenizers
+from trainer.distribution import strategy, tpu
+from trainer.optimization import loss_scale, optimizer, schedule
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+_EARLY_STOPPING_METRICS = ("loss", "bits_per_byte")  # Less is better.
+_LARGEST_SEED = 2**31 - 1
+_PATHS = ("path", "validation_path", "sentencepiece_model", "data_dir")
+
+
+def check_config(config: ConfigDict) -> None:
+    """Checks every field that can be checked without the data and the devices.
+
+    Args:
+        config: Config of a run.
+
+    Raises:
+        ValueError: If a field breaks a rule; the message names the field, the rule and what was received.
+    """
+    config_kinds.check(config, configs.default_config())
+    _check_paths(config.data)
+    strategy.check_strategy(config.strategy)
+    tpu.check_address(config.tpu_address)
+    _check(config, "logical_devices", "must not be negative", lambda value: value >= 0)
+    _check_train(config)
+    _check_data(config)
+    _check_optimizer(config)
+    _check_model(config)
+    _check_sample(config)
+
+
+def check_batch(config: ConfigDict, replicas: int) -> None:
+    """Checks that the batch can be shared by the replicas and the parts of the accumulation.
+
+    Args:
+        config: Config of a run.
+        replicas: Number of replicas of its strategy.
+
+    Raises:
+        ValueError: If the batch cannot be divided evenly.
+    """
+    parts = replicas * config.train.accumulation_steps
+    if config.train.batch_size % parts:
+        raise ValueError(
+            "`config.train.batch_size` must be divisible by the number of replicas times "
+            f"`config.train.accumulation_steps`, {replicas} x {config.train.accumulation_steps} = {parts}. "
+            f"Received: {config.train.batch_size}"
+        )
+
+
+def check_goes_on(
+    config: ConfigDict, workdir: os.PathLike[str], now: Mapping[str, Any], checkpoint: Mapping[str, Any]
+) -> None:
+    """Checks that a run can go on from a checkpoint.
+
+    Args:
+        config: Config of the run.
+        workdir: Its folder, for the message.
+        now: The run's description with this config, of which `data` has fingerprints of documents by their part.
+        checkpoint: The description that the checkpoint has, with its `step`.
+
+    Raises:
+        ValueError: If its documents were others, or if more steps were done than are wanted.
+    """
+    for part, fingerprint in now["data"].items():
+        if checkpoint["data"].get(part, fingerprint) != fingerprint:
+            raise ValueError(
+                f"`config.data` must give the same {part} documents that the run in `workdir` began with. "
+                f"Received: other documents for {workdir}"
+            )
+    if checkpoint["step"] > config.train.steps:
+        raise ValueError(
+            f"`config.train.steps` must be at least the {checkpoint['step']} steps that the run in `workdir` has done. "
+            f"Received: {config.train.steps}"
+        )
+
+
+def _check_paths(data: ConfigDict) -> None:
+    for name in _PATHS:
+        # TensorFlow Datasets reads and writes buckets of Google Cloud itself.
+        of_tfds = data.name == "tfds" and name == "data_dir" and data[name].startswith("gs://")
+        if data[name] and not of_tfds:
+            local_paths.checked(f"`config.data.{name}`", data[name])
+
+
+def _check_train(config: ConfigDict) -> None:
+    counts = ("steps", "batch_size", "accumulation_steps", "log_every", "checkpoint_every", "keep_checkpoints")
+    for name in (*counts, "loss_scale_growth_steps"):
+        _check(config, f"train.{name}", "must be at least 1", lambda value: value >= 1)
+    numbers = ("profile_start", "profile_steps", "max_skipped_steps", "eval_examples", "checkpoint_minutes")
+    for name in (*numbers, "early_stopping_evaluations", "early_stopping_min_improvement"):
+        _check(config, f"train.{name}", "must not be negative", lambda value: value >= 0)
+    _check_choice(config, "train.early_stopping_metric", _EARLY_STOPPING_METRICS)
+    _check(config, "train.outstanding_steps", "must be at least 1", lambda value: value >= 1)
+    if config.strategy != "parameter_server":
+        rule = "must be 1 where `config.strategy` is not 'parameter_server'"
+        _check(config, "train.outstanding_steps", rule, lambda value: value == 1)
+    _check(config, "train.eval_every", "must be at least -1, which means never", lambda value: value >= -1)
+    if config.train.early_stopping_evaluations:
+        rule = "must be at least 1 where `config.train.early_stopping_evaluations` is above 0"
+        _check(config, "train.eval_every", rule, lambda value: value >= 1)
+    if config.report:
+        rule = "must not be -1 where `config.report` is True: the report says the validation bits per byte"
+        _check(config, "train.eval_every", rule, lambda value: value >= 0)
+    _check(config, "train.seed", "must be from 0 to 2**31 - 1", lambda value: 0 <= value <= _LARGEST_SEED)
+    _check_choice(config, "train.precision", PRECISIONS)
+    rule = f"must be a power of two from {loss_scale.LEAST:g} to {loss_scale.GREATEST:.0f}"
+    _check(config, "train.loss_scale", rule, loss_scale.is_scale)
+
+
+def _check_data(config: ConfigDict) -> None:
+    longest = config.train.sequence_length
+    buckets = (0, *config.data.length_buckets)
+    rule = f"must be positive integers in ascending order, none above `config.train.sequence_length`, {longest}"
+    ascending = all(isinstance(bucket, int) for bucket in buckets) and list(buckets) == sorted({*buckets})
+    _check(config, "data.length_buckets", rule, lambda _: ascending and buckets[-1] <= longest)
+    rule = "must be empty unless `config.data.layout` is 'padded'"
+    _check(config, "data.length_buckets", rule, lambda value: not value or config.data.layout == "padded")
+
+
+def _check_optimizer(config: ConfigDict) -> None:
+    _check_choice(config, "optimizer.name", optimizer.OPTIMIZERS)
+    _check_choice(config, "optimizer.schedule", schedule.SCHEDULES)
+    for name in ("learning_rate", "epsilon", "adam_ratio"):
+        _check(config, f"optimizer.{name}", "must be above 0", lambda value: value > 0)
+    for name in ("warmup_steps", "schedule_steps", "clip_norm", "weight_decay"):
+        _check(config, f"optimizer.{name}", "must not be negative", lambda value: value >= 0)
+    rule = f"must be 0 where `config.optimizer.schedule` is not {schedule.WITH_AN_END!r}, which alone has an end"
+    ends = config.optimizer.schedule == schedule.WITH_AN_END
+    _check(config, "optimizer.schedule_steps", rule, lambda value: ends or value == 0)
+    for name in ("beta_1", "beta_2", "ema_momentum"):
+        _check(config, f"optimizer.{name}", "must be at least 0 and below 1", lambda value: 0 <= value < 1)
+    _check(config, "optimizer.final_fraction", "must be from 0 to 1", lambda value: 0 <= value <= 1)
+    rule = "must be regular expressions, each in quotes and followed by a comma: ('embedding', 'position')"
+    _check(config, "optimizer.weight_decay_exclusions", rule, _are_expressions)
+
+
+def _check_model(config: ConfigDict) -> None:
+    if "dtype" in config.model:
+        raise ValueError(
+            f"`config.model` must not have `dtype`: set `config.train.precision`. Received: {config.model.dtype!r}"
+        )
+    known = list(model_fields.parameters())
+    unknown = sorted(set(config.model) - set(known))
+    if unknown:
+        raise ValueError(
+            f"`config.model` must hold arguments of ReformerCausalLM only, which are {', '.join(known)}. "
+            f"Received: {', '.join(unknown)}{near.suggestion(unknown[0], known)}"
+        )
+    for name in ("vocabulary_size", "max_sequence_length"):
+        if name not in config.model:
+            raise ValueError(f"`config.model` must have `{name}`. Received: {', '.join(sorted(config.model))}")
+    _check_model_values(configs.as_dict(config.model))
+    scheme = tokenizers.of_config(config.data)
+    _check(
+        config,
+        "model.vocabulary_size",
+        f"must be at least {scheme.vocabulary_size} (the ids of `config.data.tokens`, {scheme.name!r})",
+        lambda value: value >= scheme.vocabulary_size,
+    )
+    longest = config.model.max_sequence_length
+    _check(
+        config,
+        "train.sequence_length",
+        f"must be from 1 to `config.model.max_sequence_length`, {longest}",
+        lambda value: 1 <= value <= longest,
+    )
+
+
+def _check_model_values(given: dict[str, Any]) -> None:
+    """Checks those of the arguments that the model checks itself, when the data has been read already."""
+    values = {**model_fields.completed(given), "causal": True}
+    try:
+        model_arguments.check_values(values)
+        model_arguments.check_used(values)
+        kinds = attention_kinds.pattern(values["attention_layers"], values["num_layers"])
+        attention_kinds.checked_options(values["attention_options"], kinds)
+        if values["num_buckets"] is not None:
+            bucket_counts.bucket_factors(values["num_buckets"])
+    except KeyError as error:
+        raise ValueError(f"`config.model` must have `{error.args[0]}`. Received: {', '.join(sorted(given))}") from error
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"`config.model` must hold what the model takes: {error}") from error
+
+
+def _check_sample(config: ConfigDict) -> None:
+    _check(config, "sample.temperature", "must be above 0", lambda value: value > 0)
+    _check(config, "sample.tokens", "must be at least 1", lambda value: value >= 1)
+    room = config.model.max_sequence_length - len(tokenizers.of_config(config.data).encode(config.sample.prompt))
+    if config.report:
+        rule = f"must be at most {room}, what `config.model.max_sequence_length` leaves beside the prompt"
+        _check(config, "sample.tokens", rule, lambda value: value <= room)
+
+
+def _are_expressions(value: Any) -> bool:
+    try:
+        return isinstance(value, tuple) and all(re.compile(expression) is not None for expression in value)
+    except (TypeError, re.error):
+        return False
+
+
+def _check_choice(config: ConfigDict, name: str, choices: tuple[str, ...]) -> None:
+    _check(config, name, f"must be one of {', '.join(choices)}", lambda value: value in choices)
+
+
+def _check(config: ConfigDict, name: str, rule: str, holds: Callable[[Any], bool]) -> None:
+    value: Any = config
+    for part in name.split("."):
+        value = value[part]
+    if not holds(value):
+        raise ValueError(f"`config.{name}` {rule}. Received: {value!r}")

@@ -1,0 +1,35 @@
+"""Where text comes from: one file a kind, each with `load(config_data) -> Corpus`.
+
+A kind of which parts can be given by name has `scored(config_data, given) -> Scored` besides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+import ml_collections
+
+from trainer.data.corpora import text_files, tfds_text
+from trainer.data.corpora.corpus import Corpus, Scored
+
+__all__ = ["CORPORA", "SCORED", "Corpus", "Scored"]
+
+
+def _python_stdlib(config: ml_collections.ConfigDict) -> Corpus:
+    from trainer.data.corpora import python_stdlib  # imports TFDS, which takes seconds: only where it is needed
+
+    return python_stdlib.load(config)
+
+
+# config.data.name -> loader
+CORPORA: dict[str, Callable[[ml_collections.ConfigDict], Corpus]] = {
+    "python_stdlib": _python_stdlib,
+    "text": text_files.load,
+    "tfds": tfds_text.load,
+}
+
+# config.data.name -> loader of what is to be scored; of other kinds it is the validation documents
+SCORED: dict[str, Callable[[ml_collections.ConfigDict, Collection[str]], Scored]] = {
+    "text": text_files.scored,
+    "tfds": tfds_text.scored,
+}

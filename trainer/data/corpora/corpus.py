@@ -1,0 +1,84 @@
+"""A corpus: documents to train on and documents to validate on."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+
+from trainer.data.documents import Documents
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """Documents in two parts.
+
+    Attributes:
+        name: what it is, for people; records the version where there is one.
+        train: the documents to train on.
+        validation: the documents to validate on.
+        notes: what was taken and left out, and how the two parts were chosen, in sentences for people.
+    """
+
+    name: str
+    train: Documents
+    validation: Documents
+    notes: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """Documents to score a model on.
+
+    Attributes:
+        name: what they are, for people.
+        documents: the documents.
+        is_validation: whether they are the validation documents of a corpus, and not all of it.
+        notes: as those of a corpus.
+    """
+
+    name: str
+    documents: Documents
+    is_validation: bool
+    notes: tuple[str, ...] = ()
+
+
+def validation_of(corpus: Corpus) -> Scored:
+    """The validation documents of a corpus, to score a model on."""
+    return Scored(f"the validation documents of {corpus.name}", corpus.validation, True, corpus.notes)
+
+
+def in_hash_order(names: Sequence[str]) -> list[int]:
+    """The indices of names in the order of their SHA-256, so in no order that means anything, but always the same."""
+    digests = [hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest() for name in names]
+    return sorted(range(len(names)), key=lambda i: (digests[i], i))
+
+
+def choose_validation(names: Sequence[str], sizes: Sequence[int], fraction: float) -> set[int]:
+    """Chooses whole documents for validation, the same ones every time.
+
+    Documents are taken in the order of the SHA-256 of their names, leaving out those that would go beyond `fraction` of
+    the bytes, until nine tenths of that are reached. If none fits, the smallest is taken. There is always one on either
+    side. Where a few documents hold most bytes, the chosen ones are all small: see `validation` for another rule.
+
+    Args:
+        names: a name for each document.
+        sizes: its bytes; at least two documents.
+        fraction: the part of all bytes to choose, between 0 and 1.
+
+    Returns:
+        The indices of the chosen documents.
+    """
+    if len(sizes) < 2:
+        raise ValueError(f"sizes must hold at least two documents. Received: {len(sizes)}")
+    limit = fraction * sum(sizes)
+    order = in_hash_order(names)
+    chosen: set[int] = set()
+    taken = 0
+    for index in order:
+        if taken >= 0.9 * limit:
+            break
+        if taken + sizes[index] <= limit and len(chosen) < len(names) - 1:
+            chosen.add(index)
+            taken += sizes[index]
+    return chosen or {min(order, key=lambda i: sizes[i])}

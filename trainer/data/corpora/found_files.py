@@ -1,0 +1,134 @@
+"""The files of a folder: those that are documents, and those that are left out, with the reason."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import fnmatch
+import itertools
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from trainer.data.corpora import plain_text
+
+EMPTY = "empty"
+HIDDEN = "hidden"
+LINKED_FOLDER = "link to a folder"
+NOT_READABLE = "not readable"
+NOT_REGULAR = "no regular file"
+WITHOUT_TARGET = "link to nowhere"
+BY_CONTENT = (plain_text.WITH_NUL, plain_text.NOT_UTF8)
+
+# A file that is there and may be read, but cannot be (a failing disk, a server that is away), is never left out: it
+# would be a document at the next start.
+_REASONS = {
+    errno.EACCES: NOT_READABLE,
+    errno.EPERM: NOT_READABLE,
+    errno.ENOENT: WITHOUT_TARGET,
+    errno.ELOOP: WITHOUT_TARGET,
+}
+_LOOK = 1 << 20  # Bytes after which most large files that are no text are known, without reading on.
+_SHOWN = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class FoundFiles:
+    """What was found.
+
+    Attributes:
+        names: of the documents, paths relative to the folder with `/`, in order.
+        documents: their content.
+        left_out: names of the others, by reason.
+    """
+
+    names: list[str]
+    documents: list[bytes]
+    left_out: Mapping[str, list[str]]
+
+    def summary(self) -> str:
+        """What was left out, in words; empty if nothing was."""
+        return "; ".join(f"{reason}: {len(names):,} ({shown(names)})" for reason, names in self.left_out.items())
+
+
+def shown(names: Iterable[str]) -> str:
+    """The first few names, in a form that can be printed whatever they hold."""
+    quoted = [repr(name) for name in itertools.islice(names, _SHOWN + 1)]
+    return ", ".join(quoted if len(quoted) <= _SHOWN else [*quoted[:_SHOWN], "..."])
+
+
+def find(root: Path, pattern: str, any_bytes: bool) -> FoundFiles:
+    """Reads the documents below a folder.
+
+    A document is a regular file with at least one byte, of text (see `plain_text`) unless `any_bytes`. Files and
+    folders whose names begin with a dot are left out, those of version control among them; so are links to folders, and
+    what may not be read. A link to a file is read.
+
+    Args:
+        root: the folder.
+        pattern: which file names to look at, such as `"*.txt"`; the others are not even mentioned.
+        any_bytes: whether files that are no text are documents too.
+
+    Raises:
+        OSError: if `root`, or a file that may be read, cannot be read.
+    """
+    left_out: dict[str, list[str]] = {}
+    found: dict[str, bytes] = {}
+    for name in sorted(_names(root, pattern, left_out)):
+        content, reason = read(root / name, any_bytes)
+        if reason:
+            left_out.setdefault(reason, []).append(name)
+        else:
+            found[name] = content
+    return FoundFiles(list(found), list(found.values()), {key: sorted(left_out[key]) for key in sorted(left_out)})
+
+
+def read(file: Path, any_bytes: bool) -> tuple[bytes, str]:
+    """The content of a file, and why it is no document: empty if it is one.
+
+    Raises:
+        OSError: if it may be read and cannot be.
+    """
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):  # A pipe would wait for ever.
+            return b"", NOT_REGULAR
+        with file.open("rb") as stream:
+            content = stream.read(_LOOK)
+            if not any_bytes and plain_text.has_nul(content):
+                return b"", plain_text.WITH_NUL
+            content += stream.read()
+    except OSError as error:
+        if error.errno not in _REASONS:
+            error.filename = str(file)  # Reading does not say it.
+            raise
+        return b"", _REASONS[error.errno]
+    if not content:
+        return b"", EMPTY
+    return content, "" if any_bytes else plain_text.fault(content)
+
+
+def _names(root: Path, pattern: str, left_out: dict[str, list[str]]) -> list[str]:
+    def leave_out(reason: str, folder: str, name: str) -> None:
+        left_out.setdefault(reason, []).append(Path(folder, name).relative_to(root).as_posix())
+
+    def on_error(error: OSError) -> None:
+        if error.errno not in _REASONS or Path(error.filename) == root:
+            raise error
+        leave_out(_REASONS[error.errno], error.filename, "")
+
+    found = []
+    for folder, subfolders, names in os.walk(root, onerror=on_error):
+        for name in [name for name in subfolders if name.startswith(".")]:
+            leave_out(HIDDEN, folder, name)
+            subfolders.remove(name)
+        for name in subfolders:
+            if os.path.islink(os.path.join(folder, name)):  # os.walk does not follow it.
+                leave_out(LINKED_FOLDER, folder, name)
+        for name in names:
+            if fnmatch.fnmatchcase(name, pattern):
+                if name.startswith("."):
+                    leave_out(HIDDEN, folder, name)
+                else:
+                    found.append(Path(folder, name).relative_to(root).as_posix())
+    return found

@@ -1,0 +1,144 @@
+"""The rules that choose what to validate on: `config.data.validation_rule`.
+
+- `documents_and_ends`, the rule of new runs: of small documents whole ones, of large ones the ends, in each case
+  `validation_fraction` of their bytes. So both sides have documents of every size, whether there is one, or a few large
+  and many small ones.
+- `whole_documents`, the rule of runs that were begun before there was a choice: whole documents that fit into
+  `validation_fraction` of all bytes, see `choose_validation`; of a single document its end.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trainer.data.corpora.corpus import Corpus, choose_validation, in_hash_order
+from trainer.data.corpora.found_files import shown
+from trainer.data.documents import Documents
+
+DOCUMENTS_AND_ENDS = "documents_and_ends"
+WHOLE_DOCUMENTS = "whole_documents"
+RULES = (DOCUMENTS_AND_ENDS, WHOLE_DOCUMENTS)
+
+_SHORTEST_END = 4096  # Bytes. The end of a document has nothing before it, so few long ones say more than many short.
+_LINE_REACH = 4096  # Bytes before a cut among which the start of a line is looked for.
+
+
+def rule_of(data: Mapping[str, Any]) -> str:
+    """The rule that `config.data` asks for."""
+    return data["validation_rule"] or DOCUMENTS_AND_ENDS
+
+
+def split(
+    name: str, names: Sequence[str], documents: Sequence[bytes], data: Mapping[str, Any], notes: tuple[str, ...] = ()
+) -> Corpus:
+    """Makes a corpus of documents, with `validation_fraction` of them to validate on.
+
+    Args:
+        name: of the corpus.
+        names: a name for each document.
+        documents: none of them empty.
+        data: `config.data`, with `validation_rule` and `validation_fraction`.
+        notes: of the corpus so far.
+
+    Returns:
+        The corpus; on both sides the documents are in the order given.
+    """
+    sizes, fraction = [len(document) for document in documents], data["validation_fraction"]
+    if rule_of(data) == DOCUMENTS_AND_ENDS:
+        ends = choose_ends(sizes, in_hash_order(names), fraction)
+    elif len(documents) == 1:
+        head, tail = cut_tail(documents[0], fraction)
+        return Corpus(name, Documents([head] if head else []), Documents([tail]), notes)
+    else:
+        ends = {index: sizes[index] for index in choose_validation(names, sizes, fraction)}
+    train, validation = [], []
+    for index, document in enumerate(documents):
+        end = ends.get(index, 0)
+        head, tail = _cut_end(document, end) if 0 < end < len(document) else (document[end:], document[:end])
+        train += [head] if head else []
+        validation += [tail] if tail else []
+    whole = [names[index] for index in sorted(ends) if ends[index] == sizes[index]]
+    cut = [names[index] for index in sorted(ends) if ends[index] < sizes[index]]
+    return Corpus(name, Documents(train), Documents(validation), (*notes, _note(whole, cut)))
+
+
+def choose_ends(sizes: Sequence[int], order: Sequence[int], fraction: float) -> dict[int, int]:
+    """Chooses how many bytes at the end of each document are for validation.
+
+    With f for the fraction, the small documents are those up to the largest size s for which s is at most f (1 - f) of
+    the bytes of all documents up to s: one of them more or less makes little difference. Whole ones are taken in the
+    given order until they have f of all small documents' bytes. Of each large document the last f of its bytes are
+    taken, but at least 4,096 (at most half of it), in the same order until there are f of all large documents' bytes.
+
+    So a document that is added changes little in the others: nothing in large ones whose ends are longer than 4,096.
+
+    Args:
+        sizes: bytes of each document, at least 1.
+        order: all indices, in the order in which documents are looked at.
+        fraction: f, between 0 and 1.
+
+    Returns:
+        By index of a document, the number of bytes; its size if it is taken whole. At least one byte of some document
+        is not taken, but if there are very few bytes, none may be.
+    """
+    largest = _largest_small_size(sizes, fraction)
+    small = [index for index in order if sizes[index] <= largest]
+    large = [index for index in order if sizes[index] > largest]
+    chosen: dict[int, int] = {}
+    left = fraction * sum(sizes[index] for index in small)
+    for index in small:
+        if left <= 0:
+            break
+        chosen[index] = sizes[index]
+        left -= sizes[index]
+    left = fraction * sum(sizes[index] for index in large)
+    for index in large:
+        size = sizes[index]
+        end = min(max(fraction * size, min(_SHORTEST_END, size // 2)), left)
+        left -= end
+        count = min(round(end), size - 1)
+        if count > 0:
+            chosen[index] = count
+    return chosen
+
+
+def cut_tail(document: bytes, fraction: float) -> tuple[bytes, bytes]:
+    """Cuts a document in two: (head, tail of about `fraction`); neither is empty if there are two bytes.
+
+    The cut is made at the start of a line if one begins in the 4,096 bytes before, else between two UTF-8 characters
+    if possible.
+    """
+    place = max(1, round(len(document) * (1.0 - fraction)))
+    return _cut(document, min(place, len(document) - 1), _LINE_REACH)
+
+
+def _largest_small_size(sizes: Sequence[int], fraction: float) -> int:
+    ascending = sorted(sizes)
+    sums = itertools.accumulate(ascending)
+    most = fraction * (1.0 - fraction)
+    return max((size for size, total in zip(ascending, sums, strict=True) if size <= most * total), default=0)
+
+
+def _cut_end(document: bytes, end: int) -> tuple[bytes, bytes]:
+    """Cuts so many bytes off the end, or a few more: up to half as many again, for a cut at the start of a line."""
+    place = len(document) - end
+    return _cut(document, place, min(_LINE_REACH, end // 2, place // 2))
+
+
+def _cut(document: bytes, place: int, reach: int) -> tuple[bytes, bytes]:
+    """Cuts at the start of a line if one begins in the `reach` bytes before, else between two characters if it can."""
+    line = document.rfind(b"\n", max(0, place - reach), place) + 1
+    if line:
+        return document[:line], document[line:]
+    for start in range(place, max(0, place - 4), -1):
+        if document[start] & 0xC0 != 0x80:  # not inside a character
+            return document[:start], document[start:]
+    return document[:place], document[place:]
+
+
+def _note(whole: Sequence[str], cut: Sequence[str]) -> str:
+    parts = [f"{len(whole):,} whole document(s): {shown(whole)}"] if whole else []
+    parts += [f"the ends of {len(cut):,}: {shown(cut)}"] if cut else []
+    return f"To validate on: {'; '.join(parts) or 'nothing'}."

@@ -1,0 +1,237 @@
+"""What a run reads: a corpus by name, and datasets of windows in which step s is a pure function of (seed, s)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import ml_collections
+import tensorflow as tf
+
+from trainer import config as configs
+from trainer.data import segments, tokenizers
+from trainer.data.corpora import CORPORA, SCORED, Corpus, Scored, corpus, validation
+from trainer.data.documents import Documents
+from trainer.data.examples import LAYOUTS, Windows
+from trainer.data.sharding import Share
+from trainer.data.shuffle import shuffled_places
+
+__all__ = [
+    "Corpus",
+    "Scored",
+    "Windows",
+    "cut_windows",
+    "load_corpus",
+    "load_scored",
+    "train_dataset",
+    "train_windows",
+    "validation_dataset",
+    "validation_windows",
+]
+
+# AutoGraph finds nothing to translate in the functions of a dataset, but looks for longer than all the rest takes.
+_UNTRANSLATED = tf.autograph.experimental.do_not_convert
+
+
+def load_corpus(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Corpus:
+    """Loads the documents that `config.data` names.
+
+    Args:
+        config: `config.data`; fields that are missing take their defaults.
+
+    Returns:
+        The corpus, with `train` and `validation` documents: the same bytes at every call.
+
+    Raises:
+        ValueError: if a field is unknown or out of range, or if what it names cannot be read or is empty. The message
+            names the field, the rule and what was received.
+    """
+    resolved = _resolve(config)
+    loaded = CORPORA[resolved.name](resolved)
+    size = loaded.validation.num_bytes
+    # A run that was begun with so little goes on.
+    if size <= 1 and validation.rule_of(resolved) != validation.WHOLE_DOCUMENTS:
+        raise ValueError(
+            "config.data must leave more than one byte to validate on: a larger config.data.validation_fraction, or "
+            "documents of their own (config.data.validation_path, config.data.tfds_validation_split). "
+            f"Received: {size} of {size + loaded.train.num_bytes:,} bytes with config.data.validation_fraction="
+            f"{resolved.validation_fraction}"
+        )
+    return loaded
+
+
+def load_scored(config: Mapping[str, Any] | ml_collections.ConfigDict, given: Collection[str] = ()) -> Scored:
+    """Loads the documents that a model is to be scored on; of what else a corpus has, no more than that takes.
+
+    Args:
+        config: `config.data`.
+        given: names of its fields that were given, in place of those that the run began with. What they name is scored
+            as a whole, unless they name the rule or the fraction that choose the validation documents.
+
+    Returns:
+        What was given; the validation documents if nothing was.
+
+    Raises:
+        ValueError: as `load_corpus` does.
+    """
+    resolved = _resolve(config)
+    if resolved.name in SCORED:
+        return SCORED[resolved.name](resolved, given)
+    return corpus.validation_of(CORPORA[resolved.name](resolved))
+
+
+def _resolve(config: Mapping[str, Any] | ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """`config.data` with the defaults of fields that are missing, checked."""
+    resolved = configs.default_data_config()
+    for field, value in dict(config).items():
+        if field not in resolved:
+            raise ValueError(f"config.data has the fields {', '.join(sorted(resolved))}. Received: {field!r}")
+        kind = type(resolved[field])
+        if not isinstance(value, kind):
+            raise ValueError(f"config.data.{field} must be of type {kind.__name__}. Received: {value!r}")
+        resolved[field] = value
+    if resolved.name not in CORPORA:
+        raise ValueError(f"config.data.name must be one of {', '.join(CORPORA)}. Received: {resolved.name!r}")
+    if resolved.layout not in LAYOUTS:
+        raise ValueError(f"config.data.layout must be one of {', '.join(LAYOUTS)}. Received: {resolved.layout!r}")
+    if resolved.train_windows < 0:
+        raise ValueError(f"config.data.train_windows must not be negative. Received: {resolved.train_windows!r}")
+    if not 0.0 < resolved.validation_fraction < 1.0:
+        raise ValueError(
+            "config.data.validation_fraction must lie between 0 and 1, both excluded. "
+            f"Received: {resolved.validation_fraction!r}"
+        )
+    if resolved.validation_rule not in ("", *validation.RULES):
+        raise ValueError(
+            f"config.data.validation_rule must be one of {', '.join(validation.RULES)}, or empty. "
+            f"Received: {resolved.validation_rule!r}"
+        )
+    return resolved
+
+
+def cut_windows(
+    config: ml_collections.ConfigDict, scheme: tokenizers.Tokens, documents: Documents, count: int = 0
+) -> Windows:
+    """Cuts documents of a corpus into the windows of a run.
+
+    Args:
+        config: the config of the run.
+        scheme: of the ids.
+        documents: what to cut.
+        count: how many full windows to keep; 0 for all windows, short ones too.
+
+    Returns:
+        The windows.
+
+    Raises:
+        ValueError: if there is nothing to cut, or if documents that are to be told apart cannot be.
+    """
+    numbered = scheme.documents(documents)
+    if segments.are_wanted(config.data):
+        segments.check_boundaries(numbered, scheme)
+    return Windows(numbered, config.train.sequence_length, config.data.layout, count, config.data.length_buckets)
+
+
+def train_windows(config: ml_collections.ConfigDict, scheme: tokenizers.Tokens, documents: Documents) -> Windows:
+    """Cuts documents into the windows that a run trains on: the first `config.data.train_windows` of them, or all.
+
+    Raises:
+        ValueError: as `cut_windows` does, and if there are not so many.
+    """
+    count = config.data.train_windows
+    try:
+        return cut_windows(config, scheme, documents, count)
+    except ValueError as error:
+        if not count:
+            raise
+        raise ValueError(f"`config.data.train_windows` asks for more than there is: {error}") from error
+
+
+def validation_windows(config: ml_collections.ConfigDict, scheme: tokenizers.Tokens, documents: Documents) -> Windows:
+    """Cuts documents into the windows that an evaluation is of: `config.train.eval_examples` of them, or all."""
+    return cut_windows(config, scheme, documents).spread(config.train.eval_examples)
+
+
+def train_dataset(
+    windows: Windows, batch_size: int, seed: int = 0, start_step: int = 0, share: Share | None = None
+) -> tf.data.Dataset:
+    """Batches of windows without end, shuffled anew each epoch.
+
+    Row r of step s is example `s * batch_size + r` of an endless list of epochs, each a permutation of all windows.
+    The permutation is computed from (seed, epoch), so the dataset needs no state: starting at any step is instant,
+    and every window comes exactly once an epoch, also where a batch holds the end of one epoch and the start of the
+    next. For the same reason any number of processes can read their own rows of each batch, and no others.
+
+    Args:
+        windows: what to draw from.
+        batch_size: B, the global batch size.
+        seed: decides the order.
+        start_step: the step whose batch comes first.
+        share: which rows to read, b = B / replicas for each replica of a process in turn; by default all at once.
+
+    Returns:
+        An infinite dataset of (ids `[b, L + 1]` int32, mask `[b, L + 1]` bool), all dimensions static, but for L where
+        the windows have length buckets.
+
+    Raises:
+        ValueError: if `batch_size` or `start_step` is out of range.
+
+    Example:
+        >>> from trainer.data.examples import Windows
+        >>> dataset = train_dataset(Windows([b"abcdefgh"], 4), batch_size=2, seed=0)
+        >>> ids, mask = next(iter(dataset))
+        >>> ids.shape
+        TensorShape([2, 5])
+    """
+    _check_batch_size(batch_size)
+    if start_step < 0:
+        raise ValueError(f"start_step must not be negative. Received: start_step={start_step!r}")
+    share, everyone = share or Share(), tf.range(batch_size, dtype=tf.int64)
+
+    @_UNTRANSLATED
+    def cut(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        step, rows = share.rows(element, batch_size)
+        places = shuffled_places(step * batch_size + everyone, len(windows), seed)
+        return windows.gather(tf.gather(places, rows), among=places)
+
+    return _finish(tf.data.Dataset.counter(start_step * share.count, dtype=tf.int64).map(cut), share)
+
+
+def validation_dataset(windows: Windows, batch_size: int, share: Share | None = None) -> tf.data.Dataset:
+    """All windows once, always in the same order.
+
+    Args:
+        windows: what to read.
+        batch_size: B.
+        share: which rows to read, as for `train_dataset`.
+
+    Returns:
+        A dataset of `ceil(N / B)` batches (ids `[b, L + 1]` int32, mask `[b, L + 1]` bool), all dimensions static, but
+        for L where the windows have length buckets; the last batch is filled up with rows that are all masked.
+
+    Raises:
+        ValueError: if `batch_size` is out of range.
+    """
+    _check_batch_size(batch_size)
+    share, everyone = share or Share(), tf.range(batch_size, dtype=tf.int64)
+
+    @_UNTRANSLATED
+    def cut(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        batch, rows = share.rows(element, batch_size)
+        examples = batch * batch_size + everyone
+        places = tf.where(examples < len(windows), examples, -1)
+        return windows.gather(tf.gather(places, rows), among=places)
+
+    batches = -(-len(windows) // batch_size)
+    return _finish(tf.data.Dataset.range(batches * share.count).map(cut), share)
+
+
+def _check_batch_size(batch_size: int) -> None:
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size must be a positive integer. Received: batch_size={batch_size!r}")
+
+
+def _finish(dataset: tf.data.Dataset, share: Share) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.deterministic = True
+    return dataset.prefetch(2 * share.count).with_options(options)

@@ -1,0 +1,143 @@
+"""The Keras optimizer of a run, taking gradients that are summed over the replicas already."""
+
+import contextvars
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+from ml_collections import ConfigDict
+
+from trainer.optimization import schedule
+from trainer.optimization.moving_average import MovingAverage
+
+# In a context variable, because each replica has a thread and a rate of its own: if they shared one, the optimizer of
+# graphs would order the factors of their updates differently, and mirrored variables would drift apart by rounding.
+_rate_of_update: contextvars.ContextVar[tf.Tensor | None] = contextvars.ContextVar("rate_of_update", default=None)
+
+
+class TakesReducedGradients:
+    """Makes a Keras optimizer take gradients that are summed over the replicas, and update one variable at a time.
+
+    The learning rate is computed once for an update; Keras would compute it again for each variable that decays.
+
+    The norm to clip by is that of the whole gradient, so the training step reduces and clips before it applies; summing
+    again would multiply the gradient by the number of replicas.
+
+    Nothing else orders the updates of a graph, and its executor would begin with all of them at once: temporary tensors
+    of the size of the whole gradient, and more than one of them, would be alive together.
+
+    Attributes:
+        average: The moving average that follows the updates, or None.
+    """
+
+    average: MovingAverage | None = None
+
+    def apply(self, grads: Sequence[tf.Tensor], trainable_variables: Sequence[keras.Variable] | None = None) -> None:
+        """See `keras.optimizers.Optimizer.apply`."""
+        token = _rate_of_update.set(self._get_current_learning_rate())
+        try:
+            super().apply(grads, trainable_variables)  # type: ignore[misc]
+        finally:
+            _rate_of_update.reset(token)
+
+    def _get_current_learning_rate(self) -> tf.Tensor:
+        rate = _rate_of_update.get()
+        return super()._get_current_learning_rate() if rate is None else rate  # type: ignore[misc]
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
+        return grads_and_vars
+
+    def _distributed_tf_update_step(self, distribution: Any, grads_and_vars: Any, learning_rate: Any) -> None:
+        finished: dict[str, list[tf.Operation]] = {}  # By device: devices do not wait for each other.
+
+        def update(variable: tf.Variable, gradient: tf.Tensor, learning_rate: Any) -> None:
+            graph = tf.compat.v1.get_default_graph()
+            known = len(graph.get_operations())
+            with tf.control_dependencies(finished.get(variable.device, [])):
+                self.update_step(gradient, variable, learning_rate)  # type: ignore[attr-defined]
+                if self.average is not None:
+                    place = self._get_variable_index(variable)  # type: ignore[attr-defined]
+                    first = tf.equal(self.iterations.value, 0)  # type: ignore[attr-defined]
+                    self.average.update(place, variable, first)
+            assignments = [op for op in graph.get_operations()[known:] if op.type.startswith("Assign")]
+            finished[variable.device] = assignments
+
+        for gradient, variable in grads_and_vars:
+            distribution.extended.update(variable, update, args=(gradient, learning_rate), group=False)
+
+
+class _Adam(TakesReducedGradients, keras.optimizers.Adam):
+    pass
+
+
+class _Adafactor(TakesReducedGradients, keras.optimizers.Adafactor):
+    pass
+
+
+class _Muon(TakesReducedGradients, keras.optimizers.Muon):
+    pass
+
+
+OPTIMIZERS = ("adafactor", "adam", "muon")
+
+
+def make_optimizer(
+    config: ConfigDict, steps: int, variables: Sequence[keras.Variable] = ()
+) -> keras.optimizers.Optimizer:
+    """Makes the optimizer of a run and its slots.
+
+    Call it in the scope of the strategy. Clipping is not its business but the training step's. Weight decay is
+    decoupled (times the learning rate) and leaves alone what has fewer than two dimensions (biases and scales) and what
+    the config excludes.
+
+    Args:
+        config: `config.optimizer` of a run.
+        steps: Number of updates of the run, for the schedule.
+        variables: What is trained; slots are made for it.
+
+    Returns:
+        A Keras optimizer. All replicas must give it the same gradients.
+
+    Raises:
+        ValueError: If the optimizer or the schedule is unknown, or if an exclusion fits no variable.
+    """
+    rate = schedule.of_config(config, steps)
+    common = {"learning_rate": rate, "weight_decay": config.weight_decay or None, "name": "optimizer"}
+    if config.name == "adam":
+        optimizer = _Adam(beta_1=config.beta_1, beta_2=config.beta_2, epsilon=config.epsilon, **common)
+    elif config.name == "adafactor":
+        optimizer = _Adafactor(relative_step=False, **common)
+    elif config.name == "muon":
+        # Matrices of the feed-forward layers get orthogonal updates (Jordan et al., 2024), everything else Adam's.
+        optimizer = _Muon(
+            adam_beta_1=config.beta_1,
+            adam_beta_2=config.beta_2,
+            epsilon=config.epsilon,
+            adam_weight_decay=config.weight_decay or None,
+            adam_lr_ratio=config.adam_ratio,
+            exclude_layers=["head"],
+            **common,
+        )
+    else:
+        raise ValueError(f"`config.optimizer.name` must be one of {', '.join(OPTIMIZERS)}. Received: {config.name!r}")
+    excluded = _without_weight_decay(variables, config.weight_decay_exclusions)
+    if config.weight_decay:
+        optimizer.exclude_from_weight_decay(var_list=excluded)
+    optimizer.build(list(variables))
+    if config.ema_momentum:
+        optimizer.average = MovingAverage(variables, config.ema_momentum)
+    return optimizer
+
+
+def _without_weight_decay(variables: Sequence[keras.Variable], exclusions: Sequence[str]) -> list[keras.Variable]:
+    """Biases, scales, and the variables in whose paths an expression is found."""
+    paths = [variable.path for variable in variables]
+    for exclusion in exclusions:
+        if not any(re.search(exclusion, path) for path in paths):
+            raise ValueError(
+                "`config.optimizer.weight_decay_exclusions` must hold expressions that are found in the path of a "
+                f"variable: {', '.join(paths)}. Received: {exclusion!r}"
+            )
+    return [v for v in variables if len(v.shape) < 2 or any(re.search(exclusion, v.path) for exclusion in exclusions)]

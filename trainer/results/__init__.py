@@ -1,0 +1,1 @@
+"""What a run makes at its end: export, report and sample."""

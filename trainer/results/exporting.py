@@ -1,0 +1,76 @@
+"""What a run exports: its model with the signatures that its text allows, and a card that says how it was trained."""
+
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from ml_collections import ConfigDict
+
+from reformer_tf import export, local_paths
+from trainer.config import as_dict
+from trainer.data import tokenizers
+from trainer.storage import metrics
+from trainer.storage.workdir import Workdir
+
+
+def export_model(
+    model: keras.Model,
+    description: Mapping[str, Any],
+    config: ConfigDict,
+    workdir: Workdir,
+    directory: str | os.PathLike[str],
+    sentencepiece: bool = False,
+) -> pathlib.Path:
+    """Exports the model of a run as the next version in a folder.
+
+    Args:
+        model: The model, with the weights of a checkpoint.
+        description: Of that checkpoint.
+        config: Config of the run.
+        workdir: Folder of the run.
+        directory: Folder of the versions.
+        sentencepiece: Whether a run in pieces gets the signatures for strings. They need TensorFlow Text wherever the
+            export is loaded.
+
+    Returns:
+        The folder of the new version.
+
+    Raises:
+        ValueError: If strings in pieces are asked for and cannot be had.
+    """
+    return export.export_saved_model(
+        model, directory, _tokenizer(config.data, sentencepiece), _card(description, config, workdir)
+    )
+
+
+def _tokenizer(data: ConfigDict, sentencepiece: bool) -> export.Tokenizer | None:
+    scheme = tokenizers.of_config(data)
+    if isinstance(scheme, tokenizers.SentencePieceTokens):
+        file = local_paths.checked("`config.data.sentencepiece_model`", data.sentencepiece_model)
+        return export.SentencePieceTokenizer(file, scheme.boundary) if sentencepiece else None
+    if sentencepiece:
+        raise ValueError(
+            f"`sentencepiece` must not be asked for where the text of a run is not in pieces. Received: {scheme.name}"
+        )
+    return export.ByteTokenizer(scheme.first, scheme.boundary) if isinstance(scheme, tokenizers.ByteTokens) else None
+
+
+def _card(description: Mapping[str, Any], config: ConfigDict, workdir: Workdir) -> dict[str, Any]:
+    step = description["step"]
+    last = {
+        record["split"]: record for record in metrics.read_records(workdir.metrics) if record["step"] <= step
+    }  # A later line of a split takes the place of an earlier one.
+    return {
+        "training": {
+            "step": step,
+            "examples_seen": description.get("examples_seen"),
+            "tokens_seen": description.get("tokens_seen"),
+            # None for weights that come from elsewhere, and in checkpoints that are older than the field.
+            "corpus": description.get("corpus"),
+            "fingerprints": description.get("data"),
+            "config": as_dict(config),
+        },
+        "metrics": last,
+    }

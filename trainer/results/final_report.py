@@ -1,0 +1,151 @@
+"""What a run does after its last step: export, reference lines, an ablation and a sample of text."""
+
+import json
+import sys
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trainer import atomic, exits
+from trainer.data import documents as text
+from trainer.model import load_described
+from trainer.results import exporting, sample, saved_model_check
+from trainer.results.ablation import without_attention
+from trainer.storage import report_file
+from trainer.training.run import Run, evaluate
+
+ABLATION = "ablation_no_attention"
+_TOLERANCE = 1e-5
+_CHECKED_LENGTH = 1000
+
+
+def close(run: Run, stop: exits.StopRequest) -> int:
+    """Ends a run that has made its last step, as its config asks. Done once: a later start only prints the report.
+
+    Args:
+        run: The run. Its state is saved, so a stop ends the work at once.
+        stop: Whether to stop earlier.
+
+    Returns:
+        What the process should return.
+    """
+    if not run.config.export and not run.config.report:
+        run.agreement.leave()  # A process that ends earlier would be missed by the others.
+        return exits.DONE
+    chief = run.agreement.is_chief
+    report = run.agreement.shared(_finished_report(run) if chief else None)
+    if report is None:
+        try:
+            with run.averaged():
+                if run.config.report:
+                    _evaluate_without_attention(run, stop)
+                if chief:
+                    with stop.interruptible():
+                        report = _make_report(run)
+        except exits.Stopped:
+            print("Stopped before the closing report. The same command makes it.", flush=True)
+            run.agreement.leave()
+            return exits.STOPPED
+        except (exits.NotSaved, OSError) as error:
+            print(f"The closing report could not be made: {error}", file=sys.stderr, flush=True)
+            run.agreement.leave()
+            return exits.NOT_SAVED
+    if chief:
+        if "report" in report["made"]:
+            run.files.text("sample", run.config.sample.prompt + report["sample"])
+        print(_as_text(report), flush=True)
+    run.agreement.leave()
+    return exits.DONE
+
+
+def _finished_report(run: Run) -> dict[str, Any] | None:
+    """The report of an earlier start, if it is one of this step and has everything that is asked for."""
+    report = report_file.read(run.workdir.report)
+    asked = {name for name in ("export", "report") if run.config[name]}
+    return report if report and report["step"] == run.step and asked <= set(report["made"]) else None
+
+
+def _make_report(run: Run) -> dict[str, Any]:
+    validation = run.files.find("validation", run.step)
+    report: dict[str, Any] = {
+        "step": run.step,
+        "made": [],
+        "bits_per_byte": validation and validation.get("bits_per_byte"),
+    }
+    if run.config.report:
+        report["made"].append("report")
+        report.update(_compare(run))
+    with tf.device("CPU:0"):  # Where the check of the export computes too.
+        model, description = load_described(run.config, run.workdir)
+    if run.config.report:
+        asked = run.config.sample
+        report["sample"] = sample.continue_text(model, asked.prompt, asked.tokens, asked.temperature, scheme=run.tokens)
+        atomic.write_text(run.workdir.sample, asked.prompt + report["sample"])
+    if run.config.export:
+        report["made"].append("export")
+        report["export"], report["export_difference"] = _export(run, model, description)
+    atomic.write_text(run.workdir.report, json.dumps(report, indent=2, sort_keys=True) + "\n")
+    return report
+
+
+def _evaluate_without_attention(run: Run, stop: exits.StopRequest) -> None:
+    if run.needs(ABLATION):
+        with without_attention(run.model):
+            numbers = evaluate(run, stop)
+        run.record(ABLATION, **numbers)
+
+
+def _compare(run: Run) -> dict[str, Any]:
+    """Reference lines of the validation bytes, and the evaluation with attention switched off."""
+    documents = run.corpus.validation
+    ablation = run.files.find(ABLATION, run.step)
+    some = {"evaluated_bytes": ablation and ablation["bytes"], "validation_bytes": documents.num_bytes}
+    return {
+        **(some if run.config.train.eval_examples else {}),
+        "entropy_order_0": text.byte_entropy(documents, 0),
+        "entropy_order_1": text.byte_entropy(documents, 1),
+        "bits_per_byte_no_attention": ablation and ablation.get("bits_per_byte"),
+    }
+
+
+def _export(run: Run, model: Any, description: dict[str, Any]) -> tuple[str, float]:
+    exported = exporting.export_model(model, description, run.config, run.workdir, run.workdir.export)
+    documents = run.tokens.documents(run.corpus.validation)
+    ids = documents.ids[: min(_CHECKED_LENGTH, run.config.train.sequence_length)].astype(np.int32)
+    difference = saved_model_check.largest_difference(model, exported, ids[None])
+    if not difference <= _TOLERANCE:
+        raise RuntimeError(
+            f"{exported}: logits differ by {difference:.1e} from those of the model, more than {_TOLERANCE}"
+        )
+    return str(exported), difference
+
+
+def _as_text(report: dict[str, Any]) -> str:
+    lines = []
+    if "report" in report["made"]:
+        lines += [
+            "Bits per byte of the validation documents",
+            f"  entropy of order 0 (bytes on their own)       {_bits(report['entropy_order_0'])}",
+            f"  entropy of order 1 (given the byte before)    {_bits(report['entropy_order_1'])}",
+            f"  model                                         {_bits(report['bits_per_byte'])}",
+            f"  model with all attention outputs set to zero  {_bits(report['bits_per_byte_no_attention'])}",
+            *(
+                [f"  (the model on {report['evaluated_bytes']:,} of the {report['validation_bytes']:,} bytes)"]
+                if report.get("evaluated_bytes")
+                else []
+            ),
+            "Sample",
+            *(f"  | {line}" for line in report["sample"].splitlines()),
+        ]
+    if "export" in report["made"]:
+        lines.append(
+            f"Export {report['export']}: loaded by a process that imports only TensorFlow, "
+            f"largest difference of logits {report['export_difference']:.1e}"
+        )
+    return "\n".join(lines)
+
+
+def _bits(number: float | None) -> str:
+    """Metrics lines have None in place of what is not finite."""
+    return "not finite" if number is None else f"{number:.4f}"

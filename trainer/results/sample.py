@@ -1,0 +1,63 @@
+"""Text as the model would go on."""
+
+from collections.abc import Iterator, Sequence
+
+import keras
+
+from reformer_tf.generation import samplers, streamed_text
+from trainer.data.tokenizers import BYTES, Tokens
+
+
+def continue_text(
+    model: keras.Model, prompt: str, tokens: int, temperature: float, seed: int = 0, scheme: Tokens = BYTES
+) -> str:
+    """Samples a continuation of a text.
+
+    Args:
+        model: Has `stream`.
+        prompt: The beginning of a document; may be empty.
+        tokens: Number of tokens to sample.
+        temperature: Above 0; the lower, the more likely the text.
+        seed: The same seed gives the same text.
+        scheme: How the model numbers its tokens.
+
+    Returns:
+        The new text alone. Bytes that are not UTF-8 become replacement characters; ids that stand for no text, such as
+        boundaries between documents, are left out.
+    """
+    ids = scheme.encode(prompt).tolist()
+    new = model.stream(ids, max_new_tokens=tokens, sampler="random", temperature=temperature, seed=seed)
+    return "".join(streamed_text.pieces(new, scheme.decode, ids))
+
+
+def stream_bytes(
+    model: keras.Model,
+    ids: Sequence[int],
+    tokens: int,
+    sampler: samplers.Sampler | samplers.BeamSearch,
+    seed: int = 0,
+    scheme: Tokens = BYTES,
+    stop_tokens: Sequence[int] = (),
+) -> Iterator[bytes]:
+    """Goes on with ids, and hands over the bytes of each new one as soon as it is there.
+
+    Args:
+        model: Has `stream` and `generate`.
+        ids: At least one.
+        tokens: Number of tokens to generate.
+        sampler: Of a beam search, which knows no token before the last, all bytes come at once.
+        seed: The same seed gives the same bytes.
+        scheme: How the model numbers its tokens.
+        stop_tokens: Ids that end it.
+
+    Returns:
+        An iterator of pieces of at least one byte.
+
+    Raises:
+        ValueError: If ids and new tokens do not fit the model.
+    """
+    if isinstance(sampler, samplers.BeamSearch):
+        (new,) = model.generate([ids], max_new_tokens=tokens, sampler=sampler, stop_tokens=stop_tokens)
+        return iter(list(streamed_text.byte_pieces(new, scheme.decode, ids)))
+    new = model.stream(ids, max_new_tokens=tokens, sampler=sampler, seed=seed, stop_tokens=stop_tokens)
+    return streamed_text.byte_pieces(new, scheme.decode, ids)

@@ -1,0 +1,96 @@
+"""Which checkpoint of a run a command reads: the newest, the best by validation, or that of a step."""
+
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from trainer.storage import finite, metrics
+from trainer.storage.workdir import Workdir
+
+NEWEST = "newest"
+BEST = "best"
+
+
+def is_choice(checkpoint: str) -> bool:
+    """Whether this names a checkpoint: `newest`, `best` or the number of a step."""
+    return checkpoint in (NEWEST, BEST) or (checkpoint.isascii() and checkpoint.isdigit())
+
+
+def check(checkpoint: str) -> None:
+    """Checks that this names a checkpoint.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    if not is_choice(checkpoint):
+        raise ValueError(f"`checkpoint` must be newest, best or the number of a step. Received: {checkpoint!r}")
+
+
+def read(workdir: Workdir, checkpoint: str = NEWEST) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Reads a checkpoint of a run.
+
+    Args:
+        workdir: Folder of the run.
+        checkpoint: `newest` (of those that are not damaged), `best` or the number of a step. The best is the one of the
+            smallest validation loss in the metrics, among the steps that there is a checkpoint of.
+
+    Returns:
+        Arrays by name and the description, which has `step`.
+
+    Raises:
+        ValueError: If there is no such checkpoint, or if it is damaged.
+    """
+    check(checkpoint)
+    kept = workdir.checkpoints()
+    if checkpoint == NEWEST:
+        found = kept.newest()
+        if found is None:
+            raise ValueError(f"`workdir` must hold a checkpoint. Received: {workdir.root}")
+        return found
+    if checkpoint != BEST:
+        return kept.read(int(checkpoint))
+    losses = metrics.validation_losses(metrics.read_records(workdir.metrics))
+    best = kept.best(losses)
+    if best is None:
+        raise ValueError(
+            f"`checkpoint` must not be best where no step with a checkpoint was evaluated. Received: {workdir.root}"
+        )
+    smallest = metrics.best_step(losses)
+    if smallest != best:
+        logging.warning(
+            "The smallest validation loss is that of step %d, of which there is no checkpoint; %d is used",
+            smallest,
+            best,
+        )
+    return kept.read(best)
+
+
+def read_to_go_on(
+    workdir: Workdir, checkpoint: str, set_aside: bool
+) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+    """Reads the checkpoint that a run goes on from.
+
+    Args:
+        workdir: Folder of the run.
+        checkpoint: As for `read`.
+        set_aside: Whether damaged ones that it passes over are set aside.
+
+    Returns:
+        Arrays by name and the description; None if the newest is asked for and there are none.
+
+    Raises:
+        ValueError: If there is no such checkpoint, if it is damaged, or if it is not finite.
+    """
+    found = workdir.checkpoints().newest(set_aside=set_aside) if checkpoint == NEWEST else read(workdir, checkpoint)
+    if found is None:
+        return None
+    try:
+        finite.check(found[0])  # One that is older than the check in `Checkpoints.save` may hold anything.
+    except finite.NotFiniteArraysError as error:
+        there = ", ".join(map(str, workdir.checkpoints().steps()))
+        raise ValueError(
+            "`workdir` must hold a checkpoint that is finite; `--checkpoint=best` or `--checkpoint=STEP` goes back to "
+            f"another one ({there}). Received: {workdir.root}, where at step {found[1]['step']} {error}"
+        ) from error
+    return found

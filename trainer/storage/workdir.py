@@ -1,0 +1,112 @@
+"""The folder of a run: what lies where, who may use it, and which runs may go on in it."""
+
+import os
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from reformer_tf import local_paths
+from trainer import config as configs
+from trainer import model_fields
+from trainer.storage.checkpoints import Checkpoints
+from trainer.storage.folder_lock import FolderLock
+
+_FIXED = (
+    "config.model.",
+    "config.data.layout",
+    "config.data.tokens",
+    "config.data.train_windows",
+    "config.optimizer.name",
+    "config.train.batch_size",
+    "config.train.seed",
+    "config.train.sequence_length",
+)
+"""What cannot change within a run: its weights, its slots, or which examples it has seen."""
+_FIXED_BEFORE_THE_FIRST_STEP = ("config.model.", "config.data.tokens")
+
+
+class Workdir:
+    """The folder of a run.
+
+    Args:
+        root: The folder. Not touched here.
+
+    Attributes:
+        config: Path of the config of the run.
+        metrics: Path of the metrics, one JSON object a line.
+        events: Folder of the event files and profiles for TensorBoard.
+        export: Folder of the exported models.
+        report: Path of the closing report.
+        sample: Path of the sample of generated text.
+
+    Raises:
+        ValueError: If the folder cannot be one of this machine.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]):
+        self.root = local_paths.checked_folder("`workdir`", root)
+        self.config = self.root / "config.json"
+        self.metrics = self.root / "metrics.jsonl"
+        self.events = self.root / "tensorboard"
+        self.export = self.root / "export"
+        self.report = self.root / "report.json"
+        self.sample = self.root / "sample.txt"
+        self._lock = FolderLock(self.root)
+
+    def checkpoints(self, keep: int = 1) -> Checkpoints:
+        """The checkpoints of the run, of which `save` keeps so many."""
+        return Checkpoints(self.root / "checkpoints", keep)
+
+    def lock(self) -> None:
+        """Makes the folder and takes it for this process, until it ends or calls `unlock`.
+
+        Raises:
+            ValueError: If another process has it.
+        """
+        self._lock.take()
+
+    def unlock(self) -> None:
+        """Lets other processes use the folder."""
+        self._lock.release()
+
+    def abandon(self) -> None:
+        """Lets other processes use the folder, and leaves nothing of `lock` behind: for a run that is refused."""
+        self._lock.undo()
+
+    def config_before(self) -> ConfigDict | None:
+        """The config of the run that has checkpoints here; None if there are none."""
+        return configs.read_config(self.config) if self.config.exists() and self.checkpoints().steps() else None
+
+    def check_config(self, config: ConfigDict) -> dict[str, tuple[Any, Any]]:
+        """Checks that a run with this config may go on from the checkpoints here.
+
+        Args:
+            config: Config of the run that is to start.
+
+        Returns:
+            Fields that differ from those of the run before and may differ, with both values.
+
+        Raises:
+            ValueError: If the checkpoints here belong to another model or to another order of the examples.
+        """
+        steps = self.checkpoints().steps()
+        if not steps or not self.config.exists():
+            return {}
+        before, now = (_comparable(each) for each in (configs.read_config(self.config), config))
+        found = configs.differences(before, now)
+        # No example was seen yet, and the optimizer is as new.
+        unchanging = _FIXED if max(steps) else _FIXED_BEFORE_THE_FIRST_STEP
+        fixed = {field: values for field, values in found.items() if field.startswith(unchanging)}
+        if fixed:
+            listed = "; ".join(f"{field} was {old!r} and is {new!r}" for field, (old, new) in fixed.items())
+            raise ValueError(
+                f"`workdir` must be a new folder or hold a run with the same model, data layout, batch and seed. "
+                f"Received: {self.root}, where {listed}"
+            )
+        return found
+
+
+def _comparable(config: ConfigDict) -> dict[str, Any]:
+    """A config in which an argument of the model that is left out and one that is set to its default are the same."""
+    fields = configs.as_dict(config)
+    return {**fields, "model": model_fields.completed(fields["model"])}

@@ -1,0 +1,119 @@
+"""Loss and gradient of the rows of one replica, in one go or in parts one after another.
+
+Shape letters: b rows of a replica, L sequence length.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainer.data import segments
+from trainer.data.tokenizers import BYTES, Tokens
+
+_Sums = tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]
+
+
+def count_targets(ids: tf.Tensor, mask: tf.Tensor, tokens: Tokens = BYTES) -> list[tf.Tensor]:
+    """Counts what is to be predicted.
+
+    Args:
+        ids: `[b, L + 1]` int32.
+        mask: `[b, L + 1]` bool, True for real tokens.
+        tokens: The scheme of the ids.
+
+    Returns:
+        Number of targets and number of bytes that they stand for, float32 scalars.
+    """
+    targets = tf.cast(mask[:, 1:], tf.float32)
+    return [tf.reduce_sum(targets), tf.reduce_sum(targets * _look_up(tokens.byte_counts, ids[:, 1:]))]
+
+
+def sum_losses(losses: tf.Tensor, ids: tf.Tensor, tokens: Tokens = BYTES) -> tuple[tf.Tensor, tf.Tensor]:
+    """Adds up losses.
+
+    Args:
+        losses: `[b, L]` float32 nats, 0 where the target is masked.
+        ids: `[b, L + 1]` int32.
+        tokens: The scheme of the ids.
+
+    Returns:
+        Sum of all and sum over the targets that stand for bytes, float32 scalars.
+    """
+    of_bytes = _look_up((tokens.byte_counts > 0).astype(losses.dtype.as_numpy_dtype), ids[:, 1:])
+    return tf.reduce_sum(losses), tf.reduce_sum(losses * of_bytes)
+
+
+def _look_up(numbers: np.ndarray, ids: tf.Tensor) -> tf.Tensor:
+    """A number for each id; any for an id outside the scheme, whose loss decides what becomes of the step."""
+    return tf.gather(numbers, tf.clip_by_value(ids, 0, len(numbers) - 1))
+
+
+class LocalGradients:
+    """Computes the gradient of a weighted sum of token losses.
+
+    Args:
+        model: Has `token_losses` and `trainable_variables`.
+        parts: Number of equal groups of rows to compute one after another, for less memory at the same result.
+        tokens: The scheme of the ids.
+        separate_documents: Whether documents of a row do not see each other.
+    """
+
+    def __init__(self, model: keras.Model, parts: int = 1, tokens: Tokens = BYTES, separate_documents: bool = False):
+        self._model = model
+        self._tokens = tokens
+        self._separate_documents = separate_documents
+        self._variables = model.trainable_variables
+        self._parts = parts
+
+    def __call__(
+        self, ids: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, first_row: tf.Tensor, weight: tf.Tensor
+    ) -> _Sums:
+        """Computes loss and gradient of some rows of the global batch.
+
+        Args:
+            ids: `[b, L + 1]` int32.
+            mask: `[b, L + 1]` bool, True for real tokens.
+            seed: `[2]` int32, (base, step).
+            first_row: Scalar int32, place of the first row in the global batch.
+            weight: Scalar float32, weight of each token in the loss.
+
+        Returns:
+            The weighted loss, the sum of the losses of bytes (not weighted), and the gradient of the weighted loss, a
+            dense tensor for each trainable variable.
+        """
+        if self._parts == 1:
+            return self._one(ids, mask, seed, first_row, weight)
+        rows, length = ids.shape  # XLA wants shapes that it knows.
+        if rows is None:
+            raise ValueError(f"`ids` must have a known number of rows to be computed in parts. Received: {ids.shape}")
+        rows //= self._parts
+        grouped = [tf.reshape(tensor, [self._parts, rows, length]) for tensor in (ids, mask)]
+
+        def add_part(part: tf.Tensor, *sums: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            loss, byte_nats, found = self._one(
+                grouped[0][part], grouped[1][part], seed, first_row + part * rows, weight
+            )
+            return (part + 1, *(total + more for total, more in zip(sums, [loss, byte_nats, *found], strict=True)))
+
+        zeros = [tf.zeros([]), tf.zeros([]), *(tf.zeros(v.shape, v.dtype) for v in self._variables)]
+        _, loss, byte_nats, *total = tf.while_loop(
+            lambda part, *_: part < self._parts,
+            add_part,
+            [tf.constant(0), *zeros],
+            maximum_iterations=self._parts,
+            parallel_iterations=1,
+        )
+        return loss, byte_nats, total
+
+    def _one(self, ids: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, first_row: tf.Tensor, weight: tf.Tensor) -> _Sums:
+        row_seed = tf.concat([seed, tf.reshape(first_row, [1])], axis=0)
+        options = segments.call_options(ids, self._tokens, self._separate_documents)
+        with tf.GradientTape() as tape:
+            losses = self._model.token_losses(ids, mask=mask, training=True, seed=row_seed, **options)
+            nats, byte_nats = sum_losses(losses, ids, self._tokens)
+            loss = nats * weight
+        found = tape.gradient(loss, [variable.value for variable in self._variables])
+        unused = [v.path for v, gradient in zip(self._variables, found, strict=True) if gradient is None]
+        if unused:
+            raise ValueError(f"Every trainable variable must have a gradient. Received: none for {', '.join(unused)}")
+        return loss, byte_nats, [tf.convert_to_tensor(gradient) for gradient in found]

@@ -1,0 +1,239 @@
+"""The training loop: steps, metrics, checkpoints and evaluations, from where the run stands to its last step.
+
+What is due at a step is done in this order: metrics line, checkpoint, evaluation. A run that is killed and restarted
+goes on from its newest checkpoint; evaluations that are due at that step and not in the metrics are done first. An
+evaluation that is the best so far has its step saved too. Checkpoints are written beside the steps that follow, and
+with `config.train.checkpoint_minutes` also where no step is due. After an evaluation, a run that has stopped getting
+better may end.
+
+Of several processes in step, each comes to the same decisions at the same places, and the chief writes them down.
+"""
+
+import contextlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from trainer import exits
+from trainer.training import memory
+from trainer.training.checkpoint_timer import CheckpointTimer
+from trainer.training.profiling import ProfileWindow
+from trainer.training.progress import Progress, SignOfLife
+from trainer.training.run import Run, evaluate
+from trainer.training.steps_in_flight import StepsAhead
+
+# How many ids a message names.
+_NAMED_IDS = 5
+
+
+def train(run: Run, stop: exits.StopRequest) -> int:
+    """Trains until the last step.
+
+    Args:
+        run: The run, at any step.
+        stop: Whether to stop earlier.
+
+    Returns:
+        What the process should return: `exits.DONE`, `exits.NOT_FINITE` or `exits.STOPPED`, each with the last good
+        state saved, or `exits.NOT_SAVED`.
+    """
+    _say_what_begins(run)
+    try:
+        return _until_it_ends(run, stop)
+    except exits.EndOfRun as error:
+        if str(error):
+            print(error, file=sys.stderr, flush=True)
+        return error.code
+
+
+def _until_it_ends(run: Run, stop: exits.StopRequest) -> int:
+    try:
+        run.files.prune(run.step)  # What a run that was killed did not come to.
+        run.files.save(run.step)
+        _evaluate_if_due(run, stop)
+        return _steps(run, stop)
+    except exits.Stopped:
+        _finish(run)
+        _say(run, f"Stopped at step {run.step}. The state is saved; the same command goes on from there.")
+        run.agreement.leave()
+        return exits.STOPPED
+
+
+def _steps(run: Run, stop: exits.StopRequest) -> int:
+    settings = run.config.train
+    if run.step == settings.steps:
+        _finish(run)
+        _say(
+            run,
+            f"The run is done: all its {settings.steps} steps were made before, and nothing was trained. "
+            "A larger `config.train.steps` takes it further.",
+        )
+        return exits.DONE
+    if _ends_early(run):
+        return exits.DONE
+    steps = StepsAhead(step_starter(run), run.step, settings.outstanding_steps)
+    progress, timer = Progress(settings.steps), CheckpointTimer(settings.checkpoint_minutes)
+    profile = ProfileWindow(run.workdir.events, settings.profile_start, settings.profile_steps)
+    with contextlib.closing(profile), SignOfLife(settings.steps) as sign:
+        while run.step < settings.steps:
+            must_end = run.files.look(run.step)
+            stops, saves = run.agreement.any(stop.requested or must_end), timer.is_due()
+            last = steps.started if stops or saves else _next_due(run)
+            if last == run.step and stops:
+                raise exits.Stopped
+            if last == run.step:  # Nothing is under way.
+                run.files.save(run.step)
+                timer.restart()
+                last = _next_due(run)
+            profile.before_step(run.step)
+            progress.begin()
+            sign.step = run.step + 1
+            result = steps.next(last)
+            loss, norm = float(result.loss), float(result.gradient_norm)
+            if not run.skipped.may_go_on(run.step + 1, loss, norm, bool(result.applied)):
+                _finish(run)
+                _say_not_finite(run, loss, norm)
+                run.agreement.leave()
+                return exits.NOT_FINITE
+            run.step += 1
+            run.tokens_seen.add(float(result.tokens), bool(result.applied))
+            progress.end(float(result.tokens))
+            sign.step = None
+            if _is_due(run.step, settings.log_every, settings.steps) or run.step == 1:
+                bits = float(result.bits_per_byte)
+                line, speed = progress.line(run.step, loss, bits)
+                _say(run, line)
+                run.record(
+                    "train",
+                    loss=loss,
+                    bits_per_byte=bits,
+                    tokens_per_second=speed,
+                    learning_rate=float(result.learning_rate),
+                    gradient_norm=norm,
+                    **run.skipped.numbers(),
+                    **({"peak_memory_mib": memory.peak_mib()} if settings.log_memory else {}),
+                )
+            if _is_due(run.step, settings.checkpoint_every, settings.steps):
+                run.files.save(run.step)
+                timer.restart()
+            if _evaluate_if_due(run, stop) and run.step < settings.steps and _ends_early(run):
+                return exits.DONE
+        _finish(run)
+    _say(run, f"Done after {settings.steps} steps. Peak memory of the process: {memory.peak_mib():,.0f} MiB.")
+    return exits.DONE
+
+
+def _ends_early(run: Run) -> bool:
+    """Whether the run is not to go on, as `config.train.early_stopping_evaluations` asks. If so, it is saved and said.
+
+    A run that ended early finds the same reason in its metrics when it is started again, and ends at once.
+    """
+    reason = run.reason_to_stop()
+    if reason is None:
+        return False
+    _finish(run)
+    settings = run.config.train
+    _say(
+        run,
+        f"Done, ended early after step {run.step} of {settings.steps}: {reason}. The state of this step is saved, and "
+        "what the config asks for at the end is made of it; --checkpoint=best of the other commands reads that of the "
+        "smallest validation loss. To go on, raise `config.train.early_stopping_evaluations`, which is "
+        f"{settings.early_stopping_evaluations}, or set it to 0.",
+    )
+    return True
+
+
+def _finish(run: Run) -> None:
+    """Waits until the state is saved. If it is not, all processes end with the same code, and the chief says why.
+
+    Raises:
+        exits.EndOfRun: If the state cannot be saved.
+    """
+    ending: exits.EndOfRun | None = None
+    try:
+        run.files.finish(run.step)
+    except exits.EndOfRun as error:
+        ending = error
+    code = run.agreement.shared(ending and ending.code)
+    if code is not None:
+        run.agreement.leave()
+        raise ending or {end.code: end for end in (exits.NotSaved, exits.NotFinite)}[code]()
+
+
+def step_starter(run: Run) -> Callable[[int], Callable[[], Any]]:
+    """What begins a step: makes the step's program, and takes its batch from those to come."""
+    train_step, batches = run.train_step(), run.batches()
+
+    def start(step: int) -> Callable[[], Any]:
+        ids, mask = next(batches)
+        seed = tf.constant([run.config.train.seed, step], tf.int32)
+        scale = run.skipped.loss_scale and tf.constant(run.skipped.loss_scale.value)
+        return run.execution.start(train_step.__call__, ids, mask, seed, scale)
+
+    return start
+
+
+def _next_due(run: Run) -> int:
+    """The next step after which the state is looked at."""
+    settings = run.config.train
+    every = [every for every in (settings.checkpoint_every, settings.eval_every) if every > 0]
+    return min([settings.steps, *((run.step // steps + 1) * steps for steps in every)])
+
+
+def _evaluate_if_due(run: Run, stop: exits.StopRequest) -> bool:
+    """Evaluates if this step asks for it and the metrics have no line of it yet. Returns whether it did."""
+    settings = run.config.train
+    wanted = run.step > 0 and settings.eval_every >= 0
+    due = wanted and _is_due(run.step, settings.eval_every, settings.steps)
+    if not due or not run.needs("validation"):
+        return False
+    with run.averaged():
+        numbers = evaluate(run, stop)
+    _say(run, f"step {run.step}: validation loss {numbers['loss']:.4f}, {numbers['bits_per_byte']:.4f} bits/byte")
+    run.record("validation", **numbers)
+    run.files.keep_best(run.step)
+    return True
+
+
+def _is_due(step: int, every: int, last: int) -> bool:
+    return step == last or (every > 0 and step % every == 0)
+
+
+def _say_what_begins(run: Run) -> None:
+    kept = run.config.data.train_windows
+    for note in run.corpus.notes:
+        _say(run, note)
+    of_those = f" ({kept} window(s) of them, {run.windows.tokens:,} tokens)" if kept else ""
+    _say(
+        run,
+        f"{run.corpus.name}: {run.corpus.train.num_bytes:,} bytes to train on{of_those}, "
+        f"{run.corpus.validation.num_bytes:,} to validate on. "
+        f"{run.model.count_params():,} parameters, {run.strategy.num_replicas_in_sync} replica(s). "
+        f"{'Beginning' if run.step == 0 else f'Going on after step {run.step}'} in {run.workdir.root}.",
+    )
+
+
+def _say(run: Run, text: str) -> None:
+    """Says it once for all processes."""
+    if run.agreement.is_chief:
+        print(text, flush=True)
+
+
+def _say_not_finite(run: Run, loss: float, norm: float) -> None:
+    unknown = run.unknown_ids()
+    cause = "A lower learning rate, a longer warm-up or stronger clipping may help"
+    if unknown:
+        named = ", ".join(map(str, unknown[:_NAMED_IDS])) + (", ..." if len(unknown) > _NAMED_IDS else "")
+        cause = (
+            f"Its batch has ids outside the vocabulary, {named}: `config.model.vocabulary_size` must be above all ids, "
+            f"and none may be negative. Received: {run.config.model.vocabulary_size}"
+        )
+    print(
+        f"Stopped: loss or gradient of step {run.step + 1} is not finite (loss {loss}, gradient norm {norm}). "
+        f"The state after step {run.step} is saved in {run.workdir.root}. {cause}; the same command stops there again, "
+        "`--checkpoint=best` or `--checkpoint=STEP` goes back to an earlier one.",
+        file=sys.stderr,
+        flush=True,
+    )

@@ -1,0 +1,289 @@
+"""Everything a run consists of, made from its config and brought to the state of its newest checkpoint."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+from ml_collections import ConfigDict
+
+from trainer import config_checks, exits
+from trainer.data import datasets, segments, short_validation, tokenizers
+from trainer.data.corpora import validation
+from trainer.data.sharding import Share
+from trainer.distribution import cluster, dispatch, process_group, strategy
+from trainer.model import build_model
+from trainer.optimization import optimizer
+from trainer.storage import checkpoint_choice, going_back, named_variables, report_file, run_files
+from trainer.storage.workdir import Workdir
+from trainer.training import early_stopping, schedule_steps, tokens_seen
+from trainer.training.evaluation import Evaluation
+from trainer.training.skipped_steps import SkippedSteps
+from trainer.training.step import TrainStep
+
+
+class Run:
+    """A run that is ready to go on. Of several processes in step, the chief alone reads and writes its folder.
+
+    Everything that can be refused is refused here, before any long work and before anything of an earlier run is
+    changed. The order: the config by itself, the folder, the data, the model, the checkpoint.
+
+    Args:
+        config: Config of the run.
+        workdir: Its folder.
+        checkpoint: Where to go on: `newest`, or, going back, `best` or the number of a step.
+        dry: Whether nothing may be written, not even the folder: see `trainer.training.dry_run`.
+
+    Attributes:
+        step: Number of steps done.
+        tokens_seen: The tokens that these steps have trained on.
+        tokens: How text is numbered.
+        corpus: The documents.
+        windows: The training windows.
+        model: The model, in the scope of `strategy`.
+        agreement: What the processes of the run agree on.
+        execution: How its steps are carried out.
+        files: What it writes: of several processes in step, the chief alone does.
+        skipped: The steps that were not finite, and the scale of the loss.
+
+    Raises:
+        ValueError: If the config, the data or the folder cannot be used.
+    """
+
+    def __init__(
+        self,
+        config: ConfigDict,
+        workdir: str | os.PathLike[str],
+        checkpoint: str = checkpoint_choice.NEWEST,
+        dry: bool = False,
+    ):
+        config_checks.check_config(config)
+        checkpoint_choice.check(checkpoint)
+        self.config = config = config.copy_and_resolve_references()  # What it leaves open is filled in below.
+        self._dry = dry
+        self.tokens = tokenizers.of_config(config.data)
+        self.workdir = Workdir(workdir)
+        with contextlib.ExitStack() as undo:
+            in_step = cluster.from_environment() if config.strategy == "multi_worker" else None
+            changed: dict[str, tuple[Any, Any]] = {}
+            if in_step is None or in_step.is_chief:
+                if not dry:
+                    self.workdir.lock()
+                    undo.callback(self.workdir.abandon)
+                config.data.validation_rule = self._validation_rule()
+                changed = self.workdir.check_config(config)
+                report_file.read(self.workdir.report)  # A damaged one would be found after the last step.
+                if not dry:
+                    back = going_back.GoingBack(self.workdir, checkpoint, same_config=not changed)
+                    checkpoint = back.checkpoint
+            self.strategy = strategy.make_strategy(config.strategy, config.logical_devices, config.tpu_address)
+            self.agreement = process_group.Agreement(self.strategy, in_step)
+            self.execution = dispatch.of_strategy(self.strategy)
+            config_checks.check_batch(config, self.strategy.num_replicas_in_sync)
+            if config.train.deterministic_ops:
+                tf.config.experimental.enable_op_determinism()
+            config.data.validation_rule = self.agreement.shared(config.data.validation_rule)
+            self.corpus = datasets.load_corpus(config.data)
+            if self.agreement.is_chief:
+                short_validation.warn(config, self.corpus.validation)
+            self.windows = datasets.train_windows(config, self.tokens, self.corpus.train)
+            # Not before: preparing a corpus, which only the first run does, takes random numbers.
+            keras.utils.set_random_seed(config.train.seed)
+            with self.strategy.scope():
+                self.model = build_model(config)
+                self._optimizer = optimizer.make_optimizer(
+                    config.optimizer, config.train.steps, self.model.trainable_variables
+                )
+            self._variables = named_variables.named_variables(self.model, self._optimizer)
+            self.skipped = SkippedSteps(config.train)
+            self.step, self._first_steps = 0, config.train.steps
+            self.tokens_seen = tokens_seen.TokensSeen()
+            if self.agreement.is_chief:
+                self.step, self._first_steps = self._restore(checkpoint)
+            stands = [self.step, self._first_steps, self.tokens_seen.count]
+            self.step, self._first_steps, self.tokens_seen.count = self.agreement.shared(stands)
+            self._optimizer.learning_rate = schedule_steps.make(config, self._first_steps)
+            self.skipped.restore(self.agreement.shared(self.skipped.state()))
+            self.agreement.share_variables(self._variables)
+            for field, (old, new) in changed.items():
+                logging.warning("%s was %r before and is %r now", field, old, new)
+            self.files: run_files.Files = run_files.Elsewhere()
+            if self.agreement.is_chief:
+                updates = int(self._optimizer.iterations.numpy())
+                for sentence in schedule_steps.warnings(config, self.workdir, self._first_steps, updates):
+                    logging.warning("%s", sentence)
+            if self.agreement.is_chief and not dry:
+                said = back.carry_out(self.step)
+                if said:
+                    print(said, flush=True)
+                self.files = run_files.Written(self.workdir, config, self.step, self._capture)
+            self._evaluation: Evaluation | None = None
+            undo.pop_all()
+
+    def variables_by_use(self) -> dict[str, Sequence[keras.Variable]]:
+        """The variables of a run, as they count towards its memory."""
+        average = self._optimizer.average
+        return {
+            "weights": self.model.variables,
+            "optimizer_slots": self._optimizer.variables,
+            "moving_average": average.variables if average is not None else (),
+        }
+
+    def train_step(self) -> TrainStep:
+        """Makes the training step."""
+        settings = self.config.train
+        self._train_step = TrainStep(  # Kept: see `entry.keep`.
+            self.model,
+            self._optimizer,
+            self.strategy,
+            accumulation_steps=settings.accumulation_steps,
+            clip_norm=self.config.optimizer.clip_norm,
+            jit_compile=settings.jit_compile,
+            tokens=self.tokens,
+            separate_documents=segments.are_wanted(self.config.data),
+        )
+        return self._train_step
+
+    def batches(self) -> Iterator[Any]:
+        """The batches of the steps to come, without end."""
+        settings, step = self.config.train, self.step
+
+        def dataset(share: Share) -> tf.data.Dataset:
+            return datasets.train_dataset(self.windows, settings.batch_size, settings.seed, step, share)
+
+        self._batches = self.execution.batches(dataset)
+        return self._batches
+
+    def unknown_ids(self) -> list[int]:
+        """Those ids of the next step's batch that the model has no vector for."""
+        settings = self.config.train
+        ids, mask = next(iter(datasets.train_dataset(self.windows, settings.batch_size, settings.seed, self.step)))
+        found = np.unique(ids.numpy()[mask.numpy()])
+        return found[(found < 0) | (found >= self.config.model.vocabulary_size)].tolist()
+
+    def needs(self, split: str) -> bool:
+        """Whether the metrics have no line of this split and step yet. The processes of a run ask together."""
+        return self.agreement.shared(self.files.find(split, self.step) is None)
+
+    def evaluate(self, stop_requested: Callable[[], bool] = lambda: False) -> dict[str, float]:
+        """Evaluates the model as it is on the validation windows; see `averaged`.
+
+        Args:
+            stop_requested: Asked before each batch; once it is true in any process, all of them leave off.
+
+        Raises:
+            exits.Stopped: If a stop was requested.
+        """
+        if self._evaluation is None:
+            self._evaluation = self.evaluation_of(self.validation_windows())
+        return self._evaluation.run(stop_requested)
+
+    def validation_windows(self) -> datasets.Windows:
+        """Cuts the windows that an evaluation is of."""
+        return datasets.validation_windows(self.config, self.tokens, self.corpus.validation)
+
+    def evaluation_of(self, windows: datasets.Windows) -> Evaluation:
+        """Makes what evaluates the model on windows."""
+        settings = self.config.train
+        return Evaluation(
+            self.model,
+            self.strategy,
+            windows,
+            settings.batch_size,
+            settings.jit_compile,
+            self.tokens,
+            segments.are_wanted(self.config.data),
+        )
+
+    def reason_to_stop(self) -> str | None:
+        """Why the run is to end before its last step, if it is. The processes of a run ask together."""
+        if not self.config.train.early_stopping_evaluations:
+            return None
+        return self.agreement.shared(early_stopping.reason(self.config.train, self.files.records()))
+
+    def averaged(self) -> contextlib.AbstractContextManager[None]:
+        """Where the model has the moving averages of its weights in place of them, if there are any.
+
+        Enter it where no signal can break in, and do not save inside.
+        """
+        average = self._optimizer.average
+        return contextlib.nullcontext() if average is None else average.in_place()
+
+    def record(self, split: str, **numbers: float) -> None:
+        """Writes numbers of this step to the metrics and the event files, with where the run stands and the time.
+
+        Raises:
+            NotSaved: If the metrics cannot be written.
+        """
+        stands = {
+            "tokens_seen": self.tokens_seen.count,
+            "epoch": self.step * self.config.train.batch_size / len(self.windows),
+            "wall_time": round(time.time(), 3),
+        }
+        self.files.record(split, self.step, {**numbers, **stands})
+
+    def end(self) -> None:
+        """Takes note that the run is done, so that the same command would be a new one."""
+        if self.agreement.is_chief:
+            going_back.forget(self.workdir)
+
+    def close(self) -> None:
+        """Waits for the checkpoint under way, closes the files and lets go of the folder."""
+        self.files.close(self.step)
+        self.workdir.unlock()
+
+    def _validation_rule(self) -> str:
+        """The rule that the config asks for, else the one that the run in the folder began with, else that of today."""
+        began = self.workdir.config_before() or self.config
+        return self.config.data.validation_rule or validation.rule_of(began.data)
+
+    def _capture(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Copies the state to the host."""
+        return named_variables.values(self._variables), {
+            **self._description(),
+            **self.skipped.state(),
+            **self.tokens_seen.state(),
+            "step": self.step,
+        }
+
+    def _description(self) -> dict[str, Any]:
+        settings = self.config.train
+        return {
+            "seed": settings.seed,
+            "examples_seen": self.step * settings.batch_size,
+            schedule_steps.FIRST_STEPS: self._first_steps,
+            "corpus": self.corpus.name,
+            "data": {"train": self.corpus.train.fingerprint, "validation": self.corpus.validation.fingerprint},
+        }
+
+    def _restore(self, checkpoint: str) -> tuple[int, int]:
+        """Takes up a checkpoint; returns its step and the steps that the run was first started with."""
+        found = checkpoint_choice.read_to_go_on(self.workdir, checkpoint, set_aside=not self._dry)
+        first = schedule_steps.first_steps(self.config, self.workdir, found and found[1])
+        if found is None:
+            return 0, first
+        arrays, description = found
+        config_checks.check_goes_on(self.config, self.workdir.root, self._description(), description)
+        is_new = not description["step"]
+        named_variables.restore(self._variables, arrays, self._optimizer.average, is_new, str(self.workdir.root))
+        self.skipped.restore(description)
+        updates, settings = int(self._optimizer.iterations.numpy()), self.config.train
+        self.tokens_seen = tokens_seen.restored(description, updates, self.windows, settings.batch_size, settings.seed)
+        return description["step"], first
+
+
+def evaluate(run: Run, stop: exits.StopRequest) -> dict[str, float]:
+    """Evaluates unless a stop is requested: alone at once, with others at the end of a batch.
+
+    Raises:
+        exits.Stopped: If a stop was requested.
+    """
+    if run.agreement.processes > 1:
+        return run.evaluate(lambda: stop.requested)
+    with stop.interruptible():
+        return run.evaluate()
