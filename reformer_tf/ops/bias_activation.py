@@ -19,7 +19,8 @@ from reformer_tf.ops.execution import compiled_functions
 def biased(fn: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
     """Computes `fn(x + bias)`.
 
-    Inside `fusing.fusing(True)`, in a graph on CPU, both this and its gradient are compiled if `x` is large.
+    Inside `compiled_functions.compiling_functions(True)`, in a graph on CPU, this and its gradient are compiled if `x`
+    is large.
 
     Args:
         fn: an elementwise function. A plain function of a module may be compiled; anything else (a layer, a partial, a
@@ -30,13 +31,13 @@ def biased(fn: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, bias: tf.Tensor |
     Returns:
         Tensor of the shape and dtype of `x`.
     """
-    pays = _is_plain(fn) and compiled_functions.worth(math.prod(shapes.sizes(x)))
+    pays = _is_plain(fn) and compiled_functions.worth_compiling(math.prod(shapes.sizes(x)))
     if pays is False:
         return fn(x if bias is None else sums.bias_add(x, bias))
     # Both are made here: a gradient is asked for when the call that may compile its functions is over.
     fast = _FAST.get((fn, shapes.statistics_dtype(x.dtype)), fn)
     forward, backward = (
-        compiled_functions.fused(make, fast, pays=pays, instead=make(fn)) for make in (_forward, _backward)
+        compiled_functions.compiled(make, fast, pays=pays, instead=make(fn)) for make in (_forward, _backward)
     )
 
     @tf.custom_gradient
@@ -77,8 +78,8 @@ def _backward(fn: Callable[[tf.Tensor], tf.Tensor]) -> Callable[..., list[tf.Ten
         with tf.GradientTape() as tape:
             tape.watch(inner)
             result = fn(inner)
-        slope = tape.gradient(result, inner, output_gradients=tf.cast(upstream, inner.dtype))
-        return [tf.cast(slope, x.dtype), *(tf.cast(sums.over_tokens(slope, 1), b.dtype) for b in bias)]
+        d_inner = tape.gradient(result, inner, output_gradients=tf.cast(upstream, inner.dtype))
+        return [tf.cast(d_inner, x.dtype), *(tf.cast(sums.over_tokens(d_inner, 1), b.dtype) for b in bias)]
 
     return compute
 

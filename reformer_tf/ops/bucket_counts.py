@@ -72,8 +72,8 @@ def length_num_buckets(
         bits = wanted.bit_length() - 1
         return (2**bits, 1) if 2**bits <= largest else (2 ** (bits // 2), 2 ** (bits - bits // 2))
     bits = tf.reduce_sum(tf.cast(wanted >= 2 ** tf.range(1, 31), tf.int32))
-    single = 2**bits <= largest
-    return tf.where(single, 2**bits, 2 ** (bits // 2)), tf.where(single, 1, 2 ** (bits - bits // 2))
+    one_factor = 2**bits <= largest
+    return tf.where(one_factor, 2**bits, 2 ** (bits // 2)), tf.where(one_factor, 1, 2 ** (bits - bits // 2))
 
 
 def most_columns(chunk_length: int, longest: int, max_sequence_length: int) -> int:

@@ -17,8 +17,8 @@ def keep_scale(bits: tf.Tensor, rate: float, dtype: tf.DType) -> tf.Tensor:
         Tensor of the shape of `bits`.
     """
     threshold = tf.constant(min(round(rate * 2**32), 2**32 - 1), tf.uint32)
-    kept = tf.constant(1.0 / (1.0 - rate), dtype)
-    return tf.where(bits >= threshold, kept, tf.zeros([], dtype))
+    scale = tf.constant(1.0 / (1.0 - rate), dtype)
+    return tf.where(bits >= threshold, scale, tf.zeros([], dtype))
 
 
 def dropout(
@@ -43,6 +43,6 @@ def dropout(
         return x
     batch, length, width = shapes.sizes(x)
     rows = seeds.row_keys(seed, layer_seed, batch)
-    places = seeds.mix(rows[:, None], start + tf.range(length))  # [B, L]
-    bits = seeds.scramble(places[:, :, None] + seeds.mix(tf.range(width)))
+    rows_and_positions = seeds.mix(rows[:, None], start + tf.range(length))  # [B, L]
+    bits = seeds.scramble(rows_and_positions[:, :, None] + seeds.mix(tf.range(width)))
     return x * keep_scale(bits, rate, x.dtype)

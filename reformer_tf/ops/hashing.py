@@ -80,12 +80,12 @@ def hash_vectors(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[sha
         return _hash_one(vectors[:, :, 0], rotations, factors)[..., None]
     row_bytes = rotations.dtype.size * batch * heads * rotations.shape[-1]
     if isinstance(row_bytes, int) and isinstance(length, int):
-        piece = max(PROJECTION_BYTES // max(row_bytes, 1), 1)
-        if length <= piece:
-            return _hash_piece(vectors, rotations, factors)
+        slice_length = max(PROJECTION_BYTES // max(row_bytes, 1), 1)
+        if length <= slice_length:
+            return _hash_slice(vectors, rotations, factors)
     else:
-        piece = tf.clip_by_value(PROJECTION_BYTES // tf.maximum(row_bytes, 1), 1, length)
-    return _hash_in_pieces(vectors, rotations, factors, piece)
+        slice_length = tf.clip_by_value(PROJECTION_BYTES // tf.maximum(row_bytes, 1), 1, length)
+    return _hash_in_slices(vectors, rotations, factors, slice_length)
 
 
 def _hash_one(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[int]) -> tf.Tensor:
@@ -103,31 +103,34 @@ def _hash_one(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[int]) 
     return tf.transpose(bucket, [1, 0, 2])
 
 
-def _hash_in_pieces(
-    vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[shapes.Size], piece: shapes.Size
+def _hash_in_slices(
+    vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[shapes.Size], slice_length: shapes.Size
 ) -> tf.Tensor:
-    """`hash_vectors` of `piece` positions at a time; the last piece begins where it ends with the sequence."""
+    """`hash_vectors` of `slice_length` positions at a time; the last piece begins where it ends with the sequence."""
     batch, heads, length, size = shapes.sizes(vectors)
-    steps = shapes.ceil_div(length, piece)
+    steps = shapes.ceil_div(length, slice_length)
 
     def step(index: tf.Tensor, arrays: list[tf.TensorArray]) -> list[tf.TensorArray]:
-        start = tf.minimum(index * piece, length - piece)
-        part = tf.slice(vectors, tf.stack([0, 0, start, 0]), tf.stack([batch, heads, piece, size]))
-        part = tf.ensure_shape(part, [*vectors.shape[:2], piece if isinstance(piece, int) else None, size])
-        return [arrays[0].write(index, _hash_piece(part, rotations, factors))]
+        start = tf.minimum(index * slice_length, length - slice_length)
+        part = tf.slice(vectors, tf.stack([0, 0, start, 0]), tf.stack([batch, heads, slice_length, size]))
+        part = tf.ensure_shape(
+            part, [*vectors.shape[:2], slice_length if isinstance(slice_length, int) else None, size]
+        )
+        return [arrays[0].write(index, _hash_slice(part, rotations, factors))]
 
-    static = [piece if isinstance(piece, int) else None]
+    static = [slice_length if isinstance(slice_length, int) else None]
     shape = [*vectors.shape[:2], rotations.shape[2], *static]
     array = tf.TensorArray(tf.int32, size=steps, element_shape=shape)
-    pieces = loops.count_up(steps, step, [array])[0].stack()  # [steps, B, H, R, piece]
+    slices = loops.count_up(steps, step, [array])[0].stack()  # [steps, B, H, R, piece]
     full = tf.reshape(
-        tf.transpose(pieces[:-1], [1, 2, 3, 0, 4]), tf.stack([batch, heads, rotations.shape[2], (steps - 1) * piece])
+        tf.transpose(slices[:-1], [1, 2, 3, 0, 4]),
+        tf.stack([batch, heads, rotations.shape[2], (steps - 1) * slice_length]),
     )
-    rest = pieces[-1][..., steps * piece - length :]
+    rest = slices[-1][..., steps * slice_length - length :]
     return tf.ensure_shape(tf.concat([full, rest], axis=-1), [*shape[:3], vectors.shape[2]])
 
 
-def _hash_piece(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[shapes.Size]) -> tf.Tensor:
+def _hash_slice(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[shapes.Size]) -> tf.Tensor:
     """`hash_vectors` of all positions together; all rounds at once where they fit the budget of one."""
     vectors = tf.cast(vectors, rotations.dtype)
     heads, size, rounds, columns = rotations.shape
@@ -152,8 +155,8 @@ def _buckets(projections: tf.Tensor, factors: Sequence[shapes.Size], axis: int) 
     """`hash_vectors` of projections whose columns are along `axis`; the last, unless the factors are known."""
     if shapes.known(factors):
         # Each number is gone over some four times.
-        pays = compiled_functions.worth(4 * math.prod(shapes.sizes(projections)))
-        return compiled_functions.fused(_bucketing, tuple(factors), axis, pays=pays)(projections)
+        pays = compiled_functions.worth_compiling(4 * math.prod(shapes.sizes(projections)))
+        return compiled_functions.compiled(_bucketing, tuple(factors), axis, pays=pays)(projections)
     bucket, stride, first = tf.zeros([], tf.int32), 1, 0
     for factor in factors:
         bucket += stride * _angular_bucket_within(projections, first, factor // 2)

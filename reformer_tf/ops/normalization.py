@@ -12,7 +12,8 @@ from reformer_tf.ops.execution import compiled_functions
 def normalized(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float, dtype: tf.DType) -> tf.Tensor:
     """Normalises each row to mean 0 and variance 1, then scales and shifts it (Ba et al., 2016).
 
-    Inside `fusing.fusing(True)`, in a graph on CPU, both this and its gradient are compiled if `x` is large.
+    Inside `compiled_functions.compiling_functions(True)`, in a graph on CPU, this and its gradient are compiled if `x`
+    is large.
 
     Args:
         x: floating tensor `[..., M]`; the statistics are computed in at least float32.
@@ -24,9 +25,9 @@ def normalized(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float, 
     Returns:
         `[..., M]`.
     """
-    pays = compiled_functions.worth(math.prod(shapes.sizes(x)))
+    pays = compiled_functions.worth_compiling(math.prod(shapes.sizes(x)))
     # Both are made here: a gradient is asked for when the call that may compile its functions is over.
-    forward, backward = (compiled_functions.fused(make, epsilon, dtype, pays=pays) for make in (_forward, _backward))
+    forward, backward = (compiled_functions.compiled(make, epsilon, dtype, pays=pays) for make in (_forward, _backward))
 
     @tf.custom_gradient
     def apply(*args: tf.Tensor) -> tuple[tf.Tensor, Callable]:
@@ -51,10 +52,10 @@ def _backward(epsilon: float, dtype: tf.DType) -> Callable[..., list[tf.Tensor]]
         hat, inverse = _standardized(x, epsilon)
         upstream = tf.cast(upstream, hat.dtype)
         d_gamma, d_beta = sums.over_tokens(upstream * hat, 1), sums.over_tokens(upstream, 1)
-        slope = upstream * tf.cast(gamma, hat.dtype)
-        along = tf.reduce_mean(slope * hat, axis=-1, keepdims=True)
-        slope = inverse * (slope - tf.reduce_mean(slope, axis=-1, keepdims=True) - hat * along)
-        return [tf.cast(slope, x.dtype), tf.cast(d_gamma, gamma.dtype), tf.cast(d_beta, gamma.dtype)]
+        d_hat = upstream * tf.cast(gamma, hat.dtype)
+        along = tf.reduce_mean(d_hat * hat, axis=-1, keepdims=True)
+        d_hat = inverse * (d_hat - tf.reduce_mean(d_hat, axis=-1, keepdims=True) - hat * along)
+        return [tf.cast(d_hat, x.dtype), tf.cast(d_gamma, gamma.dtype), tf.cast(d_beta, gamma.dtype)]
 
     return compute
 

@@ -53,7 +53,7 @@ def _scores(model, prompt, continuations, length_penalty):
 
 
 @pytest.mark.parametrize("stops, length_penalty", [((), 0.0), ((2,), 0.0), ((2,), 1.0), ((0, 3), 0.7)])
-def test_with_a_beam_for_everything_it_is_the_best_of_all(model, stops, length_penalty):
+def test_with_a_beam_for_each_continuation_it_finds_the_best(model, stops, length_penalty):
     prompts = [[1, 2, 3, 1, 0], [3], list(range(4)) * 3]
     beams = samplers.BeamSearch(VOCABULARY ** (NEW - 1), length_penalty)
     found = model.generate(prompts, NEW, sampler=beams, stop_tokens=stops)

@@ -62,7 +62,8 @@ def attend(query: tf.Tensor, parts: Sequence[Part]) -> tuple[tf.Tensor, tf.Tenso
     logits = [_masked_logits(query, part) for part in parts]
     weights, largest, log_sum_exp = softmax(logits)
     seen = [
-        tf.matmul(kept(x, part.pairs, part.value.dtype), part.value) for x, part in zip(weights, parts, strict=True)
+        tf.matmul(after_dropout(x, part.pairs, part.value.dtype), part.value)
+        for x, part in zip(weights, parts, strict=True)
     ]
     # Not a division by the total: where a penalty was rounded in the log-sum-exp, so it is here and in the gradient.
     output = sums.summed([tf.cast(x, largest.dtype) for x in seen]) * tf.exp(largest - log_sum_exp)
@@ -88,7 +89,7 @@ def softmax(logits: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor, tf
     return weights, largest, tf.maximum(log_sum_exp, floor)
 
 
-def alone(
+def attend_to_self(
     output: tf.Tensor, log_sum_exp: tf.Tensor, value: tf.Tensor, valid: tf.Tensor | None, keep: tf.Tensor | None
 ) -> tf.Tensor:
     """Lets a token that sees no other attend to itself.
@@ -136,12 +137,12 @@ def attend_gradient(
     d_query, d_keys, d_values = [], [], []
     for part in parts:
         logits = _masked_logits(query, part)
-        slope = tf.cast(tf.matmul(upstream, part.value, transpose_b=True), logits.dtype)
-        weights, slope = slopes(logits, slope, part.pairs, log_sum_exp, delta)
-        slope = tf.cast(slope, query.dtype)
-        d_query.append(tf.cast(tf.matmul(slope, part.key), logits.dtype))
-        d_keys.append(tf.matmul(slope, query, transpose_a=True))
-        d_values.append(tf.matmul(kept(weights, part.pairs, part.value.dtype), upstream, transpose_a=True))
+        d_weights = tf.cast(tf.matmul(upstream, part.value, transpose_b=True), logits.dtype)
+        weights, d_logits = logit_gradients(logits, d_weights, part.pairs, log_sum_exp, delta)
+        d_logits = tf.cast(d_logits, query.dtype)
+        d_query.append(tf.cast(tf.matmul(d_logits, part.key), logits.dtype))
+        d_keys.append(tf.matmul(d_logits, query, transpose_a=True))
+        d_values.append(tf.matmul(after_dropout(weights, part.pairs, part.value.dtype), upstream, transpose_a=True))
     return sums.summed(d_query), d_keys, d_values
 
 
@@ -152,8 +153,8 @@ def has_fast_softmax(query: tf.Tensor, pairs: Pairs) -> bool:
         query: `[..., Q, D]`.
         pairs: of the queries and the only part of their window.
     """
-    whole = query.dtype == shapes.statistics_dtype(query.dtype)
-    return whole and pairs.penalised is None and not loops.in_xla()
+    full_precision = query.dtype == shapes.statistics_dtype(query.dtype)
+    return full_precision and pairs.penalised is None and not loops.in_xla()
 
 
 def attend_to_all(query: tf.Tensor, part: Part) -> tuple[tf.Tensor, tf.Tensor]:
@@ -169,7 +170,7 @@ def attend_to_all(query: tf.Tensor, part: Part) -> tuple[tf.Tensor, tf.Tensor]:
         Output `[..., Q, D]`, and `[..., Q]` that is `FLOOR` where a query sees nothing and zero elsewhere.
     """
     weights = tf.nn.softmax(_masked_logits(query, part))
-    output = tf.matmul(kept(weights, part.pairs, part.value.dtype), part.value)
+    output = tf.matmul(after_dropout(weights, part.pairs, part.value.dtype), part.value)
     # Of invisible pairs alone the softmax makes equal weights.
     sees = tf.broadcast_to(tf.reduce_any(part.pairs.visible, axis=-1), shapes.sizes(output)[:-1])
     nothing = tf.zeros([], output.dtype)
@@ -193,22 +194,22 @@ def attend_to_all_gradient(
     """
     upstream = tf.where((floor > 0.5 * FLOOR)[..., None], upstream, tf.zeros([], upstream.dtype))
     weights = tf.nn.softmax(_masked_logits(query, part))
-    slope = tf.matmul(upstream, part.value, transpose_b=True)
+    d_weights = tf.matmul(upstream, part.value, transpose_b=True)
     if part.pairs.keep is not None:
-        slope *= part.pairs.keep
-    slope = weights * (slope - delta[..., None])
-    d_value = tf.matmul(kept(weights, part.pairs, part.value.dtype), upstream, transpose_a=True)
-    return tf.matmul(slope, part.key), tf.matmul(slope, query, transpose_a=True), d_value
+        d_weights *= part.pairs.keep
+    d_logits = weights * (d_weights - delta[..., None])
+    d_value = tf.matmul(after_dropout(weights, part.pairs, part.value.dtype), upstream, transpose_a=True)
+    return tf.matmul(d_logits, part.key), tf.matmul(d_logits, query, transpose_a=True), d_value
 
 
-def slopes(
-    logits: tf.Tensor, slope: tf.Tensor, pairs: Pairs, log_sum_exp: tf.Tensor, delta: tf.Tensor
+def logit_gradients(
+    logits: tf.Tensor, d_weights: tf.Tensor, pairs: Pairs, log_sum_exp: tf.Tensor, delta: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Probabilities of a part, and the gradient of its logits.
 
     Args:
         logits: `[..., Q, W]`, as `masked` gives them.
-        slope: `[..., Q, W]`, products of values and the gradient of the output.
+        d_weights: `[..., Q, W]`, products of values and the gradient of the output.
         pairs: which pairs count, and how.
         log_sum_exp: `[..., Q]`.
         delta: `[..., Q]`, as in `attend_gradient`.
@@ -218,11 +219,11 @@ def slopes(
     """
     weights = tf.exp(logits - log_sum_exp[..., None])
     if pairs.keep is not None:
-        slope *= pairs.keep
-    slope = weights * (slope - delta[..., None])
+        d_weights *= pairs.keep
+    d_logits = weights * (d_weights - delta[..., None])
     if pairs.penalised is not None:  # a constant, whatever query and key are
-        slope = tf.where(pairs.penalised, tf.zeros([], slope.dtype), slope)
-    return weights, slope
+        d_logits = tf.where(pairs.penalised, tf.zeros([], d_logits.dtype), d_logits)
+    return weights, d_logits
 
 
 def masked(logits: tf.Tensor, pairs: Pairs) -> tf.Tensor:
@@ -234,7 +235,7 @@ def masked(logits: tf.Tensor, pairs: Pairs) -> tf.Tensor:
     return logits
 
 
-def kept(weights: tf.Tensor, pairs: Pairs, dtype: tf.DType) -> tf.Tensor:
+def after_dropout(weights: tf.Tensor, pairs: Pairs, dtype: tf.DType) -> tf.Tensor:
     """The weights `[..., Q, W]` that dropout leaves, in the dtype of products."""
     if pairs.keep is not None:
         weights *= pairs.keep

@@ -51,14 +51,14 @@ class Group(NamedTuple):
             keep = factors(query_tags[..., -1], key_tags[..., -1], self.statistics)
         return block.Pairs(visible, keep, self.window.penalised(query_tags, key_tags))
 
-    def keys(self, given: tf.Tensor) -> tf.Tensor:
+    def keys(self, key_source: tf.Tensor) -> tf.Tensor:
         """Keys of what they are made of, or given ones."""
-        return given if self.key is None else self.key(given)
+        return key_source if self.key is None else self.key(key_source)
 
     def parts(self, query_tags: tf.Tensor, seen: Rows, dropout: tf.Tensor | None) -> list[block.Part]:
         """The window of each block in parts: keys, values and tags at each shift."""
-        given, value, tags = seen
-        key = self.keys(given)
+        key_source, value, tags = seen
+        key = self.keys(key_source)
         cut = self.reach.cut
         return [
             block.Part(cut(key, shift), cut(value, shift), self.pairs(query_tags, cut(tags, shift), dropout))
@@ -104,18 +104,20 @@ def backward(group: Group) -> Callable[..., list[tf.Tensor]]:
     return attend_gradient
 
 
-def folded(group: Group, given: tf.Tensor, d_query: tf.Tensor, d_key: tf.Tensor, d_value: tf.Tensor) -> list[tf.Tensor]:
+def folded(
+    group: Group, key_source: tf.Tensor, d_query: tf.Tensor, d_key: tf.Tensor, d_value: tf.Tensor
+) -> list[tf.Tensor]:
     """What `backward` gives, of the gradients of the own queries and of the keys and values of a slice."""
     results = [d_query, d_key, d_value]
     if group.key is not None:
-        through = _through(group.key, tf.cast(given, d_key.dtype), d_key)
-        results = [tf.cast(through, d_query.dtype) + group.reach.alone(d_query), d_value]
-    return [tf.cast(x, given.dtype) for x in results]
+        through = _through(group.key, tf.cast(key_source, d_key.dtype), d_key)
+        results = [tf.cast(through, d_query.dtype) + group.reach.pad_own(d_query), d_value]
+    return [tf.cast(x, key_source.dtype) for x in results]
 
 
-def _through(make_key: Callable[[tf.Tensor], tf.Tensor], query: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
+def _through(make_key: Callable[[tf.Tensor], tf.Tensor], query: tf.Tensor, d_key: tf.Tensor) -> tf.Tensor:
     """The gradient of queries by the keys that were made of them."""
     with tf.GradientTape() as tape:
         tape.watch(query)
         key = make_key(query)
-    return tape.gradient(key, query, output_gradients=slope)
+    return tape.gradient(key, query, output_gradients=d_key)

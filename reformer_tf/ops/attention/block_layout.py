@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from reformer_tf.ops import shapes
-from reformer_tf.ops.attention.ordering import Order
+from reformer_tf.ops.attention.ordering import SortedOrder
 from reformer_tf.ops.attention.reach import Reach
 from reformer_tf.ops.execution import loops
 
@@ -27,18 +27,18 @@ def is_ungrouped(pairs: shapes.Size) -> bool:
     return isinstance(pairs, int) and 4 * pairs <= UNGROUPED_BYTES
 
 
-class Places(NamedTuple):
+class LayoutIndices(NamedTuple):
     """Where the tokens of some rounds are in a layout.
 
     Attributes:
-        index: int32 `[before + K + after, N, C]`, the row among `[B * L * H, ...]` of the token at each place.
-        of_round: the same where there are such rows for each round side by side.
+        row: int32 `[before + K + after, N, C]`, the row among `[B * L * H, ...]` of the token at each place.
+        round_row: the same where there are such rows for each round side by side.
         inside: boolean of that shape, whether a place has a token.
         back: for each round int32 `[B, L, H]`, the row of each token's place, blocks beside the rounds left out.
     """
 
-    index: tf.Tensor
-    of_round: tf.Tensor
+    row: tf.Tensor
+    round_row: tf.Tensor
     inside: tf.Tensor
     back: list[tf.Tensor]
 
@@ -47,16 +47,16 @@ class Source(NamedTuple):
     """A tensor that groups of blocks gather their rows from, so that it is never laid out as a whole.
 
     Attributes:
-        rows: `[B * L * H, ...]`; or `[R * B * L * H, ...]`, see `of_round`.
+        rows: `[B * L * H, ...]`; or `[R * B * L * H, ...]`, see `per_round`.
         fill: the value at places without a token; anything finite if None.
         own_fill: in a circle, the value at copies of blocks, which are keys only; or None.
-        of_round: whether there are rows for each of the rounds side by side.
+        per_round: whether there are rows for each of the rounds side by side.
     """
 
     rows: tf.Tensor
     fill: float | None = None
     own_fill: float | None = None
-    of_round: bool = False
+    per_round: bool = False
 
 
 class Layout:
@@ -133,11 +133,13 @@ class Layout:
         # Equal groups waste least; but their size follows the length, and each size would have to be compiled.
         return groups, equal if compiled is False else tf.where(compiled, group, equal)
 
-    def place(self, orders: Sequence[Order]) -> Places:
+    def indices(self, sorted_orders: Sequence[SortedOrder]) -> LayoutIndices:
         """Returns where the tokens of the rounds go."""
         missing = self.blocks_a_round * self.block - self.length
         beside = self.side_by_side > 1
-        rounds = [tf.pad(order.tokens, [[0, 0], [0, missing]], constant_values=-1) for order in orders]
+        rounds = [
+            tf.pad(sorted_order.tokens, [[0, 0], [0, missing]], constant_values=-1) for sorted_order in sorted_orders
+        ]
         tokens = tf.reshape(tf.concat(rounds, axis=0 if beside else 1), [self.count, self.blocks, self.block])
         tokens = self._with_blocks_beside(tf.transpose(tokens, [1, 0, 2]))
         sequence = tf.range(self.sequences)
@@ -145,20 +147,20 @@ class Layout:
         if beside:
             start = tf.tile(start, [self.side_by_side])
         # A place without a token repeats the first token of its own sequence: finite wherever that sequence is.
-        index = of_round = tf.maximum(tokens, 0) * self.heads + start[:, None]
+        row = round_row = tf.maximum(tokens, 0) * self.heads + start[:, None]
         if beside:
             rows = self.sequences * self.length
-            of_round += (tf.range(self.count) // self.sequences * rows)[:, None]
+            round_row += (tf.range(self.count) // self.sequences * rows)[:, None]
         back = []
-        for number, order in enumerate(orders):
-            block, among = order.ranks // self.block, sequence[:, None]
+        for number, sorted_order in enumerate(sorted_orders):
+            block, among = sorted_order.ranks // self.block, sequence[:, None]
             if beside:
                 among += number * self.sequences
             else:
                 block += number * self.blocks_a_round
-            place = (block * self.count + among) * self.block + order.ranks % self.block
-            back.append(shapes.by_position(place, self.heads))
-        return Places(index, of_round, tokens >= 0, back)
+            slot = (block * self.count + among) * self.block + sorted_order.ranks % self.block
+            back.append(shapes.by_position(slot, self.heads))
+        return LayoutIndices(row, round_row, tokens >= 0, back)
 
     def _with_blocks_beside(self, tokens: tf.Tensor) -> tf.Tensor:
         """`[blocks, N, C]` to `[before + K + after, N, C]`, K the blocks of all groups together."""
@@ -170,36 +172,36 @@ class Layout:
         circle = tf.gather(tokens, block % self.blocks)
         return tf.where((block < self.blocks + self.after)[:, None, None], circle, -1)
 
-    def _gathered(self, source: Source, places: Places, start: shapes.Size, length: shapes.Size) -> tf.Tensor:
+    def _gathered(self, source: Source, indices: LayoutIndices, start: shapes.Size, length: shapes.Size) -> tf.Tensor:
         """The rows of some blocks, `[length, N, C, ...]`, beginning with one of those beside the first group."""
-        index = places.of_round if source.of_round else places.index
+        index = indices.round_row if source.per_round else indices.row
         result = tf.gather(source.rows, shapes.cut(index, start, length))
-        for fill, inside in self._fills(source, places, start, length):
+        for fill, inside in self._fills(source, indices, start, length):
             inside = tf.reshape(inside, [*shapes.sizes(inside), *(1 for _ in result.shape[inside.shape.rank :])])
             result = tf.where(inside, result, tf.constant(fill, result.dtype))
         return result
 
     def _fills(
-        self, source: Source, places: Places, start: shapes.Size, length: shapes.Size
+        self, source: Source, indices: LayoutIndices, start: shapes.Size, length: shapes.Size
     ) -> list[tuple[float, tf.Tensor]]:
         fills = []
         if source.fill is not None:
-            fills.append((source.fill, shapes.cut(places.inside, start, length)))
+            fills.append((source.fill, shapes.cut(indices.inside, start, length)))
         if source.own_fill is not None and self.wrap:
             # In a circle, copies of its first blocks may stand where the last group has queries.
             block = start - self.before + tf.range(length)
             fills.append((source.own_fill, tf.logical_and(block >= 0, block < self.blocks)))
         return fills
 
-    def unsort(self, x: tf.Tensor, places: Places) -> list[tf.Tensor]:
+    def unsort(self, x: tf.Tensor, indices: LayoutIndices) -> list[tf.Tensor]:
         """Gathers `[K, N, C, ...]` back to positions, `[B, L, H, ...]` for each round."""
         flat = shapes.flat(x, 3)
-        return [tf.gather(flat, back) for back in places.back]
+        return [tf.gather(flat, back) for back in indices.back]
 
     def over_groups(
         self,
         body: Callable[[list[tf.Tensor], list[tf.Tensor]], list[tf.Tensor]],
-        places: Places,
+        indices: LayoutIndices,
         own: Sequence[Source],
         seen: Sequence[Source],
         widths: Sequence[tuple[tf.DType, list[int]]],
@@ -210,7 +212,7 @@ class Layout:
         Args:
             body: maps the group's own blocks `[G, N, C, ...]` of `own`, and all blocks of `seen` that these look at,
                 `[before + G + after, N, C, ...]` (see `Reach.cut`), to results `[G, N, C, ...]`.
-            places: of the tokens.
+            indices: of the tokens.
             own: what is asked of queries.
             seen: what is asked of the keys that they look at. A source may be in both.
             widths: dtype of each result, and its sizes after `[K, N, C]`.
@@ -223,14 +225,14 @@ class Layout:
         around = self.before + self.group + self.after
 
         def group(first: shapes.Size) -> list[tf.Tensor]:
-            wide = {id(x): self._gathered(x, places, first, around) for x in seen}
+            wide = {id(x): self._gathered(x, indices, first, around) for x in seen}
 
-            def alone(source: Source) -> tf.Tensor:
+            def own_rows(source: Source) -> tf.Tensor:
                 if id(source) in wide:
                     return self.reach.cut(wide[id(source)], 0)
-                return self._gathered(source, places, first + self.before, self.group)
+                return self._gathered(source, indices, first + self.before, self.group)
 
-            return body([alone(x) for x in own], [wide[id(x)] for x in seen])
+            return body([own_rows(x) for x in own], [wide[id(x)] for x in seen])
 
         if isinstance(self.groups, int) and self.groups == 1:
             results = group(0)

@@ -17,7 +17,7 @@ from reformer_tf.ops.attention import block, ordering
 from reformer_tf.ops.attention.pair_dropout import PairDropout
 from reformer_tf.ops.attention.windows import BucketWindow
 from reformer_tf.ops.execution import compiled_functions, loops
-from reformer_tf.ops.execution.sequence_slices import Cutting
+from reformer_tf.ops.execution.sequence_slices import SequenceSlices
 
 # Bytes of fp32 logits that may be alive at a time.
 BLOCK_BYTES = 16 * 2**20
@@ -87,7 +87,7 @@ class AllTokens(NamedTuple):
         return ordering.allowed_by_position(query_tags[0], key_tags[0], self.causal, self.exclude_self)
 
 
-class UnionOfWindows(NamedTuple):
+class WindowUnion(NamedTuple):
     """The pairs that meet in the bucket windows of some rounds. Tags are `Order.u`, `[N, L, T]` of T rounds each.
 
     Attributes:
@@ -148,7 +148,7 @@ def dense_attention(
         valid = None
         if pattern.masked:  # Tags of a token are all nowhere, or none is.
             valid = tf.reshape(tags[0], [*shapes.sizes(tags[0])[:2], -1])[..., 0] != ordering.NOWHERE
-        output = block.alone(output, statistic, value, valid, keep)
+        output = block.attend_to_self(output, statistic, value, valid, keep)
     return tf.ensure_shape(shapes.by_position(output, heads), shape)
 
 
@@ -243,45 +243,45 @@ def _attend(
     """
     statistics = shapes.statistics_dtype(value.dtype)
     count, length, size = shapes.sizes(query)
-    cutting = Cutting(count, length, BLOCK_BYTES // (4 * length))
+    slices = SequenceSlices(count, length, BLOCK_BYTES // (4 * length))
     # XLA's products in half precision are slow on CPU.
-    pays = query.dtype == statistics and compiled_functions.worth(count * length * length)
-    forward, backward = (compiled_functions.fused(make, pairs, pays=pays) for make in (_forward, _backward))
+    pays = query.dtype == statistics and compiled_functions.worth_compiling(count * length * length)
+    forward, backward = (compiled_functions.compiled(make, pairs, pays=pays) for make in (_forward, _backward))
     # What the visibility of a query depends on, cut like the queries themselves.
-    own_tags = [cutting.prepared(tag) for tag in tags]
+    own_tags = [slices.prepared(tag) for tag in tags]
 
-    def tags_of(index: tf.Tensor) -> list[tf.Tensor]:
-        return [cutting.piece(tag, index) for tag in own_tags]
+    def slice_tags(index: tf.Tensor) -> list[tf.Tensor]:
+        return [slices.take(tag, index) for tag in own_tags]
 
     @tf.custom_gradient
     def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable]:
         # In eager mode an outer tape would record what is inside otherwise.
         query, key, value = (tf.stop_gradient(x) for x in (query, key, value))
-        queries, keys = cutting.prepared(query), _Keys(key, value, tags)
+        queries, keys = slices.prepared(query), _Keys(key, value, tags)
 
         def attend_block(index: tf.Tensor, arrays: list) -> list:
-            results = forward(cutting.piece(queries, index), tags_of(index), keys, dropout_keys)
+            results = forward(slices.take(queries, index), slice_tags(index), keys, dropout_keys)
             return [array.write(index, result) for array, result in zip(arrays, results, strict=True)]
 
-        arrays = [cutting.empty(statistics, shape, query) for shape in ([size], [])]
-        output, statistic = (cutting.join(array) for array in cutting.sweep(attend_block, arrays))
+        arrays = [slices.empty(statistics, shape, query) for shape in ([size], [])]
+        output, statistic = (slices.join(array) for array in slices.sweep(attend_block, arrays))
 
         def gradient(upstream: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             delta = tf.reduce_sum(tf.cast(upstream, statistics) * output, axis=-1)
             # What fills up the last piece has zero logits and a zero gradient.
-            prepared = [cutting.prepared(x) for x in (statistic, delta, upstream)]
+            prepared = [slices.prepared(x) for x in (statistic, delta, upstream)]
 
-            def gradient_of_block(index: tf.Tensor, state: list) -> list:
+            def block_gradient(index: tf.Tensor, state: list) -> list:
                 d_queries, *totals = state
-                own = [cutting.piece(x, index) for x in prepared]
-                d_query, *parts = backward(cutting.piece(queries, index), tags_of(index), keys, dropout_keys, *own)
+                own = [slices.take(x, index) for x in prepared]
+                d_query, *parts = backward(slices.take(queries, index), slice_tags(index), keys, dropout_keys, *own)
                 totals = [part if total is None else total + part for total, part in zip(totals, parts, strict=True)]
                 return [d_queries.write(index, d_query), *totals]
 
-            state: list[Any] = [cutting.empty(query.dtype, [size], upstream)]
-            state += [None if cutting.whole else tf.zeros_like(x, statistics) for x in (key, value)]
-            d_queries, d_key, d_value = cutting.sweep(gradient_of_block, state)
-            return cutting.join(d_queries), tf.cast(d_key, key.dtype), tf.cast(d_value, value.dtype)
+            state: list[Any] = [slices.empty(query.dtype, [size], upstream)]
+            state += [None if slices.is_single else tf.zeros_like(x, statistics) for x in (key, value)]
+            d_queries, d_key, d_value = slices.sweep(block_gradient, state)
+            return slices.join(d_queries), tf.cast(d_key, key.dtype), tf.cast(d_value, value.dtype)
 
         return (tf.cast(output, value.dtype), statistic), gradient
 

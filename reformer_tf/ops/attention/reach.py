@@ -34,6 +34,6 @@ class Reach(NamedTuple):
         ]
         return sums.summed(padded)
 
-    def alone(self, own: tf.Tensor) -> tf.Tensor:
+    def pad_own(self, own: tf.Tensor) -> tf.Tensor:
         """What falls on the group's own blocks, with zeros on those beside it."""
         return tf.pad(own, [[self.before, self.after], *([[0, 0]] * 3)])

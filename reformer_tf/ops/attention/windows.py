@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from reformer_tf.ops import shapes
 from reformer_tf.ops.attention import ordering
-from reformer_tf.ops.attention.ordering import Order
+from reformer_tf.ops.attention.ordering import SortedOrder
 
 
 class Window(Protocol):
@@ -43,10 +43,10 @@ class Window(Protocol):
     @property
     def folds(self) -> bool: ...
 
-    def tags(self, orders: Sequence[Order]) -> list[tf.Tensor]:
+    def tags(self, sorted_orders: Sequence[SortedOrder]) -> list[tf.Tensor]:
         """What `visible` must know of each token: int32 `[N, L]` each, by position."""
 
-    def tags_side_by_side(self, orders: Sequence[Order]) -> list[tf.Tensor]:
+    def tags_side_by_side(self, sorted_orders: Sequence[SortedOrder]) -> list[tf.Tensor]:
         """The same for each of R rounds, int32 `[R * N, L]` each, with which `visible` of the last is that of all."""
 
     def visible(self, index: int, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor:
@@ -103,15 +103,17 @@ class BucketWindow(NamedTuple):
             return (0,)
         return (-1, 0) if self.causal else (-1, 0, 1)
 
-    def tags(self, orders: Sequence[Order]) -> list[tf.Tensor]:
-        return [order.u for order in orders]
+    def tags(self, sorted_orders: Sequence[SortedOrder]) -> list[tf.Tensor]:
+        return [sorted_order.sort_keys for sorted_order in sorted_orders]
 
-    def tags_side_by_side(self, orders: Sequence[Order]) -> list[tf.Tensor]:
-        rounds = len(orders)
-        nowhere = tf.fill(tf.shape(orders[0].u), ordering.NOWHERE)
+    def tags_side_by_side(self, sorted_orders: Sequence[SortedOrder]) -> list[tf.Tensor]:
+        rounds = len(sorted_orders)
+        nowhere = tf.fill(tf.shape(sorted_orders[0].sort_keys), ordering.NOWHERE)
         # In those rounds that do not come before its own, a token meets nobody.
-        earlier = [[orders[s].u if s < r else nowhere for r in range(rounds)] for s in range(rounds - 1)]
-        return [tf.concat(tags, axis=0) for tags in (*earlier, [order.u for order in orders])]
+        earlier = [[sorted_orders[s].sort_keys if s < r else nowhere for r in range(rounds)] for s in range(rounds - 1)]
+        return [
+            tf.concat(tags, axis=0) for tags in (*earlier, [sorted_order.sort_keys for sorted_order in sorted_orders])
+        ]
 
     def visible(self, index: int, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor:
         met = self.met(query_tags[..., : index + 1], key_tags[..., : index + 1])
@@ -120,16 +122,18 @@ class BucketWindow(NamedTuple):
             result = tf.logical_and(result, tf.logical_not(earlier))
         return self.without_self(result, query_tags[..., index], key_tags[..., index])
 
-    def met(self, query_u: tf.Tensor, key_u: tf.Tensor, masked: bool = True, narrow: bool = False) -> list[tf.Tensor]:
+    def met(
+        self, query_sort_keys: tf.Tensor, key_sort_keys: tf.Tensor, masked: bool = True, narrow: bool = False
+    ) -> list[tf.Tensor]:
         """Which pairs are near each other in some rounds, see `ordering.near`; with itself, see `without_self`."""
         first = int(self.exclude_self) if self.causal else 1 - self.chunk_length
-        return ordering.near(query_u, key_u, self.chunk_length, first, masked, narrow)
+        return ordering.near(query_sort_keys, key_sort_keys, self.chunk_length, first, masked, narrow)
 
-    def without_self(self, met: tf.Tensor, query_u: tf.Tensor, key_u: tf.Tensor) -> tf.Tensor:
+    def without_self(self, met: tf.Tensor, query_sort_keys: tf.Tensor, key_sort_keys: tf.Tensor) -> tf.Tensor:
         """The pairs `[..., Q, W]` without a token's own, if these are excluded, by the u of any round, `[..., Q]`."""
         if self.causal or not self.exclude_self:  # A causal window has none of them then.
             return met
-        return tf.logical_and(met, tf.expand_dims(query_u, -1) != tf.expand_dims(key_u, -2))
+        return tf.logical_and(met, tf.expand_dims(query_sort_keys, -1) != tf.expand_dims(key_sort_keys, -2))
 
     def penalised(self, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor | None:
         return None
@@ -172,13 +176,13 @@ class ChunkWindow(NamedTuple):
     def shifts(self) -> Sequence[int]:
         return range(-self.before, self.after + 1)
 
-    def tags(self, orders: Sequence[Order]) -> list[tf.Tensor]:
-        u = orders[0].u
-        positions = tf.broadcast_to(tf.range(shapes.sizes(u)[1]), tf.shape(u))
-        return [tf.where(u != ordering.NOWHERE, positions, ordering.NOWHERE)]
+    def tags(self, sorted_orders: Sequence[SortedOrder]) -> list[tf.Tensor]:
+        sort_keys = sorted_orders[0].sort_keys
+        positions = tf.broadcast_to(tf.range(shapes.sizes(sort_keys)[1]), tf.shape(sort_keys))
+        return [tf.where(sort_keys != ordering.NOWHERE, positions, ordering.NOWHERE)]
 
-    def tags_side_by_side(self, orders: Sequence[Order]) -> list[tf.Tensor]:
-        return [tf.tile(tag, [len(orders), 1]) for tag in self.tags(orders)]
+    def tags_side_by_side(self, sorted_orders: Sequence[SortedOrder]) -> list[tf.Tensor]:
+        return [tf.tile(tag, [len(sorted_orders), 1]) for tag in self.tags(sorted_orders)]
 
     def visible(self, index: int, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor:
         return ordering.allowed_by_position(query_tags[..., 0], key_tags[..., 0], self.causal, self.exclude_self)

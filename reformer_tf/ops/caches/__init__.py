@@ -8,9 +8,9 @@ Shape letters: B rows, L length of the longest prompt, S room (the most position
 a head, R hash rounds, C length of a window.
 """
 
-from reformer_tf.ops.caches.base import Cache, Places, State, Vectors
+from reformer_tf.ops.caches.base import Cache, State, StepIndices, Vectors
 from reformer_tf.ops.caches.bucket_window import BucketWindowsCache
 from reformer_tf.ops.caches.full import FullCache
-from reformer_tf.ops.caches.sliding_window import LatestCache
+from reformer_tf.ops.caches.sliding_window import SlidingWindowCache
 
-__all__ = ["BucketWindowsCache", "Cache", "FullCache", "LatestCache", "Places", "State", "Vectors"]
+__all__ = ["BucketWindowsCache", "Cache", "FullCache", "SlidingWindowCache", "State", "StepIndices", "Vectors"]

@@ -27,7 +27,7 @@ class Vectors(NamedTuple):
     buckets: tf.Tensor | None
 
 
-class Places:
+class StepIndices:
     """Where the tokens of a step go, with what all layers compute of it, once for all.
 
     Args:
@@ -52,22 +52,22 @@ class Places:
 class Cache(Protocol):
     """What one kind of causal attention keeps of the tokens so far."""
 
-    def fill(self, prompts: Vectors, lengths: tf.Tensor, room: shapes.Size) -> State:
+    def fill(self, prompts: Vectors, lengths: tf.Tensor, capacity: shapes.Size) -> State:
         """Keeps what later tokens will need of prompts.
 
         Args:
             prompts: of L tokens a row, of which those beyond its length do not count.
             lengths: int32 `[B]`, 1 to L.
-            room: S, at least L.
+            capacity: S, at least L.
         """
 
-    def step(self, state: State, token: Vectors, places: Places) -> tuple[tf.Tensor, State]:
+    def step(self, state: State, token: Vectors, indices: StepIndices) -> tuple[tf.Tensor, State]:
         """Takes in one token a row, and attends from it.
 
         Args:
             state: of the tokens before; used up.
             token: of one token a row.
-            places: of the tokens; positions are below S.
+            indices: of the tokens; positions are below S.
 
         Returns:
             `[B, 1, H, D]` and the next state.
@@ -75,7 +75,7 @@ class Cache(Protocol):
 
 
 def attend(
-    query: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, visible: tf.Tensor, alone: tf.Tensor | None
+    query: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, visible: tf.Tensor, own_value: tf.Tensor | None
 ) -> tf.Tensor:
     """Attention of a single query in each row and head.
 
@@ -84,7 +84,7 @@ def attend(
         keys: `[B, H, W, D]`.
         values: `[B, H, W, D]`.
         visible: boolean, broadcasts to `[B, H, W]`.
-        alone: `[B, 1, H, D]`, what a query gets that sees nothing; None if each sees something.
+        own_value: `[B, 1, H, D]`, what a query gets that sees nothing; None if each sees something.
 
     Returns:
         `[B, 1, H, D]` in the dtype of `values`.
@@ -106,16 +106,16 @@ def attend(
     else:
         output = tf.matmul(tf.cast(weights[:, :, None], values.dtype), values)
     output = tf.reshape(tf.cast(output, values.dtype), [-1, 1, heads, size])
-    if alone is None:
+    if own_value is None:
         return output
     something = tf.reduce_any(visible, axis=-1)[:, None, :, None]
-    return tf.where(something, output, alone)
+    return tf.where(something, output, own_value)
 
 
-def by_head(x: tf.Tensor, room: shapes.Size) -> tf.Tensor:
+def by_head(x: tf.Tensor, capacity: shapes.Size) -> tf.Tensor:
     """`[B, L, H, D]` to `[B, H, S, D]`, zero in places that are not taken yet."""
     length = shapes.sizes(x)[1]
-    return tf.transpose(tf.pad(x, [[0, 0], [0, room - length], [0, 0], [0, 0]]), [0, 2, 1, 3])
+    return tf.transpose(tf.pad(x, [[0, 0], [0, capacity - length], [0, 0], [0, 0]]), [0, 2, 1, 3])
 
 
 def put(cached: tf.Tensor, vectors: tf.Tensor, rows: tf.Tensor, repeated: tf.Tensor) -> tf.Tensor:

@@ -28,46 +28,46 @@ class BucketWindowsCache(NamedTuple):
     num_buckets: int
     local_round: bool
 
-    def fill(self, prompts: base.Vectors, lengths: tf.Tensor, room: shapes.Size) -> base.State:
+    def fill(self, prompts: base.Vectors, lengths: tf.Tensor, capacity: shapes.Size) -> base.State:
         batch, heads, rounds, length = shapes.sizes(prompts.buckets)
         buckets = tf.reshape(prompts.buckets, [-1, length])
         sequences = shapes.sizes(buckets)[0]
         valid = tf.repeat(tf.sequence_mask(lengths, length), heads * rounds, axis=0)
-        order = ordering.hash_order(buckets, valid, self.num_buckets, self.window)
+        sorted_order = ordering.hash_sorted_order(buckets, valid, self.num_buckets, self.window)
         # Masked tokens are counted in one bucket more, and left out.
         nowhere = sequences * self.num_buckets
         slots = tf.where(valid, buckets + tf.range(sequences)[:, None] * self.num_buckets, nowhere)
         counts = tf.math.bincount(tf.reshape(slots, [-1]), minlength=nowhere + 1, maxlength=nowhere + 1)
         counts = tf.reshape(counts[:-1], [sequences, self.num_buckets])
         before = tf.gather(tf.cumsum(counts, axis=-1, exclusive=True), tf.where(valid, buckets, 0), batch_dims=1)
-        places = tf.where(valid, slots * self.window + (order.ranks - before) % self.window, 0)
+        ring_slots = tf.where(valid, slots * self.window + (sorted_order.ranks - before) % self.window, 0)
         positions = tf.where(valid, tf.range(length), _NOBODY)
         # Of the positions that share a place the latest stays.
         rings = tf.tensor_scatter_nd_max(
             tf.fill([nowhere * self.window], _NOBODY),
-            tf.reshape(places, [-1, 1]),
+            tf.reshape(ring_slots, [-1, 1]),
             tf.reshape(positions, [-1]),
         )
         return {
             # Beside each other: what is read is far apart, and each place that is looked up takes time.
-            "vectors": base.by_head(tf.concat([prompts.key, prompts.value], axis=-1), room),
+            "vectors": base.by_head(tf.concat([prompts.key, prompts.value], axis=-1), capacity),
             "rings": tf.reshape(rings, [batch, heads, rounds, self.num_buckets, self.window]),
             "counts": tf.reshape(in_place.after(rings, counts), [batch, heads, rounds, self.num_buckets]),
         }
 
-    def step(self, state: base.State, token: base.Vectors, places: base.Places) -> tuple[tf.Tensor, base.State]:
+    def step(self, state: base.State, token: base.Vectors, indices: base.StepIndices) -> tuple[tf.Tensor, base.State]:
         heads, size = token.value.shape[2:]
         rounds = state["rings"].shape[2]
-        rows, repeated = places.rows(heads), places.repeated(heads)
+        rows, repeated = indices.rows(heads), indices.repeated(heads)
         vectors = tf.concat([token.key, token.value], axis=-1)
         cached = base.put(state["vectors"], vectors, rows, repeated)
-        slots = places.rows(heads * rounds) * self.num_buckets + tf.reshape(token.buckets, [-1])
+        slots = indices.rows(heads * rounds) * self.num_buckets + tf.reshape(token.buckets, [-1])
         counts = tf.reshape(state["counts"], [-1])
         earlier = tf.gather(counts, slots)
         counts = in_place.set_rows(counts, slots, earlier + 1)
         rings = tf.reshape(state["rings"], [-1])
-        places_in_rings = slots * self.window + earlier % self.window
-        rings = in_place.set_rows(rings, places_in_rings, places.repeated(heads * rounds))
+        ring_slots = slots * self.window + earlier % self.window
+        rings = in_place.set_rows(rings, ring_slots, indices.repeated(heads * rounds))
         # With the token itself in it, a ring is just its window.
         seen = tf.gather(tf.reshape(rings, [-1, self.window]), slots)
         rings = in_place.after(seen, rings)

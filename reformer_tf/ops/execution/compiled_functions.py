@@ -1,9 +1,9 @@
 """Small pure functions compiled with XLA inside a graph that is not compiled as a whole.
 
-On CPU a chain of elementwise operations is then one pass over memory in place of many. Only what trains is compiled
-(a caller says so by `fusing`): what is exported must run where XLA is not linked in, and on any length. A function is
-made from a hashable description, so that all layers of a model share one compiled program; it is compiled again for
-each shape of its arguments, of which callers have few.
+On CPU a chain of elementwise operations is then one pass over memory in place of many. Functions are compiled only in
+training (a caller says so by `compiling_functions`): an exported model must run where XLA is not linked in, and on any
+length. A function is made from a hashable description, so that all layers of a model share one compiled program; it is
+compiled again for each shape of its arguments, and callers have few shapes.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from reformer_tf.ops.execution import compile_ahead
+from reformer_tf.ops.execution import background_compilation
 
 # Compiling takes about a second for each shape. That pays in training from this many pairs or numbers in a call on:
 # fewer take about a millisecond in any way.
@@ -25,7 +25,7 @@ _whole: contextvars.ContextVar[bool] = contextvars.ContextVar("whole", default=F
 
 
 @contextlib.contextmanager
-def fusing(allowed: bool) -> Iterator[None]:
+def compiling_functions(allowed: bool) -> Iterator[None]:
     """Lets what is called inside compile its inner functions, or forbids it.
 
     Layers set it to whether they train. Functions for the gradient are made where the forward pass is, so they follow.
@@ -60,7 +60,7 @@ def possible() -> bool:
     return _allowed.get() and not _whole.get() and not tf.executing_eagerly() and not _accelerators()
 
 
-def worth(work: Any) -> Any:
+def worth_compiling(work: Any) -> Any:
     """Whether it pays to compile a function for some work.
 
     Args:
@@ -72,7 +72,7 @@ def worth(work: Any) -> Any:
     return possible() and work >= LEAST_WORK
 
 
-def fused(
+def compiled(
     make: Callable[..., Callable], *description: Any, pays: Any = True, instead: Callable | None = None
 ) -> Callable:
     """Returns `make(*description)`, compiled where that is `possible` and pays.
@@ -81,7 +81,7 @@ def fused(
         make: a function of a module, which makes a pure function of tensors. That function must take all tensors it
             uses as arguments, and none of its own gradients is taken: it is called inside a custom gradient.
         description: hashable. A part of it that is a tensor (a size not known yet) keeps it from being compiled.
-        pays: whether the work is large enough, see `worth`. If it is a tensor, the graph holds both forms.
+        pays: whether the work is large enough, see `worth_compiling`. If it is a tensor, the graph holds both forms.
         instead: what is called where nothing is compiled; `make(*description)` if None.
 
     Returns:
@@ -90,10 +90,10 @@ def fused(
     plain = make(*description) if instead is None else instead
     if pays is False or not possible() or _has_tensor(description):
         return plain
-    compiled = _compiled(make, _Typed(description))
+    program = _compiled_function(make, _Typed(description))
     if pays is True:
-        return compiled
-    return lambda *args: tf.cond(pays, lambda: compiled(*args), lambda: plain(*args))
+        return program
+    return lambda *args: tf.cond(pays, lambda: program(*args), lambda: plain(*args))
 
 
 class _Typed:
@@ -119,9 +119,9 @@ def _has_tensor(part: Any) -> bool:
 
 
 @functools.lru_cache(maxsize=256)
-def _compiled(make: Callable[..., Callable], typed: _Typed) -> Callable:
+def _compiled_function(make: Callable[..., Callable], typed: _Typed) -> Callable:
     function = tf.function(make(*typed.description), jit_compile=True, autograph=False)
-    return functools.partial(compile_ahead.call, function)
+    return functools.partial(background_compilation.call, function)
 
 
 @functools.cache

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from reformer_tf.ops import shapes
 from reformer_tf.ops.execution import compiled_functions
-from reformer_tf.ops.execution.sequence_slices import Cutting
+from reformer_tf.ops.execution.sequence_slices import SequenceSlices
 
 # Bytes that the widest inner tensor of one chunk may take when the caller names no chunk length.
 CHUNK_BYTES = 16 * 2**20
@@ -68,7 +68,7 @@ def map_rows(
         fixed = [tf.stop_gradient(x) for x in args]
 
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor | None]:
-            with compiled_functions.fusing(compiles):
+            with compiled_functions.compiling_functions(compiles):
                 return chunks.backward(fixed, upstream)
 
         return chunks.forward(fixed), gradient
@@ -80,7 +80,7 @@ class _Chunks:
     """Loops over chunks of rows. Arguments as `map_rows` has them; `number` is that of the row-wise inputs."""
 
     def __init__(self, fn: Callable[..., tf.Tensor], count: shapes.Size, rows: int, number: int, output: tf.TensorSpec):
-        self.cutting = Cutting(1, count, rows)  # of a single sequence
+        self.slices = SequenceSlices(1, count, rows)  # of a single sequence
         self.fn, self.number, self.output = fn, number, output
 
     def forward(self, args: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -90,15 +90,15 @@ class _Chunks:
         def body(index: tf.Tensor, state: list) -> list:
             return [state[0].write(index, self.fn(*self._chunks(sources, index), *weights)[None])]
 
-        array = self.cutting.empty(self.output.dtype, self.output.shape[1:], sources[0])
-        return self.cutting.join(self.cutting.sweep(body, [array])[0])[0]
+        array = self.slices.empty(self.output.dtype, self.output.shape[1:], sources[0])
+        return self.slices.join(self.slices.sweep(body, [array])[0])[0]
 
     def backward(self, args: Sequence[tf.Tensor], upstream: tf.Tensor) -> list[tf.Tensor | None]:
         """The gradients of all arguments."""
         sources, weights = self._split(args)
-        upstream = self.cutting.prepared(upstream[None])
+        upstream = self.slices.prepared(upstream[None])
         moving = [i for i, x in enumerate(sources) if x.dtype.is_floating]
-        arrays = [self.cutting.empty(sources[i].dtype, sources[i].shape[2:], upstream) for i in moving]
+        arrays = [self.slices.empty(sources[i].dtype, sources[i].shape[2:], upstream) for i in moving]
         sums = [tf.zeros_like(w, shapes.statistics_dtype(w.dtype)) for w in weights]
 
         def body(index: tf.Tensor, state: list) -> list:
@@ -107,23 +107,25 @@ class _Chunks:
             with tf.GradientTape() as tape:
                 tape.watch(watched)
                 result = self.fn(*parts, *weights)
-            later = self.cutting.piece(upstream, index)[0]
-            slopes = tape.gradient(result, watched, output_gradients=later, unconnected_gradients="zero")
-            written = [a.write(index, x[None]) for a, x in zip(state, slopes[: len(moving)], strict=False)]
-            totals = zip(state[len(arrays) :], slopes[len(moving) :], strict=True)
+            later = self.slices.take(upstream, index)[0]
+            gradients = tape.gradient(result, watched, output_gradients=later, unconnected_gradients="zero")
+            written = [a.write(index, x[None]) for a, x in zip(state, gradients[: len(moving)], strict=False)]
+            totals = zip(state[len(arrays) :], gradients[len(moving) :], strict=True)
             # A look-up's gradient is sparse.
-            return written + [total + tf.cast(tf.convert_to_tensor(slope), total.dtype) for total, slope in totals]
+            return written + [
+                total + tf.cast(tf.convert_to_tensor(gradient), total.dtype) for total, gradient in totals
+            ]
 
-        state = self.cutting.sweep(body, [*arrays, *sums])
-        slopes: list[tf.Tensor | None] = [None] * self.number
+        state = self.slices.sweep(body, [*arrays, *sums])
+        gradients: list[tf.Tensor | None] = [None] * self.number
         for i, array in zip(moving, state, strict=False):
-            slopes[i] = tf.ensure_shape(self.cutting.join(array)[0], args[i].shape)
+            gradients[i] = tf.ensure_shape(self.slices.join(array)[0], args[i].shape)
         totals = zip(state[len(arrays) :], weights, strict=True)
-        return slopes + [tf.cast(total, w.dtype) for total, w in totals]
+        return gradients + [tf.cast(total, w.dtype) for total, w in totals]
 
     def _split(self, args: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Rows as a batch of one sequence, and weights."""
-        return [self.cutting.prepared(x[None]) for x in args[: self.number]], list(args[self.number :])
+        return [self.slices.prepared(x[None]) for x in args[: self.number]], list(args[self.number :])
 
     def _chunks(self, sources: Sequence[tf.Tensor], index: tf.Tensor) -> list[tf.Tensor]:
-        return [self.cutting.piece(x, index)[0] for x in sources]
+        return [self.slices.take(x, index)[0] for x in sources]

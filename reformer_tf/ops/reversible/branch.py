@@ -5,10 +5,10 @@ from typing import NamedTuple, Protocol
 
 import tensorflow as tf
 
-from reformer_tf.ops.execution.sequence_slices import Cutting, Pieces
+from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
 
 
-class Given(NamedTuple):
+class BranchInputs(NamedTuple):
     """What a branch is given besides the streams.
 
     Attributes:
@@ -25,8 +25,8 @@ class Given(NamedTuple):
 class Streams(NamedTuple):
     """What a branch reads and what it adds to, or their gradients: pieces `[B, l, M]`."""
 
-    source: Pieces
-    target: Pieces
+    source: SliceArray
+    target: SliceArray
 
 
 class Branch(Protocol):
@@ -42,21 +42,21 @@ class Branch(Protocol):
     weights: Sequence[tf.Tensor]
     constants: Sequence[tf.Tensor]
 
-    def hashes(self, cutting: Cutting) -> bool:
+    def hashes(self, slices: SequenceSlices) -> bool:
         """Whether `forward` takes buckets and keeps those it used, int32 `[B, H, R, L]`."""
 
-    def kept_shape(self, cutting: Cutting) -> Sequence[int | None]:
+    def buckets_shape(self, slices: SequenceSlices) -> Sequence[int | None]:
         """Of the buckets, if it hashes."""
 
     def forward(
-        self, cutting: Cutting, streams: Streams, given: Given, buckets: tf.Tensor | None
-    ) -> tuple[Pieces, list[tf.Tensor]]:
+        self, slices: SequenceSlices, streams: Streams, branch_inputs: BranchInputs, buckets: tf.Tensor | None
+    ) -> tuple[SliceArray, list[tf.Tensor]]:
         """Adds the branch.
 
         Args:
-            cutting: how the streams are cut.
+            slices: how the streams are cut.
             streams: before the branch.
-            given: weights and seed.
+            branch_inputs: weights and seed.
             buckets: if they are known; else None.
 
         Returns:
@@ -64,16 +64,21 @@ class Branch(Protocol):
         """
 
     def backward(
-        self, cutting: Cutting, streams: Streams, slopes: Streams, given: Given, kept: Sequence[tf.Tensor]
-    ) -> tuple[Pieces, Pieces, list[tf.Tensor]]:
+        self,
+        slices: SequenceSlices,
+        streams: Streams,
+        gradients: Streams,
+        branch_inputs: BranchInputs,
+        saved: Sequence[tf.Tensor],
+    ) -> tuple[SliceArray, SliceArray, list[tf.Tensor]]:
         """Takes the branch off again, and adds what it adds to the gradient.
 
         Args:
-            cutting: how the streams are cut.
+            slices: how the streams are cut.
             streams: after the branch.
-            slopes: gradients of the streams after the branch.
-            given: as in `forward`.
-            kept: what `forward` kept.
+            gradients: gradients of the streams after the branch.
+            branch_inputs: as in `forward`.
+            saved: what `forward` kept.
 
         Returns:
             The target before the branch, the gradient of the source before it, and those of the weights.

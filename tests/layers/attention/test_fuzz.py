@@ -68,27 +68,27 @@ def _called(
 
     def call(tensors):
         tensors = dict(tensors)
-        with cases.replay.recording() as kept:
-            return layer(tensors.pop("x"), **tensors), kept
+        with cases.replay.recording() as recorded:
+            return layer(tensors.pop("x"), **tensors), recorded
 
     unknown = {
         name: tf.TensorSpec([None] * min(one.shape.rank, 2) + one.shape[2:], one.dtype) for name, one in tensors.items()
     }
     if "seed" in unknown:
         unknown["seed"] = tf.TensorSpec([2], tf.int32)
-    y, kept = tf.function(call, input_signature=[unknown])(tensors)
-    return y.numpy(), kept[0].numpy() if kept else None
+    y, recorded = tf.function(call, input_signature=[unknown])(tensors)
+    return y.numpy(), recorded[0].numpy() if recorded else None
 
 
 def _projected(layer: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Queries and keys `[B, H, L, D]`, before they are scaled."""
     weights = [np.asarray(weight) for weight in layer.trainable_variables]
-    projections = attention_reference.Projections.of(weights, layer.shared_query_key, layer.use_bias)
-    turn = attention_reference.rotate if layer.rotary else np.asarray
-    q = turn(attention_reference.project(x, projections.query, projections.query_bias))
+    projections = attention_reference.Projections.from_weights(weights, layer.shared_query_key, layer.use_bias)
+    maybe_rotate = attention_reference.rotate if layer.rotary else np.asarray
+    q = maybe_rotate(attention_reference.project(x, projections.query, projections.query_bias))
     if projections.key is None:
         return q, attention_reference.shared_keys(q) * np.sqrt(layer.key_dim)
-    return q, turn(attention_reference.project(x, projections.key, projections.key_bias))
+    return q, maybe_rotate(attention_reference.project(x, projections.key, projections.key_bias))
 
 
 def _epsilon(layer: Any) -> float:
@@ -112,7 +112,7 @@ def _tolerance(layer: Any, x: np.ndarray) -> float:
 def _largest(layer: Any, x: np.ndarray) -> float:
     """What outputs may be at most: the norms of the largest value and of the output projection."""
     weights = [np.abs(np.asarray(weight, np.float64)) for weight in layer.trainable_variables]
-    projections = attention_reference.Projections.of(weights, layer.shared_query_key, layer.use_bias)
+    projections = attention_reference.Projections.from_weights(weights, layer.shared_query_key, layer.use_bias)
     v = attention_reference.project(np.abs(x).max((0, 1), keepdims=True), projections.value, projections.value_bias)
     return (np.einsum("bhld,hdm->blm", v, projections.output) + projections.output_bias).max() + 1e-37
 

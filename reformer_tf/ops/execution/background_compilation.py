@@ -97,7 +97,9 @@ class _Background:
         count = min(max((os.cpu_count() or 1) - 1, 1), 4)
         # Daemons, which an end of the interpreter in the middle of a trace need not wait for, but for what they are at:
         # a thread must not come back from TensorFlow to an interpreter that is gone.
-        self._threads = [threading.Thread(target=self._work, daemon=True, name="compile_ahead") for _ in range(count)]
+        self._threads = [
+            threading.Thread(target=self._work, daemon=True, name="background_compilation") for _ in range(count)
+        ]
         atexit.register(self._end)
         for thread in self._threads:
             thread.start()
