@@ -46,8 +46,8 @@ def _scores(model, prompt, continuations, length_penalty):
     logits = np.asarray(logits, np.float64)[:, len(prompt) - 1 : -1]
     log_probabilities = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     scores = [
-        of_row[np.arange(len(tokens)), tokens].sum() / len(tokens) ** length_penalty
-        for of_row, tokens in zip(log_probabilities, continuations, strict=True)
+        row_scores[np.arange(len(tokens)), tokens].sum() / len(tokens) ** length_penalty
+        for row_scores, tokens in zip(log_probabilities, continuations, strict=True)
     ]
     return np.array(scores)
 

@@ -137,7 +137,7 @@ class Attention(Residual):
         """What `SelfAttention.project` gives of some heads, `[B, L, h, D]` each, and their buckets, `[B, h, R, L]`.
 
         Args:
-            slices: how the streams are cut.
+            slices: how the streams are sliced.
             source: pieces `[B, l, M]`.
             branch_inputs: weights and seed.
             heads: which.

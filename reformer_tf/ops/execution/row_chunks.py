@@ -1,7 +1,7 @@
 """Applies a row-wise function to a few rows at a time, forward and backward, so that its inner tensors stay small.
 
-Chunking alone saves little, because a gradient keeps what every chunk made; here the backward pass recomputes a chunk,
-uses it and lets it go (paper, section 3, 'Chunking').
+Chunking in the forward pass saves little, because automatic differentiation saves the inner tensors of every chunk.
+Here the backward pass recomputes one chunk at a time and frees it again (paper, section 3, 'Chunking').
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from reformer_tf.ops import shapes
 from reformer_tf.ops.execution import compiled_functions
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices
 
-# Bytes that the widest inner tensor of one chunk may take when the caller names no chunk length.
+# Bytes that the widest inner tensor of one chunk may take if the caller names no chunk length.
 CHUNK_BYTES = 16 * 2**20
 
 _most: contextvars.ContextVar[int | None] = contextvars.ContextVar("most", default=None)
@@ -22,7 +22,7 @@ _most: contextvars.ContextVar[int | None] = contextvars.ContextVar("most", defau
 
 @contextlib.contextmanager
 def at_most(rows: int | None) -> Iterator[None]:
-    """Promises that no input of `map_rows` inside has more rows, which a graph may not know. None promises nothing."""
+    """Declares the most rows that inputs of `map_rows` inside have, for graphs of unknown shape; None declares none."""
     token = _most.set(rows)
     try:
         yield
@@ -31,7 +31,7 @@ def at_most(rows: int | None) -> Iterator[None]:
 
 
 def rows_in_budget(width: int) -> int:
-    """How many rows of `width` fp32 numbers fit the budget of a chunk."""
+    """The number of rows of `width` float32 numbers that fit the budget of a chunk."""
     return max(CHUNK_BYTES // (4 * width), 1)
 
 
@@ -45,14 +45,15 @@ def map_rows(
     """Computes `fn(*inputs, *weights)` over chunks of rows.
 
     Args:
-        fn: a pure function that treats each row by itself: maps `[n, ...]` of each input and all weights to `[n, ...]`.
+        fn: a pure function that treats each row independently: maps `[n, ...]` of each input and all weights to
+            `[n, ...]`.
         inputs: tensors `[T, ...]`. Integer inputs get no gradient.
         weights: tensors that every row uses; their gradients are summed over chunks.
         rows: rows of a chunk.
-        output: shape `[None, ...]` and dtype of what `fn` returns.
+        output: shape `[None, ...]` and dtype of the results of `fn`.
 
     Returns:
-        `[T, ...]`, what `fn` returns for all rows.
+        `[T, ...]`, the results of `fn` for all rows.
     """
     count = shapes.sizes(inputs[0])[0]
     most = count if isinstance(count, int) else _most.get()
@@ -60,7 +61,7 @@ def map_rows(
         return fn(*inputs, *weights)
     chunks = _Chunks(fn, count, rows, len(inputs), output)
 
-    # A gradient is asked for when the call that may compile its functions is over.
+    # TensorFlow calls the gradient after the scope that allows compiling has exited, so its value is saved here.
     compiles = compiled_functions.allowed()
 
     @tf.custom_gradient
@@ -77,7 +78,7 @@ def map_rows(
 
 
 class _Chunks:
-    """Loops over chunks of rows. Arguments as `map_rows` has them; `number` is that of the row-wise inputs."""
+    """Loops over chunks of rows. Arguments as `map_rows` has them; `number` counts the row-wise inputs."""
 
     def __init__(self, fn: Callable[..., tf.Tensor], count: shapes.Size, rows: int, number: int, output: tf.TensorSpec):
         self.slices = SequenceSlices(1, count, rows)  # of a single sequence

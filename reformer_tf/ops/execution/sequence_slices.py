@@ -1,4 +1,4 @@
-"""A tensor `[B, L, ...]` as pieces along its length, of which one is worked on at a time and replaced in place."""
+"""A tensor `[B, L, ...]` as slices along its length, which are computed one at a time and replaced in place."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ SliceArray = Any
 
 
 class OneElementArray(NamedTuple):
-    """What a TensorArray of one element does, without one. It may be a variable of a loop, as that may."""
+    """A stand-in for a TensorArray with one element. Like a TensorArray, it may be a loop variable."""
 
     element: Any = None
 
@@ -31,12 +31,12 @@ class OneElementArray(NamedTuple):
 
 
 def packed(array: SliceArray) -> tf.Tensor:
-    """All elements in one plain tensor."""
+    """Packs all elements of an array into one tensor."""
     return array.element if isinstance(array, OneElementArray) else array.stack()
 
 
 def unpacked(tensor: tf.Tensor, like: SliceArray) -> SliceArray:
-    """What `packed` packed, in an array like the one it was in."""
+    """Undoes `packed`: returns an array of the kind of `like`."""
     if isinstance(like, OneElementArray):
         return OneElementArray(tensor)
     shape = tensor.shape[1:]
@@ -45,21 +45,21 @@ def unpacked(tensor: tf.Tensor, like: SliceArray) -> SliceArray:
 
 
 class SequenceSlices:
-    """How sequences are cut in S pieces of l tokens each; the last is filled up with zeros.
+    """The division of sequences into S slices of l tokens each; the last slice is padded with zeros.
 
     Args:
         batch: B.
         length: L.
-        most: tokens, of all B rows together, that a piece may have.
+        most: the maximum number of tokens in a slice, over all B rows together.
     """
 
     def __init__(self, batch: shapes.Size, length: shapes.Size, most: int):
         self.batch, self.length = batch, length
-        # What is known of a piece's tokens where its size is not.
+        # An upper bound of the tokens in a slice, where the size is a tensor.
         self.most = max(most, batch) if isinstance(batch, int) else None
         most = most // (max(batch, 1) if isinstance(batch, int) else tf.maximum(batch, 1))
         most = max(most, 1) if isinstance(most, int) else tf.maximum(most, 1)
-        # As many pieces as needed, of equal length, so that little is computed on what fills them up.
+        # As few slices as possible, of equal length, so that little is computed on padding.
         self.count = shapes.ceil_div(length, most)
         if isinstance(self.count, int):
             self.size = shapes.ceil_div(length, self.count)
@@ -67,14 +67,14 @@ class SequenceSlices:
             self.size, self.count = self._few_sizes(length, most)
         self.is_single = isinstance(self.count, int) and self.count == 1
         self._missing = self.count * self.size - length
-        # Sizes of what XLA compiles must not depend on the index of a piece.
+        # In XLA, sizes must not depend on the index of a slice.
         self._pads_each_slice = not (isinstance(self._missing, int) or loops.in_xla())
 
     @staticmethod
     def _few_sizes(length: tf.Tensor, most: shapes.Size) -> tuple[tf.Tensor, tf.Tensor]:
-        """Size and number of pieces where the length is not known.
+        """Size and number of slices where the length is a tensor.
 
-        Whatever the lengths are, large pieces have few sizes, because functions are compiled for each of them.
+        Large slices have few different sizes over all lengths, because functions are compiled for each size.
         """
         size = shapes.ceil_div(length, tf.maximum(shapes.ceil_div(length, most), 1))
         step = tf.maximum(most // 32, 1)
@@ -82,20 +82,20 @@ class SequenceSlices:
         return size, tf.maximum(shapes.ceil_div(length, tf.maximum(size, 1)), 1)
 
     def prepared(self, x: tf.Tensor) -> tf.Tensor:
-        """`[B, L, ...]` in the form that `take` takes, filled up as a whole where pieces are not filled alone."""
+        """Prepares `[B, L, ...]` for `take`: pads the length to a multiple of l, unless `take` pads each slice."""
         if self._pads_each_slice or (isinstance(self._missing, int) and self._missing == 0):
             return x
         return tf.pad(x, [[0, 0], [0, self._missing], *([[0, 0]] * (x.shape.rank - 2))])
 
     def take(self, prepared: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
-        """Piece `[B, l, ...]` of what `prepared` gave."""
+        """Returns one slice `[B, l, ...]` of a tensor from `prepared`."""
         if self.is_single:
             return prepared
         start, length = index * self.size, self.size
         rest = [0] * (prepared.shape.rank - 2)
         if self._pads_each_slice:
             length = tf.clip_by_value(self.length - start, 0, self.size)
-        # Sizes spelled out: with -1, and a start not known yet, XLA pads the whole to a multiple of it.
+        # Explicit sizes: given -1 and a start not known yet, XLA pads the whole tensor to a multiple of the size.
         sizes = shapes.sizes(prepared)
         part = tf.slice(prepared, tf.stack([0, start, *rest]), tf.stack([sizes[0], length, *sizes[2:]]))
         if self._pads_each_slice:
@@ -103,13 +103,13 @@ class SequenceSlices:
         return tf.ensure_shape(part, [prepared.shape[0], self._static(self.size), *prepared.shape[2:]])
 
     def cut(self, x: tf.Tensor, dtype: tf.DType, copies: int, factor: float = 1.0) -> list[SliceArray]:
-        """The pieces of `[B, L, ...]`, several times: copies share memory until one of them is changed.
+        """Cuts `[B, L, ...]` into slices, in several copies that share memory until one of them is changed.
 
         Args:
-            x: what is cut.
-            dtype: of the pieces.
-            copies: how many times.
-            factor: what pieces are multiplied by.
+            x: the tensor to cut.
+            dtype: of the slices.
+            copies: the number of copies.
+            factor: slices are multiplied by it.
         """
         prepared = self.prepared(x)
 
@@ -122,7 +122,7 @@ class SequenceSlices:
         return self.sweep(body, [self.empty(dtype, x.shape[2:], x) for _ in range(copies)])
 
     def join(self, array: SliceArray) -> tf.Tensor:
-        """`[B, L, ...]` from its pieces."""
+        """Joins slices to `[B, L, ...]`."""
         if self.is_single:
             return array.element
         stacked = array.stack()
@@ -133,24 +133,24 @@ class SequenceSlices:
         return tf.ensure_shape(joined, [self._static(self.batch), self._static(self.length), *stacked.shape[3:]])
 
     def empty(self, dtype: tf.DType, shape: Sequence[shapes.Size], after: tf.Tensor) -> SliceArray:
-        """Pieces `[B, l, *shape]` that are still to be written, from what `after` is one of."""
+        """Makes an array for slices `[B, l, *shape]`, to be written in a loop; `after` as in `loops.array`."""
         if self.is_single:
             return OneElementArray()
         return loops.array(dtype, self.count, [self._static(size) for size in (self.batch, self.size, *shape)], after)
 
     def copied(self, array: SliceArray) -> SliceArray:
-        """The same pieces, in an array whose changes the given one does not follow. They share memory until then."""
+        """Copies an array, so that changes of the copy leave the original as it is. They share memory until then."""
         if self.is_single or not tf.executing_eagerly():
             return array.identity()
         copy = self.empty(array.dtype, array.element_shape[2:], array.read(0))
         return loops.count_up(self.count, lambda i, state: [state[0].write(i, array.read(i))], [copy])[0]
 
     def handle(self, array: SliceArray) -> tf.Tensor:
-        """A tensor that is there when all pieces are."""
+        """A tensor that is computed when all slices are, for control dependencies."""
         return array.element if self.is_single else array.flow
 
     def sweep(self, body: Callable[[tf.Tensor, list], list], state: Sequence[Any]) -> list:
-        """Runs `state = body(index, state)` over the pieces, one at a time."""
+        """Runs `state = body(index, state)` for each slice, one at a time."""
         if self.is_single:
             return body(tf.constant(0), list(state))
         return loops.count_up(self.count, body, state)

@@ -1,12 +1,13 @@
 """The gradient of a reversible residual stack: one custom gradient over the whole of it.
 
-A custom gradient for each block would keep every block's output alive; this one keeps the last pair of streams, and the
-integer buckets of hashing layers. Going back it rebuilds one branch's input at a time. The streams are in pieces along
-the length, which branches replace one by one, so that beside the streams and their gradients nothing of their size need
-be alive.
+A custom gradient for each block would keep every block's output alive; this one saves the last pair of streams and the
+integer buckets of hashing layers. The backward pass rebuilds one branch's input at a time. The streams are in slices
+along the length, which branches replace one by one, so that no other tensors of their size need to be alive beside the
+streams and their gradients.
 
-Blocks that do the same with other weights are one loop: the program does not grow with depth, and neither XLA nor a
-graph's executor can do the work of several layers at a time, which would keep all of it alive.
+Blocks that differ only in their weights run in one loop (a layer scan): the program does not grow with depth, and
+neither XLA nor a graph's executor can work on several layers at a time, which would keep the tensors of all of them
+alive.
 """
 
 import itertools
@@ -29,19 +30,19 @@ def reversible_residual(
     combine: str,
     training: bool,
 ) -> list[tf.Tensor]:
-    """Computes `y1 = x1 + F(x2)`, `y2 = x2 + G(y1)` block after block, keeping only the last pair for the gradient.
+    """Computes `y1 = x1 + F(x2)`, `y2 = x2 + G(y1)` block after block, saving only the last pair for the gradient.
 
     Args:
-        inputs: the two streams `[B, L, M]`, or one that is both.
+        inputs: the two streams `[B, L, M]`, or one tensor that both start from.
         runs: all branches.
         seed: int32 seed handed to every branch, or None.
-        slices: how the streams are cut in pieces.
+        slices: how the streams are sliced.
         dtype: of the streams.
         combine: `"mean"` or `"concatenate"`, which give one tensor, or `"pair"`.
-        training: whether a gradient is to be expected. If not, one can be asked for as well, for a little more memory.
+        training: whether a gradient is expected. Without it, a gradient still works and takes a little more memory.
 
     Returns:
-        The two streams after the last block, or what they are combined to.
+        The two streams after the last block, or their combination.
 
     Raises:
         NotImplementedError: when a gradient of the gradient is asked for.
@@ -52,7 +53,7 @@ def reversible_residual(
 
     @tf.custom_gradient
     def apply(*tensors: tf.Tensor) -> tuple:
-        # In eager mode the outer tape would record, and keep, everything inside otherwise.
+        # Without it, the outer tape of eager mode would record all operations inside and keep their tensors.
         tensors = tuple(tf.stop_gradient(x) for x in tensors)
         streams = _cut(slices, tensors[:number], dtype)
         saved = []
@@ -60,10 +61,10 @@ def reversible_residual(
             streams, buckets = scan.forward(streams)
             saved.append(buckets)
         outputs = _combined(slices, streams, combine, dtype, inputs[0].shape[-1])
-        # The mean is there in any case, and gives the second stream.
+        # The mean is an output and stays alive; the second stream is computed from it and the first.
         last_streams, means = (streams[:1], outputs) if combine == "mean" else (streams, [])
 
-        # A SavedModel takes gradients with it, and cannot be written if they refer to arrays.
+        # A SavedModel contains gradient functions, and cannot be written if they refer to TensorArrays.
         packed_streams = None if training else [packed(x) for x in last_streams]
         packed_saved = (
             None if training else [[[packed(x) for x in some] for some in run_buckets] for run_buckets in saved]
@@ -83,7 +84,7 @@ def reversible_residual(
 
 
 def _unpacked(tensors: Any, like: Any) -> Any:
-    """Nested lists of what `unpacked` gives."""
+    """Applies `unpacked` to nested lists."""
     if isinstance(tensors, list):
         return [_unpacked(x, y) for x, y in zip(tensors, like, strict=True)]
     return unpacked(tensors, like)
@@ -100,7 +101,7 @@ def _combined(
         first, second = streams[0].read(index), (streams[1] if beside else state[0]).read(index)
         return [state[0].write(index, tf.concat([first, second], axis=-1) if beside else (first + second) / 2)]
 
-    # The mean takes the place of the second stream, which it gives again.
+    # The mean is written over the second stream, which can be computed from it again.
     array = slices.empty(dtype, [2 * width], streams[0].read(0)) if beside else streams[1]
     return [slices.join(slices.sweep(body, [array])[0])]
 
@@ -115,17 +116,17 @@ def _backward(
     input_types: Sequence[tf.DType],
     *tensors: tf.Tensor,
 ) -> tuple[tf.Tensor, ...]:
-    """Gradients of the inputs and all weights.
+    """Computes the gradients of the inputs and all weights.
 
     Args:
         runs: all branches.
-        saved: the buckets of each.
+        saved: the buckets of each layer scan.
         last_streams: y1, and y2 unless the mean is among the tensors.
         seed: as in the forward pass.
-        slices: how the streams are cut.
-        combine: what the outputs are.
+        slices: how the streams are sliced.
+        combine: as in the forward pass.
         input_types: dtypes of the inputs.
-        *tensors: the mean if `combine` says so, gradients of the outputs, values of the weights.
+        *tensors: the mean if `combine` is `"mean"`, gradients of the outputs, values of the weights.
     """
 
     @tf.custom_gradient
@@ -152,7 +153,7 @@ def _backward(
 
 
 def _other(slices: SequenceSlices, stream: SliceArray, mean: tf.Tensor) -> SliceArray:
-    """The stream that has a mean `[B, L, M]` with another."""
+    """Computes the other stream from one stream and the mean `[B, L, M]` of both."""
     prepared = slices.prepared(mean)
 
     def body(index: tf.Tensor, state: list) -> list:
@@ -170,7 +171,7 @@ def _second(*_: tf.Tensor) -> tuple:
 def _taken_apart(
     slices: SequenceSlices, gradients: Sequence[tf.Tensor], combine: str, dtype: tf.DType
 ) -> list[SliceArray]:
-    """The gradients of the two streams from those of what they are combined to."""
+    """Computes the gradients of the two streams from those of the outputs."""
     if combine == "concatenate":
         gradients = tf.split(gradients[0], 2, axis=-1)
     return _cut(slices, gradients, dtype, 0.5 if combine == "mean" else 1.0)
@@ -179,7 +180,7 @@ def _taken_apart(
 def _cut(
     slices: SequenceSlices, tensors: Sequence[tf.Tensor], dtype: tf.DType, factor: float = 1.0
 ) -> list[SliceArray]:
-    """The pieces of two tensors, or twice those of one."""
+    """Cuts two tensors into slices, or one tensor into two copies of its slices."""
     return [part for x in tensors for part in slices.cut(x, dtype, 2 // len(tensors), factor)]
 
 
@@ -189,7 +190,7 @@ def _input_gradients(
     if len(input_types) == 2:
         return [tf.cast(slices.join(gradient), dtype) for gradient, dtype in zip(gradients, input_types, strict=True)]
 
-    # In place of the second one's, if the dtype is that of the streams.
+    # Written over the gradient of the second stream, if the dtype is the same.
     like = gradients[1].read(0)
     same = like.dtype == input_types[0]
 

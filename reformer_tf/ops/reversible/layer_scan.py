@@ -1,4 +1,4 @@
-"""A run of equal branches at work: a loop in which each turn has its own weights, constants and buckets."""
+"""Layer scans: loops over equal blocks, in which each step has its own weights, constants and buckets."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -13,19 +13,19 @@ from reformer_tf.ops.reversible.branch import BranchInputs, Run, Streams
 
 
 class ScanSteps:
-    """A loop of some turns; a single turn is done without a loop, and then arrays are `OneElementArray`.
+    """The steps of a loop; a single step runs without a loop, and its arrays are `OneElementArray`.
 
     Args:
-        count: the number of turns.
+        count: the number of steps.
     """
 
     def __init__(self, count: int):
         self.count = count
-        self.single = count == 1
+        self.is_single = count == 1
 
     def array(self, values: Sequence[tf.Tensor]) -> SliceArray:
-        """A tensor for each turn, of the same dtype and rank. They are not copied."""
-        if self.single:
+        """Makes an array of one tensor for each step, of the same dtype and rank. They are not copied."""
+        if self.is_single:
             return OneElementArray(values[0])
         shape = values[0].shape
         for value in values[1:]:
@@ -36,30 +36,30 @@ class ScanSteps:
         return result
 
     def empty(self, dtype: tf.DType, shape: Sequence[int | None], after: tf.Tensor) -> SliceArray:
-        """Room for a tensor of each turn; `after` as in `loops.array`."""
-        return OneElementArray() if self.single else loops.array(dtype, self.count, shape, after)
+        """Makes an array for one tensor of each step; `after` as in `loops.array`."""
+        return OneElementArray() if self.is_single else loops.array(dtype, self.count, shape, after)
 
     def values(self, array: SliceArray) -> list[tf.Tensor]:
-        """The tensor of each turn."""
+        """The tensors of all steps."""
         return [array.read(step) for step in range(self.count)]
 
     def forward(self, body: Callable[[Any, list], list], state: Sequence[Any]) -> list:
-        """Runs `state = body(step, state)` for each turn."""
-        return body(0, list(state)) if self.single else loops.count_up(self.count, body, state)
+        """Runs `state = body(step, state)` for each step."""
+        return body(0, list(state)) if self.is_single else loops.count_up(self.count, body, state)
 
     def backward(self, body: Callable[[Any, list], list], state: Sequence[Any]) -> list:
-        """Runs `state = body(step, state)` for each turn, the last one first."""
+        """Runs `state = body(step, state)` for each step, the last one first."""
         return self.forward(lambda step, state: body(self.count - 1 - step, state), state)
 
 
 class LayerScan:
-    """A run with the values of its weights.
+    """A loop over blocks of equal branches.
 
     Args:
-        run: its branches.
-        weights: values of the weights of each branch, turn after turn.
+        run: the branches of each step.
+        weights: values of the weights of each branch, step after step.
         seed: int32 seed of the call, or None.
-        slices: how the streams are cut.
+        slices: how the streams are sliced.
     """
 
     def __init__(
@@ -79,7 +79,14 @@ class LayerScan:
     def from_runs(
         cls, runs: Sequence[Run], weights: Sequence[tf.Tensor], seed: tf.Tensor | None, slices: SequenceSlices
     ) -> list["LayerScan"]:
-        """All runs, with the values of all weights in turn."""
+        """Makes the layer scans of all runs.
+
+        Args:
+            runs: the branches of each scan.
+            weights: values of the weights of all branches, in the order of the branches.
+            seed: int32 seed of the call, or None.
+            slices: how the streams are sliced.
+        """
         remaining = iter(weights)
         own = [[[next(remaining) for _ in branch.weights] for branch in itertools.chain(*run)] for run in runs]
         return [cls(run, values, seed, slices) for run, values in zip(runs, own, strict=True)]
@@ -92,10 +99,10 @@ class LayerScan:
         return BranchInputs(weights, constants, seed)
 
     def forward(self, streams: Sequence[SliceArray]) -> tuple[list[SliceArray], list[list[SliceArray]]]:
-        """Adds all branches.
+        """Adds all branches to the streams.
 
         Returns:
-            The new streams, and by turn the buckets that each branch keeps.
+            The new streams, and for each branch its saved buckets as arrays by step.
         """
         known = self._replayed()
 
@@ -105,7 +112,7 @@ class LayerScan:
                 target = index % 2
                 replayed = known[index]
                 buckets = None if replayed is None else replayed.read(step)
-                if self.steps.single and self.hashing[index]:
+                if self.steps.is_single and self.hashing[index]:
                     buckets = replay.take()
                 streams[target], found = branch.forward(
                     self.slices,
@@ -113,7 +120,7 @@ class LayerScan:
                     self._branch_inputs(index, step, self.seed),
                     buckets,
                 )
-                if self.steps.single:
+                if self.steps.is_single:
                     saved[index] = [OneElementArray(x) for x in found]
                     if self.hashing[index]:
                         replay.record(found[0])
@@ -127,15 +134,15 @@ class LayerScan:
             for branch, hashes in zip(self.branches, self.hashing, strict=True)
         ]
         after_all, saved = self.steps.forward(body, [list(streams), buffers])
-        if not self.steps.single:
+        if not self.steps.is_single:
             for step in range(self.steps.count):
                 for array in itertools.chain(*saved):
                     replay.record(array.read(step))
         return after_all, saved
 
     def _replayed(self) -> list[SliceArray | None]:
-        """By turn, the buckets that are replayed to each branch. A single turn takes them when it gets there."""
-        if self.steps.single:
+        """For each branch, the replayed buckets by step, or None. A single step takes them when the branch runs."""
+        if self.steps.is_single:
             return [None for _ in self.branches]
         taken = [[replay.take() if hashes else None for hashes in self.hashing] for _ in range(self.steps.count)]
         return [None if same[0] is None else self.steps.array(same) for same in zip(*taken, strict=True)]
@@ -147,13 +154,13 @@ class LayerScan:
         saved: Sequence[Sequence[SliceArray]],
         finished: Sequence[tf.Tensor],
     ) -> tuple[list[SliceArray], list[SliceArray], list[list[tf.Tensor]]]:
-        """Takes all branches off.
+        """Subtracts all branches from the streams, and computes their gradients.
 
         Args:
-            streams: after them.
-            gradients: their gradients.
-            saved: what `forward` kept.
-            finished: what must be done before.
+            streams: after the branches.
+            gradients: of these streams.
+            saved: the buckets that `forward` returned.
+            finished: tensors that must be computed before.
 
         Returns:
             The streams and their gradients before the branches, and the gradients of each branch's weights.
@@ -164,15 +171,16 @@ class LayerScan:
             done: list[tf.Tensor] = []
             for index in reversed(range(len(self.branches))):
                 target, source = index % 2, 1 - index % 2
-                # Rebuilding needs no incoming gradient, so a graph's executor might do it early for all layers, or put
-                # off the weights' gradients, and keep everything alive: the dependencies let one branch start when the
-                # one after it is done. The identities keep what is rebuilt from being merged with the forward pass.
+                # Rebuilding needs no incoming gradient, so a graph's executor could do it early for all layers, or
+                # postpone the weights' gradients, and keep all tensors alive. The dependencies let a branch start only
+                # when the one after it is done. The identities prevent that the rebuilding is merged with the forward
+                # pass.
                 with tf.control_dependencies([*(self.slices.handle(gradient) for gradient in gradients), *done]):
                     inputs = streams[source].identity()
                     upstream = gradients[target].identity()
                     seed = None if self.seed is None else tf.identity(self.seed)
-                    # XLA knows no such dependencies: what depends on buckets alone would be shared with the forward
-                    # pass, and kept. It cannot share what depends on the gradient.
+                    # XLA ignores these dependencies: it would compute tensors that depend only on buckets once, and
+                    # keep them from the forward pass on. It cannot do so if they depend on the gradient.
                     number = tf.reshape(upstream.read(0), [-1])[0]
                     buckets = [x.read(step) for x in saved[index]]
                     buckets = [b + tf.cast(number > number.dtype.max, b.dtype) for b in buckets]
@@ -188,7 +196,7 @@ class LayerScan:
                 totals[index] = [total.write(step, x) for total, x in zip(totals[index], done, strict=True)]
             return [streams, gradients, totals]
 
-        # What comes before in time, or it would be alive beside this.
+        # Starts only when `finished` is computed: otherwise the tensors of both would be alive together.
         with tf.control_dependencies(finished):
             upstream = [gradient.identity() for gradient in gradients]
         after = upstream[0].read(0)

@@ -26,7 +26,7 @@ def _check_wrong(case: fuzz_cases.Case) -> None:
     def make_and_call():
         layer = ATTENTION_LAYERS[case.kind](**case.arguments)
         layer.build([None, None, case.width])
-        x, kwargs = fuzz_cases.spoiled_call(case, *fuzz_cases.call_of(case))
+        x, kwargs = fuzz_cases.spoiled_call(case, *fuzz_cases.make_call(case))
         layer(x, **kwargs)
 
     with pytest.raises(ValueError, match=fuzz_cases.RULES[case.wrong]) as error:
@@ -38,7 +38,7 @@ def _check_right(case: fuzz_cases.Case) -> None:
     layer = ATTENTION_LAYERS[case.kind](**case.arguments)
     layer.build([None, None, case.width])
     cases.perturb(layer, case.data_seed)
-    x, kwargs = fuzz_cases.call_of(case)
+    x, kwargs = fuzz_cases.make_call(case)
     y, buckets = _called(case, layer, x, kwargs)
     assert y.shape == x.shape
     assert y.dtype == keras.DTypePolicy(case.arguments["dtype"]).compute_dtype
@@ -162,11 +162,11 @@ def _fuzz(examples: int) -> collections.Counter:
 def test_every_case_agrees_with_the_reference_or_names_the_rule(examples, capsys):
     outcomes = _fuzz(examples)
     total = sum(outcomes.values())
-    share = outcomes["output"] / total
+    part = outcomes["output"] / total
     with capsys.disabled():
-        print(f"\n{total} cases: {100 * share:.1f} % give output, {total - outcomes['output']} name a rule: {outcomes}")
+        print(f"\n{total} cases: {100 * part:.1f} % give output, {total - outcomes['output']} name a rule: {outcomes}")
     assert total >= 0.9 * examples
-    assert share >= 0.8
+    assert part >= 0.8
 
 
 def test_every_rule_has_wrong_values():
@@ -179,6 +179,6 @@ def test_every_rule_is_named_by_some_case(rule):
     kind = "lsh"
     shared = {"num_heads": 2, "key_dim": 4, "chunk_length": 4, "dtype": "float32"}
     for value in fuzz_cases.WRONG_VALUES[rule]:
-        window = "chunk" if rule in fuzz_cases.OF_CHUNKS else "bucket"
+        window = "chunk" if rule in fuzz_cases.CHUNK_RULES else "bucket"
         arguments = fuzz_cases.spoiled({**shared, "num_hashes": 2, "window": window}, rule, value)
         _check_wrong(fuzz_cases.Case(kind, arguments, 6, (2, 20), 0, "plain", "none", 0.0, 0, "eager", rule, value))
