@@ -1,10 +1,10 @@
-"""`block_group` for half precision on CPU: products by TensorFlow's own kernels, what is between compiled.
+"""`block_group` for half precision on CPU: products by TensorFlow's own kernels, the operations between them compiled.
 
-XLA's half-precision products are slow on CPU, those of oneDNN twice as fast as float32. So the work of a group is cut
-where its products are, and only what is elementwise or along rows is compiled, with float32 inside.
+XLA's half-precision products are slow on CPU, those of oneDNN twice as fast as float32. So the computation of a group
+is divided at its products: only elementwise operations and those along rows are compiled, with float32 inside.
 
-Where a query sees at most one of the two keys at the same place of two blocks (`Window.folds`), the logits of both
-blocks are folded into one before the softmax, which is half the work.
+If a query sees at most one of the two keys with the same index in two blocks (`Window.folds`), the logits of both
+blocks are folded into one before the softmax, which halves the work.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,12 +19,12 @@ from reformer_tf.ops.execution import compiled_functions
 
 
 def functions(group: Group, pays: Any, dtype: tf.DType) -> list[Callable]:
-    """Forward and backward of a group in the form that is fastest.
+    """Makes the forward and backward functions of a group in the fastest form.
 
     Args:
-        group: what its work is.
-        pays: whether parts of it are compiled, see `compiled_functions.worth`.
-        dtype: of queries and values. Where something is compiled, that of outputs, too.
+        group: the description of its computation.
+        pays: whether parts of it are compiled, see `compiled_functions.worth_compiling`.
+        dtype: of queries and values; and of outputs, if parts are compiled.
     """
     if pays is False:
         return [block_group.forward(group), block_group.backward(group)]
@@ -48,7 +48,7 @@ def functions(group: Group, pays: Any, dtype: tf.DType) -> list[Callable]:
 
 
 def forward(group: Group) -> Callable[..., list[tf.Tensor]]:
-    """As `block_group.forward`, with outputs in the dtype of values."""
+    """Makes the same function as `block_group.forward`, but with outputs in the dtype of values."""
     make_keys, softmax = (compiled_functions.compiled(make, group) for make in (_keys, _softmax))
 
     def attend(own: Rows, seen: Rows, dropout: tf.Tensor | None) -> list[tf.Tensor]:
@@ -63,7 +63,7 @@ def forward(group: Group) -> Callable[..., list[tf.Tensor]]:
 
 
 def backward(group: Group) -> Callable[..., list[tf.Tensor]]:
-    """As `block_group.backward`."""
+    """Makes the same function as `block_group.backward`."""
     make_keys, gradients, folded = (compiled_functions.compiled(make, group) for make in (_keys, _gradients, _folded))
 
     def attend_gradient(own: Rows, seen: Rows, dropout: tf.Tensor | None) -> list[tf.Tensor]:
@@ -85,7 +85,7 @@ def _cut(group: Group, rows: tf.Tensor) -> list[tf.Tensor]:
 
 
 def _logits(group: Group, query: tf.Tensor, rows: tf.Tensor) -> list[tf.Tensor]:
-    """Products of the own rows with those at each shift, `[G, N, C, C]` each."""
+    """Computes products of the own rows with those at each shift, `[G, N, C, C]` each."""
     return [tf.matmul(query, x, transpose_b=True) for x in _cut(group, rows)]
 
 
@@ -94,7 +94,7 @@ def _keys(group: Group) -> Callable[[tf.Tensor], tf.Tensor]:
 
 
 def _softmax(group: Group) -> Callable[..., list[tf.Tensor]]:
-    """Makes the function of logits that gives the probabilities at each shift and the log-sum-exps."""
+    """Makes the function that computes the probabilities at each shift and the log-sum-exps from logits."""
 
     def compute(
         logits: Sequence[tf.Tensor], tags: tf.Tensor, key_tags: tf.Tensor, dropout: tf.Tensor | None
@@ -111,9 +111,9 @@ def _softmax(group: Group) -> Callable[..., list[tf.Tensor]]:
 
 
 def _gradients(group: Group) -> Callable[..., tuple[list[tf.Tensor], list[tf.Tensor]]]:
-    """Makes the function of logits and of the products of values and the output's gradient.
+    """Makes the function that computes the probabilities and the gradients of the logits, at each shift.
 
-    It gives the probabilities at each shift, and the gradients of the logits there.
+    Its first arguments are the logits, and the products of the output's gradient and values.
     """
 
     def compute(
@@ -140,7 +140,7 @@ def _gradients(group: Group) -> Callable[..., tuple[list[tf.Tensor], list[tf.Ten
 
 
 def _folded(group: Group) -> Callable[..., list[tf.Tensor]]:
-    """Makes the function that gives the results of `backward` from queries and the gradients at each shift."""
+    """Makes the function that computes the results of `backward` from queries and the gradients at each shift."""
 
     def compute(
         key_source: tf.Tensor, d_query: Sequence[tf.Tensor], d_key: Sequence[tf.Tensor], d_value: Sequence[tf.Tensor]
@@ -153,7 +153,7 @@ def _folded(group: Group) -> Callable[..., list[tf.Tensor]]:
 
 
 def _pairs(group: Group, tags: tf.Tensor, key_tags: tf.Tensor, dropout: tf.Tensor | None) -> list[block.Pairs]:
-    """What is known of the pairs at each shift, or of folded ones."""
+    """Computes the pairs at each shift, or the folded pairs."""
     pairs = [group.pairs(tags, x, dropout) for x in _cut(group, key_tags)]
     if not group.window.folds:
         return pairs
@@ -162,7 +162,7 @@ def _pairs(group: Group, tags: tf.Tensor, key_tags: tf.Tensor, dropout: tf.Tenso
 
 
 def _fold(group: Group, parts: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """Of two blocks `[..., C, C]`, the keys after a query's own place in the first, and the others in the second."""
+    """Folds two blocks `[..., C, C]`: keys after a query's own index from the first, the others from the second."""
     if not group.window.folds:
         return list(parts)
     return [tf.where(_later(parts[0]), *parts)]
@@ -177,6 +177,6 @@ def _unfold(group: Group, parts: Sequence[tf.Tensor]) -> list[tf.Tensor]:
 
 
 def _later(part: tf.Tensor) -> tf.Tensor:
-    """Boolean `[C, C]`, whether a key's place is after a query's."""
+    """Boolean `[C, C]`, whether a key's index in its block is after the query's."""
     position = tf.range(part.shape[-1])
     return position[None, :] > position[:, None]

@@ -14,7 +14,7 @@ import tensorflow as tf
 from reformer_tf.ops import shapes
 from reformer_tf.ops.execution import compiled_functions, loops
 
-# u of a masked token; `near` sends it out of everyone's reach.
+# The sort key of a masked token; `near` moves it out of reach of all others.
 NOWHERE = -1
 _LARGEST = 2**29
 # How many tokens are compared with all others before the results are summed.
@@ -24,7 +24,7 @@ _LONGEST_COUNTED = 1024
 
 
 class SortedOrder(NamedTuple):
-    """One round's order of N sequences (rows and heads) of length L.
+    """One round's sorted order of N sequences (rows and heads) of length L.
 
     Attributes:
         tokens: int32 `[N, L]`, the position of the token at each rank.
@@ -38,12 +38,12 @@ class SortedOrder(NamedTuple):
 
 
 def hash_sorted_order(buckets: tf.Tensor, valid: tf.Tensor | None, num_buckets: int, chunk_length: int) -> SortedOrder:
-    """Orders tokens by (bucket, position).
+    """Sorts tokens by (bucket, position).
 
     Args:
         buckets: int32 `[N, L]`, in `[0, num_buckets)`.
         valid: boolean `[N, L]`, False for masked tokens, or None.
-        num_buckets: the bucket that masked tokens sort into, one more than all others.
+        num_buckets: the number of buckets; masked tokens sort into a bucket of this index, after all others.
         chunk_length: C.
     """
     if valid is not None:
@@ -54,10 +54,10 @@ def hash_sorted_order(buckets: tf.Tensor, valid: tf.Tensor | None, num_buckets: 
 
 
 def hash_sort_keys(buckets: tf.Tensor, valid: tf.Tensor | None, num_buckets: int, chunk_length: int) -> tf.Tensor:
-    """`SortedOrder.sort_keys` of hash rounds, where the orders themselves are not needed.
+    """Computes `SortedOrder.sort_keys` of hash rounds without the sorted orders.
 
     Args:
-        buckets: int32 `[N, R, L]`, as `hash_sorted_order` has those of a round.
+        buckets: int32 `[N, R, L]`, for each round as in `hash_sorted_order`.
         valid: as in `hash_sorted_order`.
         num_buckets: as in `hash_sorted_order`.
         chunk_length: C.
@@ -72,7 +72,7 @@ def hash_sort_keys(buckets: tf.Tensor, valid: tf.Tensor | None, num_buckets: int
 
 
 def _ranks(buckets: tf.Tensor, num_buckets: int) -> tf.Tensor:
-    """The rank of each token by (bucket, position), int32 `[N, R, L]`."""
+    """Computes the rank of each token by (bucket, position), int32 `[N, R, L]`."""
     count, rounds, length = shapes.sizes(buckets)
     if isinstance(length, int) and length > _LONGEST_COUNTED:
         return _sorted(buckets)
@@ -83,16 +83,16 @@ def _ranks(buckets: tf.Tensor, num_buckets: int) -> tf.Tensor:
 
 
 def _sorted(buckets: tf.Tensor) -> tf.Tensor:
-    """`_ranks` by sorting."""
+    """Computes `_ranks` by sorting."""
     rows = tf.reshape(buckets, [-1, shapes.sizes(buckets)[2]])
     return tf.reshape(invert(tf.argsort(rows, axis=-1, stable=True)), tf.shape(buckets))
 
 
 def _counting(num_buckets: int) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Makes the function that gives `_ranks` by counting all that come before.
+    """Makes the function that computes `_ranks` by counting the tokens that sort before each token.
 
     XLA sorts slowly on CPU, but fuses comparisons and sums. Several comparisons for each step of the sum, and
-    floating-point numbers where they are exact, make that seven times as fast.
+    floating-point numbers where they are exact, make the counting seven times as fast.
     """
 
     def ranks(buckets: tf.Tensor) -> tf.Tensor:
@@ -109,7 +109,7 @@ def _counting(num_buckets: int) -> Callable[[tf.Tensor], tf.Tensor]:
 
 
 def local_sort_keys(length: shapes.Size, valid: tf.Tensor | None) -> tf.Tensor:
-    """`SortedOrder.sort_keys` of a round ordered by position: int32 `[N, L, 1]`, or `[1, L, 1]` if no token is masked.
+    """Computes `SortedOrder.sort_keys` of a local round: int32 `[N, L, 1]`, or `[1, L, 1]` if no token is masked.
 
     Args:
         length: L.
@@ -121,7 +121,7 @@ def local_sort_keys(length: shapes.Size, valid: tf.Tensor | None) -> tf.Tensor:
 
 
 def local_sorted_order(count: shapes.Size, length: shapes.Size, valid: tf.Tensor | None) -> SortedOrder:
-    """Orders tokens by position, masked ones last.
+    """Sorts tokens by position, masked ones last.
 
     Args:
         count: N.
@@ -140,7 +140,7 @@ def local_sorted_order(count: shapes.Size, length: shapes.Size, valid: tf.Tensor
 
 
 def position_sorted_order(count: shapes.Size, length: shapes.Size, valid: tf.Tensor | None) -> SortedOrder:
-    """Orders tokens by position, masked ones where they are.
+    """Sorts tokens by position, masked ones included.
 
     Args:
         count: N.
@@ -169,21 +169,21 @@ def near(
     masked: bool = True,
     narrow: bool = False,
 ) -> list[tf.Tensor]:
-    """Whether each query meets each key in the windows of some rounds.
+    """Tells which pairs of queries and keys meet in the windows of some rounds.
 
     Args:
         query_sort_keys: int32 `[..., Q, T]` of T rounds.
         key_sort_keys: int32 `[..., W, T]`.
-        chunk_length: C. A window ends with the entry C - 1 places before the token.
-        first: where it begins: 0 with the token itself, 1 with the entry before it, 1 - C with one after it.
-        masked: whether some u may be `NOWHERE`.
+        chunk_length: C. A window reaches back to the rank C - 1 before the token's own.
+        first: where it begins: 0 at the token itself, 1 at the rank before it, 1 - C at the rank C - 1 after it.
+        masked: whether some sort keys may be `NOWHERE`.
         narrow: whether 16 bits are enough, see `fits_16_bits`.
 
     Returns:
         Boolean `[..., Q, W]` for each round.
     """
     if masked:
-        # Differences wrap around: these are far from each other and, on either side, from every u.
+        # Differences wrap around: these two values are far from each other and from all sort keys, on either side.
         query_sort_keys = tf.where(query_sort_keys == NOWHERE, -3 * chunk_length, query_sort_keys)
         key_sort_keys = tf.where(key_sort_keys == NOWHERE, -2 * chunk_length, key_sort_keys)
     # As unsigned numbers differences below zero are large: one comparison checks both ends.
@@ -198,10 +198,10 @@ def near(
 
 
 def fits_16_bits(length: shapes.Size, num_buckets: int, chunk_length: int) -> bool:
-    """Whether 16 bits of u are enough for `near`, those of masked tokens, which are windows away, included.
+    """Whether 16 bits of the sort keys are enough for `near`, including the distant ones of masked tokens.
 
     Args:
-        length: L; where it is not known they are not.
+        length: L; if it is a tensor, the answer is False.
         num_buckets: as in `hash_sorted_order`; 1 for rounds without buckets.
         chunk_length: C.
     """
@@ -209,14 +209,14 @@ def fits_16_bits(length: shapes.Size, num_buckets: int, chunk_length: int) -> bo
 
 
 def _apart(sort_keys: tf.Tensor, axis: int) -> list[tf.Tensor]:
-    """What is along the last axis, each with a new axis."""
+    """Splits along the last axis, and adds a new axis to each part."""
     sort_keys = tf.expand_dims(sort_keys, axis)
-    # Not tf.unstack of a single one, which would be an operation in vain.
+    # Not tf.unstack of a single part, which would be a useless operation.
     return [tf.squeeze(sort_keys, -1)] if sort_keys.shape[-1] == 1 else tf.unstack(sort_keys, axis=-1)
 
 
 def allowed_by_position(query: tf.Tensor, key: tf.Tensor, causal: bool, exclude_self: bool) -> tf.Tensor:
-    """Whether each query may meet each key by their positions, `NOWHERE` for masked tokens.
+    """Tells which queries may meet which keys by their positions, `NOWHERE` for masked tokens.
 
     Args:
         query: int32 `[..., Q]`.
@@ -232,7 +232,7 @@ def allowed_by_position(query: tf.Tensor, key: tf.Tensor, causal: bool, exclude_
     if not causal:
         seen = tf.logical_and(query != NOWHERE, seen)
         return tf.logical_and(seen, query != key) if exclude_self else seen
-    # A query that is no token stands before all positions, and sees none.
+    # The position of a masked query is below all others, so it sees none.
     return tf.logical_and(seen, query > key if exclude_self else query >= key)
 
 
@@ -241,7 +241,7 @@ def _hide_masked(sort_keys: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:
 
 
 def check_range(length: shapes.Size, num_buckets: int, chunk_length: int) -> None:
-    """Refuses sizes whose u would not fit.
+    """Refuses sizes whose sort keys would not fit in an int32.
 
     Raises:
         ValueError: if `length + chunk_length * num_buckets` reaches 2**29.
