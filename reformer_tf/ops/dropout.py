@@ -1,4 +1,4 @@
-"""Dropout whose mask is a function of a key and of coordinates: any grouping of the work gives the same mask."""
+"""Dropout whose mask is a function of a key and of coordinates, so that it does not depend on slices or chunks."""
 
 import tensorflow as tf
 
@@ -10,7 +10,7 @@ def keep_scale(bits: tf.Tensor, rate: float, dtype: tf.DType) -> tf.Tensor:
 
     Args:
         bits: uint32 random bits of any shape.
-        rate: the share to drop, in [0, 1).
+        rate: the fraction to drop, in [0, 1).
         dtype: floating dtype of the result.
 
     Returns:
@@ -31,7 +31,7 @@ def dropout(
 
     Args:
         x: floating tensor `[B, L, M]`.
-        rate: the share to drop, in [0, 1).
+        rate: the fraction to drop, in [0, 1).
         seed: int32 `[3]`, as `seeds.with_row_offset` gives it.
         layer_seed: the layer's own integer seed.
         start: the position of the first token of `x`.

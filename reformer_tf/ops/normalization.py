@@ -1,4 +1,4 @@
-"""Layer normalisation of rows, forward and backward each in few passes over memory where it is compiled."""
+"""Layer normalisation of rows, forward and backward each in few passes over memory if compiled."""
 
 import math
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def normalized(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float, 
         `[..., M]`.
     """
     pays = compiled_functions.worth_compiling(math.prod(shapes.sizes(x)))
-    # Both are made here: a gradient is asked for when the call that may compile its functions is over.
+    # Both are made here: TensorFlow calls the gradient after the scope that allows compiling has exited.
     forward, backward = (compiled_functions.compiled(make, epsilon, dtype, pays=pays) for make in (_forward, _backward))
 
     @tf.custom_gradient
@@ -46,7 +46,7 @@ def _forward(epsilon: float, dtype: tf.DType) -> Callable[..., tf.Tensor]:
 
 
 def _backward(epsilon: float, dtype: tf.DType) -> Callable[..., list[tf.Tensor]]:
-    """Makes the function of the gradient of the result, x and gamma that gives those of x, gamma and beta."""
+    """Makes the function that computes the gradients of x, gamma and beta from that of the result, x and gamma."""
 
     def compute(upstream: tf.Tensor, x: tf.Tensor, gamma: tf.Tensor) -> list[tf.Tensor]:
         hat, inverse = _standardized(x, epsilon)
@@ -61,7 +61,7 @@ def _backward(epsilon: float, dtype: tf.DType) -> Callable[..., list[tf.Tensor]]
 
 
 def _standardized(x: tf.Tensor, epsilon: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """Rows of mean 0 and variance 1, and what they were multiplied by, in at least float32."""
+    """Rows of mean 0 and variance 1, and the factors that scaled them, in at least float32."""
     x = tf.cast(x, shapes.statistics_dtype(x.dtype))
     centred = x - tf.reduce_mean(x, axis=-1, keepdims=True)
     inverse = tf.math.rsqrt(tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True) + epsilon)

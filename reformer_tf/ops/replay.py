@@ -1,4 +1,4 @@
-"""Keeps the buckets of one pass, so that another pass over the same tokens uses them in place of hashing again.
+"""Records the buckets of one pass, so that another pass over the same tokens uses them instead of hashing again.
 
 Rounding can move a vector near a hash boundary into another bucket. A reversible stack therefore records the buckets of
 its forward pass (they are small and integer) and replays them when it recomputes a layer; tests and comparisons with
@@ -72,6 +72,6 @@ def take() -> tf.Tensor | None:
 
 
 def record(buckets: tf.Tensor) -> None:
-    """Notes the buckets of a call of a hashing layer, inside `recording`."""
+    """Records the buckets of a call of a hashing layer, inside `recording`."""
     for recorded in _records.get():
         recorded.append(buckets)

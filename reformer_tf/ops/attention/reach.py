@@ -1,4 +1,4 @@
-"""Which blocks of a layout a block of queries looks at, see `block_layout` for the letters."""
+"""The blocks of a layout that a block of queries looks at; see `block_layout` for the shape letters."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -22,7 +22,7 @@ class Reach(NamedTuple):
     after: int
 
     def cut(self, x: tf.Tensor, shift: shapes.Size) -> tf.Tensor:
-        """Takes the blocks at a shift, `[G, N, C, ...]`, from a group with those beside, `[before + G + after, N, C, ...]`."""
+        """Takes a group's blocks at a shift, `[G, N, C, ...]`, from `[before + G + after, N, C, ...]`."""
         return shapes.cut(x, self.before + shift, shapes.sizes(x)[0] - self.before - self.after)
 
     def fold(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:

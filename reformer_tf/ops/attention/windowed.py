@@ -1,10 +1,10 @@
-"""The one attention core: tokens in some orders, each query attending to a window in each, rounds merged exactly.
+"""The attention core of windows: in each round tokens are sorted and queries attend to a window; rounds merge exactly.
 
-The merged result is one softmax over the pairs of all rounds. In bucket windows every pair counts in the first round in
-whose window it meets, so that it is a softmax over the union of all windows (paper, equation 3 and appendix A, where
-`log N_ij` corrects what is not counted twice here); in chunk windows a pair counts as often as it meets. The gradient
-is written by hand: per round the probabilities are rebuilt from the saved log-sum-exp of all rounds, and what was
-gathered in an order is gathered back by the inverse order, so no scatter is needed anywhere.
+The merged result is one softmax over the pairs of all rounds. In bucket windows every pair counts only in the first
+round in which it meets, so the result is a softmax over the union of all windows (the paper, equation 3 and appendix A,
+counts pairs repeatedly and corrects that by `log N_ij`); in chunk windows a pair counts as often as it meets. The
+gradient is written by hand: in each round the probabilities are rebuilt from the saved log-sum-exp of all rounds, and
+rows gathered in a sorted order are gathered back by its inverse, so no scatter is needed.
 """
 
 import functools
@@ -32,12 +32,12 @@ def windowed_attention(
     segments: tf.Tensor | None = None,
     dropout: PairDropout | None = None,
 ) -> tf.Tensor:
-    """Attends within the windows of several orders.
+    """Attends within the windows of several sorted orders.
 
     Args:
         query: `[B, L, H, D]`, scaled. There are N = B * H sequences.
-        key: `[B, L, H, D]`; or a function of a module that makes keys of queries row by row, as `normalised` does.
-            Where both are shared that saves moving the keys and their gradient about.
+        key: `[B, L, H, D]`; or a module-level function such as `normalised` that makes keys from queries row by row.
+            With shared queries and keys that saves gathering the keys and their gradient.
         value: `[B, L, H, D]`.
         sorted_orders: of the N sequences, one for each round, see `reformer_tf.ops.attention.ordering`.
         window: what a query sees.
@@ -51,7 +51,7 @@ def windowed_attention(
 
     @tf.custom_gradient
     def attend(*inputs: tf.Tensor) -> tuple[Any, Callable]:
-        # In eager mode an outer tape would record what is inside otherwise.
+        # Without it, an outer tape of eager mode would record the operations inside.
         vectors = [tf.stop_gradient(x) for x in inputs]
         parts: list[tuple[tf.Tensor, tf.Tensor]] = []
         for index in range(rounds.passes):
@@ -83,7 +83,7 @@ def windowed_attention(
 
 
 def normalised(query: tf.Tensor) -> tf.Tensor:
-    """Keys of shared queries `[..., D]`: these divided by their length, and by `sqrt(D)` as the scale of logits."""
+    """Makes keys from queries `[..., D]`: divides these by their norm, and by `sqrt(D)` to scale logits."""
     # In at least float32: the mean square of small half-precision vectors would vanish.
     wide = tf.cast(query, shapes.statistics_dtype(query.dtype))
     mean_square = tf.reduce_mean(tf.square(wide), axis=-1, keepdims=True)
@@ -91,9 +91,9 @@ def normalised(query: tf.Tensor) -> tf.Tensor:
 
 
 def _merging(dtype: tf.DType) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-    """Makes the function that makes one softmax of several.
+    """Makes the function that merges several softmaxes into one.
 
-    Of outputs `[B, L, H, D]` and log-sum-exps `[B, L, H]` it makes one output, in `dtype`, and one log-sum-exp.
+    It maps outputs `[B, L, H, D]` and log-sum-exps `[B, L, H]` to one output, in `dtype`, and one log-sum-exp.
     """
 
     def merge(parts: Sequence[tuple[tf.Tensor, tf.Tensor]]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -107,20 +107,20 @@ def _merging(dtype: tf.DType) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
 
 
 def _delta(statistics: tf.DType) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Makes the function of outputs and their gradient that gives delta, see `block.attend_gradient`."""
+    """Makes the function that computes delta from outputs and their gradient, see `block.attend_gradient`."""
     return lambda output, upstream: tf.reduce_sum(tf.cast(upstream, statistics) * tf.cast(output, statistics), axis=-1)
 
 
 def _sum(statistics: tf.DType, dtype: tf.DType) -> Callable[[Sequence[tf.Tensor]], tf.Tensor]:
-    """Makes the function that sums tensors without rounding in between."""
+    """Makes the function that sums tensors, with one rounding at the end."""
     return lambda parts: tf.cast(functools.reduce(tf.add, [tf.cast(part, statistics) for part in parts]), dtype)
 
 
 class _Rounds:
-    """Forward and backward, pass after pass, over groups of blocks. Arguments as `windowed_attention` has them.
+    """Forward and backward computation, pass after pass, over groups of blocks. Arguments as in `windowed_attention`.
 
-    A pass is a round; or all rounds together, one after another where blocks of one see those of another, side by side
-    where that is little work, so that there are fewer operations.
+    A pass is one round, or all rounds together: one after another if blocks of one round see those of another, or side
+    by side if there is little work, so that there are fewer operations.
     """
 
     def __init__(
@@ -159,10 +159,10 @@ class _Rounds:
             split=self.dtype != self.statistics,
         )
         self.indices = [self.layout.indices(rounds) for rounds in laid_out]
-        # What must be known of a token: what the window asks for, its segment, its position.
+        # The tags of a token: those of the window, its segment, its position.
 
         def for_rounds(x: tf.Tensor) -> tf.Tensor:
-            """What is known of N sequences, for those of all rounds side by side."""
+            """Repeats a tensor of N sequences for all rounds side by side."""
             return tf.concat([x] * len(sorted_orders), axis=0) if beside else x
 
         tags = window.tags_side_by_side(sorted_orders) if beside else window.tags(sorted_orders)
@@ -176,7 +176,8 @@ class _Rounds:
         self.made_key = key is not None
         self.dropout_keys = None if dropout is None else for_rounds(dropout.keys)
         rate = None if dropout is None else dropout.rate
-        # What a gradient takes is made here, too: it is asked for when the call that may compile its functions is over.
+        # Functions for the gradient are made here too: TensorFlow calls the gradient after the scope that allows
+        # compiling has exited.
         pays_along = compiled_functions.worth_compiling(batch * heads * length * self.size)
         self.compiled = {
             (make, *description): compiled_functions.compiled(make, *description, pays=pays_along)
@@ -191,20 +192,21 @@ class _Rounds:
             number = len(sorted_orders) - 1 if beside else index
             plain = Group(self.layout.reach, window, number, segment_tag, rate, self.statistics, key)
             self.functions.append(half_precision_group.functions(plain, pays, self.dtype))
-        # Products in half precision give outputs in it.
+        # Half-precision products give half-precision outputs.
         self.output_dtype = self.dtype if pays is not False else self.statistics
 
     def forward(
         self, index: int, vectors: list[tf.Tensor], after: list[tf.Tensor]
     ) -> list[tuple[tf.Tensor, tf.Tensor]]:
-        """Output `[B, L, H, D]` and log-sum-exp `[B, L, H]` of each round of a pass.
+        """Computes output `[B, L, H, D]` and log-sum-exp `[B, L, H]` of each round of a pass.
 
-        Log-sum-exps are in the statistics dtype, outputs in that of products.
+        Log-sum-exps are in the statistics dtype, outputs in the dtype of products.
 
         Args:
             index: of the pass.
-            vectors: query, key (unless it is made of the query) and value, `[B, L, H, D]` each.
-            after: what must be done before, so that the passes' temporary tensors are not alive together.
+            vectors: query, key (unless it is made from the query) and value, `[B, L, H, D]` each.
+            after: tensors that must be computed before, so that temporary tensors of several passes are not alive
+                together.
         """
         indices = self.indices[index]
         with tf.control_dependencies(after):
@@ -223,14 +225,14 @@ class _Rounds:
         upstream: tf.Tensor,
         after: list[tf.Tensor],
     ) -> list[tf.Tensor]:
-        """One pass's part of the gradients of the vectors, `[B, L, H, D]`.
+        """Computes one pass's part of the gradients of the vectors, `[B, L, H, D]`.
 
         Args:
             index: of the pass.
-            vectors: query, key (unless it is made of the query) and value, `[B, L, H, D]` each.
+            vectors: query, key (unless it is made from the query) and value, `[B, L, H, D]` each.
             scalars: log-sum-exp of all rounds and delta (see `block.attend_gradient`), `[B, L, H]` each.
             upstream: gradient of the output, `[B, L, H, D]`.
-            after: what must be done before.
+            after: tensors that must be computed before.
         """
         indices = self.indices[index]
         with tf.control_dependencies([upstream, *after]):
@@ -249,22 +251,22 @@ class _Rounds:
         return [self.total(self.layout.unsort(gradient, indices), self.statistics) for gradient in gradients]
 
     def merge(self, parts: Sequence[tuple[tf.Tensor, tf.Tensor]], dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
-        """One output, in `dtype`, and log-sum-exp of several, as `forward` gives them."""
+        """Merges several results of `forward` to one output, in `dtype`, and one log-sum-exp."""
         if len(parts) == 1:
             return tf.cast(parts[0][0], dtype), parts[0][1]
         return self.compiled[_merging, dtype](parts)
 
     def delta(self, output: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
-        """See `block.attend_gradient`."""
+        """Computes delta, see `block.attend_gradient`."""
         return self.compiled[_delta, self.statistics](output, upstream)
 
     def total(self, parts: Sequence[tf.Tensor], dtype: tf.DType) -> tf.Tensor:
-        """The sum of some tensors, in a dtype; one alone is left as it is."""
+        """Sums tensors, in a dtype; a single tensor is returned unchanged."""
         return parts[0] if len(parts) == 1 else self.compiled[_sum, self.statistics, dtype](parts)
 
     def _sources(self, vectors: list[tf.Tensor]) -> tuple[list[Source], list[Source]]:
-        """What is asked of queries, and what of the keys that they look at."""
-        # Identities, so that nothing is read before what must be done before.
+        """The sources of queries, and those of the keys that they look at."""
+        # Identities carry the control dependencies of the scope around: no source is read before these are computed.
         query, *rest = (Source(_rows(tf.identity(x))) for x in vectors)
         seen = [query, *rest] if self.made_key else rest
         return [query, self.tags], [*seen, self.tags]

@@ -1,4 +1,4 @@
-"""The cache of a sliding window: the latest keys and values, in a ring."""
+"""The cache of a sliding window: the last keys and values, in a ring buffer."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from reformer_tf.ops.execution import in_place
 
 
 class SlidingWindowCache(NamedTuple):
-    """Keys and values of the latest C positions, that of position p in place p mod C: memory of O(C) for any length.
+    """Keys and values of the last C positions, position p in slot p mod C: memory of O(C) for any length.
 
     Attributes:
         window: C, how many tokens a token sees, itself among them.
@@ -22,7 +22,7 @@ class SlidingWindowCache(NamedTuple):
 
     def fill(self, prompts: base.Vectors, lengths: tf.Tensor, capacity: shapes.Size) -> base.State:
         last = lengths[:, None] - 1
-        # The latest position with each remainder. Where there is none yet, something that no query looks at.
+        # The last position of each slot. For slots without one yet it is 0, whose copy no query looks at.
         positions = tf.maximum(last - (last - tf.range(self.window)) % self.window, 0)
 
         def ring(x: tf.Tensor) -> tf.Tensor:
@@ -36,7 +36,7 @@ class SlidingWindowCache(NamedTuple):
         keys = base.put(state["keys"], token.key, rows, repeated)
         values = base.put(state["values"], token.value, rows, repeated)
         slot, last = tf.range(self.window), indices.positions[:, None, None]
-        visible = slot <= last  # In its first turn the ring is taken up to the last position.
+        visible = slot <= last  # Before the ring is full, only slots up to the last position are taken.
         if self.exclude_self:
             visible = tf.logical_and(visible, slot != last % self.window)
         own_value = token.value if self.exclude_self else None
