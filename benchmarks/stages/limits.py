@@ -73,7 +73,7 @@ def _elements(function: Callable[[tf.Tensor], tf.Tensor], dtype: tf.DType, secon
 
 def _gelu(x: tf.Tensor) -> tf.Tensor:
     """As feed-forward layers compute it in training."""
-    with compiled_functions.fusing(True):
+    with compiled_functions.compiling_functions(True):
         return bias_activation.biased(activations.get("gelu"), x)
 
 

@@ -17,9 +17,9 @@ from reformer_tf.layers.attention.projections import Heads
 from reformer_tf.models import ReformerCausalLM
 from reformer_tf.ops import shapes
 from reformer_tf.ops.attention import block_group, block_layout, half_precision_group, windowed, windows
-from reformer_tf.ops.attention.ordering import Order
+from reformer_tf.ops.attention.ordering import SortedOrder
 from reformer_tf.ops.execution import compiled_functions, loops
-from reformer_tf.ops.execution.sequence_slices import Cutting
+from reformer_tf.ops.execution.sequence_slices import SequenceSlices
 
 
 class Run(NamedTuple):
@@ -57,13 +57,13 @@ def _around_attention(model: ReformerCausalLM) -> dict[str, Run]:
     compute = tf.as_dtype(attention_branch.compute_dtype)
     stream, values, attended = _stream(), tf.cast(_stream(), compute), tf.cast(_vectors(0), compute)
     # Of more tokens, layers would compute each of their chunks twice going back; the stack hands them one at a time.
-    cutting = Cutting(setting.BATCH.value, setting.LENGTH.value, feed_forward.rows)
-    stream_piece, piece = (cutting.piece(cutting.prepared(x), tf.constant(0)) for x in (stream, values))
+    cutting = SequenceSlices(setting.BATCH.value, setting.LENGTH.value, feed_forward.rows)
+    stream_piece, piece = (cutting.take(cutting.prepared(x), tf.constant(0)) for x in (stream, values))
     heads = Heads(0, layer.num_heads)
     *inner_kernels, outer_kernel = layer.trainable_variables
 
     def normalise(x: tf.Tensor) -> list[tf.Tensor]:
-        with compiled_functions.fusing(True):
+        with compiled_functions.compiling_functions(True):
             return [norm(x)]
 
     def add(stream: tf.Tensor, update: tf.Tensor) -> list[tf.Tensor]:
@@ -107,8 +107,8 @@ def _attention(layer: LSHSelfAttention) -> dict[str, Run]:
     def hash_queries(query: tf.Tensor, seed: tf.Tensor) -> list[tf.Tensor]:
         return [layer.hash(query, Heads(0, heads), Call(None, None, seed, layer.seed, training=True), length)]
 
-    def sort(buckets: tf.Tensor) -> list[Order]:
-        return list(layer.orders(batch * heads, length, None, buckets))
+    def sort(buckets: tf.Tensor) -> list[SortedOrder]:
+        return list(layer.sorted_orders(batch * heads, length, None, buckets))
 
     buckets = tf.reshape(hash_queries(query, seed)[0], [batch * heads, -1, length])
     orders = sort(buckets)
@@ -116,7 +116,7 @@ def _attention(layer: LSHSelfAttention) -> dict[str, Run]:
 
     def attend(query: tf.Tensor, value: tf.Tensor, *flat: tf.Tensor) -> list[tf.Tensor]:
         same = tf.nest.pack_sequence_as(orders, flat)
-        with compiled_functions.fusing(True):
+        with compiled_functions.compiling_functions(True):
             return [windowed.windowed_attention(query, windowed.normalised, value, same, window)]
 
     of_groups = _Groups(query, value, upstream, orders, window)
@@ -145,14 +145,19 @@ class _Groups:
         query: tf.Tensor,
         value: tf.Tensor,
         upstream: tf.Tensor,
-        orders: Sequence[Order],
+        orders: Sequence[SortedOrder],
         window: windows.BucketWindow,
     ):
         batch, length, heads, _ = query.shape
         self.window = window
         self.statistics = shapes.statistics_dtype(query.dtype)
-        with tf.Graph().as_default(), compiled_functions.fusing(True):  # Nothing is compiled outside a graph.
-            self.pays = compiled_functions.worth(batch * heads * length * window.chunk_length * len(window.shifts))
+        with (
+            tf.Graph().as_default(),
+            compiled_functions.compiling_functions(True),
+        ):  # Nothing is compiled outside a graph.
+            self.pays = compiled_functions.worth_compiling(
+                batch * heads * length * window.chunk_length * len(window.shifts)
+            )
         self.layout = block_layout.Layout(
             batch,
             length,
@@ -162,7 +167,7 @@ class _Groups:
             compiled=self.pays,
             split=query.dtype != self.statistics,
         )
-        self.indices = [self.layout.place([order]).index for order in orders]
+        self.indices = [self.layout.indices([order]).row for order in orders]
         numbers = tf.ones(query.shape[:3], self.statistics)
         tags = shapes.by_position(tf.stack(window.tags(orders), axis=-1), heads)
         self.seen = [_rows(x) for x in (query, value, tags)]
@@ -233,7 +238,7 @@ class _Groups:
         group = block_group.Group(
             self.layout.reach, self.window, number, None, None, self.statistics, key=windowed.normalised
         )
-        with compiled_functions.fusing(True):
+        with compiled_functions.compiling_functions(True):
             return half_precision_group.functions(group, self.pays, self.seen[0].dtype)[direction]
 
 

@@ -76,7 +76,7 @@ def _generate(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokeniz
         rule = f"`max_new_tokens` and the tokens of `text` must be at most {rows.longest} together in each row"
         limits = requests.checked(settings.max_new_tokens, (fits, rule, settings.max_new_tokens))
         new_ids = token_loop.go_on(
-            decoder.of(model),
+            decoder.make_decoder(model),
             _after_boundary(tokenizer, ids),
             lengths + 1,
             limits,

@@ -24,8 +24,8 @@ class _Pool(NamedTuple):
     tokens: tf.Tensor
 
     def best(self, count: int) -> "_Pool":
-        scores, places = tf.math.top_k(self.scores, count)
-        return _Pool(scores, tf.gather(self.tokens, places, batch_dims=1))
+        scores, indices = tf.math.top_k(self.scores, count)
+        return _Pool(scores, tf.gather(self.tokens, indices, batch_dims=1))
 
 
 def search(
@@ -62,16 +62,16 @@ def search(
         scores = live.scores[:, :, None] + tf.nn.log_softmax(tf.reshape(logits, [batch, beams, vocabulary]))
         # As many as may end, and the beams besides.
         most = tf.minimum(beams * (1 + tf.size(stop_tokens)), beams * vocabulary)
-        scores, places = tf.math.top_k(tf.reshape(scores, [batch, beams * vocabulary]), most)
-        chosen, parents = places % vocabulary, places // vocabulary
+        scores, indices = tf.math.top_k(tf.reshape(scores, [batch, beams * vocabulary]), most)
+        chosen, parents = indices % vocabulary, indices // vocabulary
         tokens = tf.gather(live.tokens, parents, batch_dims=1)
         tokens = tf.where(tf.range(count) == index, chosen[:, :, None], tokens)
         ends = tf.reduce_any(chosen[:, :, None] == stop_tokens, axis=-1) | (index + 1 == count)
         ended = _Pool(tf.where(ends, worth(scores, index + 1), -float("inf")), tokens)
         done = _Pool(*(tf.concat(both, axis=1) for both in zip(done, ended, strict=True))).best(beams)
-        going, kept = tf.math.top_k(tf.where(ends, -float("inf"), scores), beams)
-        live = _Pool(going, tf.gather(tokens, kept, batch_dims=1))
-        return tf.gather(parents, kept, batch_dims=1), live, done
+        going, selected = tf.math.top_k(tf.where(ends, -float("inf"), scores), beams)
+        live = _Pool(going, tf.gather(tokens, selected, batch_dims=1))
+        return tf.gather(parents, selected, batch_dims=1), live, done
 
     def step(index: tf.Tensor, parents: tf.Tensor, live: _Pool, done: _Pool, state: Any) -> tuple:
         rows = tf.reshape(tf.range(batch)[:, None] * beams + parents, [-1])

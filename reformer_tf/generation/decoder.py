@@ -13,25 +13,25 @@ from typing import Any, Protocol
 import keras
 import tensorflow as tf
 
-from reformer_tf.generation.traced_layers import Shared
+from reformer_tf.generation.traced_layers import TracedLayers
 from reformer_tf.layers.attention import decoding
 from reformer_tf.layers.attention.base import SelfAttention
 from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.ops import shapes
-from reformer_tf.ops.caches import Places, State
+from reformer_tf.ops.caches import State, StepIndices
 from reformer_tf.ops.execution import in_place, row_chunks
 
 
 class Decoder(Protocol):
     """A model over a sequence that grows. A state is a nest of tensors whose first axis is the batch."""
 
-    def prefill(self, ids: tf.Tensor, lengths: tf.Tensor, room: shapes.Size) -> tuple[tf.Tensor, Any]:
+    def prefill(self, ids: tf.Tensor, lengths: tf.Tensor, capacity: shapes.Size) -> tuple[tf.Tensor, Any]:
         """Takes in prompts.
 
         Args:
             ids: int32 `[B, L]`, each row padded at its end with any id of the vocabulary.
             lengths: int32 `[B]`, 1 to L.
-            room: S, at least L.
+            capacity: S, at least L.
 
         Returns:
             The logits of what follows each prompt, float32 `[B, V]`, and the state.
@@ -50,7 +50,7 @@ class Decoder(Protocol):
         """
 
 
-def of(model: Any) -> Decoder:
+def make_decoder(model: Any) -> Decoder:
     """The decoder of a `ReformerCausalLM`."""
     return CachedDecoder(model) if has_caches(model) else PrefixDecoder(model)
 
@@ -80,20 +80,20 @@ class CachedDecoder:
         self._stack = layers["stack"]
         self._normalization = layers["final_norm"]
 
-    def prefill(self, ids: tf.Tensor, lengths: tf.Tensor, room: shapes.Size) -> tuple[tf.Tensor, Any]:
+    def prefill(self, ids: tf.Tensor, lengths: tf.Tensor, capacity: shapes.Size) -> tuple[tf.Tensor, Any]:
         x = self._embedding(ids)
         if self._positions is not None:
             x = self._positions(x)
         # Once for all equal layers, since this is the larger part of an exported graph.
-        attend = Shared(lambda layer, x: decoding.prefill(layer.layer, layer.normalization(x), lengths, room))
-        x, states = self._through_the_stack(x, attend, Shared(_call))
+        attend = TracedLayers(lambda layer, x: decoding.prefill(layer.layer, layer.normalization(x), lengths, capacity))
+        x, states = self._through_the_stack(x, attend, TracedLayers(_call))
         return self._logits(tf.gather(x, lengths - 1, batch_dims=1)[:, None]), states
 
     def step(self, tokens: tf.Tensor, positions: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
-        states, places = iter(state), Places(positions)
+        states, indices = iter(state), StepIndices(positions)
 
         def attend(layer: ResidualBranch, x: tf.Tensor) -> tuple[tf.Tensor, State]:
-            return decoding.step(layer.layer, layer.normalization(x), places, next(states))
+            return decoding.step(layer.layer, layer.normalization(x), indices, next(states))
 
         with row_chunks.at_most(1):  # One token a row is never worth being cut.
             x = self._embedding(tokens[:, None])
@@ -137,27 +137,27 @@ class PrefixDecoder:
     def __init__(self, model: Any):
         self._model = model
 
-    def prefill(self, ids: tf.Tensor, lengths: tf.Tensor, room: shapes.Size) -> tuple[tf.Tensor, Any]:
-        padded = tf.pad(ids, [[0, 0], [0, room - shapes.sizes(ids)[1]]])
+    def prefill(self, ids: tf.Tensor, lengths: tf.Tensor, capacity: shapes.Size) -> tuple[tf.Tensor, Any]:
+        padded = tf.pad(ids, [[0, 0], [0, capacity - shapes.sizes(ids)[1]]])
         # A tensor of our own, for steps to write into: without anything to add, the above is `ids` itself.
-        prefix = tf.where(tf.sequence_mask(lengths, room), padded, 0)
+        prefix = tf.where(tf.sequence_mask(lengths, capacity), padded, 0)
         return self._logits(prefix, lengths), {"ids": prefix}
 
     def step(self, tokens: tf.Tensor, positions: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
-        batch, room = shapes.sizes(state["ids"])
-        flat = in_place.set_rows(tf.reshape(state["ids"], [-1]), tf.range(batch) * room + positions, tokens)
-        prefix = tf.ensure_shape(tf.reshape(flat, [batch, room]), state["ids"].shape)
+        batch, capacity = shapes.sizes(state["ids"])
+        flat = in_place.set_rows(tf.reshape(state["ids"], [-1]), tf.range(batch) * capacity + positions, tokens)
+        prefix = tf.ensure_shape(tf.reshape(flat, [batch, capacity]), state["ids"].shape)
         return self._logits(prefix, positions + 1), {"ids": prefix}
 
     def _logits(self, prefix: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
-        def of_row(row: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        def row_logits(row: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
             ids, length = row
             vectors = self._model.backbone(ids[None, :length])
             return tf.cast(self._model.head(vectors[:, -1:])[0, 0], tf.float32)
 
         vocabulary = self._model.backbone.config["vocabulary_size"]
         return tf.map_fn(
-            of_row,
+            row_logits,
             (prefix, lengths),
             fn_output_signature=tf.TensorSpec([vocabulary], tf.float32),
             parallel_iterations=1,  # Several rows at a time would take the memory of several.

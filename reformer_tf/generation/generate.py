@@ -28,7 +28,7 @@ def generate(
     **options: Any,
 ) -> list[list[int]]:
     """See `ReformerCausalLM.generate`; `model` is such a model."""
-    rows = prompts.rows_of(rows, model.backbone.config["vocabulary_size"])
+    rows = prompts.parse_rows(rows, model.backbone.config["vocabulary_size"])
     run = Continuation(model, rows, max_new_tokens, samplers.get(sampler, **options), seed, stop_tokens)
     if isinstance(run.sampler, samplers.BeamSearch):
         tokens = run.search()
@@ -50,7 +50,7 @@ def stream(
     chosen = samplers.get(sampler, **options)
     if isinstance(chosen, samplers.BeamSearch):
         raise ValueError(f"sampler must choose token by token to be streamed. Received: sampler={sampler!r}")
-    row = prompts.row_of(prompt, model.backbone.config["vocabulary_size"])
+    row = prompts.parse_row(prompt, model.backbone.config["vocabulary_size"])
     run = Continuation(model, [row], max_new_tokens, chosen, seed, stop_tokens)
     return _one_by_one(run, max_new_tokens)
 
@@ -95,7 +95,7 @@ class Continuation:
 
     def first(self) -> np.ndarray:
         """The first new token of each row, `[B]`."""
-        begin, _ = self._programs.of_sampler(self.sampler)
+        begin, _ = self._programs.sampler_programs(self.sampler)
         self._progress = begin(*self._prompts(), self._ids, self._lengths, self._limits, self._seeds, self._stops)
         return self._progress.tokens.numpy()
 
@@ -103,19 +103,19 @@ class Continuation:
         """Up to so many tokens more, `[B, count]`, `token_loop.NOTHING` for those that a row has not."""
         if not count:
             return np.empty([len(self._ids), 0], np.int32)
-        _, go_on = self._programs.of_sampler(self.sampler)
+        _, go_on = self._programs.sampler_programs(self.sampler)
         tokens, self._progress = go_on(self._progress, np.int32(count), self._seeds, self._stops)
         return tokens.numpy()
 
     def search(self) -> np.ndarray:
         """All new tokens of each row, `[B, max_new_tokens]`, `token_loop.NOTHING` beyond a row's end."""
-        search = self._programs.of_beams(self.sampler)
+        search = self._programs.beam_program(self.sampler)
         return search(*self._prompts(), self._lengths, self._limits[0], self._stops).numpy()
 
     def _prompts(self) -> tuple[tf.Tensor, Any]:
         # The last new token is never fed.
-        room = np.int32(self._ids.shape[1] + self._limits[0] - 1)
-        return self._programs.prefill(self._ids, self._lengths, room)
+        capacity = np.int32(self._ids.shape[1] + self._limits[0] - 1)
+        return self._programs.prefill(self._ids, self._lengths, capacity)
 
 
 class _Programs:
@@ -125,19 +125,19 @@ class _Programs:
         reference = weakref.ref(model)  # A program that held the model would keep it alive for ever.
 
         def traced_decoder() -> decoder.Decoder:
-            return decoder.of(reference())
+            return decoder.make_decoder(reference())
 
         @_graph(_spec(None, None), _spec(None), _spec())
-        def prefill(ids: tf.Tensor, lengths: tf.Tensor, room: tf.Tensor) -> tuple[tf.Tensor, Any]:
-            return traced_decoder().prefill(ids, lengths, room)
+        def prefill(ids: tf.Tensor, lengths: tf.Tensor, capacity: tf.Tensor) -> tuple[tf.Tensor, Any]:
+            return traced_decoder().prefill(ids, lengths, capacity)
 
         self.prefill = prefill
         self._decoder = traced_decoder
         # Traced when they are asked for.
-        self.of_sampler = functools.cache(self._of_sampler)
-        self.of_beams = functools.cache(self._of_beams)
+        self.sampler_programs = functools.cache(self._trace_sampler)
+        self.beam_program = functools.cache(self._trace_beams)
 
-    def _of_sampler(self, sampler: samplers.Sampler) -> tuple[Callable, Callable]:
+    def _trace_sampler(self, sampler: samplers.Sampler) -> tuple[Callable, Callable]:
         """The first step and the later ones."""
         logits, state = _outputs(self.prefill)
 
@@ -164,7 +164,7 @@ class _Programs:
 
         return begin, go_on
 
-    def _of_beams(self, options: samplers.BeamSearch) -> Callable:
+    def _trace_beams(self, options: samplers.BeamSearch) -> Callable:
         logits, state = _outputs(self.prefill)
 
         @_graph(logits, state, _spec(None), _spec(), _spec(None))

@@ -12,7 +12,7 @@ import tensorflow as tf
 from reformer_tf.layers import arguments
 
 
-def rows_of(prompts: Any, vocabulary_size: int) -> list[list[int]]:
+def parse_rows(prompts: Any, vocabulary_size: int) -> list[list[int]]:
     """Several prompts.
 
     Args:
@@ -35,7 +35,7 @@ def rows_of(prompts: Any, vocabulary_size: int) -> list[list[int]]:
     return [_ids("prompts", row, vocabulary_size) for row in rows]
 
 
-def row_of(prompt: Any, vocabulary_size: int) -> list[int]:
+def parse_row(prompt: Any, vocabulary_size: int) -> list[int]:
     """One prompt.
 
     Raises:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 _CONTEXT = 32
 
 
-def bytes_of(ids: Sequence[int]) -> bytes:
+def to_bytes(ids: Sequence[int]) -> bytes:
     """The text of ids 0 to 255, which are the bytes; others, such as boundaries between documents, stand for none."""
     return bytes(token for token in ids if 0 <= token < 256)
 
 
-def byte_pieces(
-    ids: Iterable[int], decode: Callable[[Sequence[int]], bytes] = bytes_of, before: Sequence[int] = ()
+def stream_bytes(
+    ids: Iterable[int], decode: Callable[[Sequence[int]], bytes] = to_bytes, before: Sequence[int] = ()
 ) -> Iterator[bytes]:
     """Hands over the bytes of each id as soon as it is there.
 
@@ -34,25 +34,25 @@ def byte_pieces(
     sent = len(decode(known)) if known else 0
     for token in ids:
         known.append(int(token))
-        whole = decode(known)
-        piece, sent = whole[sent:], len(whole)
+        text = decode(known)
+        new, sent = text[sent:], len(text)
         if len(known) >= 2 * _CONTEXT:
             # Or the work would grow with the square of the length. Beginnings are special: a blank may be left out.
-            latest = known[-_CONTEXT:]
-            if start := decode(latest):
-                known, sent = latest, len(start)
-        if piece:
-            yield piece
+            recent = known[-_CONTEXT:]
+            if start := decode(recent):
+                known, sent = recent, len(start)
+        if new:
+            yield new
 
 
-def pieces(
-    ids: Iterable[int], decode: Callable[[Sequence[int]], bytes] = bytes_of, before: Sequence[int] = ()
+def stream_text(
+    ids: Iterable[int], decode: Callable[[Sequence[int]], bytes] = to_bytes, before: Sequence[int] = ()
 ) -> Iterator[str]:
     """Hands over text as soon as it is certain: whole characters only, however many ids one takes.
 
     Args:
         ids: the ids, as they come.
-        decode: the text of ids as UTF-8; see `byte_pieces`.
+        decode: the text of ids as UTF-8; see `stream_bytes`.
         before: ids that stand before, whose own text is not handed over.
 
     Yields:
@@ -63,9 +63,9 @@ def pieces(
         ['h', 'ä']
     """
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    for new in byte_pieces(ids, decode, before):
-        if piece := decoder.decode(new):
-            yield piece
+    for new in stream_bytes(ids, decode, before):
+        if text := decoder.decode(new):
+            yield text
     rest = decoder.decode(b"", final=True)
     if rest:
         yield rest

@@ -52,8 +52,8 @@ def go_on(
         int32 `[B, N]`, the new tokens, N the largest limit, and `NOTHING` where a row had ended before.
     """
     # The last new token is never fed.
-    room = tf.maximum(tf.shape(ids)[1], tf.reduce_max(lengths + limits) - 1)
-    logits, state = decoder.prefill(ids, lengths, room)
+    capacity = tf.maximum(tf.shape(ids)[1], tf.reduce_max(lengths + limits) - 1)
+    logits, state = decoder.prefill(ids, lengths, capacity)
     progress = begin(logits, state, ids, lengths, limits, choose, stop_tokens, looks_back=False)
     later, _ = run(decoder, progress, tf.reduce_max(limits) - 1, choose, stop_tokens)
     return tf.concat([progress.tokens[:, None], later], axis=1)
@@ -87,8 +87,8 @@ def begin(
         # A column more, for what only fills up rows.
         columns = tf.where(tf.sequence_mask(lengths, tf.shape(ids)[1]), ids, vocabulary)
         rows = tf.broadcast_to(tf.range(batch)[:, None], tf.shape(ids))
-        places, there = tf.stack([rows, columns], axis=-1), tf.ones_like(ids, tf.bool)
-        seen = tf.tensor_scatter_nd_update(tf.zeros([batch, vocabulary + 1], tf.bool), places, there)[:, :-1]
+        indices, there = tf.stack([rows, columns], axis=-1), tf.ones_like(ids, tf.bool)
+        seen = tf.tensor_scatter_nd_update(tf.zeros([batch, vocabulary + 1], tf.bool), indices, there)[:, :-1]
     tokens = choose(logits, lengths, seen)
     left = _left(limits, tokens, stop_tokens)
     return Progress(
@@ -121,11 +121,11 @@ def run(
         # A row that ended stays where it is, and what it writes over and over is of no interest any more.
         goes_on = progress.left > 0
         logits, state = decoder.step(progress.tokens, progress.positions, progress.state)
-        places = progress.positions + 1
-        chosen = choose(logits, places, progress.seen if looks_back else None)
+        next_positions = progress.positions + 1
+        chosen = choose(logits, next_positions, progress.seen if looks_back else None)
         tokens = tf.where(goes_on, chosen, progress.tokens)
         left = tf.where(goes_on, _left(progress.left, tokens, stop_tokens), 0)
-        positions = tf.where(left > 0, places, progress.positions)
+        positions = tf.where(left > 0, next_positions, progress.positions)
         seen = _seen(progress.seen, tokens) if looks_back else progress.seen
         found = tf.tensor_scatter_nd_update(found, index[None, None], tf.where(goes_on, tokens, NOTHING)[None])
         return index + 1, Progress(tokens, positions, left, seen, state), found

@@ -8,12 +8,12 @@ import tensorflow as tf
 
 from reformer_tf.layers.reversible import repeated_blocks
 from reformer_tf.layers.reversible.layer_branch import LayerBranch
-from reformer_tf.ops.reversible.branch import Given
+from reformer_tf.ops.reversible.branch import BranchInputs
 
 _INFERENCE = {"mask": None, "segment_ids": None, "seed": None, "training": False}
 
 
-class Shared:
+class TracedLayers:
     """A function that is called for one layer after another, in inference, and traced once for each kind of them.
 
     To be used within one graph, of which the function may use tensors. Layers of which it is not known what they
@@ -29,7 +29,7 @@ class Shared:
 
     def __call__(self, layer: keras.layers.Layer, *inputs: Any) -> Any:
         """Calls the function for a layer."""
-        branch = repeated_blocks.of(layer, _INFERENCE)
+        branch = repeated_blocks.make_branch(layer, _INFERENCE)
         kind = branch.kind
         if kind is None:
             return self._function(layer, *inputs)
@@ -42,7 +42,7 @@ class Shared:
 
         @tf.function(autograph=False)
         def traced(weights: Sequence[tf.Tensor], constants: Sequence[tf.Tensor], *inputs: Any) -> Any:
-            with first.given(Given(weights, constants, None)):
+            with first.weight_scope(BranchInputs(weights, constants, None)):
                 return self._function(first.layer, *inputs)
 
         return traced

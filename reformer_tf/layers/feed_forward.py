@@ -84,7 +84,7 @@ class ChunkedFeedForward(VectorLayer, FixedArguments):
         weights = [tf.convert_to_tensor(w) for w in self._weights]
         spec = tf.TensorSpec([None, width], inputs.dtype)
         # Functions inside may be compiled in training; what is exported must run where XLA is not linked in.
-        with compiled_functions.fusing(bool(training)):
+        with compiled_functions.compiling_functions(bool(training)):
             result = row_chunks.map_rows(self._rows, [tf.reshape(inputs, [-1, width])], weights, self.rows, spec)
         return tf.reshape(result, shapes.sizes(inputs))
 

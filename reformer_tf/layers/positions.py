@@ -47,8 +47,8 @@ class _PositionEmbedding(VectorLayer, FixedArguments):
 
         tables = [tf.convert_to_tensor(v) for v in self.trainable_variables + self.non_trainable_variables]
         flat, budget = tf.reshape(inputs, [-1, width]), row_chunks.rows_in_budget(4 * width)
-        places, spec = tf.reshape(positions, [-1]), tf.TensorSpec([None, width], inputs.dtype)
-        return tf.reshape(row_chunks.map_rows(rows, [flat, places], tables, budget, spec), shapes.sizes(inputs))
+        flat_positions, spec = tf.reshape(positions, [-1]), tf.TensorSpec([None, width], inputs.dtype)
+        return tf.reshape(row_chunks.map_rows(rows, [flat, flat_positions], tables, budget, spec), shapes.sizes(inputs))
 
     def look_up(self, positions: tf.Tensor, width: int, tables: Sequence[tf.Tensor]) -> tf.Tensor:
         """Returns the embeddings `[T, M]` of positions, int32 `[T]`, from the layer's weights, in at least float32."""

@@ -78,7 +78,7 @@ class ResidualBranch(VectorLayer, FixedArguments):
     ) -> tf.Tensor:
         options = {"mask": mask, "segment_ids": segment_ids, "seed": seed, "training": training}
         # Functions inside may be compiled in training; what is exported must run where XLA is not linked in.
-        with compiled_functions.fusing(bool(training)):
+        with compiled_functions.compiling_functions(bool(training)):
             output = branch_calls.call(self.layer, self.normalization(inputs), options)
         return self.dropout(output, seed=seed, training=training)
 

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.ops import shapes
-from reformer_tf.ops.execution.sequence_slices import Cutting
+from reformer_tf.ops.execution.sequence_slices import SequenceSlices
 
 
 class Rows(NamedTuple):
@@ -114,15 +114,15 @@ def _problem(metric: keras.metrics.Metric, classes: int | None) -> str | None:
 
 def _update(pairs: Sequence[tuple[keras.metrics.Metric, tf.Tensor]], rows: Rows, holds: tf.Tensor) -> None:
     """Updates metrics, each with its weights `[T]`."""
-    cutting = Cutting(1, shapes.sizes(rows.targets)[0], rows.chunk)
+    cutting = SequenceSlices(1, shapes.sizes(rows.targets)[0], rows.chunk)
     vectors, targets = (cutting.prepared(x[None]) for x in (rows.vectors, rows.targets))
     # What fills up the last chunk has zero weight.
     weights = [cutting.prepared(x[None]) for _, x in pairs]
 
     def body(index: tf.Tensor, state: list) -> list:
-        scores, labels = rows.scores(cutting.piece(vectors, index)[0]), cutting.piece(targets, index)[0]
+        scores, labels = rows.scores(cutting.take(vectors, index)[0]), cutting.take(targets, index)[0]
         return [
-            metric.stateless_update_state(values, labels, scores, sample_weight=cutting.piece(weight, index)[0])
+            metric.stateless_update_state(values, labels, scores, sample_weight=cutting.take(weight, index)[0])
             for (metric, _), weight, values in zip(pairs, weights, state, strict=True)
         ]
 

@@ -1,7 +1,7 @@
-"""An activation of a sum with a bias, and its gradient, each in one pass over memory where it is compiled.
+"""Bias and activation, and their gradient, each in one pass over memory if compiled.
 
-In half precision a polynomial like that of erf is slow and coarse on CPU: where it is compiled, what is inside is
-computed in float32 and only the ends are cast.
+In half precision a polynomial like that of erf is slow and inexact on CPU: compiled functions compute in float32 inside
+and cast only inputs and results.
 """
 
 import math
@@ -19,24 +19,25 @@ from reformer_tf.ops.execution import compiled_functions
 def biased(fn: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
     """Computes `fn(x + bias)`.
 
-    Inside `fusing.fusing(True)`, in a graph on CPU, both this and its gradient are compiled if `x` is large.
+    Inside `compiled_functions.compiling_functions(True)`, in a graph on CPU, this and its gradient are compiled if `x`
+    is large.
 
     Args:
-        fn: an elementwise function. A plain function of a module may be compiled; anything else (a layer, a partial, a
-            function with a closure) may hold tensors, and is called as it is.
+        fn: an elementwise function. A module-level function may be compiled; anything else (a layer, a partial, a
+            function with a closure) may hold tensors, and is called uncompiled.
         x: floating tensor `[..., P]`.
         bias: `[P]`, in a dtype of its own, which its gradient has too; or None.
 
     Returns:
         Tensor of the shape and dtype of `x`.
     """
-    pays = _is_plain(fn) and compiled_functions.worth(math.prod(shapes.sizes(x)))
+    pays = _is_plain(fn) and compiled_functions.worth_compiling(math.prod(shapes.sizes(x)))
     if pays is False:
         return fn(x if bias is None else sums.bias_add(x, bias))
-    # Both are made here: a gradient is asked for when the call that may compile its functions is over.
+    # Both are made here: TensorFlow calls the gradient after the scope that allows compiling has exited.
     fast = _FAST.get((fn, shapes.statistics_dtype(x.dtype)), fn)
     forward, backward = (
-        compiled_functions.fused(make, fast, pays=pays, instead=make(fn)) for make in (_forward, _backward)
+        compiled_functions.compiled(make, fast, pays=pays, instead=make(fn)) for make in (_forward, _backward)
     )
 
     @tf.custom_gradient
@@ -48,11 +49,11 @@ def biased(fn: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, bias: tf.Tensor |
 
 
 def _gelu(x: tf.Tensor) -> tf.Tensor:
-    """GELU by erf. By erfc, as Keras has it, it is more exact where it is below 1e-6, and takes twice as long."""
+    """GELU by erf. By erfc, as in Keras, results below 1e-6 are more exact, but it takes twice as long."""
     return x * (0.5 + 0.5 * tf.math.erf(x * tf.constant(math.sqrt(0.5), x.dtype)))
 
 
-# What is compiled in place of a function that it equals to rounding. XLA's erf is too coarse for float64.
+# Functions to compile in place of others that they equal up to rounding. XLA's erf is too inexact for float64.
 _FAST = {(keras.activations.gelu, tf.float32): _gelu}
 
 
@@ -61,7 +62,7 @@ def _is_plain(fn: Any) -> bool:
 
 
 def _forward(fn: Callable[[tf.Tensor], tf.Tensor]) -> Callable[..., tf.Tensor]:
-    """Makes the function of x and (if there is one) the bias that computes `biased`."""
+    """Makes the function that computes `biased` from x and, if there is one, the bias."""
 
     def compute(x: tf.Tensor, *bias: tf.Tensor) -> tf.Tensor:
         return tf.cast(fn(_summed(x, *bias)), x.dtype)
@@ -70,15 +71,15 @@ def _forward(fn: Callable[[tf.Tensor], tf.Tensor]) -> Callable[..., tf.Tensor]:
 
 
 def _backward(fn: Callable[[tf.Tensor], tf.Tensor]) -> Callable[..., list[tf.Tensor]]:
-    """Makes the function of the gradient of the result, x and the bias that gives the gradients of the last two."""
+    """Makes the function that computes the gradients of x and the bias from these and the gradient of the result."""
 
     def compute(upstream: tf.Tensor, x: tf.Tensor, *bias: tf.Tensor) -> list[tf.Tensor]:
         inner = _summed(x, *bias)
         with tf.GradientTape() as tape:
             tape.watch(inner)
             result = fn(inner)
-        slope = tape.gradient(result, inner, output_gradients=tf.cast(upstream, inner.dtype))
-        return [tf.cast(slope, x.dtype), *(tf.cast(sums.over_tokens(slope, 1), b.dtype) for b in bias)]
+        d_inner = tape.gradient(result, inner, output_gradients=tf.cast(upstream, inner.dtype))
+        return [tf.cast(d_inner, x.dtype), *(tf.cast(sums.over_tokens(d_inner, 1), b.dtype) for b in bias)]
 
     return compute
 

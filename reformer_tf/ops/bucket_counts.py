@@ -1,4 +1,4 @@
-"""How many buckets a hash has, as factors, and how many projections these need."""
+"""The number of buckets of a hash, as factors, and the number of projections these need."""
 
 import math
 from collections.abc import Sequence
@@ -8,16 +8,16 @@ import tensorflow as tf
 
 from reformer_tf.ops import shapes
 
-# More buckets than this in one factor cost more in projections than in attention.
+# With more buckets than this in one factor, projections cost more than attention.
 _LARGEST_FACTOR = 128
-# The rule's length for a layer that knows no maximum.
+# The length that a layer without a maximum length takes for the rule.
 DEFAULT_LENGTH = 4096
 
 
 def default_num_buckets(max_sequence_length: int | None, chunk_length: int) -> tuple[int, ...]:
-    """The bucket count of a layer that was not given one, fixed when the layer is built.
+    """The default bucket count of a layer, fixed when the layer is made.
 
-    About `2 L / chunk_length` buckets (so that a chunk holds two average buckets at the full length), rounded up to a
+    It is about `2 L / chunk_length` (so that a window holds two average buckets at the full length), rounded up to a
     power of two and split in two factors when it is large.
 
     Args:
@@ -61,7 +61,7 @@ def length_num_buckets(
     Args:
         length: L of a call, a multiple of `chunk_length`; an int or a scalar tensor.
         chunk_length: C.
-        max_sequence_length: decides from what count on there are two factors.
+        max_sequence_length: determines the count from which on there are two factors.
 
     Returns:
         Two factors, the second of which may be 1; ints if `length` is.
@@ -72,12 +72,12 @@ def length_num_buckets(
         bits = wanted.bit_length() - 1
         return (2**bits, 1) if 2**bits <= largest else (2 ** (bits // 2), 2 ** (bits - bits // 2))
     bits = tf.reduce_sum(tf.cast(wanted >= 2 ** tf.range(1, 31), tf.int32))
-    single = 2**bits <= largest
-    return tf.where(single, 2**bits, 2 ** (bits // 2)), tf.where(single, 1, 2 ** (bits - bits // 2))
+    one_factor = 2**bits <= largest
+    return tf.where(one_factor, 2**bits, 2 ** (bits // 2)), tf.where(one_factor, 1, 2 ** (bits - bits // 2))
 
 
 def most_columns(chunk_length: int, longest: int, max_sequence_length: int) -> int:
-    """The projections that a round needs at most when the bucket count follows a length of up to `longest`."""
+    """The most projections that a round needs if the bucket count follows a length of up to `longest`."""
     lengths = [chunk_length * 2**i for i in range((longest // chunk_length).bit_length())]
     counts = [length_num_buckets(length, chunk_length, max_sequence_length) for length in lengths]
     return max(rotation_columns([factor for factor in count if factor > 1]) for count in counts)

@@ -1,4 +1,4 @@
-"""Dropout whose mask is a function of a key and of coordinates: any grouping of the work gives the same mask."""
+"""Dropout whose mask is a function of a key and of coordinates, so that it does not depend on slices or chunks."""
 
 import tensorflow as tf
 
@@ -10,15 +10,15 @@ def keep_scale(bits: tf.Tensor, rate: float, dtype: tf.DType) -> tf.Tensor:
 
     Args:
         bits: uint32 random bits of any shape.
-        rate: the share to drop, in [0, 1).
+        rate: the fraction to drop, in [0, 1).
         dtype: floating dtype of the result.
 
     Returns:
         Tensor of the shape of `bits`.
     """
     threshold = tf.constant(min(round(rate * 2**32), 2**32 - 1), tf.uint32)
-    kept = tf.constant(1.0 / (1.0 - rate), dtype)
-    return tf.where(bits >= threshold, kept, tf.zeros([], dtype))
+    scale = tf.constant(1.0 / (1.0 - rate), dtype)
+    return tf.where(bits >= threshold, scale, tf.zeros([], dtype))
 
 
 def dropout(
@@ -31,7 +31,7 @@ def dropout(
 
     Args:
         x: floating tensor `[B, L, M]`.
-        rate: the share to drop, in [0, 1).
+        rate: the fraction to drop, in [0, 1).
         seed: int32 `[3]`, as `seeds.with_row_offset` gives it.
         layer_seed: the layer's own integer seed.
         start: the position of the first token of `x`.
@@ -43,6 +43,6 @@ def dropout(
         return x
     batch, length, width = shapes.sizes(x)
     rows = seeds.row_keys(seed, layer_seed, batch)
-    places = seeds.mix(rows[:, None], start + tf.range(length))  # [B, L]
-    bits = seeds.scramble(places[:, :, None] + seeds.mix(tf.range(width)))
+    rows_and_positions = seeds.mix(rows[:, None], start + tf.range(length))  # [B, L]
+    bits = seeds.scramble(rows_and_positions[:, :, None] + seeds.mix(tf.range(width)))
     return x * keep_scale(bits, rate, x.dtype)

@@ -1,7 +1,7 @@
 """Angular locality-sensitive hashing by random rotations (paper, section 2, 'Locality sensitive hashing').
 
-A vector x falls into bucket `argmax([xR; -xR])`. Many buckets are had from few projections by factors: with
-`num_buckets=(n1, n2)` two independent hashes of n1 and n2 buckets give one of n1 * n2.
+A vector x falls into bucket `argmax([xR; -xR])`. Factors make many buckets from few projections: with
+`num_buckets=(n1, n2)` two independent hashes of n1 and n2 buckets are combined to one of n1 * n2.
 """
 
 import math
@@ -13,7 +13,7 @@ import tensorflow as tf
 from reformer_tf.ops import seeds, shapes
 from reformer_tf.ops.execution import compiled_functions, loops
 
-# Bytes of one round's projections that may be alive together: longer sequences are hashed piece by piece.
+# Bytes of one round's projections that may be alive together: longer sequences are hashed slice by slice.
 PROJECTION_BYTES = 16 * 2**20
 
 
@@ -21,7 +21,7 @@ def stored_rotations(seed: int, num_heads: int, key_dim: int, num_hashes: int, c
     """Draws the rotations that a layer keeps as weights.
 
     They are the same bits on every machine and numpy version (the stream of `RandomState` is frozen), and are drawn
-    round by round: those of rounds 1 to 4 are the first of those of rounds 1 to 8.
+    round by round: with more rounds, the first ones have the same rotations.
 
     Args:
         seed: non-negative integer.
@@ -80,19 +80,19 @@ def hash_vectors(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[sha
         return _hash_one(vectors[:, :, 0], rotations, factors)[..., None]
     row_bytes = rotations.dtype.size * batch * heads * rotations.shape[-1]
     if isinstance(row_bytes, int) and isinstance(length, int):
-        piece = max(PROJECTION_BYTES // max(row_bytes, 1), 1)
-        if length <= piece:
-            return _hash_piece(vectors, rotations, factors)
+        slice_length = max(PROJECTION_BYTES // max(row_bytes, 1), 1)
+        if length <= slice_length:
+            return _hash_slice(vectors, rotations, factors)
     else:
-        piece = tf.clip_by_value(PROJECTION_BYTES // tf.maximum(row_bytes, 1), 1, length)
-    return _hash_in_pieces(vectors, rotations, factors, piece)
+        slice_length = tf.clip_by_value(PROJECTION_BYTES // tf.maximum(row_bytes, 1), 1, length)
+    return _hash_in_slices(vectors, rotations, factors, slice_length)
 
 
 def _hash_one(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[int]) -> tf.Tensor:
     """`hash_vectors` of one vector `[B, H, D]` each, in few operations: `[B, H, R]`."""
     heads, size, rounds, columns = rotations.shape
     by_head = tf.transpose(tf.cast(vectors, rotations.dtype), [1, 0, 2])
-    # Sharing out a small batched product among threads takes longer than the product itself.
+    # Distributing a small batched product among threads takes longer than the product itself.
     products = by_head[:, :, :, None] * tf.reshape(rotations, [heads, 1, size, rounds * columns])
     projections = tf.reshape(tf.reduce_sum(products, axis=2), [heads, -1, rounds, columns])
     bucket, stride, first = tf.zeros([], tf.int32), 1, 0
@@ -103,31 +103,34 @@ def _hash_one(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[int]) 
     return tf.transpose(bucket, [1, 0, 2])
 
 
-def _hash_in_pieces(
-    vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[shapes.Size], piece: shapes.Size
+def _hash_in_slices(
+    vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[shapes.Size], slice_length: shapes.Size
 ) -> tf.Tensor:
-    """`hash_vectors` of `piece` positions at a time; the last piece begins where it ends with the sequence."""
+    """`hash_vectors`, `slice_length` positions at a time; the last slice overlaps the one before it."""
     batch, heads, length, size = shapes.sizes(vectors)
-    steps = shapes.ceil_div(length, piece)
+    steps = shapes.ceil_div(length, slice_length)
 
     def step(index: tf.Tensor, arrays: list[tf.TensorArray]) -> list[tf.TensorArray]:
-        start = tf.minimum(index * piece, length - piece)
-        part = tf.slice(vectors, tf.stack([0, 0, start, 0]), tf.stack([batch, heads, piece, size]))
-        part = tf.ensure_shape(part, [*vectors.shape[:2], piece if isinstance(piece, int) else None, size])
-        return [arrays[0].write(index, _hash_piece(part, rotations, factors))]
+        start = tf.minimum(index * slice_length, length - slice_length)
+        part = tf.slice(vectors, tf.stack([0, 0, start, 0]), tf.stack([batch, heads, slice_length, size]))
+        part = tf.ensure_shape(
+            part, [*vectors.shape[:2], slice_length if isinstance(slice_length, int) else None, size]
+        )
+        return [arrays[0].write(index, _hash_slice(part, rotations, factors))]
 
-    static = [piece if isinstance(piece, int) else None]
+    static = [slice_length if isinstance(slice_length, int) else None]
     shape = [*vectors.shape[:2], rotations.shape[2], *static]
     array = tf.TensorArray(tf.int32, size=steps, element_shape=shape)
-    pieces = loops.count_up(steps, step, [array])[0].stack()  # [steps, B, H, R, piece]
+    slices = loops.count_up(steps, step, [array])[0].stack()  # [steps, B, H, R, slice_length]
     full = tf.reshape(
-        tf.transpose(pieces[:-1], [1, 2, 3, 0, 4]), tf.stack([batch, heads, rotations.shape[2], (steps - 1) * piece])
+        tf.transpose(slices[:-1], [1, 2, 3, 0, 4]),
+        tf.stack([batch, heads, rotations.shape[2], (steps - 1) * slice_length]),
     )
-    rest = pieces[-1][..., steps * piece - length :]
+    rest = slices[-1][..., steps * slice_length - length :]
     return tf.ensure_shape(tf.concat([full, rest], axis=-1), [*shape[:3], vectors.shape[2]])
 
 
-def _hash_piece(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[shapes.Size]) -> tf.Tensor:
+def _hash_slice(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[shapes.Size]) -> tf.Tensor:
     """`hash_vectors` of all positions together; all rounds at once where they fit the budget of one."""
     vectors = tf.cast(vectors, rotations.dtype)
     heads, size, rounds, columns = rotations.shape
@@ -143,17 +146,17 @@ def _hash_piece(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[shap
 
 
 def _for_each_row(matrices: tf.Tensor, batch: shapes.Size) -> tf.Tensor:
-    """The matrices `[H, ...]` of heads as those of B rows, `[B, H, ...]`."""
+    """Repeats the matrices `[H, ...]` of heads for B rows, `[B, H, ...]`."""
     # Not by broadcasting, for which TensorFlow 2.21 may crash on CPU where a single matrix meets a batch.
     return tf.tile(matrices[None], [batch, 1, 1, 1])
 
 
 def _buckets(projections: tf.Tensor, factors: Sequence[shapes.Size], axis: int) -> tf.Tensor:
-    """`hash_vectors` of projections whose columns are along `axis`; the last, unless the factors are known."""
+    """`hash_vectors` of projections whose columns are along `axis`, which is -1 if the factors are tensors."""
     if shapes.known(factors):
-        # Each number is gone over some four times.
-        pays = compiled_functions.worth(4 * math.prod(shapes.sizes(projections)))
-        return compiled_functions.fused(_bucketing, tuple(factors), axis, pays=pays)(projections)
+        # Each number is read some four times.
+        pays = compiled_functions.worth_compiling(4 * math.prod(shapes.sizes(projections)))
+        return compiled_functions.compiled(_bucketing, tuple(factors), axis, pays=pays)(projections)
     bucket, stride, first = tf.zeros([], tf.int32), 1, 0
     for factor in factors:
         bucket += stride * _angular_bucket_within(projections, first, factor // 2)
@@ -162,7 +165,7 @@ def _buckets(projections: tf.Tensor, factors: Sequence[shapes.Size], axis: int) 
 
 
 def _bucketing(factors: Sequence[int], axis: int) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Makes the function of projections, with columns along `axis`, that gives their buckets."""
+    """Makes the function that computes buckets from projections, with columns along `axis`."""
 
     def buckets(projections: tf.Tensor) -> tf.Tensor:
         halves = [factor // 2 for factor in factors]
@@ -181,8 +184,8 @@ def _bucketing(factors: Sequence[int], axis: int) -> Callable[[tf.Tensor], tf.Te
 
 
 def _largest_of_both_signs(projections: tf.Tensor, half: int, axis: int) -> tf.Tensor:
-    """`argmax([p; -p])` along an axis of `half` columns, without building the doubled tensor: the first place of it."""
-    # Not tf.argmax, which goes number by number.
+    """`argmax([p; -p])` along an axis of `half` columns, without building the doubled tensor; ties go to the first."""
+    # Not tf.argmax, which is not vectorized.
     largest = tf.reduce_max(tf.abs(projections), axis=axis, keepdims=True)
     column = tf.reshape(tf.range(half), [half] + [1] * (-1 - axis))
     negative = tf.where(projections == -largest, column + half, 2 * half - 1)
@@ -190,7 +193,7 @@ def _largest_of_both_signs(projections: tf.Tensor, half: int, axis: int) -> tf.T
 
 
 def _angular_bucket_within(projections: tf.Tensor, first: tf.Tensor, half: tf.Tensor) -> tf.Tensor:
-    """`_largest_of_both_signs` of columns `[first, first + half)`, whose number a graph does not know; 0 if none."""
+    """`_largest_of_both_signs` of columns `[first, first + half)`, a number that is a tensor; 0 if there are none."""
     column = tf.range(projections.shape[-1])
     inside = tf.logical_and(column >= first, column < first + half)
     upper = tf.where(inside, projections, projections.dtype.min)

@@ -1,8 +1,8 @@
-"""Numbers that look something up (ids, labels), and numbers outside the range of what there is.
+"""Checks of integers that are looked up (ids, labels) and may be out of range.
 
-In eager mode such a number is an error that says which. Where a graph is compiled no error can be raised on every
-device: an assertion is dropped by XLA, and a gather or a cross-entropy does as the device likes. So there the result
-that the number would have decided is NaN, on every device alike, and a loss that it takes part in is NaN, too.
+In eager mode such an integer raises an error that names it. A compiled graph cannot raise an error on every device: XLA
+drops assertions, and gathers and cross-entropies do different things on different devices. There the result that
+depends on the integer becomes NaN, on every device alike, and so does a loss that it enters.
 """
 
 from typing import Any
@@ -11,26 +11,26 @@ import tensorflow as tf
 
 from reformer_tf.ops import shapes
 
-# How many wrong numbers an error names.
+# The most integers that an error names.
 _NAMED = 5
 
 
 def int32(values: Any) -> tf.Tensor:
-    """Casts integers to int32; those that do not fit become the nearest that does, and stay out of every range."""
+    """Casts integers to int32; those that do not fit become the nearest that does, which is out of range too."""
     values = tf.convert_to_tensor(values)
     return tf.cast(values, tf.int32) if values.dtype.is_bool else tf.saturate_cast(values, tf.int32)
 
 
 def nan_unless(holds: tf.Tensor) -> tf.Tensor:
-    """float32 zeros, and NaN where a condition does not hold: to be added to what depends on it."""
+    """float32 zeros, and NaN where a condition does not hold; to be added to results that depend on it."""
     return tf.where(holds, 0.0, float("nan"))
 
 
 def refuse_eagerly(rule: str, values: tf.Tensor, right: tf.Tensor) -> None:
-    """Refuses numbers in eager mode; does nothing in a graph.
+    """Refuses wrong values in eager mode; does nothing in a graph.
 
     Raises:
-        ValueError: if a condition does not hold for all numbers; it says the rule, and for which it does not.
+        ValueError: if not all values are right; it names the rule and the wrong values.
     """
     if not tf.executing_eagerly() or tf.reduce_all(right):
         return
@@ -40,20 +40,20 @@ def refuse_eagerly(rule: str, values: tf.Tensor, right: tf.Tensor) -> None:
 
 
 def within(name: str, values: Any, size: Any, counted: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-    """Makes numbers that can be looked up of those that came.
+    """Checks integers before a look-up, and makes them safe for it.
 
     Args:
-        name: of the argument that they came in.
+        name: of the argument that they are from.
         values: integers of any shape.
-        size: they must be in [0, size); an integer or an int32 scalar.
-        counted: booleans of the same shape; where False the number may be anything. All count if None.
+        size: the integers must be in [0, size); an integer or an int32 scalar.
+        counted: booleans of the same shape; where False the integer may be any. All count if None.
 
     Returns:
-        int32 numbers that are all in [0, size), 0 in place of others; and booleans of the same shape, False where the
-        number is outside and counts.
+        int32 values in [0, size), with 0 in place of others; and booleans of the same shape, False where the value is
+        out of range and counts.
 
     Raises:
-        ValueError: in eager mode, if a number that counts is outside.
+        ValueError: in eager mode, if a value that counts is out of range.
     """
     values = int32(values)
     inside = (values >= 0) & (values < size)
@@ -69,19 +69,19 @@ def counted(labels: Any, ignore_id: int | None) -> tf.Tensor:
 
 
 def at_most(longest: int, length: shapes.Size, rule: str) -> Any:
-    """Checks a length, which a graph may not know.
+    """Checks a length, which may be a tensor.
 
     Args:
-        longest: the greatest length there is.
+        longest: the greatest length that is allowed.
         length: of a call.
-        rule: what an error says.
+        rule: the rule that an error states.
 
     Returns:
-        True; or, of a length that is known only when the graph runs, a boolean scalar: False where it is greater and
-        the assertion, whose message is the better one, has been dropped by XLA.
+        True; or, if the length is a tensor, a boolean scalar. The graph also asserts the rule, with a message; the scalar
+        is for XLA, which drops assertions.
 
     Raises:
-        ValueError: if the length is known, and greater.
+        ValueError: if the length is an integer, and greater.
     """
     if isinstance(length, int):
         if length > longest:

@@ -1,4 +1,4 @@
-"""Keeps the buckets of one pass, so that another pass over the same tokens uses them in place of hashing again.
+"""Records the buckets of one pass, so that another pass over the same tokens uses them instead of hashing again.
 
 Rounding can move a vector near a hash boundary into another bucket. A reversible stack therefore records the buckets of
 its forward pass (they are small and integer) and replays them when it recomputes a layer; tests and comparisons with
@@ -28,25 +28,25 @@ _replay: contextvars.ContextVar[list[tf.Tensor] | None] = contextvars.ContextVar
 @contextlib.contextmanager
 def recording() -> Iterator[list[tf.Tensor]]:
     """Yields a list that receives the buckets, int32 `[B, H, R, L]`, of each hashing layer called inside."""
-    kept: list[tf.Tensor] = []
-    token = _records.set((*_records.get(), kept))
+    recorded: list[tf.Tensor] = []
+    token = _records.set((*_records.get(), recorded))
     try:
-        yield kept
+        yield recorded
     finally:
         _records.reset(token)
 
 
 @contextlib.contextmanager
-def replaying(kept: Sequence[tf.Tensor]) -> Iterator[None]:
-    """Makes each hashing layer called inside take the next entry of `kept` as its buckets.
+def replaying(buckets: Sequence[tf.Tensor]) -> Iterator[None]:
+    """Makes each hashing layer called inside take the next entry of `buckets` as its buckets.
 
     Args:
-        kept: int32 tensors or arrays `[B, H, R, L]`, one for each call of a hashing layer, in call order.
+        buckets: int32 tensors or arrays `[B, H, R, L]`, one for each call of a hashing layer, in call order.
 
     Raises:
         ValueError: if the calls inside use more or fewer entries than there are.
     """
-    remaining = list(kept)
+    remaining = list(buckets)
     token = _replay.set(remaining)
     try:
         yield
@@ -54,8 +54,8 @@ def replaying(kept: Sequence[tf.Tensor]) -> Iterator[None]:
         _replay.reset(token)
     if remaining:
         raise ValueError(
-            "kept must have one entry for each call of a hashing layer."
-            f" Received: {len(kept)} entries, of which {len(remaining)} were not used"
+            "buckets must have one entry for each call of a hashing layer."
+            f" Received: {len(buckets)} entries, of which {len(remaining)} were not used"
         )
 
 
@@ -66,12 +66,12 @@ def take() -> tf.Tensor | None:
         return None
     if not remaining:
         raise ValueError(
-            "kept must have one entry for each call of a hashing layer. Received: fewer entries than calls"
+            "buckets must have one entry for each call of a hashing layer. Received: fewer entries than calls"
         )
     return tf.cast(remaining.pop(0), tf.int32)
 
 
 def record(buckets: tf.Tensor) -> None:
-    """Notes the buckets of a call of a hashing layer, inside `recording`."""
-    for kept in _records.get():
-        kept.append(buckets)
+    """Records the buckets of a call of a hashing layer, inside `recording`."""
+    for recorded in _records.get():
+        recorded.append(buckets)

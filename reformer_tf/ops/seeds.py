@@ -1,24 +1,23 @@
-"""Stateless randomness: one explicit seed a call, folded with the place where the randomness is used.
+"""Stateless randomness: one explicit seed for each call, combined with coordinates such as layer, row and position.
 
-A seed is an int32 tensor `[2]` = (base, step), or `[3]` = (base, step, row offset), where the row offset is the place
-of the first row of this batch in the global batch. Everything random is a function of the seed and of coordinates
-(layer, row, position, ...), never of how the work is grouped; so a recomputation, another batch layout or more
-padding see the same random numbers.
+A seed is an int32 tensor `[2]` = (base, step), or `[3]` = (base, step, row offset), where the row offset is the index
+of this batch's first row in the global batch. All random numbers are functions of the seed and of coordinates, never of
+slices or chunks; so a recomputation, another batch layout or more padding see the same random numbers.
 """
 
 from typing import Any
 
 import tensorflow as tf
 
-# A layer's own integer seed; or, where layers take turns, an int32 scalar, that of the one whose turn it is.
+# A layer's own integer seed; or, in a layer scan, an int32 scalar, the seed of the layer of this step.
 LayerSeed = Any
 
 
 def with_row_offset(seed: Any, batch_size: int | tf.Tensor) -> tf.Tensor:
-    """Completes a seed with the place of its first row in the global batch.
+    """Completes a seed with the index of its first row in the global batch.
 
     Args:
-        seed: int32 `[2]` or `[3]`. With two entries the row offset is that of equal shares of the global batch:
+        seed: int32 `[2]` or `[3]`. With two entries the row offset is that of equal shards of the global batch:
             `replica_id_in_sync_group * batch_size`.
         batch_size: rows of the batch on this replica.
 
@@ -79,7 +78,7 @@ def layer_key(seed: tf.Tensor, layer_seed: LayerSeed) -> tf.Tensor:
 
 
 def row_keys(seed: tf.Tensor, layer_seed: LayerSeed, batch_size: int | tf.Tensor) -> tf.Tensor:
-    """Returns one uint32 key for each row of the batch, `[B]`: a function of the row's place in the global batch.
+    """Returns one uint32 key for each row of the batch, `[B]`: a function of the row's index in the global batch.
 
     Args:
         seed: int32 `[3]`, as `with_row_offset` gives it.

@@ -1,6 +1,6 @@
-"""Sizes of tensors, as Python integers where they are known and as scalar tensors where they are not.
+"""Sizes of tensors, as Python integers where they are static and as scalar tensors where they are not.
 
-And axes merged, moved and cut, with every size kept that is known.
+Also functions that merge, move and cut axes, and keep all static sizes.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def known(sizes: Sequence[Size]) -> bool:
 
 
 def ensured(x: tf.Tensor, shape: Sequence[int | None]) -> tf.Tensor:
-    """`tf.ensure_shape`, without an operation where nothing more is learned of the shape."""
+    """`tf.ensure_shape`, without an operation if the static shape is the same already."""
     return x if list(shape) == list(x.shape) else tf.ensure_shape(x, shape)
 
 
@@ -42,20 +42,20 @@ def statistics_dtype(dtype: tf.DType) -> tf.DType:
 
 
 def reshaped(x: tf.Tensor, before: Sequence[Size], after: Sequence[Size]) -> tf.Tensor:
-    """`tf.reshape`, whose gradient does not ask for the shape of what was reshaped.
+    """`tf.reshape` whose gradient does not need the reshaped tensor to know its shape.
 
-    For the result of a linear function: where things are computed again for the backward pass, it would otherwise be
-    computed again, too, only to see how large it is.
+    Meant for results of linear functions: when a backward pass recomputes a layer, such a result would otherwise be
+    computed again only for its shape.
 
     Args:
         x: tensor of sizes `before`.
-        before: its sizes, from what it was computed of.
+        before: its sizes, taken from the tensors that it was computed from.
         after: sizes of the result.
 
     Returns:
         Tensor of sizes `after`.
     """
-    # TensorFlow's own gradient works out a single size that is not known.
+    # TensorFlow's own gradient needs no tensor if at most one size is unknown.
     if sum(not isinstance(size, int) for size in before) <= 1:
         return tf.reshape(x, after)
 
@@ -73,8 +73,8 @@ def flat(x: tf.Tensor, axes: int) -> tf.Tensor:
 
 
 def cut(x: tf.Tensor, start: Size, length: Size) -> tf.Tensor:
-    """`x[start : start + length]`, with a static size where there is one (XLA needs it)."""
-    # Sizes spelled out: with -1, and a start not known yet, XLA pads the whole to a multiple of it.
+    """`x[start : start + length]`, with a static size if the length is static (XLA needs it)."""
+    # Explicit sizes: given -1 and a start not known yet, XLA pads the whole tensor to a multiple of the size.
     size, *rest = sizes(x)
     begin, extent = [start, *(0 for _ in rest)], [length, *rest]
     if known(begin) and known(extent):
@@ -84,13 +84,13 @@ def cut(x: tf.Tensor, start: Size, length: Size) -> tf.Tensor:
 
 
 def by_position(x: tf.Tensor, heads: Size) -> tf.Tensor:
-    """`[N, L, ...]` to `[B, L, H, ...]`."""
+    """Maps `[N, L, ...]` to `[B, L, H, ...]`."""
     length, rest = sizes(x)[1], sizes(x)[2:]
     x = tf.reshape(x, [-1, heads, length, *rest])
     return tf.transpose(x, [0, 2, 1, *range(3, x.shape.rank)])
 
 
 def by_sequence(x: tf.Tensor) -> tf.Tensor:
-    """`[B, L, H, ...]` to `[N, L, ...]`."""
+    """Maps `[B, L, H, ...]` to `[N, L, ...]`."""
     _, length, _, *rest = sizes(x)
     return tf.reshape(tf.transpose(x, [0, 2, 1, *range(3, x.shape.rank)]), [-1, length, *rest])

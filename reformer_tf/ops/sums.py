@@ -1,10 +1,10 @@
-"""Sums in at least float32, whatever the dtype of what is summed.
+"""Sums in at least float32, whatever the dtype of the terms.
 
 The gradient of a weight is a sum over tokens. In half precision such a sum stops growing once a term is below half a
-unit in the last digit of the total: the gradient of a bias, made by TensorFlow's BiasAddGrad on CPU, is then 11 % off
-at 16,384 tokens, that of an embedding, made by a scatter, 5 % at 65,536. So weights come here in their own dtype, are
-cast where they meet tokens, and only the products themselves are in half precision (matrix products are accumulated in
-float32 by all kernels, and rounded once).
+unit in the last digit of the total: the gradient of a bias, by TensorFlow's BiasAddGrad on CPU, is then off by 11 % at
+16,384 tokens, that of an embedding, by a scatter, by 5 % at 65,536. So weights come here in their own dtype and are
+cast where they are combined with tokens; only the products are in half precision (all kernels accumulate matrix
+products in float32, and round once).
 """
 
 import functools

@@ -175,9 +175,9 @@ def masks(batch: int, length: int, seed: int = 3) -> np.ndarray:
 
 def call_and_buckets(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> tuple[np.ndarray, np.ndarray | None]:
     """Calls a layer eagerly; returns its output and the buckets that it used, None if it does not hash."""
-    with replay.recording() as kept:
+    with replay.recording() as recorded:
         y = layer(*args, **kwargs)
-    return np.asarray(y), np.asarray(kept[0]) if kept else None
+    return np.asarray(y), np.asarray(recorded[0]) if recorded else None
 
 
 def replaying(buckets: np.ndarray | None) -> Any:
@@ -211,7 +211,7 @@ def expected(
     all_or_mask = np.ones(x.shape[:2], bool) if mask is None else mask
     visible = VISIBLE[case.kind](layer, buckets, all_or_mask, segment_ids)
     weights = [np.asarray(weight) for weight in layer.trainable_variables]
-    projections = reference.Projections.of(weights, is_shared(layer), layer.use_bias)
+    projections = reference.Projections.from_weights(weights, is_shared(layer), layer.use_bias)
     x = x if mask is None else np.where(mask[..., None], x, 0.0)
     scale = factors(layer, buckets, all_or_mask, segment_ids)
     return reference.attention(x, projections, visible, layer.rotary, scale)

@@ -146,9 +146,9 @@ def test_low_precision(case, policy, bound):
     ("case", "policy"),
     [
         # Each kind with one policy; which, goes round.
-        pytest.param(case, policy, marks=[] if number % 3 == place else pytest.mark.slow, id=f"{case.name}-{policy}")
+        pytest.param(case, policy, marks=[] if number % 3 == index else pytest.mark.slow, id=f"{case.name}-{policy}")
         for number, case in enumerate(cases.CAUSAL_DEFAULTS)
-        for place, policy in enumerate(["mixed_float16", "float32", "mixed_bfloat16"])
+        for index, policy in enumerate(["mixed_float16", "float32", "mixed_bfloat16"])
     ],
 )
 def test_fit_learns(case, policy):
@@ -180,7 +180,7 @@ def test_fit_with_xla(case):
 
 @pytest.mark.parametrize("eagerly", [True, pytest.param(False, marks=pytest.mark.slow)])
 @cases.each(cases.CAUSAL_DEFAULTS)
-def test_frozen_layer_is_left_alone_and_lets_gradients_through(case, eagerly):
+def test_frozen_layer_is_not_trained_and_lets_gradients_through(case, eagerly):
     model, ids = _classifier(case), _ids()
     model.get_layer("attention").trainable = False
     before = model.get_layer("attention").get_weights()

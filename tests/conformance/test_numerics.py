@@ -198,8 +198,8 @@ def test_gradients_with_dropout_equal_finite_differences(case):
         return loss().numpy()
 
     step = 1e-5
-    slope = (moved(step) - moved(-2 * step)) / (2 * step)
+    numerical = (moved(step) - moved(-2 * step)) / (2 * step)
     expected = sum(
         np.sum(gradient.numpy() * direction) for gradient, direction in zip(gradients, directions, strict=True)
     )
-    np.testing.assert_allclose(slope, expected, rtol=1e-6)
+    np.testing.assert_allclose(numerical, expected, rtol=1e-6)

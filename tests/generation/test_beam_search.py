@@ -46,14 +46,14 @@ def _scores(model, prompt, continuations, length_penalty):
     logits = np.asarray(logits, np.float64)[:, len(prompt) - 1 : -1]
     log_probabilities = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     scores = [
-        of_row[np.arange(len(tokens)), tokens].sum() / len(tokens) ** length_penalty
-        for of_row, tokens in zip(log_probabilities, continuations, strict=True)
+        row_scores[np.arange(len(tokens)), tokens].sum() / len(tokens) ** length_penalty
+        for row_scores, tokens in zip(log_probabilities, continuations, strict=True)
     ]
     return np.array(scores)
 
 
 @pytest.mark.parametrize("stops, length_penalty", [((), 0.0), ((2,), 0.0), ((2,), 1.0), ((0, 3), 0.7)])
-def test_with_a_beam_for_everything_it_is_the_best_of_all(model, stops, length_penalty):
+def test_with_a_beam_for_each_continuation_it_finds_the_best(model, stops, length_penalty):
     prompts = [[1, 2, 3, 1, 0], [3], list(range(4)) * 3]
     beams = samplers.BeamSearch(VOCABULARY ** (NEW - 1), length_penalty)
     found = model.generate(prompts, NEW, sampler=beams, stop_tokens=stops)

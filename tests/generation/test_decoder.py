@@ -75,7 +75,7 @@ class _Case:
             for variable, value in zip(self.model.trainable_variables, start, strict=True):
                 variable.assign(value + 0.3 * rng.normal(size=value.shape))
             self.expected, nearest = _logits_and_nearest_tie(self.model, self.ids)
-        self.decoder = decoder.of(self.model)
+        self.decoder = decoder.make_decoder(self.model)
         ints = lambda *shape: tf.TensorSpec(shape, tf.int32)
         self.prefill = tf.function(self.decoder.prefill, input_signature=[ints(None, None), ints(None), ints()])
         outputs = self.prefill.get_concrete_function().structured_outputs
@@ -106,8 +106,8 @@ def _differences(case, prompts, steps, rows):
     """The largest differences of logits `[rows, 1 + steps]`, and of the first columns of padding whatever it holds."""
     lengths = np.asarray(prompts, np.int32)
     padded = np.full((len(rows), max(prompts)), VOCABULARY - 1, np.int32)
-    for place, (row, length) in enumerate(zip(rows, prompts, strict=True)):
-        padded[place, :length] = case.ids[row, :length]
+    for index, (row, length) in enumerate(zip(rows, prompts, strict=True)):
+        padded[index, :length] = case.ids[row, :length]
     logits, state = case.prefill(padded, lengths, np.int32(max(prompts) + steps))
     found = [logits.numpy()]
     for index in range(steps):
@@ -150,18 +150,18 @@ def test_what_has_no_cache_runs_the_prefix():
         logits, state = case.step(case.ids[[0, 1, 2], lengths + index], lengths + index, state)
 
 
-def test_what_a_token_costs_does_not_grow_with_the_room():
+def test_the_cost_of_a_token_does_not_grow_with_the_capacity():
     """A state has a part that grows with the room in layers that look anywhere, and none in local ones."""
-    room = lambda name, places: sum(
-        x.numpy().nbytes for x in tf.nest.flatten(_case(name).prefill(np.ones([1, 1], np.int32), [1], places)[1])
+    state_bytes = lambda name, capacity: sum(
+        x.numpy().nbytes for x in tf.nest.flatten(_case(name).prefill(np.ones([1, 1], np.int32), [1], capacity)[1])
     )
-    assert room("local", 270) == room("local", 20)
+    assert state_bytes("local", 270) == state_bytes("local", 20)
     # Two layers, keys and values, two heads of 8 numbers of 4 bytes.
-    assert room("lsh", 260) - room("lsh", 10) == 250 * 2 * 2 * 2 * 8 * 4
+    assert state_bytes("lsh", 260) - state_bytes("lsh", 10) == 250 * 2 * 2 * 2 * 8 * 4
 
 
 @pytest.mark.parametrize("name", ["lsh", "local", "full"])
-def test_rows_with_limits_of_their_own_write_into_nobody_elses_room(name):
+def test_rows_with_limits_of_their_own_do_not_overwrite_each_other(name):
     """A row that is through at the very end of the room stays there while the others go on."""
     case = _case(name)
     choose = lambda logits, positions, seen: tf.argmax(logits, axis=-1, output_type=tf.int32)

@@ -43,7 +43,7 @@ def test_equals_running_the_prefix(kind):
 
 
 @pytest.mark.parametrize("exact_length, strictly", [(8, True), (17, False)])
-def test_causal_chunks_cut_by_position_do_not_look_ahead(exact_length, strictly):
+def test_causal_chunks_cut_by_position_see_no_later_token(exact_length, strictly):
     options = {"local": {**_RELEASED, "exact_length": exact_length}}
     model = _model(["local"], attention_options=options)
     assert model.backbone.strictly_causal == strictly
@@ -60,10 +60,10 @@ def model():
 def test_new_weights_are_used(model):
     before = model.generate([[1, 2, 3]], 4)
     kernel = model.trainable_variables[-1]
-    kept = kernel.numpy()
-    kernel.assign(np.roll(kept, 1, axis=-1))
+    before = kernel.numpy()
+    kernel.assign(np.roll(before, 1, axis=-1))
     after = model.generate([[1, 2, 3]], 4)
-    kernel.assign(kept)
+    kernel.assign(before)
     assert before != after
     assert model.generate([[1, 2, 3]], 4) == before
 
@@ -85,7 +85,7 @@ def test_what_fills_up_a_prompt_was_not_seen():
     """Else a repetition penalty would fall on it, in short rows alone."""
     looks = []
 
-    def choose(logits, places, seen):
+    def choose(logits, positions, seen):
         looks.append(seen.numpy())
         return tf.constant([5, 0])
 

@@ -33,7 +33,7 @@ def hashed(monkeypatch):
 
     monkeypatch.setattr(LSHSelfAttention, "project", watched)
     # Each layer of a prompt by itself: queries are seen, and buckets injected, where layers are traced.
-    monkeypatch.setattr(decoder, "Shared", lambda function: function)
+    monkeypatch.setattr(decoder, "TracedLayers", lambda function: function)
     return calls
 
 
@@ -52,7 +52,7 @@ def test_with_the_same_buckets_every_logit_is_the_same(hashed, layers, width, le
     logits, hashes, queries = _step_by_step(run, hashed, replayed=True)
     assert not run.differs(logits).any()
     flips = 0
-    for index, (layer, query) in enumerate(run.whole):
+    for index, (layer, query) in enumerate(run.layers_and_queries):
         rotations = _rotations(layer)
         error = np.abs(_projections(query, rotations) - _projections(queries[index], rotations)).max()
         assert error < 1e-4
@@ -74,16 +74,16 @@ def test_what_differs_without_them_follows_a_near_tie(hashed, layers, width, len
     assert not (differs & ~np.maximum.accumulate(in_token, axis=1)).any(), "differs before any hash does"
     for row in np.flatnonzero(in_token.any(axis=1)):
         # The first one comes of rounding alone. Others may come of it.
-        place = int(np.argmax(in_token[row]))
-        index = next(number for number, flips in enumerate(flipped) if flips[row, ..., place].any())
-        layer, query = run.whole[index]
-        one, rotations = np.s_[row : row + 1, :, place : place + 1], _rotations(layer)
+        position = int(np.argmax(in_token[row]))
+        index = next(number for number, flips in enumerate(flipped) if flips[row, ..., position].any())
+        layer, query = run.layers_and_queries[index]
+        one, rotations = np.s_[row : row + 1, :, position : position + 1], _rotations(layer)
         error = np.abs(_projections(query[one], rotations) - _projections(queries[index][one], rotations)).max()
         assert error < 1e-4
         gaps = near_ties.gaps(query[one], rotations, layer._factors)[..., 0]
-        gap = gaps[flipped[index][row : row + 1, ..., place]].max()
+        gap = gaps[flipped[index][row : row + 1, ..., position]].max()
         assert gap <= 2 * error
-        print(f"row {row}, token {place}, {layer.name}: a gap of {gap:.2g} where projections differ by {error:.2g}")
+        print(f"row {row}, token {position}, {layer.name}: a gap of {gap:.2g} where projections differ by {error:.2g}")
     flips = sum(int(x.sum()) for x in flipped)
     said = f"{flips} of {run.decisions:,} hashes, {int(differs.sum())} of {differs.size:,} logits"
     record_property("differ", said)
@@ -103,10 +103,10 @@ class _Run:
         for variable in self.model.trainable_variables:
             variable.assign(variable + 0.03 * rng.normal(size=variable.shape))
         self.ids = rng.integers(0, 256, (rows, length)).astype("int32")
-        with replay.recording() as kept:
+        with replay.recording() as recorded:
             self._logits = self.model(self.ids).numpy()
-        self.whole = [(layer, query.numpy().transpose(0, 2, 1, 3)) for layer, query in hashed]
-        self.buckets = [x.numpy() for x in kept]
+        self.layers_and_queries = [(layer, query.numpy().transpose(0, 2, 1, 3)) for layer, query in hashed]
+        self.buckets = [x.numpy() for x in recorded]
         self.decisions = sum(x.size for x in self.buckets)
 
     def differs(self, logits):
@@ -128,7 +128,7 @@ def _step_by_step(run, hashed, replayed):
     With `replayed`, the buckets are those of the whole sequence.
     """
     rows, length = run.ids.shape
-    steps, count = decoder.of(run.model), len(run.buckets)
+    steps, count = decoder.make_decoder(run.model), len(run.buckets)
 
     @tf.function
     def all_steps(ids, buckets):
@@ -138,8 +138,8 @@ def _step_by_step(run, hashed, replayed):
 
         def watched(position, call):
             hashed.clear()
-            given = replay.replaying([tf.gather(x, [position], axis=3) for x in buckets])
-            with given if replayed else contextlib.nullcontext():
+            replaying = replay.replaying([tf.gather(x, [position], axis=3) for x in buckets])
+            with replaying if replayed else contextlib.nullcontext():
                 logits, state = call()
             found = [layer.hash(query, Heads(0, layer.num_heads), _CALL, 1)[..., 0] for layer, query in hashed]
             return state, [logits, *found, *(query[:, 0] for _, query in hashed)]

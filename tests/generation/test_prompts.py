@@ -138,7 +138,7 @@ def test_seeds():
 
 def test_inside_a_graph():
     with pytest.raises(ValueError, match="prompts must have values: call outside of tf.function"):
-        tf.function(lambda rows: prompts.rows_of(rows, 20))(tf.constant(ROWS))
+        tf.function(lambda rows: prompts.parse_rows(rows, 20))(tf.constant(ROWS))
 
 
 @pytest.mark.parametrize(

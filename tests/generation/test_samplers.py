@@ -22,19 +22,19 @@ def _softmax(logits):
     return powers / powers.sum()
 
 
-def _kept(name, options, logits):
+def _drawable(name, options, logits):
     """The reference: a row's tokens that may be drawn, one token after another from the likeliest on."""
-    order = sorted(range(V), key=lambda token: (-logits[token], token))
+    ranking = sorted(range(V), key=lambda token: (-logits[token], token))
     if name == "top_k":
-        return set(order[: options["k"]])
+        return set(ranking[: options["k"]])
     if name == "top_p" and options["p"] < 1:
-        probabilities, kept, total = _softmax(logits.astype(np.float64)), set(), 0.0
-        for token in order:
+        probabilities, drawable, total = _softmax(logits.astype(np.float64)), set(), 0.0
+        for token in ranking:
             if total >= options["p"]:
                 break
-            kept.add(token)
+            drawable.add(token)
             total += probabilities[token]
-        return kept
+        return drawable
     return set(range(V))
 
 
@@ -59,8 +59,8 @@ def test_distribution_and_exact_set(name, options):
     penalty = options.get("repetition_penalty", 1.0)
     changed = np.where(seen, np.where(logits > 0, logits / penalty, logits * penalty), logits)
     changed = (changed / options.get("temperature", 1.0)).astype(np.float32)
-    kept = _kept(name, options, changed)
-    expected = _softmax(np.where([token in kept for token in range(V)], changed.astype(np.float64), -np.inf))
+    drawable = _drawable(name, options, changed)
+    expected = _softmax(np.where([token in drawable for token in range(V)], changed.astype(np.float64), -np.inf))
 
     drawn = samplers.get(name, **options)(
         np.repeat(logits[None], DRAWS, axis=0),
@@ -69,7 +69,7 @@ def test_distribution_and_exact_set(name, options):
         seen=np.repeat(seen[None], DRAWS, axis=0),
     ).numpy()
     counts = np.bincount(drawn, minlength=V)
-    assert set(np.flatnonzero(counts)) <= kept
+    assert set(np.flatnonzero(counts)) <= drawable
     likely = expected * DRAWS >= 5
     assert set(np.flatnonzero(counts)) >= set(np.flatnonzero(likely))
     found, wanted = counts[likely], expected[likely] * DRAWS
@@ -81,12 +81,12 @@ def test_exact_sets_over_many_rows():
     logits[:20] = np.round(logits[:20])  # With ties.
     for k in (1, 3, V - 1, V):
         found = np.isfinite(filters.top_k(tf.constant(logits), k).numpy())
-        for row, of_row in zip(logits, found, strict=True):
-            assert set(np.flatnonzero(of_row)) == _kept("top_k", {"k": k}, row)
+        for row, row_tokens in zip(logits, found, strict=True):
+            assert set(np.flatnonzero(row_tokens)) == _drawable("top_k", {"k": k}, row)
     for p in (0.1, 0.5, 0.93):
         found = np.isfinite(filters.top_p(tf.constant(logits), p).numpy())
-        for row, of_row in zip(logits, found, strict=True):
-            assert set(np.flatnonzero(of_row)) == _kept("top_p", {"p": p}, row)
+        for row, row_tokens in zip(logits, found, strict=True):
+            assert set(np.flatnonzero(row_tokens)) == _drawable("top_p", {"p": p}, row)
 
 
 def test_parameters_of_each_row():
@@ -111,7 +111,7 @@ def test_greedy():
     assert not seen[np.arange(50), again].any()
 
 
-def test_draws_depend_on_seed_and_position_alone():
+def test_draws_depend_only_on_seed_and_position():
     sampler = samplers.RandomSampler()
     logits, positions = _logits(4, rows=64), np.arange(64, dtype=np.int32)
     found = sampler(logits, 5, positions).numpy()
@@ -122,9 +122,9 @@ def test_draws_depend_on_seed_and_position_alone():
     assert (found != sampler(logits, 6, positions).numpy()).any()
     assert (found != sampler(logits, 5, positions + 1).numpy()).any()
     rows_own = np.arange(64) % 2 + 5
-    of_rows = sampler(logits, rows_own, positions).numpy()
-    np.testing.assert_array_equal(of_rows[::2], found[::2])
-    np.testing.assert_array_equal(of_rows[1::2], sampler(logits[1::2], 6, positions[1::2]).numpy())
+    rows_tokens = sampler(logits, rows_own, positions).numpy()
+    np.testing.assert_array_equal(rows_tokens[::2], found[::2])
+    np.testing.assert_array_equal(rows_tokens[1::2], sampler(logits[1::2], 6, positions[1::2]).numpy())
 
 
 def test_draws_at_successive_positions_are_independent():

@@ -19,7 +19,7 @@ def _run(fn, dtype, allowed, with_bias=True, dynamic=False):
     sources = [x, bias] if with_bias else [x]
 
     def call(upstream, *sources):
-        with compiled_functions.fusing(allowed), tf.GradientTape() as tape:
+        with compiled_functions.compiling_functions(allowed), tf.GradientTape() as tape:
             tape.watch(sources)
             result = bias_activation.biased(fn, *sources)
         return [result, *tape.gradient(result, sources, output_gradients=upstream)]
@@ -51,7 +51,7 @@ def test_small_work_is_not_compiled():
 
 def test_a_function_that_holds_tensors_is_called_as_it_is(monkeypatch):
     monkeypatch.setattr(compiled_functions, "LEAST_WORK", 1)
-    slope = tf.Variable(0.5)
-    results, was_compiled = _run(lambda x: tf.where(x > 0, x, slope * x), tf.float32, True)
+    factor = tf.Variable(0.5)
+    results, was_compiled = _run(lambda x: tf.where(x > 0, x, factor * x), tf.float32, True)
     assert not was_compiled
     assert all(x is not None for x in results)

@@ -13,7 +13,7 @@ def _mask(batch=4, length=50, width=64, rate=0.3, seed=SEED, layer=1):
     return dropout.dropout(tf.ones([batch, length, width]), rate, tf.constant(seed), layer).numpy()
 
 
-def test_the_share_and_the_scale():
+def test_the_rate_and_the_scale():
     mask = _mask()
     assert np.unique(mask) == pytest.approx([0, 1 / 0.7])
     assert np.mean(mask == 0) == pytest.approx(0.3, abs=0.02)
@@ -46,6 +46,6 @@ def test_seeds_of_other_shapes_are_refused(seed):
         seeds.with_row_offset(seed, 1)
 
 
-def test_replicas_take_their_places_in_the_global_batch(mirrored_strategy):
+def test_replicas_take_their_rows_of_the_global_batch(mirrored_strategy):
     offsets = mirrored_strategy.run(lambda: seeds.with_row_offset(tf.constant([1, 2]), 8))
     assert [x.numpy().tolist() for x in mirrored_strategy.experimental_local_results(offsets)] == [[1, 2, 0], [1, 2, 8]]

@@ -83,7 +83,7 @@ def test_odd_or_senseless_bucket_counts_are_refused(num_buckets):
 
 @pytest.mark.parametrize("mode", ["eager", "graph", "dynamic", "xla"])
 @pytest.mark.parametrize("length", [1, 7, 50, 56, 57])
-def test_pieces_of_a_long_sequence_give_the_same_buckets(monkeypatch, mode, length):
+def test_slices_of_a_long_sequence_give_the_same_buckets(monkeypatch, mode, length):
     vectors = tf.constant(np.random.default_rng(0).normal(size=(2, 3, length, 8)), tf.bfloat16)
     rotations = tf.constant(hashing.stored_rotations(1, 3, 8, 4, 5))
     call = lambda x: hashing.hash_vectors(x, rotations, (4, 6))
@@ -103,7 +103,7 @@ def test_compiled_hashing_gives_the_same_buckets(monkeypatch):
     monkeypatch.setattr(compiled_functions, "LEAST_WORK", 1)
 
     def call(allowed):
-        with compiled_functions.fusing(allowed):
+        with compiled_functions.compiling_functions(allowed):
             return hashing.hash_vectors(vectors, rotations, (4, 6))
 
     compiled = tf.function(call).get_concrete_function(True)

@@ -26,7 +26,7 @@ def _gradients(function, x, gamma, beta, upstream):
 
 def _own(dtype, allowed=False):
     def call(x, gamma, beta):
-        with compiled_functions.fusing(allowed):
+        with compiled_functions.compiling_functions(allowed):
             return normalization.normalized(x, gamma, beta, EPSILON, dtype)
 
     return call

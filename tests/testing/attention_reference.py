@@ -28,9 +28,11 @@ class Projections(NamedTuple):
     output_bias: np.ndarray | float = 0.0
 
     @classmethod
-    def of(cls, weights: Sequence[np.ndarray], shared: bool, use_bias: bool = False) -> "Projections":
+    def from_weights(
+        cls, weights: Sequence[np.ndarray], shared_query_key: bool, use_bias: bool = False
+    ) -> "Projections":
         """Sorts the trainable weights of a layer, in the order of its `get_weights`."""
-        names = ["query", "value", "output"] if shared else ["query", "key", "value", "output"]
+        names = ["query", "value", "output"] if shared_query_key else ["query", "key", "value", "output"]
         names = [name for one in names for name in ((one, f"{one}_bias") if use_bias else (one,))]
         found = dict(zip(names, (np.asarray(weight, np.float64) for weight in weights), strict=True))
         return cls(**{"key": None, **found})
@@ -88,14 +90,14 @@ def window(buckets: np.ndarray, mask: np.ndarray, chunk_length: int, causal: boo
         `[L, L]` boolean, row i for query i.
     """
     length = len(buckets)
-    place, queue_length = np.zeros(length, int), {}
+    rank, queue_length = np.zeros(length, int), {}
     for i in range(length):
         if mask[i]:
-            place[i] = queue_length.get(buckets[i], 0)
-            queue_length[buckets[i]] = place[i] + 1
+            rank[i] = queue_length.get(buckets[i], 0)
+            queue_length[buckets[i]] = rank[i] + 1
     meets = np.zeros([length, length], bool)
     for i in range(length):
-        before = place[i] - place
+        before = rank[i] - rank
         near = (before >= 0) & (before < chunk_length) if causal else abs(before) < chunk_length
         meets[i] = mask[i] & mask & (buckets == buckets[i]) & near
     return meets
@@ -166,13 +168,13 @@ def attention(
         rotary: Whether queries and keys are rotated by their positions.
         factors: `[B, H, L]`, what each head of each token is scaled by before the output projection, or None.
     """
-    turn = rotate if rotary else np.asarray
-    q = turn(project(x, projections.query, projections.query_bias))
+    maybe_rotate = rotate if rotary else np.asarray
+    q = maybe_rotate(project(x, projections.query, projections.query_bias))
     v = project(x, projections.value, projections.value_bias)
     if projections.key is None:
         o = attend(q, shared_keys(q), v, visible, SELF_PENALTY)
     else:
-        k = turn(project(x, projections.key, projections.key_bias)) / np.sqrt(q.shape[-1])
+        k = maybe_rotate(project(x, projections.key, projections.key_bias)) / np.sqrt(q.shape[-1])
         o = attend(q, k, v, visible, 0.0)
     if factors is not None:
         o = o * factors[..., None]

@@ -72,13 +72,15 @@ def rounds_of_chunks(buckets: np.ndarray | None, mask: np.ndarray, window: Windo
     """
     length = len(mask)
     if buckets is None:
-        orders = [list(range(length))]
+        sorted_orders = [list(range(length))]
     else:
-        orders = [sorted(range(length), key=lambda i, row=row: (not mask[i], mask[i] * row[i], i)) for row in buckets]
+        sorted_orders = [
+            sorted(range(length), key=lambda i, row=row: (not mask[i], mask[i] * row[i], i)) for row in buckets
+        ]
     rounds = []
-    for order in orders:
-        places = order + [None] * (window.padded(length) - length)
-        rounds.append([places[i : i + window.chunk_length] for i in range(0, len(places), window.chunk_length)])
+    for sorted_order in sorted_orders:
+        positions = sorted_order + [None] * (window.padded(length) - length)
+        rounds.append([positions[i : i + window.chunk_length] for i in range(0, len(positions), window.chunk_length)])
     return rounds
 
 
@@ -121,8 +123,8 @@ def meetings(
     else:
         pairs = keys_in_reach(rounds_of_chunks(buckets, mask, window), window)
     seen = np.zeros([len(pairs), length, length], np.int32)
-    for r, of_round in enumerate(pairs):
-        for queries, keys in of_round:
+    for r, round_pairs in enumerate(pairs):
+        for queries, keys in round_pairs:
             for i in queries:
                 for j in keys:
                     if i is None or j is None or not (mask[i] and mask[j]):
@@ -174,13 +176,13 @@ def own_factors(seen: np.ndarray) -> np.ndarray:
         `[..., L]`, 1 where a token sees others, or nothing.
     """
     own = np.diagonal(seen, axis1=-2, axis2=-1)  # [..., R, L]
-    alone = (own.sum(-2) > 0) & (own.sum(-2) == seen.sum((-3, -1)))
-    factors = np.ones(alone.shape)
-    for index in zip(*np.nonzero(alone), strict=True):
+    sees_only_itself = (own.sum(-2) > 0) & (own.sum(-2) == seen.sum((-3, -1)))
+    factors = np.ones(sees_only_itself.shape)
+    for index in zip(*np.nonzero(sees_only_itself), strict=True):
         times = own[(*index[:-1], slice(None), index[-1])]
-        of_rounds = np.float32(-1e5) + np.log(times.astype(np.float32))
-        largest = of_rounds.max()
-        merged = largest + np.log(np.exp(of_rounds - largest).sum())
+        round_sums = np.float32(-1e5) + np.log(times.astype(np.float32))
+        largest = round_sums.max()
+        merged = largest + np.log(np.exp(round_sums - largest).sum())
         assert merged.dtype == np.float32
         factors[index] = times.sum() * np.exp(-1e5 - np.float64(merged))
     return factors
@@ -219,6 +221,6 @@ def attend(
         keys = (others or own) if window.exclude_self else others + own
         if keys:
             logits = np.array([np.dot(query[b, h, i].astype(np.float64), key[b, h, j]) for j in keys])
-            shares = np.exp(logits - logits.max())
-            output[b, h, i] = factors[b, h, i] * (shares / shares.sum()) @ value[b, h, keys]
+            weights = np.exp(logits - logits.max())
+            output[b, h, i] = factors[b, h, i] * (weights / weights.sum()) @ value[b, h, keys]
     return output

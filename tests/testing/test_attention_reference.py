@@ -24,7 +24,7 @@ def test_bidirectional_window_reaches_as_far_to_both_sides():
     assert _pairs(meets) == ["x.x...", ".x..x.", "x.xx..", "..xx.x", ".x..x.", "...x.x"]
 
 
-def test_masked_tokens_take_no_place():
+def test_masked_tokens_take_no_rank():
     mask = np.array([True, False, True, False, True])
     meets = reference.window(np.zeros(5, int), mask, chunk_length=2, causal=True)
     assert _pairs(meets) == ["x....", ".....", "x.x..", ".....", "..x.x"]
@@ -34,7 +34,7 @@ def test_chunk_length_one_is_the_token_itself():
     assert _pairs(reference.window(np.zeros(3, int), np.ones(3, bool), 1, causal=False)) == ["x..", ".x.", "..x"]
 
 
-def test_rounds_are_united_and_segments_divide_without_changing_places():
+def test_rounds_are_united_and_segments_divide_without_changing_ranks():
     rounds = np.array([[[[0, 0, 1, 1], [0, 1, 1, 0]]]])
     mask = np.ones([1, 4], bool)
     assert _pairs(reference.visible_pairs(rounds, mask, 2, True)[0, 0]) == ["x...", "xx..", ".xx.", "x.xx"]
@@ -99,11 +99,11 @@ def test_layer_by_hand():
     x = np.array([[[1.0, 0.0], [0.0, 1.0]]])  # Two tokens, width 2, one head of depth 1.
     ones = np.ones([2, 1, 1])
     value = np.array([3.0, 5.0])[:, None, None]
-    projections = reference.Projections.of([ones, value, np.array([[[1.0, -1.0]]])], shared=True)
+    projections = reference.Projections.from_weights([ones, value, np.array([[[1.0, -1.0]]])], shared=True)
     out = reference.attention(x, projections, reference.all_pairs(np.ones([1, 2], bool), 1, causal=False))
     np.testing.assert_allclose(out, [[[5.0, -5.0], [3.0, -3.0]]])  # Each token sees the other.
     # Not shared: logits 1 * 1 for all pairs, so each token takes the mean of both values.
-    projections = reference.Projections.of([ones, ones, value, np.array([[[1.0, -1.0]]])], shared=False)
+    projections = reference.Projections.from_weights([ones, ones, value, np.array([[[1.0, -1.0]]])], shared=False)
     out = reference.attention(x, projections, reference.all_pairs(np.ones([1, 2], bool), 1, causal=False))
     np.testing.assert_allclose(out, [[[4.0, -4.0], [4.0, -4.0]]])
 
@@ -121,7 +121,7 @@ def test_dense_tensorflow_equals_numpy(shared, use_bias, rotary):
     x = rng.normal(size=[2, 9, 6])
     mask = rng.random([2, 9]) < 0.7
     visible = reference.visible_pairs(rng.integers(0, 3, [2, 2, 2, 9]), mask, 2, causal=True)
-    expected = reference.attention(x, reference.Projections.of(weights, shared, use_bias), visible, rotary)
+    expected = reference.attention(x, reference.Projections.from_weights(weights, shared, use_bias), visible, rotary)
     x = tf.constant(x)
     with tf.GradientTape() as tape:
         tape.watch(x)

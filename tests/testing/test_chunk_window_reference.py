@@ -19,7 +19,7 @@ def _rows(buckets, mask, window, segment_ids=None):
 
 
 def _reach(rounds, window):
-    return [keys for of_round in reference.keys_in_reach(rounds, window) for _, keys in of_round]
+    return [keys for round_pairs in reference.keys_in_reach(rounds, window) for _, keys in round_pairs]
 
 
 def test_local_chunks_are_cut_by_position():
@@ -101,7 +101,7 @@ def test_a_shift_around_the_whole_ring_or_beyond_is_the_chunk_itself():
     assert _reach(ring, _window(1, before=5))[2] == [0, 1, 2]
 
 
-def test_short_sequences_see_everything_once():
+def test_short_sequences_see_all_tokens_once():
     buckets = np.array([[0, 1, 0], [1, 0, 1]])
     window = _window(exact_length=3, before=1, wrap=True)
     assert _rows(buckets, ONES[:3], window) == ["111", "111", "111"]
@@ -163,7 +163,7 @@ def test_attend_by_hand():
     np.testing.assert_allclose(y[0, 0, 1:, 0], [(2 * 10 + 3 * 20) / 5, 0.0])
 
 
-def test_rounding_of_a_token_that_sees_itself_alone():
+def test_rounding_of_a_token_that_sees_only_itself():
     two, four = np.zeros([2, 2, 2], int), np.zeros([4, 1, 1], int)
     two[:, 0, 0] = 1
     two[:, 1, :] = 1  # Token 1 sees token 0 as well.

@@ -27,7 +27,7 @@ def continue_text(
     """
     ids = scheme.encode(prompt).tolist()
     new = model.stream(ids, max_new_tokens=tokens, sampler="random", temperature=temperature, seed=seed)
-    return "".join(streamed_text.pieces(new, scheme.decode, ids))
+    return "".join(streamed_text.stream_text(new, scheme.decode, ids))
 
 
 def stream_bytes(
@@ -58,6 +58,6 @@ def stream_bytes(
     """
     if isinstance(sampler, samplers.BeamSearch):
         (new,) = model.generate([ids], max_new_tokens=tokens, sampler=sampler, stop_tokens=stop_tokens)
-        return iter(list(streamed_text.byte_pieces(new, scheme.decode, ids)))
+        return iter(list(streamed_text.stream_bytes(new, scheme.decode, ids)))
     new = model.stream(ids, max_new_tokens=tokens, sampler=sampler, seed=seed, stop_tokens=stop_tokens)
-    return streamed_text.byte_pieces(new, scheme.decode, ids)
+    return streamed_text.stream_bytes(new, scheme.decode, ids)

@@ -47,11 +47,11 @@ def top_p(logits: tf.Tensor, p: Any) -> tf.Tensor:
         float32 `[B, V]`, minus infinity for the others.
     """
     p = tf.cast(_per_row(p), tf.float32)
-    order = tf.argsort(logits, axis=-1, direction="DESCENDING", stable=True)
-    sorted_probabilities = tf.gather(tf.nn.softmax(logits, axis=-1), order, batch_dims=1)
+    ranking = tf.argsort(logits, axis=-1, direction="DESCENDING", stable=True)
+    sorted_probabilities = tf.gather(tf.nn.softmax(logits, axis=-1), ranking, batch_dims=1)
     before = tf.cumsum(sorted_probabilities, axis=-1, exclusive=True)  # Of the likelier ones.
-    kept = tf.gather(before < p, tf.argsort(order, axis=-1), batch_dims=1)
-    return tf.where(kept | (p >= 1.0), logits, -float("inf"))
+    included = tf.gather(before < p, tf.argsort(ranking, axis=-1), batch_dims=1)
+    return tf.where(included | (p >= 1.0), logits, -float("inf"))
 
 
 def draw(logits: tf.Tensor, seed: Any, positions: Any) -> tf.Tensor:

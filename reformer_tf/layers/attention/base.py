@@ -186,7 +186,7 @@ class SelfAttention(SavesSeedState, HeadProjections):
             buckets = tf.reshape(buckets, [batch * heads.count, *shapes.sizes(buckets)[2:]])
         query, *key, value = vectors
         # Functions inside may be compiled in training; what is exported must run where XLA is not linked in.
-        with compiled_functions.fusing(call.training):
+        with compiled_functions.compiling_functions(call.training):
             return self.attend(
                 query,
                 key[0] if key else None,

@@ -11,17 +11,19 @@ from reformer_tf.layers.attention.base import Call, SelfAttention
 from reformer_tf.layers.attention.projections import Heads
 from reformer_tf.ops import shapes
 from reformer_tf.ops.attention import windowed
-from reformer_tf.ops.caches import Cache, Places, State, Vectors
+from reformer_tf.ops.caches import Cache, State, StepIndices, Vectors
 
 
-def prefill(layer: SelfAttention, inputs: tf.Tensor, lengths: tf.Tensor, room: shapes.Size) -> tuple[tf.Tensor, State]:
+def prefill(
+    layer: SelfAttention, inputs: tf.Tensor, lengths: tf.Tensor, capacity: shapes.Size
+) -> tuple[tf.Tensor, State]:
     """Runs a layer over prompts.
 
     Args:
         layer: a built layer with a cache.
         inputs: `[B, L, M]`; what stands beyond a prompt's length does not matter.
         lengths: int32 `[B]`, 1 to L.
-        room: S, at least L.
+        capacity: S, at least L.
 
     Returns:
         `[B, L, M]`, and the state of the cache.
@@ -30,25 +32,25 @@ def prefill(layer: SelfAttention, inputs: tf.Tensor, lengths: tf.Tensor, room: s
     vectors = layer.project(inputs, heads, None)
     buckets = layer.buckets(vectors[0], heads, call, shapes.sizes(inputs)[1])
     outputs = layer.merge(layer.attend_heads(vectors, heads, call, buckets), heads)
-    return outputs, _cache(layer).fill(_complete(vectors, buckets), lengths, room)
+    return outputs, _cache(layer).fill(_complete(vectors, buckets), lengths, capacity)
 
 
-def step(layer: SelfAttention, inputs: tf.Tensor, places: Places, state: State) -> tuple[tf.Tensor, State]:
+def step(layer: SelfAttention, inputs: tf.Tensor, indices: StepIndices, state: State) -> tuple[tf.Tensor, State]:
     """Runs a layer over one more token a row.
 
     Args:
         layer: a built layer with a cache.
         inputs: `[B, 1, M]`.
-        places: of the tokens; positions are below S.
+        indices: of the tokens; positions are below S.
         state: of the tokens before; used up.
 
     Returns:
         `[B, 1, M]`, and the next state.
     """
     heads = Heads(0, layer.num_heads)
-    vectors = layer.project(inputs, heads, None, start=places.positions)
+    vectors = layer.project(inputs, heads, None, start=indices.positions)
     buckets = layer.buckets(vectors[0], heads, _inference(layer), 1)
-    output, state = _cache(layer).step(state, _complete(vectors, buckets), places)
+    output, state = _cache(layer).step(state, _complete(vectors, buckets), indices)
     return layer.merge(output, heads), state
 
 

@@ -9,8 +9,8 @@ import tensorflow as tf
 from reformer_tf.layers.attention.windowed import WindowedSelfAttention
 from reformer_tf.ops import shapes
 from reformer_tf.ops.attention import ordering
-from reformer_tf.ops.attention.ordering import Order
-from reformer_tf.ops.caches import Cache, LatestCache
+from reformer_tf.ops.attention.ordering import SortedOrder
+from reformer_tf.ops.caches import Cache, SlidingWindowCache
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
@@ -89,15 +89,15 @@ class LocalSelfAttention(WindowedSelfAttention):
             **kwargs,
         )
 
-    def orders(
+    def sorted_orders(
         self, count: shapes.Size, length: shapes.Size, valid: tf.Tensor | None, buckets: tf.Tensor | None
-    ) -> Sequence[Order]:
+    ) -> Sequence[SortedOrder]:
         if self.window == "chunk":
-            return [ordering.position_order(count, length, valid)]
-        return [ordering.local_order(count, length, valid)]
+            return [ordering.position_sorted_order(count, length, valid)]
+        return [ordering.local_sorted_order(count, length, valid)]
 
-    def u(self, length: shapes.Size, valid: tf.Tensor | None, buckets: tf.Tensor | None) -> Sequence[tf.Tensor]:
-        return [ordering.local_u(length, valid)]
+    def sort_keys(self, length: shapes.Size, valid: tf.Tensor | None, buckets: tf.Tensor | None) -> Sequence[tf.Tensor]:
+        return [ordering.local_sort_keys(length, valid)]
 
     @property
     def rounds(self) -> int:
@@ -105,7 +105,7 @@ class LocalSelfAttention(WindowedSelfAttention):
 
     def cache(self) -> Cache | None:
         sliding = self.causal and self.window == "bucket"
-        return LatestCache(self.chunk_length, self.shared_query_key) if sliding else None
+        return SlidingWindowCache(self.chunk_length, self.shared_query_key) if sliding else None
 
     @property
     def strictly_causal(self) -> bool:

@@ -13,7 +13,7 @@ from reformer_tf.layers.attention.projections import Heads
 from reformer_tf.layers.attention.windowed import WindowedSelfAttention
 from reformer_tf.ops import bucket_counts, hashing, ranges, shapes
 from reformer_tf.ops.attention import ordering
-from reformer_tf.ops.attention.ordering import Order
+from reformer_tf.ops.attention.ordering import SortedOrder
 from reformer_tf.ops.caches import BucketWindowsCache, Cache
 
 
@@ -145,17 +145,17 @@ class LSHSelfAttention(WindowedSelfAttention):
             name="rotations",
         )
 
-    def orders(
+    def sorted_orders(
         self, count: shapes.Size, length: shapes.Size, valid: tf.Tensor | None, buckets: tf.Tensor | None
-    ) -> Sequence[Order]:
+    ) -> Sequence[SortedOrder]:
         num_buckets = self.most_buckets
-        orders = [ordering.local_order(count, length, valid)] if self.local_round else []
+        sorted_orders = [ordering.local_sorted_order(count, length, valid)] if self.local_round else []
         rounds = tf.unstack(buckets, num=self.num_hashes, axis=1)
-        return orders + [ordering.hash_order(x, valid, num_buckets, self.chunk_length) for x in rounds]
+        return sorted_orders + [ordering.hash_sorted_order(x, valid, num_buckets, self.chunk_length) for x in rounds]
 
-    def u(self, length: shapes.Size, valid: tf.Tensor | None, buckets: tf.Tensor | None) -> Sequence[tf.Tensor]:
-        local = [ordering.local_u(length, valid)] if self.local_round else []
-        return [*local, ordering.hash_u(buckets, valid, self.most_buckets, self.chunk_length)]
+    def sort_keys(self, length: shapes.Size, valid: tf.Tensor | None, buckets: tf.Tensor | None) -> Sequence[tf.Tensor]:
+        local = [ordering.local_sort_keys(length, valid)] if self.local_round else []
+        return [*local, ordering.hash_sort_keys(buckets, valid, self.most_buckets, self.chunk_length)]
 
     @property
     def rounds(self) -> int:
@@ -184,7 +184,7 @@ class LSHSelfAttention(WindowedSelfAttention):
             rotations = hashing.drawn_rotations(call.seed, call.layer_seed, *self._rotation_shape())
         else:
             rotations = tf.convert_to_tensor(self._rotations)
-        rotations = self._of_heads(rotations, heads, axis=0)
+        rotations = self._select_heads(rotations, heads, axis=0)
         factors = self._factors or self._length_factors(length)
         return hashing.hash_vectors(tf.transpose(query, [0, 2, 1, 3]), rotations, factors)
 

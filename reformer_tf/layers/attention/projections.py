@@ -116,11 +116,11 @@ class HeadProjections(VectorLayer, FixedArguments):
         flat = tf.reshape(x, [-1, width])
         projected = []
         for kernel, bias in self._projections:
-            result = sums.matmul(flat, tf.reshape(self._of_heads(kernel, heads, axis=1), [width, -1]))
+            result = sums.matmul(flat, tf.reshape(self._select_heads(kernel, heads, axis=1), [width, -1]))
             before = [batch * length, heads.count * self.key_dim]
             result = shapes.reshaped(result, before, [batch, length, heads.count, self.key_dim])
             if bias is not None:
-                result = sums.bias_add(result, self._of_heads(bias, heads, axis=0))
+                result = sums.bias_add(result, self._select_heads(bias, heads, axis=0))
             projected.append(result)
         if self.rotary:
             projected[:-1] = [rotary.rotate(vectors, start) for vectors in projected[:-1]]
@@ -131,7 +131,7 @@ class HeadProjections(VectorLayer, FixedArguments):
     def merge(self, x: tf.Tensor, heads: Heads) -> tf.Tensor:
         """What some heads add to the layer's output: `[B, l, h, D]` to `[B, l, M]`."""
         batch, length = shapes.sizes(x)[:2]
-        kernel = self._of_heads(self._output, heads, axis=0)
+        kernel = self._select_heads(self._output, heads, axis=0)
         width = kernel.shape[-1]
         # No size is left open: an empty batch would leave it undecided.
         flat = tf.reshape(x, [batch * length, heads.count * self.key_dim])
@@ -143,7 +143,7 @@ class HeadProjections(VectorLayer, FixedArguments):
             output = sums.bias_add(output, bias)
         return tf.reshape(output, [batch, length, width])
 
-    def _of_heads(self, weight: Any, heads: Heads, axis: int) -> tf.Tensor:
+    def _select_heads(self, weight: Any, heads: Heads, axis: int) -> tf.Tensor:
         """The part of a weight that is some heads', with the axis of heads at `axis`."""
         weight = tf.convert_to_tensor(weight)
         if isinstance(heads.count, int) and heads.count == self.num_heads:

@@ -9,7 +9,7 @@ from reformer_tf.layers import arguments
 from reformer_tf.layers.attention.base import SelfAttention
 from reformer_tf.ops import shapes
 from reformer_tf.ops.attention import dense, full, ordering, windowed
-from reformer_tf.ops.attention.ordering import Order
+from reformer_tf.ops.attention.ordering import SortedOrder
 from reformer_tf.ops.attention.pair_dropout import PairDropout
 from reformer_tf.ops.attention.windows import BucketWindow, ChunkWindow
 
@@ -17,7 +17,7 @@ WINDOWS = ("bucket", "chunk")
 
 
 class WindowedSelfAttention(SelfAttention):
-    """Base of the kinds that attend within windows of some orders. A kind implements `orders`.
+    """Base of the kinds that attend within windows of some orders. A kind implements `sorted_orders`.
 
     Args:
         num_heads: H, the number of heads.
@@ -70,9 +70,9 @@ class WindowedSelfAttention(SelfAttention):
             "length_multiple": length_multiple,
             "exact_length": exact_length,
         }
-        given = {name: value for name, value in self._chunk_arguments.items() if value is not None}
-        if window != "chunk" and given:
-            raise ValueError(f'{", ".join(given)} must be left out unless window="chunk". Received: {given}')
+        passed = {name: value for name, value in self._chunk_arguments.items() if value is not None}
+        if window != "chunk" and passed:
+            raise ValueError(f'{", ".join(passed)} must be left out unless window="chunk". Received: {passed}')
         self.chunks_before = (
             1 if chunks_before is None else arguments.non_negative_integer("chunks_before", chunks_before)
         )
@@ -88,9 +88,9 @@ class WindowedSelfAttention(SelfAttention):
         exact_length = chunk_length if exact_length is None else exact_length
         self.exact_length = arguments.non_negative_integer("exact_length", exact_length)
 
-    def orders(
+    def sorted_orders(
         self, count: shapes.Size, length: shapes.Size, valid: tf.Tensor | None, buckets: tf.Tensor | None
-    ) -> Sequence[Order]:
+    ) -> Sequence[SortedOrder]:
         """The order of each round.
 
         Args:
@@ -101,8 +101,11 @@ class WindowedSelfAttention(SelfAttention):
         """
         raise NotImplementedError
 
-    def u(self, length: shapes.Size, valid: tf.Tensor | None, buckets: tf.Tensor | None) -> Sequence[tf.Tensor]:
-        """`Order.u` of all rounds, `[N, L, T]` of some T at a time (or 1 in place of N). Arguments as in `orders`."""
+    def sort_keys(self, length: shapes.Size, valid: tf.Tensor | None, buckets: tf.Tensor | None) -> Sequence[tf.Tensor]:
+        """`SortedOrder.sort_keys` of all rounds, in tensors `[N, L, T]` of T rounds each (or 1 in place of N).
+
+        Arguments as in `sorted_orders`.
+        """
         raise NotImplementedError
 
     @property
@@ -135,9 +138,9 @@ class WindowedSelfAttention(SelfAttention):
 
         def densely() -> tf.Tensor:
             narrow = ordering.fits_16_bits(length, self.most_buckets, self.chunk_length)
-            union = dense.UnionOfWindows(bucket_window, valid is not None, narrow)
-            u = self.u(length, valid, buckets)
-            return dense.dense_attention(query, made_keys(), value, u, union, segments, dropout)
+            union = dense.WindowUnion(bucket_window, valid is not None, narrow)
+            sort_keys = self.sort_keys(length, valid, buckets)
+            return dense.dense_attention(query, made_keys(), value, sort_keys, union, segments, dropout)
 
         def exact() -> tf.Tensor:
             return full.full_attention(
@@ -146,21 +149,21 @@ class WindowedSelfAttention(SelfAttention):
 
         def in_windows() -> tf.Tensor:
             keys = windowed.normalised if key is None else key
-            orders = self.orders(batch * heads, length, valid, buckets)
-            return windowed.windowed_attention(query, keys, value, orders, window, segments, dropout)
+            sorted_orders = self.sorted_orders(batch * heads, length, valid, buckets)
+            return windowed.windowed_attention(query, keys, value, sorted_orders, window, segments, dropout)
 
         if self.window == "bucket":
-            whole, short = densely, dense.is_cheaper(length, bucket_window, self.rounds)
+            all_pairs, is_short = densely, dense.is_cheaper(length, bucket_window, self.rounds)
         else:
-            whole, short = exact, self.is_exact(length)
+            all_pairs, is_short = exact, self.is_exact(length)
             # What fits one chunk a round is exact in any case, up to the rounding of a penalty: pairs meet equally
             # often.
             one_chunk = self.exact_length <= self.chunk_length == self.length_multiple and not window.penalises_self
-            if short is not True and one_chunk:
-                short = False
-        if isinstance(short, bool):
-            return whole() if short else in_windows()
-        return tf.cond(short, whole, in_windows)
+            if is_short is not True and one_chunk:
+                is_short = False
+        if isinstance(is_short, bool):
+            return all_pairs() if is_short else in_windows()
+        return tf.cond(is_short, all_pairs, in_windows)
 
     def _chunk_window(self) -> ChunkWindow:
         return ChunkWindow(

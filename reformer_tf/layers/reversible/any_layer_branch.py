@@ -5,38 +5,43 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from reformer_tf.layers import branch_calls
-from reformer_tf.layers.reversible.layer_branch import LayerBranch, changed_whole
+from reformer_tf.layers.reversible.layer_branch import LayerBranch, changed_everywhere
 from reformer_tf.ops import replay
-from reformer_tf.ops.execution.sequence_slices import Cutting, Pieces
-from reformer_tf.ops.reversible.branch import Given, Streams
+from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
+from reformer_tf.ops.reversible.branch import BranchInputs, Streams
 
 
-class Whole(LayerBranch):
+class AnyLayerBranch(LayerBranch):
     """Any layer: called on the whole of its input."""
 
     def forward(
-        self, cutting: Cutting, streams: Streams, given: Given, buckets: tf.Tensor | None
-    ) -> tuple[Pieces, list[tf.Tensor]]:
+        self, slices: SequenceSlices, streams: Streams, branch_inputs: BranchInputs, buckets: tf.Tensor | None
+    ) -> tuple[SliceArray, list[tf.Tensor]]:
         # What is replayed to layers inside reaches them, and what they record is recorded, without this branch.
-        with replay.recording() as kept:
-            update = self._call(cutting.join(streams.source), given)
-        return changed_whole(cutting, streams.target, tf.add, update), kept
+        with replay.recording() as saved:
+            update = self._call(slices.join(streams.source), branch_inputs)
+        return changed_everywhere(slices, streams.target, tf.add, update), saved
 
     def backward(
-        self, cutting: Cutting, streams: Streams, slopes: Streams, given: Given, kept: Sequence[tf.Tensor]
-    ) -> tuple[Pieces, Pieces, list[tf.Tensor]]:
-        x, upstream = cutting.join(streams.source), cutting.join(slopes.target)
-        sums = self.sums(given.weights)
-        with tf.GradientTape() as tape, replay.replaying(kept):
-            tape.watch([x, *given.weights])
-            update = self._call(x, given)
+        self,
+        slices: SequenceSlices,
+        streams: Streams,
+        gradients: Streams,
+        branch_inputs: BranchInputs,
+        saved: Sequence[tf.Tensor],
+    ) -> tuple[SliceArray, SliceArray, list[tf.Tensor]]:
+        x, upstream = slices.join(streams.source), slices.join(gradients.target)
+        sums = self.sums(branch_inputs.weights)
+        with tf.GradientTape() as tape, replay.replaying(saved):
+            tape.watch([x, *branch_inputs.weights])
+            update = self._call(x, branch_inputs)
         upstream = tf.cast(upstream, update.dtype)
-        slope, *own = tape.gradient(update, [x, *given.weights], output_gradients=upstream)
-        d_source = slopes.source if slope is None else changed_whole(cutting, slopes.source, tf.add, slope)
-        before = changed_whole(cutting, streams.target, tf.subtract, update)
+        d_x, *own = tape.gradient(update, [x, *branch_inputs.weights], output_gradients=upstream)
+        d_source = gradients.source if d_x is None else changed_everywhere(slices, gradients.source, tf.add, d_x)
+        before = changed_everywhere(slices, streams.target, tf.subtract, update)
         return before, d_source, sums.checked(sums.add(sums.zeros(), own))
 
-    def _call(self, x: tf.Tensor, given: Given) -> tf.Tensor:
+    def _call(self, x: tf.Tensor, branch_inputs: BranchInputs) -> tf.Tensor:
         for layer in self.layer._flatten_layers():
             # Such a function would go on with the values that weights had when it was traced.
             if isinstance(layer.call, tf.types.experimental.PolymorphicFunction):
@@ -45,8 +50,8 @@ class Whole(LayerBranch):
                     " model around it is compiled all the same), or set reversible=False."
                     f" Received: {layer.name} ({type(layer).__name__})"
                 )
-        with self.given(given), tf.GradientTape() as tape:
-            output = branch_calls.call(self.layer, x, {**self.options, "seed": given.seed})
+        with self.weight_scope(branch_inputs), tf.GradientTape() as tape:
+            output = branch_calls.call(self.layer, x, {**self.options, "seed": branch_inputs.seed})
         if tape.watched_variables():
             raise ValueError(
                 "A branch of a reversible stack must read no variables but its own weights, which are those of"

@@ -9,11 +9,11 @@ import tensorflow as tf
 from reformer_tf.layers.attention.base import Call, SelfAttention
 from reformer_tf.layers.attention.projections import Heads
 from reformer_tf.layers.residual_branch import ResidualBranch
-from reformer_tf.layers.reversible.head_groups import HeadGroups, of_heads
+from reformer_tf.layers.reversible.head_groups import HeadGroups, select_heads
 from reformer_tf.layers.reversible.layer_branch import Residual, changed
 from reformer_tf.ops.execution import compiled_functions, row_chunks
-from reformer_tf.ops.execution.sequence_slices import Cutting, Pieces
-from reformer_tf.ops.reversible.branch import Given, Streams
+from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
+from reformer_tf.ops.reversible.branch import BranchInputs, Streams
 
 # What in a layer's config makes no difference to what it computes, or is among the constants.
 _NOT_COMPUTED = ("name", "trainable", "dtype", "seed", "kernel_initializer")
@@ -33,72 +33,77 @@ class Attention(Residual):
         config = {k: v for k, v in self.attention.get_config().items() if k not in _NOT_COMPUTED}
         return type(self.attention), json.dumps(config, sort_keys=True)
 
-    def hashes(self, cutting: Cutting) -> bool:
-        return self.attention.hashes(cutting.length)
+    def hashes(self, slices: SequenceSlices) -> bool:
+        return self.attention.hashes(slices.length)
 
-    def kept_shape(self, cutting: Cutting) -> Sequence[int | None]:
-        sizes = (cutting.batch, self.attention.num_heads, self.attention.num_hashes, cutting.length)
+    def buckets_shape(self, slices: SequenceSlices) -> Sequence[int | None]:
+        sizes = (slices.batch, self.attention.num_heads, self.attention.num_hashes, slices.length)
         return [size if isinstance(size, int) else None for size in sizes]
 
     def forward(
-        self, cutting: Cutting, streams: Streams, given: Given, buckets: tf.Tensor | None
-    ) -> tuple[Pieces, list[tf.Tensor]]:
-        groups = HeadGroups(self.attention, cutting)
-        hashes = self.hashes(cutting)
+        self, slices: SequenceSlices, streams: Streams, branch_inputs: BranchInputs, buckets: tf.Tensor | None
+    ) -> tuple[SliceArray, list[tf.Tensor]]:
+        groups = HeadGroups(self.attention, slices)
+        hashes = self.hashes(slices)
 
-        def of_group(group: tf.Tensor, state: list) -> list:
+        def add_group(group: tf.Tensor, state: list) -> list:
             heads = groups.heads(group)
-            vectors, found = self._vectors(cutting, streams.source, given, heads, buckets)
-            with self.given(given):
-                output = cutting.prepared(self.attention.attend_heads(vectors, heads, self._call(given), found))
+            vectors, found = self._vectors(slices, streams.source, branch_inputs, heads, buckets)
+            with self.weight_scope(branch_inputs):
+                output = slices.prepared(self.attention.attend_heads(vectors, heads, self._call(branch_inputs), found))
 
             def add(index: tf.Tensor, state: list) -> list:
-                update = self._merge(cutting, cutting.piece(output, index), given, heads, index)
+                update = self._merge(slices, slices.take(output, index), branch_inputs, heads, index)
                 return [changed(state[0], index, tf.add, update)]
 
-            added = cutting.sweep(add, state[:1])
+            added = slices.sweep(add, state[:1])
             return added if not hashes else [*added, state[1].write(group, found)]
 
         if not hashes:
-            return groups.each(of_group, [streams.target])[0], []
-        room = groups.buckets(self.attention.num_hashes, streams.source.read(0))
-        target, found = groups.each(of_group, [streams.target, room])
+            return groups.each(add_group, [streams.target])[0], []
+        buffer = groups.buckets(self.attention.num_hashes, streams.source.read(0))
+        target, found = groups.each(add_group, [streams.target, buffer])
         return target, [groups.joined(found)]
 
     def backward(
-        self, cutting: Cutting, streams: Streams, slopes: Streams, given: Given, kept: Sequence[tf.Tensor]
-    ) -> tuple[Pieces, Pieces, list[tf.Tensor]]:
-        groups = HeadGroups(self.attention, cutting)
-        weights, sums = given.weights, self.sums(given.weights)
+        self,
+        slices: SequenceSlices,
+        streams: Streams,
+        gradients: Streams,
+        branch_inputs: BranchInputs,
+        saved: Sequence[tf.Tensor],
+    ) -> tuple[SliceArray, SliceArray, list[tf.Tensor]]:
+        groups = HeadGroups(self.attention, slices)
+        weights, sums = branch_inputs.weights, self.sums(branch_inputs.weights)
 
-        def of_group(group: tf.Tensor, state: list) -> list:
+        def remove_group(group: tf.Tensor, state: list) -> list:
             target, d_source, *totals = state
             heads = groups.heads(group)
-            vectors, buckets = self._vectors(cutting, streams.source, given, heads, kept[0] if kept else None)
+            vectors, buckets = self._vectors(slices, streams.source, branch_inputs, heads, saved[0] if saved else None)
             with tf.GradientTape() as tape:
                 tape.watch([*vectors, *weights])
-                with self.given(given):
-                    output = self.attention.attend_heads(vectors, heads, self._call(given), buckets)
-            padded = cutting.prepared(tf.stop_gradient(output))
+                with self.weight_scope(branch_inputs):
+                    output = self.attention.attend_heads(vectors, heads, self._call(branch_inputs), buckets)
+            padded = slices.prepared(tf.stop_gradient(output))
 
             def rebuild(index: tf.Tensor, state: list) -> list:
                 target, d_output, *totals = state
-                part = cutting.piece(padded, index)
+                part = slices.take(padded, index)
                 with tf.GradientTape() as tape:
                     tape.watch([part, *weights])
-                    update = self._merge(cutting, part, given, heads, index)
-                upstream = tf.cast(slopes.target.read(index), update.dtype)
-                slope, *own = tape.gradient(update, [part, *weights], output_gradients=upstream)
+                    update = self._merge(slices, part, branch_inputs, heads, index)
+                upstream = tf.cast(gradients.target.read(index), update.dtype)
+                d_part, *own = tape.gradient(update, [part, *weights], output_gradients=upstream)
                 return [
                     changed(target, index, tf.subtract, update),
-                    d_output.write(index, slope),
+                    d_output.write(index, d_part),
                     *sums.add(totals, own),
                 ]
 
-            d_output = cutting.empty(output.dtype, output.shape[2:], output)
-            target, d_output, *totals = cutting.sweep(rebuild, [target, d_output, *totals])
-            found = tape.gradient(output, [*vectors, *weights], output_gradients=cutting.join(d_output))
-            d_vectors = [cutting.prepared(slope) for slope in found[: len(vectors)]]
+            d_output = slices.empty(output.dtype, output.shape[2:], output)
+            target, d_output, *totals = slices.sweep(rebuild, [target, d_output, *totals])
+            found = tape.gradient(output, [*vectors, *weights], output_gradients=slices.join(d_output))
+            d_vectors = [slices.prepared(d_vector) for d_vector in found[: len(vectors)]]
             totals = sums.add(totals, found[len(vectors) :])
 
             def spread(index: tf.Tensor, state: list) -> list:
@@ -106,66 +111,79 @@ class Attention(Residual):
                 x = streams.source.read(index)
                 with tf.GradientTape() as tape:
                     tape.watch([x, *weights])
-                    projected = self._project(cutting, x, given, heads, index)
-                upstream = [cutting.piece(slope, index) for slope in d_vectors]
-                slope, *own = tape.gradient(projected, [x, *weights], output_gradients=upstream)
-                return [changed(d_source, index, tf.add, slope), *sums.add(totals, own)]
+                    projected = self._project(slices, x, branch_inputs, heads, index)
+                upstream = [slices.take(d_vector, index) for d_vector in d_vectors]
+                d_x, *own = tape.gradient(projected, [x, *weights], output_gradients=upstream)
+                return [changed(d_source, index, tf.add, d_x), *sums.add(totals, own)]
 
-            return [target, *cutting.sweep(spread, [d_source, *totals])]
+            return [target, *slices.sweep(spread, [d_source, *totals])]
 
-        target, d_source, *totals = groups.each(of_group, [streams.target, slopes.source, *sums.zeros()])
+        target, d_source, *totals = groups.each(remove_group, [streams.target, gradients.source, *sums.zeros()])
         return target, d_source, sums.checked(totals)
 
-    def _call(self, given: Given) -> Call:
-        seed = given.seed if self.attention.is_random(self.training) else None
-        layer_seed = self.own_integers(given)[1]
+    def _call(self, branch_inputs: BranchInputs) -> Call:
+        seed = branch_inputs.seed if self.attention.is_random(self.training) else None
+        layer_seed = self.own_integers(branch_inputs)[1]
         return Call(self.options["mask"], self.options["segment_ids"], seed, layer_seed, self.training)
 
     def _vectors(
-        self, cutting: Cutting, source: Pieces, given: Given, heads: Heads, buckets: tf.Tensor | None
+        self,
+        slices: SequenceSlices,
+        source: SliceArray,
+        branch_inputs: BranchInputs,
+        heads: Heads,
+        buckets: tf.Tensor | None,
     ) -> tuple[list[tf.Tensor], tf.Tensor | None]:
         """What `SelfAttention.project` gives of some heads, `[B, L, h, D]` each, and their buckets, `[B, h, R, L]`.
 
         Args:
-            cutting: how the streams are cut.
+            slices: how the streams are sliced.
             source: pieces `[B, l, M]`.
-            given: weights and seed.
+            branch_inputs: weights and seed.
             heads: which.
             buckets: of all heads, int32 `[B, H, R, L]`, if they are known.
         """
         attention = self.attention
         dtype = tf.as_dtype(attention.compute_dtype)
-        wanted = self.hashes(cutting) and buckets is None
+        wanted = self.hashes(slices) and buckets is None
 
         def body(index: tf.Tensor, state: list) -> list:
-            projected = self._project(cutting, source.read(index), given, heads, index)
+            projected = self._project(slices, source.read(index), branch_inputs, heads, index)
             written = [a.write(index, x) for a, x in zip(state, projected, strict=False)]
             if not wanted:
                 return written
-            with self.given(given), compiled_functions.fusing(self.training):
-                found = attention.hash(projected[0], heads, self._call(given), cutting.length)
+            with self.weight_scope(branch_inputs), compiled_functions.compiling_functions(self.training):
+                found = attention.hash(projected[0], heads, self._call(branch_inputs), slices.length)
             return [*written, state[-1].write(index, tf.transpose(found, [0, 3, 1, 2]))]
 
         number = 2 if attention.shared_query_key else 3
         first = source.read(0)
-        arrays = [cutting.empty(dtype, [heads.count, attention.key_dim], first) for _ in range(number)]
+        arrays = [slices.empty(dtype, [heads.count, attention.key_dim], first) for _ in range(number)]
         if wanted:
-            arrays.append(cutting.empty(tf.int32, [heads.count, attention.num_hashes], first))
-        vectors = [cutting.join(array) for array in cutting.sweep(body, arrays)]
+            arrays.append(slices.empty(tf.int32, [heads.count, attention.num_hashes], first))
+        vectors = [slices.join(array) for array in slices.sweep(body, arrays)]
         if wanted:
             return vectors[:-1], tf.transpose(vectors[-1], [0, 2, 3, 1])
-        return vectors, None if buckets is None else of_heads(buckets, heads)
+        return vectors, None if buckets is None else select_heads(buckets, heads)
 
-    def _project(self, cutting: Cutting, x: tf.Tensor, given: Given, heads: Heads, index: tf.Tensor) -> list[tf.Tensor]:
+    def _project(
+        self, slices: SequenceSlices, x: tf.Tensor, branch_inputs: BranchInputs, heads: Heads, index: tf.Tensor
+    ) -> list[tf.Tensor]:
         mask = self.options["mask"]
         if mask is not None:
-            mask = cutting.piece(cutting.prepared(tf.cast(mask, tf.bool)), index)
-        with self.given(given), compiled_functions.fusing(self.training), row_chunks.at_most(cutting.most):
+            mask = slices.take(slices.prepared(tf.cast(mask, tf.bool)), index)
+        with (
+            self.weight_scope(branch_inputs),
+            compiled_functions.compiling_functions(self.training),
+            row_chunks.at_most(slices.most),
+        ):
             normal = self.layer.normalization(x)
-            return self.attention.project(normal, heads, mask, index * cutting.size)
+            return self.attention.project(normal, heads, mask, index * slices.size)
 
-    def _merge(self, cutting: Cutting, x: tf.Tensor, given: Given, heads: Heads, index: tf.Tensor) -> tf.Tensor:
+    def _merge(
+        self, slices: SequenceSlices, x: tf.Tensor, branch_inputs: BranchInputs, heads: Heads, index: tf.Tensor
+    ) -> tf.Tensor:
         """What some heads add to a piece of the target."""
-        with self.given(given):
+        with self.weight_scope(branch_inputs):
             update = self.attention.merge(x, heads)
-        return self.dropped(update, given, index * cutting.size)
+        return self.dropped(update, branch_inputs, index * slices.size)

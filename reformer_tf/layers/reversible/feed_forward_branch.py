@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from reformer_tf.layers.reversible.layer_branch import Residual, changed
 from reformer_tf.ops.execution import compiled_functions, row_chunks
-from reformer_tf.ops.execution.sequence_slices import Cutting, Pieces
-from reformer_tf.ops.reversible.branch import Given, Streams
+from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
+from reformer_tf.ops.reversible.branch import BranchInputs, Streams
 
 
 class PositionWise(Residual):
@@ -18,37 +18,46 @@ class PositionWise(Residual):
         return type(layer), layer.activation, layer.gated, layer.use_bias, layer.rows
 
     def forward(
-        self, cutting: Cutting, streams: Streams, given: Given, buckets: tf.Tensor | None
-    ) -> tuple[Pieces, list[tf.Tensor]]:
+        self, slices: SequenceSlices, streams: Streams, branch_inputs: BranchInputs, buckets: tf.Tensor | None
+    ) -> tuple[SliceArray, list[tf.Tensor]]:
         def body(index: tf.Tensor, state: list) -> list:
-            update = self._call(cutting, streams.source.read(index), given, index)
+            update = self._call(slices, streams.source.read(index), branch_inputs, index)
             return [changed(state[0], index, tf.add, update)]
 
-        return cutting.sweep(body, [streams.target])[0], []
+        return slices.sweep(body, [streams.target])[0], []
 
     def backward(
-        self, cutting: Cutting, streams: Streams, slopes: Streams, given: Given, kept: Sequence[tf.Tensor]
-    ) -> tuple[Pieces, Pieces, list[tf.Tensor]]:
-        sums = self.sums(given.weights)
+        self,
+        slices: SequenceSlices,
+        streams: Streams,
+        gradients: Streams,
+        branch_inputs: BranchInputs,
+        saved: Sequence[tf.Tensor],
+    ) -> tuple[SliceArray, SliceArray, list[tf.Tensor]]:
+        sums = self.sums(branch_inputs.weights)
 
         def body(index: tf.Tensor, state: list) -> list:
             target, d_source, *totals = state
-            x, upstream = streams.source.read(index), slopes.target.read(index)
+            x, upstream = streams.source.read(index), gradients.target.read(index)
             with tf.GradientTape() as tape:
-                tape.watch([x, *given.weights])
-                update = self._call(cutting, x, given, index)
+                tape.watch([x, *branch_inputs.weights])
+                update = self._call(slices, x, branch_inputs, index)
             upstream = tf.cast(upstream, update.dtype)
-            slope, *own = tape.gradient(update, [x, *given.weights], output_gradients=upstream)
+            d_x, *own = tape.gradient(update, [x, *branch_inputs.weights], output_gradients=upstream)
             return [
                 changed(target, index, tf.subtract, update),
-                changed(d_source, index, tf.add, slope),
+                changed(d_source, index, tf.add, d_x),
                 *sums.add(totals, own),
             ]
 
-        target, d_source, *totals = cutting.sweep(body, [streams.target, slopes.source, *sums.zeros()])
+        target, d_source, *totals = slices.sweep(body, [streams.target, gradients.source, *sums.zeros()])
         return target, d_source, sums.checked(totals)
 
-    def _call(self, cutting: Cutting, x: tf.Tensor, given: Given, index: tf.Tensor) -> tf.Tensor:
-        with self.given(given), compiled_functions.fusing(self.training), row_chunks.at_most(cutting.most):
+    def _call(self, slices: SequenceSlices, x: tf.Tensor, branch_inputs: BranchInputs, index: tf.Tensor) -> tf.Tensor:
+        with (
+            self.weight_scope(branch_inputs),
+            compiled_functions.compiling_functions(self.training),
+            row_chunks.at_most(slices.most),
+        ):
             update = self.layer.layer(self.layer.normalization(x), training=self.options["training"])
-        return self.dropped(update, given, index * cutting.size)
+        return self.dropped(update, branch_inputs, index * slices.size)

@@ -8,7 +8,7 @@ from reformer_tf.layers.attention.base import SelfAttention
 from reformer_tf.layers.attention.projections import Heads
 from reformer_tf.ops import shapes
 from reformer_tf.ops.execution import loops
-from reformer_tf.ops.execution.sequence_slices import Cutting, Pieces, Single
+from reformer_tf.ops.execution.sequence_slices import OneElementArray, SequenceSlices, SliceArray
 
 # Bytes that the queries of those heads may take that are worked on at the same time, if that is more than one head. All
 # that is alive beside the streams is some six to ten times as much.
@@ -18,10 +18,10 @@ HEADS_BYTES = 64 * 2**20
 class HeadGroups:
     """Groups of heads, as many in each as a memory budget lets work at the same time."""
 
-    def __init__(self, attention: SelfAttention, cutting: Cutting):
-        self.cutting = cutting
+    def __init__(self, attention: SelfAttention, slices: SequenceSlices):
+        self.slices = slices
         self.total = attention.num_heads
-        tokens = cutting.batch * cutting.length
+        tokens = slices.batch * slices.length
         divisors = [n for n in range(1, self.total + 1) if self.total % n == 0]
         if isinstance(tokens, int):
             most = HEADS_BYTES // (4 * max(tokens, 1) * attention.key_dim)
@@ -31,32 +31,32 @@ class HeadGroups:
             # The size of a single head is known, and what is sliced by it keeps its shape.
             self.size = tf.reduce_max(tf.where(divisors <= most, divisors, 1)) if self.total > 1 else 1
         self.count = self.total // self.size
-        self.whole = isinstance(self.count, int) and self.count == 1
+        self.is_single = isinstance(self.count, int) and self.count == 1
 
     def heads(self, group: tf.Tensor) -> Heads:
-        return Heads(0 if self.whole else group * self.size, self.size)
+        return Heads(0 if self.is_single else group * self.size, self.size)
 
     def each(self, body: Callable[[tf.Tensor, list], list], state: list) -> list:
         """Runs `state = body(group, state)` over the groups."""
-        return body(tf.constant(0), state) if self.whole else loops.count_up(self.count, body, state)
+        return body(tf.constant(0), state) if self.is_single else loops.count_up(self.count, body, state)
 
-    def buckets(self, rounds: int, after: tf.Tensor) -> Pieces:
+    def buckets(self, rounds: int, after: tf.Tensor) -> SliceArray:
         """Room for the buckets `[B, h, R, L]` of each group; `after` as in `loops.array`."""
-        if self.whole:
-            return Single()
-        sizes = [self.cutting.batch, self.size, rounds, self.cutting.length]
+        if self.is_single:
+            return OneElementArray()
+        sizes = [self.slices.batch, self.size, rounds, self.slices.length]
         return loops.array(tf.int32, self.count, [x if isinstance(x, int) else None for x in sizes], after)
 
-    def joined(self, buckets: Pieces) -> tf.Tensor:
+    def joined(self, buckets: SliceArray) -> tf.Tensor:
         """The buckets of all groups, `[B, H, R, L]`."""
-        if self.whole:
+        if self.is_single:
             return buckets.read(0)
         stacked = tf.transpose(buckets.stack(), [1, 0, 2, 3, 4])
         batch, _, _, rounds, length = shapes.sizes(stacked)
         return tf.reshape(stacked, [batch, self.total, rounds, length])
 
 
-def of_heads(buckets: tf.Tensor, heads: Heads) -> tf.Tensor:
+def select_heads(buckets: tf.Tensor, heads: Heads) -> tf.Tensor:
     """Those of `[B, H, R, L]` that are some heads'."""
     batch, _, rounds, length = shapes.sizes(buckets)
     return tf.slice(buckets, tf.stack([0, heads.first, 0, 0]), tf.stack([batch, heads.count, rounds, length]))

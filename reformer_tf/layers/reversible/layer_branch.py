@@ -10,8 +10,8 @@ from keras.src.backend import AutocastScope  # Keras has no public name for it.
 
 from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.ops import dropout, sums
-from reformer_tf.ops.execution.sequence_slices import Cutting, Pieces
-from reformer_tf.ops.reversible.branch import Given, Streams
+from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
+from reformer_tf.ops.reversible.branch import BranchInputs, Streams
 
 
 class LayerBranch:
@@ -50,30 +50,38 @@ class LayerBranch:
         """What weights there are."""
         return tuple(tuple((tuple(v.shape), v.dtype) for v in group) for group in (self._trainable, self._fixed))
 
-    def hashes(self, cutting: Cutting) -> bool:
+    def hashes(self, slices: SequenceSlices) -> bool:
         return False
 
-    def kept_shape(self, cutting: Cutting) -> Sequence[int | None]:
+    def buckets_shape(self, slices: SequenceSlices) -> Sequence[int | None]:
         raise NotImplementedError
 
     def forward(
-        self, cutting: Cutting, streams: Streams, given: Given, buckets: tf.Tensor | None
-    ) -> tuple[Pieces, list[tf.Tensor]]:
+        self, slices: SequenceSlices, streams: Streams, branch_inputs: BranchInputs, buckets: tf.Tensor | None
+    ) -> tuple[SliceArray, list[tf.Tensor]]:
         raise NotImplementedError
 
     def backward(
-        self, cutting: Cutting, streams: Streams, slopes: Streams, given: Given, kept: Sequence[tf.Tensor]
-    ) -> tuple[Pieces, Pieces, list[tf.Tensor]]:
+        self,
+        slices: SequenceSlices,
+        streams: Streams,
+        gradients: Streams,
+        branch_inputs: BranchInputs,
+        saved: Sequence[tf.Tensor],
+    ) -> tuple[SliceArray, SliceArray, list[tf.Tensor]]:
         raise NotImplementedError
 
-    def own_integers(self, given: Given) -> list[tf.Tensor]:
+    def own_integers(self, branch_inputs: BranchInputs) -> list[tf.Tensor]:
         """The integers of the layer whose turn it is, int32."""
-        return list(given.constants[len(self._fixed) :])
+        return list(branch_inputs.constants[len(self._fixed) :])
 
     @contextlib.contextmanager
-    def given(self, given: Given) -> Iterator[None]:
+    def weight_scope(self, branch_inputs: BranchInputs) -> Iterator[None]:
         """Gives the layer's variables the values they have in this turn."""
-        values = [*zip(self._trainable, given.weights, strict=True), *zip(self._fixed, given.constants, strict=False)]
+        values = [
+            *zip(self._trainable, branch_inputs.weights, strict=True),
+            *zip(self._fixed, branch_inputs.constants, strict=False),
+        ]
         mapping = [*values, *self._others]
         with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
             before = [scope.get_current_value(v) for v, _ in mapping]
@@ -122,12 +130,14 @@ class Residual(LayerBranch):
         """As `kind`, of the sublayer without its weights and dtype."""
         raise NotImplementedError
 
-    def dropped(self, update: tf.Tensor, given: Given, start: tf.Tensor) -> tf.Tensor:
+    def dropped(self, update: tf.Tensor, branch_inputs: BranchInputs, start: tf.Tensor) -> tf.Tensor:
         """What dropout leaves of a piece that begins at position `start`."""
         update = tf.cast(update, self.layer.dropout.compute_dtype)
-        if not self.training or given.seed is None:
+        if not self.training or branch_inputs.seed is None:
             return update
-        return dropout.dropout(update, self.layer.dropout.rate, given.seed, self.own_integers(given)[0], start)
+        return dropout.dropout(
+            update, self.layer.dropout.rate, branch_inputs.seed, self.own_integers(branch_inputs)[0], start
+        )
 
 
 class Sums:
@@ -141,9 +151,12 @@ class Sums:
     def zeros(self) -> list[tf.Tensor]:
         return [sums.wide(tf.zeros_like(w)) for w in self.weights]
 
-    def add(self, totals: Sequence[tf.Tensor], slopes: Sequence[tf.Tensor | None]) -> list[tf.Tensor]:
-        self.met = [met or slope is not None for met, slope in zip(self.met, slopes, strict=True)]
-        return [t if slope is None else t + tf.cast(slope, t.dtype) for t, slope in zip(totals, slopes, strict=True)]
+    def add(self, totals: Sequence[tf.Tensor], gradients: Sequence[tf.Tensor | None]) -> list[tf.Tensor]:
+        self.met = [met or gradient is not None for met, gradient in zip(self.met, gradients, strict=True)]
+        return [
+            t if gradient is None else t + tf.cast(gradient, t.dtype)
+            for t, gradient in zip(totals, gradients, strict=True)
+        ]
 
     def checked(self, totals: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         for position, met in enumerate(self.met):
@@ -155,7 +168,7 @@ class Sums:
         return [tf.cast(total, w.dtype) for total, w in zip(totals, self.weights, strict=True)]
 
 
-def changed(stream: Pieces, index: tf.Tensor, change: Callable[..., tf.Tensor], by: tf.Tensor) -> Pieces:
+def changed(stream: SliceArray, index: tf.Tensor, change: Callable[..., tf.Tensor], by: tf.Tensor) -> SliceArray:
     """A stream with one piece changed by what `by` says, through a function of the two."""
     before = stream.read(index)
     after = change(before, tf.cast(by, before.dtype))
@@ -163,11 +176,13 @@ def changed(stream: Pieces, index: tf.Tensor, change: Callable[..., tf.Tensor], 
     return stream.write(index, tf.ensure_shape(after, before.shape))
 
 
-def changed_whole(cutting: Cutting, stream: Pieces, change: Callable[..., tf.Tensor], by: tf.Tensor) -> Pieces:
+def changed_everywhere(
+    slices: SequenceSlices, stream: SliceArray, change: Callable[..., tf.Tensor], by: tf.Tensor
+) -> SliceArray:
     """A stream changed by a tensor `[B, L, M]`."""
-    padded = cutting.prepared(by)
+    padded = slices.prepared(by)
 
     def body(index: tf.Tensor, state: list) -> list:
-        return [changed(state[0], index, change, cutting.piece(padded, index))]
+        return [changed(state[0], index, change, slices.take(padded, index))]
 
-    return cutting.sweep(body, [stream])[0]
+    return slices.sweep(body, [stream])[0]

@@ -15,7 +15,7 @@ from reformer_tf.layers.dropout import SeededDropout
 from reformer_tf.layers.feed_forward import ChunkedFeedForward
 from reformer_tf.layers.normalization import ChunkedLayerNormalization
 from reformer_tf.layers.residual_branch import ResidualBranch
-from reformer_tf.layers.reversible.any_layer_branch import Whole
+from reformer_tf.layers.reversible.any_layer_branch import AnyLayerBranch
 from reformer_tf.layers.reversible.attention_branch import Attention
 from reformer_tf.layers.reversible.feed_forward_branch import PositionWise
 from reformer_tf.layers.reversible.layer_branch import LayerBranch
@@ -28,25 +28,25 @@ def runs(layers: Sequence[keras.layers.Layer], options: dict[str, Any]) -> list[
         layers: built, F and G of each block.
         options: the call arguments `mask`, `segment_ids`, `seed` and `training`.
     """
-    branches = [of(layer, options) for layer in layers]
+    branches = [make_branch(layer, options) for layer in layers]
     blocks = list(zip(branches[::2], branches[1::2], strict=True))
     found, start = [], 0
     while start < len(blocks):
-        period, turns = _most_turns([tuple(branch.kind for branch in block) for block in blocks[start:]])
-        end = start + period * turns
+        period, repeats = _most_repeats([tuple(branch.kind for branch in block) for block in blocks[start:]])
+        end = start + period * repeats
         found.append([[b for block in blocks[i : i + period] for b in block] for i in range(start, end, period)])
         start = end
     return found
 
 
-def of(layer: keras.layers.Layer, options: dict[str, Any]) -> LayerBranch:
+def make_branch(layer: keras.layers.Layer, options: dict[str, Any]) -> LayerBranch:
     """The branch that a layer is. Arguments as `runs`."""
     if type(layer) is ResidualBranch and _is_known(layer):
         if type(layer.layer) is ChunkedFeedForward:
             return PositionWise(layer, options)
         if isinstance(layer.layer, SelfAttention) and type(layer.layer).call is SelfAttention.call:
             return Attention(layer, options)
-    return Whole(layer, options)
+    return AnyLayerBranch(layer, options)
 
 
 def _is_known(branch: ResidualBranch) -> bool:
@@ -56,16 +56,16 @@ def _is_known(branch: ResidualBranch) -> bool:
     return made and all(part.activity_regularizer is None for part in parts)
 
 
-def _most_turns(kinds: Sequence[tuple[Hashable, ...]]) -> tuple[int, int]:
+def _most_repeats(kinds: Sequence[tuple[Hashable, ...]]) -> tuple[int, int]:
     """How many blocks at the beginning repeat, and how often: what takes in the most blocks, by the shortest period."""
     best = (1, 1)
     for period in range(1, len(kinds) // 2 + 1):
         first = kinds[:period]
         if any(None in kind for kind in first):
             break
-        turns = 1
-        while kinds[turns * period : (turns + 1) * period] == first:
-            turns += 1
-        if turns > 1 and period * turns > best[0] * best[1]:
-            best = (period, turns)
+        repeats = 1
+        while kinds[repeats * period : (repeats + 1) * period] == first:
+            repeats += 1
+        if repeats > 1 and period * repeats > best[0] * best[1]:
+            best = (period, repeats)
     return best

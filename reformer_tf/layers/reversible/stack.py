@@ -15,7 +15,7 @@ from reformer_tf.layers.reversible import repeated_blocks
 from reformer_tf.layers.seed_state import SavesSeedState
 from reformer_tf.ops import seeds, shapes
 from reformer_tf.ops.execution import row_chunks
-from reformer_tf.ops.execution.sequence_slices import Cutting
+from reformer_tf.ops.execution.sequence_slices import SequenceSlices
 from reformer_tf.ops.reversible.gradient import reversible_residual
 
 COMBINATIONS = ("mean", "concatenate")
@@ -169,7 +169,7 @@ class ReversibleStack(VectorLayer, SavesSeedState, FixedArguments):
             # no defined order. Values are read out here, where they are this replica's, or those of a scope around.
             repeated_blocks.runs(self.branches, options),
             options["seed"],
-            Cutting(batch, length, self._most_tokens(width)),
+            SequenceSlices(batch, length, self._most_tokens(width)),
             shapes.statistics_dtype(streams[0].dtype),
             "pair" if len(streams) == 2 else self.combine_streams,
             bool(options["training"]),

@@ -13,15 +13,15 @@ from reformer_tf.ops import shapes, sums
 from reformer_tf.ops.execution import loops
 
 # Finite stand-ins for minus infinity: an invisible pair, and the floor of a row's maximum. A row that sees nothing
-# keeps the floor as its log-sum-exp and gets probabilities exp(INVISIBLE - FLOOR) = 0, so that no NaN arises anywhere.
+# has the floor as its log-sum-exp and gets probabilities exp(INVISIBLE - FLOOR) = 0, so that no NaN arises anywhere.
 INVISIBLE = -1e9
 FLOOR = -1e8
-# What the authors' released code takes for the logit of a token with itself.
+# The logit of a token with itself in the authors' released code.
 SELF_PENALTY = -1e5
 
 
 class Pairs(NamedTuple):
-    """What is known of the pairs of a block and a part of its window; each broadcasts to `[..., Q, W]`.
+    """The pairs of a block and a part of its window; each attribute broadcasts to `[..., Q, W]`.
 
     Attributes:
         visible: boolean, whether a pair counts.
@@ -35,7 +35,7 @@ class Pairs(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A part of a window. Parts stay apart, because joining them would copy all keys and values.
+    """A part of a window. Parts are not concatenated, because that would copy all keys and values.
 
     Attributes:
         key: `[..., W, D]`.
@@ -62,22 +62,23 @@ def attend(query: tf.Tensor, parts: Sequence[Part]) -> tuple[tf.Tensor, tf.Tenso
     logits = [_masked_logits(query, part) for part in parts]
     weights, largest, log_sum_exp = softmax(logits)
     seen = [
-        tf.matmul(kept(x, part.pairs, part.value.dtype), part.value) for x, part in zip(weights, parts, strict=True)
+        tf.matmul(after_dropout(x, part.pairs, part.value.dtype), part.value)
+        for x, part in zip(weights, parts, strict=True)
     ]
-    # Not a division by the total: where a penalty was rounded in the log-sum-exp, so it is here and in the gradient.
+    # Not a division by the total: a penalty is rounded here as in the log-sum-exp and in the gradient.
     output = sums.summed([tf.cast(x, largest.dtype) for x in seen]) * tf.exp(largest - log_sum_exp)
     return output, tf.squeeze(log_sum_exp, axis=-1)
 
 
 def softmax(logits: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
-    """What a softmax over all parts is made of.
+    """Computes the parts of a softmax over all parts of a window.
 
     Args:
         logits: `[..., Q, W]` of each part, as `masked` gives them.
 
     Returns:
-        Weights `[..., Q, W]`, to be multiplied by `exp(largest - log_sum_exp)`; the largest logits and the log-sum-exps
-        `[..., Q, 1]`, both at least `FLOOR`.
+        Weights `[..., Q, W]`, which times `exp(largest - log_sum_exp)` are the probabilities; the largest logits and
+        the log-sum-exps `[..., Q, 1]`, both at least `FLOOR`.
     """
     floor = tf.constant(FLOOR, logits[0].dtype)
     largest = functools.reduce(tf.maximum, [tf.reduce_max(x, axis=-1, keepdims=True) for x in logits])
@@ -88,7 +89,7 @@ def softmax(logits: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor, tf
     return weights, largest, tf.maximum(log_sum_exp, floor)
 
 
-def alone(
+def attend_to_self(
     output: tf.Tensor, log_sum_exp: tf.Tensor, value: tf.Tensor, valid: tf.Tensor | None, keep: tf.Tensor | None
 ) -> tf.Tensor:
     """Lets a token that sees no other attend to itself.
@@ -117,7 +118,7 @@ def alone(
 def attend_gradient(
     query: tf.Tensor, parts: Sequence[Part], log_sum_exp: tf.Tensor, delta: tf.Tensor, upstream: tf.Tensor
 ) -> tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]:
-    """Gradient of `attend` with the probabilities rebuilt from the log-sum-exp.
+    """Computes the gradient of `attend`, with the probabilities rebuilt from the log-sum-exp.
 
     With the log-sum-exp of the union of several rounds, the result is this round's part of the gradient of the merged
     attention.
@@ -130,18 +131,18 @@ def attend_gradient(
         upstream: `[..., Q, D]`, gradient of the output.
 
     Returns:
-        The gradient of the query `[..., Q, D]` in the statistics dtype, and for each part those of its keys and of its
-        values `[..., W, D]`, in the dtypes of these.
+        The gradient of the query `[..., Q, D]` in the statistics dtype, and for each part the gradients of its keys and
+        of its values `[..., W, D]`, in their dtypes.
     """
     d_query, d_keys, d_values = [], [], []
     for part in parts:
         logits = _masked_logits(query, part)
-        slope = tf.cast(tf.matmul(upstream, part.value, transpose_b=True), logits.dtype)
-        weights, slope = slopes(logits, slope, part.pairs, log_sum_exp, delta)
-        slope = tf.cast(slope, query.dtype)
-        d_query.append(tf.cast(tf.matmul(slope, part.key), logits.dtype))
-        d_keys.append(tf.matmul(slope, query, transpose_a=True))
-        d_values.append(tf.matmul(kept(weights, part.pairs, part.value.dtype), upstream, transpose_a=True))
+        d_weights = tf.cast(tf.matmul(upstream, part.value, transpose_b=True), logits.dtype)
+        weights, d_logits = logit_gradients(logits, d_weights, part.pairs, log_sum_exp, delta)
+        d_logits = tf.cast(d_logits, query.dtype)
+        d_query.append(tf.cast(tf.matmul(d_logits, part.key), logits.dtype))
+        d_keys.append(tf.matmul(d_logits, query, transpose_a=True))
+        d_values.append(tf.matmul(after_dropout(weights, part.pairs, part.value.dtype), upstream, transpose_a=True))
     return sums.summed(d_query), d_keys, d_values
 
 
@@ -152,14 +153,14 @@ def has_fast_softmax(query: tf.Tensor, pairs: Pairs) -> bool:
         query: `[..., Q, D]`.
         pairs: of the queries and the only part of their window.
     """
-    whole = query.dtype == shapes.statistics_dtype(query.dtype)
-    return whole and pairs.penalised is None and not loops.in_xla()
+    full_precision = query.dtype == shapes.statistics_dtype(query.dtype)
+    return full_precision and pairs.penalised is None and not loops.in_xla()
 
 
 def attend_to_all(query: tf.Tensor, part: Part) -> tuple[tf.Tensor, tf.Tensor]:
     """`attend` to a single part by TensorFlow's own softmax, whose statistics stay inside.
 
-    So logits and weights are each read once less. Its gradient is `attend_to_all_gradient`, which needs none of them.
+    Logits and weights are then each read once less. Its gradient, `attend_to_all_gradient`, needs no log-sum-exp.
 
     Args:
         query: as in `attend`.
@@ -169,8 +170,8 @@ def attend_to_all(query: tf.Tensor, part: Part) -> tuple[tf.Tensor, tf.Tensor]:
         Output `[..., Q, D]`, and `[..., Q]` that is `FLOOR` where a query sees nothing and zero elsewhere.
     """
     weights = tf.nn.softmax(_masked_logits(query, part))
-    output = tf.matmul(kept(weights, part.pairs, part.value.dtype), part.value)
-    # Of invisible pairs alone the softmax makes equal weights.
+    output = tf.matmul(after_dropout(weights, part.pairs, part.value.dtype), part.value)
+    # A softmax over invisible pairs only gives equal weights, so the output is set to zero.
     sees = tf.broadcast_to(tf.reduce_any(part.pairs.visible, axis=-1), shapes.sizes(output)[:-1])
     nothing = tf.zeros([], output.dtype)
     return tf.where(sees[..., None], output, nothing), tf.where(sees, nothing, tf.constant(FLOOR, output.dtype))
@@ -179,7 +180,7 @@ def attend_to_all(query: tf.Tensor, part: Part) -> tuple[tf.Tensor, tf.Tensor]:
 def attend_to_all_gradient(
     query: tf.Tensor, part: Part, floor: tf.Tensor, delta: tf.Tensor, upstream: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Gradient of `attend_to_all`, with the softmax made again.
+    """Computes the gradient of `attend_to_all`, with the softmax computed again.
 
     Args:
         query: as in `attend_to_all`.
@@ -193,22 +194,23 @@ def attend_to_all_gradient(
     """
     upstream = tf.where((floor > 0.5 * FLOOR)[..., None], upstream, tf.zeros([], upstream.dtype))
     weights = tf.nn.softmax(_masked_logits(query, part))
-    slope = tf.matmul(upstream, part.value, transpose_b=True)
+    d_weights = tf.matmul(upstream, part.value, transpose_b=True)
     if part.pairs.keep is not None:
-        slope *= part.pairs.keep
-    slope = weights * (slope - delta[..., None])
-    d_value = tf.matmul(kept(weights, part.pairs, part.value.dtype), upstream, transpose_a=True)
-    return tf.matmul(slope, part.key), tf.matmul(slope, query, transpose_a=True), d_value
+        d_weights *= part.pairs.keep
+    d_logits = weights * (d_weights - delta[..., None])
+    d_value = tf.matmul(after_dropout(weights, part.pairs, part.value.dtype), upstream, transpose_a=True)
+    return tf.matmul(d_logits, part.key), tf.matmul(d_logits, query, transpose_a=True), d_value
 
 
-def slopes(
-    logits: tf.Tensor, slope: tf.Tensor, pairs: Pairs, log_sum_exp: tf.Tensor, delta: tf.Tensor
+def logit_gradients(
+    logits: tf.Tensor, d_weights: tf.Tensor, pairs: Pairs, log_sum_exp: tf.Tensor, delta: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Probabilities of a part, and the gradient of its logits.
+    """Computes the probabilities of a part, and the gradient of its logits.
 
     Args:
         logits: `[..., Q, W]`, as `masked` gives them.
-        slope: `[..., Q, W]`, products of values and the gradient of the output.
+        d_weights: `[..., Q, W]`, gradient of the probabilities after dropout: products of the output's gradient and
+            values.
         pairs: which pairs count, and how.
         log_sum_exp: `[..., Q]`.
         delta: `[..., Q]`, as in `attend_gradient`.
@@ -218,15 +220,15 @@ def slopes(
     """
     weights = tf.exp(logits - log_sum_exp[..., None])
     if pairs.keep is not None:
-        slope *= pairs.keep
-    slope = weights * (slope - delta[..., None])
-    if pairs.penalised is not None:  # a constant, whatever query and key are
-        slope = tf.where(pairs.penalised, tf.zeros([], slope.dtype), slope)
-    return weights, slope
+        d_weights *= pairs.keep
+    d_logits = weights * (d_weights - delta[..., None])
+    if pairs.penalised is not None:  # Their logits are constants.
+        d_logits = tf.where(pairs.penalised, tf.zeros([], d_logits.dtype), d_logits)
+    return weights, d_logits
 
 
 def masked(logits: tf.Tensor, pairs: Pairs) -> tf.Tensor:
-    """Logits `[..., Q, W]` with what is known of pairs, in the statistics dtype."""
+    """Sets the logits `[..., Q, W]` of invisible and penalised pairs; in the statistics dtype."""
     logits = tf.cast(logits, shapes.statistics_dtype(logits.dtype))
     logits = tf.where(pairs.visible, logits, tf.constant(INVISIBLE, logits.dtype))
     if pairs.penalised is not None:
@@ -234,8 +236,8 @@ def masked(logits: tf.Tensor, pairs: Pairs) -> tf.Tensor:
     return logits
 
 
-def kept(weights: tf.Tensor, pairs: Pairs, dtype: tf.DType) -> tf.Tensor:
-    """The weights `[..., Q, W]` that dropout leaves, in the dtype of products."""
+def after_dropout(weights: tf.Tensor, pairs: Pairs, dtype: tf.DType) -> tf.Tensor:
+    """Applies dropout to weights `[..., Q, W]`, and casts them to the dtype of products."""
     if pairs.keep is not None:
         weights *= pairs.keep
     return tf.cast(weights, dtype)

@@ -1,7 +1,7 @@
-"""Forward and backward of one group of blocks, as pure functions made from a description without tensors.
+"""Forward and backward pass of one group of blocks, as pure functions made from a description without tensors.
 
-Queries come as the blocks of the group, keys with the blocks beside these that they look at, so that what is made of a
-row is made once. See `reformer_tf.ops.attention.block_layout` for the letters.
+Queries come as the blocks of the group, keys as these blocks and those beside them that they look at, so that a key is
+computed from its row only once. See `reformer_tf.ops.attention.block_layout` for the letters.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,16 +19,16 @@ Rows = Sequence[tf.Tensor]
 
 
 class Group(NamedTuple):
-    """What the work of a group depends on besides tensors.
+    """The description of a group's computation besides its tensors.
 
     Attributes:
         reach: which blocks a block looks at.
-        window: who sees whom.
+        window: what a query sees.
         number: of the pass.
         segment_tag: which tag is the segment, or None.
         dropout_rate: of the attention probabilities, or None. The last tag is then the position.
         statistics: dtype of the softmax statistics.
-        key: makes keys of queries, row by row; or None, where keys are given.
+        key: a function that makes keys from queries, row by row; or None, if keys are inputs.
     """
 
     reach: Reach
@@ -40,7 +40,7 @@ class Group(NamedTuple):
     key: Callable[[tf.Tensor], tf.Tensor] | None = None
 
     def pairs(self, query_tags: tf.Tensor, key_tags: tf.Tensor, dropout: tf.Tensor | None) -> block.Pairs:
-        """Which pairs count in this pass, and how."""
+        """Tells which pairs count in this pass, and how."""
         visible = self.window.visible(self.number, query_tags, key_tags)
         if self.segment_tag is not None:
             same = query_tags[..., :, None, self.segment_tag] == key_tags[..., None, :, self.segment_tag]
@@ -51,14 +51,14 @@ class Group(NamedTuple):
             keep = factors(query_tags[..., -1], key_tags[..., -1], self.statistics)
         return block.Pairs(visible, keep, self.window.penalised(query_tags, key_tags))
 
-    def keys(self, given: tf.Tensor) -> tf.Tensor:
-        """Keys of what they are made of, or given ones."""
-        return given if self.key is None else self.key(given)
+    def keys(self, key_source: tf.Tensor) -> tf.Tensor:
+        """Makes keys from the rows that they are made of, unless these are the keys."""
+        return key_source if self.key is None else self.key(key_source)
 
     def parts(self, query_tags: tf.Tensor, seen: Rows, dropout: tf.Tensor | None) -> list[block.Part]:
-        """The window of each block in parts: keys, values and tags at each shift."""
-        given, value, tags = seen
-        key = self.keys(given)
+        """The window of each block in parts: keys, values and pairs at each shift."""
+        key_source, value, tags = seen
+        key = self.keys(key_source)
         cut = self.reach.cut
         return [
             block.Part(cut(key, shift), cut(value, shift), self.pairs(query_tags, cut(tags, shift), dropout))
@@ -67,10 +67,10 @@ class Group(NamedTuple):
 
 
 def forward(group: Group) -> Callable[..., list[tf.Tensor]]:
-    """Makes the function that gives outputs `[G, N, C, D]` and log-sum-exps `[G, N, C]`, in the statistics dtype.
+    """Makes the function that computes outputs `[G, N, C, D]` and log-sum-exps `[G, N, C]`, in the statistics dtype.
 
-    Its arguments are the queries' own rows (queries, tags), the rows that they look at (keys, values, tags; queries in
-    place of keys where `Group.key` makes these), and the keys of dropout or None.
+    Its arguments are the queries' own rows (queries, tags), the rows that they look at (keys, values, tags; queries
+    instead of keys if `Group.key` makes the keys), and the keys of dropout or None.
     """
 
     def attend(own: Rows, seen: Rows, dropout: tf.Tensor | None) -> list[tf.Tensor]:
@@ -81,12 +81,12 @@ def forward(group: Group) -> Callable[..., list[tf.Tensor]]:
 
 
 def backward(group: Group) -> Callable[..., list[tf.Tensor]]:
-    """Makes the function that gives gradients of queries, keys and values.
+    """Makes the function that computes gradients of queries, keys and values.
 
-    Its arguments are those of `forward`; own rows have besides the log-sum-exp of all rounds, delta (see
+    Its arguments are those of `forward`; the own rows also hold the log-sum-exp of all rounds, delta (see
     `block.attend_gradient`) and the gradient of the output. The gradient of queries is `[G, N, C, D]`; those of keys
-    and values are on the blocks of a slice, `[before + G + after, N, C, D]`. Where `Group.key` makes the keys, the
-    gradient of queries is on the blocks of a slice and complete, and there is none of keys.
+    and values include the blocks beside the group, `[before + G + after, N, C, D]`. If `Group.key` makes the keys, the
+    gradient of queries includes their gradient and the blocks beside the group, and there is no gradient of keys.
     """
 
     def attend_gradient(own: Rows, seen: Rows, dropout: tf.Tensor | None) -> list[tf.Tensor]:
@@ -104,18 +104,20 @@ def backward(group: Group) -> Callable[..., list[tf.Tensor]]:
     return attend_gradient
 
 
-def folded(group: Group, given: tf.Tensor, d_query: tf.Tensor, d_key: tf.Tensor, d_value: tf.Tensor) -> list[tf.Tensor]:
-    """What `backward` gives, of the gradients of the own queries and of the keys and values of a slice."""
+def folded(
+    group: Group, key_source: tf.Tensor, d_query: tf.Tensor, d_key: tf.Tensor, d_value: tf.Tensor
+) -> list[tf.Tensor]:
+    """Makes the results of `backward` from gradients of own queries, and of keys and values with the blocks beside."""
     results = [d_query, d_key, d_value]
     if group.key is not None:
-        through = _through(group.key, tf.cast(given, d_key.dtype), d_key)
-        results = [tf.cast(through, d_query.dtype) + group.reach.alone(d_query), d_value]
-    return [tf.cast(x, given.dtype) for x in results]
+        through = _through(group.key, tf.cast(key_source, d_key.dtype), d_key)
+        results = [tf.cast(through, d_query.dtype) + group.reach.pad_own(d_query), d_value]
+    return [tf.cast(x, key_source.dtype) for x in results]
 
 
-def _through(make_key: Callable[[tf.Tensor], tf.Tensor], query: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
-    """The gradient of queries by the keys that were made of them."""
+def _through(make_key: Callable[[tf.Tensor], tf.Tensor], query: tf.Tensor, d_key: tf.Tensor) -> tf.Tensor:
+    """Computes the gradient of queries from that of the keys that were made from them."""
     with tf.GradientTape() as tape:
         tape.watch(query)
         key = make_key(query)
-    return tape.gradient(key, query, output_gradients=slope)
+    return tape.gradient(key, query, output_gradients=d_key)

@@ -1,4 +1,4 @@
-"""Lays tokens out in the blocks of one order, and walks over groups of blocks small enough to stay in cache.
+"""Lays tokens out in blocks of a sorted order, and computes groups of blocks small enough to stay in cache.
 
 The layout puts the block axis first, `[K, N, C, ...]`: gathering into it costs no more than any other gather, groups of
 blocks of all sequences are contiguous slices, and their results stack without a transposition.
@@ -10,35 +10,35 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from reformer_tf.ops import shapes
-from reformer_tf.ops.attention.ordering import Order
+from reformer_tf.ops.attention.ordering import SortedOrder
 from reformer_tf.ops.attention.reach import Reach
 from reformer_tf.ops.execution import loops
 
-# Bytes of fp32 logits that one group may hold, and those below which there is no loop at all. Measured on CPU: groups
-# that fit the cache are fastest, much smaller ones pay for their operations' fixed cost.
+# Bytes of float32 logits that one group may hold, and the bytes up to which there is no loop at all. Measured on CPU:
+# groups that fit the cache are fastest, in much smaller ones the fixed cost of operations dominates.
 GROUP_BYTES = 4 * 2**20
 UNGROUPED_BYTES = 20 * 2**20
-# The same for compiled groups, whose few operations' fixed cost is small.
+# The bytes of a compiled group, whose few operations have a small fixed cost.
 COMPILED_GROUP_BYTES = 2**20
 
 
 def is_ungrouped(pairs: shapes.Size) -> bool:
-    """Whether so many logits need no loop over groups; False where their number is not known."""
+    """Whether this many logits need no loop over groups; False if their number is a tensor."""
     return isinstance(pairs, int) and 4 * pairs <= UNGROUPED_BYTES
 
 
-class Places(NamedTuple):
-    """Where the tokens of some rounds are in a layout.
+class LayoutIndices(NamedTuple):
+    """The indices that gather tokens of some rounds into the slots of a layout, and back.
 
     Attributes:
-        index: int32 `[before + K + after, N, C]`, the row among `[B * L * H, ...]` of the token at each place.
-        of_round: the same where there are such rows for each round side by side.
-        inside: boolean of that shape, whether a place has a token.
-        back: for each round int32 `[B, L, H]`, the row of each token's place, blocks beside the rounds left out.
+        row: int32 `[before + K + after, N, C]`, for each slot the row of its token in `[B * L * H, ...]`.
+        round_row: the same for sources that have such rows for each round side by side.
+        inside: boolean of that shape, whether a slot has a token.
+        back: for each round int32 `[B, L, H]`, the slot of each token, counted without the blocks beside the rounds.
     """
 
-    index: tf.Tensor
-    of_round: tf.Tensor
+    row: tf.Tensor
+    round_row: tf.Tensor
     inside: tf.Tensor
     back: list[tf.Tensor]
 
@@ -47,23 +47,23 @@ class Source(NamedTuple):
     """A tensor that groups of blocks gather their rows from, so that it is never laid out as a whole.
 
     Attributes:
-        rows: `[B * L * H, ...]`; or `[R * B * L * H, ...]`, see `of_round`.
-        fill: the value at places without a token; anything finite if None.
-        own_fill: in a circle, the value at copies of blocks, which are keys only; or None.
-        of_round: whether there are rows for each of the rounds side by side.
+        rows: `[B * L * H, ...]`; or `[R * B * L * H, ...]`, see `per_round`.
+        fill: the value in slots without a token; any finite value if None.
+        own_fill: in a circle, the value in copies of blocks, which are only keys; or None.
+        per_round: whether there are rows for each of the rounds side by side.
     """
 
     rows: tf.Tensor
     fill: float | None = None
     own_fill: float | None = None
-    of_round: bool = False
+    per_round: bool = False
 
 
 class Layout:
-    """Rounds one after another in blocks of C tokens: queries of a block see the keys of the blocks at some shifts.
+    """Rounds one after another in blocks of C slots: queries of a block see the keys of the blocks at some shifts.
 
-    Tensors by position are `[B, L, H, ...]`; a sequence is one head of one row, so there are N = B * H. Rounds that are
-    side by side are as if each had sequences of its own: then N = R * B * H.
+    Tensors by position are `[B, L, H, ...]`; a sequence is one head of one row, so there are N = B * H. Rounds side by
+    side count as separate sequences: then N = R * B * H.
 
     Args:
         rows: B.
@@ -73,11 +73,11 @@ class Layout:
         shifts: the blocks that a block looks at, relative to itself. With `wrap`, a shift beyond the number of all
             blocks counts as 0, as it does in the authors' released code.
         rounds: how many rounds are laid out one after another.
-        side_by_side: how many rounds are laid out side by side, so that no block of one is beside one of another.
-        length_multiple: to what a round's length is rounded up, a multiple of C; C if None.
-        wrap: whether blocks beside the ends are those of the other end. Otherwise they are empty.
-        compiled: whether the work of a group is compiled for its shape; a boolean, or a boolean tensor.
-        split: whether only what is between products is, see `reformer_tf.ops.attention.half_precision_group`.
+        side_by_side: how many rounds are laid out side by side, so that blocks of different rounds are not neighbours.
+        length_multiple: a multiple of C; a round's length is rounded up to a multiple of it. C if None.
+        wrap: whether the blocks beside one end are those of the other end. Otherwise they are empty.
+        compiled: whether the computation of a group is compiled for its shape; a boolean, or a boolean tensor.
+        split: whether only operations between products are, see `reformer_tf.ops.attention.half_precision_group`.
     """
 
     def __init__(
@@ -112,13 +112,13 @@ class Layout:
             return shift
         if isinstance(self.blocks, int):
             return shift if abs(shift) <= self.blocks else 0
-        # There are at least as many blocks as rounds, and mostly a shift is one.
+        # There are at least as many blocks as rounds, so a shift of one, the usual case, needs no check.
         return shift if abs(shift) <= 1 else tf.where(abs(shift) <= self.blocks, shift, 0)
 
     def _groups(self, blocks: shapes.Size, compiled: Any, split: bool) -> tuple[shapes.Size, shapes.Size]:
         """The number of groups, and the number of blocks in each."""
         block_bytes = 4 * self.count * self.block * self.block * len(self.reach.shifts)
-        # What a group puts beside itself falls on its neighbours, no farther.
+        # Gradients of the blocks beside a group must fall on the neighbouring groups only.
         least = max(self.before, self.after, 1)
         group_bytes = GROUP_BYTES if compiled is False or split else min(GROUP_BYTES, COMPILED_GROUP_BYTES)
         if isinstance(blocks, int) and isinstance(block_bytes, int):
@@ -130,35 +130,37 @@ class Layout:
         group = tf.clip_by_value(group_bytes // tf.maximum(block_bytes, 1), least, tf.maximum(blocks, least))
         groups = shapes.ceil_div(blocks, group)
         equal = tf.maximum(shapes.ceil_div(blocks, groups), least)
-        # Equal groups waste least; but their size follows the length, and each size would have to be compiled.
+        # Equal groups waste least, but their size follows the length, and each size would have to be compiled.
         return groups, equal if compiled is False else tf.where(compiled, group, equal)
 
-    def place(self, orders: Sequence[Order]) -> Places:
-        """Returns where the tokens of the rounds go."""
+    def indices(self, sorted_orders: Sequence[SortedOrder]) -> LayoutIndices:
+        """Computes the indices of the tokens of the rounds."""
         missing = self.blocks_a_round * self.block - self.length
         beside = self.side_by_side > 1
-        rounds = [tf.pad(order.tokens, [[0, 0], [0, missing]], constant_values=-1) for order in orders]
+        rounds = [
+            tf.pad(sorted_order.tokens, [[0, 0], [0, missing]], constant_values=-1) for sorted_order in sorted_orders
+        ]
         tokens = tf.reshape(tf.concat(rounds, axis=0 if beside else 1), [self.count, self.blocks, self.block])
         tokens = self._with_blocks_beside(tf.transpose(tokens, [1, 0, 2]))
         sequence = tf.range(self.sequences)
         start = sequence // self.heads * (self.length * self.heads) + sequence % self.heads
         if beside:
             start = tf.tile(start, [self.side_by_side])
-        # A place without a token repeats the first token of its own sequence: finite wherever that sequence is.
-        index = of_round = tf.maximum(tokens, 0) * self.heads + start[:, None]
+        # A slot without a token repeats the first token of its own sequence: finite if that sequence is.
+        row = round_row = tf.maximum(tokens, 0) * self.heads + start[:, None]
         if beside:
             rows = self.sequences * self.length
-            of_round += (tf.range(self.count) // self.sequences * rows)[:, None]
+            round_row += (tf.range(self.count) // self.sequences * rows)[:, None]
         back = []
-        for number, order in enumerate(orders):
-            block, among = order.ranks // self.block, sequence[:, None]
+        for number, sorted_order in enumerate(sorted_orders):
+            block, among = sorted_order.ranks // self.block, sequence[:, None]
             if beside:
                 among += number * self.sequences
             else:
                 block += number * self.blocks_a_round
-            place = (block * self.count + among) * self.block + order.ranks % self.block
-            back.append(shapes.by_position(place, self.heads))
-        return Places(index, of_round, tokens >= 0, back)
+            slot = (block * self.count + among) * self.block + sorted_order.ranks % self.block
+            back.append(shapes.by_position(slot, self.heads))
+        return LayoutIndices(row, round_row, tokens >= 0, back)
 
     def _with_blocks_beside(self, tokens: tf.Tensor) -> tf.Tensor:
         """`[blocks, N, C]` to `[before + K + after, N, C]`, K the blocks of all groups together."""
@@ -170,36 +172,36 @@ class Layout:
         circle = tf.gather(tokens, block % self.blocks)
         return tf.where((block < self.blocks + self.after)[:, None, None], circle, -1)
 
-    def _gathered(self, source: Source, places: Places, start: shapes.Size, length: shapes.Size) -> tf.Tensor:
-        """The rows of some blocks, `[length, N, C, ...]`, beginning with one of those beside the first group."""
-        index = places.of_round if source.of_round else places.index
+    def _gathered(self, source: Source, indices: LayoutIndices, start: shapes.Size, length: shapes.Size) -> tf.Tensor:
+        """Gathers the rows of some blocks, `[length, N, C, ...]`; block 0 is the first beside the first group."""
+        index = indices.round_row if source.per_round else indices.row
         result = tf.gather(source.rows, shapes.cut(index, start, length))
-        for fill, inside in self._fills(source, places, start, length):
+        for fill, inside in self._fills(source, indices, start, length):
             inside = tf.reshape(inside, [*shapes.sizes(inside), *(1 for _ in result.shape[inside.shape.rank :])])
             result = tf.where(inside, result, tf.constant(fill, result.dtype))
         return result
 
     def _fills(
-        self, source: Source, places: Places, start: shapes.Size, length: shapes.Size
+        self, source: Source, indices: LayoutIndices, start: shapes.Size, length: shapes.Size
     ) -> list[tuple[float, tf.Tensor]]:
         fills = []
         if source.fill is not None:
-            fills.append((source.fill, shapes.cut(places.inside, start, length)))
+            fills.append((source.fill, shapes.cut(indices.inside, start, length)))
         if source.own_fill is not None and self.wrap:
-            # In a circle, copies of its first blocks may stand where the last group has queries.
+            # In a circle, the last group may have copies of the first blocks among its own.
             block = start - self.before + tf.range(length)
             fills.append((source.own_fill, tf.logical_and(block >= 0, block < self.blocks)))
         return fills
 
-    def unsort(self, x: tf.Tensor, places: Places) -> list[tf.Tensor]:
+    def unsort(self, x: tf.Tensor, indices: LayoutIndices) -> list[tf.Tensor]:
         """Gathers `[K, N, C, ...]` back to positions, `[B, L, H, ...]` for each round."""
         flat = shapes.flat(x, 3)
-        return [tf.gather(flat, back) for back in places.back]
+        return [tf.gather(flat, back) for back in indices.back]
 
     def over_groups(
         self,
         body: Callable[[list[tf.Tensor], list[tf.Tensor]], list[tf.Tensor]],
-        places: Places,
+        indices: LayoutIndices,
         own: Sequence[Source],
         seen: Sequence[Source],
         widths: Sequence[tuple[tf.DType, list[int]]],
@@ -210,12 +212,12 @@ class Layout:
         Args:
             body: maps the group's own blocks `[G, N, C, ...]` of `own`, and all blocks of `seen` that these look at,
                 `[before + G + after, N, C, ...]` (see `Reach.cut`), to results `[G, N, C, ...]`.
-            places: of the tokens.
-            own: what is asked of queries.
-            seen: what is asked of the keys that they look at. A source may be in both.
+            indices: of the tokens.
+            own: sources of the queries.
+            seen: sources of the keys that they look at. A source may be in both.
             widths: dtype of each result, and its sizes after `[K, N, C]`.
-            folded: which results come as `[before + G + after, N, C, ...]`, from `Reach`; what falls on blocks beside a
-                group is added to their own group.
+            folded: indices of results that come as `[before + G + after, N, C, ...]`, from `Reach`; their parts for
+                blocks beside a group are added to these blocks' own groups.
 
         Returns:
             The results `[K, N, C, ...]`.
@@ -223,14 +225,14 @@ class Layout:
         around = self.before + self.group + self.after
 
         def group(first: shapes.Size) -> list[tf.Tensor]:
-            wide = {id(x): self._gathered(x, places, first, around) for x in seen}
+            wide = {id(x): self._gathered(x, indices, first, around) for x in seen}
 
-            def alone(source: Source) -> tf.Tensor:
+            def own_rows(source: Source) -> tf.Tensor:
                 if id(source) in wide:
                     return self.reach.cut(wide[id(source)], 0)
-                return self._gathered(source, places, first + self.before, self.group)
+                return self._gathered(source, indices, first + self.before, self.group)
 
-            return body([alone(x) for x in own], [wide[id(x)] for x in seen])
+            return body([own_rows(x) for x in own], [wide[id(x)] for x in seen])
 
         if isinstance(self.groups, int) and self.groups == 1:
             results = group(0)
@@ -265,11 +267,11 @@ class Layout:
         ]
 
     def _apart(self, x: tf.Tensor) -> list[tf.Tensor]:
-        """`[before + G + after, ...]` as what falls before, on and after a group's own blocks."""
+        """Splits `[before + G + after, ...]` into the blocks before, in and after a group."""
         return [x[: self.before], self.reach.cut(x, 0), x[self.before + self.group :]]
 
     def _joined(self, before: tf.Tensor, own: tf.Tensor, after: tf.Tensor) -> tf.Tensor:
-        """Adds what groups `[T, ..., N, C, P]` put on blocks beside them where those blocks are.
+        """Adds the parts of groups `[T, ..., N, C, P]` for blocks beside them to these blocks.
 
         Returns:
             `[K, N, C, P]`.

@@ -1,7 +1,7 @@
-"""Attention over all pairs of short or whole sequences: which of them count is said by a pattern.
+"""Attention that computes the logits of all pairs; a pattern says which pairs count.
 
-Queries come a block after another, so that memory grows linearly with the length, in training too: the gradient is
-written by hand and makes the probabilities again from the log-sum-exp.
+Queries come in slices, one after another, so that memory grows linearly with the length, in training too: the gradient
+is written by hand and computes the probabilities again from the log-sum-exp.
 """
 
 import contextlib
@@ -17,9 +17,9 @@ from reformer_tf.ops.attention import block, ordering
 from reformer_tf.ops.attention.pair_dropout import PairDropout
 from reformer_tf.ops.attention.windows import BucketWindow
 from reformer_tf.ops.execution import compiled_functions, loops
-from reformer_tf.ops.execution.sequence_slices import Cutting
+from reformer_tf.ops.execution.sequence_slices import SequenceSlices
 
-# Bytes of fp32 logits that may be alive at a time.
+# Bytes of float32 logits that may be alive at a time.
 BLOCK_BYTES = 16 * 2**20
 
 
@@ -28,7 +28,7 @@ _always: contextvars.ContextVar[bool | None] = contextvars.ContextVar("always", 
 
 @contextlib.contextmanager
 def always(dense: bool | None) -> Iterator[None]:
-    """Says whether windows are laid out densely inside, whatever is cheaper: for tests and measurements."""
+    """Forces or forbids dense attention in place of windows inside, for tests and measurements."""
     token = _always.set(dense)
     try:
         yield
@@ -37,15 +37,15 @@ def always(dense: bool | None) -> Iterator[None]:
 
 
 def is_cheaper(length: shapes.Size, window: BucketWindow, rounds: int) -> Any:
-    """Whether all pairs of a sequence cost less than those of the windows of all rounds.
+    """Whether all pairs of a sequence cost less than the pairs in the windows of all rounds.
 
     Args:
         length: L.
         window: what a token sees in a round.
-        rounds: their number.
+        rounds: the number of rounds.
 
     Returns:
-        A boolean, or a boolean scalar if the length is not known.
+        A boolean, or a boolean scalar tensor if the length is a tensor.
     """
     if (forced := _always.get()) is not None:
         return forced
@@ -56,7 +56,7 @@ def is_cheaper(length: shapes.Size, window: BucketWindow, rounds: int) -> Any:
 
 
 class Pattern(Protocol):
-    """Which pairs count. It is hashable; what it knows of tokens is in tags, `[N, L, ...]` (or 1 in place of N)."""
+    """Which pairs count. It is hashable; its tensors are the tags of tokens, `[N, L, ...]` (or 1 in place of N)."""
 
     @property
     def exclude_self(self) -> bool:
@@ -67,11 +67,11 @@ class Pattern(Protocol):
         """Whether there are masked tokens."""
 
     def visible(self, query_tags: Sequence[tf.Tensor], key_tags: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Boolean `[N, Q, W]` (or 1 in place of N); false where a token has `ordering.NOWHERE`."""
+        """Boolean `[N, Q, W]` (or 1 in place of N); False for tokens with `ordering.NOWHERE`."""
 
 
 class AllTokens(NamedTuple):
-    """Every token, or those up to the query. The one tag is the position.
+    """All tokens, or those up to the query if causal. The only tag is the position.
 
     Attributes:
         causal: whether a token sees no later token.
@@ -87,13 +87,15 @@ class AllTokens(NamedTuple):
         return ordering.allowed_by_position(query_tags[0], key_tags[0], self.causal, self.exclude_self)
 
 
-class UnionOfWindows(NamedTuple):
-    """The pairs that meet in the bucket windows of some rounds. Tags are `Order.u`, `[N, L, T]` of T rounds each.
+class WindowUnion(NamedTuple):
+    """The pairs that meet in the bucket windows of some rounds. Tags are `SortedOrder.sort_keys`.
+
+    Each tag is `[N, L, T]`, of T rounds.
 
     Attributes:
         window: what a token sees in a round.
         masked: whether there are masked tokens.
-        narrow: whether 16 bits of u are enough, see `ordering.fits_16_bits`.
+        narrow: whether 16 bits of the sort keys are enough, see `ordering.fits_16_bits`.
     """
 
     window: BucketWindow
@@ -105,7 +107,7 @@ class UnionOfWindows(NamedTuple):
         return self.window.exclude_self
 
     def visible(self, query_tags: Sequence[tf.Tensor], key_tags: Sequence[tf.Tensor]) -> tf.Tensor:
-        # Where XLA makes one pass of all this, narrow numbers save nothing.
+        # XLA fuses these operations into one pass, where narrow numbers save nothing.
         narrow = self.narrow and not loops.in_xla()
         both = zip(query_tags, key_tags, strict=True)
         met = [x for tags in both for x in self.window.met(*tags, self.masked, narrow)]
@@ -146,18 +148,18 @@ def dense_attention(
     if pattern.exclude_self:
         keep = None if dropout is None else dropout.own_factors(shapes.sizes(value)[1], value.dtype)
         valid = None
-        if pattern.masked:  # Tags of a token are all nowhere, or none is.
+        if pattern.masked:  # Either all tags of a token are `NOWHERE`, or none is.
             valid = tf.reshape(tags[0], [*shapes.sizes(tags[0])[:2], -1])[..., 0] != ordering.NOWHERE
-        output = block.alone(output, statistic, value, valid, keep)
+        output = block.attend_to_self(output, statistic, value, valid, keep)
     return tf.ensure_shape(shapes.by_position(output, heads), shape)
 
 
 class _Pairs(NamedTuple):
-    """What pairs of blocks depend on besides tensors.
+    """The description of pairs besides their tensors.
 
     Attributes:
         pattern: which pairs count.
-        segmented: whether the tag after those of the pattern is the segment.
+        segmented: whether the segment is a tag, after those of the pattern.
         dropout_rate: of the attention probabilities, or None. The last tag is then the position.
     """
 
@@ -166,7 +168,7 @@ class _Pairs(NamedTuple):
     dropout_rate: float | None
 
     def part(self, query: tf.Tensor, tags: Sequence[tf.Tensor], keys: "_Keys", dropout: tf.Tensor | None) -> block.Part:
-        """The keys that a block of queries looks at, and which of the pairs count, and how."""
+        """The keys that a slice of queries looks at, with which pairs count, and how."""
         query_tags, key_tags = list(tags), list(keys.tags)
         keep = None
         if self.dropout_rate is not None:
@@ -182,7 +184,7 @@ class _Pairs(NamedTuple):
 
 
 class _Keys(NamedTuple):
-    """What queries look at: `[N, W, D]`, `[N, W, D]` and tags `[N, W]` (or 1 in place of N)."""
+    """Keys `[N, W, D]`, their values `[N, W, D]` and tags `[N, W]` (or 1 in place of N)."""
 
     key: tf.Tensor
     value: tf.Tensor
@@ -190,11 +192,11 @@ class _Keys(NamedTuple):
 
 
 def _forward(pairs: _Pairs) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-    """Makes the function that gives outputs `[N, Q, D]` and statistics `[N, Q]` of a block of queries.
+    """Makes the function that computes outputs `[N, Q, D]` and statistics `[N, Q]` of a slice of queries.
 
-    Its arguments are the queries `[N, Q, D]`, their tags, the keys, and those of dropout or None. The statistic is the
-    log-sum-exp, or what `block.attend_to_all` gives in its place; it is for the gradient, which is made in the same
-    way, and `block.FLOOR` where a query sees nothing.
+    Its arguments are the queries `[N, Q, D]`, their tags, the keys, and the keys of dropout or None. The statistic is
+    the log-sum-exp, or the second result of `block.attend_to_all`; it is needed by the gradient, and `block.FLOOR` if a
+    query sees nothing.
     """
 
     def attend(
@@ -209,10 +211,10 @@ def _forward(pairs: _Pairs) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
 
 
 def _backward(pairs: _Pairs) -> Callable[..., list[tf.Tensor]]:
-    """Makes the function that gives gradients of a block of queries, and its part of those of keys and values.
+    """Makes the function that computes gradients of a slice of queries, and its part of those of keys and values.
 
-    Its arguments are those of `_forward`, and the block's `[N, Q]` statistic and delta and `[N, Q, D]` gradient of
-    the output, see `block.attend_gradient`.
+    Its arguments are those of `_forward`, and the slice's statistic `[N, Q]`, delta `[N, Q]` and gradient of the output
+    `[N, Q, D]`, see `block.attend_gradient`.
     """
 
     def attend_gradient(
@@ -243,45 +245,45 @@ def _attend(
     """
     statistics = shapes.statistics_dtype(value.dtype)
     count, length, size = shapes.sizes(query)
-    cutting = Cutting(count, length, BLOCK_BYTES // (4 * length))
+    slices = SequenceSlices(count, length, BLOCK_BYTES // (4 * length))
     # XLA's products in half precision are slow on CPU.
-    pays = query.dtype == statistics and compiled_functions.worth(count * length * length)
-    forward, backward = (compiled_functions.fused(make, pairs, pays=pays) for make in (_forward, _backward))
-    # What the visibility of a query depends on, cut like the queries themselves.
-    own_tags = [cutting.prepared(tag) for tag in tags]
+    pays = query.dtype == statistics and compiled_functions.worth_compiling(count * length * length)
+    forward, backward = (compiled_functions.compiled(make, pairs, pays=pays) for make in (_forward, _backward))
+    # The tags of queries are sliced like the queries themselves.
+    own_tags = [slices.prepared(tag) for tag in tags]
 
-    def tags_of(index: tf.Tensor) -> list[tf.Tensor]:
-        return [cutting.piece(tag, index) for tag in own_tags]
+    def slice_tags(index: tf.Tensor) -> list[tf.Tensor]:
+        return [slices.take(tag, index) for tag in own_tags]
 
     @tf.custom_gradient
     def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable]:
-        # In eager mode an outer tape would record what is inside otherwise.
+        # Without it, an outer tape of eager mode would record the operations inside.
         query, key, value = (tf.stop_gradient(x) for x in (query, key, value))
-        queries, keys = cutting.prepared(query), _Keys(key, value, tags)
+        queries, keys = slices.prepared(query), _Keys(key, value, tags)
 
         def attend_block(index: tf.Tensor, arrays: list) -> list:
-            results = forward(cutting.piece(queries, index), tags_of(index), keys, dropout_keys)
+            results = forward(slices.take(queries, index), slice_tags(index), keys, dropout_keys)
             return [array.write(index, result) for array, result in zip(arrays, results, strict=True)]
 
-        arrays = [cutting.empty(statistics, shape, query) for shape in ([size], [])]
-        output, statistic = (cutting.join(array) for array in cutting.sweep(attend_block, arrays))
+        arrays = [slices.empty(statistics, shape, query) for shape in ([size], [])]
+        output, statistic = (slices.join(array) for array in slices.sweep(attend_block, arrays))
 
         def gradient(upstream: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             delta = tf.reduce_sum(tf.cast(upstream, statistics) * output, axis=-1)
-            # What fills up the last piece has zero logits and a zero gradient.
-            prepared = [cutting.prepared(x) for x in (statistic, delta, upstream)]
+            # The padding of the last slice has zero logits and a zero gradient.
+            prepared = [slices.prepared(x) for x in (statistic, delta, upstream)]
 
-            def gradient_of_block(index: tf.Tensor, state: list) -> list:
+            def block_gradient(index: tf.Tensor, state: list) -> list:
                 d_queries, *totals = state
-                own = [cutting.piece(x, index) for x in prepared]
-                d_query, *parts = backward(cutting.piece(queries, index), tags_of(index), keys, dropout_keys, *own)
+                own = [slices.take(x, index) for x in prepared]
+                d_query, *parts = backward(slices.take(queries, index), slice_tags(index), keys, dropout_keys, *own)
                 totals = [part if total is None else total + part for total, part in zip(totals, parts, strict=True)]
                 return [d_queries.write(index, d_query), *totals]
 
-            state: list[Any] = [cutting.empty(query.dtype, [size], upstream)]
-            state += [None if cutting.whole else tf.zeros_like(x, statistics) for x in (key, value)]
-            d_queries, d_key, d_value = cutting.sweep(gradient_of_block, state)
-            return cutting.join(d_queries), tf.cast(d_key, key.dtype), tf.cast(d_value, value.dtype)
+            state: list[Any] = [slices.empty(query.dtype, [size], upstream)]
+            state += [None if slices.is_single else tf.zeros_like(x, statistics) for x in (key, value)]
+            d_queries, d_key, d_value = slices.sweep(block_gradient, state)
+            return slices.join(d_queries), tf.cast(d_key, key.dtype), tf.cast(d_value, value.dtype)
 
         return (tf.cast(output, value.dtype), statistic), gradient
 

@@ -21,7 +21,7 @@ def full_attention(
     """Attends to every visible token.
 
     Args:
-        query: as all that is not named here, see `dense_attention`.
+        query: `[B, L, H, D]`, scaled; see `dense_attention`.
         key: `[B, L, H, D]`.
         value: `[B, L, H, D]`.
         valid: boolean `[N, L]`, False for masked tokens, or None.

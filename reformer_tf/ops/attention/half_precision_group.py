@@ -1,10 +1,10 @@
-"""`block_group` for half precision on CPU: products by TensorFlow's own kernels, what is between compiled.
+"""`block_group` for half precision on CPU: products by TensorFlow's own kernels, the operations between them compiled.
 
-XLA's half-precision products are slow on CPU, those of oneDNN twice as fast as float32. So the work of a group is cut
-where its products are, and only what is elementwise or along rows is compiled, with float32 inside.
+XLA's half-precision products are slow on CPU, those of oneDNN twice as fast as float32. So the computation of a group
+is divided at its products: only elementwise operations and those along rows are compiled, with float32 inside.
 
-Where a query sees at most one of the two keys at the same place of two blocks (`Window.folds`), the logits of both
-blocks are folded into one before the softmax, which is half the work.
+If a query sees at most one of the two keys with the same index in two blocks (`Window.folds`), the logits of both
+blocks are folded into one before the softmax, which halves the work.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,18 +19,18 @@ from reformer_tf.ops.execution import compiled_functions
 
 
 def functions(group: Group, pays: Any, dtype: tf.DType) -> list[Callable]:
-    """Forward and backward of a group in the form that is fastest.
+    """Makes the forward and backward functions of a group in the fastest form.
 
     Args:
-        group: what its work is.
-        pays: whether parts of it are compiled, see `compiled_functions.worth`.
-        dtype: of queries and values. Where something is compiled, that of outputs, too.
+        group: the description of its computation.
+        pays: whether parts of it are compiled, see `compiled_functions.worth_compiling`.
+        dtype: of queries and values; and of outputs, if parts are compiled.
     """
     if pays is False:
         return [block_group.forward(group), block_group.backward(group)]
     if dtype == group.statistics:
         return [
-            compiled_functions.fused(make, group, pays=pays) for make in (block_group.forward, block_group.backward)
+            compiled_functions.compiled(make, group, pays=pays) for make in (block_group.forward, block_group.backward)
         ]
     split = [forward(group), backward(group)]
     if pays is True:
@@ -42,19 +42,19 @@ def functions(group: Group, pays: Any, dtype: tf.DType) -> list[Callable]:
 
     plain = [plain_forward, block_group.backward(group)]
     return [
-        lambda *args, of=pair: tf.cond(pays, lambda: of[0](*args), lambda: of[1](*args))
+        lambda *args, forms=pair: tf.cond(pays, lambda: forms[0](*args), lambda: forms[1](*args))
         for pair in zip(split, plain, strict=True)
     ]
 
 
 def forward(group: Group) -> Callable[..., list[tf.Tensor]]:
-    """As `block_group.forward`, with outputs in the dtype of values."""
-    make_keys, softmax = (compiled_functions.fused(make, group) for make in (_keys, _softmax))
+    """Makes the same function as `block_group.forward`, but with outputs in the dtype of values."""
+    make_keys, softmax = (compiled_functions.compiled(make, group) for make in (_keys, _softmax))
 
     def attend(own: Rows, seen: Rows, dropout: tf.Tensor | None) -> list[tf.Tensor]:
         query, tags = own
-        given, value, key_tags = seen
-        logits = _logits(group, query, make_keys(given))
+        key_source, value, key_tags = seen
+        logits = _logits(group, query, make_keys(key_source))
         *weights, log_sum_exp = softmax(logits, tags, key_tags, dropout)
         products = [tf.matmul(x, y) for x, y in zip(weights, _cut(group, value), strict=True)]
         return [sums.summed(products), log_sum_exp]
@@ -63,19 +63,19 @@ def forward(group: Group) -> Callable[..., list[tf.Tensor]]:
 
 
 def backward(group: Group) -> Callable[..., list[tf.Tensor]]:
-    """As `block_group.backward`."""
-    make_keys, slopes, folded = (compiled_functions.fused(make, group) for make in (_keys, _slopes, _folded))
+    """Makes the same function as `block_group.backward`."""
+    make_keys, gradients, folded = (compiled_functions.compiled(make, group) for make in (_keys, _gradients, _folded))
 
     def attend_gradient(own: Rows, seen: Rows, dropout: tf.Tensor | None) -> list[tf.Tensor]:
         query, tags, log_sum_exp, delta, upstream = own
-        given, value, key_tags = seen
-        key = make_keys(given)
+        key_source, value, key_tags = seen
+        key = make_keys(key_source)
         products = (_logits(group, query, key), _logits(group, upstream, value))
-        weights, slope = slopes(*products, tags, key_tags, dropout, log_sum_exp, delta)
-        d_query = [tf.matmul(x, y) for x, y in zip(slope, _cut(group, key), strict=True)]
-        d_key = [tf.matmul(x, query, transpose_a=True) for x in slope]
+        weights, d_logits = gradients(*products, tags, key_tags, dropout, log_sum_exp, delta)
+        d_query = [tf.matmul(x, y) for x, y in zip(d_logits, _cut(group, key), strict=True)]
+        d_key = [tf.matmul(x, query, transpose_a=True) for x in d_logits]
         d_value = [tf.matmul(x, upstream, transpose_a=True) for x in weights]
-        return folded(given, d_query, d_key, d_value)
+        return folded(key_source, d_query, d_key, d_value)
 
     return attend_gradient
 
@@ -85,7 +85,7 @@ def _cut(group: Group, rows: tf.Tensor) -> list[tf.Tensor]:
 
 
 def _logits(group: Group, query: tf.Tensor, rows: tf.Tensor) -> list[tf.Tensor]:
-    """Products of the own rows with those at each shift, `[G, N, C, C]` each."""
+    """Computes products of the own rows with those at each shift, `[G, N, C, C]` each."""
     return [tf.matmul(query, x, transpose_b=True) for x in _cut(group, rows)]
 
 
@@ -94,7 +94,7 @@ def _keys(group: Group) -> Callable[[tf.Tensor], tf.Tensor]:
 
 
 def _softmax(group: Group) -> Callable[..., list[tf.Tensor]]:
-    """Makes the function of logits that gives the probabilities at each shift and the log-sum-exps."""
+    """Makes the function that computes the probabilities at each shift and the log-sum-exps from logits."""
 
     def compute(
         logits: Sequence[tf.Tensor], tags: tf.Tensor, key_tags: tf.Tensor, dropout: tf.Tensor | None
@@ -104,16 +104,16 @@ def _softmax(group: Group) -> Callable[..., list[tf.Tensor]]:
         logits = [block.masked(x, known) for x, known in zip(_fold(group, logits), pairs, strict=True)]
         weights, largest, log_sum_exp = block.softmax(logits)
         scale = tf.exp(largest - log_sum_exp)
-        weights = [block.kept(x * scale, known, dtype) for x, known in zip(weights, pairs, strict=True)]
+        weights = [block.after_dropout(x * scale, known, dtype) for x, known in zip(weights, pairs, strict=True)]
         return [*_unfold(group, weights), tf.squeeze(log_sum_exp, axis=-1)]
 
     return compute
 
 
-def _slopes(group: Group) -> Callable[..., tuple[list[tf.Tensor], list[tf.Tensor]]]:
-    """Makes the function of logits and of the products of values and the output's gradient.
+def _gradients(group: Group) -> Callable[..., tuple[list[tf.Tensor], list[tf.Tensor]]]:
+    """Makes the function that computes the probabilities and the gradients of the logits, at each shift.
 
-    It gives the probabilities at each shift, and the gradients of the logits there.
+    Its first arguments are the logits, and the products of the output's gradient and values.
     """
 
     def compute(
@@ -126,34 +126,34 @@ def _slopes(group: Group) -> Callable[..., tuple[list[tf.Tensor], list[tf.Tensor
         delta: tf.Tensor,
     ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         dtype = logits[0].dtype
-        weights, slopes = [], []
+        weights, gradients = [], []
         folded = (_fold(group, logits), _fold(group, products), _pairs(group, tags, key_tags, dropout))
         for logit, product, known in zip(*folded, strict=True):
-            weight, slope = block.slopes(
+            weight, d_logits = block.logit_gradients(
                 block.masked(logit, known), tf.cast(product, group.statistics), known, log_sum_exp, delta
             )
-            weights.append(block.kept(weight, known, dtype))
-            slopes.append(tf.cast(slope, dtype))
-        return _unfold(group, weights), _unfold(group, slopes)
+            weights.append(block.after_dropout(weight, known, dtype))
+            gradients.append(tf.cast(d_logits, dtype))
+        return _unfold(group, weights), _unfold(group, gradients)
 
     return compute
 
 
 def _folded(group: Group) -> Callable[..., list[tf.Tensor]]:
-    """Makes the function that gives the results of `backward` from queries and the gradients at each shift."""
+    """Makes the function that computes the results of `backward` from queries and the gradients at each shift."""
 
     def compute(
-        given: tf.Tensor, d_query: Sequence[tf.Tensor], d_key: Sequence[tf.Tensor], d_value: Sequence[tf.Tensor]
+        key_source: tf.Tensor, d_query: Sequence[tf.Tensor], d_key: Sequence[tf.Tensor], d_value: Sequence[tf.Tensor]
     ) -> list[tf.Tensor]:
         d_query, d_key, d_value = ([tf.cast(x, group.statistics) for x in some] for some in (d_query, d_key, d_value))
         reach = group.reach
-        return block_group.folded(group, given, tf.add_n(d_query), reach.fold(d_key), reach.fold(d_value))
+        return block_group.folded(group, key_source, tf.add_n(d_query), reach.fold(d_key), reach.fold(d_value))
 
     return compute
 
 
 def _pairs(group: Group, tags: tf.Tensor, key_tags: tf.Tensor, dropout: tf.Tensor | None) -> list[block.Pairs]:
-    """What is known of the pairs at each shift, or of folded ones."""
+    """Computes the pairs at each shift, or the folded pairs."""
     pairs = [group.pairs(tags, x, dropout) for x in _cut(group, key_tags)]
     if not group.window.folds:
         return pairs
@@ -162,7 +162,7 @@ def _pairs(group: Group, tags: tf.Tensor, key_tags: tf.Tensor, dropout: tf.Tenso
 
 
 def _fold(group: Group, parts: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """Of two blocks `[..., C, C]`, the keys after a query's own place in the first, and the others in the second."""
+    """Folds two blocks `[..., C, C]`: keys after a query's own index from the first, the others from the second."""
     if not group.window.folds:
         return list(parts)
     return [tf.where(_later(parts[0]), *parts)]
@@ -177,6 +177,6 @@ def _unfold(group: Group, parts: Sequence[tf.Tensor]) -> list[tf.Tensor]:
 
 
 def _later(part: tf.Tensor) -> tf.Tensor:
-    """Boolean `[C, C]`, whether a key's place is after a query's."""
-    place = tf.range(part.shape[-1])
-    return place[None, :] > place[:, None]
+    """Boolean `[C, C]`, whether a key's index in its block is after the query's."""
+    position = tf.range(part.shape[-1])
+    return position[None, :] > position[:, None]

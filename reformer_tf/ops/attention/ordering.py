@@ -1,9 +1,9 @@
-"""The order of tokens in one round, and the single number that says who sees whom in it.
+"""The sorted order of tokens in one round, and the sort keys that tell which tokens see each other in it.
 
-A hash round orders tokens by (bucket, position), the local round by position; masked tokens come last and take no
-rank. With `u = rank + C * bucket` two tokens are in the same bucket and less than C ranks apart exactly when their u
-differ by less than C, wherever the boundaries of chunks fall. So one subtraction and one unsigned comparison is the
-whole mask of a round, and rounds can be compared pair by pair.
+A hash round sorts tokens by (bucket, position), the local round by position; masked tokens come last and take no
+rank. With `sort_key = rank + C * bucket` two tokens are in the same bucket and less than C ranks apart exactly when
+their sort keys differ by less than C, wherever the boundaries of blocks fall. So one subtraction and one unsigned
+comparison make the whole mask of a round, and rounds can be compared pair by pair.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ import tensorflow as tf
 from reformer_tf.ops import shapes
 from reformer_tf.ops.execution import compiled_functions, loops
 
-# u of a masked token; `near` sends it out of everyone's reach.
+# The sort key of a masked token; `near` moves it out of reach of all others.
 NOWHERE = -1
 _LARGEST = 2**29
 # How many tokens are compared with all others before the results are summed.
@@ -23,43 +23,43 @@ _TOGETHER = 8
 _LONGEST_COUNTED = 1024
 
 
-class Order(NamedTuple):
-    """One round's order of N sequences (rows and heads) of length L.
+class SortedOrder(NamedTuple):
+    """One round's sorted order of N sequences (rows and heads) of length L.
 
     Attributes:
         tokens: int32 `[N, L]`, the position of the token at each rank.
         ranks: int32 `[N, L]`, the rank of the token at each position, the inverse of `tokens`.
-        u: int32 `[N, L]`, by position: `rank + C * bucket`, `NOWHERE` for masked tokens.
+        sort_keys: int32 `[N, L]`, by position: `rank + C * bucket`, `NOWHERE` for masked tokens.
     """
 
     tokens: tf.Tensor
     ranks: tf.Tensor
-    u: tf.Tensor
+    sort_keys: tf.Tensor
 
 
-def hash_order(buckets: tf.Tensor, valid: tf.Tensor | None, num_buckets: int, chunk_length: int) -> Order:
-    """Orders tokens by (bucket, position).
+def hash_sorted_order(buckets: tf.Tensor, valid: tf.Tensor | None, num_buckets: int, chunk_length: int) -> SortedOrder:
+    """Sorts tokens by (bucket, position).
 
     Args:
         buckets: int32 `[N, L]`, in `[0, num_buckets)`.
         valid: boolean `[N, L]`, False for masked tokens, or None.
-        num_buckets: the bucket that masked tokens sort into, one more than all others.
+        num_buckets: the number of buckets; masked tokens sort into a bucket of this index, after all others.
         chunk_length: C.
     """
     if valid is not None:
         buckets = tf.where(valid, buckets, num_buckets)
     tokens = tf.argsort(buckets, axis=-1, stable=True)
     ranks = invert(tokens)
-    return Order(tokens, ranks, _hide_masked(ranks + chunk_length * buckets, valid))
+    return SortedOrder(tokens, ranks, _hide_masked(ranks + chunk_length * buckets, valid))
 
 
-def hash_u(buckets: tf.Tensor, valid: tf.Tensor | None, num_buckets: int, chunk_length: int) -> tf.Tensor:
-    """`Order.u` of hash rounds, where the orders themselves are not needed.
+def hash_sort_keys(buckets: tf.Tensor, valid: tf.Tensor | None, num_buckets: int, chunk_length: int) -> tf.Tensor:
+    """Computes `SortedOrder.sort_keys` of hash rounds without the sorted orders.
 
     Args:
-        buckets: int32 `[N, R, L]`, as `hash_order` has those of a round.
-        valid: as in `hash_order`.
-        num_buckets: as in `hash_order`.
+        buckets: int32 `[N, R, L]`, for each round as in `hash_sorted_order`.
+        valid: as in `hash_sorted_order`.
+        num_buckets: as in `hash_sorted_order`.
         chunk_length: C.
 
     Returns:
@@ -67,49 +67,49 @@ def hash_u(buckets: tf.Tensor, valid: tf.Tensor | None, num_buckets: int, chunk_
     """
     if valid is not None:
         buckets = tf.where(valid[:, None], buckets, num_buckets)
-    u = _ranks(buckets, num_buckets) + chunk_length * buckets
-    return tf.transpose(u if valid is None else tf.where(valid[:, None], u, NOWHERE), [0, 2, 1])
+    sort_keys = _ranks(buckets, num_buckets) + chunk_length * buckets
+    return tf.transpose(sort_keys if valid is None else tf.where(valid[:, None], sort_keys, NOWHERE), [0, 2, 1])
 
 
 def _ranks(buckets: tf.Tensor, num_buckets: int) -> tf.Tensor:
-    """The rank of each token by (bucket, position), int32 `[N, R, L]`."""
+    """Computes the rank of each token by (bucket, position), int32 `[N, R, L]`."""
     count, rounds, length = shapes.sizes(buckets)
     if isinstance(length, int) and length > _LONGEST_COUNTED:
         return _sorted(buckets)
     if loops.in_xla():
         return _counting(num_buckets)(buckets)
-    pays = compiled_functions.worth(count * rounds * length * length)
-    return compiled_functions.fused(_counting, num_buckets, pays=pays, instead=_sorted)(buckets)
+    pays = compiled_functions.worth_compiling(count * rounds * length * length)
+    return compiled_functions.compiled(_counting, num_buckets, pays=pays, instead=_sorted)(buckets)
 
 
 def _sorted(buckets: tf.Tensor) -> tf.Tensor:
-    """`_ranks` by sorting."""
+    """Computes `_ranks` by sorting."""
     rows = tf.reshape(buckets, [-1, shapes.sizes(buckets)[2]])
     return tf.reshape(invert(tf.argsort(rows, axis=-1, stable=True)), tf.shape(buckets))
 
 
 def _counting(num_buckets: int) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Makes the function that gives `_ranks` by counting all that come before.
+    """Makes the function that computes `_ranks` by counting the tokens that sort before each token.
 
     XLA sorts slowly on CPU, but fuses comparisons and sums. Several comparisons for each step of the sum, and
-    floating-point numbers where they are exact, make that seven times as fast.
+    floating-point numbers where they are exact, make the counting seven times as fast.
     """
 
     def ranks(buckets: tf.Tensor) -> tf.Tensor:
         count, rounds, length = shapes.sizes(buckets)
         exact = isinstance(length, int) and (num_buckets + 1) * length < 2**24
-        place = tf.cast(buckets, tf.int64) * tf.cast(length, tf.int64) + tf.range(tf.cast(length, tf.int64))
-        place = tf.cast(place, tf.float32) if exact else place
-        padded = tf.pad(place, [[0, 0], [0, 0], [0, -length % _TOGETHER]], constant_values=place.dtype.max)
+        combined = tf.cast(buckets, tf.int64) * tf.cast(length, tf.int64) + tf.range(tf.cast(length, tf.int64))
+        combined = tf.cast(combined, tf.float32) if exact else combined
+        padded = tf.pad(combined, [[0, 0], [0, 0], [0, -length % _TOGETHER]], constant_values=combined.dtype.max)
         others = tf.unstack(tf.reshape(padded, [count, rounds, -1, 1, _TOGETHER]), axis=-1)
-        before = sum(tf.cast(other < place[..., None, :], place.dtype) for other in others)
+        before = sum(tf.cast(other < combined[..., None, :], combined.dtype) for other in others)
         return tf.cast(tf.reduce_sum(before, axis=-2), tf.int32)
 
     return ranks
 
 
-def local_u(length: shapes.Size, valid: tf.Tensor | None) -> tf.Tensor:
-    """`Order.u` of a round ordered by position: int32 `[N, L, 1]`, or `[1, L, 1]` if no token is masked.
+def local_sort_keys(length: shapes.Size, valid: tf.Tensor | None) -> tf.Tensor:
+    """Computes `SortedOrder.sort_keys` of a local round: int32 `[N, L, 1]`, or `[1, L, 1]` if no token is masked.
 
     Args:
         length: L.
@@ -120,8 +120,8 @@ def local_u(length: shapes.Size, valid: tf.Tensor | None) -> tf.Tensor:
     return tf.where(valid, tf.cumsum(tf.cast(valid, tf.int32), axis=-1) - 1, NOWHERE)[..., None]
 
 
-def local_order(count: shapes.Size, length: shapes.Size, valid: tf.Tensor | None) -> Order:
-    """Orders tokens by position, masked ones last.
+def local_sorted_order(count: shapes.Size, length: shapes.Size, valid: tf.Tensor | None) -> SortedOrder:
+    """Sorts tokens by position, masked ones last.
 
     Args:
         count: N.
@@ -129,18 +129,18 @@ def local_order(count: shapes.Size, length: shapes.Size, valid: tf.Tensor | None
         valid: boolean `[N, L]`, False for masked tokens, or None.
     """
     if valid is None:
-        return position_order(count, length, None)
+        return position_sorted_order(count, length, None)
     present = tf.cast(valid, tf.int32)
     ranks = tf.where(
         valid,
         tf.cumsum(present, axis=-1) - 1,
         tf.reduce_sum(present, axis=-1, keepdims=True) + tf.cumsum(1 - present, axis=-1) - 1,
     )
-    return Order(invert(ranks), ranks, _hide_masked(ranks, valid))
+    return SortedOrder(invert(ranks), ranks, _hide_masked(ranks, valid))
 
 
-def position_order(count: shapes.Size, length: shapes.Size, valid: tf.Tensor | None) -> Order:
-    """Orders tokens by position, masked ones where they are.
+def position_sorted_order(count: shapes.Size, length: shapes.Size, valid: tf.Tensor | None) -> SortedOrder:
+    """Sorts tokens by position, masked ones included.
 
     Args:
         count: N.
@@ -148,7 +148,7 @@ def position_order(count: shapes.Size, length: shapes.Size, valid: tf.Tensor | N
         valid: boolean `[N, L]`, False for masked tokens, or None.
     """
     positions = tf.broadcast_to(tf.range(length), tf.stack([count, length]))
-    return Order(positions, positions, _hide_masked(positions, valid))
+    return SortedOrder(positions, positions, _hide_masked(positions, valid))
 
 
 def invert(permutations: tf.Tensor) -> tf.Tensor:
@@ -162,51 +162,61 @@ def invert(permutations: tf.Tensor) -> tf.Tensor:
 
 
 def near(
-    query_u: tf.Tensor, key_u: tf.Tensor, chunk_length: int, first: int, masked: bool = True, narrow: bool = False
+    query_sort_keys: tf.Tensor,
+    key_sort_keys: tf.Tensor,
+    chunk_length: int,
+    first: int,
+    masked: bool = True,
+    narrow: bool = False,
 ) -> list[tf.Tensor]:
-    """Whether each query meets each key in the windows of some rounds.
+    """Tells which pairs of queries and keys meet in the windows of some rounds.
 
     Args:
-        query_u: int32 `[..., Q, T]` of T rounds.
-        key_u: int32 `[..., W, T]`.
-        chunk_length: C. A window ends with the entry C - 1 places before the token.
-        first: where it begins: 0 with the token itself, 1 with the entry before it, 1 - C with one after it.
-        masked: whether some u may be `NOWHERE`.
+        query_sort_keys: int32 `[..., Q, T]` of T rounds.
+        key_sort_keys: int32 `[..., W, T]`.
+        chunk_length: C. A window reaches back to the rank C - 1 before the token's own.
+        first: where it begins: 0 at the token itself, 1 at the rank before it, 1 - C at the rank C - 1 after it.
+        masked: whether some sort keys may be `NOWHERE`.
         narrow: whether 16 bits are enough, see `fits_16_bits`.
 
     Returns:
         Boolean `[..., Q, W]` for each round.
     """
     if masked:
-        # Differences wrap around: these are far from each other and, on either side, from every u.
-        query_u = tf.where(query_u == NOWHERE, -3 * chunk_length, query_u)
-        key_u = tf.where(key_u == NOWHERE, -2 * chunk_length, key_u)
+        # Differences wrap around: these two values are far from each other and from all sort keys, on either side.
+        query_sort_keys = tf.where(query_sort_keys == NOWHERE, -3 * chunk_length, query_sort_keys)
+        key_sort_keys = tf.where(key_sort_keys == NOWHERE, -2 * chunk_length, key_sort_keys)
     # As unsigned numbers differences below zero are large: one comparison checks both ends.
-    query_u, key_u = (tf.cast(u, tf.uint16) if narrow else tf.bitcast(u, tf.uint32) for u in (query_u - first, key_u))
-    window = tf.constant(chunk_length - first, query_u.dtype)
-    return [query - key < window for query, key in zip(_apart(query_u, -2), _apart(key_u, -3), strict=True)]
+    query_sort_keys, key_sort_keys = (
+        tf.cast(sort_keys, tf.uint16) if narrow else tf.bitcast(sort_keys, tf.uint32)
+        for sort_keys in (query_sort_keys - first, key_sort_keys)
+    )
+    window = tf.constant(chunk_length - first, query_sort_keys.dtype)
+    return [
+        query - key < window for query, key in zip(_apart(query_sort_keys, -2), _apart(key_sort_keys, -3), strict=True)
+    ]
 
 
 def fits_16_bits(length: shapes.Size, num_buckets: int, chunk_length: int) -> bool:
-    """Whether 16 bits of u are enough for `near`, those of masked tokens, which are windows away, included.
+    """Whether 16 bits of the sort keys are enough for `near`, including the distant ones of masked tokens.
 
     Args:
-        length: L; where it is not known they are not.
-        num_buckets: as in `hash_order`; 1 for rounds without buckets.
+        length: L; if it is a tensor, the answer is False.
+        num_buckets: as in `hash_sorted_order`; 1 for rounds without buckets.
         chunk_length: C.
     """
     return isinstance(length, int) and length + chunk_length * (num_buckets + 6) < 2**16
 
 
-def _apart(u: tf.Tensor, axis: int) -> list[tf.Tensor]:
-    """What is along the last axis, each with a new axis."""
-    u = tf.expand_dims(u, axis)
-    # Not tf.unstack of a single one, which would be an operation in vain.
-    return [tf.squeeze(u, -1)] if u.shape[-1] == 1 else tf.unstack(u, axis=-1)
+def _apart(sort_keys: tf.Tensor, axis: int) -> list[tf.Tensor]:
+    """Splits along the last axis, and adds a new axis to each part."""
+    sort_keys = tf.expand_dims(sort_keys, axis)
+    # Not tf.unstack of a single part, which would be a useless operation.
+    return [tf.squeeze(sort_keys, -1)] if sort_keys.shape[-1] == 1 else tf.unstack(sort_keys, axis=-1)
 
 
 def allowed_by_position(query: tf.Tensor, key: tf.Tensor, causal: bool, exclude_self: bool) -> tf.Tensor:
-    """Whether each query may meet each key by their positions, `NOWHERE` for masked tokens.
+    """Tells which queries may meet which keys by their positions, `NOWHERE` for masked tokens.
 
     Args:
         query: int32 `[..., Q]`.
@@ -222,16 +232,16 @@ def allowed_by_position(query: tf.Tensor, key: tf.Tensor, causal: bool, exclude_
     if not causal:
         seen = tf.logical_and(query != NOWHERE, seen)
         return tf.logical_and(seen, query != key) if exclude_self else seen
-    # A query that is no token stands before all positions, and sees none.
+    # The position of a masked query is below all others, so it sees none.
     return tf.logical_and(seen, query > key if exclude_self else query >= key)
 
 
-def _hide_masked(u: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:
-    return u if valid is None else tf.where(valid, u, NOWHERE)
+def _hide_masked(sort_keys: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:
+    return sort_keys if valid is None else tf.where(valid, sort_keys, NOWHERE)
 
 
 def check_range(length: shapes.Size, num_buckets: int, chunk_length: int) -> None:
-    """Refuses sizes whose u would not fit.
+    """Refuses sizes whose sort keys would not fit in an int32.
 
     Raises:
         ValueError: if `length + chunk_length * num_buckets` reaches 2**29.

@@ -1,4 +1,4 @@
-"""Dropout of attention probabilities as a function of which query meets which key."""
+"""Dropout of attention probabilities as a function of query and key, not of where they are computed."""
 
 from typing import NamedTuple
 
@@ -10,11 +10,12 @@ from reformer_tf.ops import dropout, seeds, shapes
 class PairDropout(NamedTuple):
     """Drops pairs of a query and a key.
 
-    A pair's factor is a function of a key for row and head, and of the two positions. A pair counts in one round only,
-    so the round need not enter; LSH attention that covers everything then equals full attention with dropout on, too.
+    The factor of a pair is a function of a random key for row and head, and of the two positions. A pair counts in only
+    one round, so the factor does not depend on the round: LSH attention whose windows cover all tokens equals full
+    attention with dropout on, too.
 
     Attributes:
-        rate: share of the pairs to drop, in (0, 1).
+        rate: fraction of the pairs to drop, in (0, 1).
         keys: uint32 `[N]`, one for each row and head.
     """
 

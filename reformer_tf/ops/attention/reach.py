@@ -1,4 +1,4 @@
-"""Which blocks of a layout a block of queries looks at, see `block_layout` for the letters."""
+"""The blocks of a layout that a block of queries looks at; see `block_layout` for the shape letters."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from reformer_tf.ops import shapes, sums
 
 
 class Reach(NamedTuple):
-    """Which blocks a block looks at.
+    """The blocks that a block of queries looks at.
 
     Attributes:
         shifts: of these blocks, relative to itself.
@@ -22,11 +22,11 @@ class Reach(NamedTuple):
     after: int
 
     def cut(self, x: tf.Tensor, shift: shapes.Size) -> tf.Tensor:
-        """The blocks at some shift, `[G, N, C, ...]`, of those of a slice, `[before + G + after, N, C, ...]`."""
+        """Takes a group's blocks at a shift, `[G, N, C, ...]`, from `[before + G + after, N, C, ...]`."""
         return shapes.cut(x, self.before + shift, shapes.sizes(x)[0] - self.before - self.after)
 
     def fold(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Sums what falls on the blocks at each shift, `[G, N, C, P]` each, to `[before + G + after, N, C, P]`."""
+        """Sums gradients of the blocks at each shift, `[G, N, C, P]` each, to `[before + G + after, N, C, P]`."""
         rest = [[0, 0]] * 3
         padded = [
             tf.pad(part, [[self.before + shift, self.after - shift], *rest])
@@ -34,6 +34,6 @@ class Reach(NamedTuple):
         ]
         return sums.summed(padded)
 
-    def alone(self, own: tf.Tensor) -> tf.Tensor:
-        """What falls on the group's own blocks, with zeros on those beside it."""
+    def pad_own(self, own: tf.Tensor) -> tf.Tensor:
+        """Pads gradients of the group's own blocks with zeros for the blocks beside it."""
         return tf.pad(own, [[self.before, self.after], *([[0, 0]] * 3)])

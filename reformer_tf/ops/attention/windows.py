@@ -1,7 +1,7 @@
-"""Who sees whom in a round: the seam at which the one attention core serves two kinds of windows.
+"""Windows, which say what a query attends to in a round. One attention core serves two kinds through this interface.
 
-A window says how rounds are laid out in blocks, which blocks a block of queries looks at (`shifts`), what must be known
-of each token (`tags`), and, from the tags of queries and keys, which pairs count (`visible`).
+A window says how rounds are laid out in blocks, which blocks a block of queries looks at (`shifts`), which numbers it
+needs of each token (`tags`), and, from the tags of queries and keys, which pairs count (`visible`).
 """
 
 from collections.abc import Sequence
@@ -11,21 +11,21 @@ import tensorflow as tf
 
 from reformer_tf.ops import shapes
 from reformer_tf.ops.attention import ordering
-from reformer_tf.ops.attention.ordering import Order
+from reformer_tf.ops.attention.ordering import SortedOrder
 
 
 class Window(Protocol):
-    """What the core asks of a window.
+    """The interface of a window.
 
     Attributes:
         chunk_length: C, the length of a block.
         exclude_self: whether a token sees itself only when it sees nothing else (shared queries and keys).
-        wrap: whether blocks beside the ends of a round are those of its neighbours, around all rounds in a circle.
-        length_multiple: to what a round's length is rounded up.
+        wrap: whether the blocks beside the ends of a round are those of neighbouring rounds, all rounds in a circle.
+        length_multiple: a round's length is rounded up to a multiple of it.
         shifts: which blocks a block of queries looks at, relative to itself.
-        penalises_self: whether a token's pair with itself is not left out but gets `block.SELF_PENALTY`.
-        folds: whether there are two shifts, and a query sees nothing up to its own place in the first block, nothing
-            beyond its own place in the second.
+        penalises_self: whether a token's pair with itself gets `block.SELF_PENALTY` instead of being left out.
+        folds: whether there are two shifts, and a query sees no key up to its own index in the first block, and no key
+            after its own index in the second.
     """
 
     @property
@@ -43,18 +43,18 @@ class Window(Protocol):
     @property
     def folds(self) -> bool: ...
 
-    def tags(self, orders: Sequence[Order]) -> list[tf.Tensor]:
-        """What `visible` must know of each token: int32 `[N, L]` each, by position."""
+    def tags(self, sorted_orders: Sequence[SortedOrder]) -> list[tf.Tensor]:
+        """The numbers of each token that `visible` needs: int32 `[N, L]` each, by position."""
 
-    def tags_side_by_side(self, orders: Sequence[Order]) -> list[tf.Tensor]:
-        """The same for each of R rounds, int32 `[R * N, L]` each, with which `visible` of the last is that of all."""
+    def tags_side_by_side(self, sorted_orders: Sequence[SortedOrder]) -> list[tf.Tensor]:
+        """The tags of R rounds side by side, int32 `[R * N, L]` each; `visible` of the last round holds for all."""
 
     def visible(self, index: int, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor:
-        """Which pairs count in a round.
+        """Tells which pairs count in a round.
 
         Args:
             index: of the round.
-            query_tags: `[..., Q, T]`, the tags in the order of `tags`, `ordering.NOWHERE` at places without a token.
+            query_tags: `[..., Q, T]`, the tags as `tags` lists them; `ordering.NOWHERE` in slots without a token.
             key_tags: `[..., W, T]`.
 
         Returns:
@@ -62,13 +62,13 @@ class Window(Protocol):
         """
 
     def penalised(self, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor | None:
-        """Which pairs get `block.SELF_PENALTY`, boolean `[..., Q, W]`, or None if there are no such pairs."""
+        """Tells which pairs get `block.SELF_PENALTY`, boolean `[..., Q, W]`; None if there are none."""
 
 
 class BucketWindow(NamedTuple):
     """The token itself and the C - 1 entries before it in its own bucket (and after it, if not causal).
 
-    A pair counts in the first round in whose window it meets.
+    A pair that meets in several rounds counts in the first of them.
 
     Attributes:
         chunk_length: C, the reach of the window, at least 1.
@@ -90,7 +90,7 @@ class BucketWindow(NamedTuple):
 
     @property
     def folds(self) -> bool:
-        # Two tokens' u differ by at least as much as their ranks do: the window reaches C - 1 places back, no farther.
+        # Sort keys of two tokens differ by at least as much as their ranks: the window reaches C - 1 ranks back.
         return self.causal and self.chunk_length > 1
 
     @property
@@ -103,15 +103,17 @@ class BucketWindow(NamedTuple):
             return (0,)
         return (-1, 0) if self.causal else (-1, 0, 1)
 
-    def tags(self, orders: Sequence[Order]) -> list[tf.Tensor]:
-        return [order.u for order in orders]
+    def tags(self, sorted_orders: Sequence[SortedOrder]) -> list[tf.Tensor]:
+        return [sorted_order.sort_keys for sorted_order in sorted_orders]
 
-    def tags_side_by_side(self, orders: Sequence[Order]) -> list[tf.Tensor]:
-        rounds = len(orders)
-        nowhere = tf.fill(tf.shape(orders[0].u), ordering.NOWHERE)
-        # In those rounds that do not come before its own, a token meets nobody.
-        earlier = [[orders[s].u if s < r else nowhere for r in range(rounds)] for s in range(rounds - 1)]
-        return [tf.concat(tags, axis=0) for tags in (*earlier, [order.u for order in orders])]
+    def tags_side_by_side(self, sorted_orders: Sequence[SortedOrder]) -> list[tf.Tensor]:
+        rounds = len(sorted_orders)
+        nowhere = tf.fill(tf.shape(sorted_orders[0].sort_keys), ordering.NOWHERE)
+        # Of the other rounds, only those before its own count for a token: in the rest it meets nobody.
+        earlier = [[sorted_orders[s].sort_keys if s < r else nowhere for r in range(rounds)] for s in range(rounds - 1)]
+        return [
+            tf.concat(tags, axis=0) for tags in (*earlier, [sorted_order.sort_keys for sorted_order in sorted_orders])
+        ]
 
     def visible(self, index: int, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor:
         met = self.met(query_tags[..., : index + 1], key_tags[..., : index + 1])
@@ -120,16 +122,24 @@ class BucketWindow(NamedTuple):
             result = tf.logical_and(result, tf.logical_not(earlier))
         return self.without_self(result, query_tags[..., index], key_tags[..., index])
 
-    def met(self, query_u: tf.Tensor, key_u: tf.Tensor, masked: bool = True, narrow: bool = False) -> list[tf.Tensor]:
+    def met(
+        self, query_sort_keys: tf.Tensor, key_sort_keys: tf.Tensor, masked: bool = True, narrow: bool = False
+    ) -> list[tf.Tensor]:
         """Which pairs are near each other in some rounds, see `ordering.near`; with itself, see `without_self`."""
         first = int(self.exclude_self) if self.causal else 1 - self.chunk_length
-        return ordering.near(query_u, key_u, self.chunk_length, first, masked, narrow)
+        return ordering.near(query_sort_keys, key_sort_keys, self.chunk_length, first, masked, narrow)
 
-    def without_self(self, met: tf.Tensor, query_u: tf.Tensor, key_u: tf.Tensor) -> tf.Tensor:
-        """The pairs `[..., Q, W]` without a token's own, if these are excluded, by the u of any round, `[..., Q]`."""
+    def without_self(self, met: tf.Tensor, query_sort_keys: tf.Tensor, key_sort_keys: tf.Tensor) -> tf.Tensor:
+        """Leaves out a token's pair with itself, if `exclude_self`.
+
+        Args:
+            met: boolean `[..., Q, W]`, the pairs that meet.
+            query_sort_keys: `[..., Q]`, of any round.
+            key_sort_keys: `[..., W]`, of the same round.
+        """
         if self.causal or not self.exclude_self:  # A causal window has none of them then.
             return met
-        return tf.logical_and(met, tf.expand_dims(query_u, -1) != tf.expand_dims(key_u, -2))
+        return tf.logical_and(met, tf.expand_dims(query_sort_keys, -1) != tf.expand_dims(key_sort_keys, -2))
 
     def penalised(self, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor | None:
         return None
@@ -138,9 +148,9 @@ class BucketWindow(NamedTuple):
 class ChunkWindow(NamedTuple):
     """All tokens of the query's chunk and of chunks beside it, whatever their bucket: the authors' released form.
 
-    A pair counts as often as it meets. With `wrap`, a token's pair with itself is penalised as in the released code, of
-    whose outputs this is a part: in float32 a penalty of -1e5 rounds the log-sum-exp of several rounds, which scales
-    what a token gets that sees itself alone by some tenths of a percent.
+    A pair counts as often as it meets. With `wrap`, a token's pair with itself is penalised as in the released code,
+    because the penalty changes outputs: in float32 a penalty of -1e5 rounds the log-sum-exp of several rounds, which
+    scales the output of a token that sees only itself by some tenths of a percent.
 
     Attributes:
         chunk_length: C, at least 1.
@@ -148,8 +158,8 @@ class ChunkWindow(NamedTuple):
         exclude_self: whether a token sees itself only when it sees nothing else.
         before: chunks before its own that a chunk sees.
         after: chunks after its own that a chunk sees.
-        wrap: whether the first chunk of a round sees the last of the round before as one before it, and so on around.
-        length_multiple: to what a round's length is rounded up, a multiple of C.
+        wrap: whether the chunk before a round's first is the last of the round before, all rounds in a circle.
+        length_multiple: a multiple of C; a round's length is rounded up to a multiple of it.
     """
 
     chunk_length: int
@@ -172,13 +182,13 @@ class ChunkWindow(NamedTuple):
     def shifts(self) -> Sequence[int]:
         return range(-self.before, self.after + 1)
 
-    def tags(self, orders: Sequence[Order]) -> list[tf.Tensor]:
-        u = orders[0].u
-        positions = tf.broadcast_to(tf.range(shapes.sizes(u)[1]), tf.shape(u))
-        return [tf.where(u != ordering.NOWHERE, positions, ordering.NOWHERE)]
+    def tags(self, sorted_orders: Sequence[SortedOrder]) -> list[tf.Tensor]:
+        sort_keys = sorted_orders[0].sort_keys
+        positions = tf.broadcast_to(tf.range(shapes.sizes(sort_keys)[1]), tf.shape(sort_keys))
+        return [tf.where(sort_keys != ordering.NOWHERE, positions, ordering.NOWHERE)]
 
-    def tags_side_by_side(self, orders: Sequence[Order]) -> list[tf.Tensor]:
-        return [tf.tile(tag, [len(orders), 1]) for tag in self.tags(orders)]
+    def tags_side_by_side(self, sorted_orders: Sequence[SortedOrder]) -> list[tf.Tensor]:
+        return [tf.tile(tag, [len(sorted_orders), 1]) for tag in self.tags(sorted_orders)]
 
     def visible(self, index: int, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor:
         return ordering.allowed_by_position(query_tags[..., 0], key_tags[..., 0], self.causal, self.exclude_self)

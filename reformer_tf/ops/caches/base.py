@@ -1,4 +1,4 @@
-"""What all caches do, and the attention of single queries that they end in."""
+"""The interface of decoding caches, and the attention of single queries that they share."""
 
 import functools
 from typing import NamedTuple, Protocol, TypeAlias
@@ -12,13 +12,13 @@ State: TypeAlias = dict[str, tf.Tensor]
 
 
 class Vectors(NamedTuple):
-    """What attention computed of tokens.
+    """The vectors and buckets of tokens.
 
     Attributes:
         query: `[B, l, H, D]`, scaled.
         key: `[B, l, H, D]`.
         value: `[B, l, H, D]`.
-        buckets: int32 `[B, H, R, l]`, of kinds that hash, else None.
+        buckets: int32 `[B, H, R, l]` if the attention hashes, else None.
     """
 
     query: tf.Tensor
@@ -27,8 +27,8 @@ class Vectors(NamedTuple):
     buckets: tf.Tensor | None
 
 
-class Places:
-    """Where the tokens of a step go, with what all layers compute of it, once for all.
+class StepIndices:
+    """The positions of the tokens of a decoding step, and indices that all layers derive from them, computed once.
 
     Args:
         positions: int32 `[B]`.
@@ -45,29 +45,29 @@ class Places:
         return tf.range(self._batch * number)
 
     def _repeated(self, number: int) -> tf.Tensor:
-        """The position of each of them, `[B * number]`."""
+        """The position of each of these sequences, `[B * number]`."""
         return tf.reshape(tf.broadcast_to(self.positions[:, None], [self._batch, number]), [-1])
 
 
 class Cache(Protocol):
-    """What one kind of causal attention keeps of the tokens so far."""
+    """The stored keys and values of the tokens so far, for one kind of causal attention."""
 
-    def fill(self, prompts: Vectors, lengths: tf.Tensor, room: shapes.Size) -> State:
-        """Keeps what later tokens will need of prompts.
+    def fill(self, prompts: Vectors, lengths: tf.Tensor, capacity: shapes.Size) -> State:
+        """Makes a state from prompts.
 
         Args:
-            prompts: of L tokens a row, of which those beyond its length do not count.
+            prompts: of L tokens a row; tokens beyond a row's length do not count.
             lengths: int32 `[B]`, 1 to L.
-            room: S, at least L.
+            capacity: S, at least L.
         """
 
-    def step(self, state: State, token: Vectors, places: Places) -> tuple[tf.Tensor, State]:
-        """Takes in one token a row, and attends from it.
+    def step(self, state: State, token: Vectors, indices: StepIndices) -> tuple[tf.Tensor, State]:
+        """Adds one token to each row, and attends from it.
 
         Args:
-            state: of the tokens before; used up.
+            state: of the tokens before; written in place.
             token: of one token a row.
-            places: of the tokens; positions are below S.
+            indices: of the tokens; positions are below S.
 
         Returns:
             `[B, 1, H, D]` and the next state.
@@ -75,16 +75,16 @@ class Cache(Protocol):
 
 
 def attend(
-    query: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, visible: tf.Tensor, alone: tf.Tensor | None
+    query: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, visible: tf.Tensor, own_value: tf.Tensor | None
 ) -> tf.Tensor:
-    """Attention of a single query in each row and head.
+    """Attends from a single query in each row and head.
 
     Args:
         query: `[B, 1, H, D]`, scaled.
         keys: `[B, H, W, D]`.
         values: `[B, H, W, D]`.
         visible: boolean, broadcasts to `[B, H, W]`.
-        alone: `[B, 1, H, D]`, what a query gets that sees nothing; None if each sees something.
+        own_value: `[B, 1, H, D]`, the output of queries that see nothing; None if every query sees a key.
 
     Returns:
         `[B, 1, H, D]` in the dtype of `values`.
@@ -92,7 +92,7 @@ def attend(
     heads, size = values.shape[1], values.shape[3]
     statistics = shapes.statistics_dtype(query.dtype)
     query = tf.reshape(query, [-1, heads, 1, size])
-    # Sharing out a small batched product among threads takes longer than the product itself (80 against 10 us).
+    # Distributing a small batched product among threads takes longer than the product itself (80 against 10 us).
     small = keys.shape[2] is not None
     if small:
         logits = tf.reduce_sum(tf.cast(query, statistics) * tf.cast(keys, statistics), axis=-1)
@@ -106,26 +106,26 @@ def attend(
     else:
         output = tf.matmul(tf.cast(weights[:, :, None], values.dtype), values)
     output = tf.reshape(tf.cast(output, values.dtype), [-1, 1, heads, size])
-    if alone is None:
+    if own_value is None:
         return output
     something = tf.reduce_any(visible, axis=-1)[:, None, :, None]
-    return tf.where(something, output, alone)
+    return tf.where(something, output, own_value)
 
 
-def by_head(x: tf.Tensor, room: shapes.Size) -> tf.Tensor:
-    """`[B, L, H, D]` to `[B, H, S, D]`, zero in places that are not taken yet."""
+def by_head(x: tf.Tensor, capacity: shapes.Size) -> tf.Tensor:
+    """Maps `[B, L, H, D]` to `[B, H, S, D]`, zero at positions that have no token yet."""
     length = shapes.sizes(x)[1]
-    return tf.transpose(tf.pad(x, [[0, 0], [0, room - length], [0, 0], [0, 0]]), [0, 2, 1, 3])
+    return tf.transpose(tf.pad(x, [[0, 0], [0, capacity - length], [0, 0], [0, 0]]), [0, 2, 1, 3])
 
 
 def put(cached: tf.Tensor, vectors: tf.Tensor, rows: tf.Tensor, repeated: tf.Tensor) -> tf.Tensor:
     """Writes one vector into each row and head.
 
     Args:
-        cached: `[B, H, S, D]`; used up.
+        cached: `[B, H, S, D]`; written in place.
         vectors: `[B, 1, H, D]`.
         rows: int32 `[B * H]`, the indices of rows and heads.
-        repeated: int32 `[B * H]`, the place in each, below S.
+        repeated: int32 `[B * H]`, the position in each, below S.
 
     Returns:
         `[B, H, S, D]`.

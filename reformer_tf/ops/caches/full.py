@@ -17,15 +17,15 @@ class FullCache(NamedTuple):
 
     exclude_self: bool
 
-    def fill(self, prompts: base.Vectors, lengths: tf.Tensor, room: shapes.Size) -> base.State:
-        return {"keys": base.by_head(prompts.key, room), "values": base.by_head(prompts.value, room)}
+    def fill(self, prompts: base.Vectors, lengths: tf.Tensor, capacity: shapes.Size) -> base.State:
+        return {"keys": base.by_head(prompts.key, capacity), "values": base.by_head(prompts.value, capacity)}
 
-    def step(self, state: base.State, token: base.Vectors, places: base.Places) -> tuple[tf.Tensor, base.State]:
+    def step(self, state: base.State, token: base.Vectors, indices: base.StepIndices) -> tuple[tf.Tensor, base.State]:
         heads = token.value.shape[2]
-        rows, repeated = places.rows(heads), places.repeated(heads)
+        rows, repeated = indices.rows(heads), indices.repeated(heads)
         keys = base.put(state["keys"], token.key, rows, repeated)
         values = base.put(state["values"], token.value, rows, repeated)
-        position, last = tf.range(shapes.sizes(keys)[2]), places.positions[:, None, None]
+        position, last = tf.range(shapes.sizes(keys)[2]), indices.positions[:, None, None]
         visible = position < last if self.exclude_self else position <= last
-        alone = token.value if self.exclude_self else None
-        return base.attend(token.query, keys, values, visible, alone), {"keys": keys, "values": values}
+        own_value = token.value if self.exclude_self else None
+        return base.attend(token.query, keys, values, visible, own_value), {"keys": keys, "values": values}

@@ -1,1 +1,1 @@
-"""How work is carried out: loops, slices of a sequence, chunks of rows, compiled functions, writing in place."""
+"""Ways to carry out work: loops, slices of a sequence, chunks of rows, compiled functions, writing in place."""

@@ -1,9 +1,9 @@
 """Small pure functions compiled with XLA inside a graph that is not compiled as a whole.
 
-On CPU a chain of elementwise operations is then one pass over memory in place of many. Only what trains is compiled
-(a caller says so by `fusing`): what is exported must run where XLA is not linked in, and on any length. A function is
-made from a hashable description, so that all layers of a model share one compiled program; it is compiled again for
-each shape of its arguments, of which callers have few.
+On CPU a chain of elementwise operations is then one pass over memory in place of many. Functions are compiled only in
+training (a caller says so by `compiling_functions`): an exported model must run where XLA is not linked in, and on any
+length. A function is made from a hashable description, so that all layers of a model share one compiled program; it is
+compiled again for each shape of its arguments, and callers have few shapes.
 """
 
 import contextlib
@@ -14,21 +14,22 @@ from typing import Any
 
 import tensorflow as tf
 
-from reformer_tf.ops.execution import compile_ahead
+from reformer_tf.ops.execution import background_compilation
 
-# Compiling takes about a second for each shape. That pays in training from this many pairs or numbers in a call on:
-# fewer take about a millisecond in any way.
+# Compiling takes about a second for each shape. In training that pays from this many pairs or numbers in a call on:
+# fewer take about a millisecond, compiled or not.
 LEAST_WORK = 2**19
 
 _allowed: contextvars.ContextVar[bool] = contextvars.ContextVar("allowed", default=False)
-_whole: contextvars.ContextVar[bool] = contextvars.ContextVar("whole", default=False)
+_as_a_whole: contextvars.ContextVar[bool] = contextvars.ContextVar("whole", default=False)
 
 
 @contextlib.contextmanager
-def fusing(allowed: bool) -> Iterator[None]:
-    """Lets what is called inside compile its inner functions, or forbids it.
+def compiling_functions(allowed: bool) -> Iterator[None]:
+    """Allows or forbids the calls inside to compile their inner functions.
 
-    Layers set it to whether they train. Functions for the gradient are made where the forward pass is, so they follow.
+    Layers pass whether they train. Functions for the gradient are made together with those of the forward pass, so the
+    scope holds for them too.
     """
     token = _allowed.set(allowed)
     try:
@@ -39,32 +40,33 @@ def fusing(allowed: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def compiled_as_a_whole() -> Iterator[None]:
-    """Says that what is traced inside is compiled as one program, for any device: nothing in it is compiled apart.
+    """Declares that the graph traced inside is compiled as one program, for any device.
 
-    What is traced is then the same on CPU as where there is an accelerator.
+    No part of it is compiled by itself then, so that the graph is the same on CPU as on an accelerator.
     """
-    token = _whole.set(True)
+    token = _as_a_whole.set(True)
     try:
         yield
     finally:
-        _whole.reset(token)
+        _as_a_whole.reset(token)
 
 
 def allowed() -> bool:
-    """What the scope around says."""
+    """Whether the scope around allows compiling."""
     return _allowed.get()
 
 
 def possible() -> bool:
-    """Whether functions made here may be compiled: in a graph that is not, for training, without an accelerator."""
-    return _allowed.get() and not _whole.get() and not tf.executing_eagerly() and not _accelerators()
+    """Whether functions made here may be compiled: in training, without an accelerator, in a graph that is not."""
+    return _allowed.get() and not _as_a_whole.get() and not tf.executing_eagerly() and not _accelerators()
 
 
-def worth(work: Any) -> Any:
+def worth_compiling(work: Any) -> Any:
     """Whether it pays to compile a function for some work.
 
     Args:
-        work: pairs of attention, or numbers of an elementwise function, in a call; an int or a scalar tensor.
+        work: the number of attention pairs, or of elements of an elementwise function, in a call; an int or a scalar
+            tensor.
 
     Returns:
         A boolean, or a boolean tensor if `work` is a tensor and compiling is `possible` at all.
@@ -72,32 +74,33 @@ def worth(work: Any) -> Any:
     return possible() and work >= LEAST_WORK
 
 
-def fused(
+def compiled(
     make: Callable[..., Callable], *description: Any, pays: Any = True, instead: Callable | None = None
 ) -> Callable:
     """Returns `make(*description)`, compiled where that is `possible` and pays.
 
     Args:
-        make: a function of a module, which makes a pure function of tensors. That function must take all tensors it
-            uses as arguments, and none of its own gradients is taken: it is called inside a custom gradient.
-        description: hashable. A part of it that is a tensor (a size not known yet) keeps it from being compiled.
-        pays: whether the work is large enough, see `worth`. If it is a tensor, the graph holds both forms.
-        instead: what is called where nothing is compiled; `make(*description)` if None.
+        make: a module-level function that makes a pure function of tensors. The pure function takes all tensors it uses
+            as arguments. It is called inside a custom gradient, so it is never differentiated itself.
+        description: hashable arguments of `make`. If one of them is a tensor (a size not known yet), nothing is
+            compiled.
+        pays: whether the work is large enough, see `worth_compiling`. If it is a tensor, the graph holds both forms.
+        instead: the function that is called where nothing is compiled; `make(*description)` if None.
 
     Returns:
-        A function of the arguments of what `make` returns.
+        A function with the arguments of the function that `make` returns.
     """
     plain = make(*description) if instead is None else instead
     if pays is False or not possible() or _has_tensor(description):
         return plain
-    compiled = _compiled(make, _Typed(description))
+    program = _compiled_function(make, _Typed(description))
     if pays is True:
-        return compiled
-    return lambda *args: tf.cond(pays, lambda: compiled(*args), lambda: plain(*args))
+        return program
+    return lambda *args: tf.cond(pays, lambda: program(*args), lambda: plain(*args))
 
 
 class _Typed:
-    """A description that equals another only if the types of all its parts do: `(1, 2)` may be two different tuples."""
+    """A description that equals another only if all parts have the same types: `(1, 2)` may be two different tuples."""
 
     def __init__(self, description: tuple):
         self.description = description
@@ -119,9 +122,9 @@ def _has_tensor(part: Any) -> bool:
 
 
 @functools.lru_cache(maxsize=256)
-def _compiled(make: Callable[..., Callable], typed: _Typed) -> Callable:
+def _compiled_function(make: Callable[..., Callable], typed: _Typed) -> Callable:
     function = tf.function(make(*typed.description), jit_compile=True, autograph=False)
-    return functools.partial(compile_ahead.call, function)
+    return functools.partial(background_compilation.call, function)
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Writing into a tensor without copying it, for what a loop keeps and changes little by little.
+"""Writing into a tensor without copying it, for loop variables of which a step changes only a little.
 
 TensorFlow's scatter on a loop variable copies it on CPU: 22 ms a step for 256 MiB, where this takes microseconds. XLA
 turns a scatter in a loop into an update in place by itself.
@@ -10,9 +10,9 @@ from reformer_tf.ops.execution import loops
 
 
 def set_rows(x: tf.Tensor, rows: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-    """Writes rows of a tensor, which is used up: only the result may be read afterwards.
+    """Writes rows of a tensor in place: afterwards only the result may be read, not the tensor.
 
-    The tensor must have been computed, not be a constant or the value of a variable, which would change with it.
+    The tensor must be the result of an operation: a constant or a variable would be changed too.
 
     Args:
         x: `[T, ...]`.
@@ -28,9 +28,9 @@ def set_rows(x: tf.Tensor, rows: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
 
 
 def after(read: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-    """`x`, but only when `read` has been computed of it.
+    """Returns `x`, but only after `read` has been computed from it.
 
-    What is written into `x` next would else be seen by reads that are still to come, where no other order is given.
+    Without this dependency, the next write into `x` could run first, and the read would see it.
     """
     with tf.control_dependencies([read]):
         return tf.identity(x)

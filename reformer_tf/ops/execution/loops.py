@@ -16,7 +16,7 @@ def count_up(
     """Runs `state = body(index, state)` for each index below `steps`.
 
     Args:
-        steps: number of iterations; its being the maximum lets XLA bound what a gradient would keep.
+        steps: number of iterations; given as the maximum too, so that XLA can bound the memory of a gradient.
         body: maps an int32 scalar and the list of loop variables to the new list.
         state: initial loop variables: tensors and TensorArrays.
         parallel_iterations: how many iterations may overlap. One at a time bounds the memory.
@@ -35,22 +35,22 @@ def count_up(
 
 
 def in_xla() -> bool:
-    """Whether XLA compiles all that is traced here."""
+    """Whether the graph being traced is compiled by XLA."""
     return bool(control_flow_util.GraphOrParentsInXlaContext(ops.get_default_graph()))
 
 
 def array(dtype: tf.DType, size: shapes.Size, element_shape: Sequence[Any], after: tf.Tensor) -> tf.TensorArray:
-    """A TensorArray of which a loop writes every element.
+    """Makes a TensorArray whose elements are all written by a loop.
 
     Args:
         dtype: of the elements.
         size: their number.
         element_shape: their shape, None where it is not known.
-        after: what the loop works on. XLA makes the zeros that an array starts with long before the loop, for all loops
-            at once; so there an array starts with a number of `after`, and cannot be made before that is known.
+        after: a tensor that the loop works on. XLA makes the zeros of empty arrays long before the loops, for all loops
+            at once. So under XLA the array is filled with a number of `after`, and cannot be made before it is known.
     """
     empty = tf.TensorArray(dtype, size=size, element_shape=element_shape, clear_after_read=False)
     if None in element_shape or not in_xla():
         return empty
-    number = tf.reduce_sum(tf.reshape(after, [-1])[:1])  # Zero where there is none.
+    number = tf.reduce_sum(tf.reshape(after, [-1])[:1])  # Zero if `after` is empty.
     return empty.unstack(tf.fill([size, *element_shape], tf.cast(number, dtype)))

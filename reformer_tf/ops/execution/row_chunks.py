@@ -1,7 +1,7 @@
 """Applies a row-wise function to a few rows at a time, forward and backward, so that its inner tensors stay small.
 
-Chunking alone saves little, because a gradient keeps what every chunk made; here the backward pass recomputes a chunk,
-uses it and lets it go (paper, section 3, 'Chunking').
+Chunking in the forward pass saves little, because automatic differentiation saves the inner tensors of every chunk.
+Here the backward pass recomputes one chunk at a time and frees it again (paper, section 3, 'Chunking').
 """
 
 import contextlib
@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from reformer_tf.ops import shapes
 from reformer_tf.ops.execution import compiled_functions
-from reformer_tf.ops.execution.sequence_slices import Cutting
+from reformer_tf.ops.execution.sequence_slices import SequenceSlices
 
-# Bytes that the widest inner tensor of one chunk may take when the caller names no chunk length.
+# Bytes that the widest inner tensor of one chunk may take if the caller names no chunk length.
 CHUNK_BYTES = 16 * 2**20
 
 _most: contextvars.ContextVar[int | None] = contextvars.ContextVar("most", default=None)
@@ -22,7 +22,7 @@ _most: contextvars.ContextVar[int | None] = contextvars.ContextVar("most", defau
 
 @contextlib.contextmanager
 def at_most(rows: int | None) -> Iterator[None]:
-    """Promises that no input of `map_rows` inside has more rows, which a graph may not know. None promises nothing."""
+    """Declares the most rows that inputs of `map_rows` inside have, for graphs of unknown shape; None declares none."""
     token = _most.set(rows)
     try:
         yield
@@ -31,7 +31,7 @@ def at_most(rows: int | None) -> Iterator[None]:
 
 
 def rows_in_budget(width: int) -> int:
-    """How many rows of `width` fp32 numbers fit the budget of a chunk."""
+    """The number of rows of `width` float32 numbers that fit the budget of a chunk."""
     return max(CHUNK_BYTES // (4 * width), 1)
 
 
@@ -45,14 +45,15 @@ def map_rows(
     """Computes `fn(*inputs, *weights)` over chunks of rows.
 
     Args:
-        fn: a pure function that treats each row by itself: maps `[n, ...]` of each input and all weights to `[n, ...]`.
+        fn: a pure function that treats each row independently: maps `[n, ...]` of each input and all weights to
+            `[n, ...]`.
         inputs: tensors `[T, ...]`. Integer inputs get no gradient.
         weights: tensors that every row uses; their gradients are summed over chunks.
         rows: rows of a chunk.
-        output: shape `[None, ...]` and dtype of what `fn` returns.
+        output: shape `[None, ...]` and dtype of the results of `fn`.
 
     Returns:
-        `[T, ...]`, what `fn` returns for all rows.
+        `[T, ...]`, the results of `fn` for all rows.
     """
     count = shapes.sizes(inputs[0])[0]
     most = count if isinstance(count, int) else _most.get()
@@ -60,7 +61,7 @@ def map_rows(
         return fn(*inputs, *weights)
     chunks = _Chunks(fn, count, rows, len(inputs), output)
 
-    # A gradient is asked for when the call that may compile its functions is over.
+    # TensorFlow calls the gradient after the scope that allows compiling has exited, so its value is saved here.
     compiles = compiled_functions.allowed()
 
     @tf.custom_gradient
@@ -68,7 +69,7 @@ def map_rows(
         fixed = [tf.stop_gradient(x) for x in args]
 
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor | None]:
-            with compiled_functions.fusing(compiles):
+            with compiled_functions.compiling_functions(compiles):
                 return chunks.backward(fixed, upstream)
 
         return chunks.forward(fixed), gradient
@@ -77,10 +78,10 @@ def map_rows(
 
 
 class _Chunks:
-    """Loops over chunks of rows. Arguments as `map_rows` has them; `number` is that of the row-wise inputs."""
+    """Loops over chunks of rows. Arguments as `map_rows` has them; `number` counts the row-wise inputs."""
 
     def __init__(self, fn: Callable[..., tf.Tensor], count: shapes.Size, rows: int, number: int, output: tf.TensorSpec):
-        self.cutting = Cutting(1, count, rows)  # of a single sequence
+        self.slices = SequenceSlices(1, count, rows)  # of a single sequence
         self.fn, self.number, self.output = fn, number, output
 
     def forward(self, args: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -90,15 +91,15 @@ class _Chunks:
         def body(index: tf.Tensor, state: list) -> list:
             return [state[0].write(index, self.fn(*self._chunks(sources, index), *weights)[None])]
 
-        array = self.cutting.empty(self.output.dtype, self.output.shape[1:], sources[0])
-        return self.cutting.join(self.cutting.sweep(body, [array])[0])[0]
+        array = self.slices.empty(self.output.dtype, self.output.shape[1:], sources[0])
+        return self.slices.join(self.slices.sweep(body, [array])[0])[0]
 
     def backward(self, args: Sequence[tf.Tensor], upstream: tf.Tensor) -> list[tf.Tensor | None]:
         """The gradients of all arguments."""
         sources, weights = self._split(args)
-        upstream = self.cutting.prepared(upstream[None])
+        upstream = self.slices.prepared(upstream[None])
         moving = [i for i, x in enumerate(sources) if x.dtype.is_floating]
-        arrays = [self.cutting.empty(sources[i].dtype, sources[i].shape[2:], upstream) for i in moving]
+        arrays = [self.slices.empty(sources[i].dtype, sources[i].shape[2:], upstream) for i in moving]
         sums = [tf.zeros_like(w, shapes.statistics_dtype(w.dtype)) for w in weights]
 
         def body(index: tf.Tensor, state: list) -> list:
@@ -107,23 +108,25 @@ class _Chunks:
             with tf.GradientTape() as tape:
                 tape.watch(watched)
                 result = self.fn(*parts, *weights)
-            later = self.cutting.piece(upstream, index)[0]
-            slopes = tape.gradient(result, watched, output_gradients=later, unconnected_gradients="zero")
-            written = [a.write(index, x[None]) for a, x in zip(state, slopes[: len(moving)], strict=False)]
-            totals = zip(state[len(arrays) :], slopes[len(moving) :], strict=True)
+            later = self.slices.take(upstream, index)[0]
+            gradients = tape.gradient(result, watched, output_gradients=later, unconnected_gradients="zero")
+            written = [a.write(index, x[None]) for a, x in zip(state, gradients[: len(moving)], strict=False)]
+            totals = zip(state[len(arrays) :], gradients[len(moving) :], strict=True)
             # A look-up's gradient is sparse.
-            return written + [total + tf.cast(tf.convert_to_tensor(slope), total.dtype) for total, slope in totals]
+            return written + [
+                total + tf.cast(tf.convert_to_tensor(gradient), total.dtype) for total, gradient in totals
+            ]
 
-        state = self.cutting.sweep(body, [*arrays, *sums])
-        slopes: list[tf.Tensor | None] = [None] * self.number
+        state = self.slices.sweep(body, [*arrays, *sums])
+        gradients: list[tf.Tensor | None] = [None] * self.number
         for i, array in zip(moving, state, strict=False):
-            slopes[i] = tf.ensure_shape(self.cutting.join(array)[0], args[i].shape)
+            gradients[i] = tf.ensure_shape(self.slices.join(array)[0], args[i].shape)
         totals = zip(state[len(arrays) :], weights, strict=True)
-        return slopes + [tf.cast(total, w.dtype) for total, w in totals]
+        return gradients + [tf.cast(total, w.dtype) for total, w in totals]
 
     def _split(self, args: Sequence[tf.Tensor]) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Rows as a batch of one sequence, and weights."""
-        return [self.cutting.prepared(x[None]) for x in args[: self.number]], list(args[self.number :])
+        return [self.slices.prepared(x[None]) for x in args[: self.number]], list(args[self.number :])
 
     def _chunks(self, sources: Sequence[tf.Tensor], index: tf.Tensor) -> list[tf.Tensor]:
-        return [self.cutting.piece(x, index)[0] for x in sources]
+        return [self.slices.take(x, index)[0] for x in sources]

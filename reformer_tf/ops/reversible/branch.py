@@ -1,19 +1,19 @@
-"""What a reversible stack asks of its branches."""
+"""The interface between a reversible stack and its branches."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import tensorflow as tf
 
-from reformer_tf.ops.execution.sequence_slices import Cutting, Pieces
+from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
 
 
-class Given(NamedTuple):
-    """What a branch is given besides the streams.
+class BranchInputs(NamedTuple):
+    """The inputs of a branch besides the streams.
 
     Attributes:
         weights: values of the trainable weights.
-        constants: values of what else differs between equal branches, as `Branch.constants` has them.
+        constants: values of other tensors by which equal branches differ, see `Branch.constants`.
         seed: int32 seed of the call, or None.
     """
 
@@ -23,63 +23,68 @@ class Given(NamedTuple):
 
 
 class Streams(NamedTuple):
-    """What a branch reads and what it adds to, or their gradients: pieces `[B, l, M]`."""
+    """The stream that a branch reads and the stream that it adds to, or their gradients: slices `[B, l, M]`."""
 
-    source: Pieces
-    target: Pieces
+    source: SliceArray
+    target: SliceArray
 
 
 class Branch(Protocol):
     """A residual branch `target + F(source)` as a pure function of streams, weights and seed.
 
-    Equal arguments, and equal kept buckets, must give equal results. Letters: B rows, l tokens of a piece, M width.
+    Equal arguments and equal saved buckets must give equal results. Letters: B rows, l tokens of a slice, M width.
 
     Attributes:
         weights: values of the trainable weights.
-        constants: values, without a gradient, of what else differs from the branches that it takes turns with.
+        constants: values, without a gradient, of other tensors by which the branches of a layer scan differ.
     """
 
     weights: Sequence[tf.Tensor]
     constants: Sequence[tf.Tensor]
 
-    def hashes(self, cutting: Cutting) -> bool:
-        """Whether `forward` takes buckets and keeps those it used, int32 `[B, H, R, L]`."""
+    def hashes(self, slices: SequenceSlices) -> bool:
+        """Whether `forward` takes buckets and returns those it used, int32 `[B, H, R, L]`."""
 
-    def kept_shape(self, cutting: Cutting) -> Sequence[int | None]:
-        """Of the buckets, if it hashes."""
+    def buckets_shape(self, slices: SequenceSlices) -> Sequence[int | None]:
+        """The shape of the buckets, if the branch hashes."""
 
     def forward(
-        self, cutting: Cutting, streams: Streams, given: Given, buckets: tf.Tensor | None
-    ) -> tuple[Pieces, list[tf.Tensor]]:
+        self, slices: SequenceSlices, streams: Streams, branch_inputs: BranchInputs, buckets: tf.Tensor | None
+    ) -> tuple[SliceArray, list[tf.Tensor]]:
         """Adds the branch.
 
         Args:
-            cutting: how the streams are cut.
+            slices: how the streams are sliced.
             streams: before the branch.
-            given: weights and seed.
-            buckets: if they are known; else None.
+            branch_inputs: weights and seed.
+            buckets: replayed buckets, or None.
 
         Returns:
-            The new target, and the buckets to keep.
+            The new target, and the buckets to save for the gradient.
         """
 
     def backward(
-        self, cutting: Cutting, streams: Streams, slopes: Streams, given: Given, kept: Sequence[tf.Tensor]
-    ) -> tuple[Pieces, Pieces, list[tf.Tensor]]:
-        """Takes the branch off again, and adds what it adds to the gradient.
+        self,
+        slices: SequenceSlices,
+        streams: Streams,
+        gradients: Streams,
+        branch_inputs: BranchInputs,
+        saved: Sequence[tf.Tensor],
+    ) -> tuple[SliceArray, SliceArray, list[tf.Tensor]]:
+        """Subtracts the branch from the target again, and adds its part to the gradients.
 
         Args:
-            cutting: how the streams are cut.
+            slices: how the streams are sliced.
             streams: after the branch.
-            slopes: gradients of the streams after the branch.
-            given: as in `forward`.
-            kept: what `forward` kept.
+            gradients: gradients of the streams after the branch.
+            branch_inputs: as in `forward`.
+            saved: the buckets that `forward` returned.
 
         Returns:
             The target before the branch, the gradient of the source before it, and those of the weights.
         """
 
 
-# Branches that take turns: for each turn, F and G of its blocks. Every turn is the same function as the first, of the
-# streams, the weights and the constants.
+# The branches of a layer scan: for each scan step, F and G of its blocks. All steps are the same function of streams,
+# weights and constants.
 Run = Sequence[Sequence[Branch]]

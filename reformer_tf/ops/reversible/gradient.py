@@ -1,12 +1,13 @@
 """The gradient of a reversible residual stack: one custom gradient over the whole of it.
 
-A custom gradient for each block would keep every block's output alive; this one keeps the last pair of streams, and the
-integer buckets of hashing layers. Going back it rebuilds one branch's input at a time. The streams are in pieces along
-the length, which branches replace one by one, so that beside the streams and their gradients nothing of their size need
-be alive.
+A custom gradient for each block would keep every block's output alive; this one saves the last pair of streams and the
+integer buckets of hashing layers. The backward pass rebuilds one branch's input at a time. The streams are in slices
+along the length, which branches replace one by one, so that no other tensors of their size need to be alive beside the
+streams and their gradients.
 
-Blocks that do the same with other weights are one loop: the program does not grow with depth, and neither XLA nor a
-graph's executor can do the work of several layers at a time, which would keep all of it alive.
+Blocks that differ only in their weights run in one loop (a layer scan): the program does not grow with depth, and
+neither XLA nor a graph's executor can work on several layers at a time, which would keep the tensors of all of them
+alive.
 """
 
 import itertools
@@ -15,33 +16,33 @@ from typing import Any
 
 import tensorflow as tf
 
-from reformer_tf.ops.execution.sequence_slices import Cutting, Pieces, packed, unpacked
+from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray, packed, unpacked
 from reformer_tf.ops.reversible.branch import Run
-from reformer_tf.ops.reversible.repeated_branches import BranchTurns
+from reformer_tf.ops.reversible.layer_scan import LayerScan
 
 
 def reversible_residual(
     inputs: Sequence[tf.Tensor],
     runs: Sequence[Run],
     seed: tf.Tensor | None,
-    cutting: Cutting,
+    slices: SequenceSlices,
     dtype: tf.DType,
     combine: str,
     training: bool,
 ) -> list[tf.Tensor]:
-    """Computes `y1 = x1 + F(x2)`, `y2 = x2 + G(y1)` block after block, keeping only the last pair for the gradient.
+    """Computes `y1 = x1 + F(x2)`, `y2 = x2 + G(y1)` block after block, saving only the last pair for the gradient.
 
     Args:
-        inputs: the two streams `[B, L, M]`, or one that is both.
+        inputs: the two streams `[B, L, M]`, or one tensor that both start from.
         runs: all branches.
         seed: int32 seed handed to every branch, or None.
-        cutting: how the streams are cut in pieces.
+        slices: how the streams are sliced.
         dtype: of the streams.
         combine: `"mean"` or `"concatenate"`, which give one tensor, or `"pair"`.
-        training: whether a gradient is to be expected. If not, one can be asked for as well, for a little more memory.
+        training: whether a gradient is expected. Without it, a gradient still works and takes a little more memory.
 
     Returns:
-        The two streams after the last block, or what they are combined to.
+        The two streams after the last block, or their combination.
 
     Raises:
         NotImplementedError: when a gradient of the gradient is asked for.
@@ -52,28 +53,30 @@ def reversible_residual(
 
     @tf.custom_gradient
     def apply(*tensors: tf.Tensor) -> tuple:
-        # In eager mode the outer tape would record, and keep, everything inside otherwise.
+        # Without it, the outer tape of eager mode would record all operations inside and keep their tensors.
         tensors = tuple(tf.stop_gradient(x) for x in tensors)
-        streams = _cut(cutting, tensors[:number], dtype)
-        kept = []
-        for turns in BranchTurns.of(runs, tensors[number:], seed, cutting):
-            streams, buckets = turns.forward(streams)
-            kept.append(buckets)
-        outputs = _combined(cutting, streams, combine, dtype, inputs[0].shape[-1])
-        # The mean is there in any case, and gives the second stream.
-        held, means = (streams[:1], outputs) if combine == "mean" else (streams, [])
+        streams = _cut(slices, tensors[:number], dtype)
+        saved = []
+        for scan in LayerScan.from_runs(runs, tensors[number:], seed, slices):
+            streams, buckets = scan.forward(streams)
+            saved.append(buckets)
+        outputs = _combined(slices, streams, combine, dtype, inputs[0].shape[-1])
+        # The mean is an output and stays alive; the second stream is computed from it and the first.
+        last_streams, means = (streams[:1], outputs) if combine == "mean" else (streams, [])
 
-        # A SavedModel takes gradients with it, and cannot be written if they refer to arrays.
-        plain_held = None if training else [packed(x) for x in held]
-        plain_kept = None if training else [[[packed(x) for x in some] for some in of_run] for of_run in kept]
+        # A SavedModel contains gradient functions, and cannot be written if they refer to TensorArrays.
+        packed_streams = None if training else [packed(x) for x in last_streams]
+        packed_saved = (
+            None if training else [[[packed(x) for x in some] for some in run_buckets] for run_buckets in saved]
+        )
 
-        def gradient(*slopes: tf.Tensor) -> tuple:
+        def gradient(*upstream: tf.Tensor) -> tuple:
             input_types = [x.dtype for x in inputs]
-            tensors_after = (*means, *slopes, *tensors[number:])
-            arrays, buckets = held, kept
-            if plain_held is not None:
-                arrays, buckets = _unpacked([plain_held, plain_kept], [held, kept])
-            return _backward(runs, buckets, arrays, seed, cutting, combine, input_types, *tensors_after)
+            tensors_after = (*means, *upstream, *tensors[number:])
+            arrays, buckets = last_streams, saved
+            if packed_streams is not None:
+                arrays, buckets = _unpacked([packed_streams, packed_saved], [last_streams, saved])
+            return _backward(runs, buckets, arrays, seed, slices, combine, input_types, *tensors_after)
 
         return tuple(outputs), gradient
 
@@ -81,80 +84,82 @@ def reversible_residual(
 
 
 def _unpacked(tensors: Any, like: Any) -> Any:
-    """Nested lists of what `unpacked` gives."""
+    """Applies `unpacked` to nested lists."""
     if isinstance(tensors, list):
         return [_unpacked(x, y) for x, y in zip(tensors, like, strict=True)]
     return unpacked(tensors, like)
 
 
-def _combined(cutting: Cutting, streams: list[Pieces], combine: str, dtype: tf.DType, width: int) -> list[tf.Tensor]:
+def _combined(
+    slices: SequenceSlices, streams: list[SliceArray], combine: str, dtype: tf.DType, width: int
+) -> list[tf.Tensor]:
     if combine == "pair":
-        return [cutting.join(stream) for stream in streams]
+        return [slices.join(stream) for stream in streams]
     beside = combine == "concatenate"
 
     def body(index: tf.Tensor, state: list) -> list:
         first, second = streams[0].read(index), (streams[1] if beside else state[0]).read(index)
         return [state[0].write(index, tf.concat([first, second], axis=-1) if beside else (first + second) / 2)]
 
-    # The mean takes the place of the second stream, which it gives again.
-    array = cutting.empty(dtype, [2 * width], streams[0].read(0)) if beside else streams[1]
-    return [cutting.join(cutting.sweep(body, [array])[0])]
+    # The mean is written over the second stream, which can be computed from it again.
+    array = slices.empty(dtype, [2 * width], streams[0].read(0)) if beside else streams[1]
+    return [slices.join(slices.sweep(body, [array])[0])]
 
 
 def _backward(
     runs: Sequence[Run],
-    kept: Sequence[list[list[Pieces]]],
-    held: Sequence[Pieces],
+    saved: Sequence[list[list[SliceArray]]],
+    last_streams: Sequence[SliceArray],
     seed: tf.Tensor | None,
-    cutting: Cutting,
+    slices: SequenceSlices,
     combine: str,
     input_types: Sequence[tf.DType],
     *tensors: tf.Tensor,
 ) -> tuple[tf.Tensor, ...]:
-    """Gradients of the inputs and all weights.
+    """Computes the gradients of the inputs and all weights.
 
     Args:
         runs: all branches.
-        kept: the buckets of each.
-        held: y1, and y2 unless the mean is among the tensors.
+        saved: the buckets of each layer scan.
+        last_streams: y1, and y2 unless the mean is among the tensors.
         seed: as in the forward pass.
-        cutting: how the streams are cut.
-        combine: what the outputs are.
+        slices: how the streams are sliced.
+        combine: as in the forward pass.
         input_types: dtypes of the inputs.
-        *tensors: the mean if `combine` says so, gradients of the outputs, values of the weights.
+        *tensors: the mean if `combine` is `"mean"`, gradients of the outputs, values of the weights.
     """
 
     @tf.custom_gradient
     def apply(*tensors: tf.Tensor) -> tuple:
         means, after = (tensors[:1], tensors[1:]) if combine == "mean" else ([], tensors)
         number = 2 if combine == "pair" else 1
-        work = BranchTurns.of(runs, after[number:], seed, cutting)
-        dtype = held[0].read(0).dtype
-        slopes = _taken_apart(cutting, after[:number], combine, dtype)
-        with tf.control_dependencies([cutting.handle(slope) for slope in slopes]):
-            streams = [cutting.copied(pieces) for pieces in held]
-        with tf.control_dependencies([cutting.handle(pieces) for pieces in [*slopes, *streams]]):
-            streams += [_other(cutting, streams[0], tf.identity(mean)) for mean in means]
-        of_weights: list[list[tf.Tensor]] = []
+        work = LayerScan.from_runs(runs, after[number:], seed, slices)
+        dtype = last_streams[0].read(0).dtype
+        gradients = _taken_apart(slices, after[:number], combine, dtype)
+        with tf.control_dependencies([slices.handle(gradient) for gradient in gradients]):
+            streams = [slices.copied(array) for array in last_streams]
+        with tf.control_dependencies([slices.handle(array) for array in [*gradients, *streams]]):
+            streams += [_other(slices, streams[0], tf.identity(mean)) for mean in means]
+        d_weights: list[list[tf.Tensor]] = []
         finished: list[tf.Tensor] = []
-        for turns, buckets in zip(reversed(work), reversed(kept), strict=True):
-            streams, slopes, found = turns.backward(streams, slopes, buckets, finished)
+        for scan, buckets in zip(reversed(work), reversed(saved), strict=True):
+            streams, gradients, found = scan.backward(streams, gradients, buckets, finished)
             finished = found[0]
-            of_weights = [*found, *of_weights]
-        of_inputs = _input_slopes(cutting, slopes, input_types)
-        return (*of_inputs, *(s for own in of_weights for s in own)), _second
+            d_weights = [*found, *d_weights]
+        d_inputs = _input_gradients(slices, gradients, input_types)
+        return (*d_inputs, *(s for own in d_weights for s in own)), _second
 
     return apply(*tensors)
 
 
-def _other(cutting: Cutting, stream: Pieces, mean: tf.Tensor) -> Pieces:
-    """The stream that has a mean `[B, L, M]` with another."""
-    prepared = cutting.prepared(mean)
+def _other(slices: SequenceSlices, stream: SliceArray, mean: tf.Tensor) -> SliceArray:
+    """Computes the other stream from one stream and the mean `[B, L, M]` of both."""
+    prepared = slices.prepared(mean)
 
     def body(index: tf.Tensor, state: list) -> list:
-        return [state[0].write(index, 2 * cutting.piece(prepared, index) - stream.read(index))]
+        return [state[0].write(index, 2 * slices.take(prepared, index) - stream.read(index))]
 
-    return cutting.sweep(body, [cutting.empty(mean.dtype, mean.shape[2:], mean)])[0]
+    return slices.sweep(body, [slices.empty(mean.dtype, mean.shape[2:], mean)])[0]
 
 
 def _second(*_: tf.Tensor) -> tuple:
@@ -163,29 +168,35 @@ def _second(*_: tf.Tensor) -> tuple:
     )
 
 
-def _taken_apart(cutting: Cutting, slopes: Sequence[tf.Tensor], combine: str, dtype: tf.DType) -> list[Pieces]:
-    """The gradients of the two streams from those of what they are combined to."""
+def _taken_apart(
+    slices: SequenceSlices, gradients: Sequence[tf.Tensor], combine: str, dtype: tf.DType
+) -> list[SliceArray]:
+    """Computes the gradients of the two streams from those of the outputs."""
     if combine == "concatenate":
-        slopes = tf.split(slopes[0], 2, axis=-1)
-    return _cut(cutting, slopes, dtype, 0.5 if combine == "mean" else 1.0)
+        gradients = tf.split(gradients[0], 2, axis=-1)
+    return _cut(slices, gradients, dtype, 0.5 if combine == "mean" else 1.0)
 
 
-def _cut(cutting: Cutting, tensors: Sequence[tf.Tensor], dtype: tf.DType, factor: float = 1.0) -> list[Pieces]:
-    """The pieces of two tensors, or twice those of one."""
-    return [part for x in tensors for part in cutting.cut(x, dtype, 2 // len(tensors), factor)]
+def _cut(
+    slices: SequenceSlices, tensors: Sequence[tf.Tensor], dtype: tf.DType, factor: float = 1.0
+) -> list[SliceArray]:
+    """Cuts two tensors into slices, or one tensor into two copies of its slices."""
+    return [part for x in tensors for part in slices.cut(x, dtype, 2 // len(tensors), factor)]
 
 
-def _input_slopes(cutting: Cutting, slopes: list[Pieces], input_types: Sequence[tf.DType]) -> list[tf.Tensor]:
+def _input_gradients(
+    slices: SequenceSlices, gradients: list[SliceArray], input_types: Sequence[tf.DType]
+) -> list[tf.Tensor]:
     if len(input_types) == 2:
-        return [tf.cast(cutting.join(slope), dtype) for slope, dtype in zip(slopes, input_types, strict=True)]
+        return [tf.cast(slices.join(gradient), dtype) for gradient, dtype in zip(gradients, input_types, strict=True)]
 
-    # In place of the second one's, if the dtype is that of the streams.
-    like = slopes[1].read(0)
+    # Written over the gradient of the second stream, if the dtype is the same.
+    like = gradients[1].read(0)
     same = like.dtype == input_types[0]
 
     def body(index: tf.Tensor, state: list) -> list:
-        total = slopes[0].read(index) + (state[0] if same else slopes[1]).read(index)
+        total = gradients[0].read(index) + (state[0] if same else gradients[1]).read(index)
         return [state[0].write(index, tf.cast(total, input_types[0]))]
 
-    array = slopes[1] if same else cutting.empty(input_types[0], like.shape[2:], like)
-    return [cutting.join(cutting.sweep(body, [array])[0])]
+    array = gradients[1] if same else slices.empty(input_types[0], like.shape[2:], like)
+    return [slices.join(slices.sweep(body, [array])[0])]

@@ -62,16 +62,16 @@ def make_layer(kind, name, causal=True, **changes):
 def expected(layer, x, buckets, mask=None, segment_ids=None):
     """The layer with the attention of the reference that lists every key."""
     weights = [np.asarray(weight) for weight in layer.trainable_variables]
-    projections = attention_reference.Projections.of(weights, layer.shared_query_key, layer.use_bias)
-    turn = attention_reference.rotate if layer.rotary else np.asarray
+    projections = attention_reference.Projections.from_weights(weights, layer.shared_query_key, layer.use_bias)
+    maybe_rotate = attention_reference.rotate if layer.rotary else np.asarray
     mask = np.ones(x.shape[:2], bool) if mask is None else mask
     x = np.where(mask[..., None], x, 0.0)
-    q = turn(attention_reference.project(x, projections.query, projections.query_bias))
+    q = maybe_rotate(attention_reference.project(x, projections.query, projections.query_bias))
     v = attention_reference.project(x, projections.value, projections.value_bias)
     if layer.shared_query_key:
         k = attention_reference.shared_keys(q)
     else:
-        k = turn(attention_reference.project(x, projections.key, projections.key_bias)) / np.sqrt(layer.key_dim)
+        k = maybe_rotate(attention_reference.project(x, projections.key, projections.key_bias)) / np.sqrt(layer.key_dim)
     o = chunk_window_reference.attend(q, k, v, buckets, mask, cases.chunk_window(layer), segment_ids)
     return np.einsum("bhld,hdm->blm", o, projections.output) + projections.output_bias
 

@@ -148,9 +148,9 @@ WRONG_VALUES = {
     "call seed": [[1], [1, 2, 3, 4], [1.0, 2.0], 5, [[1, 2]]],
     "other layers' arguments": ["attention_mask", "use_causal_mask", "return_attention_scores", "value"],
 }
-OF_CHUNKS = {"chunks_before", "chunks_after", "exact_length", "length_multiple", "local_round", "too long"}
-_OF_WINDOWS = {"chunk_length", "window", "chunk arguments", *OF_CHUNKS}
-_OF_HASHES = {
+CHUNK_RULES = {"chunks_before", "chunks_after", "exact_length", "length_multiple", "local_round", "too long"}
+_WINDOW_RULES = {"chunk_length", "window", "chunk arguments", *CHUNK_RULES}
+_HASH_RULES = {
     "num_hashes",
     "num_buckets",
     "too many buckets",
@@ -167,7 +167,7 @@ def draw_cases(draw) -> Case:
     arguments = draw(_arguments(kind))
     wrong = value = None
     if 40 <= draw(st.integers(0, 99)) < 52:  # not at the ends, which hypothesis draws more often
-        possible = set(RULES) - (_OF_HASHES if kind != "lsh" else set()) - (_OF_WINDOWS if kind == "full" else set())
+        possible = set(RULES) - (_HASH_RULES if kind != "lsh" else set()) - (_WINDOW_RULES if kind == "full" else set())
         wrong = draw(st.sampled_from(sorted(possible)))
         value = draw(st.sampled_from(WRONG_VALUES[wrong]))
         arguments = spoiled(arguments, wrong, value)
@@ -192,10 +192,10 @@ def draw_cases(draw) -> Case:
 
 def spoiled(arguments: dict[str, Any], wrong: str, value: Any) -> dict[str, Any]:
     """Constructor arguments with one thing wrong; what would be wrong beside it is left out."""
-    if wrong in OF_CHUNKS | {"chunk arguments", "window"}:
+    if wrong in CHUNK_RULES | {"chunk arguments", "window"}:
         chunks = ("chunks_before", "chunks_after", "wrap", "length_multiple", "exact_length", "local_round")
         arguments = {name: one for name, one in arguments.items() if name not in chunks}
-        arguments["window"] = "chunk" if wrong in OF_CHUNKS else "bucket"
+        arguments["window"] = "chunk" if wrong in CHUNK_RULES else "bucket"
     if wrong == "odd key_dim":
         return {**arguments, "key_dim": value, "rotary": True}
     if wrong == "chunk arguments":
@@ -218,7 +218,7 @@ def spoiled(arguments: dict[str, Any], wrong: str, value: Any) -> dict[str, Any]
     return {**arguments, wrong: value}
 
 
-def call_of(case: Case) -> tuple[np.ndarray, dict[str, Any]]:
+def make_call(case: Case) -> tuple[np.ndarray, dict[str, Any]]:
     """Inputs and call arguments without a fault."""
     rng = np.random.default_rng(case.data_seed)
     x = SCALES[case.scale] * rng.normal(size=(*case.shape, case.width))

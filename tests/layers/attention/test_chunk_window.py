@@ -97,13 +97,13 @@ def test_graph_of_unknown_shape_equals_reference(kind, name):
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, cases.WIDTH]), tf.TensorSpec([None, None], tf.bool)])
     def call(x, mask):
-        with replay.recording() as kept:
-            return layer(x, mask=mask), kept
+        with replay.recording() as recorded:
+            return layer(x, mask=mask), recorded
 
     for batch, length in ((1, 1), (2, 4), (2, 11), (3, 13), (2, 37)):
         x, mask = cases.inputs(batch, length), cases.masks(batch, length)
-        y, kept = call(x, mask)
-        buckets = kept[0].numpy() if kept else None
+        y, recorded = call(x, mask)
+        buckets = recorded[0].numpy() if recorded else None
         comparing.assert_same(y.numpy(), settings.expected(layer, x, buckets, mask))
         others = cases.call_and_buckets(layer, x, mask=mask)[1]
         if others is not None:  # None where a call of known length is exact and does not hash
@@ -140,9 +140,9 @@ def test_bfloat16(kind, name):
 def test_replayed_buckets_decide(kind, name):
     layer, x = settings.make_layer(kind, name), cases.inputs(2, 37)
     if kind == "local":
-        with replay.recording() as kept:
+        with replay.recording() as recorded:
             layer(x)
-        assert not kept
+        assert not recorded
         return
     ours = np.random.default_rng(9).integers(0, 4, [2, cases.HEADS, layer.num_hashes, 37]).astype("int32")
     y = comparing.call(layer, x, ours)

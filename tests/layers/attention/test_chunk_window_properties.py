@@ -38,8 +38,8 @@ def test_neighbours_in_the_batch_change_nothing(kind, name):
     layer, x, mask = settings.make_layer(kind, name), cases.inputs(3, 37), cases.masks(3, 37)
     y, buckets = cases.call_and_buckets(layer, x, mask=mask)
     for row in range(3):
-        alone = None if buckets is None else buckets[[row]]
-        comparing.assert_same(comparing.call(layer, x[[row]], alone, mask=mask[[row]]), y[[row]])
+        row_buckets = None if buckets is None else buckets[[row]]
+        comparing.assert_same(comparing.call(layer, x[[row]], row_buckets, mask=mask[[row]]), y[[row]])
     x[1:], mask[1:] = np.nan, False
     comparing.assert_same(comparing.call(layer, x, buckets, mask=mask)[:1], y[:1])
 

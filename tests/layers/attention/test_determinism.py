@@ -22,8 +22,8 @@ def test_inference_in_graph_and_xla_equals_eager(case, jit_compile):
     y, buckets = cases.call_and_buckets(layer, x)
 
     def call(x):
-        with cases.replay.recording() as kept:
-            return layer(x), *kept
+        with cases.replay.recording() as recorded:
+            return layer(x), *recorded
 
     z, *others = tf.function(call, jit_compile=jit_compile)(x)
     comparing.assert_same_buckets(layer, x, buckets, *[other.numpy() for other in others] or [None])
@@ -57,9 +57,9 @@ def test_training_without_a_seed_draws_anew(case):
 
 def test_training_draws_new_rotations_from_the_seed_only():
     layer, x = cases.make_layer(cases.Case("lsh", "default", True)), cases.inputs(2, 300)
-    kept = LSHSelfAttention.from_config({**layer.get_config(), "redraw_rotations": False})
-    kept.build(x.shape)
-    kept.set_weights(layer.get_weights())
+    stored = LSHSelfAttention.from_config({**layer.get_config(), "redraw_rotations": False})
+    stored.build(x.shape)
+    stored.set_weights(layer.get_weights())
     inference = cases.call_and_buckets(layer, x)[1]
     first = cases.call_and_buckets(layer, x, training=True, seed=tf.constant([1, 1]))[1]
     again = cases.call_and_buckets(layer, x, training=True, seed=tf.constant([1, 1]))[1]
@@ -70,5 +70,5 @@ def test_training_draws_new_rotations_from_the_seed_only():
     for one, other in ((inference, first), (first, second)):
         assert np.mean(one != other) > 0.3
     np.testing.assert_array_equal(
-        inference, cases.call_and_buckets(kept, x, training=True, seed=tf.constant([1, 1]))[1]
+        inference, cases.call_and_buckets(stored, x, training=True, seed=tf.constant([1, 1]))[1]
     )

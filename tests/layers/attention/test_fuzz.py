@@ -26,7 +26,7 @@ def _check_wrong(case: fuzz_cases.Case) -> None:
     def make_and_call():
         layer = ATTENTION_LAYERS[case.kind](**case.arguments)
         layer.build([None, None, case.width])
-        x, kwargs = fuzz_cases.spoiled_call(case, *fuzz_cases.call_of(case))
+        x, kwargs = fuzz_cases.spoiled_call(case, *fuzz_cases.make_call(case))
         layer(x, **kwargs)
 
     with pytest.raises(ValueError, match=fuzz_cases.RULES[case.wrong]) as error:
@@ -38,7 +38,7 @@ def _check_right(case: fuzz_cases.Case) -> None:
     layer = ATTENTION_LAYERS[case.kind](**case.arguments)
     layer.build([None, None, case.width])
     cases.perturb(layer, case.data_seed)
-    x, kwargs = fuzz_cases.call_of(case)
+    x, kwargs = fuzz_cases.make_call(case)
     y, buckets = _called(case, layer, x, kwargs)
     assert y.shape == x.shape
     assert y.dtype == keras.DTypePolicy(case.arguments["dtype"]).compute_dtype
@@ -68,27 +68,27 @@ def _called(
 
     def call(tensors):
         tensors = dict(tensors)
-        with cases.replay.recording() as kept:
-            return layer(tensors.pop("x"), **tensors), kept
+        with cases.replay.recording() as recorded:
+            return layer(tensors.pop("x"), **tensors), recorded
 
     unknown = {
         name: tf.TensorSpec([None] * min(one.shape.rank, 2) + one.shape[2:], one.dtype) for name, one in tensors.items()
     }
     if "seed" in unknown:
         unknown["seed"] = tf.TensorSpec([2], tf.int32)
-    y, kept = tf.function(call, input_signature=[unknown])(tensors)
-    return y.numpy(), kept[0].numpy() if kept else None
+    y, recorded = tf.function(call, input_signature=[unknown])(tensors)
+    return y.numpy(), recorded[0].numpy() if recorded else None
 
 
 def _projected(layer: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Queries and keys `[B, H, L, D]`, before they are scaled."""
     weights = [np.asarray(weight) for weight in layer.trainable_variables]
-    projections = attention_reference.Projections.of(weights, layer.shared_query_key, layer.use_bias)
-    turn = attention_reference.rotate if layer.rotary else np.asarray
-    q = turn(attention_reference.project(x, projections.query, projections.query_bias))
+    projections = attention_reference.Projections.from_weights(weights, layer.shared_query_key, layer.use_bias)
+    maybe_rotate = attention_reference.rotate if layer.rotary else np.asarray
+    q = maybe_rotate(attention_reference.project(x, projections.query, projections.query_bias))
     if projections.key is None:
         return q, attention_reference.shared_keys(q) * np.sqrt(layer.key_dim)
-    return q, turn(attention_reference.project(x, projections.key, projections.key_bias))
+    return q, maybe_rotate(attention_reference.project(x, projections.key, projections.key_bias))
 
 
 def _epsilon(layer: Any) -> float:
@@ -112,7 +112,7 @@ def _tolerance(layer: Any, x: np.ndarray) -> float:
 def _largest(layer: Any, x: np.ndarray) -> float:
     """What outputs may be at most: the norms of the largest value and of the output projection."""
     weights = [np.abs(np.asarray(weight, np.float64)) for weight in layer.trainable_variables]
-    projections = attention_reference.Projections.of(weights, layer.shared_query_key, layer.use_bias)
+    projections = attention_reference.Projections.from_weights(weights, layer.shared_query_key, layer.use_bias)
     v = attention_reference.project(np.abs(x).max((0, 1), keepdims=True), projections.value, projections.value_bias)
     return (np.einsum("bhld,hdm->blm", v, projections.output) + projections.output_bias).max() + 1e-37
 
@@ -162,11 +162,11 @@ def _fuzz(examples: int) -> collections.Counter:
 def test_every_case_agrees_with_the_reference_or_names_the_rule(examples, capsys):
     outcomes = _fuzz(examples)
     total = sum(outcomes.values())
-    share = outcomes["output"] / total
+    part = outcomes["output"] / total
     with capsys.disabled():
-        print(f"\n{total} cases: {100 * share:.1f} % give output, {total - outcomes['output']} name a rule: {outcomes}")
+        print(f"\n{total} cases: {100 * part:.1f} % give output, {total - outcomes['output']} name a rule: {outcomes}")
     assert total >= 0.9 * examples
-    assert share >= 0.8
+    assert part >= 0.8
 
 
 def test_every_rule_has_wrong_values():
@@ -179,6 +179,6 @@ def test_every_rule_is_named_by_some_case(rule):
     kind = "lsh"
     shared = {"num_heads": 2, "key_dim": 4, "chunk_length": 4, "dtype": "float32"}
     for value in fuzz_cases.WRONG_VALUES[rule]:
-        window = "chunk" if rule in fuzz_cases.OF_CHUNKS else "bucket"
+        window = "chunk" if rule in fuzz_cases.CHUNK_RULES else "bucket"
         arguments = fuzz_cases.spoiled({**shared, "num_hashes": 2, "window": window}, rule, value)
         _check_wrong(fuzz_cases.Case(kind, arguments, 6, (2, 20), 0, "plain", "none", 0.0, 0, "eager", rule, value))

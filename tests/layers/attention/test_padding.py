@@ -85,15 +85,15 @@ def test_masked_tokens_in_the_middle_are_as_if_they_were_not_there(case):
 
 
 @cases.each(cases.ALL)
-def test_a_batch_row_does_not_depend_on_its_neighbours_or_its_place(case):
+def test_a_batch_row_does_not_depend_on_its_neighbours_or_its_index(case):
     layer, x, mask = cases.make_layer(case), cases.inputs(4, 100), cases.masks(4, 100)
     y, buckets = cases.call_and_buckets(layer, x, mask=mask)
-    order = [2, 0, 3, 1]
-    shuffled = None if buckets is None else buckets[order]
-    comparing.assert_same(comparing.call(layer, x[order], shuffled, mask=mask[order]), y[order])
+    permutation = [2, 0, 3, 1]
+    shuffled = None if buckets is None else buckets[permutation]
+    comparing.assert_same(comparing.call(layer, x[permutation], shuffled, mask=mask[permutation]), y[permutation])
     for row in range(4):
-        alone = None if buckets is None else buckets[[row]]
-        comparing.assert_same(comparing.call(layer, x[[row]], alone, mask=mask[[row]]), y[[row]])
+        row_buckets = None if buckets is None else buckets[[row]]
+        comparing.assert_same(comparing.call(layer, x[[row]], row_buckets, mask=mask[[row]]), y[[row]])
     x[1:] = np.nan
     mask[1:] = False
     comparing.assert_same(comparing.call(layer, x, buckets, mask=mask)[:1], y[:1])

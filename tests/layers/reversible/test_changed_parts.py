@@ -53,6 +53,6 @@ def test_a_part_with_another_policy_makes_another_kind(part):
     stack.build((None, None, WIDTH))
     options = {"mask": None, "segment_ids": None, "seed": None, "training": False}
     for first, second in zip(stack.branches[:2], stack.branches[2:], strict=True):
-        assert repeated_blocks.of(first, options).kind == repeated_blocks.of(second, options).kind
+        assert repeated_blocks.make_branch(first, options).kind == repeated_blocks.make_branch(second, options).kind
         getattr(second, part).dtype_policy = "mixed_bfloat16"
-        assert repeated_blocks.of(first, options).kind != repeated_blocks.of(second, options).kind
+        assert repeated_blocks.make_branch(first, options).kind != repeated_blocks.make_branch(second, options).kind

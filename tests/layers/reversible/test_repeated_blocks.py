@@ -39,7 +39,7 @@ def _stack(blocks, reversible=True):
     return stack
 
 
-def _turns(blocks):
+def _scan_steps(blocks):
     """For each run of the stack, blocks a turn and turns."""
     stack = _stack(blocks)
     options = {"mask": None, "segment_ids": None, "seed": None, "training": True}
@@ -54,11 +54,11 @@ def _mixed():
 
 
 def test_what_repeats_is_found():
-    assert _turns(_mixed()) == [(2, 2), (1, 1), (1, 2)]
-    assert _turns([_block(_lsh(i), i) for i in range(5)]) == [(1, 5)]
-    assert _turns([_block(_lsh(0), 0)]) == [(1, 1)]
+    assert _scan_steps(_mixed()) == [(2, 2), (1, 1), (1, 2)]
+    assert _scan_steps([_block(_lsh(i), i) for i in range(5)]) == [(1, 5)]
+    assert _scan_steps([_block(_lsh(0), 0)]) == [(1, 1)]
     kinds = [_local, _lsh, _lsh]
-    assert _turns([_block(kinds[i % 3](i), i) for i in range(7)]) == [(3, 2), (1, 1)]
+    assert _scan_steps([_block(kinds[i % 3](i), i) for i in range(7)]) == [(3, 2), (1, 1)]
 
 
 class _Own(LSHSelfAttention):
@@ -93,8 +93,8 @@ def _frozen(seed):
         lambda: _frozen(1),
     ],
 )
-def test_what_differs_takes_no_turns(second):
-    assert _turns([_block(_lsh(0), 0), second()]) == [(1, 1), (1, 1)]
+def test_layers_that_differ_are_not_scanned(second):
+    assert _scan_steps([_block(_lsh(0), 0), second()]) == [(1, 1), (1, 1)]
 
 
 def _results(stack, x, mask, training=True):
@@ -129,7 +129,7 @@ def _data():
         pytest.param("graph", False, marks=pytest.mark.slow),
     ],
 )
-def test_turns_equal_layer_after_layer(mode, training):
+def test_a_scan_equals_layer_after_layer(mode, training):
     expected = _results(_stack(_mixed(), reversible=False), *_data(), training)
     stack = _stack(_mixed())
     call = lambda x, mask: _results(stack, x, mask, training)
@@ -141,14 +141,14 @@ def test_turns_equal_layer_after_layer(mode, training):
     _assert_close(call(*_data()), expected)
 
 
-def test_frozen_layers_take_turns_with_frozen_layers():
+def test_frozen_layers_are_scanned_with_frozen_layers():
     def blocks():
         result = [_block(_lsh(i), i) for i in range(3)]
         for attention, _ in result:
             attention.trainable = False
         return result
 
-    assert _turns(blocks()) == [(1, 3)]
+    assert _scan_steps(blocks()) == [(1, 3)]
     stacks = [_stack(blocks(), reversible) for reversible in (True, False)]
     rng = np.random.default_rng(2)
     for variables in zip(*(s.non_trainable_weights for s in stacks), strict=True):
@@ -173,24 +173,24 @@ def test_the_program_does_not_grow_with_depth():
 @pytest.mark.parametrize("mode", ["eager", "graph"])
 def test_buckets_are_recorded_and_replayed_in_the_order_of_layers(mode):
     def record(stack, x, mask):
-        with replay.recording() as kept:
+        with replay.recording() as recorded:
             output = stack(x, mask=mask)
-        return output, kept
+        return output, recorded
 
-    def replayed(stack, kept, x, mask):
-        with replay.replaying(kept):
+    def replayed(stack, recorded, x, mask):
+        with replay.replaying(recorded):
             return stack(x, mask=mask)
 
     stack, layers = (_stack(_mixed(), reversible) for reversible in (True, False))
     wrap = tf.function if mode == "graph" else lambda call: call
-    output, kept = wrap(lambda *data: record(stack, *data))(*_data())
+    output, recorded = wrap(lambda *data: record(stack, *data))(*_data())
     plain, wanted = record(layers, *_data())
     np.testing.assert_allclose(output, plain, atol=1e-5 * np.abs(plain).max())
-    assert len(kept) == len(wanted) == 4
-    for actual, expected in zip(kept, wanted, strict=True):
+    assert len(recorded) == len(wanted) == 4
+    for actual, expected in zip(recorded, wanted, strict=True):
         np.testing.assert_array_equal(actual, expected)
     rng = np.random.default_rng(3)
-    other = [tf.constant(rng.integers(4, size=x.shape), tf.int32) for x in kept]
-    turns, expected = wrap(lambda *data: replayed(stack, other, *data))(*_data()), replayed(layers, other, *_data())
-    np.testing.assert_allclose(turns, expected, atol=1e-5 * np.abs(expected).max())
-    assert np.abs(turns - output).max() > 1e-3
+    other = [tf.constant(rng.integers(4, size=x.shape), tf.int32) for x in recorded]
+    scanned, expected = wrap(lambda *data: replayed(stack, other, *data))(*_data()), replayed(layers, other, *_data())
+    np.testing.assert_allclose(scanned, expected, atol=1e-5 * np.abs(expected).max())
+    assert np.abs(scanned - output).max() > 1e-3

@@ -121,7 +121,7 @@ def test_a_use_more_is_a_gradient_more():
         np.testing.assert_allclose(gradient, sum(gradients[1][index::12]), atol=1e-4)
 
 
-def test_two_branches_in_a_functional_model_share_in_a_file(tmp_path):
+def test_two_branches_in_a_functional_model_are_one_in_a_file(tmp_path):
     dense = K.Dense(WIDTH)
     model = _in_a_model(ResidualBranch(dense), ResidualBranch(dense), dense)
     model.save(tmp_path / "model.keras")

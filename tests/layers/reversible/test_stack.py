@@ -229,8 +229,8 @@ def test_second_order_gradients_are_refused(mode):
             with tf.GradientTape() as inner:
                 inner.watch(x)
                 y = tf.reduce_sum(stack(x) ** 2)
-            slope = inner.gradient(y, x)
-        return outer.gradient(slope, x)
+            first_order = inner.gradient(y, x)
+        return outer.gradient(first_order, x)
 
     with pytest.raises(NotImplementedError, match="Second-order gradients.*reversible=False"):
         (second if mode == "eager" else tf.function(second))()

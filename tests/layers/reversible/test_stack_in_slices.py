@@ -18,7 +18,7 @@ SEED = tf.constant([3, 4])
 
 
 @pytest.fixture(autouse=True)
-def small_pieces(monkeypatch):
+def small_slices(monkeypatch):
     """Pieces of 8 tokens of 2 rows, one head at a time, few blocks at a time."""
     monkeypatch.setattr(reversible_layers, "_LEAST_TOKENS", 16)
     monkeypatch.setattr(head_groups, "HEADS_BYTES", 1)
@@ -80,10 +80,10 @@ _SLOW = pytest.mark.slow
     ],
 )
 def test_equals_the_plain_stack(mode, combine, dropout):
-    pieces, plain = _twins(dropout, combine)
+    sliced, plain = _twins(dropout, combine)
     data = _data()
     expected = _gradients(plain, *data)
-    call = lambda *args: _gradients(pieces, *args)
+    call = lambda *args: _gradients(sliced, *args)
     if mode == "dynamic":
         call = tf.function(call, input_signature=[tf.TensorSpec([None, None, *x.shape[2:]], x.dtype) for x in data])
     elif mode != "eager":
@@ -94,34 +94,34 @@ def test_equals_the_plain_stack(mode, combine, dropout):
 
 @pytest.mark.parametrize("mode", ["eager", pytest.param("graph", marks=_SLOW)])
 def test_without_training_equals_the_plain_stack(mode):
-    pieces, plain = _twins(0.2, "mean")
-    call = lambda *args: _gradients(pieces, *args, training=False)
+    sliced, plain = _twins(0.2, "mean")
+    call = lambda *args: _gradients(sliced, *args, training=False)
     call = tf.function(call) if mode == "graph" else call
     for actual, wanted in zip(call(*_data()), _gradients(plain, *_data(), training=False), strict=True):
         np.testing.assert_allclose(actual, wanted, atol=1e-5 * np.abs(wanted).max())
 
 
 def test_compiled_parts_change_nothing(monkeypatch):
-    pieces, plain = _twins(0.2, "mean")
+    sliced, plain = _twins(0.2, "mean")
     expected = _gradients(plain, *_data())
     monkeypatch.setattr(compiled_functions, "LEAST_WORK", 1)
-    function = tf.function(lambda *args: _gradients(pieces, *args)).get_concrete_function(*_data())
+    function = tf.function(lambda *args: _gradients(sliced, *args)).get_concrete_function(*_data())
     assert "_XlaMustCompile" in str(function.graph.as_graph_def())
     for actual, wanted in zip(function(*_data()), expected, strict=True):
         np.testing.assert_allclose(actual, wanted, atol=1e-5 * np.abs(wanted).max())
 
 
 def test_buckets_of_all_heads_are_recorded_and_replayed():
-    pieces, plain = _twins(0.0, "mean")
-    recorded = []
-    for stack in (pieces, plain):
-        with replay.recording() as kept:
+    sliced, plain = _twins(0.0, "mean")
+    buckets = []
+    for stack in (sliced, plain):
+        with replay.recording() as recorded:
             output = stack(_data()[0])
-        assert [tuple(x.shape) for x in kept] == [(2, 2, 2, LENGTH)]
-        recorded.append(kept[0].numpy())
-    np.testing.assert_array_equal(*recorded)
-    with replay.replaying([tf.zeros_like(recorded[0])]):
-        assert np.abs(pieces(_data()[0]) - output).max() > 1e-3
+        assert [tuple(x.shape) for x in recorded] == [(2, 2, 2, LENGTH)]
+        buckets.append(recorded[0].numpy())
+    np.testing.assert_array_equal(*buckets)
+    with replay.replaying([tf.zeros_like(buckets[0])]):
+        assert np.abs(sliced(_data()[0]) - output).max() > 1e-3
 
 
 def test_a_gradient_can_be_asked_for_twice():

@@ -39,13 +39,16 @@ def _results(dense, causal, exclude_self, masked, segmented, dropped, data):
     with tf.GradientTape() as tape:
         tape.watch([query, key, value])
         if dense:
-            u = [ordering.local_u(length, valid), ordering.hash_u(buckets, valid, BUCKETS, CHUNK)]
-            pattern = dense_attention.UnionOfWindows(window, masked)
-            output = dense_attention.dense_attention(query, key, value, u, pattern, **options)
+            sort_keys = [
+                ordering.local_sort_keys(length, valid),
+                ordering.hash_sort_keys(buckets, valid, BUCKETS, CHUNK),
+            ]
+            pattern = dense_attention.WindowUnion(window, masked)
+            output = dense_attention.dense_attention(query, key, value, sort_keys, pattern, **options)
         else:
-            orders = [ordering.local_order(COUNT, length, valid)]
-            orders += [ordering.hash_order(buckets[:, r], valid, BUCKETS, CHUNK) for r in range(ROUNDS)]
-            output = windowed.windowed_attention(query, key, value, orders, window, **options)
+            sorted_orders = [ordering.local_sorted_order(COUNT, length, valid)]
+            sorted_orders += [ordering.hash_sorted_order(buckets[:, r], valid, BUCKETS, CHUNK) for r in range(ROUNDS)]
+            output = windowed.windowed_attention(query, key, value, sorted_orders, window, **options)
     return [output, *tape.gradient(output, [query, key, value], output_gradients=upstream)]
 
 
@@ -90,7 +93,7 @@ def test_compiled_parts_change_nothing(monkeypatch):
     monkeypatch.setattr(compiled_functions, "LEAST_WORK", 1)
 
     def call(*args):
-        with compiled_functions.fusing(True):
+        with compiled_functions.compiling_functions(True):
             return _results(True, True, True, True, False, True, args)
 
     function = tf.function(call).get_concrete_function(*data)

@@ -19,22 +19,22 @@ def test_near_is_a_difference_within_the_window(narrow, first):
     assert not ordering.fits_16_bits(16, num_buckets + 1, CHUNK)
     assert not ordering.fits_16_bits(tf.constant(1), 2, CHUNK)
     ends = [*range(2 * CHUNK), *range(largest - 2 * CHUNK, largest + 1), 2**15 - 1, 2**15, 2**15 + 3]
-    u = np.array([ordering.NOWHERE, *ends], "int32")
-    query, key = u[:, None].astype(int), u[None].astype(int)
+    sort_keys = np.array([ordering.NOWHERE, *ends], "int32")
+    query, key = sort_keys[:, None].astype(int), sort_keys[None].astype(int)
     within = (first <= query - key) & (query - key < CHUNK)
     expected = within & (query != ordering.NOWHERE) & (key != ordering.NOWHERE)
-    (actual,) = ordering.near(u[:, None], u[:, None], CHUNK, first, masked=True, narrow=narrow)
+    (actual,) = ordering.near(sort_keys[:, None], sort_keys[:, None], CHUNK, first, masked=True, narrow=narrow)
     np.testing.assert_array_equal(actual, expected)
 
 
 @pytest.mark.parametrize("num_buckets", [3, 2**23])
 @pytest.mark.parametrize("length", [1, 7, 8, 29])
 @pytest.mark.parametrize("jit_compile", [True, False])
-def test_u_of_hash_rounds_is_that_of_their_orders(num_buckets, length, jit_compile):
+def test_sort_keys_of_hash_rounds_are_those_of_their_sorted_orders(num_buckets, length, jit_compile):
     """Of few buckets, and of so many that places are no longer exact in float32."""
     rng = np.random.default_rng(length)
     buckets = tf.constant(num_buckets - 1 - rng.integers(0, 3, (4, 2, length)), tf.int32)
     valid = tf.constant(rng.random((4, length)) < 0.7)
-    call = tf.function(lambda *args: ordering.hash_u(*args, num_buckets, CHUNK), jit_compile=jit_compile)
-    expected = [ordering.hash_order(buckets[:, r], valid, num_buckets, CHUNK).u for r in range(2)]
+    call = tf.function(lambda *args: ordering.hash_sort_keys(*args, num_buckets, CHUNK), jit_compile=jit_compile)
+    expected = [ordering.hash_sorted_order(buckets[:, r], valid, num_buckets, CHUNK).sort_keys for r in range(2)]
     np.testing.assert_array_equal(call(buckets, valid), np.stack(expected, axis=-1))

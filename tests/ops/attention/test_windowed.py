@@ -27,12 +27,12 @@ def _dropout():
 
 
 def _windowed(causal, query, key, value, upstream, buckets, valid):
-    orders = [ordering.local_order(COUNT, tf.shape(query)[1], valid)]
-    orders += [ordering.hash_order(buckets[r], valid, BUCKETS, CHUNK) for r in range(2)]
+    sorted_orders = [ordering.local_sorted_order(COUNT, tf.shape(query)[1], valid)]
+    sorted_orders += [ordering.hash_sorted_order(buckets[r], valid, BUCKETS, CHUNK) for r in range(2)]
     window = windows.BucketWindow(CHUNK, causal, True)
     with tf.GradientTape() as tape:
         tape.watch([query, key, value])
-        output = windowed.windowed_attention(query, key, value, orders, window, dropout=_dropout())
+        output = windowed.windowed_attention(query, key, value, sorted_orders, window, dropout=_dropout())
     return [output, *tape.gradient(output, [query, key, value], output_gradients=upstream)]
 
 
@@ -43,9 +43,9 @@ def _full(causal, query, key, value, upstream, _, valid):
     return [output, *tape.gradient(output, [query, key, value], output_gradients=upstream)]
 
 
-def _modes(*fast, of, **axes):
+def _modes(*fast, mode, **axes):
     """Parametrizes a test with all modes and values of other axes: eager ones and those in `fast` run in CI."""
-    combinations = list(itertools.product(of, *axes.values()))
+    combinations = list(itertools.product(mode, *axes.values()))
     assert set(fast) <= set(combinations)
     slow = [x for x in combinations if x[0] != "eager" and x not in fast]
     values = [pytest.param(*x, marks=[pytest.mark.slow] if x in slow else []) for x in combinations]
@@ -56,7 +56,7 @@ def _modes(*fast, of, **axes):
     ("graph", False),
     ("dynamic", True),
     ("xla", True),
-    of=["eager", "graph", "dynamic", "xla"],
+    mode=["eager", "graph", "dynamic", "xla"],
     causal=[True, False],
 )
 @pytest.mark.parametrize("blocks", [pytest.param(1, marks=pytest.mark.slow), 7])
@@ -73,7 +73,7 @@ def test_groups_of_blocks_change_nothing(monkeypatch, mode, causal, blocks):
     ("dynamic", False, 1),
     ("xla", False, 50),
     ("dynamic xla", True, 1),
-    of=["eager", "graph", "dynamic", "xla", "dynamic xla"],
+    mode=["eager", "graph", "dynamic", "xla", "dynamic xla"],
     causal=[True, False],
     rows=[1, 50],
 )
@@ -99,7 +99,7 @@ def test_compiled_groups_change_nothing(monkeypatch, lengths, causal):
     specs += [tf.TensorSpec([2, COUNT, length], tf.int32), tf.TensorSpec([COUNT, length], tf.bool)]
 
     def call(*args):
-        with compiled_functions.fusing(True):
+        with compiled_functions.compiling_functions(True):
             return _windowed(causal, *args)
 
     function = tf.function(call, input_signature=specs).get_concrete_function()
@@ -114,7 +114,7 @@ def test_compiled_groups_on_replicas_and_inside_compiled_functions(monkeypatch, 
     monkeypatch.setattr(compiled_functions, "LEAST_WORK", 1)
 
     def call():
-        with compiled_functions.fusing(True):
+        with compiled_functions.compiling_functions(True):
             return _windowed(True, *data)
 
     replicated = tf.function(lambda: mirrored_strategy.run(tf.function(call, jit_compile=jit_compile)))
@@ -127,7 +127,7 @@ def test_small_groups_and_what_does_not_train_are_not_compiled():
     data = _data()
 
     def call(allowed):
-        with compiled_functions.fusing(allowed):
+        with compiled_functions.compiling_functions(allowed):
             return _windowed(True, *data)
 
     assert not _compiled(tf.function(call).get_concrete_function(True))  # Too little work.
@@ -135,7 +135,7 @@ def test_small_groups_and_what_does_not_train_are_not_compiled():
 
 
 @pytest.mark.parametrize(
-    "window,fused,causal",
+    "window,compiles,causal",
     [
         ("bucket", False, True),
         ("bucket", False, False),
@@ -146,7 +146,7 @@ def test_small_groups_and_what_does_not_train_are_not_compiled():
         *(pytest.param("chunk in a circle", *case, marks=pytest.mark.slow) for case in ((False, True), (True, True))),
     ],
 )
-def test_keys_made_of_queries_equal_keys_given(monkeypatch, fused, causal, window):
+def test_keys_made_of_queries_equal_keys_passed(monkeypatch, compiles, causal, window):
     query, _, value, upstream, buckets, valid = _data()
     monkeypatch.setattr(compiled_functions, "LEAST_WORK", 1)
     monkeypatch.setattr(block_layout, "UNGROUPED_BYTES", 0)
@@ -156,14 +156,14 @@ def test_keys_made_of_queries_equal_keys_given(monkeypatch, fused, causal, windo
         kind = windows.ChunkWindow(CHUNK, causal, True, 1, 0 if causal else 1, window != "chunk", CHUNK)
 
     def call(made):
-        orders = [ordering.hash_order(buckets[r], valid, BUCKETS, CHUNK) for r in range(2)]
-        with compiled_functions.fusing(fused), tf.GradientTape() as tape:
+        sorted_orders = [ordering.hash_sorted_order(buckets[r], valid, BUCKETS, CHUNK) for r in range(2)]
+        with compiled_functions.compiling_functions(compiles), tf.GradientTape() as tape:
             tape.watch([query, value])
             key = windowed.normalised if made else windowed.normalised(query)
-            output = windowed.windowed_attention(query, key, value, orders, kind)
+            output = windowed.windowed_attention(query, key, value, sorted_orders, kind)
         return [output, *tape.gradient(output, [query, value], output_gradients=upstream)]
 
-    call = tf.function(call) if fused else call
+    call = tf.function(call) if compiles else call
     modes.assert_close(call(True), call(False))
 
 
@@ -186,15 +186,15 @@ def test_groups_split_at_products_in_half_precision_equal_full_precision(monkeyp
     segments = tf.cast(tf.range(LENGTH) > 90, tf.int32) * tf.ones([COUNT, 1], tf.int32)
 
     def call(query, value, upstream, segments):
-        orders = [ordering.hash_order(buckets[r], valid, BUCKETS, CHUNK) for r in range(2)]
+        sorted_orders = [ordering.hash_sorted_order(buckets[r], valid, BUCKETS, CHUNK) for r in range(2)]
         with tf.GradientTape() as tape:
             tape.watch([query, value])
             key = windowed.normalised if made else windowed.normalised(query)
-            output = windowed.windowed_attention(query, key, value, orders, kind, segments, _dropout())
+            output = windowed.windowed_attention(query, key, value, sorted_orders, kind, segments, _dropout())
         return [output, *tape.gradient(output, [query, value], output_gradients=upstream)]
 
     def split(*args):
-        with compiled_functions.fusing(True):
+        with compiled_functions.compiling_functions(True):
             return call(*args)
 
     expected = call(*(tf.cast(x, tf.float32) for x in vectors), segments)
@@ -210,9 +210,9 @@ def test_groups_split_at_products_in_half_precision_equal_full_precision(monkeyp
 
 
 @pytest.mark.parametrize("causal", [True, False])
-def test_windows_that_hold_everything_equal_full_attention_with_dropout_on(causal):
+def test_windows_that_hold_all_tokens_equal_full_attention_with_dropout_on(causal):
     data = _data()
-    orders = [ordering.local_order(COUNT, LENGTH, data[-1])]
+    sorted_orders = [ordering.local_sorted_order(COUNT, LENGTH, data[-1])]
     window = windows.BucketWindow(LENGTH, causal, True)
-    output = windowed.windowed_attention(*data[:3], orders, window, dropout=_dropout())
+    output = windowed.windowed_attention(*data[:3], sorted_orders, window, dropout=_dropout())
     np.testing.assert_allclose(output, _full(causal, *data)[0], atol=1e-5)

@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reformer_tf.ops.execution.sequence_slices import Cutting
+from reformer_tf.ops.execution.sequence_slices import SequenceSlices
 
 
 def _doubled(x, most):
-    cutting = Cutting(*(tf.shape(x)[i] if x.shape[i] is None else x.shape[i] for i in range(2)), most)
-    (pieces,) = cutting.cut(x, tf.float64, 1)
-    pieces = cutting.copied(pieces)
+    slices = SequenceSlices(*(tf.shape(x)[i] if x.shape[i] is None else x.shape[i] for i in range(2)), most)
+    (array,) = slices.cut(x, tf.float64, 1)
+    array = slices.copied(array)
     body = lambda index, state: [state[0].write(index, 2 * state[0].read(index))]
-    return cutting.join(cutting.sweep(body, [pieces])[0])
+    return slices.join(slices.sweep(body, [array])[0])
 
 
 @pytest.mark.parametrize("batch, length, most", [(1, 1, 1), (2, 7, 4), (3, 12, 9), (3, 12, 1), (2, 5, 100), (1, 10, 4)])
 @pytest.mark.parametrize("mode", ["eager", "graph", "dynamic", "xla", "dynamic xla"])
-def test_pieces_are_joined_to_what_was_cut(mode, batch, length, most):
+def test_slices_are_joined_to_what_was_cut(mode, batch, length, most):
     x = tf.random.stateless_normal([batch, length, 3], [1, 2])
     call = lambda x: _doubled(x, most)
     if mode.startswith("dynamic"):
@@ -32,27 +32,27 @@ def test_pieces_are_joined_to_what_was_cut(mode, batch, length, most):
 
 def test_copies_are_changed_by_themselves():
     x = tf.ones([1, 6, 2])
-    cutting = Cutting(1, 6, 2)
-    assert cutting.count == 3
-    first, second = cutting.cut(x, x.dtype, 2)
+    slices = SequenceSlices(1, 6, 2)
+    assert slices.count == 3
+    first, second = slices.cut(x, x.dtype, 2)
     first = first.write(1, tf.zeros([1, 2, 2]))
-    np.testing.assert_array_equal(cutting.join(first)[0, :, 0], [1, 1, 0, 0, 1, 1])
-    np.testing.assert_array_equal(cutting.join(second), x)
+    np.testing.assert_array_equal(slices.join(first)[0, :, 0], [1, 1, 0, 0, 1, 1])
+    np.testing.assert_array_equal(slices.join(second), x)
 
 
-def test_no_piece_is_larger_than_asked():
+def test_no_slice_is_larger_than_asked():
     for length in range(1, 40):
         for most in range(2, 20):
-            cutting = Cutting(2, length, most)
-            assert cutting.size * 2 <= most
-            assert (cutting.count - 1) * cutting.size < length <= cutting.count * cutting.size
+            slices = SequenceSlices(2, length, most)
+            assert slices.size * 2 <= most
+            assert (slices.count - 1) * slices.size < length <= slices.count * slices.size
 
 
 def test_unknown_lengths_give_few_sizes():
     @tf.function(input_signature=[tf.TensorSpec([], tf.int32)])
     def cut(length):
-        cutting = Cutting(2, length, 640)
-        return cutting.size, cutting.count
+        slices = SequenceSlices(2, length, 640)
+        return slices.size, slices.count
 
     sizes = {}
     for length in range(3000):

@@ -46,17 +46,17 @@ BREAKAGES = (
     Breakage(
         name="hash_rounds_ignore_the_mask",
         part="layers",
-        function="LSHSelfAttention.orders",
-        old="ordering.hash_order(x, valid, num_buckets, self.chunk_length)",
-        new="ordering.hash_order(x, None, num_buckets, self.chunk_length)",
+        function="LSHSelfAttention.sorted_orders",
+        old="ordering.hash_sorted_order(x, valid, num_buckets, self.chunk_length)",
+        new="ordering.hash_sorted_order(x, None, num_buckets, self.chunk_length)",
         breaks="Masked tokens are seen in hash rounds.",
     ),
     Breakage(
         name="hash_rounds_ignore_the_mask_densely",
         part="layers",
-        function="LSHSelfAttention.u",
-        old="ordering.hash_u(buckets, valid, self.most_buckets, self.chunk_length)",
-        new="ordering.hash_u(buckets, None, self.most_buckets, self.chunk_length)",
+        function="LSHSelfAttention.sort_keys",
+        old="ordering.hash_sort_keys(buckets, valid, self.most_buckets, self.chunk_length)",
+        new="ordering.hash_sort_keys(buckets, None, self.most_buckets, self.chunk_length)",
         breaks="Masked tokens take places in the hash rounds of short sequences.",
     ),
     Breakage(
@@ -71,14 +71,14 @@ BREAKAGES = (
         name="attention_dropout_lost",
         part="layers",
         function="WindowedSelfAttention.attend",
-        old="windowed.windowed_attention(query, keys, value, orders, window, segments, dropout)",
-        new="windowed.windowed_attention(query, keys, value, orders, window, segments, None)",
+        old="windowed.windowed_attention(query, keys, value, sorted_orders, window, segments, dropout)",
+        new="windowed.windowed_attention(query, keys, value, sorted_orders, window, segments, None)",
         breaks="Attention dropout does nothing in bucket windows.",
     ),
     Breakage(
         name="branch_not_taken_off",
         part="layers",
-        function="Attention.backward.of_group.rebuild",
+        function="Attention.backward.remove_group.rebuild",
         old="changed(target, index, tf.subtract, update)",
         new="changed(target, index, tf.add, update)",
         breaks="The backward pass adds an attention branch again where it is to be taken off.",
@@ -87,15 +87,21 @@ BREAKAGES = (
         name="dropout_of_slices_alike",
         part="layers",
         function="Residual.dropped",
-        old="dropout.dropout(update, self.layer.dropout.rate, given.seed, self.own_integers(given)[0], start)",
-        new="dropout.dropout(update, self.layer.dropout.rate, given.seed, self.own_integers(given)[0], 0)",
+        old=(
+            "dropout.dropout(update, self.layer.dropout.rate, branch_inputs.seed, "
+            "self.own_integers(branch_inputs)[0], start)"
+        ),
+        new=(
+            "dropout.dropout(update, self.layer.dropout.rate, branch_inputs.seed, "
+            "self.own_integers(branch_inputs)[0], 0)"
+        ),
         breaks="Every slice of a long sequence drops as the first does.",
     ),
     Breakage(
         name="decoding_without_position",
         part="layers",
         function="step",
-        old="layer.project(inputs, heads, None, start=places.positions)",
+        old="layer.project(inputs, heads, None, start=indices.positions)",
         new="layer.project(inputs, heads, None)",
         breaks="In decoding, rotary positions of new tokens are all 0.",
     ),

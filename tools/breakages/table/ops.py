@@ -38,9 +38,9 @@ BREAKAGES = (
     Breakage(
         name="softmax_gradient_without_delta",
         part="ops",
-        function="slopes",
-        old="slope - delta[..., None]",
-        new="slope",
+        function="logit_gradients",
+        old="d_weights - delta[..., None]",
+        new="d_weights",
         breaks="The gradient of logits lacks the term of the normalisation.",
     ),
     Breakage(
@@ -62,7 +62,7 @@ BREAKAGES = (
     Breakage(
         name="union_of_all_rounds_but_one",
         part="ops",
-        function="UnionOfWindows.visible",
+        function="WindowUnion.visible",
         old="functools.reduce(tf.logical_or, met)",
         new="functools.reduce(tf.logical_or, met[:1])",
         breaks="Short sequences attend in the windows of one round only.",
@@ -86,7 +86,7 @@ BREAKAGES = (
     Breakage(
         name="masked_tokens_hashed",
         part="ops",
-        function="hash_order",
+        function="hash_sorted_order",
         old="tf.where(valid, buckets, num_buckets)",
         new="buckets",
         breaks="Masked tokens take places among those of their bucket, so that others fall out of windows.",
@@ -124,7 +124,7 @@ BREAKAGES = (
         breaks="Every replica, and every part of an accumulated batch, drops the same values.",
     ),
     Breakage(
-        name="pair_dropout_by_place_in_block",
+        name="pair_dropout_by_index_in_block",
         part="ops",
         function="PairDropout.factors",
         old="seeds.mix(key_positions)",
@@ -151,8 +151,8 @@ BREAKAGES = (
         name="chunk_gradients_not_summed",
         part="ops",
         function="_Chunks.backward.body",
-        old="total + tf.cast(tf.convert_to_tensor(slope), total.dtype)",
-        new="tf.cast(tf.convert_to_tensor(slope), total.dtype)",
+        old="total + tf.cast(tf.convert_to_tensor(gradient), total.dtype)",
+        new="tf.cast(tf.convert_to_tensor(gradient), total.dtype)",
         breaks="The gradient of weights that are used in chunks is that of the last chunk alone.",
     ),
     Breakage(

@@ -7,18 +7,18 @@ import sys
 import pytest
 import tensorflow as tf
 
-from reformer_tf.ops.execution import compile_ahead
+from reformer_tf.ops.execution import background_compilation
 
 PROGRAM = """
 import tensorflow as tf
-from reformer_tf.ops.execution import compile_ahead
+from reformer_tf.ops.execution import background_compilation
 
 function = tf.function(lambda x, parts: tf.tanh(x) + parts[0], jit_compile=True, autograph=False)
-call = lambda x: compile_ahead.call(function, x, [x, None])
+call = lambda x: background_compilation.call(function, x, [x, None])
 around = tf.function(lambda x: call(call(x)), autograph=False)
 x = tf.ones([3, 5])
 traced = around.get_concrete_function(x)
-compile_ahead.wait()
+background_compilation.wait()
 print("traced", flush=True)
 traced(x)
 """
@@ -41,21 +41,21 @@ def test_the_program_is_ready_before_the_graph_is_run():
 
 @pytest.mark.parametrize("shape, most_bytes", [([None, 5], 10**6), ([3, 5], 2 * 4 * 15 - 1)])
 def test_unknown_and_large_shapes_are_left_to_the_first_run(monkeypatch, shape, most_bytes):
-    monkeypatch.setattr(compile_ahead, "MOST_BYTES", most_bytes)
-    monkeypatch.setattr(compile_ahead._Background, "start", lambda *_: pytest.fail("compiled ahead"))
+    monkeypatch.setattr(background_compilation, "MOST_BYTES", most_bytes)
+    monkeypatch.setattr(background_compilation._Background, "start", lambda *_: pytest.fail("compiled early"))
     function = tf.function(tf.tanh, jit_compile=True)
-    around = tf.function(lambda x: compile_ahead.call(function, x), autograph=False)
+    around = tf.function(lambda x: background_compilation.call(function, x), autograph=False)
     assert around.get_concrete_function(tf.TensorSpec(shape))(tf.zeros([3, 5])).shape == [3, 5]
 
 
 def test_several_replicas_are_left_to_their_first_run(monkeypatch, mirrored_strategy):
-    monkeypatch.setattr(compile_ahead._Background, "start", lambda *_: pytest.fail("compiled ahead"))
+    monkeypatch.setattr(background_compilation._Background, "start", lambda *_: pytest.fail("compiled early"))
     function = tf.function(tf.tanh, jit_compile=True)
-    around = tf.function(lambda x: mirrored_strategy.run(compile_ahead.call, (function, x)), autograph=False)
+    around = tf.function(lambda x: mirrored_strategy.run(background_compilation.call, (function, x)), autograph=False)
     around(tf.zeros([3]))
 
 
-def test_what_is_part_of_a_larger_program_is_not_compiled_alone(monkeypatch):
-    monkeypatch.setattr(compile_ahead._Background, "start", lambda *_: pytest.fail("compiled ahead"))
+def test_a_function_inside_a_compiled_program_is_not_compiled_separately(monkeypatch):
+    monkeypatch.setattr(background_compilation._Background, "start", lambda *_: pytest.fail("compiled early"))
     function = tf.function(tf.tanh, jit_compile=True)
-    tf.function(lambda x: compile_ahead.call(function, x), jit_compile=True, autograph=False)(tf.zeros([3]))
+    tf.function(lambda x: background_compilation.call(function, x), jit_compile=True, autograph=False)(tf.zeros([3]))

@@ -1,8 +1,8 @@
 """Compiles functions in the background while the graph that calls them is still being traced.
 
-Tracing is Python's work on one core, XLA's compiling is not Python's, and the first step needs both. TensorFlow
-compiles a function when it is first run, and keeps the program under the function's name. So a function is run on zeros
-as soon as it is traced; whoever runs it first in earnest finds the program, or waits for it.
+Tracing keeps one core busy with Python, compiling with XLA runs outside Python, and the first step needs both.
+TensorFlow compiles a function when it is first run, and caches the program under the function's name. So a function is
+run on zeros as soon as it is traced; the first real run finds the program, or waits for it.
 """
 
 import atexit
@@ -18,7 +18,8 @@ import tensorflow as tf
 
 from reformer_tf.ops.execution import loops
 
-# Zeros and results of a run must be small beside what training takes; larger functions are compiled when they are run.
+# The zeros and results of such a run must be small beside the memory of training; larger functions are compiled when
+# they are first run.
 MOST_BYTES = 64 * 2**20
 
 
@@ -42,7 +43,7 @@ def call(function: Any, *args: Any) -> Any:
 
 
 def _is_run_here() -> bool:
-    """Whether this process will run what is traced, on one device, and the function as a program of its own."""
+    """Whether this process will run the graph that is traced, on one device, with the function as its own program."""
     strategy = tf.distribute.get_strategy()
     if isinstance(strategy, tf.distribute.ParameterServerStrategy) or strategy.num_replicas_in_sync > 1:
         return False  # Each device has its own programs.
@@ -54,18 +55,18 @@ def _bytes(spec: tf.TensorSpec) -> int:
 
 
 def wait() -> None:
-    """Returns when everything that was begun is compiled."""
+    """Waits until all functions that were started are compiled."""
     _background.wait()
 
 
 def _run_on_zeros(function: Any) -> None:
     results = function(*(tf.zeros(x.shape, x.dtype) for x in function.inputs))
     with tf.control_dependencies(tf.nest.flatten(results)):
-        tf.raw_ops.Assert(condition=True, data=[True])  # What has no result and no effect would not be run.
+        tf.raw_ops.Assert(condition=True, data=[True])  # A graph without results or effects is not run.
 
 
 class _Background:
-    """Threads that run functions, each once; begun with the first function, ended before the interpreter ends."""
+    """Threads that run each function once; started with the first function, joined before the interpreter ends."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -82,29 +83,31 @@ class _Background:
             self._begun.add(function.name)
             if not self._threads:
                 self._begin()
-        # Inside another graph: on its own it would be compiled under another name. That graph takes and gives no
-        # tensors: each would raise the number that TensorFlow puts into the names of later functions, so that names, by
-        # which it finds programs that it has written to disk, would depend on how far the background has got.
+        # Inside another graph: run directly, the function would be compiled under another name. That graph has no
+        # inputs and no outputs: each would raise the number that TensorFlow puts into the names of later functions.
+        # The names, by which TensorFlow finds programs on disk, would then depend on how far the background has got.
         with tf.init_scope():
             run = tf.function(lambda: _run_on_zeros(function), autograph=False).get_concrete_function()
         self._waiting.put(run)
 
     def wait(self) -> None:
-        """Returns when nothing is waiting and nothing is run."""
+        """Waits until no function is queued or running."""
         self._waiting.join()
 
     def _begin(self) -> None:
         count = min(max((os.cpu_count() or 1) - 1, 1), 4)
-        # Daemons, which an end of the interpreter in the middle of a trace need not wait for, but for what they are at:
-        # a thread must not come back from TensorFlow to an interpreter that is gone.
-        self._threads = [threading.Thread(target=self._work, daemon=True, name="compile_ahead") for _ in range(count)]
+        # Daemon threads, so that the interpreter can end while functions are queued. It waits only for those that are
+        # running: a thread must not return from TensorFlow to an interpreter that is gone.
+        self._threads = [
+            threading.Thread(target=self._work, daemon=True, name="background_compilation") for _ in range(count)
+        ]
         atexit.register(self._end)
         for thread in self._threads:
             thread.start()
 
     def _work(self) -> None:
         while (run := self._waiting.get()) is not None and not self._ends:
-            # What fails here fails again where it is needed, and is reported there.
+            # A function that fails here fails again when it is needed, and the error is reported there.
             with contextlib.suppress(Exception):
                 run()
             self._waiting.task_done()
