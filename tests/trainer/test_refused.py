@@ -185,7 +185,7 @@ def test_a_model_without_sizes(corpus):
 
 
 @pytest.mark.parametrize(("batch_size", "accumulation_steps", "replicas"), [(3, 1, 2), (4, 4, 2), (5, 2, 1)])
-def test_a_batch_that_cannot_be_shared(corpus, batch_size, accumulation_steps, replicas):
+def test_a_batch_that_cannot_be_divided(corpus, batch_size, accumulation_steps, replicas):
     config = runs.make_config(corpus)
     config.train.batch_size, config.train.accumulation_steps = batch_size, accumulation_steps
     product = f"{replicas} x {accumulation_steps} = {replicas * accumulation_steps}"

@@ -119,8 +119,8 @@ class Windows(Sequence[Window]):
             return self
         chosen = copy.copy(self)
         chosen.__dict__.pop("_tensors", None)
-        places = np.arange(count) * len(self) // count
-        chosen.starts, chosen.sizes = self.starts[places], self.sizes[places]
+        indices = np.arange(count) * len(self) // count
+        chosen.starts, chosen.sizes = self.starts[indices], self.sizes[indices]
         chosen.tokens = int((chosen.sizes - 1).sum())
         return chosen
 
@@ -137,10 +137,10 @@ class Windows(Sequence[Window]):
         """The window at `index`: (ids `[L + 1]` int32, mask `[L + 1]` bool)."""
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        place = range(len(self))[index]
-        size = self.sizes[place]
+        position = range(len(self))[index]
+        size = self.sizes[position]
         ids = np.full(self.sequence_length + 1, PAD, np.int32)
-        ids[:size] = self.documents.ids[self.starts[place] : self.starts[place] + size]
+        ids[:size] = self.documents.ids[self.starts[position] : self.starts[position] + size]
         return ids, np.arange(self.sequence_length + 1) < size
 
     def gather(self, indices: tf.Tensor, among: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
@@ -156,13 +156,13 @@ class Windows(Sequence[Window]):
             the longest row of the global batch, and not known before.
         """
         ids, starts, _ = self._tensors
-        size = self._sizes_of(indices)
-        span = tf.range(self._length(size if among is None else self._sizes_of(among)), dtype=tf.int64)[None, :]
+        size = self._sizes_at(indices)
+        span = tf.range(self._length(size if among is None else self._sizes_at(among)), dtype=tf.int64)[None, :]
         mask = span < size[:, None]
-        places = tf.where(mask, tf.gather(starts, tf.maximum(indices, 0))[:, None] + span, 0)
-        return tf.where(mask, tf.cast(tf.gather(ids, places), tf.int32), PAD), mask
+        positions = tf.where(mask, tf.gather(starts, tf.maximum(indices, 0))[:, None] + span, 0)
+        return tf.where(mask, tf.cast(tf.gather(ids, positions), tf.int32), PAD), mask
 
-    def _sizes_of(self, indices: tf.Tensor) -> tf.Tensor:
+    def _sizes_at(self, indices: tf.Tensor) -> tf.Tensor:
         """How many ids of each window are real; none for a negative index."""
         sizes = tf.gather(self._tensors[2], tf.maximum(indices, 0))
         return tf.where(indices < 0, tf.zeros_like(sizes), sizes)
@@ -184,8 +184,8 @@ class Windows(Sequence[Window]):
 def _batch_lengths(length_buckets: Sequence[int], sequence_length: int, layout: str) -> tuple[int, ...]:
     """How many ids a row of a batch can have, in ascending order."""
     buckets = (0, *length_buckets)
-    whole = all(isinstance(bucket, int) and not isinstance(bucket, bool) for bucket in buckets)
-    if not whole or any(low >= high for low, high in itertools.pairwise(buckets)) or buckets[-1] > sequence_length:
+    integers = all(isinstance(bucket, int) and not isinstance(bucket, bool) for bucket in buckets)
+    if not integers or any(low >= high for low, high in itertools.pairwise(buckets)) or buckets[-1] > sequence_length:
         raise ValueError(
             "length_buckets must be positive integers in ascending order, none above sequence_length, "
             f"{sequence_length}. Received: length_buckets={length_buckets!r}"

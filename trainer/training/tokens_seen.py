@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from trainer.data.examples import Windows
-from trainer.data.shuffle import shuffled_places
+from trainer.data.shuffle import shuffled_indices
 
 _BLOCK = 1 << 20  # Examples whose sizes are looked up at a time.
 
@@ -71,5 +71,5 @@ def count_examples(windows: Windows, examples: int, seed: int) -> int:
     first = epochs * len(windows)
     for begin in range(first, first + rest, _BLOCK):
         block = tf.range(begin, min(begin + _BLOCK, first + rest), dtype=tf.int64)
-        count += int((windows.sizes[shuffled_places(block, len(windows), seed).numpy()] - 1).sum())
+        count += int((windows.sizes[shuffled_indices(block, len(windows), seed).numpy()] - 1).sum())
     return count

@@ -20,7 +20,7 @@ def _batches(dataset, count):
     return [(ids.numpy(), mask.numpy()) for ids, mask in itertools.islice(dataset, count)]
 
 
-def _places(windows, batches):
+def _indices(windows, batches):
     """Which window each row is, row after row."""
     known = {ids.tobytes(): index for index, (ids, _) in enumerate(windows)}
     assert len(known) == len(windows)
@@ -44,8 +44,8 @@ def test_shapes_are_static(layout):
 
 @pytest.mark.parametrize("start", [0, 1, 3, 4, 17])
 def test_starting_at_a_step_equals_skipping(windows, start):
-    whole = _batches(data.train_dataset(windows, 3, seed=5), start + 6)
-    _assert_equal(_batches(data.train_dataset(windows, 3, seed=5, start_step=start), 6), whole[start:])
+    expected = _batches(data.train_dataset(windows, 3, seed=5), start + 6)
+    _assert_equal(_batches(data.train_dataset(windows, 3, seed=5, start_step=start), 6), expected[start:])
 
 
 def test_starting_far_away_is_instant(windows):
@@ -56,33 +56,35 @@ def test_starting_far_away_is_instant(windows):
 def test_an_epoch_is_a_permutation(windows, batch_size):
     assert len(windows) == 11
     epochs = 6
-    places = _places(windows, _batches(data.train_dataset(windows, batch_size, seed=1), -(-epochs * 11 // batch_size)))
-    orders = [tuple(places[epoch * 11 : epoch * 11 + 11]) for epoch in range(epochs)]
-    assert all(sorted(order) == list(range(11)) for order in orders)
-    assert len(set(orders)) == epochs
-    assert tuple(range(11)) not in orders
+    indices = _indices(
+        windows, _batches(data.train_dataset(windows, batch_size, seed=1), -(-epochs * 11 // batch_size))
+    )
+    epochs_read = [tuple(indices[epoch * 11 : epoch * 11 + 11]) for epoch in range(epochs)]
+    assert all(sorted(epoch) == list(range(11)) for epoch in epochs_read)
+    assert len(set(epochs_read)) == epochs
+    assert tuple(range(11)) not in epochs_read
 
 
 def test_rows_do_not_depend_on_the_batch_size(windows):
     by_two, by_six = (_batches(data.train_dataset(windows, size, seed=3), 24 // size) for size in (2, 6))
-    assert _places(windows, by_two) == _places(windows, by_six)
+    assert _indices(windows, by_two) == _indices(windows, by_six)
 
 
 def test_masks_belong_to_their_rows(windows):
     batches = _batches(data.train_dataset(windows, 11, seed=3), 1)
-    for place, mask in zip(_places(windows, batches), batches[0][1], strict=True):
-        np.testing.assert_array_equal(mask, windows[place][1])
+    for index, mask in zip(_indices(windows, batches), batches[0][1], strict=True):
+        np.testing.assert_array_equal(mask, windows[index][1])
 
 
-def test_the_seed_decides_the_order(windows):
+def test_the_seed_decides_the_permutation(windows):
     seeds = [0, 1, 2**31, 2**31 + 1, -1, 2**40]
-    orders = [tuple(_places(windows, _batches(data.train_dataset(windows, 11, seed=seed), 2))) for seed in seeds]
-    assert len(set(orders)) == len(seeds)
-    again = [tuple(_places(windows, _batches(data.train_dataset(windows, 11, seed=seed), 2))) for seed in seeds]
-    assert again == orders
+    epochs_read = [tuple(_indices(windows, _batches(data.train_dataset(windows, 11, seed=seed), 2))) for seed in seeds]
+    assert len(set(epochs_read)) == len(seeds)
+    again = [tuple(_indices(windows, _batches(data.train_dataset(windows, 11, seed=seed), 2))) for seed in seeds]
+    assert again == epochs_read
 
 
-def test_a_single_window_comes_every_time():
+def test_the_only_window_comes_every_time():
     windows = data.Windows([b"ab"], 2)
     for ids, mask in _batches(data.train_dataset(windows, 2, seed=0), 3):
         assert ids.tolist() == [[256, 97, 98]] * 2
@@ -108,7 +110,7 @@ def test_distributed_batches_are_the_same(windows, mirrored_strategy, start):
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 11, 20])
-def test_validation_is_every_window_in_order(windows, batch_size):
+def test_validation_is_every_window_in_sequence(windows, batch_size):
     batches = list(data.validation_dataset(windows, batch_size).as_numpy_iterator())
     assert len(batches) == -(-11 // batch_size)
     ids, mask = (np.concatenate(parts) for parts in zip(*batches, strict=True))

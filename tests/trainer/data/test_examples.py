@@ -61,9 +61,9 @@ def test_each_byte_is_a_target_once(documents, length, layout):
 @settings(deadline=None, max_examples=20)
 def test_gather_cuts_the_same_windows(documents, length, layout):
     windows = Windows(documents, length, layout)
-    order = np.random.RandomState(0).permutation(len(windows))
-    ids, mask = windows.gather(tf.constant([*order, -1], tf.int64))
-    for row, index in enumerate(order):
+    permutation = np.random.RandomState(0).permutation(len(windows))
+    ids, mask = windows.gather(tf.constant([*permutation, -1], tf.int64))
+    for row, index in enumerate(permutation):
         np.testing.assert_array_equal(ids[row], windows[int(index)][0])
         np.testing.assert_array_equal(mask[row], windows[int(index)][1])
     assert not mask[-1].numpy().any()
@@ -89,13 +89,13 @@ def test_some_windows_at_equal_distances(documents, length, layout, count):
     if not 0 < count < len(windows):
         assert len(some) == len(windows)
         return
-    places = [index * len(windows) // count for index in range(count)]
-    assert places[0] == 0 and len(set(places)) == count
-    assert np.ptp(np.diff([*places, len(windows)])) <= 1
+    indices = [index * len(windows) // count for index in range(count)]
+    assert indices[0] == 0 and len(set(indices)) == count
+    assert np.ptp(np.diff([*indices, len(windows)])) <= 1
     ids, mask = some.gather(tf.range(count, dtype=tf.int64))
-    for row, place in enumerate(places):
-        np.testing.assert_array_equal(ids[row], windows[place][0])
-        np.testing.assert_array_equal(mask[row], windows[place][1])
+    for row, index in enumerate(indices):
+        np.testing.assert_array_equal(ids[row], windows[index][0])
+        np.testing.assert_array_equal(mask[row], windows[index][1])
     assert some.tokens == sum(int(mask.sum()) - 1 for _, mask in some)
     assert len(windows) == len(Windows(documents, length, layout))
 

@@ -32,10 +32,10 @@ def _ordered(windows, batch_size=2):
 
 
 def test_a_batch_is_cut_to_the_smallest_bucket_that_holds_its_longest_row():
-    whole = list(itertools.islice(_ordered(_windows(())), 4))
+    full = list(itertools.islice(_ordered(_windows(())), 4))
     cut = list(itertools.islice(_ordered(_windows()), 4))
     assert tuple(ids.shape[1] - 1 for ids, _ in cut) == EXPECTED
-    for batch, expected in zip(cut, whole, strict=True):
+    for batch, expected in zip(cut, full, strict=True):
         length = batch[0].shape[1]
         assert expected[0].shape == (2, LENGTH + 1)
         assert not expected[1][:, length:].numpy().any()
@@ -46,11 +46,11 @@ def test_a_batch_is_cut_to_the_smallest_bucket_that_holds_its_longest_row():
 def test_rows_have_the_length_of_the_global_batch():
     windows = _windows()
     rows = tf.constant([2, 3, 6, -1], tf.int64)
-    whole = windows.gather(rows)
+    full = windows.gather(rows)
     parts = [windows.gather(part, among=rows) for part in (rows[:1], rows[1:2], rows[2:])]
-    for place in (0, 1):
-        assert whole[place].shape == (4, LENGTH + 1)
-        np.testing.assert_array_equal(tf.concat([part[place] for part in parts], axis=0), whole[place])
+    for part_index in (0, 1):
+        assert full[part_index].shape == (4, LENGTH + 1)
+        np.testing.assert_array_equal(tf.concat([part[part_index] for part in parts], axis=0), full[part_index])
     assert windows.gather(rows[:1])[0].shape == (1, 11)
 
 
@@ -60,11 +60,11 @@ def test_training_and_distributed_batches(mirrored_strategy):
     assert plain.element_spec[0].shape.as_list() == [4, LENGTH + 1]
     lengths = set()
     distributed = mirrored_strategy.experimental_distribute_dataset(cut)
-    for batch, expected, of_replicas in itertools.islice(zip(cut, plain, distributed, strict=False), 12):
+    for batch, expected, by_replica in itertools.islice(zip(cut, plain, distributed, strict=False), 12):
         length = batch[0].shape[1]
         lengths.add(length)
         assert not expected[1][:, length:].numpy().any()
-        for tensor, other, parts in zip(batch, expected, of_replicas, strict=True):
+        for tensor, other, parts in zip(batch, expected, by_replica, strict=True):
             np.testing.assert_array_equal(tensor, other[:, :length])
             np.testing.assert_array_equal(tf.concat(mirrored_strategy.experimental_local_results(parts), 0), tensor)
     assert len(lengths) > 1
@@ -112,8 +112,8 @@ def test_a_compiled_step_is_traced_once_a_bucket(mirrored_strategy, replicas, ma
     rows = 2 // replicas
     met = [[rows, length + 1] for length in sorted({*EXPECTED})]
     assert sorted(shapes) == sorted(met * replicas), "a trace for each replica and bucket, of static shapes"
-    whole_shapes, expected = train(())
-    assert whole_shapes == [[rows, LENGTH + 1]] * replicas
+    full_shapes, expected = train(())
+    assert full_shapes == [[rows, LENGTH + 1]] * replicas
     np.testing.assert_allclose(losses, expected, rtol=1e-6)
 
 

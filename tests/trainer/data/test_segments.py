@@ -18,7 +18,7 @@ from trainer.training.step import TrainStep
 
 DOCUMENTS = [b"one document", b"two", b"", b"and a third one, which is longer"]
 LENGTH = sum(map(len, DOCUMENTS)) + len(DOCUMENTS) - 1  # One window holds them all.
-SCHEMES = [tokenizers.BYTES, tokenizers.SHIFTED_BYTES]
+TOKENIZERS = [tokenizers.BYTES, tokenizers.SHIFTED_BYTES]
 
 
 def _model(kind="local", **options):
@@ -31,19 +31,21 @@ def _model(kind="local", **options):
     return model
 
 
-def _windows(scheme, layout):
-    return Windows(scheme.documents(Windows(DOCUMENTS, 1).documents), LENGTH, layout)
+def _windows(tokenizer, layout):
+    return Windows(tokenizer.documents(Windows(DOCUMENTS, 1).documents), LENGTH, layout)
 
 
-def _evaluate(model, layout, separate, scheme=tokenizers.BYTES):
-    return Evaluation(model, tf.distribute.get_strategy(), _windows(scheme, layout), 1, False, scheme, separate).run()
+def _evaluate(model, layout, separate, tokenizer=tokenizers.BYTES):
+    return Evaluation(
+        model, tf.distribute.get_strategy(), _windows(tokenizer, layout), 1, False, tokenizer, separate
+    ).run()
 
 
-@pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.name)
-def test_evaluation(scheme):
-    alone, packed = (_evaluate(_model(), *how, scheme) for how in (("padded", False), ("packed", True)))
-    assert packed["bytes"] == alone["bytes"] == sum(map(len, DOCUMENTS))
-    assert packed["bits_per_byte"] == pytest.approx(alone["bits_per_byte"], rel=1e-5)
+@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=lambda tokenizer: tokenizer.name)
+def test_evaluation(tokenizer):
+    separate_windows, packed = (_evaluate(_model(), *how, tokenizer) for how in (("padded", False), ("packed", True)))
+    assert packed["bytes"] == separate_windows["bytes"] == sum(map(len, DOCUMENTS))
+    assert packed["bits_per_byte"] == pytest.approx(separate_windows["bits_per_byte"], rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -52,12 +54,12 @@ def test_evaluation(scheme):
 )
 def test_a_training_step(kind, jit_compile):
     model = _model(kind, reversible=not jit_compile)
-    alone, together = (_evaluate(model, layout, False)["bits_per_byte"] for layout in ("padded", "packed"))
-    assert together != pytest.approx(alone, rel=1e-4)
+    separate_windows, together = (_evaluate(model, layout, False)["bits_per_byte"] for layout in ("padded", "packed"))
+    assert together != pytest.approx(separate_windows, rel=1e-4)
     slots = optimizer.make_optimizer(_optimizer_config(), 1, model.trainable_variables)
     step = TrainStep(model, slots, tf.distribute.get_strategy(), jit_compile=jit_compile, separate_documents=True)
     ids, mask = _windows(tokenizers.BYTES, "packed").gather(tf.constant([0], tf.int64))
-    assert float(step(ids, mask, tf.constant([0, 0])).bits_per_byte) == pytest.approx(alone, rel=1e-5)
+    assert float(step(ids, mask, tf.constant([0, 0])).bits_per_byte) == pytest.approx(separate_windows, rel=1e-5)
 
 
 def test_a_run(tmp_path):

@@ -36,7 +36,7 @@ class _NoEvaluation:
 @pytest.fixture
 def _steps_that_are_free(monkeypatch):
     toy.make_steps_free(monkeypatch)
-    monkeypatch.setattr(Run, "evaluation_of", lambda run, windows: _NoEvaluation())
+    monkeypatch.setattr(Run, "make_evaluation", lambda run, windows: _NoEvaluation())
 
 
 def _show(config, workdir, capsys):

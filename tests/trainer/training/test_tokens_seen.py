@@ -97,10 +97,10 @@ def test_a_run_of_before_goes_on(config, restarted, tmp_path, updates):
     old = [{name: value for name, value in record.items() if name not in NEW_FIELDS} for record in _records(before)]
     content = "".join(json.dumps(record) + "\n" for record in old)
     (workdir / "metrics.jsonl").write_text(content)
-    kept = json.loads((workdir / "config.json").read_text())
+    saved = json.loads((workdir / "config.json").read_text())
     for field in ("checkpoint_minutes", "eval_examples"):
-        del kept["train"][field]
-    (workdir / "config.json").write_text(json.dumps(kept))
+        del saved["train"][field]
+    (workdir / "config.json").write_text(json.dumps(saved))
     assert runs.run(config, workdir) == exits.DONE
     assert (workdir / "metrics.jsonl").read_text().startswith(content)
     lines, expected = runs.lines(workdir), runs.lines(after)
@@ -112,7 +112,7 @@ def test_a_run_of_before_goes_on(config, restarted, tmp_path, updates):
     assert lines[len(old) :][0]["epoch"] == expected[len(old)]["epoch"]
 
 
-def test_the_tokens_of_several_epochs_are_counted_from_the_order():
+def test_the_tokens_of_several_epochs_are_counted_from_the_sequence():
     windows = Windows([bytes(range(size)) for size in (3, 9, 4, 11)], 5, "padded")
     batches = [
         mask.numpy() for _, mask in itertools.islice(datasets.train_dataset(windows, 2, seed=3), 3 * len(windows))
