@@ -86,7 +86,7 @@ def convert(
                 f"`source` must hold {_SENTENCEPIECE_FILE} for `tokens` sentencepiece. Received: no such file"
             )
         config.data.sentencepiece_model = str(sentencepiece_model)
-    # For weights that are trained already: small steps on long windows.
+    # For weights that are trained already: small steps on long sequences.
     config.optimizer.learning_rate = 1e-4
     config.optimizer.schedule = "constant"
     config.train.sequence_length = min(config.model.max_sequence_length, _LONGEST_WINDOW)

@@ -76,12 +76,12 @@ def prepare(
         logging.warning("The validation documents are not those that the run in %s was evaluated on", workdir.root)
     tokenizer = tokenizers.from_config(config.data)
     if scored.is_validation or "train.eval_examples" in overrides:
-        windows = datasets.validation_windows(config, tokenizer, scored.documents)
+        examples = datasets.validation_examples(config, tokenizer, scored.documents)
     else:
-        windows = datasets.cut_windows(config, tokenizer, scored.documents)
+        examples = datasets.cut_examples(config, tokenizer, scored.documents)
     separate = segments.are_wanted(config.data)
     evaluation = Evaluation(
-        model, distribution, windows, settings.batch_size, settings.jit_compile, tokenizer, separate
+        model, distribution, examples, settings.batch_size, settings.jit_compile, tokenizer, separate
     )
     return scored, description["step"], evaluation
 

@@ -206,8 +206,8 @@ def test_a_batch_that_cannot_be_divided(corpus, batch_size, accumulation_steps, 
         (
             "data.train_windows",
             1000,
-            "`config.data.train_windows` asks for more .*: documents must have at least 1000 full windows of 64 "
-            "targets each. Received: [0-9,]+ ids with [0-9]+ such windows",
+            "`config.data.train_windows` asks for more .*: documents must have at least 1000 full examples of 64 "
+            "targets each. Received: [0-9,]+ ids with [0-9]+ such examples",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""What a run reads: a corpus by name, and datasets of windows in which step s is a pure function of (seed, s)."""
+"""What a run reads: a corpus by name, and datasets of examples in which step s is a pure function of (seed, s)."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from trainer import config as configs
 from trainer.data import segments, tokenizers
 from trainer.data.corpora import CORPORA, SCORED, Corpus, Scored, corpus, validation
 from trainer.data.documents import Documents
-from trainer.data.examples import LAYOUTS, Windows
+from trainer.data.examples import LAYOUTS, Examples
 from trainer.data.sharding import Shard
 from trainer.data.shuffle import shuffled_indices
 
 __all__ = [
     "Corpus",
+    "Examples",
     "Scored",
-    "Windows",
-    "cut_windows",
+    "cut_examples",
     "load_corpus",
     "load_scored",
     "train_dataset",
-    "train_windows",
+    "train_examples",
     "validation_dataset",
-    "validation_windows",
+    "validation_examples",
 ]
 
 # AutoGraph finds nothing to translate in the functions of a dataset, but looks for longer than all the rest takes.
@@ -109,19 +109,19 @@ def _resolve(config: Mapping[str, Any] | ml_collections.ConfigDict) -> ml_collec
     return resolved
 
 
-def cut_windows(
+def cut_examples(
     config: ml_collections.ConfigDict, tokenizer: tokenizers.Tokenizer, documents: Documents, count: int = 0
-) -> Windows:
-    """Cuts documents of a corpus into the windows of a run.
+) -> Examples:
+    """Cuts documents of a corpus into the examples of a run.
 
     Args:
         config: the config of the run.
         tokenizer: of the ids.
         documents: what to cut.
-        count: how many full windows to keep; 0 for all windows, short ones too.
+        count: how many full examples to keep; 0 for all examples, short ones too.
 
     Returns:
-        The windows.
+        The examples.
 
     Raises:
         ValueError: if there is nothing to cut, or if documents that are to be told apart cannot be.
@@ -129,43 +129,45 @@ def cut_windows(
     numbered = tokenizer.documents(documents)
     if segments.are_wanted(config.data):
         segments.check_boundaries(numbered, tokenizer)
-    return Windows(numbered, config.train.sequence_length, config.data.layout, count, config.data.length_buckets)
+    return Examples(numbered, config.train.sequence_length, config.data.layout, count, config.data.length_buckets)
 
 
-def train_windows(config: ml_collections.ConfigDict, tokenizer: tokenizers.Tokenizer, documents: Documents) -> Windows:
-    """Cuts documents into the windows that a run trains on: the first `config.data.train_windows` of them, or all.
+def train_examples(
+    config: ml_collections.ConfigDict, tokenizer: tokenizers.Tokenizer, documents: Documents
+) -> Examples:
+    """Cuts documents into the examples that a run trains on: the first `config.data.train_windows` of them, or all.
 
     Raises:
-        ValueError: as `cut_windows` does, and if there are not so many.
+        ValueError: as `cut_examples` does, and if there are not so many.
     """
     count = config.data.train_windows
     try:
-        return cut_windows(config, tokenizer, documents, count)
+        return cut_examples(config, tokenizer, documents, count)
     except ValueError as error:
         if not count:
             raise
         raise ValueError(f"`config.data.train_windows` asks for more than there is: {error}") from error
 
 
-def validation_windows(
+def validation_examples(
     config: ml_collections.ConfigDict, tokenizer: tokenizers.Tokenizer, documents: Documents
-) -> Windows:
-    """Cuts documents into the windows that an evaluation is of: `config.train.eval_examples` of them, or all."""
-    return cut_windows(config, tokenizer, documents).spread(config.train.eval_examples)
+) -> Examples:
+    """Cuts documents into the examples that an evaluation is of: `config.train.eval_examples` of them, or all."""
+    return cut_examples(config, tokenizer, documents).spread(config.train.eval_examples)
 
 
 def train_dataset(
-    windows: Windows, batch_size: int, seed: int = 0, start_step: int = 0, shard: Shard | None = None
+    examples: Examples, batch_size: int, seed: int = 0, start_step: int = 0, shard: Shard | None = None
 ) -> tf.data.Dataset:
-    """Batches of windows without end, shuffled anew each epoch.
+    """Batches of examples without end, shuffled anew each epoch.
 
-    Row r of step s is example `s * batch_size + r` of an endless list of epochs, each a permutation of all windows.
+    Row r of step s is example `s * batch_size + r` of an endless list of epochs, each a permutation of all examples.
     The permutation is computed from (seed, epoch), so the dataset needs no state: starting at any step is instant,
-    and every window comes exactly once an epoch, also where a batch holds the end of one epoch and the start of the
+    and every example comes exactly once an epoch, also where a batch holds the end of one epoch and the start of the
     next. For the same reason any number of processes can read their own rows of each batch, and no others.
 
     Args:
-        windows: what to draw from.
+        examples: what to draw from.
         batch_size: B, the global batch size.
         seed: decides the order.
         start_step: the step whose batch comes first.
@@ -173,14 +175,14 @@ def train_dataset(
 
     Returns:
         An infinite dataset of (ids `[b, L + 1]` int32, mask `[b, L + 1]` bool), all dimensions static, but for L where
-        the windows have length buckets.
+        the examples have length buckets.
 
     Raises:
         ValueError: if `batch_size` or `start_step` is out of range.
 
     Example:
-        >>> from trainer.data.examples import Windows
-        >>> dataset = train_dataset(Windows([b"abcdefgh"], 4), batch_size=2, seed=0)
+        >>> from trainer.data.examples import Examples
+        >>> dataset = train_dataset(Examples([b"abcdefgh"], 4), batch_size=2, seed=0)
         >>> ids, mask = next(iter(dataset))
         >>> ids.shape
         TensorShape([2, 5])
@@ -188,43 +190,43 @@ def train_dataset(
     _check_batch_size(batch_size)
     if start_step < 0:
         raise ValueError(f"start_step must not be negative. Received: start_step={start_step!r}")
-    shard, everyone = shard or Shard(), tf.range(batch_size, dtype=tf.int64)
+    shard, global_rows = shard or Shard(), tf.range(batch_size, dtype=tf.int64)
 
     @_UNTRANSLATED
     def cut(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         step, rows = shard.rows(element, batch_size)
-        indices = shuffled_indices(step * batch_size + everyone, len(windows), seed)
-        return windows.gather(tf.gather(indices, rows), among=indices)
+        indices = shuffled_indices(step * batch_size + global_rows, len(examples), seed)
+        return examples.gather(tf.gather(indices, rows), among=indices)
 
     return _finish(tf.data.Dataset.counter(start_step * shard.count, dtype=tf.int64).map(cut), shard)
 
 
-def validation_dataset(windows: Windows, batch_size: int, shard: Shard | None = None) -> tf.data.Dataset:
-    """All windows once, always in the same order.
+def validation_dataset(examples: Examples, batch_size: int, shard: Shard | None = None) -> tf.data.Dataset:
+    """All examples once, always in the same order.
 
     Args:
-        windows: what to read.
+        examples: what to read.
         batch_size: B.
         shard: which rows to read, as for `train_dataset`.
 
     Returns:
         A dataset of `ceil(N / B)` batches (ids `[b, L + 1]` int32, mask `[b, L + 1]` bool), all dimensions static, but
-        for L where the windows have length buckets; the last batch is filled up with rows that are all masked.
+        for L where the examples have length buckets; the last batch is filled up with rows that are all masked.
 
     Raises:
         ValueError: if `batch_size` is out of range.
     """
     _check_batch_size(batch_size)
-    shard, everyone = shard or Shard(), tf.range(batch_size, dtype=tf.int64)
+    shard, global_rows = shard or Shard(), tf.range(batch_size, dtype=tf.int64)
 
     @_UNTRANSLATED
     def cut(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         batch, rows = shard.rows(element, batch_size)
-        examples = batch * batch_size + everyone
-        indices = tf.where(examples < len(windows), examples, -1)
-        return windows.gather(tf.gather(indices, rows), among=indices)
+        numbers = batch * batch_size + global_rows
+        indices = tf.where(numbers < len(examples), numbers, -1)
+        return examples.gather(tf.gather(indices, rows), among=indices)
 
-    batches = -(-len(windows) // batch_size)
+    batches = -(-len(examples) // batch_size)
     return _finish(tf.data.Dataset.range(batches * shard.count).map(cut), shard)
 
 

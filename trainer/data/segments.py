@@ -1,4 +1,4 @@
-"""Which tokens of a packed window belong together: those of one document need not see those of another.
+"""Which tokens of a packed example belong together: those of one document need not see those of another.
 
 Shape letters: b rows, L sequence length.
 """
@@ -16,7 +16,7 @@ def call_options(ids: tf.Tensor, tokenizer: Tokenizer, separate_documents: bool)
     """What a model's `token_losses` is to be told about the documents of a batch.
 
     Each boundary begins a segment. What stands before the first one of a row is the end of a document that an earlier
-    window has begun.
+    example has begun.
 
     Args:
         ids: `[b, L + 1]` int32.
@@ -32,7 +32,7 @@ def call_options(ids: tf.Tensor, tokenizer: Tokenizer, separate_documents: bool)
 
 
 def are_wanted(data: ConfigDict) -> bool:
-    """Whether the documents of a window have to be told apart, by `config.data` of a run."""
+    """Whether the documents of an example have to be told apart, by `config.data` of a run."""
     return data.separate_documents and data.layout == "packed"
 
 

@@ -1,4 +1,4 @@
-"""A new order of the windows each epoch, computed from the place alone: there is no state to keep or to restore.
+"""A new order of the examples each epoch, computed from the place alone: there is no state to keep or to restore.
 
 Shape letters: B examples.
 """

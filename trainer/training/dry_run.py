@@ -42,8 +42,8 @@ def show(run: Run) -> int:
 
 def _counts(run: Run) -> dict[str, Any]:
     """What can be counted: the model, its optimizer, and the data."""
-    settings, examples = run.config.train, len(run.windows)
-    seen = settings.steps * settings.batch_size / examples
+    settings, number = run.config.train, len(run.examples)
+    seen = settings.steps * settings.batch_size / number
     return {
         "step": run.step,
         "steps": settings.steps,
@@ -52,10 +52,10 @@ def _counts(run: Run) -> dict[str, Any]:
         "trainable_parameters": sum(int(np.prod(variable.shape)) for variable in run.model.trainable_variables),
         **{f"{use}_mib": _mib(variables) for use, variables in run.variables_by_use().items()},
         "gradients_mib": _mib(run.model.trainable_variables),
-        "examples_an_epoch": examples,
-        "tokens_an_epoch": run.windows.tokens,
+        "examples_an_epoch": number,
+        "tokens_an_epoch": run.examples.tokens,
         "epochs": seen,
-        "tokens": round(seen * run.windows.tokens),
+        "tokens": round(seen * run.examples.tokens),
     }
 
 
@@ -95,9 +95,9 @@ def _time(run: Run, found: dict[str, Any]) -> dict[str, Any]:
     settings = run.config.train
     evaluations, batches, seconds = _evaluations(run), 0, 0.0
     if evaluations:
-        windows = run.validation_windows()
-        batches = -(-len(windows) // settings.batch_size)
-        few = run.make_evaluation(windows.spread(_TIMED_BATCHES * settings.batch_size))
+        examples = run.validation_examples()
+        batches = -(-len(examples) // settings.batch_size)
+        few = run.make_evaluation(examples.spread(_TIMED_BATCHES * settings.batch_size))
         _time_batches(few)  # The first one traces and compiles.
         begins, batch = _time_batches(few)
         seconds = begins + batches * batch

@@ -1,4 +1,4 @@
-"""Loss and bits per byte of a model over a finite set of windows."""
+"""Loss and bits per byte of a model over a finite set of examples."""
 
 import math
 from collections.abc import Callable
@@ -7,7 +7,8 @@ import keras
 import tensorflow as tf
 
 from trainer import exits
-from trainer.data import datasets, examples, segments
+from trainer.data import datasets, segments
+from trainer.data.examples import Examples
 from trainer.data.sharding import Shard
 from trainer.data.tokenizers import BYTES, Tokenizer
 from trainer.distribution import dispatch
@@ -15,23 +16,23 @@ from trainer.training import gradients
 
 
 class Evaluation:
-    """Evaluates a model on all windows of a set, in a fixed order and without randomness.
+    """Evaluates a model on all examples of a set, in a fixed order and without randomness.
 
     Args:
         model: Has `token_losses`.
         strategy: Where to compute.
-        windows: Windows to predict.
+        examples: Examples to predict.
         batch_size: Rows at a time, of all replicas together.
         jit_compile: Whether XLA compiles the forward pass; on a TPU it always does.
         tokenizer: Numbers the ids.
-        separate_documents: Whether documents of a window do not see each other.
+        separate_documents: Whether documents of an example do not see each other.
     """
 
     def __init__(
         self,
         model: keras.Model,
         strategy: tf.distribute.Strategy,
-        windows: examples.Windows,
+        examples: Examples,
         batch_size: int,
         jit_compile: bool = False,
         tokenizer: Tokenizer = BYTES,
@@ -42,7 +43,7 @@ class Evaluation:
         self._model = model
         self._strategy = strategy
         self._dispatch = dispatch.make_dispatch(strategy)
-        self._windows = windows
+        self._examples = examples
         self._batch_size = batch_size
         # A TPUStrategy compiles what it runs, and takes nothing that is compiled already.
         compiled = jit_compile and not isinstance(strategy, tf.distribute.TPUStrategy)
@@ -73,7 +74,7 @@ class Evaluation:
         return {"loss": nats / tokens, "bits_per_byte": bits, "tokens": int(tokens), "bytes": int(byte_count)}
 
     def _dataset(self, shard: Shard) -> tf.data.Dataset:
-        return datasets.validation_dataset(self._windows, self._batch_size, shard)
+        return datasets.validation_dataset(self._examples, self._batch_size, shard)
 
     @tf.function(autograph=False)
     def _batch_sums(self, ids: tf.Tensor, mask: tf.Tensor, stop: tf.Tensor) -> list[tf.Tensor]:

@@ -202,10 +202,10 @@ def _is_due(step: int, every: int, last: int) -> bool:
 
 
 def _say_what_begins(run: Run) -> None:
-    window_count = run.config.data.train_windows
+    limit = run.config.data.train_windows
     for note in run.corpus.notes:
         _say(run, note)
-    selection = f" ({window_count} window(s) of them, {run.windows.tokens:,} tokens)" if window_count else ""
+    selection = f" ({limit} example(s) of them, {run.examples.tokens:,} tokens)" if limit else ""
     _say(
         run,
         f"{run.corpus.name}: {run.corpus.train.num_bytes:,} bytes to train on{selection}, "

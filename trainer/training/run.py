@@ -44,7 +44,7 @@ class Run:
         tokens_seen: The tokens that these steps have trained on.
         tokenizer: Numbers the text.
         corpus: The documents.
-        windows: The training windows.
+        examples: The training examples.
         model: The model, in the scope of `strategy`.
         process_group: What the processes of the run agree on.
         dispatch: How its steps are carried out.
@@ -91,7 +91,7 @@ class Run:
             self.corpus = datasets.load_corpus(config.data)
             if self.process_group.is_chief:
                 short_validation.warn(config, self.corpus.validation)
-            self.windows = datasets.train_windows(config, self.tokenizer, self.corpus.train)
+            self.examples = datasets.train_examples(config, self.tokenizer, self.corpus.train)
             # Not before: preparing a corpus, which only the first run does, takes random numbers.
             keras.utils.set_random_seed(config.train.seed)
             with self.strategy.scope():
@@ -154,7 +154,7 @@ class Run:
         settings, step = self.config.train, self.step
 
         def dataset(shard: Shard) -> tf.data.Dataset:
-            return datasets.train_dataset(self.windows, settings.batch_size, settings.seed, step, shard)
+            return datasets.train_dataset(self.examples, settings.batch_size, settings.seed, step, shard)
 
         self._batches = self.dispatch.batches(dataset)
         return self._batches
@@ -162,7 +162,7 @@ class Run:
     def unknown_ids(self) -> list[int]:
         """Those ids of the next step's batch that the model has no vector for."""
         settings = self.config.train
-        ids, mask = next(iter(datasets.train_dataset(self.windows, settings.batch_size, settings.seed, self.step)))
+        ids, mask = next(iter(datasets.train_dataset(self.examples, settings.batch_size, settings.seed, self.step)))
         found = np.unique(ids.numpy()[mask.numpy()])
         return found[(found < 0) | (found >= self.config.model.vocabulary_size)].tolist()
 
@@ -171,7 +171,7 @@ class Run:
         return self.process_group.broadcast(self.files.find(split, self.step) is None)
 
     def evaluate(self, stop_requested: Callable[[], bool] = lambda: False) -> dict[str, float]:
-        """Evaluates the model as it is on the validation windows; see `averaged`.
+        """Evaluates the model as it is on the validation examples; see `averaged`.
 
         Args:
             stop_requested: Asked before each batch; once it is true in any process, all of them leave off.
@@ -180,20 +180,20 @@ class Run:
             exits.Stopped: If a stop was requested.
         """
         if self._evaluation is None:
-            self._evaluation = self.make_evaluation(self.validation_windows())
+            self._evaluation = self.make_evaluation(self.validation_examples())
         return self._evaluation.run(stop_requested)
 
-    def validation_windows(self) -> datasets.Windows:
-        """Cuts the windows that an evaluation is of."""
-        return datasets.validation_windows(self.config, self.tokenizer, self.corpus.validation)
+    def validation_examples(self) -> datasets.Examples:
+        """Cuts the examples that an evaluation is of."""
+        return datasets.validation_examples(self.config, self.tokenizer, self.corpus.validation)
 
-    def make_evaluation(self, windows: datasets.Windows) -> Evaluation:
-        """Makes what evaluates the model on windows."""
+    def make_evaluation(self, examples: datasets.Examples) -> Evaluation:
+        """Makes what evaluates the model on examples."""
         settings = self.config.train
         return Evaluation(
             self.model,
             self.strategy,
-            windows,
+            examples,
             settings.batch_size,
             settings.jit_compile,
             self.tokenizer,
@@ -222,7 +222,7 @@ class Run:
         """
         stands = {
             "tokens_seen": self.tokens_seen.count,
-            "epoch": self.step * self.config.train.batch_size / len(self.windows),
+            "epoch": self.step * self.config.train.batch_size / len(self.examples),
             "wall_time": round(time.time(), 3),
         }
         self.files.record(split, self.step, {**numbers, **stands})
@@ -273,7 +273,7 @@ class Run:
         named_variables.restore(self._variables, arrays, self._optimizer.average, is_new, str(self.workdir.root))
         self.skipped.restore(description)
         updates, settings = int(self._optimizer.iterations.numpy()), self.config.train
-        self.tokens_seen = tokens_seen.restored(description, updates, self.windows, settings.batch_size, settings.seed)
+        self.tokens_seen = tokens_seen.restored(description, updates, self.examples, settings.batch_size, settings.seed)
         return description["step"], first
 
 

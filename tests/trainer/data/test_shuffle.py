@@ -1,4 +1,4 @@
-"""The order of the windows."""
+"""The order of the examples."""
 
 import numpy as np
 import pytest

@@ -14,7 +14,7 @@ from trainer.config import read_config
 from trainer.convert import convert
 from trainer.data import documents as text
 from trainer.data import tokenizers
-from trainer.data.examples import Windows
+from trainer.data.examples import Examples
 from trainer.evaluate import evaluate
 from trainer.results import sample
 from trainer.storage.workdir import Workdir
@@ -56,8 +56,8 @@ def test_documents():
     assert shifted.ids.tolist() == [0, 99, 100, 0, 0, 101]
     assert shifted.offsets.tolist() == documents.offsets.tolist()
     assert (len(shifted), shifted.num_bytes) == (3, 3)
-    windows = [Windows(each, 4, "padded") for each in (documents, shifted)]
-    for (ids, mask), (others, other_mask) in zip(*windows, strict=True):
+    examples = [Examples(each, 4, "padded") for each in (documents, shifted)]
+    for (ids, mask), (others, other_mask) in zip(*examples, strict=True):
         np.testing.assert_array_equal(mask, other_mask)
         np.testing.assert_array_equal(others[mask], tokenizers.SHIFTED_BYTES.encode(bytes(ids[mask][1:].tolist())))
 
@@ -72,11 +72,11 @@ def test_bits_per_byte_are_of_bytes(tokenizer):
             return tf.where(mask[:, 1:], tf.gather(costs, ids[:, 1:]), 0.0)
 
     documents = tokenizer.documents(text.Documents([b"abc", b"de", b"f"]))
-    windows = Windows(documents, 4)
-    numbers = Evaluation(Model(), tf.distribute.get_strategy(), windows, 2, tokenizer=tokenizer).run()
+    examples = Examples(documents, 4)
+    numbers = Evaluation(Model(), tf.distribute.get_strategy(), examples, 2, tokenizer=tokenizer).run()
     assert numbers["bits_per_byte"] == pytest.approx(1.0)
     assert (numbers["tokens"], numbers["bytes"]) == (8, 6)
-    ids, mask = (tf.constant(part[None]) for part in windows[0])
+    ids, mask = (tf.constant(part[None]) for part in examples[0])
     assert [float(x) for x in gradients.count_targets(ids, mask, tokenizer)] == [4.0, 3.0]
 
 
@@ -122,8 +122,8 @@ def test_sentencepiece(sentencepiece_model):
     assert documents.num_bytes == sum(len(line) + 1 for line in data)
     for line, start, end in zip(data, documents.offsets[:-1], documents.offsets[1:], strict=True):
         assert documents.ids[start:end].tolist() == tokenizer.encode(line).tolist()
-    windows = Windows(documents, 16)
-    assert windows.target_bytes == documents.num_bytes
+    examples = Examples(documents, 16)
+    assert examples.target_bytes == documents.num_bytes
 
 
 def test_sentencepiece_and_bytes(sentencepiece_model):

@@ -47,7 +47,7 @@ def test_parameter_servers_equal_one_device(config, one_device, tmp_path):
 
 @pytest.mark.slow
 def test_two_workers_then_one_then_two(tmp_path):
-    """Stopped by a signal to one of them; the 60 windows of an epoch are 10 steps of 6 rows, each seen once."""
+    """Stopped by a signal to one of them; the 60 examples of an epoch are 10 steps of 6 rows, each seen once."""
     config = clusters.make_config(tmp_path, "lsh")
     config.data.train_windows = 60
     path, one_process, workdir = clusters.write_config(tmp_path, config), tmp_path / "alone", tmp_path / "changing"

@@ -119,16 +119,16 @@ def test_evaluate_gives_the_same_figures(config, workdir):
 
 
 def test_evaluate_on_some_examples(config, workdir):
-    """The figures are those of these very windows, added up here one by one."""
+    """The figures are those of these very examples, added up here one by one."""
     config = read_config(workdir / "config.json")
     config.train.eval_examples, config.train.batch_size = 3, 2  # The last batch is not full.
     numbers = evaluate.evaluate(config, Workdir(workdir))
     model, _ = load_model(config, Workdir(workdir))
-    windows = datasets.cut_windows(config, tokenizers.BYTES, datasets.load_corpus(config.data).validation)
-    assert len(windows) > 6
+    examples = datasets.cut_examples(config, tokenizers.BYTES, datasets.load_corpus(config.data).validation)
+    assert len(examples) > 6
     nats, byte_nats, targets = 0.0, 0.0, []
-    for index in (0, len(windows) // 3, 2 * len(windows) // 3):
-        ids, mask = windows[index]
+    for index in (0, len(examples) // 3, 2 * len(examples) // 3):
+        ids, mask = examples[index]
         losses = model.token_losses(ids[None], mask=mask[None]).numpy()[0]
         nats += losses[mask[1:]].sum()
         byte_nats += losses[mask[1:] & (ids[1:] != documents.BOUNDARY)].sum()
