@@ -90,12 +90,12 @@ def main(argv: list[str]) -> None:
     config.model.attention_layers = tuple(pattern[index % len(pattern)] for index in range(_LAYERS.value))
     config.model.hidden_dim, config.model.intermediate_dim = _WIDTH.value, 4 * _WIDTH.value
     config.model.num_heads = _WIDTH.value // config.model.key_dim
-    windows = datasets.Windows(datasets.load_corpus(config.data).train, _LENGTH.value, config.data.layout, count=1)
+    examples = datasets.Examples(datasets.load_corpus(config.data).train, _LENGTH.value, config.data.layout, count=1)
     keras.utils.set_random_seed(0)
     model, stream = build_model(config), np.random.default_rng(0)
     for variable in model.trainable_variables:
         variable.assign(variable.numpy() + _PERTURBATION.value * stream.normal(size=variable.shape))
-    result = compare(model, windows[0][0][None], _DTYPE.value)
+    result = compare(model, examples[0][0][None], _DTYPE.value)
     arguments = {name: flags.FLAGS[name].value for name in ("length", "layers", "width", "perturbation", "dtype")}
     print(json.dumps({**result, **arguments}))
 

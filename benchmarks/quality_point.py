@@ -93,7 +93,7 @@ def measure(make: Callable[[], Learner]) -> dict[str, Any]:
     """Trains, evaluates, and returns what the last line reports."""
     corpus = datasets.load_corpus({})
     train, validation = (
-        datasets.Windows(documents, quality_flags.LENGTH.value) for documents in (corpus.train, corpus.validation)
+        datasets.Examples(documents, quality_flags.LENGTH.value) for documents in (corpus.train, corpus.validation)
     )
     order = np.random.default_rng(_SEED.value).permutation(len(train) - 1)  # The last window is short.
     if quality_flags.STEPS.value > len(order) or quality_flags.VALIDATION_WINDOWS.value >= len(validation):
@@ -115,8 +115,8 @@ def measure(make: Callable[[], Learner]) -> dict[str, Any]:
     }
 
 
-def _ids(windows: datasets.Windows, index: int) -> np.ndarray:
-    ids = windows[int(index)][0][None]
+def _ids(examples: datasets.Examples, index: int) -> np.ndarray:
+    ids = examples[int(index)][0][None]
     return np.where(ids == BOUNDARY, 0, ids).astype(np.int32)
 
 

@@ -2,7 +2,7 @@
 
     python -m trainer.task --config=configs/million_tokens.py --workdir=/tmp/million_tokens
 
-One window of exactly 1,048,576 targets (the first sources of the Python standard library, one after another) is the
+One example of exactly 1,048,576 targets (the first sources of the Python standard library, one after another) is the
 batch of both steps, so that the second loss must be below the first. Nothing follows the last step.
 
 Twice as wide, for one step:

@@ -88,12 +88,12 @@ def default_data_config() -> ConfigDict:
     """Returns `config.data` with every field at its default."""
     config = ConfigDict()
     config.name = "python_stdlib"  # python_stdlib, text or tfds
-    config.layout = "packed"  # packed or padded, see Windows
+    config.layout = "packed"  # packed or padded, see Examples
     config.tokens = "bytes"  # bytes (257 ids), shifted_bytes (258: the released enwik8 model's) or sentencepiece
     config.sentencepiece_model = ""  # sentencepiece: file of the model
     config.separate_documents = False  # packed: whether tokens see those of their own document only
     config.length_buckets = ()  # padded: shorter lengths that a batch may be cut to, such as (256, 1024)
-    config.train_windows = 0  # trains on the first so many full windows alone; 0: on all, also on short ones
+    config.train_windows = 0  # trains on the first so many full examples alone; 0: on all, also on short ones
     config.validation_fraction = 0.02  # of the bytes, where the corpus has no validation part of its own
     # text, and tfds without a validation split: documents_and_ends or whole_documents, see
     # trainer.data.corpora.validation; empty: the rule that the run began with, for a new run documents_and_ends

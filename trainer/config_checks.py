@@ -92,8 +92,8 @@ def check_goes_on(
 def _check_paths(data: ConfigDict) -> None:
     for name in _PATHS:
         # TensorFlow Datasets reads and writes buckets of Google Cloud itself.
-        of_tfds = data.name == "tfds" and name == "data_dir" and data[name].startswith("gs://")
-        if data[name] and not of_tfds:
+        is_bucket = data.name == "tfds" and name == "data_dir" and data[name].startswith("gs://")
+        if data[name] and not is_bucket:
             local_paths.checked(f"`config.data.{name}`", data[name])
 
 
@@ -165,12 +165,12 @@ def _check_model(config: ConfigDict) -> None:
         if name not in config.model:
             raise ValueError(f"`config.model` must have `{name}`. Received: {', '.join(sorted(config.model))}")
     _check_model_values(configs.as_dict(config.model))
-    scheme = tokenizers.of_config(config.data)
+    tokenizer = tokenizers.from_config(config.data)
     _check(
         config,
         "model.vocabulary_size",
-        f"must be at least {scheme.vocabulary_size} (the ids of `config.data.tokens`, {scheme.name!r})",
-        lambda value: value >= scheme.vocabulary_size,
+        f"must be at least {tokenizer.vocabulary_size} (the ids of `config.data.tokens`, {tokenizer.name!r})",
+        lambda value: value >= tokenizer.vocabulary_size,
     )
     longest = config.model.max_sequence_length
     _check(
@@ -181,9 +181,9 @@ def _check_model(config: ConfigDict) -> None:
     )
 
 
-def _check_model_values(given: dict[str, Any]) -> None:
+def _check_model_values(arguments: dict[str, Any]) -> None:
     """Checks those of the arguments that the model checks itself, when the data has been read already."""
-    values = {**model_fields.completed(given), "causal": True}
+    values = {**model_fields.completed(arguments), "causal": True}
     try:
         model_arguments.check_values(values)
         model_arguments.check_used(values)
@@ -192,7 +192,9 @@ def _check_model_values(given: dict[str, Any]) -> None:
         if values["num_buckets"] is not None:
             bucket_counts.bucket_factors(values["num_buckets"])
     except KeyError as error:
-        raise ValueError(f"`config.model` must have `{error.args[0]}`. Received: {', '.join(sorted(given))}") from error
+        raise ValueError(
+            f"`config.model` must have `{error.args[0]}`. Received: {', '.join(sorted(arguments))}"
+        ) from error
     except (ValueError, TypeError) as error:
         raise ValueError(f"`config.model` must hold what the model takes: {error}") from error
 
@@ -200,10 +202,10 @@ def _check_model_values(given: dict[str, Any]) -> None:
 def _check_sample(config: ConfigDict) -> None:
     _check(config, "sample.temperature", "must be above 0", lambda value: value > 0)
     _check(config, "sample.tokens", "must be at least 1", lambda value: value >= 1)
-    room = config.model.max_sequence_length - len(tokenizers.of_config(config.data).encode(config.sample.prompt))
+    limit = config.model.max_sequence_length - len(tokenizers.from_config(config.data).encode(config.sample.prompt))
     if config.report:
-        rule = f"must be at most {room}, what `config.model.max_sequence_length` leaves beside the prompt"
-        _check(config, "sample.tokens", rule, lambda value: value <= room)
+        rule = f"must be at most {limit}, what `config.model.max_sequence_length` leaves beside the prompt"
+        _check(config, "sample.tokens", rule, lambda value: value <= limit)
 
 
 def _are_expressions(value: Any) -> bool:

@@ -45,25 +45,25 @@ _HEAD_BIAS = flags.DEFINE_bool("head_bias", True, "Whether the head's bias is ap
 _PRESET = flags.DEFINE_string("preset", None, "Of a Trax checkpoint: name of the preset with the model's arguments.")
 
 # Not in `config.model`: Keras' own, and what `config.train.precision` says.
-_NOT_KEPT = ("name", "trainable", "dtype")
-_PIECES = "spiece.model"  # As transformers calls it.
+_OMITTED = ("name", "trainable", "dtype")
+_SENTENCEPIECE_FILE = "spiece.model"  # As transformers calls it.
 _LONGEST_WINDOW = 4096
 
 
 def convert(
     model: keras.Model,
     workdir: str | os.PathLike[str],
-    scheme: str | None = None,
-    pieces: str | os.PathLike[str] | None = None,
+    tokenizer: str | None = None,
+    sentencepiece_model: str | os.PathLike[str] | None = None,
 ) -> ConfigDict:
     """Writes a model as a run at step 0.
 
     Args:
         model: What `reformer_tf.pretrained` loaded.
         workdir: Folder of the run; new, or without a run.
-        scheme: How the model numbers text, a name of `trainer.data.tokenizers`. If None, `"sentencepiece"` where there
-            are pieces, and else bytes in the way that the number of ids suggests.
-        pieces: File of the model's SentencePiece model, of which the run keeps a copy.
+        tokenizer: Name of the model's tokenizer in `trainer.data.tokenizers`. None for `"sentencepiece"` if there is a
+            `sentencepiece_model`, else for the tokenizer of bytes that the number of ids suggests.
+        sentencepiece_model: File of a SentencePiece model, which is copied to the run.
 
     Returns:
         The config of the run.
@@ -78,13 +78,15 @@ def convert(
             f" reformer_tf.pretrained.from_huggingface. Received: a {type(model).__name__}"
         )
     config = configs.default_config()
-    config.model = ConfigDict({name: value for name, value in model.get_config().items() if name not in _NOT_KEPT})
-    config.data.tokens = scheme or _scheme_of(config.model.vocabulary_size, pieces is not None)
-    if config.data.tokens == tokenizers.SentencePieceTokens.name:
-        if pieces is None:
-            raise ValueError(f"`source` must hold {_PIECES} for `tokens` sentencepiece. Received: no such file")
-        config.data.sentencepiece_model = str(pieces)
-    # For weights that are trained already: small steps on long windows.
+    config.model = ConfigDict({name: value for name, value in model.get_config().items() if name not in _OMITTED})
+    config.data.tokens = tokenizer or _choose_tokenizer(config.model.vocabulary_size, sentencepiece_model is not None)
+    if config.data.tokens == tokenizers.SentencePieceTokenizer.name:
+        if sentencepiece_model is None:
+            raise ValueError(
+                f"`source` must hold {_SENTENCEPIECE_FILE} for `tokens` sentencepiece. Received: no such file"
+            )
+        config.data.sentencepiece_model = str(sentencepiece_model)
+    # For weights that are trained already: small steps on long sequences.
     config.optimizer.learning_rate = 1e-4
     config.optimizer.schedule = "constant"
     config.train.sequence_length = min(config.model.max_sequence_length, _LONGEST_WINDOW)
@@ -100,11 +102,11 @@ def convert(
     written: list[pathlib.Path] = []
     try:
         if config.data.sentencepiece_model:
-            kept = folder.root.resolve() / _PIECES
-            if not (kept.exists() and kept.samefile(config.data.sentencepiece_model)):
-                written.append(kept)
-                shutil.copyfile(config.data.sentencepiece_model, kept)
-            config.data.sentencepiece_model = str(kept)
+            copy = folder.root.resolve() / _SENTENCEPIECE_FILE
+            if not (copy.exists() and copy.samefile(config.data.sentencepiece_model)):
+                written.append(copy)
+                shutil.copyfile(config.data.sentencepiece_model, copy)
+            config.data.sentencepiece_model = str(copy)
         folder.checkpoints().save(0, weights, {"data": {}})
         written.extend(folder.checkpoints().folder.glob("*"))
         configs.write_config(config, folder.config)  # Last: with it the folder is a run.
@@ -128,20 +130,20 @@ def _folder_without_a_run(workdir: str | os.PathLike[str]) -> Workdir:
     return folder
 
 
-def _scheme_of(vocabulary_size: int, in_pieces: bool) -> str:
-    """Pieces if there are any; else the scheme of bytes with so many ids, or plain bytes if there are more."""
-    if in_pieces:
-        return tokenizers.SentencePieceTokens.name
+def _choose_tokenizer(vocabulary_size: int, has_sentencepiece: bool) -> str:
+    """SentencePiece if there is a model of it, else the tokenizer of bytes with so many ids; plain bytes if more."""
+    if has_sentencepiece:
+        return tokenizers.SentencePieceTokenizer.name
     if vocabulary_size < tokenizers.BYTES.vocabulary_size:
         raise ValueError(
-            f"A model of bytes must have at least {tokenizers.BYTES.vocabulary_size} ids. One of pieces needs "
-            f"{_PIECES} in `source`; others can be used through reformer_tf.pretrained, which takes and gives ids."
-            f" Received: vocabulary_size={vocabulary_size}"
+            f"A model of bytes must have at least {tokenizers.BYTES.vocabulary_size} ids. One of SentencePiece needs "
+            f"{_SENTENCEPIECE_FILE} in `source`; others can be used through reformer_tf.pretrained, which takes and "
+            f"gives ids. Received: vocabulary_size={vocabulary_size}"
         )
     exact = [
-        scheme.name
-        for scheme in (tokenizers.BYTES, tokenizers.SHIFTED_BYTES)
-        if scheme.vocabulary_size == vocabulary_size
+        tokenizer.name
+        for tokenizer in (tokenizers.BYTES, tokenizers.SHIFTED_BYTES)
+        if tokenizer.vocabulary_size == vocabulary_size
     ]
     return exact[0] if exact else tokenizers.BYTES.name
 
@@ -159,8 +161,10 @@ def _main(arguments: list[str]) -> int:
     try:
         _folder_without_a_run(_WORKDIR.value)  # Before large files are read.
         source = local_paths.checked("`source`", _SOURCE.value)
-        pieces = source / _PIECES
-        config = convert(_load(source), _WORKDIR.value, _TOKENS.value, pieces if pieces.is_file() else None)
+        sentencepiece_model = source / _SENTENCEPIECE_FILE
+        config = convert(
+            _load(source), _WORKDIR.value, _TOKENS.value, sentencepiece_model if sentencepiece_model.is_file() else None
+        )
     except (ValueError, OSError) as error:
         return console.refuse(error)
     model = config.model

@@ -33,7 +33,7 @@ from trainer.training.evaluation import Evaluation
 
 
 def evaluate(
-    config: ConfigDict, workdir: Workdir, checkpoint: str = checkpoint_choice.NEWEST, given: Sequence[str] = ()
+    config: ConfigDict, workdir: Workdir, checkpoint: str = checkpoint_choice.NEWEST, overrides: Sequence[str] = ()
 ) -> dict[str, float]:
     """Evaluates a checkpoint of a run.
 
@@ -41,7 +41,7 @@ def evaluate(
         config: Config of the run, perhaps with overrides.
         workdir: Folder of the run.
         checkpoint: `newest`, `best` or the number of a step.
-        given: Names of the fields of the config that were given in place of the run's, such as `data.path`: see
+        overrides: Names of the fields of the config that were given in place of the run's, such as `data.path`: see
             `trainer.data.datasets.load_scored`. The run's limit of `train.eval_examples` is for its own validation
             alone.
 
@@ -51,12 +51,12 @@ def evaluate(
     Raises:
         ValueError: If the config, the data or the folder cannot be used.
     """
-    _, step, evaluation = prepare(config, workdir, checkpoint, given)
+    _, step, evaluation = prepare(config, workdir, checkpoint, overrides)
     return {"step": step, **evaluation.run()}
 
 
 def prepare(
-    config: ConfigDict, workdir: Workdir, checkpoint: str, given: Sequence[str]
+    config: ConfigDict, workdir: Workdir, checkpoint: str, overrides: Sequence[str]
 ) -> tuple[datasets.Scored, int, Evaluation]:
     """Does all that can be refused; see `evaluate` for the arguments.
 
@@ -67,20 +67,22 @@ def prepare(
     distribution = strategy.make_strategy(config.strategy, config.logical_devices, config.tpu_address)
     settings = config.train
     config_checks.check_batch(config, distribution.num_replicas_in_sync)
-    data_given = [name.removeprefix("data.") for name in given if name.startswith("data.")]
-    scored = datasets.load_scored(config.data, data_given)
+    data_overrides = [name.removeprefix("data.") for name in overrides if name.startswith("data.")]
+    scored = datasets.load_scored(config.data, data_overrides)
     with distribution.scope():
         model, description = load_described(config, workdir, checkpoint)
     before = description.get("data", {}).get("validation")
-    if not data_given and before not in (None, scored.documents.fingerprint):
+    if not data_overrides and before not in (None, scored.documents.fingerprint):
         logging.warning("The validation documents are not those that the run in %s was evaluated on", workdir.root)
-    scheme = tokenizers.of_config(config.data)
-    if scored.is_validation or "train.eval_examples" in given:
-        windows = datasets.validation_windows(config, scheme, scored.documents)
+    tokenizer = tokenizers.from_config(config.data)
+    if scored.is_validation or "train.eval_examples" in overrides:
+        examples = datasets.validation_examples(config, tokenizer, scored.documents)
     else:
-        windows = datasets.cut_windows(config, scheme, scored.documents)
+        examples = datasets.cut_examples(config, tokenizer, scored.documents)
     separate = segments.are_wanted(config.data)
-    evaluation = Evaluation(model, distribution, windows, settings.batch_size, settings.jit_compile, scheme, separate)
+    evaluation = Evaluation(
+        model, distribution, examples, settings.batch_size, settings.jit_compile, tokenizer, separate
+    )
     return scored, description["step"], evaluation
 
 
@@ -88,7 +90,7 @@ def _main(arguments: list[str]) -> int:
     console.begin(arguments)
     try:
         scored, step, evaluation = prepare(
-            _CONFIG.value, Workdir(_WORKDIR.value), _CHECKPOINT.value, run_flags.given_fields()
+            _CONFIG.value, Workdir(_WORKDIR.value), _CHECKPOINT.value, run_flags.overridden_fields()
         )
     except (ValueError, OSError) as error:
         return console.refuse(error)

@@ -90,9 +90,9 @@ def _prepare() -> tuple[bytes, Callable[[int], Iterator[bytes]]]:
     _check_flags(sampling.draws(sampler))
     stops = [os.fsencode(stop) for stop in _STOP.value]
     config_checks.check_config(_CONFIG.value)
-    scheme = tokenizers.of_config(_CONFIG.value.data)
+    tokenizer = tokenizers.from_config(_CONFIG.value.data)
     prompt = prompts.read(_PROMPT.value, _PROMPT_FILE.value)
-    fitted = prompts.fit(prompt, _TOKENS.value, _CONFIG.value.model.max_sequence_length, scheme)
+    fitted = prompts.fit(prompt, _TOKENS.value, _CONFIG.value.model.max_sequence_length, tokenizer)
     model, _ = load_model(_CONFIG.value, Workdir(_WORKDIR.value), _CHECKPOINT.value)
     if not decoder.has_caches(model):
         logging.warning("A layer keeps no cache: each new token takes a pass over the whole text so far")
@@ -102,11 +102,11 @@ def _prepare() -> tuple[bytes, Callable[[int], Iterator[bytes]]]:
             f"{fitted.tokens:,}",
             f"{len(fitted.ids):,}",
         )
-    ends = [scheme.boundary] if _STOP_AT_BOUNDARY.value else []
+    ends = [tokenizer.boundary] if _STOP_AT_BOUNDARY.value else []
 
     def continue_prompt(seed: int) -> Iterator[bytes]:
-        pieces = sample.stream_bytes(model, fitted.ids, fitted.tokens, sampler, seed, scheme, ends)
-        return stop_strings.until(pieces, stops)
+        fragments = sample.stream_bytes(model, fitted.ids, fitted.tokens, sampler, seed, tokenizer, ends)
+        return stop_strings.until(fragments, stops)
 
     return prompt, continue_prompt
 
@@ -136,8 +136,8 @@ def _write(before: bytes, continue_prompt: Callable[[int], Iterator[bytes]]) -> 
         if count > 1:  # As `head` separates several files.
             written.write(f"==> sample {number + 1} of {count}, seed {seed} <==\n".encode())
         written.write(before)
-        for piece in continue_prompt(seed):
-            written.write(piece)
+        for fragment in continue_prompt(seed):
+            written.write(fragment)
         written.end(line_end=count > 1)
 
 

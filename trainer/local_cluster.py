@@ -51,7 +51,7 @@ class Processes:
 
     def __init__(self) -> None:
         self.stopping = False
-        self._of_task: list[tuple[Task, subprocess.Popen]] = []
+        self._started: list[tuple[Task, subprocess.Popen]] = []
         self._readers: list[threading.Thread] = []
 
     def start(self, tasks: Sequence[Task], command: Sequence[str]) -> None:
@@ -69,7 +69,7 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C reaches them once, through this process.
             )
-            self._of_task.append((task, process))
+            self._started.append((task, process))
             reader = threading.Thread(target=_hand_on, args=(process.stdout, f"[{task.name}] "), daemon=True)
             reader.start()
             self._readers.append(reader)
@@ -122,7 +122,7 @@ class Processes:
 
     def _under_way(self, servers: bool = True) -> list[subprocess.Popen]:
         return [
-            process for task, process in self._of_task if process.poll() is None and (servers or not self._serves(task))
+            process for task, process in self._started if process.poll() is None and (servers or not self._serves(task))
         ]
 
     def _serves(self, task: Task) -> bool:
@@ -130,7 +130,7 @@ class Processes:
         return "ps" in task.cluster and task.kind != "chief"
 
     def _failed(self) -> list[tuple[Task, subprocess.Popen]]:
-        ended = [(task, process) for task, process in self._of_task if process.poll() is not None]
+        ended = [(task, process) for task, process in self._started if process.poll() is not None]
         return [(task, process) for task, process in ended if process.returncode]
 
 

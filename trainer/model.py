@@ -65,7 +65,7 @@ def load_described(
     arrays, description = checkpoint_choice.read(workdir, checkpoint)
     model = build_model(config)
     variables = named_variables.named_variables(model)
-    saved = named_variables.averaged(arrays) if config.optimizer.ema_momentum else named_variables.of_model(arrays)
+    saved = named_variables.averaged(arrays) if config.optimizer.ema_momentum else named_variables.model_entries(arrays)
     for name, variable in list(variables.items()):
         if name.endswith(_MADE_FROM_SEED) and name in saved and saved[name].shape != tuple(variable.shape):
             del variables[name], saved[name]

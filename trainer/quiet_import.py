@@ -71,19 +71,19 @@ def _without_noise() -> Iterator[None]:
     except OSError:  # It is closed.
         yield
         return
-    with os.fdopen(original, "wb") as kept, tempfile.TemporaryFile() as written:
+    with os.fdopen(original, "wb") as stderr, tempfile.TemporaryFile() as written:
         # If TensorFlow ends the process here, what it says of that is lost, but not where it was.
         explains = not faulthandler.is_enabled()
         if explains:
-            faulthandler.enable(kept, all_threads=False)
+            faulthandler.enable(stderr, all_threads=False)
         os.dup2(written.fileno(), _STANDARD_ERROR)
         try:
             yield
         finally:
-            os.dup2(kept.fileno(), _STANDARD_ERROR)
+            os.dup2(stderr.fileno(), _STANDARD_ERROR)
             if explains:
                 faulthandler.disable()
-            _hand_on(written, kept)
+            _hand_on(written, stderr)
 
 
 def _hand_on(written: IO[bytes], to: IO[bytes]) -> None:

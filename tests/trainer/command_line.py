@@ -27,7 +27,7 @@ def run_example(module, *arguments):
 
 def _run(package, module, arguments):
     argv = [f"{package}/{module}.py", *map(str, arguments)]
-    with _flags_of_its_own(), _without_a_process(), mock.patch.object(sys, "argv", argv), warnings.catch_warnings():
+    with _private_flags(), _without_a_process(), mock.patch.object(sys, "argv", argv), warnings.catch_warnings():
         warnings.filterwarnings("ignore", f"'{package}.* found in sys.modules", RuntimeWarning)
         try:
             runpy.run_module(f"{package}.{module}", run_name="__main__")
@@ -62,7 +62,7 @@ def _without_a_process():
 
 
 @contextlib.contextmanager
-def _flags_of_its_own():
+def _private_flags():
     """Without the flags of the commands that were imported before, and without a trace of those of this one."""
     values, verbosity, handlers = flags.FLAGS, logging.get_verbosity(), logging.logging.root.handlers[:]
     was_parsed, before = values.is_parsed(), {}
@@ -70,11 +70,11 @@ def _flags_of_its_own():
         if not (values.find_module_defining_flag(name) or "").startswith("absl"):
             before[name] = values[name]
             delattr(values, name)
-    kept = set(values)
+    known = set(values)
     try:
         yield
     finally:
-        for name in set(values) - kept:
+        for name in set(values) - known:
             delattr(values, name)
         for name, flag in before.items():
             values[name] = flag

@@ -19,8 +19,8 @@ _batches = Run.batches
 
 def _counted(run):
     path = pathlib.Path(flags.FLAGS.workdir) / f"seen-{os.getpid()}.txt"
-    place = cluster.from_environment()
-    is_last = place is None or place.index == len(place.cluster["worker"]) - 1
+    process = cluster.from_environment()
+    is_last = process is None or process.index == len(process.cluster["worker"]) - 1
     stop_after = int(os.environ.get("STOP_AFTER", "-1"))
     for number, (ids, mask) in enumerate(_batches(run)):
         if number == stop_after and is_last:

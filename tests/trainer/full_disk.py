@@ -36,11 +36,11 @@ class FullDisk:
 class _Limited:
     def __init__(self, file):
         self._file = file
-        self._room = 100
+        self._capacity = 100
 
     def write(self, data):
-        self._file.write(bytes(data)[: self._room])
-        self._room -= len(data)
-        if self._room < 0:
+        self._file.write(bytes(data)[: self._capacity])
+        self._capacity -= len(data)
+        if self._capacity < 0:
             self._file.flush()
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -93,11 +93,11 @@ class Programs:
         started = Run(config, workdir, checkpoint)
         first = self._runs.setdefault(self._key(started), started)
         if first is started:
-            first._evaluation = first.evaluation_of(first.validation_windows())
+            first._evaluation = first.make_evaluation(first.validation_examples())
             first.train_step = functools.cache(first.train_step)
         for name, variable in started._variables.items():
             first._variables[name].assign(variable)
-        for part in ("strategy", "execution", "model", "_optimizer", "_variables", "_evaluation", "train_step"):
+        for part in ("strategy", "dispatch", "model", "_optimizer", "_variables", "_evaluation", "train_step"):
             setattr(started, part, getattr(first, part))
         return started
 

@@ -90,7 +90,7 @@ def _interrupted(interrupt, workdir, *flags):
     pytest.fail("The run was always done before it was interrupted.")
 
 
-def _assert_whole(workdir, undisturbed):
+def _assert_complete(workdir, undisturbed):
     assert runs.lines(workdir) == runs.lines(undisturbed)
     names = [path.name for path in sorted((workdir / "checkpoints").iterdir())]
     assert names[-3:] == [f"step-{step:08d}.safetensors" for step in (98, 99, 100)]
@@ -120,7 +120,7 @@ def test_stopped_by_a_signal_and_killed_at_any_moment(flags, undisturbed, tmp_pa
         assert _finish(process)[0] in (-signal.SIGKILL, exits.DONE)
     code, _, err = _finish(_start("task", TINY, f"--workdir={tmp_path}", *flags))
     assert code == exits.DONE, err
-    _assert_whole(tmp_path, undisturbed)
+    _assert_complete(tmp_path, undisturbed)
 
 
 def _stop(number, flags, undisturbed, workdir):

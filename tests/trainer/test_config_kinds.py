@@ -41,7 +41,7 @@ from trainer.config import as_dict, default_config, read_config
         (lambda config: config.update(more={"a.b": 1}), r"`config` must have fields that there are. Received: `more`"),
     ],
 )
-def test_kept_configs_with_fields_of_the_wrong_kind(change, message, tmp_path):
+def test_saved_configs_with_fields_of_the_wrong_kind(change, message, tmp_path):
     fields = as_dict(tiny.get_config())
     change(fields)
     (tmp_path / "config.json").write_text(json.dumps(fields))
@@ -63,7 +63,7 @@ def test_kept_configs_with_fields_of_the_wrong_kind(change, message, tmp_path):
         b'{"train": ' + b"9" * 5000,
     ],
 )
-def test_kept_configs_that_are_damaged(content, tmp_path):
+def test_saved_configs_that_are_damaged(content, tmp_path):
     (tmp_path / "config.json").write_bytes(content)
     with pytest.raises(ValueError, match=r"The config of a run must be JSON\. Received: .*config\.json: "):
         read_config(tmp_path / "config.json")

@@ -100,12 +100,12 @@ def test_another_model_is_refused_from_the_beginning(tmp_path):
         runs.run(config, tmp_path)
 
 
-@pytest.mark.parametrize(("size", "scheme"), [(257, "bytes"), (258, "shifted_bytes"), (300, "bytes")])
-def test_the_scheme_follows_the_number_of_ids(size, scheme, tmp_path):
-    assert convert(_model(size), tmp_path).data.tokens == scheme
+@pytest.mark.parametrize(("size", "tokenizer"), [(257, "bytes"), (258, "shifted_bytes"), (300, "bytes")])
+def test_the_tokenizer_follows_the_number_of_ids(size, tokenizer, tmp_path):
+    assert convert(_model(size), tmp_path).data.tokens == tokenizer
 
 
-def test_a_scheme_may_be_named(tmp_path):
+def test_a_tokenizer_may_be_named(tmp_path):
     assert convert(_model(258), tmp_path, "bytes").data.tokens == "bytes"
 
 
@@ -204,4 +204,4 @@ def test_configs_of_runs_that_are_older_than_a_field(tmp_path):
     del fields["data"]["tokens"]
     path.write_text(json.dumps(fields))
     assert read_config(path).data.tokens == "bytes"
-    assert tokenizers.of_config(ConfigDict(fields["data"])) is tokenizers.BYTES
+    assert tokenizers.from_config(ConfigDict(fields["data"])) is tokenizers.BYTES

@@ -112,7 +112,7 @@ def test_what_is_refused(generate, arguments, message):
 
 
 def test_a_full_disk(generate, monkeypatch):
-    def fail(output, piece):
+    def fail(output, fragment):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("trainer.commands.text_output.TextOutput.write", fail)

@@ -13,7 +13,7 @@ I0000 00:00:1795893620.906830   24175 port.cc:153] oneDNN custom operations are 
 E0000 00:00:1795893648.405646   24175 cuda_platform.cc:52] failed call to cuInit
 A module that was compiled using NumPy 1.x cannot be run
 """
-_KEPT = b"".join(_SAID.splitlines(keepends=True)[3:])
+_REMAINDER = b"".join(_SAID.splitlines(keepends=True)[3:])
 
 
 @pytest.fixture
@@ -31,13 +31,13 @@ def package(tmp_path, monkeypatch):
         sys.modules.pop(name, None)
 
 
-def test_noise_is_kept_back(package, monkeypatch, capfdbinary):
+def test_noise_is_held_back(package, monkeypatch, capfdbinary):
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
     quiet_import.install()
     import noisy_package
 
     os.write(2, b"after\n")
-    assert capfdbinary.readouterr().err == _KEPT + b"after\n"
+    assert capfdbinary.readouterr().err == _REMAINDER + b"after\n"
     assert noisy_package.part.VALUE == 3
     assert noisy_package.__spec__.loader is noisy_package.__loader__
     assert type(noisy_package.__loader__).__module__ != "trainer.quiet_import"
@@ -60,4 +60,4 @@ def test_an_import_that_fails(package, monkeypatch, capfdbinary):
     with pytest.raises(ZeroDivisionError):
         import noisy_package  # noqa: F401
     os.write(2, b"after\n")
-    assert capfdbinary.readouterr().err == _KEPT + b"after\n"
+    assert capfdbinary.readouterr().err == _REMAINDER + b"after\n"

@@ -185,7 +185,7 @@ def test_a_model_without_sizes(corpus):
 
 
 @pytest.mark.parametrize(("batch_size", "accumulation_steps", "replicas"), [(3, 1, 2), (4, 4, 2), (5, 2, 1)])
-def test_a_batch_that_cannot_be_shared(corpus, batch_size, accumulation_steps, replicas):
+def test_a_batch_that_cannot_be_divided(corpus, batch_size, accumulation_steps, replicas):
     config = runs.make_config(corpus)
     config.train.batch_size, config.train.accumulation_steps = batch_size, accumulation_steps
     product = f"{replicas} x {accumulation_steps} = {replicas * accumulation_steps}"
@@ -206,8 +206,8 @@ def test_a_batch_that_cannot_be_shared(corpus, batch_size, accumulation_steps, r
         (
             "data.train_windows",
             1000,
-            "`config.data.train_windows` asks for more .*: documents must have at least 1000 full windows of 64 "
-            "targets each. Received: [0-9,]+ ids with [0-9]+ such windows",
+            "`config.data.train_windows` asks for more .*: documents must have at least 1000 full examples of 64 "
+            "targets each. Received: [0-9,]+ ids with [0-9]+ such examples",
         ),
     ],
 )

@@ -21,8 +21,8 @@ def to_environment() -> None:
     Raises:
         ValueError: If they do not describe a process of a cluster, or if `TF_CONFIG` is set as well.
     """
-    given = {"chief": [_CHIEF.value] if _CHIEF.value else [], "worker": _WORKERS.value, "ps": _PARAMETER_SERVERS.value}
-    addresses = {kind: of_kind for kind, of_kind in given.items() if of_kind}
+    listed = {"chief": [_CHIEF.value] if _CHIEF.value else [], "worker": _WORKERS.value, "ps": _PARAMETER_SERVERS.value}
+    addresses = {kind: members for kind, members in listed.items() if members}
     if not addresses:
         if _TASK_INDEX.value is not None:
             raise ValueError(f"`--task_index` must come with `--workers`. Received: {_TASK_INDEX.value} alone")

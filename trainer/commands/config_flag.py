@@ -17,7 +17,7 @@ _FIELD = re.compile(r"--?(?:no)?config\.([^=]+)")
 _MODEL = "model."
 
 
-def look_ahead(names: Sequence[str], arguments: Sequence[str] = ()) -> list[str | None]:
+def peek_flags(names: Sequence[str], arguments: Sequence[str] = ()) -> list[str | None]:
     """The values of flags before they are parsed; None for those that are not given.
 
     Args:
@@ -27,12 +27,12 @@ def look_ahead(names: Sequence[str], arguments: Sequence[str] = ()) -> list[str 
     Raises:
         flags.Error: If a value is missing.
     """
-    ahead = flags.FlagValues()
-    ahead.set_gnu_getopt()  # Not to stop at the value of a flag that is not one of these.
+    peeked = flags.FlagValues()
+    peeked.set_gnu_getopt()  # Not to stop at the value of a flag that is not one of these.
     for name in names:
-        flags.DEFINE_string(name, None, "", flag_values=ahead)
-    ahead(list(arguments or sys.argv), known_only=True)
-    return [ahead[name].value for name in names]
+        flags.DEFINE_string(name, None, "", flag_values=peeked)
+    peeked(list(arguments or sys.argv), known_only=True)
+    return [peeked[name].value for name in names]
 
 
 def define(
@@ -50,11 +50,11 @@ def define(
         ValueError: If a flag names a field that is not there, or comes before `--config`.
     """
     arguments = flag_values.read_flags_from_files(list(arguments or sys.argv), force_gnu=False)
-    _check_order(arguments)
+    _check_config_first(arguments)
     fields = _fields(arguments)
-    of_model = [path.removeprefix(_MODEL) for path in fields.values() if path.startswith(_MODEL)]
+    model_names = [path.removeprefix(_MODEL) for path in fields.values() if path.startswith(_MODEL)]
     if isinstance(config.get("model"), ConfigDict):
-        model_fields.let_flags_set(config.model, of_model)
+        model_fields.let_flags_set(config.model, model_names)
     _check_known(config, fields)
     holder = config_flags.DEFINE_config_dict("config", config, help_text, flag_values, sys_argv=arguments)
     flag_values["config"].parser = _Read(config)
@@ -86,8 +86,8 @@ def _fields(arguments: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _check_order(arguments: Sequence[str]) -> None:
-    files = [place for place, argument in enumerate(arguments) if re.match(r"--?config(=|$)", argument)]
+def _check_config_first(arguments: Sequence[str]) -> None:
+    files = [index for index, argument in enumerate(arguments) if re.match(r"--?config(=|$)", argument)]
     early = [argument for argument in arguments[1 : files[0]] if _FIELD.match(argument)] if files else []
     if early:
         raise ValueError(

@@ -26,7 +26,7 @@ class _Ending:
 
     def __init__(self) -> None:
         self.code: int | None = None
-        self.kept: list[object] = []
+        self.retained: list[object] = []
 
     def leave(self) -> None:
         """Leaves out the taking apart of modules, unless an error is on its way out."""
@@ -43,7 +43,7 @@ _ENDING = _Ending()
 
 def keep(large: object) -> None:
     """Keeps something to the end of the process: to release the graphs of a run when it is left takes seconds."""
-    _ENDING.kept.append(large)
+    _ENDING.retained.append(large)
 
 
 def begin(stop: exits.StopRequest | None = None) -> None:
@@ -60,7 +60,7 @@ def begin(stop: exits.StopRequest | None = None) -> None:
     output.open_missing()
     if stop is None:
         _exchange(signal.default_int_handler, signal.SIG_DFL)  # A traceback, or an error in what is half imported.
-        output.guard(lambda: _die_of(signal.SIGPIPE), needed=True)
+        output.guard(lambda: _die_by_signal(signal.SIGPIPE), needed=True)
     else:
         stop.end_at_once()
         output.guard(stop.take_closed_output)
@@ -85,7 +85,7 @@ def run(command: Callable[[], None]) -> None:
             _ENDING.code = end.code or exits.DONE
         raise
     except KeyboardInterrupt:
-        _die_of(signal.SIGINT)
+        _die_by_signal(signal.SIGINT)
 
 
 def _exchange(old: object, new: object) -> None:
@@ -94,7 +94,7 @@ def _exchange(old: object, new: object) -> None:
         signal.signal(signal.SIGINT, new)  # type: ignore[arg-type]
 
 
-def _die_of(number: signal.Signals) -> None:
+def _die_by_signal(number: signal.Signals) -> None:
     """Ends the process by a signal, so that the shell knows why and a script of commands stops."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, RuntimeError):  # It may be in the middle of a write.

@@ -22,7 +22,7 @@ class _Guarded(io.FileIO):
     def __init__(self, stream: TextIO, on_closed: Callable[[], None], needed: bool):
         super().__init__(stream.fileno(), "w", closefd=False)
         self.name = stream.name
-        self._in_place_of = stream
+        self._replaced = stream
         self._on_closed = on_closed
         self._needed = needed
 

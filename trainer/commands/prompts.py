@@ -5,7 +5,7 @@ import sys
 from typing import NamedTuple
 
 from reformer_tf import local_paths
-from trainer.data.tokenizers import Tokens
+from trainer.data.tokenizers import Tokenizer
 
 STANDARD_INPUT = "-"
 DEFAULT_TOKENS = 200
@@ -52,7 +52,7 @@ def read(prompt: str | None, file: str | None) -> bytes:
         ) from error
 
 
-def fit(prompt: bytes, tokens: int | None, longest: int, scheme: Tokens) -> Fitted:
+def fit(prompt: bytes, tokens: int | None, longest: int, tokenizer: Tokenizer) -> Fitted:
     """Chooses how much of a prompt is read, and how many tokens follow.
 
     A prompt that does not fit beside them loses its beginning. Tokens that are asked for may take half of the model's
@@ -63,14 +63,14 @@ def fit(prompt: bytes, tokens: int | None, longest: int, scheme: Tokens) -> Fitt
         prompt: The bytes.
         tokens: How many tokens are asked for; None for the default.
         longest: The model's `max_sequence_length`.
-        scheme: How the model numbers its tokens.
+        tokenizer: How the model numbers its tokens.
 
     Raises:
         ValueError: If there can be no so many tokens.
     """
     # No more is encoded than the model may read, however long the prompt is.
-    last = prompt[-longest * int(scheme.byte_counts.max()) :]
-    ids = scheme.encode(last).tolist()
+    last = prompt[-longest * int(tokenizer.byte_counts.max()) :]
+    ids = tokenizer.encode(last).tolist()
     is_whole = len(last) == len(prompt)
     if not is_whole:
         ids = ids[1:] or ids  # The boundary is not there.
@@ -85,5 +85,5 @@ def fit(prompt: bytes, tokens: int | None, longest: int, scheme: Tokens) -> Fitt
             f"`tokens` must be from 1 to {most}, what `config.model.max_sequence_length`, {longest}, leaves with this "
             f"prompt. Received: {tokens}"
         )
-    room = longest + 1 - tokens
-    return Fitted(ids[-room:], tokens, is_cut=not is_whole or len(ids) > room)
+    capacity = longest + 1 - tokens
+    return Fitted(ids[-capacity:], tokens, is_cut=not is_whole or len(ids) > capacity)

@@ -30,7 +30,7 @@ def define_flags(
         ValueError: If there is no run in the folder, or if a flag names a field that its config does not have.
         flags.Error: If a flag has no value.
     """
-    workdir, file = config_flag.look_ahead(["workdir", "config"], arguments)
+    workdir, file = config_flag.peek_flags(["workdir", "config"], arguments)
     folder = flags.DEFINE_string("workdir", None, "Folder of the run.", flag_values, required=True)
     checkpoint = flags.DEFINE_string(
         "checkpoint",
@@ -51,7 +51,7 @@ def define_flags(
     return folder, config_flag.define(config, help_text, arguments, flag_values), checkpoint
 
 
-def given_fields() -> list[str]:
+def overridden_fields() -> list[str]:
     """Names of the fields that the command line gives, such as `data.path`; to be asked after the flags are parsed."""
     overrides = config_flags.get_override_values(flags.FLAGS["config"])
     found = []
@@ -73,15 +73,15 @@ def define_config(
         ValueError: If there is no config, if it cannot be read, or if a flag names a field that it does not have.
         flags.Error: If a flag has no value.
     """
-    workdir, file = config_flag.look_ahead(["workdir", "config"], arguments)
+    workdir, file = config_flag.peek_flags(["workdir", "config"], arguments)
     help_text = "File with the config of the run; by default the config kept in --workdir."
-    kept = None if workdir is None else Workdir(workdir).config
+    saved_config = None if workdir is None else Workdir(workdir).config
     if file is not None:
         config = config_file.load(file)
-    elif kept is not None and kept.exists():
-        config = read_config(kept)
+    elif saved_config is not None and saved_config.exists():
+        config = read_config(saved_config)
     else:
-        rest = "" if kept is None else f", as there is no {kept}"
+        rest = "" if saved_config is None else f", as there is no {saved_config}"
         _need(f"--config, such as --config=configs/quickstart.py{rest}", arguments)
         return flags.DEFINE_string("config", None, help_text, flag_values)
     return config_flag.define(config, help_text, arguments, flag_values)

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 
-def until(pieces: Iterable[bytes], stops: Sequence[bytes]) -> Iterator[bytes]:
+def until(fragments: Iterable[bytes], stops: Sequence[bytes]) -> Iterator[bytes]:
     """Hands on pieces until a stop string is there; neither it nor what follows is handed on.
 
     Bytes that may be the beginning of a stop string are held back until the next ones tell.
 
     Args:
-        pieces: The text as it comes. No more of it is asked for than it takes to find a stop string.
+        fragments: The text as it comes. No more of it is asked for than it takes to find a stop string.
         stops: The stop strings, none of them empty. The one that is complete first counts; of those that are complete
             with the same byte, the longest.
 
@@ -21,8 +21,8 @@ def until(pieces: Iterable[bytes], stops: Sequence[bytes]) -> Iterator[bytes]:
         [b'one']
     """
     pending = b""
-    for piece in pieces:
-        pending += piece
+    for fragment in fragments:
+        pending += fragment
         found = [(start + len(stop), start) for stop in stops if (start := pending.find(stop)) >= 0]
         if found:
             _, start = min(found)

@@ -31,13 +31,13 @@ class TextOutput:
         self._is_terminal = self._stream.isatty()
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
 
-    def write(self, piece: bytes) -> None:
+    def write(self, fragment: bytes) -> None:
         """Writes a piece of a text; a terminal gets a character once it is whole.
 
         Raises:
             OSError: If it cannot be written.
         """
-        self._put(self._shown(self._decoder.decode(piece)) if self._is_terminal else piece)
+        self._put(self._shown(self._decoder.decode(fragment)) if self._is_terminal else fragment)
 
     def end(self, line_end: bool = False) -> None:
         """Ends a text; on a terminal, or if it is asked for, with the end of a line.

@@ -1,4 +1,4 @@
-"""What a run reads: a corpus by name, and datasets of windows in which step s is a pure function of (seed, s)."""
+"""What a run reads: a corpus by name, and datasets of examples in which step s is a pure function of (seed, s)."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from trainer import config as configs
 from trainer.data import segments, tokenizers
 from trainer.data.corpora import CORPORA, SCORED, Corpus, Scored, corpus, validation
 from trainer.data.documents import Documents
-from trainer.data.examples import LAYOUTS, Windows
-from trainer.data.sharding import Share
-from trainer.data.shuffle import shuffled_places
+from trainer.data.examples import LAYOUTS, Examples
+from trainer.data.sharding import Shard
+from trainer.data.shuffle import shuffled_indices
 
 __all__ = [
     "Corpus",
+    "Examples",
     "Scored",
-    "Windows",
-    "cut_windows",
+    "cut_examples",
     "load_corpus",
     "load_scored",
     "train_dataset",
-    "train_windows",
+    "train_examples",
     "validation_dataset",
-    "validation_windows",
+    "validation_examples",
 ]
 
 # AutoGraph finds nothing to translate in the functions of a dataset, but looks for longer than all the rest takes.
@@ -50,7 +50,7 @@ def load_corpus(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Corpus
     loaded = CORPORA[resolved.name](resolved)
     size = loaded.validation.num_bytes
     # A run that was begun with so little goes on.
-    if size <= 1 and validation.rule_of(resolved) != validation.WHOLE_DOCUMENTS:
+    if size <= 1 and validation.resolve_rule(resolved) != validation.WHOLE_DOCUMENTS:
         raise ValueError(
             "config.data must leave more than one byte to validate on: a larger config.data.validation_fraction, or "
             "documents of their own (config.data.validation_path, config.data.tfds_validation_split). "
@@ -60,13 +60,13 @@ def load_corpus(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Corpus
     return loaded
 
 
-def load_scored(config: Mapping[str, Any] | ml_collections.ConfigDict, given: Collection[str] = ()) -> Scored:
+def load_scored(config: Mapping[str, Any] | ml_collections.ConfigDict, overrides: Collection[str] = ()) -> Scored:
     """Loads the documents that a model is to be scored on; of what else a corpus has, no more than that takes.
 
     Args:
         config: `config.data`.
-        given: names of its fields that were given, in place of those that the run began with. What they name is scored
-            as a whole, unless they name the rule or the fraction that choose the validation documents.
+        overrides: names of its fields that were set anew, in place of the run's. All documents that they name are
+            scored, unless they are the rule or the fraction that choose the validation documents.
 
     Returns:
         What was given; the validation documents if nothing was.
@@ -76,8 +76,8 @@ def load_scored(config: Mapping[str, Any] | ml_collections.ConfigDict, given: Co
     """
     resolved = _resolve(config)
     if resolved.name in SCORED:
-        return SCORED[resolved.name](resolved, given)
-    return corpus.validation_of(CORPORA[resolved.name](resolved))
+        return SCORED[resolved.name](resolved, overrides)
+    return corpus.validation_part(CORPORA[resolved.name](resolved))
 
 
 def _resolve(config: Mapping[str, Any] | ml_collections.ConfigDict) -> ml_collections.ConfigDict:
@@ -109,76 +109,80 @@ def _resolve(config: Mapping[str, Any] | ml_collections.ConfigDict) -> ml_collec
     return resolved
 
 
-def cut_windows(
-    config: ml_collections.ConfigDict, scheme: tokenizers.Tokens, documents: Documents, count: int = 0
-) -> Windows:
-    """Cuts documents of a corpus into the windows of a run.
+def cut_examples(
+    config: ml_collections.ConfigDict, tokenizer: tokenizers.Tokenizer, documents: Documents, count: int = 0
+) -> Examples:
+    """Cuts documents of a corpus into the examples of a run.
 
     Args:
         config: the config of the run.
-        scheme: of the ids.
+        tokenizer: of the ids.
         documents: what to cut.
-        count: how many full windows to keep; 0 for all windows, short ones too.
+        count: how many full examples to keep; 0 for all examples, short ones too.
 
     Returns:
-        The windows.
+        The examples.
 
     Raises:
         ValueError: if there is nothing to cut, or if documents that are to be told apart cannot be.
     """
-    numbered = scheme.documents(documents)
+    numbered = tokenizer.documents(documents)
     if segments.are_wanted(config.data):
-        segments.check_boundaries(numbered, scheme)
-    return Windows(numbered, config.train.sequence_length, config.data.layout, count, config.data.length_buckets)
+        segments.check_boundaries(numbered, tokenizer)
+    return Examples(numbered, config.train.sequence_length, config.data.layout, count, config.data.length_buckets)
 
 
-def train_windows(config: ml_collections.ConfigDict, scheme: tokenizers.Tokens, documents: Documents) -> Windows:
-    """Cuts documents into the windows that a run trains on: the first `config.data.train_windows` of them, or all.
+def train_examples(
+    config: ml_collections.ConfigDict, tokenizer: tokenizers.Tokenizer, documents: Documents
+) -> Examples:
+    """Cuts documents into the examples that a run trains on: the first `config.data.train_windows` of them, or all.
 
     Raises:
-        ValueError: as `cut_windows` does, and if there are not so many.
+        ValueError: as `cut_examples` does, and if there are not so many.
     """
     count = config.data.train_windows
     try:
-        return cut_windows(config, scheme, documents, count)
+        return cut_examples(config, tokenizer, documents, count)
     except ValueError as error:
         if not count:
             raise
         raise ValueError(f"`config.data.train_windows` asks for more than there is: {error}") from error
 
 
-def validation_windows(config: ml_collections.ConfigDict, scheme: tokenizers.Tokens, documents: Documents) -> Windows:
-    """Cuts documents into the windows that an evaluation is of: `config.train.eval_examples` of them, or all."""
-    return cut_windows(config, scheme, documents).spread(config.train.eval_examples)
+def validation_examples(
+    config: ml_collections.ConfigDict, tokenizer: tokenizers.Tokenizer, documents: Documents
+) -> Examples:
+    """Cuts documents into the examples that an evaluation is of: `config.train.eval_examples` of them, or all."""
+    return cut_examples(config, tokenizer, documents).spread(config.train.eval_examples)
 
 
 def train_dataset(
-    windows: Windows, batch_size: int, seed: int = 0, start_step: int = 0, share: Share | None = None
+    examples: Examples, batch_size: int, seed: int = 0, start_step: int = 0, shard: Shard | None = None
 ) -> tf.data.Dataset:
-    """Batches of windows without end, shuffled anew each epoch.
+    """Batches of examples without end, shuffled anew each epoch.
 
-    Row r of step s is example `s * batch_size + r` of an endless list of epochs, each a permutation of all windows.
+    Row r of step s is example `s * batch_size + r` of an endless list of epochs, each a permutation of all examples.
     The permutation is computed from (seed, epoch), so the dataset needs no state: starting at any step is instant,
-    and every window comes exactly once an epoch, also where a batch holds the end of one epoch and the start of the
+    and every example comes exactly once an epoch, also where a batch holds the end of one epoch and the start of the
     next. For the same reason any number of processes can read their own rows of each batch, and no others.
 
     Args:
-        windows: what to draw from.
+        examples: what to draw from.
         batch_size: B, the global batch size.
         seed: decides the order.
         start_step: the step whose batch comes first.
-        share: which rows to read, b = B / replicas for each replica of a process in turn; by default all at once.
+        shard: which rows to read, b = B / replicas for each replica of a process in turn; by default all at once.
 
     Returns:
         An infinite dataset of (ids `[b, L + 1]` int32, mask `[b, L + 1]` bool), all dimensions static, but for L where
-        the windows have length buckets.
+        the examples have length buckets.
 
     Raises:
         ValueError: if `batch_size` or `start_step` is out of range.
 
     Example:
-        >>> from trainer.data.examples import Windows
-        >>> dataset = train_dataset(Windows([b"abcdefgh"], 4), batch_size=2, seed=0)
+        >>> from trainer.data.examples import Examples
+        >>> dataset = train_dataset(Examples([b"abcdefgh"], 4), batch_size=2, seed=0)
         >>> ids, mask = next(iter(dataset))
         >>> ids.shape
         TensorShape([2, 5])
@@ -186,44 +190,44 @@ def train_dataset(
     _check_batch_size(batch_size)
     if start_step < 0:
         raise ValueError(f"start_step must not be negative. Received: start_step={start_step!r}")
-    share, everyone = share or Share(), tf.range(batch_size, dtype=tf.int64)
+    shard, global_rows = shard or Shard(), tf.range(batch_size, dtype=tf.int64)
 
     @_UNTRANSLATED
     def cut(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        step, rows = share.rows(element, batch_size)
-        places = shuffled_places(step * batch_size + everyone, len(windows), seed)
-        return windows.gather(tf.gather(places, rows), among=places)
+        step, rows = shard.rows(element, batch_size)
+        indices = shuffled_indices(step * batch_size + global_rows, len(examples), seed)
+        return examples.gather(tf.gather(indices, rows), among=indices)
 
-    return _finish(tf.data.Dataset.counter(start_step * share.count, dtype=tf.int64).map(cut), share)
+    return _finish(tf.data.Dataset.counter(start_step * shard.count, dtype=tf.int64).map(cut), shard)
 
 
-def validation_dataset(windows: Windows, batch_size: int, share: Share | None = None) -> tf.data.Dataset:
-    """All windows once, always in the same order.
+def validation_dataset(examples: Examples, batch_size: int, shard: Shard | None = None) -> tf.data.Dataset:
+    """All examples once, always in the same order.
 
     Args:
-        windows: what to read.
+        examples: what to read.
         batch_size: B.
-        share: which rows to read, as for `train_dataset`.
+        shard: which rows to read, as for `train_dataset`.
 
     Returns:
         A dataset of `ceil(N / B)` batches (ids `[b, L + 1]` int32, mask `[b, L + 1]` bool), all dimensions static, but
-        for L where the windows have length buckets; the last batch is filled up with rows that are all masked.
+        for L where the examples have length buckets; the last batch is filled up with rows that are all masked.
 
     Raises:
         ValueError: if `batch_size` is out of range.
     """
     _check_batch_size(batch_size)
-    share, everyone = share or Share(), tf.range(batch_size, dtype=tf.int64)
+    shard, global_rows = shard or Shard(), tf.range(batch_size, dtype=tf.int64)
 
     @_UNTRANSLATED
     def cut(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        batch, rows = share.rows(element, batch_size)
-        examples = batch * batch_size + everyone
-        places = tf.where(examples < len(windows), examples, -1)
-        return windows.gather(tf.gather(places, rows), among=places)
+        batch, rows = shard.rows(element, batch_size)
+        numbers = batch * batch_size + global_rows
+        indices = tf.where(numbers < len(examples), numbers, -1)
+        return examples.gather(tf.gather(indices, rows), among=indices)
 
-    batches = -(-len(windows) // batch_size)
-    return _finish(tf.data.Dataset.range(batches * share.count).map(cut), share)
+    batches = -(-len(examples) // batch_size)
+    return _finish(tf.data.Dataset.range(batches * shard.count).map(cut), shard)
 
 
 def _check_batch_size(batch_size: int) -> None:
@@ -231,7 +235,7 @@ def _check_batch_size(batch_size: int) -> None:
         raise ValueError(f"batch_size must be a positive integer. Received: batch_size={batch_size!r}")
 
 
-def _finish(dataset: tf.data.Dataset, share: Share) -> tf.data.Dataset:
+def _finish(dataset: tf.data.Dataset, shard: Shard) -> tf.data.Dataset:
     options = tf.data.Options()
     options.deterministic = True
-    return dataset.prefetch(2 * share.count).with_options(options)
+    return dataset.prefetch(2 * shard.count).with_options(options)

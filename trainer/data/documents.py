@@ -66,8 +66,8 @@ class Documents(Sequence[bytes]):
         """The document at `index`, without its boundary."""
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        place = range(len(self))[index]
-        return self.ids[self.offsets[place] + 1 : self.offsets[place + 1]].astype(np.uint8).tobytes()
+        position = range(len(self))[index]
+        return self.ids[self.offsets[position] + 1 : self.offsets[position + 1]].astype(np.uint8).tobytes()
 
     @property
     def num_bytes(self) -> int:

@@ -1,6 +1,6 @@
-"""Cuts documents into training windows without losing a byte.
+"""Cuts documents into training examples without losing a byte.
 
-Shape letters: N windows, L sequence length, B batch.
+Shape letters: N examples, L sequence length, B batch.
 """
 
 from __future__ import annotations
@@ -19,47 +19,47 @@ from trainer.data.documents import Documents
 
 LAYOUTS = ("packed", "padded")
 PAD = 0  # what stands where the mask is False; any id would do
-Window = tuple[np.ndarray, np.ndarray]  # ids [L + 1] int32, mask [L + 1] bool
+Example = tuple[np.ndarray, np.ndarray]  # ids [L + 1] int32, mask [L + 1] bool
 
 
-class Windows(Sequence[Window]):
-    """Windows of `sequence_length + 1` ids over documents; the ids after the first of a window are its targets.
+class Examples(Sequence[Example]):
+    """Windows of `sequence_length + 1` ids over documents; the ids after the first of an example are its targets.
 
-    The windows are not stored: each is a slice of `documents.ids`, and consecutive windows of one stream overlap by
+    The examples are not stored: each is a slice of `documents.ids`, and consecutive examples of one stream overlap by
     exactly one id, so every id of a stream but its first (a boundary) is a target exactly once.
 
-    - `packed`: all documents, each after its boundary, make one stream. Only the last window can be short.
-    - `padded`: each document is a stream of its own, so no window holds two documents. The last window of each
-      can be short; documents without a byte have no window.
+    - `packed`: all documents, each after its boundary, make one stream. Only the last example can be short.
+    - `padded`: each document is a stream of its own, so no example holds two documents. The last example of each
+      can be short; documents without a byte have no example.
 
-    A short window is filled up at its end with ids that the mask leaves out.
+    A short example is filled up at its end with ids that the mask leaves out.
 
-    With `count`, only the first so many full windows are there: each has exactly `sequence_length` targets.
+    With `count`, only the first so many full examples are there: each has exactly `sequence_length` targets.
 
     With `length_buckets`, `gather` leaves out padding that no row of a batch needs: a batch has one of a few lengths,
     so that what is compiled for static shapes is compiled a few times.
 
     Args:
         documents: `Documents`, those of a scheme of `trainer.data.tokenizers`, or anything that yields `bytes`.
-        sequence_length: L, the number of targets of a full window.
+        sequence_length: L, the number of targets of a full example.
         layout: `"packed"` or `"padded"`.
-        count: how many full windows to keep; 0 for all windows, short ones too.
-        length_buckets: in ascending order, numbers of targets that a batch of `padded` windows can be cut to, besides
+        count: how many full examples to keep; 0 for all examples, short ones too.
+        length_buckets: in ascending order, numbers of targets that a batch of `padded` examples can be cut to, besides
             `sequence_length`.
 
     Attributes:
-        starts: `[N]` int64, the place of each window's first id in `documents.ids`.
-        sizes: `[N]` int64, how many ids of each window are real: 2 to L + 1.
-        tokens: number of targets in all windows.
-        target_bytes: number of bytes of the documents: where all windows are there, what their targets stand for (a
+        starts: `[N]` int64, the place of each example's first id in `documents.ids`.
+        sizes: `[N]` int64, how many ids of each example are real: 2 to L + 1.
+        tokens: number of targets in all examples.
+        target_bytes: number of bytes of the documents: where all examples are there, what their targets stand for (a
             boundary stands for none).
 
     Raises:
         ValueError: if an argument is out of range or there is nothing to cut.
 
     Example:
-        >>> windows = Windows([b"abcd", b"e"], sequence_length=4, layout="packed")
-        >>> [ids.tolist() for ids, mask in windows]
+        >>> examples = Examples([b"abcd", b"e"], sequence_length=4, layout="packed")
+        >>> [ids.tolist() for ids, mask in examples]
         [[256, 97, 98, 99, 100], [100, 256, 101, 0, 0]]
     """
 
@@ -86,7 +86,7 @@ class Windows(Sequence[Window]):
         offsets = self.documents.offsets if layout == "padded" else self.documents.offsets[[0, -1]]
         targets = np.diff(offsets) - 1  # every id of a stream but the first
         counts = -(-targets // sequence_length)
-        first = np.repeat(np.cumsum(counts) - counts, counts)  # the first window of each window's stream
+        first = np.repeat(np.cumsum(counts) - counts, counts)  # the first example of each example's stream
         within = (np.arange(counts.sum()) - first) * sequence_length
         self.starts = np.repeat(offsets[:-1], counts) + within
         self.sizes = np.minimum(np.repeat(targets, counts) - within, sequence_length) + 1
@@ -101,26 +101,26 @@ class Windows(Sequence[Window]):
         full = np.flatnonzero(self.sizes == self.sequence_length + 1)[:count]
         if len(full) < count:
             raise ValueError(
-                f"documents must have at least {count} full windows of {self.sequence_length:,} targets each. "
-                f"Received: {len(self.documents.ids):,} ids with {len(full)} such windows"
+                f"documents must have at least {count} full examples of {self.sequence_length:,} targets each. "
+                f"Received: {len(self.documents.ids):,} ids with {len(full)} such examples"
             )
         self.starts, self.sizes = self.starts[full], self.sizes[full]
 
-    def spread(self, count: int) -> Windows:
+    def spread(self, count: int) -> Examples:
         """Windows at equal distances, from the first on: always the same ones, and from all parts of the documents.
 
         Args:
             count: how many; 0, or as many as there are, for all.
 
         Returns:
-            Windows of the same documents. What a target is and what is before it stay as they are.
+            Examples of the same documents. What a target is and what is before it stay as they are.
         """
         if not 0 < count < len(self):
             return self
         chosen = copy.copy(self)
         chosen.__dict__.pop("_tensors", None)
-        places = np.arange(count) * len(self) // count
-        chosen.starts, chosen.sizes = self.starts[places], self.sizes[places]
+        indices = np.arange(count) * len(self) // count
+        chosen.starts, chosen.sizes = self.starts[indices], self.sizes[indices]
         chosen.tokens = int((chosen.sizes - 1).sum())
         return chosen
 
@@ -128,19 +128,19 @@ class Windows(Sequence[Window]):
         return len(self.starts)
 
     @overload
-    def __getitem__(self, index: int) -> Window: ...
+    def __getitem__(self, index: int) -> Example: ...
 
     @overload
-    def __getitem__(self, index: slice) -> list[Window]: ...
+    def __getitem__(self, index: slice) -> list[Example]: ...
 
-    def __getitem__(self, index: int | slice) -> Window | list[Window]:
-        """The window at `index`: (ids `[L + 1]` int32, mask `[L + 1]` bool)."""
+    def __getitem__(self, index: int | slice) -> Example | list[Example]:
+        """The example at `index`: (ids `[L + 1]` int32, mask `[L + 1]` bool)."""
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        place = range(len(self))[index]
-        size = self.sizes[place]
+        position = range(len(self))[index]
+        size = self.sizes[position]
         ids = np.full(self.sequence_length + 1, PAD, np.int32)
-        ids[:size] = self.documents.ids[self.starts[place] : self.starts[place] + size]
+        ids[:size] = self.documents.ids[self.starts[position] : self.starts[position] + size]
         return ids, np.arange(self.sequence_length + 1) < size
 
     def gather(self, indices: tf.Tensor, among: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
@@ -148,22 +148,22 @@ class Windows(Sequence[Window]):
 
         Args:
             indices: `[B]` int64; a negative index gives a row that is all masked.
-            among: `[G]` int64, all windows of the global batch that these rows are a part of; by default these rows are
-                all of it. They decide the length, so that all parts have the same.
+            among: `[G]` int64, all examples of the global batch that these rows are a part of; by default `indices`.
+                They decide the length, so that all parts have the same.
 
         Returns:
             ids `[B, L + 1]` int32, mask `[B, L + 1]` bool. With length buckets, L is the smallest of them that holds
             the longest row of the global batch, and not known before.
         """
         ids, starts, _ = self._tensors
-        size = self._sizes_of(indices)
-        span = tf.range(self._length(size if among is None else self._sizes_of(among)), dtype=tf.int64)[None, :]
+        size = self._sizes_at(indices)
+        span = tf.range(self._length(size if among is None else self._sizes_at(among)), dtype=tf.int64)[None, :]
         mask = span < size[:, None]
-        places = tf.where(mask, tf.gather(starts, tf.maximum(indices, 0))[:, None] + span, 0)
-        return tf.where(mask, tf.cast(tf.gather(ids, places), tf.int32), PAD), mask
+        positions = tf.where(mask, tf.gather(starts, tf.maximum(indices, 0))[:, None] + span, 0)
+        return tf.where(mask, tf.cast(tf.gather(ids, positions), tf.int32), PAD), mask
 
-    def _sizes_of(self, indices: tf.Tensor) -> tf.Tensor:
-        """How many ids of each window are real; none for a negative index."""
+    def _sizes_at(self, indices: tf.Tensor) -> tf.Tensor:
+        """How many ids of each example are real; none for a negative index."""
         sizes = tf.gather(self._tensors[2], tf.maximum(indices, 0))
         return tf.where(indices < 0, tf.zeros_like(sizes), sizes)
 
@@ -184,8 +184,8 @@ class Windows(Sequence[Window]):
 def _batch_lengths(length_buckets: Sequence[int], sequence_length: int, layout: str) -> tuple[int, ...]:
     """How many ids a row of a batch can have, in ascending order."""
     buckets = (0, *length_buckets)
-    whole = all(isinstance(bucket, int) and not isinstance(bucket, bool) for bucket in buckets)
-    if not whole or any(low >= high for low, high in itertools.pairwise(buckets)) or buckets[-1] > sequence_length:
+    integers = all(isinstance(bucket, int) and not isinstance(bucket, bool) for bucket in buckets)
+    if not integers or any(low >= high for low, high in itertools.pairwise(buckets)) or buckets[-1] > sequence_length:
         raise ValueError(
             "length_buckets must be positive integers in ascending order, none above sequence_length, "
             f"{sequence_length}. Received: length_buckets={length_buckets!r}"

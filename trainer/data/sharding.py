@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True)
-class Share:
+class Shard:
     """The replicas of a process among those of the run.
 
     Attributes:
@@ -20,7 +20,7 @@ class Share:
     replicas: int = 1
 
     @classmethod
-    def of(cls, context: tf.distribute.InputContext) -> "Share":
+    def from_input_context(cls, context: tf.distribute.InputContext) -> "Shard":
         """The share of an input pipeline. All pipelines feed the same number of replicas."""
         count = context.num_replicas_in_sync // context.num_input_pipelines
         return cls(context.input_pipeline_id * count, count, context.num_replicas_in_sync)

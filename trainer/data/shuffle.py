@@ -1,4 +1,4 @@
-"""A new order of the windows each epoch, computed from the place alone: there is no state to keep or to restore.
+"""A new order of the examples each epoch, computed from the place alone: there is no state to keep or to restore.
 
 Shape letters: B examples.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 
-def shuffled_places(examples: tf.Tensor, count: int, seed: int) -> tf.Tensor:
+def shuffled_indices(examples: tf.Tensor, count: int, seed: int) -> tf.Tensor:
     """Where the examples of an endless list of epochs are, each epoch being a permutation of `count` places.
 
     Args:

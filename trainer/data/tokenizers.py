@@ -40,7 +40,7 @@ class NumberedDocuments:
 Documents = text.Documents | NumberedDocuments
 
 
-class Tokens(Protocol):
+class Tokenizer(Protocol):
     """A scheme."""
 
     name: str
@@ -61,7 +61,7 @@ class Tokens(Protocol):
         """Documents in the ids of this scheme."""
 
 
-class ByteTokens:
+class ByteTokenizer:
     """One id a byte.
 
     Args:
@@ -95,7 +95,7 @@ class ByteTokens:
         return np.where(ids == text.BOUNDARY, self.boundary, ids + self.first).astype(np.uint16)
 
 
-class SentencePieceTokens:
+class SentencePieceTokenizer:
     """The pieces of a SentencePiece model, for which the package `sentencepiece` must be installed.
 
     It normalises text (several blanks become one, for instance); bytes are those of the normalised text. A document
@@ -123,7 +123,7 @@ class SentencePieceTokens:
         except (OSError, RuntimeError) as error:
             raise ValueError(f"config.data.sentencepiece_model must be such a file. Received: {path!r}") from error
         self.vocabulary_size = self._model.get_piece_size()
-        self.byte_counts = np.array([self._bytes_of(i) for i in range(self.vocabulary_size)], np.float32)
+        self.byte_counts = np.array([self._byte_count(i) for i in range(self.vocabulary_size)], np.float32)
 
     def encode(self, prompt: str | bytes) -> np.ndarray:
         as_text = prompt.decode("utf-8", errors="replace") if isinstance(prompt, bytes) else prompt
@@ -142,7 +142,7 @@ class SentencePieceTokens:
         ids = np.concatenate(parts)
         return NumberedDocuments(ids, offsets, int(self.byte_counts[ids].sum()))
 
-    def _bytes_of(self, index: int) -> int:
+    def _byte_count(self, index: int) -> int:
         if self._model.is_control(index) or self._model.is_unknown(index) or self._model.is_unused(index):
             return 0
         return len(self._written(index))
@@ -154,24 +154,24 @@ class SentencePieceTokens:
         return piece.replace("\u2581", " ").encode("utf-8")
 
 
-BYTES = ByteTokens("bytes", first=0, boundary=text.BOUNDARY)
+BYTES = ByteTokenizer("bytes", first=0, boundary=text.BOUNDARY)
 # The ids of the released enwik8 model, whose sequences began with a 0.
-SHIFTED_BYTES = ByteTokens("shifted_bytes", first=2, boundary=0)
-_OF_BYTES = {scheme.name: scheme for scheme in (BYTES, SHIFTED_BYTES)}
-NAMES = (*_OF_BYTES, SentencePieceTokens.name)
-_of_pieces = functools.lru_cache(maxsize=4)(SentencePieceTokens)
+SHIFTED_BYTES = ByteTokenizer("shifted_bytes", first=2, boundary=0)
+_BYTE_TOKENIZERS = {tokenizer.name: tokenizer for tokenizer in (BYTES, SHIFTED_BYTES)}
+NAMES = (*_BYTE_TOKENIZERS, SentencePieceTokenizer.name)
+_load_sentencepiece = functools.lru_cache(maxsize=4)(SentencePieceTokenizer)
 
 
-def of_config(data: Mapping[str, Any]) -> Tokens:
+def from_config(data: Mapping[str, Any]) -> Tokenizer:
     """The scheme that `config.data` names.
 
     Raises:
         ValueError: if there is no such scheme, or it cannot be used.
     """
     name = data.get("tokens", BYTES.name)  # Runs of before there were schemes have no such field.
-    if name == SentencePieceTokens.name:
+    if name == SentencePieceTokenizer.name:
         path = data.get("sentencepiece_model", "")
-        return _of_pieces(os.fspath(local_paths.checked("config.data.sentencepiece_model", path)))
-    if name not in _OF_BYTES:
+        return _load_sentencepiece(os.fspath(local_paths.checked("config.data.sentencepiece_model", path)))
+    if name not in _BYTE_TOKENIZERS:
         raise ValueError(f"config.data.tokens must be one of {', '.join(NAMES)}. Received: {name!r}")
-    return _OF_BYTES[name]
+    return _BYTE_TOKENIZERS[name]

@@ -90,18 +90,18 @@ def make_task(cluster: Mapping[str, Sequence[str]], kind: str, index: int | str)
         raise ValueError(f"A cluster must have processes of the kinds {', '.join(KINDS)} only. Received: {unknown}")
     if len(cluster.get("chief", ())) > 1:
         raise ValueError(f"A cluster must have one chief at most. Received: {list(cluster['chief'])}")
-    addresses = [address for of_kind in cluster.values() for address in of_kind]
+    addresses = [address for members in cluster.values() for address in members]
     if len(set(addresses)) < len(addresses):
         raise ValueError(f"The processes of a cluster must have addresses of their own. Received: {sorted(addresses)}")
     try:
-        place = int(index)
+        number = int(index)
     except (TypeError, ValueError) as error:
         raise ValueError(f"The index of a task must be an integer. Received: {index!r}") from error
     count = len(cluster.get(kind, ()))
-    if not 0 <= place < count:
-        counts = ", ".join(f"{len(of_kind)} {name}" for name, of_kind in cluster.items())
+    if not 0 <= number < count:
+        counts = ", ".join(f"{len(members)} {name}" for name, members in cluster.items())
         raise ValueError(f"The task must be one of the cluster's, which has {counts}. Received: {kind!r} {index!r}")
-    return Task(cluster, kind, place)
+    return Task(cluster, kind, number)
 
 
 def _addresses(kind: str, addresses: object) -> list[str]:

@@ -5,15 +5,15 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.data.sharding import Share
+from trainer.data.sharding import Shard
 
 LOST_PEER_ERRORS = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
 """What TensorFlow raises in the others when a process of a cluster is gone."""
 
-_MakeDataset = Callable[[Share], tf.data.Dataset]
+_MakeDataset = Callable[[Shard], tf.data.Dataset]
 
 
-class Direct:
+class DirectDispatch:
     """Every process computes its share of each batch.
 
     Args:
@@ -33,10 +33,10 @@ class Direct:
             The batches, each distributed over the replicas.
         """
 
-        def of_process(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            return make_dataset(Share.of(context))
+        def make_process_dataset(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            return make_dataset(Shard.from_input_context(context))
 
-        return iter(self._strategy.distribute_datasets_from_function(of_process))
+        return iter(self._strategy.distribute_datasets_from_function(make_process_dataset))
 
     def start(self, function: Callable[..., Any], *args: Any) -> Callable[[], Any]:
         """Begins to compute.
@@ -52,7 +52,7 @@ class Direct:
         return lambda: result
 
 
-class Scheduled:
+class ScheduledDispatch:
     """Each batch is computed by one worker, which reads the variables from the parameter servers and updates them.
 
     The batch is made here and sent along: it is small beside the work on it, its place is known exactly, and workers
@@ -67,15 +67,15 @@ class Scheduled:
 
     def batches(self, make_dataset: _MakeDataset) -> Iterator[Any]:
         """The batches as `Direct.batches` gives them, whole."""
-        return iter(make_dataset(Share()))
+        return iter(make_dataset(Shard()))
 
     def start(self, function: Callable[..., Any], *args: Any) -> Callable[[], Any]:
         """As `Direct.start`, on the next worker that is free."""
         return self._coordinator.schedule(function, args=args).fetch
 
 
-def of_strategy(strategy: tf.distribute.Strategy) -> Direct | Scheduled:
+def make_dispatch(strategy: tf.distribute.Strategy) -> DirectDispatch | ScheduledDispatch:
     """The way to carry out a program under a strategy."""
     if isinstance(strategy, tf.distribute.ParameterServerStrategy):
-        return Scheduled(strategy)
-    return Direct(strategy)
+        return ScheduledDispatch(strategy)
+    return DirectDispatch(strategy)

@@ -17,7 +17,7 @@ import tensorflow as tf
 from trainer.distribution import cluster, dispatch
 
 
-class Agreement:
+class ProcessGroup:
     """Agreements of the processes that run the same program in step.
 
     With one such process (also the one that leads parameter servers) every method gives back what it was given.
@@ -40,18 +40,18 @@ class Agreement:
         """Whether it is so in any process. All of them must ask."""
         return flag if self.processes == 1 else bool(self._sum(np.array([flag], np.int32))[0])
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Returns when all processes have come here."""
         self.any(False)
 
     def leave(self) -> None:
         """Returns when all processes have come here: the last thing that they agree on before they end."""
-        self.wait()
+        self.barrier()
         # One that has its answer may be gone before the others have theirs. That all came here they know already.
         with contextlib.suppress(*dispatch.LOST_PEER_ERRORS):
-            self.wait()
+            self.barrier()
 
-    def shared(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """Gives every process the chief's value.
 
         Args:
@@ -66,7 +66,7 @@ class Agreement:
         (size,) = self._sum(np.array([len(text)], np.int32))
         return json.loads(self._chiefs(text, int(size)))
 
-    def share_variables(self, variables: Mapping[str, keras.Variable]) -> None:
+    def broadcast_variables(self, variables: Mapping[str, keras.Variable]) -> None:
         """Gives the variables of every process the values that they have in the chief, bit for bit.
 
         Args:

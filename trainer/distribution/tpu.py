@@ -14,7 +14,7 @@ import tensorflow as tf
 
 LOCAL = "local"
 
-_SCHEME = "grpc://"
+_PROTOCOL = "grpc://"
 _PORT = 8470
 _ADDRESS = re.compile(r"grpc://(?P<host>[^:/,\s]+)(:(?P<port>\d{1,5}))?")
 _NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
@@ -99,7 +99,7 @@ def _advice(address: str) -> str:
             "this machine must be a Cloud TPU VM, no other process may use its TPU, and TensorFlow must be able to: "
             f"`pip install tensorflow-tpu`.{without_tpu} A TPU elsewhere is named by `--config.tpu_address`."
         )
-    if address.startswith(_SCHEME):
+    if address.startswith(_PROTOCOL):
         return f"nothing that could be used answers at this address; the port is usually {_PORT}.{without_tpu}"
     return (
         "a name is looked up from a machine in Google Cloud, in its own project and zone (`gcloud compute tpus tpu-vm "

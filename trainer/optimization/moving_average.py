@@ -26,24 +26,24 @@ class MovingAverage:
     def __init__(self, variables: Sequence[keras.Variable], momentum: float):
         self._momentum = momentum
         self._strategy = tf.distribute.get_strategy()
-        self._of = list(variables)
+        self._sources = list(variables)
         self.variables = [self._beside(variable) for variable in variables]
         self.reset()
 
     def reset(self) -> None:
         """Begins anew with the variables as they are."""
-        for variable, average in zip(self._of, self.variables, strict=True):
+        for variable, average in zip(self._sources, self.variables, strict=True):
             average.assign(variable.value)
 
-    def update(self, place: int, variable: tf.Variable, first: tf.Tensor) -> None:
+    def update(self, index: int, variable: tf.Variable, first: tf.Tensor) -> None:
         """Takes up an update of one variable, on the device of a replica.
 
         Args:
-            place: Which variable it is.
+            index: Which variable it is.
             variable: The part of it that lies on the device.
             first: Scalar bool, whether it is the first update.
         """
-        average = self.variables[place].value
+        average = self.variables[index].value
         momentum = tf.where(first, tf.zeros([], average.dtype), tf.cast(self._momentum, average.dtype))
         average.assign(momentum * average + (1.0 - momentum) * variable)
 
@@ -67,7 +67,7 @@ class MovingAverage:
             variable.assign(new)
             average.assign(old)
 
-        for variable, average in zip(self._of, self.variables, strict=True):
+        for variable, average in zip(self._sources, self.variables, strict=True):
             self._strategy.extended.update(variable.value, exchange, args=(average.value,), group=False)
 
     def _beside(self, variable: keras.Variable) -> keras.Variable:

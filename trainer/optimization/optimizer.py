@@ -14,7 +14,7 @@ from trainer.optimization.moving_average import MovingAverage
 
 # In a context variable, because each replica has a thread and a rate of its own: if they shared one, the optimizer of
 # graphs would order the factors of their updates differently, and mirrored variables would drift apart by rounding.
-_rate_of_update: contextvars.ContextVar[tf.Tensor | None] = contextvars.ContextVar("rate_of_update", default=None)
+_update_rate: contextvars.ContextVar[tf.Tensor | None] = contextvars.ContextVar("update_rate", default=None)
 
 
 class TakesReducedGradients:
@@ -36,14 +36,14 @@ class TakesReducedGradients:
 
     def apply(self, grads: Sequence[tf.Tensor], trainable_variables: Sequence[keras.Variable] | None = None) -> None:
         """See `keras.optimizers.Optimizer.apply`."""
-        token = _rate_of_update.set(self._get_current_learning_rate())
+        token = _update_rate.set(self._get_current_learning_rate())
         try:
             super().apply(grads, trainable_variables)  # type: ignore[misc]
         finally:
-            _rate_of_update.reset(token)
+            _update_rate.reset(token)
 
     def _get_current_learning_rate(self) -> tf.Tensor:
-        rate = _rate_of_update.get()
+        rate = _update_rate.get()
         return super()._get_current_learning_rate() if rate is None else rate  # type: ignore[misc]
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
@@ -58,9 +58,9 @@ class TakesReducedGradients:
             with tf.control_dependencies(finished.get(variable.device, [])):
                 self.update_step(gradient, variable, learning_rate)  # type: ignore[attr-defined]
                 if self.average is not None:
-                    place = self._get_variable_index(variable)  # type: ignore[attr-defined]
+                    index = self._get_variable_index(variable)  # type: ignore[attr-defined]
                     first = tf.equal(self.iterations.value, 0)  # type: ignore[attr-defined]
-                    self.average.update(place, variable, first)
+                    self.average.update(index, variable, first)
             assignments = [op for op in graph.get_operations()[known:] if op.type.startswith("Assign")]
             finished[variable.device] = assignments
 
@@ -103,7 +103,7 @@ def make_optimizer(
     Raises:
         ValueError: If the optimizer or the schedule is unknown, or if an exclusion fits no variable.
     """
-    rate = schedule.of_config(config, steps)
+    rate = schedule.from_config(config, steps)
     common = {"learning_rate": rate, "weight_decay": config.weight_decay or None, "name": "optimizer"}
     if config.name == "adam":
         optimizer = _Adam(beta_1=config.beta_1, beta_2=config.beta_2, epsilon=config.epsilon, **common)

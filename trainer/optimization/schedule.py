@@ -88,7 +88,7 @@ WITH_AN_END = "cosine"
 """The schedule that depends on how many steps it spans."""
 
 
-def of_config(settings: ConfigDict, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+def from_config(settings: ConfigDict, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
     """Makes the schedule of `config.optimizer`.
 
     Args:

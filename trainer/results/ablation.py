@@ -38,11 +38,11 @@ def without_attention(model: keras.Model) -> Iterator[None]:
     weights = output_weights(model)
     if not weights:
         raise ValueError(f"`model` must have attention layers. Received: {model.name}")
-    kept = [np.array(weight.numpy()) for weight in weights]
+    saved = [np.array(weight.numpy()) for weight in weights]
     try:
-        for weight, value in zip(weights, kept, strict=True):
+        for weight, value in zip(weights, saved, strict=True):
             weight.assign(np.zeros_like(value))
         yield
     finally:
-        for weight, value in zip(weights, kept, strict=True):
+        for weight, value in zip(weights, saved, strict=True):
             weight.assign(value)

@@ -46,15 +46,20 @@ def export_model(
 
 
 def _tokenizer(data: ConfigDict, sentencepiece: bool) -> export.Tokenizer | None:
-    scheme = tokenizers.of_config(data)
-    if isinstance(scheme, tokenizers.SentencePieceTokens):
+    tokenizer = tokenizers.from_config(data)
+    if isinstance(tokenizer, tokenizers.SentencePieceTokenizer):
         file = local_paths.checked("`config.data.sentencepiece_model`", data.sentencepiece_model)
-        return export.SentencePieceTokenizer(file, scheme.boundary) if sentencepiece else None
+        return export.SentencePieceTokenizer(file, tokenizer.boundary) if sentencepiece else None
     if sentencepiece:
         raise ValueError(
-            f"`sentencepiece` must not be asked for where the text of a run is not in pieces. Received: {scheme.name}"
+            "`sentencepiece` must not be asked for where the tokenizer of a run is not SentencePiece. "
+            f"Received: {tokenizer.name}"
         )
-    return export.ByteTokenizer(scheme.first, scheme.boundary) if isinstance(scheme, tokenizers.ByteTokens) else None
+    return (
+        export.ByteTokenizer(tokenizer.first, tokenizer.boundary)
+        if isinstance(tokenizer, tokenizers.ByteTokenizer)
+        else None
+    )
 
 
 def _card(description: Mapping[str, Any], config: ConfigDict, workdir: Workdir) -> dict[str, Any]:

@@ -31,10 +31,10 @@ def close(run: Run, stop: exits.StopRequest) -> int:
         What the process should return.
     """
     if not run.config.export and not run.config.report:
-        run.agreement.leave()  # A process that ends earlier would be missed by the others.
+        run.process_group.leave()  # A process that ends earlier would be missed by the others.
         return exits.DONE
-    chief = run.agreement.is_chief
-    report = run.agreement.shared(_finished_report(run) if chief else None)
+    chief = run.process_group.is_chief
+    report = run.process_group.broadcast(_finished_report(run) if chief else None)
     if report is None:
         try:
             with run.averaged():
@@ -45,17 +45,17 @@ def close(run: Run, stop: exits.StopRequest) -> int:
                         report = _make_report(run)
         except exits.Stopped:
             print("Stopped before the closing report. The same command makes it.", flush=True)
-            run.agreement.leave()
+            run.process_group.leave()
             return exits.STOPPED
         except (exits.NotSaved, OSError) as error:
             print(f"The closing report could not be made: {error}", file=sys.stderr, flush=True)
-            run.agreement.leave()
+            run.process_group.leave()
             return exits.NOT_SAVED
     if chief:
         if "report" in report["made"]:
             run.files.text("sample", run.config.sample.prompt + report["sample"])
         print(_as_text(report), flush=True)
-    run.agreement.leave()
+    run.process_group.leave()
     return exits.DONE
 
 
@@ -80,7 +80,9 @@ def _make_report(run: Run) -> dict[str, Any]:
         model, description = load_described(run.config, run.workdir)
     if run.config.report:
         asked = run.config.sample
-        report["sample"] = sample.continue_text(model, asked.prompt, asked.tokens, asked.temperature, scheme=run.tokens)
+        report["sample"] = sample.continue_text(
+            model, asked.prompt, asked.tokens, asked.temperature, tokenizer=run.tokenizer
+        )
         atomic.write_text(run.workdir.sample, asked.prompt + report["sample"])
     if run.config.export:
         report["made"].append("export")
@@ -111,7 +113,7 @@ def _compare(run: Run) -> dict[str, Any]:
 
 def _export(run: Run, model: Any, description: dict[str, Any]) -> tuple[str, float]:
     exported = exporting.export_model(model, description, run.config, run.workdir, run.workdir.export)
-    documents = run.tokens.documents(run.corpus.validation)
+    documents = run.tokenizer.documents(run.corpus.validation)
     ids = documents.ids[: min(_CHECKED_LENGTH, run.config.train.sequence_length)].astype(np.int32)
     difference = saved_model_check.largest_difference(model, exported, ids[None])
     if not difference <= _TOLERANCE:

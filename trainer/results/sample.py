@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 import keras
 
 from reformer_tf.generation import samplers, streamed_text
-from trainer.data.tokenizers import BYTES, Tokens
+from trainer.data.tokenizers import BYTES, Tokenizer
 
 
 def continue_text(
-    model: keras.Model, prompt: str, tokens: int, temperature: float, seed: int = 0, scheme: Tokens = BYTES
+    model: keras.Model, prompt: str, tokens: int, temperature: float, seed: int = 0, tokenizer: Tokenizer = BYTES
 ) -> str:
     """Samples a continuation of a text.
 
@@ -19,15 +19,15 @@ def continue_text(
         tokens: Number of tokens to sample.
         temperature: Above 0; the lower, the more likely the text.
         seed: The same seed gives the same text.
-        scheme: How the model numbers its tokens.
+        tokenizer: How the model numbers its tokens.
 
     Returns:
         The new text alone. Bytes that are not UTF-8 become replacement characters; ids that stand for no text, such as
         boundaries between documents, are left out.
     """
-    ids = scheme.encode(prompt).tolist()
+    ids = tokenizer.encode(prompt).tolist()
     new = model.stream(ids, max_new_tokens=tokens, sampler="random", temperature=temperature, seed=seed)
-    return "".join(streamed_text.stream_text(new, scheme.decode, ids))
+    return "".join(streamed_text.stream_text(new, tokenizer.decode, ids))
 
 
 def stream_bytes(
@@ -36,7 +36,7 @@ def stream_bytes(
     tokens: int,
     sampler: samplers.Sampler | samplers.BeamSearch,
     seed: int = 0,
-    scheme: Tokens = BYTES,
+    tokenizer: Tokenizer = BYTES,
     stop_tokens: Sequence[int] = (),
 ) -> Iterator[bytes]:
     """Goes on with ids, and hands over the bytes of each new one as soon as it is there.
@@ -47,7 +47,7 @@ def stream_bytes(
         tokens: Number of tokens to generate.
         sampler: Of a beam search, which knows no token before the last, all bytes come at once.
         seed: The same seed gives the same bytes.
-        scheme: How the model numbers its tokens.
+        tokenizer: How the model numbers its tokens.
         stop_tokens: Ids that end it.
 
     Returns:
@@ -58,6 +58,6 @@ def stream_bytes(
     """
     if isinstance(sampler, samplers.BeamSearch):
         (new,) = model.generate([ids], max_new_tokens=tokens, sampler=sampler, stop_tokens=stop_tokens)
-        return iter(list(streamed_text.stream_bytes(new, scheme.decode, ids)))
+        return iter(list(streamed_text.stream_bytes(new, tokenizer.decode, ids)))
     new = model.stream(ids, max_new_tokens=tokens, sampler=sampler, seed=seed, stop_tokens=stop_tokens)
-    return streamed_text.stream_bytes(new, scheme.decode, ids)
+    return streamed_text.stream_bytes(new, tokenizer.decode, ids)

@@ -42,16 +42,16 @@ def read(workdir: Workdir, checkpoint: str = NEWEST) -> tuple[dict[str, np.ndarr
         ValueError: If there is no such checkpoint, or if it is damaged.
     """
     check(checkpoint)
-    kept = workdir.checkpoints()
+    checkpoints = workdir.checkpoints()
     if checkpoint == NEWEST:
-        found = kept.newest()
+        found = checkpoints.newest()
         if found is None:
             raise ValueError(f"`workdir` must hold a checkpoint. Received: {workdir.root}")
         return found
     if checkpoint != BEST:
-        return kept.read(int(checkpoint))
+        return checkpoints.read(int(checkpoint))
     losses = metrics.validation_losses(metrics.read_records(workdir.metrics))
-    best = kept.best(losses)
+    best = checkpoints.best(losses)
     if best is None:
         raise ValueError(
             f"`checkpoint` must not be best where no step with a checkpoint was evaluated. Received: {workdir.root}"
@@ -63,7 +63,7 @@ def read(workdir: Workdir, checkpoint: str = NEWEST) -> tuple[dict[str, np.ndarr
             smallest,
             best,
         )
-    return kept.read(best)
+    return checkpoints.read(best)
 
 
 def read_to_go_on(

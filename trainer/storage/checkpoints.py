@@ -82,9 +82,9 @@ class Checkpoints:
             losses: Validation loss by step.
         """
         steps = self.usable_steps()
-        kept = {*steps[-self.keep :], self.best(losses)}
+        retained = {*steps[-self.keep :], self.best(losses)}
         for old in steps:
-            if old in kept:
+            if old in retained:
                 continue
             try:
                 self._path(old).unlink(missing_ok=True)

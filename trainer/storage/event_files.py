@@ -13,7 +13,7 @@ from absl import logging
 from trainer.storage import event_summaries
 from trainer.storage.event_writer import EventWriter
 
-_WHOLE_RUN = "."  # The folder of what belongs to no split.
+_RUN_FOLDER = "."  # The folder of what belongs to no split.
 _EVENT_FILES = ("events.out.tfevents.*", "*/events.out.tfevents.*")
 _NO_SCALARS = ("step", "wall_time")
 _FLUSH_SECONDS = 30.0
@@ -48,7 +48,7 @@ class EventFiles:
                 event_summaries.hyperparameters(config, name, began or 0.0),
                 event_summaries.text("config", json.dumps(config, indent=2, sort_keys=True)),
             ):
-                self._writer(_WHOLE_RUN, began).write(summary, 0, began)
+                self._writer(_RUN_FOLDER, began).write(summary, 0, began)
         for record in records:
             self.write(record)
         self.flush()
@@ -67,7 +67,7 @@ class EventFiles:
         """Adds a text, with step and time of a record of `metrics.jsonl`."""
         when = record.get("wall_time")
         with self._saying_what_fails():
-            self._writer(_WHOLE_RUN, when).write(event_summaries.text(name, text), record["step"], when)
+            self._writer(_RUN_FOLDER, when).write(event_summaries.text(name, text), record["step"], when)
 
     def flush(self) -> None:
         """Hands what was written to the operating system."""

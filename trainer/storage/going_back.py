@@ -74,9 +74,9 @@ class GoingBack:
         _move(self._workdir, note)
         if folder is None:
             return f"Went back to step {step}; there was nothing after it."
-        whole = len([path for path in checkpoints if path.suffix == ".safetensors"])
+        complete = len([path for path in checkpoints if path.suffix == ".safetensors"])
         return (
-            f"Went back to step {step}: {whole} checkpoints and {len(lines)} metrics lines of later steps "
+            f"Went back to step {step}: {complete} checkpoints and {len(lines)} metrics lines of later steps "
             f"are in {self._workdir.root / folder} now."
         )
 
@@ -94,10 +94,10 @@ def _move(workdir: Workdir, note: dict[str, Any]) -> None:
         (target / "checkpoints").mkdir(parents=True, exist_ok=True)
         if workdir.config.exists() and not (target / "config.json").exists():
             _copy(workdir.config.read_bytes(), target / "config.json")
-        kept, later = _split(workdir, step)
+        earlier, later = _split(workdir, step)
         if later:
             _copy(b"".join(later), target / "metrics.jsonl")
-            _copy(b"".join(kept), workdir.metrics)
+            _copy(b"".join(earlier), workdir.metrics)
         if _has_later_report(workdir, step):  # The report last, because it says that both are of a later step.
             for path in (workdir.sample, workdir.report):
                 if path.exists():
@@ -111,11 +111,11 @@ def _move(workdir: Workdir, note: dict[str, Any]) -> None:
 
 def _split(workdir: Workdir, step: int) -> tuple[list[bytes], list[bytes]]:
     """The whole lines of the metrics up to a step, and after it."""
-    kept: list[bytes] = []
+    earlier: list[bytes] = []
     later: list[bytes] = []
     for line, record in metrics.read_lines(workdir.metrics):
-        (later if record["step"] > step else kept).append(line)
-    return kept, later
+        (later if record["step"] > step else earlier).append(line)
+    return earlier, later
 
 
 def _checkpoints(workdir: Workdir, step: int) -> list[pathlib.Path]:
@@ -161,9 +161,9 @@ def _read_note(workdir: Workdir) -> dict[str, Any] | None:
         return None
     try:
         note = json_text.parse_object(path.read_bytes())
-        whole = {"checkpoint": str, "step": int, "moved": bool}
+        kinds = {"checkpoint": str, "step": int, "moved": bool}
         folder = note["folder"]
-        valid = all(isinstance(note[name], kind) for name, kind in whole.items())
+        valid = all(isinstance(note[name], kind) for name, kind in kinds.items())
         if valid and (folder is None or _FOLDER.fullmatch(folder)):
             return note
         received = repr(note)

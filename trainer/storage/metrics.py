@@ -37,14 +37,14 @@ class Metrics:
         self.path = pathlib.Path(path)
         self.records: list[dict[str, Any]] = []
         content = self.path.read_bytes() if self.path.exists() else b""
-        kept = b""
+        valid = b""
         for line, record in _parse(content):
             if record["step"] <= step and not self.has(record["split"], record["step"]):
                 self.records.append(record)
-                kept += line
-        if kept != content:
+                valid += line
+        if valid != content:
             with atomic.writing(self.path) as file:
-                file.write(kept)
+                file.write(valid)
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
     def has(self, split: str, step: int) -> bool:

@@ -41,17 +41,17 @@ def named_variables(
         path = _MODEL + "/".join(parts)
         repeats = (f"{path}:{number}" for number in itertools.count(2))
         found[path if path not in found else next(name for name in repeats if name not in found)] = variable
-    for place, variable in enumerate(optimizer.variables if optimizer else ()):
-        found[f"optimizer/{place}"] = variable
+    for index, variable in enumerate(optimizer.variables if optimizer else ()):
+        found[f"optimizer/{index}"] = variable
     average = getattr(optimizer, "average", None)
     if average is not None:
         names = {id(variable): name for name, variable in found.items()}
-        for variable, of in zip(average.variables, model.trainable_variables, strict=True):
-            found[_AVERAGE + names[id(of)].removeprefix(_MODEL)] = variable
+        for variable, weight in zip(average.variables, model.trainable_variables, strict=True):
+            found[_AVERAGE + names[id(weight)].removeprefix(_MODEL)] = variable
     return found
 
 
-def of_model(by_name: Mapping[str, _Value]) -> dict[str, _Value]:
+def model_entries(by_name: Mapping[str, _Value]) -> dict[str, _Value]:
     """What is the model's of variables or values by the names of `named_variables`."""
     return {name: value for name, value in by_name.items() if name.startswith(_MODEL)}
 
@@ -69,7 +69,7 @@ def without_averages(by_name: Mapping[str, _Value]) -> dict[str, _Value]:
 def averaged(by_name: Mapping[str, _Value]) -> dict[str, _Value]:
     """What is the model's, with their moving averages in place of the weights that have one."""
     found = {_MODEL + name.removeprefix(_AVERAGE): value for name, value in averages(by_name).items()}
-    return {**of_model(by_name), **found}
+    return {**model_entries(by_name), **found}
 
 
 def values(variables: Mapping[str, keras.Variable]) -> dict[str, np.ndarray]:
@@ -120,7 +120,7 @@ def restore(
     """
     if is_new:
         # An optimizer begins with zeros, and weights that come from elsewhere come without one.
-        variables, arrays = of_model(variables), of_model(arrays)
+        variables, arrays = model_entries(variables), model_entries(arrays)
     elif average is None or not averages(arrays):
         # `config.optimizer.ema_momentum` may change in a run.
         variables, arrays = without_averages(variables), without_averages(arrays)

@@ -15,7 +15,7 @@ from trainer.storage.workdir import Workdir
 Capture = Callable[[], tuple[Mapping[str, np.ndarray], Mapping[str, Any]]]
 
 
-class Files(Protocol):
+class RunFiles(Protocol):
     """The files of a run, as one of its processes sees them. Steps are numbers of steps done."""
 
     def find(self, split: str, step: int) -> dict[str, Any] | None:
@@ -69,7 +69,7 @@ class Files(Protocol):
         """Waits for the checkpoint under way and closes the files."""
 
 
-class Written:
+class DiskRunFiles:
     """The files of a run in the process that writes them.
 
     Args:
@@ -139,7 +139,7 @@ class Written:
         return *self._capture(), metrics.validation_losses(self._metrics.records)
 
 
-class Elsewhere:
+class NullRunFiles:
     """The files of a run in a process that leaves them to another one: nothing is written, nothing is found."""
 
     def find(self, split: str, step: int) -> dict[str, Any] | None:

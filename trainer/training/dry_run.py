@@ -14,7 +14,7 @@ import tensorflow as tf
 from trainer import exits
 from trainer.training import loop, memory
 from trainer.training.evaluation import Evaluation
-from trainer.training.progress import SignOfLife, duration
+from trainer.training.progress import Heartbeat, duration
 from trainer.training.run import Run
 
 _TIMED_STEPS = 5
@@ -33,17 +33,17 @@ def show(run: Run) -> int:
     """
     found = {**_counts(run), **_measure(run)}
     found.update(_time(run, found))
-    if run.agreement.is_chief:
+    if run.process_group.is_chief:
         print(_as_text(run, found))
         print(json.dumps(found), flush=True)
-    run.agreement.wait()  # A process that ends earlier would be missed by the others.
+    run.process_group.barrier()  # A process that ends earlier would be missed by the others.
     return exits.DONE
 
 
 def _counts(run: Run) -> dict[str, Any]:
     """What can be counted: the model, its optimizer, and the data."""
-    settings, examples = run.config.train, len(run.windows)
-    seen = settings.steps * settings.batch_size / examples
+    settings, number = run.config.train, len(run.examples)
+    seen = settings.steps * settings.batch_size / number
     return {
         "step": run.step,
         "steps": settings.steps,
@@ -52,10 +52,10 @@ def _counts(run: Run) -> dict[str, Any]:
         "trainable_parameters": sum(int(np.prod(variable.shape)) for variable in run.model.trainable_variables),
         **{f"{use}_mib": _mib(variables) for use, variables in run.variables_by_use().items()},
         "gradients_mib": _mib(run.model.trainable_variables),
-        "examples_an_epoch": examples,
-        "tokens_an_epoch": run.windows.tokens,
+        "examples_an_epoch": number,
+        "tokens_an_epoch": run.examples.tokens,
         "epochs": seen,
-        "tokens": round(seen * run.windows.tokens),
+        "tokens": round(seen * run.examples.tokens),
     }
 
 
@@ -64,20 +64,20 @@ def _measure(run: Run) -> dict[str, Any]:
     start, step = loop.step_starter(run), run.step
     before = memory.resident_mib()
     seconds: list[float] = []
-    with SignOfLife(run.config.train.steps) as sign:
+    with Heartbeat(run.config.train.steps) as heartbeat:
         more = True
         while more:
-            sign.step = step + 1
+            heartbeat.step = step + 1
             began = time.perf_counter()
             loss = float(start(step)().loss)
             seconds.append(time.perf_counter() - began)
-            step, sign.step = step + 1, None
+            step, heartbeat.step = step + 1, None
             if len(seconds) == 1:
                 first_loss = loss
                 memory.forget_peak()
                 _forget_device_peaks(run)
             enough = len(seconds) > _TIMED_STEPS or sum(seconds[1:]) > _ENOUGH_SECONDS
-            more = run.agreement.shared(not enough)  # All processes make the same number.
+            more = run.process_group.broadcast(not enough)  # All processes make the same number.
     found = {
         "loss": first_loss if math.isfinite(first_loss) else None,
         "first_step_seconds": seconds[0],
@@ -95,9 +95,9 @@ def _time(run: Run, found: dict[str, Any]) -> dict[str, Any]:
     settings = run.config.train
     evaluations, batches, seconds = _evaluations(run), 0, 0.0
     if evaluations:
-        windows = run.validation_windows()
-        batches = -(-len(windows) // settings.batch_size)
-        few = run.evaluation_of(windows.spread(_TIMED_BATCHES * settings.batch_size))
+        examples = run.validation_examples()
+        batches = -(-len(examples) // settings.batch_size)
+        few = run.make_evaluation(examples.spread(_TIMED_BATCHES * settings.batch_size))
         _time_batches(few)  # The first one traces and compiles.
         begins, batch = _time_batches(few)
         seconds = begins + batches * batch
@@ -155,7 +155,7 @@ def _as_text(run: Run, found: dict[str, Any]) -> str:
         rest = found["device_peak_mib"] - state - found["gradients_mib"]
         peak = f"{found['device_peak_mib']:,.0f} MiB at most on one GPU"
     else:
-        here = run.strategy.num_replicas_in_sync // run.agreement.processes
+        here = run.strategy.num_replicas_in_sync // run.process_group.processes
         rest = found["peak_mib"] - found["resident_before_mib"] - here * found["gradients_mib"]
         peak = (
             f"{found['peak_mib']:,.0f} MiB of the process at most, "

@@ -1,4 +1,4 @@
-"""Loss and bits per byte of a model over a finite set of windows."""
+"""Loss and bits per byte of a model over a finite set of examples."""
 
 import math
 from collections.abc import Callable
@@ -7,42 +7,43 @@ import keras
 import tensorflow as tf
 
 from trainer import exits
-from trainer.data import datasets, examples, segments
-from trainer.data.sharding import Share
-from trainer.data.tokenizers import BYTES, Tokens
+from trainer.data import datasets, segments
+from trainer.data.examples import Examples
+from trainer.data.sharding import Shard
+from trainer.data.tokenizers import BYTES, Tokenizer
 from trainer.distribution import dispatch
 from trainer.training import gradients
 
 
 class Evaluation:
-    """Evaluates a model on all windows of a set, in a fixed order and without randomness.
+    """Evaluates a model on all examples of a set, in a fixed order and without randomness.
 
     Args:
         model: Has `token_losses`.
         strategy: Where to compute.
-        documents: Windows to predict.
+        examples: Examples to predict.
         batch_size: Rows at a time, of all replicas together.
         jit_compile: Whether XLA compiles the forward pass; on a TPU it always does.
-        tokens: The scheme of the ids.
-        separate_documents: Whether documents of a window do not see each other.
+        tokenizer: Numbers the ids.
+        separate_documents: Whether documents of an example do not see each other.
     """
 
     def __init__(
         self,
         model: keras.Model,
         strategy: tf.distribute.Strategy,
-        documents: examples.Windows,
+        examples: Examples,
         batch_size: int,
         jit_compile: bool = False,
-        tokens: Tokens = BYTES,
+        tokenizer: Tokenizer = BYTES,
         separate_documents: bool = False,
     ):
-        self._tokens = tokens
+        self._tokenizer = tokenizer
         self._separate_documents = separate_documents
         self._model = model
         self._strategy = strategy
-        self._execution = dispatch.of_strategy(strategy)
-        self._documents = documents
+        self._dispatch = dispatch.make_dispatch(strategy)
+        self._examples = examples
         self._batch_size = batch_size
         # A TPUStrategy compiles what it runs, and takes nothing that is compiled already.
         compiled = jit_compile and not isinstance(strategy, tf.distribute.TPUStrategy)
@@ -62,9 +63,9 @@ class Evaluation:
             exits.Stopped: If a stop was requested.
         """
         totals = [0.0] * 4
-        for ids, mask in self._execution.batches(self._dataset):
+        for ids, mask in self._dispatch.batches(self._dataset):
             wanted = tf.constant(float(stop_requested()))
-            *sums, stops = self._execution.start(self._batch_sums, ids, mask, wanted)()
+            *sums, stops = self._dispatch.start(self._batch_sums, ids, mask, wanted)()
             if float(stops):
                 raise exits.Stopped
             totals = [total + float(part) for total, part in zip(totals, sums, strict=True)]
@@ -72,8 +73,8 @@ class Evaluation:
         bits = byte_nats / byte_count / math.log(2.0) if byte_count else math.nan
         return {"loss": nats / tokens, "bits_per_byte": bits, "tokens": int(tokens), "bytes": int(byte_count)}
 
-    def _dataset(self, share: Share) -> tf.data.Dataset:
-        return datasets.validation_dataset(self._documents, self._batch_size, share)
+    def _dataset(self, shard: Shard) -> tf.data.Dataset:
+        return datasets.validation_dataset(self._examples, self._batch_size, shard)
 
     @tf.function(autograph=False)
     def _batch_sums(self, ids: tf.Tensor, mask: tf.Tensor, stop: tf.Tensor) -> list[tf.Tensor]:
@@ -86,9 +87,9 @@ class Evaluation:
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, parts)
 
     def _local_sums(self, ids: tf.Tensor, mask: tf.Tensor) -> list[tf.Tensor]:
-        options = segments.call_options(ids, self._tokens, self._separate_documents)
+        options = segments.call_options(ids, self._tokenizer, self._separate_documents)
         losses = self._model.token_losses(ids, mask=mask, training=False, **options)
         return [
-            *gradients.sum_losses(losses, ids, self._tokens),
-            *gradients.count_targets(ids, mask, self._tokens),
+            *gradients.sum_losses(losses, ids, self._tokenizer),
+            *gradients.count_targets(ids, mask, self._tokenizer),
         ]

@@ -8,39 +8,39 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.data import segments
-from trainer.data.tokenizers import BYTES, Tokens
+from trainer.data.tokenizers import BYTES, Tokenizer
 
 _Sums = tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]
 
 
-def count_targets(ids: tf.Tensor, mask: tf.Tensor, tokens: Tokens = BYTES) -> list[tf.Tensor]:
+def count_targets(ids: tf.Tensor, mask: tf.Tensor, tokenizer: Tokenizer = BYTES) -> list[tf.Tensor]:
     """Counts what is to be predicted.
 
     Args:
         ids: `[b, L + 1]` int32.
         mask: `[b, L + 1]` bool, True for real tokens.
-        tokens: The scheme of the ids.
+        tokenizer: The scheme of the ids.
 
     Returns:
         Number of targets and number of bytes that they stand for, float32 scalars.
     """
     targets = tf.cast(mask[:, 1:], tf.float32)
-    return [tf.reduce_sum(targets), tf.reduce_sum(targets * _look_up(tokens.byte_counts, ids[:, 1:]))]
+    return [tf.reduce_sum(targets), tf.reduce_sum(targets * _look_up(tokenizer.byte_counts, ids[:, 1:]))]
 
 
-def sum_losses(losses: tf.Tensor, ids: tf.Tensor, tokens: Tokens = BYTES) -> tuple[tf.Tensor, tf.Tensor]:
+def sum_losses(losses: tf.Tensor, ids: tf.Tensor, tokenizer: Tokenizer = BYTES) -> tuple[tf.Tensor, tf.Tensor]:
     """Adds up losses.
 
     Args:
         losses: `[b, L]` float32 nats, 0 where the target is masked.
         ids: `[b, L + 1]` int32.
-        tokens: The scheme of the ids.
+        tokenizer: The scheme of the ids.
 
     Returns:
         Sum of all and sum over the targets that stand for bytes, float32 scalars.
     """
-    of_bytes = _look_up((tokens.byte_counts > 0).astype(losses.dtype.as_numpy_dtype), ids[:, 1:])
-    return tf.reduce_sum(losses), tf.reduce_sum(losses * of_bytes)
+    is_byte = _look_up((tokenizer.byte_counts > 0).astype(losses.dtype.as_numpy_dtype), ids[:, 1:])
+    return tf.reduce_sum(losses), tf.reduce_sum(losses * is_byte)
 
 
 def _look_up(numbers: np.ndarray, ids: tf.Tensor) -> tf.Tensor:
@@ -54,13 +54,15 @@ class LocalGradients:
     Args:
         model: Has `token_losses` and `trainable_variables`.
         parts: Number of equal groups of rows to compute one after another, for less memory at the same result.
-        tokens: The scheme of the ids.
+        tokenizer: The scheme of the ids.
         separate_documents: Whether documents of a row do not see each other.
     """
 
-    def __init__(self, model: keras.Model, parts: int = 1, tokens: Tokens = BYTES, separate_documents: bool = False):
+    def __init__(
+        self, model: keras.Model, parts: int = 1, tokenizer: Tokenizer = BYTES, separate_documents: bool = False
+    ):
         self._model = model
-        self._tokens = tokens
+        self._tokenizer = tokenizer
         self._separate_documents = separate_documents
         self._variables = model.trainable_variables
         self._parts = parts
@@ -107,10 +109,10 @@ class LocalGradients:
 
     def _one(self, ids: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, first_row: tf.Tensor, weight: tf.Tensor) -> _Sums:
         row_seed = tf.concat([seed, tf.reshape(first_row, [1])], axis=0)
-        options = segments.call_options(ids, self._tokens, self._separate_documents)
+        options = segments.call_options(ids, self._tokenizer, self._separate_documents)
         with tf.GradientTape() as tape:
             losses = self._model.token_losses(ids, mask=mask, training=True, seed=row_seed, **options)
-            nats, byte_nats = sum_losses(losses, ids, self._tokens)
+            nats, byte_nats = sum_losses(losses, ids, self._tokenizer)
             loss = nats * weight
         found = tape.gradient(loss, [variable.value for variable in self._variables])
         unused = [v.path for v, gradient in zip(self._variables, found, strict=True) if gradient is None]

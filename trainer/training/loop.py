@@ -20,9 +20,9 @@ from trainer import exits
 from trainer.training import memory
 from trainer.training.checkpoint_timer import CheckpointTimer
 from trainer.training.profiling import ProfileWindow
-from trainer.training.progress import Progress, SignOfLife
+from trainer.training.progress import Heartbeat, Progress
 from trainer.training.run import Run, evaluate
-from trainer.training.steps_in_flight import StepsAhead
+from trainer.training.steps_in_flight import StepsInFlight
 
 # How many ids a message names.
 _NAMED_IDS = 5
@@ -57,7 +57,7 @@ def _until_it_ends(run: Run, stop: exits.StopRequest) -> int:
     except exits.Stopped:
         _finish(run)
         _say(run, f"Stopped at step {run.step}. The state is saved; the same command goes on from there.")
-        run.agreement.leave()
+        run.process_group.leave()
         return exits.STOPPED
 
 
@@ -73,13 +73,13 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
         return exits.DONE
     if _ends_early(run):
         return exits.DONE
-    steps = StepsAhead(step_starter(run), run.step, settings.outstanding_steps)
+    steps = StepsInFlight(step_starter(run), run.step, settings.outstanding_steps)
     progress, timer = Progress(settings.steps), CheckpointTimer(settings.checkpoint_minutes)
     profile = ProfileWindow(run.workdir.events, settings.profile_start, settings.profile_steps)
-    with contextlib.closing(profile), SignOfLife(settings.steps) as sign:
+    with contextlib.closing(profile), Heartbeat(settings.steps) as heartbeat:
         while run.step < settings.steps:
             must_end = run.files.look(run.step)
-            stops, saves = run.agreement.any(stop.requested or must_end), timer.is_due()
+            stops, saves = run.process_group.any(stop.requested or must_end), timer.is_due()
             last = steps.started if stops or saves else _next_due(run)
             if last == run.step and stops:
                 raise exits.Stopped
@@ -89,18 +89,18 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
                 last = _next_due(run)
             profile.before_step(run.step)
             progress.begin()
-            sign.step = run.step + 1
+            heartbeat.step = run.step + 1
             result = steps.next(last)
             loss, norm = float(result.loss), float(result.gradient_norm)
             if not run.skipped.may_go_on(run.step + 1, loss, norm, bool(result.applied)):
                 _finish(run)
                 _say_not_finite(run, loss, norm)
-                run.agreement.leave()
+                run.process_group.leave()
                 return exits.NOT_FINITE
             run.step += 1
             run.tokens_seen.add(float(result.tokens), bool(result.applied))
             progress.end(float(result.tokens))
-            sign.step = None
+            heartbeat.step = None
             if _is_due(run.step, settings.log_every, settings.steps) or run.step == 1:
                 bits = float(result.bits_per_byte)
                 line, speed = progress.line(run.step, loss, bits)
@@ -156,9 +156,9 @@ def _finish(run: Run) -> None:
         run.files.finish(run.step)
     except exits.EndOfRun as error:
         ending = error
-    code = run.agreement.shared(ending and ending.code)
+    code = run.process_group.broadcast(ending and ending.code)
     if code is not None:
-        run.agreement.leave()
+        run.process_group.leave()
         raise ending or {end.code: end for end in (exits.NotSaved, exits.NotFinite)}[code]()
 
 
@@ -170,7 +170,7 @@ def step_starter(run: Run) -> Callable[[int], Callable[[], Any]]:
         ids, mask = next(batches)
         seed = tf.constant([run.config.train.seed, step], tf.int32)
         scale = run.skipped.loss_scale and tf.constant(run.skipped.loss_scale.value)
-        return run.execution.start(train_step.__call__, ids, mask, seed, scale)
+        return run.dispatch.start(train_step.__call__, ids, mask, seed, scale)
 
     return start
 
@@ -202,13 +202,13 @@ def _is_due(step: int, every: int, last: int) -> bool:
 
 
 def _say_what_begins(run: Run) -> None:
-    kept = run.config.data.train_windows
+    limit = run.config.data.train_windows
     for note in run.corpus.notes:
         _say(run, note)
-    of_those = f" ({kept} window(s) of them, {run.windows.tokens:,} tokens)" if kept else ""
+    selection = f" ({limit} example(s) of them, {run.examples.tokens:,} tokens)" if limit else ""
     _say(
         run,
-        f"{run.corpus.name}: {run.corpus.train.num_bytes:,} bytes to train on{of_those}, "
+        f"{run.corpus.name}: {run.corpus.train.num_bytes:,} bytes to train on{selection}, "
         f"{run.corpus.validation.num_bytes:,} to validate on. "
         f"{run.model.count_params():,} parameters, {run.strategy.num_replicas_in_sync} replica(s). "
         f"{'Beginning' if run.step == 0 else f'Going on after step {run.step}'} in {run.workdir.root}.",
@@ -217,7 +217,7 @@ def _say_what_begins(run: Run) -> None:
 
 def _say(run: Run, text: str) -> None:
     """Says it once for all processes."""
-    if run.agreement.is_chief:
+    if run.process_group.is_chief:
         print(text, flush=True)
 
 

@@ -60,7 +60,7 @@ class Progress:
         return text, speed
 
 
-class SignOfLife:
+class Heartbeat:
     """Says again and again for how long a step is under way, from a thread of its own. Short steps are not mentioned.
 
     Args:
@@ -81,7 +81,7 @@ class SignOfLife:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> "SignOfLife":
+    def __enter__(self) -> "Heartbeat":
         self._thread.start()
         return self
 

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from trainer import config_checks, exits
 from trainer.data import datasets, segments, short_validation, tokenizers
 from trainer.data.corpora import validation
-from trainer.data.sharding import Share
+from trainer.data.sharding import Shard
 from trainer.distribution import cluster, dispatch, process_group, strategy
 from trainer.model import build_model
 from trainer.optimization import optimizer
@@ -42,12 +42,12 @@ class Run:
     Attributes:
         step: Number of steps done.
         tokens_seen: The tokens that these steps have trained on.
-        tokens: How text is numbered.
+        tokenizer: Numbers the text.
         corpus: The documents.
-        windows: The training windows.
+        examples: The training examples.
         model: The model, in the scope of `strategy`.
-        agreement: What the processes of the run agree on.
-        execution: How its steps are carried out.
+        process_group: What the processes of the run agree on.
+        dispatch: How its steps are carried out.
         files: What it writes: of several processes in step, the chief alone does.
         skipped: The steps that were not finite, and the scale of the loss.
 
@@ -66,7 +66,7 @@ class Run:
         checkpoint_choice.check(checkpoint)
         self.config = config = config.copy_and_resolve_references()  # What it leaves open is filled in below.
         self._dry = dry
-        self.tokens = tokenizers.of_config(config.data)
+        self.tokenizer = tokenizers.from_config(config.data)
         self.workdir = Workdir(workdir)
         with contextlib.ExitStack() as undo:
             in_step = cluster.from_environment() if config.strategy == "multi_worker" else None
@@ -82,16 +82,16 @@ class Run:
                     back = going_back.GoingBack(self.workdir, checkpoint, same_config=not changed)
                     checkpoint = back.checkpoint
             self.strategy = strategy.make_strategy(config.strategy, config.logical_devices, config.tpu_address)
-            self.agreement = process_group.Agreement(self.strategy, in_step)
-            self.execution = dispatch.of_strategy(self.strategy)
+            self.process_group = process_group.ProcessGroup(self.strategy, in_step)
+            self.dispatch = dispatch.make_dispatch(self.strategy)
             config_checks.check_batch(config, self.strategy.num_replicas_in_sync)
             if config.train.deterministic_ops:
                 tf.config.experimental.enable_op_determinism()
-            config.data.validation_rule = self.agreement.shared(config.data.validation_rule)
+            config.data.validation_rule = self.process_group.broadcast(config.data.validation_rule)
             self.corpus = datasets.load_corpus(config.data)
-            if self.agreement.is_chief:
+            if self.process_group.is_chief:
                 short_validation.warn(config, self.corpus.validation)
-            self.windows = datasets.train_windows(config, self.tokens, self.corpus.train)
+            self.examples = datasets.train_examples(config, self.tokenizer, self.corpus.train)
             # Not before: preparing a corpus, which only the first run does, takes random numbers.
             keras.utils.set_random_seed(config.train.seed)
             with self.strategy.scope():
@@ -103,25 +103,25 @@ class Run:
             self.skipped = SkippedSteps(config.train)
             self.step, self._first_steps = 0, config.train.steps
             self.tokens_seen = tokens_seen.TokensSeen()
-            if self.agreement.is_chief:
+            if self.process_group.is_chief:
                 self.step, self._first_steps = self._restore(checkpoint)
             stands = [self.step, self._first_steps, self.tokens_seen.count]
-            self.step, self._first_steps, self.tokens_seen.count = self.agreement.shared(stands)
+            self.step, self._first_steps, self.tokens_seen.count = self.process_group.broadcast(stands)
             self._optimizer.learning_rate = schedule_steps.make(config, self._first_steps)
-            self.skipped.restore(self.agreement.shared(self.skipped.state()))
-            self.agreement.share_variables(self._variables)
+            self.skipped.restore(self.process_group.broadcast(self.skipped.state()))
+            self.process_group.broadcast_variables(self._variables)
             for field, (old, new) in changed.items():
                 logging.warning("%s was %r before and is %r now", field, old, new)
-            self.files: run_files.Files = run_files.Elsewhere()
-            if self.agreement.is_chief:
+            self.files: run_files.RunFiles = run_files.NullRunFiles()
+            if self.process_group.is_chief:
                 updates = int(self._optimizer.iterations.numpy())
                 for sentence in schedule_steps.warnings(config, self.workdir, self._first_steps, updates):
                     logging.warning("%s", sentence)
-            if self.agreement.is_chief and not dry:
+            if self.process_group.is_chief and not dry:
                 said = back.carry_out(self.step)
                 if said:
                     print(said, flush=True)
-                self.files = run_files.Written(self.workdir, config, self.step, self._capture)
+                self.files = run_files.DiskRunFiles(self.workdir, config, self.step, self._capture)
             self._evaluation: Evaluation | None = None
             undo.pop_all()
 
@@ -144,7 +144,7 @@ class Run:
             accumulation_steps=settings.accumulation_steps,
             clip_norm=self.config.optimizer.clip_norm,
             jit_compile=settings.jit_compile,
-            tokens=self.tokens,
+            tokenizer=self.tokenizer,
             separate_documents=segments.are_wanted(self.config.data),
         )
         return self._train_step
@@ -153,25 +153,25 @@ class Run:
         """The batches of the steps to come, without end."""
         settings, step = self.config.train, self.step
 
-        def dataset(share: Share) -> tf.data.Dataset:
-            return datasets.train_dataset(self.windows, settings.batch_size, settings.seed, step, share)
+        def dataset(shard: Shard) -> tf.data.Dataset:
+            return datasets.train_dataset(self.examples, settings.batch_size, settings.seed, step, shard)
 
-        self._batches = self.execution.batches(dataset)
+        self._batches = self.dispatch.batches(dataset)
         return self._batches
 
     def unknown_ids(self) -> list[int]:
         """Those ids of the next step's batch that the model has no vector for."""
         settings = self.config.train
-        ids, mask = next(iter(datasets.train_dataset(self.windows, settings.batch_size, settings.seed, self.step)))
+        ids, mask = next(iter(datasets.train_dataset(self.examples, settings.batch_size, settings.seed, self.step)))
         found = np.unique(ids.numpy()[mask.numpy()])
         return found[(found < 0) | (found >= self.config.model.vocabulary_size)].tolist()
 
     def needs(self, split: str) -> bool:
         """Whether the metrics have no line of this split and step yet. The processes of a run ask together."""
-        return self.agreement.shared(self.files.find(split, self.step) is None)
+        return self.process_group.broadcast(self.files.find(split, self.step) is None)
 
     def evaluate(self, stop_requested: Callable[[], bool] = lambda: False) -> dict[str, float]:
-        """Evaluates the model as it is on the validation windows; see `averaged`.
+        """Evaluates the model as it is on the validation examples; see `averaged`.
 
         Args:
             stop_requested: Asked before each batch; once it is true in any process, all of them leave off.
@@ -180,23 +180,23 @@ class Run:
             exits.Stopped: If a stop was requested.
         """
         if self._evaluation is None:
-            self._evaluation = self.evaluation_of(self.validation_windows())
+            self._evaluation = self.make_evaluation(self.validation_examples())
         return self._evaluation.run(stop_requested)
 
-    def validation_windows(self) -> datasets.Windows:
-        """Cuts the windows that an evaluation is of."""
-        return datasets.validation_windows(self.config, self.tokens, self.corpus.validation)
+    def validation_examples(self) -> datasets.Examples:
+        """Cuts the examples that an evaluation is of."""
+        return datasets.validation_examples(self.config, self.tokenizer, self.corpus.validation)
 
-    def evaluation_of(self, windows: datasets.Windows) -> Evaluation:
-        """Makes what evaluates the model on windows."""
+    def make_evaluation(self, examples: datasets.Examples) -> Evaluation:
+        """Makes what evaluates the model on examples."""
         settings = self.config.train
         return Evaluation(
             self.model,
             self.strategy,
-            windows,
+            examples,
             settings.batch_size,
             settings.jit_compile,
-            self.tokens,
+            self.tokenizer,
             segments.are_wanted(self.config.data),
         )
 
@@ -204,7 +204,7 @@ class Run:
         """Why the run is to end before its last step, if it is. The processes of a run ask together."""
         if not self.config.train.early_stopping_evaluations:
             return None
-        return self.agreement.shared(early_stopping.reason(self.config.train, self.files.records()))
+        return self.process_group.broadcast(early_stopping.reason(self.config.train, self.files.records()))
 
     def averaged(self) -> contextlib.AbstractContextManager[None]:
         """Where the model has the moving averages of its weights in place of them, if there are any.
@@ -222,14 +222,14 @@ class Run:
         """
         stands = {
             "tokens_seen": self.tokens_seen.count,
-            "epoch": self.step * self.config.train.batch_size / len(self.windows),
+            "epoch": self.step * self.config.train.batch_size / len(self.examples),
             "wall_time": round(time.time(), 3),
         }
         self.files.record(split, self.step, {**numbers, **stands})
 
     def end(self) -> None:
         """Takes note that the run is done, so that the same command would be a new one."""
-        if self.agreement.is_chief:
+        if self.process_group.is_chief:
             going_back.forget(self.workdir)
 
     def close(self) -> None:
@@ -240,7 +240,7 @@ class Run:
     def _validation_rule(self) -> str:
         """The rule that the config asks for, else the one that the run in the folder began with, else that of today."""
         began = self.workdir.config_before() or self.config
-        return self.config.data.validation_rule or validation.rule_of(began.data)
+        return self.config.data.validation_rule or validation.resolve_rule(began.data)
 
     def _capture(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Copies the state to the host."""
@@ -273,7 +273,7 @@ class Run:
         named_variables.restore(self._variables, arrays, self._optimizer.average, is_new, str(self.workdir.root))
         self.skipped.restore(description)
         updates, settings = int(self._optimizer.iterations.numpy()), self.config.train
-        self.tokens_seen = tokens_seen.restored(description, updates, self.windows, settings.batch_size, settings.seed)
+        self.tokens_seen = tokens_seen.restored(description, updates, self.examples, settings.batch_size, settings.seed)
         return description["step"], first
 
 
@@ -283,7 +283,7 @@ def evaluate(run: Run, stop: exits.StopRequest) -> dict[str, float]:
     Raises:
         exits.Stopped: If a stop was requested.
     """
-    if run.agreement.processes > 1:
+    if run.process_group.processes > 1:
         return run.evaluate(lambda: stop.requested)
     with stop.interruptible():
         return run.evaluate()

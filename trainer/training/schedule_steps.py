@@ -39,7 +39,7 @@ def make(config: ConfigDict, first: int) -> keras.optimizers.schedules.LearningR
         config: Its config.
         first: The steps that it was first started with.
     """
-    return schedule.of_config(config.optimizer, config.optimizer.schedule_steps or first)
+    return schedule.from_config(config.optimizer, config.optimizer.schedule_steps or first)
 
 
 def warnings(config: ConfigDict, workdir: Workdir, first: int, updates: int) -> list[str]:

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.ops.execution import compiled_functions
-from trainer.data.tokenizers import BYTES, Tokens
+from trainer.data.tokenizers import BYTES, Tokenizer
 from trainer.training import gradients
 
 
@@ -46,7 +46,7 @@ class TrainStep:
         jit_compile: Whether XLA compiles forward and backward of a replica.
         compile_whole: Whether XLA compiles all of the step as one program, with the sum over the replicas, clipping and
             update. A TPU takes nothing else; elsewhere only one replica can.
-        tokens: The scheme of the ids.
+        tokenizer: Numbers the ids.
         separate_documents: Whether documents of a row do not see each other.
 
     Attributes:
@@ -63,21 +63,21 @@ class TrainStep:
         clip_norm: float = 0.0,
         jit_compile: bool = False,
         compile_whole: bool = False,
-        tokens: Tokens = BYTES,
+        tokenizer: Tokenizer = BYTES,
         separate_documents: bool = False,
     ):
-        self._tokens = tokens
+        self._tokenizer = tokenizer
         self._variables = model.trainable_variables
         self._optimizer = optimizer
         self._strategy = strategy
         self._clip_norm = clip_norm
         whole = compile_whole or isinstance(strategy, tf.distribute.TPUStrategy)
         self._local = tf.function(
-            gradients.LocalGradients(model, accumulation_steps, tokens, separate_documents),
+            gradients.LocalGradients(model, accumulation_steps, tokenizer, separate_documents),
             jit_compile=(jit_compile and not whole) or None,
             autograph=False,
         )
-        self.run_whole = self._compiled_whole() if whole else None
+        self.run_whole = self._compile_step() if whole else None
 
     @tf.function(autograph=False)
     def __call__(
@@ -108,7 +108,7 @@ class TrainStep:
 
         return result._replace(applied=tf.cond(result.applied, apply, lambda: tf.constant(False)))
 
-    def _compiled_whole(self) -> Callable[..., StepResult]:
+    def _compile_step(self) -> Callable[..., StepResult]:
         """Makes the function that runs the whole step in every replica, compiled."""
         on_tpu = isinstance(self._strategy, tf.distribute.TPUStrategy)
         if not on_tpu and self._strategy.num_replicas_in_sync > 1:
@@ -120,11 +120,11 @@ class TrainStep:
         static = tf.distribute.RunOptions(experimental_enable_dynamic_batch_size=False)
 
         def run(*batch: Any) -> StepResult:
-            return self._strategy.run(self._whole, args=batch, options=static)
+            return self._strategy.run(self._replica_step, args=batch, options=static)
 
         return run if on_tpu else tf.function(run, jit_compile=True, autograph=False)
 
-    def _whole(self, *batch: Any) -> StepResult:
+    def _replica_step(self, *batch: Any) -> StepResult:
         """The step in the context of a replica: its gradient and, if that is finite, the update."""
         with compiled_functions.compiled_as_a_whole():
             result, summed = self._gradients(*batch)
@@ -140,7 +140,7 @@ class TrainStep:
     ) -> tuple[StepResult, list[tf.Tensor]]:
         """The clipped gradient of the global batch, in the context of a replica."""
         replica = tf.distribute.get_replica_context()
-        targets = gradients.count_targets(ids, mask, self._tokens)
+        targets = gradients.count_targets(ids, mask, self._tokenizer)
         tokens, byte_count = replica.all_reduce(tf.distribute.ReduceOp.SUM, targets)
         first_row = replica.replica_id_in_sync_group * tf.shape(ids)[0]
         weight = tf.math.divide_no_nan(1.0, tokens)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-class StepsAhead:
+class StepsInFlight:
     """Starts steps in order and gives back their results in order.
 
     With one step outstanding a step begins when the one before it is done. With more, a step may read weights that
@@ -14,17 +14,17 @@ class StepsAhead:
     Args:
         start: Begins a step, given its number from 0 on, and returns a function that waits for the result.
         step: The first step to begin.
-        outstanding: How many may be under way at once.
+        max_in_flight: How many may be under way at once.
 
     Attributes:
         started: Number of steps begun so far, those before the first included.
     """
 
-    def __init__(self, start: Callable[[int], Callable[[], Any]], step: int, outstanding: int = 1):
+    def __init__(self, start: Callable[[int], Callable[[], Any]], step: int, max_in_flight: int = 1):
         self.started = step
         self._start = start
-        self._outstanding = outstanding
-        self._under_way: collections.deque[Callable[[], Any]] = collections.deque()
+        self._max_in_flight = max_in_flight
+        self._in_flight: collections.deque[Callable[[], Any]] = collections.deque()
 
     def next(self, last: int) -> Any:
         """Waits for the oldest step.
@@ -35,7 +35,7 @@ class StepsAhead:
         Returns:
             What it gives.
         """
-        while self.started < last and len(self._under_way) < self._outstanding:
-            self._under_way.append(self._start(self.started))
+        while self.started < last and len(self._in_flight) < self._max_in_flight:
+            self._in_flight.append(self._start(self.started))
             self.started += 1
-        return self._under_way.popleft()()
+        return self._in_flight.popleft()()

@@ -5,20 +5,20 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.data.examples import Windows
-from trainer.data.shuffle import shuffled_places
+from trainer.data.examples import Examples
+from trainer.data.shuffle import shuffled_indices
 
 _BLOCK = 1 << 20  # Examples whose sizes are looked up at a time.
 
 
 class TokensSeen:
-    """Counts over the whole run, in integers: exact across restarts, uneven batches and several replicas.
+    """Number of tokens over the whole run, an integer: exact across restarts, uneven batches and several replicas.
 
     Args:
-        count: What was counted before; None where nobody knows.
+        count: Number of tokens before; None if it is not known.
 
     Attributes:
-        count: Number of tokens so far; None where the beginning of the run is not known.
+        count: Number of tokens so far; None if those of the beginning are not known.
     """
 
     def __init__(self, count: int | None = 0):
@@ -35,41 +35,43 @@ class TokensSeen:
             self.count += int(tokens)
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint has to hold of it."""
+        """The entries of a checkpoint's description."""
         return {"tokens_seen": self.count}
 
 
-def restored(description: Mapping[str, Any], updates: int, windows: Windows, batch_size: int, seed: int) -> TokensSeen:
-    """The count of a checkpoint.
+def restored(
+    description: Mapping[str, Any], updates: int, examples: Examples, batch_size: int, seed: int
+) -> TokensSeen:
+    """Restores the count of a checkpoint.
 
-    A checkpoint that is older than the count gets the right one all the same: which windows a step reads follows from
-    the seed. Only where steps were skipped, nobody knows any more which.
+    For a checkpoint that is older than the count it is computed, because the seed decides which examples a step reads.
+    It is unknown if steps were skipped, as nothing says which.
 
     Args:
-        description: Of the checkpoint.
+        description: Description of the checkpoint.
         updates: Number of updates in its optimizer.
-        windows: The training windows of the run.
+        examples: The training examples of the run.
         batch_size: Rows of its global batch.
-        seed: Of the order of its examples.
+        seed: Seed of the shuffling.
     """
     if "tokens_seen" in description:
         return TokensSeen(description["tokens_seen"])
     step = description["step"]
-    return TokensSeen(count_examples(windows, step * batch_size, seed) if step == updates else None)
+    return TokensSeen(count_tokens(examples, step * batch_size, seed) if step == updates else None)
 
 
-def count_examples(windows: Windows, examples: int, seed: int) -> int:
+def count_tokens(examples: Examples, number: int, seed: int) -> int:
     """Counts the targets of the first examples of a run.
 
     Args:
-        windows: The training windows.
-        examples: How many examples, of all epochs together.
-        seed: Of their order.
+        examples: The training examples.
+        number: How many examples to count, of all epochs together.
+        seed: Seed of the shuffling.
     """
-    epochs, rest = divmod(examples, len(windows))
-    count = epochs * windows.tokens
-    first = epochs * len(windows)
+    epochs, rest = divmod(number, len(examples))
+    tokens = epochs * examples.tokens
+    first = epochs * len(examples)
     for begin in range(first, first + rest, _BLOCK):
         block = tf.range(begin, min(begin + _BLOCK, first + rest), dtype=tf.int64)
-        count += int((windows.sizes[shuffled_places(block, len(windows), seed).numpy()] - 1).sum())
-    return count
+        tokens += int((examples.sizes[shuffled_indices(block, len(examples), seed).numpy()] - 1).sum())
+    return tokens

@@ -27,7 +27,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def _everything(folder):
+def _all_files(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
@@ -122,14 +122,14 @@ def _everything(folder):
     ],
 )
 def test_refused(command, said, folder):
-    before = _everything(folder)
+    before = _all_files(folder)
     code, out, err = forked_commands.run(*command)
     assert code == exits.REFUSED == 2, err
     lines = err.splitlines()
     assert len(lines) == 1, err
     assert re.search(rf"^Error: .*{said.replace('(', '[(]')}", lines[0]), err
     assert not out
-    assert _everything(folder) == before
+    assert _all_files(folder) == before
 
 
 def test_help_is_no_error(folder):

@@ -100,7 +100,7 @@ def test_the_model_has_what_the_flags_say():
         ("--config.qqqqq=1", "Received: --config.qqqqq"),
     ],
 )
-def test_the_wrong_flag_alone_is_named(wrong, message):
+def test_only_the_wrong_flag_is_named(wrong, message):
     with pytest.raises(ValueError, match="Flags must name fields of the config. Received: ") as error:
         _config(TINY, "--config.train.steps=5", wrong, "--config.model.num_hashes=1")
     assert str(error.value).removeprefix("Flags must name fields of the config. ").startswith(message.split("; ")[0])
@@ -133,18 +133,18 @@ def _define_tiny(arguments, values):
     return config_flag.define(tiny.get_config(), "", arguments, values)
 
 
-def test_a_kept_config(tmp_path):
+def test_a_saved_config(tmp_path):
     write_config(tiny.get_config(), tmp_path / "config.json")
     workdir = f"--workdir={tmp_path}"
     assert _config(workdir).train.steps == 40
     assert _config("--config.train.steps", "5", workdir).train.steps == 5
     assert _config(f"--config={tmp_path / 'config.json'}", "--config.train.steps=5").train.steps == 5
     assert _config("--config", f"{tmp_path / 'config.json'}", "--config.model.rotary").model.rotary is True
-    evaluated = _config("--tokens", "5", workdir, "--config.model.local_round=False", define=_of_a_command)
+    evaluated = _config("--tokens", "5", workdir, "--config.model.local_round=False", define=_define_for_command)
     assert evaluated.model.local_round is False
 
 
-def _of_a_command(arguments, values):
+def _define_for_command(arguments, values):
     delattr(values, "workdir")
     flags.DEFINE_integer("tokens", 1, "", flag_values=values)
     return run_flags.define_flags(arguments, values)
@@ -155,7 +155,7 @@ def test_commands_take_no_config_of_their_own(tmp_path):
     with pytest.raises(
         ValueError, match="`--config` must not be given: .* kept in --workdir.* Received: --config=x.py"
     ):
-        _config(f"--workdir={tmp_path}", "--config=x.py", define=_of_a_command)
+        _config(f"--workdir={tmp_path}", "--config=x.py", define=_define_for_command)
 
 
 def test_a_run_that_is_neither_new_nor_there(tmp_path):
@@ -164,7 +164,7 @@ def test_a_run_that_is_neither_new_nor_there(tmp_path):
     ):
         _config(f"--workdir={tmp_path}", "--config.train.steps=5")
     with pytest.raises(ValueError, match="must have --workdir, the folder of a run"):
-        _config("--config.train.steps=5", define=_of_a_command)
+        _config("--config.train.steps=5", define=_define_for_command)
 
 
 def test_a_parameter_of_get_config(tmp_path):

@@ -165,7 +165,7 @@ entry.run(work)
     [(BEGIN_RUN, "entry.STOP.__enter__().requested = True"), (BEGIN_COMMAND, "pass")],
     ids=["the second of a run", "the first of another command"],
 )
-def test_an_interrupt_ends_work_in_order_and_without_a_trace(begin, work):
+def test_an_interrupt_ends_work_cleanly_and_without_a_trace(begin, work):
     process = _start("-c", begin + INTERRUPTED.format(begin=work))
     assert process.stdout.readline() == "at work\n"
     process.send_signal(signal.SIGINT)

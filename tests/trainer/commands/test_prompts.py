@@ -51,11 +51,11 @@ def test_prompts_that_cannot_be_read(tmp_path, monkeypatch):
         (1000, 1, 1000, 1),
     ],
 )
-@pytest.mark.parametrize("scheme", [BYTES, SHIFTED_BYTES])
-def test_a_prompt_is_fitted(size, asked, read, tokens, scheme):
+@pytest.mark.parametrize("tokenizer", [BYTES, SHIFTED_BYTES])
+def test_a_prompt_is_fitted(size, asked, read, tokens, tokenizer):
     prompt = bytes(i % 251 for i in range(size))
-    fitted = prompts.fit(prompt, asked, 1000, scheme)
-    assert fitted.ids == scheme.encode(prompt).tolist()[-read:]
+    fitted = prompts.fit(prompt, asked, 1000, tokenizer)
+    assert fitted.ids == tokenizer.encode(prompt).tolist()[-read:]
     assert fitted.tokens == tokens
     assert fitted.is_cut == (read != size + 1)
     assert len(fitted.ids) + fitted.tokens - 1 <= 1000

@@ -20,7 +20,7 @@ def test_every_sampler_with_its_settings():
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "message"),
+    ("name", "settings", "message"),
     [
         ("best", {}, "`sampler` must be one of beam, greedy, random, top_k, top_p. Received: 'best'"),
         ("random", {"k": 3}, "`k` must not be given with the sampler 'random', whose settings are temp.* Received: 3"),
@@ -31,6 +31,6 @@ def test_every_sampler_with_its_settings():
         ("beam", {"num_beams": 0}, "num_beams must be a positive integer. Received: num_beams=0"),
     ],
 )
-def test_samplers_that_cannot_be(name, given, message):
+def test_samplers_that_cannot_be(name, settings, message):
     with pytest.raises(ValueError, match=message):
-        sampling.make_sampler(name, given)
+        sampling.make_sampler(name, settings)

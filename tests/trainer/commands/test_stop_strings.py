@@ -18,20 +18,20 @@ def _expected(text, stops):
 
 
 @given(st.lists(TEXT, max_size=8), st.lists(st.text("ab", min_size=1, max_size=4).map(str.encode), max_size=3))
-def test_stops_are_found_wherever_pieces_end(pieces, stops):
-    found = list(stop_strings.until(iter(pieces), stops))
-    assert b"".join(found) == _expected(b"".join(pieces), stops)
+def test_stops_are_found_wherever_fragments_end(fragments, stops):
+    found = list(stop_strings.until(iter(fragments), stops))
+    assert b"".join(found) == _expected(b"".join(fragments), stops)
     assert all(found)
 
 
 def test_nothing_is_held_back_without_need():
     came = []
 
-    def pieces():
-        for piece in (b"one ", b"E", b"x", b"EN", b"D", b"never"):
-            came.append(piece)
-            yield piece
+    def fragments():
+        for fragment in (b"one ", b"E", b"x", b"EN", b"D", b"never"):
+            came.append(fragment)
+            yield fragment
 
-    written = [(piece, came[-1]) for piece in stop_strings.until(pieces(), [b"END"])]
+    written = [(fragment, came[-1]) for fragment in stop_strings.until(fragments(), [b"END"])]
     assert written == [(b"one ", b"one "), (b"Ex", b"x")]
     assert came[-1] == b"D"  # No more was asked for.

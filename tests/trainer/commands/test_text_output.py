@@ -22,20 +22,20 @@ class _Stream(io.TextIOWrapper):
         return self.buffer.getvalue()
 
 
-def _write(pieces, is_terminal, **options):
+def _write(fragments, is_terminal, **options):
     stream = _Stream(is_terminal, **options)
     output = TextOutput(stream)
-    for piece in pieces:
-        output.write(piece)
+    for fragment in fragments:
+        output.write(fragment)
     output.end()
     return stream.written
 
 
-@pytest.mark.parametrize("pieces", [[CONTENT], [bytes([byte]) for byte in CONTENT]])
-def test_bytes_of_a_pipe_and_of_a_terminal(pieces):
-    assert _write(pieces, False) == CONTENT
-    assert _write(pieces, True).decode() == r"a\x1b[31mred\x07\r" + "\n\ttab é" + r"\xff\x00 \x9b \u202e " + "🙂\\\n"
-    shown = _write(pieces, True, encoding="ascii")
+@pytest.mark.parametrize("fragments", [[CONTENT], [bytes([byte]) for byte in CONTENT]])
+def test_bytes_of_a_pipe_and_of_a_terminal(fragments):
+    assert _write(fragments, False) == CONTENT
+    assert _write(fragments, True).decode() == r"a\x1b[31mred\x07\r" + "\n\ttab é" + r"\xff\x00 \x9b \u202e " + "🙂\\\n"
+    shown = _write(fragments, True, encoding="ascii")
     assert shown.decode() == r"a\x1b[31mred\x07\r" + "\n\ttab " + r"\xe9\xff\x00 \x9b \u202e \U0001f642" + "\\\n"
 
 
@@ -45,7 +45,7 @@ def test_no_byte_reaches_a_terminal_raw():
         assert all(32 <= value < 127 or value in b"\n\t" for value in shown)
 
 
-def test_each_piece_is_there_at_once():
+def test_each_fragment_is_there_at_once():
     stream = _Stream(True)
     output = TextOutput(stream)
     came = []

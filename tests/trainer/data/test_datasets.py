@@ -11,19 +11,19 @@ from trainer.data.examples import LAYOUTS
 
 
 @pytest.fixture(scope="module")
-def windows() -> data.Windows:
-    """Eleven windows; the documents are such that each window holds other bytes."""
-    return data.Windows([bytes(range(1, 20)), bytes(range(40, 93))], sequence_length=7, layout="padded")
+def examples() -> data.Examples:
+    """Eleven examples; the documents are such that each example holds other bytes."""
+    return data.Examples([bytes(range(1, 20)), bytes(range(40, 93))], sequence_length=7, layout="padded")
 
 
 def _batches(dataset, count):
     return [(ids.numpy(), mask.numpy()) for ids, mask in itertools.islice(dataset, count)]
 
 
-def _places(windows, batches):
-    """Which window each row is, row after row."""
-    known = {ids.tobytes(): index for index, (ids, _) in enumerate(windows)}
-    assert len(known) == len(windows)
+def _indices(examples, batches):
+    """Which example each row is, row after row."""
+    known = {ids.tobytes(): index for index, (ids, _) in enumerate(examples)}
+    assert len(known) == len(examples)
     return [known[row.tobytes()] for ids, _ in batches for row in ids]
 
 
@@ -36,64 +36,66 @@ def _assert_equal(batches, others):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_shapes_are_static(layout):
-    windows = data.Windows([b"some text"], 4, layout)
-    for dataset in (data.train_dataset(windows, 3, seed=0), data.validation_dataset(windows, 3)):
+    examples = data.Examples([b"some text"], 4, layout)
+    for dataset in (data.train_dataset(examples, 3, seed=0), data.validation_dataset(examples, 3)):
         assert dataset.element_spec == (tf.TensorSpec([3, 5], tf.int32), tf.TensorSpec([3, 5], tf.bool))
-    assert data.train_dataset(windows, 3, seed=0).cardinality() == tf.data.INFINITE_CARDINALITY
+    assert data.train_dataset(examples, 3, seed=0).cardinality() == tf.data.INFINITE_CARDINALITY
 
 
 @pytest.mark.parametrize("start", [0, 1, 3, 4, 17])
-def test_starting_at_a_step_equals_skipping(windows, start):
-    whole = _batches(data.train_dataset(windows, 3, seed=5), start + 6)
-    _assert_equal(_batches(data.train_dataset(windows, 3, seed=5, start_step=start), 6), whole[start:])
+def test_starting_at_a_step_equals_skipping(examples, start):
+    expected = _batches(data.train_dataset(examples, 3, seed=5), start + 6)
+    _assert_equal(_batches(data.train_dataset(examples, 3, seed=5, start_step=start), 6), expected[start:])
 
 
-def test_starting_far_away_is_instant(windows):
-    assert len(_batches(data.train_dataset(windows, 3, seed=5, start_step=10**12), 2)) == 2
+def test_starting_far_away_is_instant(examples):
+    assert len(_batches(data.train_dataset(examples, 3, seed=5, start_step=10**12), 2)) == 2
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 11, 16])
-def test_an_epoch_is_a_permutation(windows, batch_size):
-    assert len(windows) == 11
+def test_an_epoch_is_a_permutation(examples, batch_size):
+    assert len(examples) == 11
     epochs = 6
-    places = _places(windows, _batches(data.train_dataset(windows, batch_size, seed=1), -(-epochs * 11 // batch_size)))
-    orders = [tuple(places[epoch * 11 : epoch * 11 + 11]) for epoch in range(epochs)]
-    assert all(sorted(order) == list(range(11)) for order in orders)
-    assert len(set(orders)) == epochs
-    assert tuple(range(11)) not in orders
+    indices = _indices(
+        examples, _batches(data.train_dataset(examples, batch_size, seed=1), -(-epochs * 11 // batch_size))
+    )
+    found = [tuple(indices[epoch * 11 : epoch * 11 + 11]) for epoch in range(epochs)]
+    assert all(sorted(epoch) == list(range(11)) for epoch in found)
+    assert len(set(found)) == epochs
+    assert tuple(range(11)) not in found
 
 
-def test_rows_do_not_depend_on_the_batch_size(windows):
-    by_two, by_six = (_batches(data.train_dataset(windows, size, seed=3), 24 // size) for size in (2, 6))
-    assert _places(windows, by_two) == _places(windows, by_six)
+def test_rows_do_not_depend_on_the_batch_size(examples):
+    by_two, by_six = (_batches(data.train_dataset(examples, size, seed=3), 24 // size) for size in (2, 6))
+    assert _indices(examples, by_two) == _indices(examples, by_six)
 
 
-def test_masks_belong_to_their_rows(windows):
-    batches = _batches(data.train_dataset(windows, 11, seed=3), 1)
-    for place, mask in zip(_places(windows, batches), batches[0][1], strict=True):
-        np.testing.assert_array_equal(mask, windows[place][1])
+def test_masks_belong_to_their_rows(examples):
+    batches = _batches(data.train_dataset(examples, 11, seed=3), 1)
+    for index, mask in zip(_indices(examples, batches), batches[0][1], strict=True):
+        np.testing.assert_array_equal(mask, examples[index][1])
 
 
-def test_the_seed_decides_the_order(windows):
+def test_the_seed_decides_the_permutation(examples):
     seeds = [0, 1, 2**31, 2**31 + 1, -1, 2**40]
-    orders = [tuple(_places(windows, _batches(data.train_dataset(windows, 11, seed=seed), 2))) for seed in seeds]
-    assert len(set(orders)) == len(seeds)
-    again = [tuple(_places(windows, _batches(data.train_dataset(windows, 11, seed=seed), 2))) for seed in seeds]
-    assert again == orders
+    found = [tuple(_indices(examples, _batches(data.train_dataset(examples, 11, seed=seed), 2))) for seed in seeds]
+    assert len(set(found)) == len(seeds)
+    again = [tuple(_indices(examples, _batches(data.train_dataset(examples, 11, seed=seed), 2))) for seed in seeds]
+    assert again == found
 
 
-def test_a_single_window_comes_every_time():
-    windows = data.Windows([b"ab"], 2)
-    for ids, mask in _batches(data.train_dataset(windows, 2, seed=0), 3):
+def test_the_only_example_comes_every_time():
+    examples = data.Examples([b"ab"], 2)
+    for ids, mask in _batches(data.train_dataset(examples, 2, seed=0), 3):
         assert ids.tolist() == [[256, 97, 98]] * 2
         assert mask.all()
 
 
 @pytest.mark.parametrize("start", [0, 5])
-def test_distributed_batches_are_the_same(windows, mirrored_strategy, start):
-    plain = _batches(data.train_dataset(windows, 4, seed=2, start_step=start), 5)
+def test_distributed_batches_are_the_same(examples, mirrored_strategy, start):
+    plain = _batches(data.train_dataset(examples, 4, seed=2, start_step=start), 5)
     distributed = mirrored_strategy.experimental_distribute_dataset(
-        data.train_dataset(windows, 4, seed=2, start_step=start)
+        data.train_dataset(examples, 4, seed=2, start_step=start)
     )
     joined = [
         tuple(
@@ -108,28 +110,28 @@ def test_distributed_batches_are_the_same(windows, mirrored_strategy, start):
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 11, 20])
-def test_validation_is_every_window_in_order(windows, batch_size):
-    batches = list(data.validation_dataset(windows, batch_size).as_numpy_iterator())
+def test_validation_is_every_example_in_sequence(examples, batch_size):
+    batches = list(data.validation_dataset(examples, batch_size).as_numpy_iterator())
     assert len(batches) == -(-11 // batch_size)
     ids, mask = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-    for row, (window_ids, window_mask) in enumerate(windows):
-        np.testing.assert_array_equal(ids[row], window_ids)
-        np.testing.assert_array_equal(mask[row], window_mask)
+    for row, (example_ids, example_mask) in enumerate(examples):
+        np.testing.assert_array_equal(ids[row], example_ids)
+        np.testing.assert_array_equal(mask[row], example_mask)
     assert not mask[11:].any()
-    assert mask[:, 1:].sum() == windows.tokens
-    _assert_equal(list(data.validation_dataset(windows, batch_size).as_numpy_iterator()), batches)
+    assert mask[:, 1:].sum() == examples.tokens
+    _assert_equal(list(data.validation_dataset(examples, batch_size).as_numpy_iterator()), batches)
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, 2.5, True])
-def test_batch_size_is_checked(windows, batch_size):
+def test_batch_size_is_checked(examples, batch_size):
     for make in (data.train_dataset, data.validation_dataset):
         with pytest.raises(ValueError, match=r"batch_size must be a positive integer. Received: batch_size="):
-            make(windows, batch_size)
+            make(examples, batch_size)
 
 
-def test_start_step_is_checked(windows):
+def test_start_step_is_checked(examples):
     with pytest.raises(ValueError, match=r"start_step must not be negative. Received: start_step=-1"):
-        data.train_dataset(windows, 2, seed=0, start_step=-1)
+        data.train_dataset(examples, 2, seed=0, start_step=-1)
 
 
 @pytest.mark.parametrize(

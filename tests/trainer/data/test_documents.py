@@ -15,13 +15,15 @@ DOCUMENTS = st.lists(st.binary(max_size=40), max_size=8)
 
 @given(DOCUMENTS)
 @settings(deadline=None)
-def test_documents_are_kept_as_they_are(documents):
-    kept = text.Documents(documents)
-    assert list(kept) == documents
-    assert kept[1:] == documents[1:]
-    assert kept.num_bytes == sum(map(len, documents))
-    assert kept.ids.dtype == np.uint16
-    assert [int(kept.ids[start]) for start in kept.offsets[:-1]] == [text.BOUNDARY] * len(documents)
+def test_documents_stay_as_they_are(documents):
+    documents_again = text.Documents(documents)
+    assert list(documents_again) == documents
+    assert documents_again[1:] == documents[1:]
+    assert documents_again.num_bytes == sum(map(len, documents))
+    assert documents_again.ids.dtype == np.uint16
+    assert [int(documents_again.ids[start]) for start in documents_again.offsets[:-1]] == [text.BOUNDARY] * len(
+        documents
+    )
 
 
 def test_documents_index_like_a_sequence():
@@ -80,9 +82,9 @@ def test_byte_entropy_counts_each_byte_once(documents, order):
 
 def test_byte_entropy_does_not_depend_on_the_block_size(monkeypatch):
     documents = [np.random.RandomState(0).bytes(5000), b"abcab" * 300]
-    whole = [text.byte_entropy(documents, order) for order in (0, 1)]
+    expected = [text.byte_entropy(documents, order) for order in (0, 1)]
     monkeypatch.setattr(text, "_BLOCK", 17)
-    assert [text.byte_entropy(documents, order) for order in (0, 1)] == whole
+    assert [text.byte_entropy(documents, order) for order in (0, 1)] == expected
 
 
 def test_byte_entropy_of_known_texts():

@@ -1,4 +1,4 @@
-"""Batches of padded windows have one of a few lengths: few shapes to compile, and the same losses."""
+"""Batches of padded examples have one of a few lengths: few shapes to compile, and the same losses."""
 
 import itertools
 
@@ -10,7 +10,7 @@ from reformer_tf.models import ReformerCausalLM
 from tests.trainer import runs
 from tests.trainer.training.test_step import _Bigrams, _optimizer_config
 from trainer.data import datasets as data
-from trainer.data.examples import Windows
+from trainer.data.examples import Examples
 from trainer.optimization import optimizer
 from trainer.training.evaluation import Evaluation
 from trainer.training.step import TrainStep
@@ -22,20 +22,20 @@ EXPECTED = (4, 10, 4, 40)
 DOCUMENTS = [bytes(range(17 * size, 18 * size)) if size < 12 else bytes(range(size)) for size in SIZES]
 
 
-def _windows(buckets=BUCKETS):
-    return Windows(DOCUMENTS, LENGTH, "padded", length_buckets=buckets)
+def _examples(buckets=BUCKETS):
+    return Examples(DOCUMENTS, LENGTH, "padded", length_buckets=buckets)
 
 
-def _ordered(windows, batch_size=2):
+def _ordered(examples, batch_size=2):
     """Batches in the order of the documents, again and again."""
-    return data.validation_dataset(windows, batch_size).repeat()
+    return data.validation_dataset(examples, batch_size).repeat()
 
 
 def test_a_batch_is_cut_to_the_smallest_bucket_that_holds_its_longest_row():
-    whole = list(itertools.islice(_ordered(_windows(())), 4))
-    cut = list(itertools.islice(_ordered(_windows()), 4))
+    full = list(itertools.islice(_ordered(_examples(())), 4))
+    cut = list(itertools.islice(_ordered(_examples()), 4))
     assert tuple(ids.shape[1] - 1 for ids, _ in cut) == EXPECTED
-    for batch, expected in zip(cut, whole, strict=True):
+    for batch, expected in zip(cut, full, strict=True):
         length = batch[0].shape[1]
         assert expected[0].shape == (2, LENGTH + 1)
         assert not expected[1][:, length:].numpy().any()
@@ -44,27 +44,27 @@ def test_a_batch_is_cut_to_the_smallest_bucket_that_holds_its_longest_row():
 
 
 def test_rows_have_the_length_of_the_global_batch():
-    windows = _windows()
+    examples = _examples()
     rows = tf.constant([2, 3, 6, -1], tf.int64)
-    whole = windows.gather(rows)
-    parts = [windows.gather(part, among=rows) for part in (rows[:1], rows[1:2], rows[2:])]
-    for place in (0, 1):
-        assert whole[place].shape == (4, LENGTH + 1)
-        np.testing.assert_array_equal(tf.concat([part[place] for part in parts], axis=0), whole[place])
-    assert windows.gather(rows[:1])[0].shape == (1, 11)
+    full = examples.gather(rows)
+    parts = [examples.gather(part, among=rows) for part in (rows[:1], rows[1:2], rows[2:])]
+    for part_index in (0, 1):
+        assert full[part_index].shape == (4, LENGTH + 1)
+        np.testing.assert_array_equal(tf.concat([part[part_index] for part in parts], axis=0), full[part_index])
+    assert examples.gather(rows[:1])[0].shape == (1, 11)
 
 
 def test_training_and_distributed_batches(mirrored_strategy):
-    plain, cut = (data.train_dataset(_windows(buckets), 4, seed=1) for buckets in ((), BUCKETS))
+    plain, cut = (data.train_dataset(_examples(buckets), 4, seed=1) for buckets in ((), BUCKETS))
     assert cut.element_spec[0].shape.as_list() == [4, None]
     assert plain.element_spec[0].shape.as_list() == [4, LENGTH + 1]
     lengths = set()
     distributed = mirrored_strategy.experimental_distribute_dataset(cut)
-    for batch, expected, of_replicas in itertools.islice(zip(cut, plain, distributed, strict=False), 12):
+    for batch, expected, by_replica in itertools.islice(zip(cut, plain, distributed, strict=False), 12):
         length = batch[0].shape[1]
         lengths.add(length)
         assert not expected[1][:, length:].numpy().any()
-        for tensor, other, parts in zip(batch, expected, of_replicas, strict=True):
+        for tensor, other, parts in zip(batch, expected, by_replica, strict=True):
             np.testing.assert_array_equal(tensor, other[:, :length])
             np.testing.assert_array_equal(tf.concat(mirrored_strategy.experimental_local_results(parts), 0), tensor)
     assert len(lengths) > 1
@@ -103,7 +103,7 @@ def test_a_compiled_step_is_traced_once_a_bucket(mirrored_strategy, replicas, ma
 
         model.token_losses = token_losses
         step = TrainStep(model, slots, strategy, jit_compile=True)
-        batches = strategy.experimental_distribute_dataset(_ordered(_windows(buckets)))
+        batches = strategy.experimental_distribute_dataset(_ordered(_examples(buckets)))
         for number, (ids, mask) in enumerate(itertools.islice(batches, 8)):
             losses.append(float(step(ids, mask, tf.constant([0, number])).loss))
         return shapes, np.array(losses)
@@ -112,15 +112,15 @@ def test_a_compiled_step_is_traced_once_a_bucket(mirrored_strategy, replicas, ma
     rows = 2 // replicas
     met = [[rows, length + 1] for length in sorted({*EXPECTED})]
     assert sorted(shapes) == sorted(met * replicas), "a trace for each replica and bucket, of static shapes"
-    whole_shapes, expected = train(())
-    assert whole_shapes == [[rows, LENGTH + 1]] * replicas
+    full_shapes, expected = train(())
+    assert full_shapes == [[rows, LENGTH + 1]] * replicas
     np.testing.assert_allclose(losses, expected, rtol=1e-6)
 
 
 def test_evaluation_gives_the_same():
     model = _Bigrams()
     model.table.assign(np.random.default_rng(0).normal(size=model.table.shape))
-    numbers = [Evaluation(model, tf.distribute.get_strategy(), _windows(b), 3).run() for b in ((), BUCKETS)]
+    numbers = [Evaluation(model, tf.distribute.get_strategy(), _examples(b), 3).run() for b in ((), BUCKETS)]
     assert numbers[1]["loss"] == pytest.approx(numbers[0]["loss"], rel=1e-6)
     assert numbers[1]["tokens"] == numbers[0]["tokens"] == sum(SIZES)
 
@@ -142,15 +142,15 @@ def test_a_run_is_the_same_with_and_without(tmp_path):
 @pytest.mark.parametrize("buckets", [(0,), (4, 4), (10, 4), (41,), (4.0,), (True, 4), ("4",)])
 def test_buckets_are_checked(buckets):
     with pytest.raises(ValueError, match=r"length_buckets must be positive integers in ascending order.* 40. Received"):
-        _windows(buckets)
+        _examples(buckets)
 
 
-def test_packed_windows_have_no_buckets():
+def test_packed_examples_have_no_buckets():
     with pytest.raises(ValueError, match="length_buckets must be empty unless layout is 'padded'. Received.*'packed'"):
-        Windows(DOCUMENTS, LENGTH, "packed", length_buckets=(4,))
+        Examples(DOCUMENTS, LENGTH, "packed", length_buckets=(4,))
 
 
 def test_the_last_bucket_may_be_named():
-    assert [ids.shape[1] for ids, _ in itertools.islice(_ordered(_windows((4, 10, 40))), 4)] == [5, 11, 5, 41]
-    spec = data.validation_dataset(_windows((40,)), 2).element_spec[0]
+    assert [ids.shape[1] for ids, _ in itertools.islice(_ordered(_examples((4, 10, 40))), 4)] == [5, 11, 5, 41]
+    spec = data.validation_dataset(_examples((40,)), 2).element_spec[0]
     assert spec.shape.as_list() == [2, 41]

@@ -1,4 +1,4 @@
-"""With `separate_documents`, a packed window is to the trainer as its documents in windows of their own."""
+"""With `separate_documents`, a packed example is to the trainer as its documents in examples of their own."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from reformer_tf.models import ReformerCausalLM
 from tests.trainer import runs
 from tests.trainer.training.test_step import _optimizer_config
 from trainer.data import segments, tokenizers
-from trainer.data.examples import Windows
+from trainer.data.examples import Examples
 from trainer.evaluate import evaluate
 from trainer.optimization import optimizer
 from trainer.storage.workdir import Workdir
@@ -17,8 +17,8 @@ from trainer.training.run import Run
 from trainer.training.step import TrainStep
 
 DOCUMENTS = [b"one document", b"two", b"", b"and a third one, which is longer"]
-LENGTH = sum(map(len, DOCUMENTS)) + len(DOCUMENTS) - 1  # One window holds them all.
-SCHEMES = [tokenizers.BYTES, tokenizers.SHIFTED_BYTES]
+LENGTH = sum(map(len, DOCUMENTS)) + len(DOCUMENTS) - 1  # One example holds them all.
+TOKENIZERS = [tokenizers.BYTES, tokenizers.SHIFTED_BYTES]
 
 
 def _model(kind="local", **options):
@@ -31,19 +31,21 @@ def _model(kind="local", **options):
     return model
 
 
-def _windows(scheme, layout):
-    return Windows(scheme.documents(Windows(DOCUMENTS, 1).documents), LENGTH, layout)
+def _examples(tokenizer, layout):
+    return Examples(tokenizer.documents(Examples(DOCUMENTS, 1).documents), LENGTH, layout)
 
 
-def _evaluate(model, layout, separate, scheme=tokenizers.BYTES):
-    return Evaluation(model, tf.distribute.get_strategy(), _windows(scheme, layout), 1, False, scheme, separate).run()
+def _evaluate(model, layout, separate, tokenizer=tokenizers.BYTES):
+    return Evaluation(
+        model, tf.distribute.get_strategy(), _examples(tokenizer, layout), 1, False, tokenizer, separate
+    ).run()
 
 
-@pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.name)
-def test_evaluation(scheme):
-    alone, packed = (_evaluate(_model(), *how, scheme) for how in (("padded", False), ("packed", True)))
-    assert packed["bytes"] == alone["bytes"] == sum(map(len, DOCUMENTS))
-    assert packed["bits_per_byte"] == pytest.approx(alone["bits_per_byte"], rel=1e-5)
+@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=lambda tokenizer: tokenizer.name)
+def test_evaluation(tokenizer):
+    separate_examples, packed = (_evaluate(_model(), *how, tokenizer) for how in (("padded", False), ("packed", True)))
+    assert packed["bytes"] == separate_examples["bytes"] == sum(map(len, DOCUMENTS))
+    assert packed["bits_per_byte"] == pytest.approx(separate_examples["bits_per_byte"], rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -52,18 +54,18 @@ def test_evaluation(scheme):
 )
 def test_a_training_step(kind, jit_compile):
     model = _model(kind, reversible=not jit_compile)
-    alone, together = (_evaluate(model, layout, False)["bits_per_byte"] for layout in ("padded", "packed"))
-    assert together != pytest.approx(alone, rel=1e-4)
+    separate_examples, together = (_evaluate(model, layout, False)["bits_per_byte"] for layout in ("padded", "packed"))
+    assert together != pytest.approx(separate_examples, rel=1e-4)
     slots = optimizer.make_optimizer(_optimizer_config(), 1, model.trainable_variables)
     step = TrainStep(model, slots, tf.distribute.get_strategy(), jit_compile=jit_compile, separate_documents=True)
-    ids, mask = _windows(tokenizers.BYTES, "packed").gather(tf.constant([0], tf.int64))
-    assert float(step(ids, mask, tf.constant([0, 0])).bits_per_byte) == pytest.approx(alone, rel=1e-5)
+    ids, mask = _examples(tokenizers.BYTES, "packed").gather(tf.constant([0], tf.int64))
+    assert float(step(ids, mask, tf.constant([0, 0])).bits_per_byte) == pytest.approx(separate_examples, rel=1e-5)
 
 
 def test_a_run(tmp_path):
     """What the run evaluates is what the command evaluates, and the field makes a difference."""
     config = runs.make_config(runs.write_corpus(tmp_path / "corpus"))
-    for number in range(30):  # Windows hold several documents.
+    for number in range(30):  # Examples hold several documents.
         (tmp_path / "corpus" / f"short-{number}.txt").write_text("abc " * (1 + number % 5))
     config.train.steps = 1
     config.data.separate_documents = True
@@ -75,7 +77,7 @@ def test_a_run(tmp_path):
     assert evaluate(config, workdir)["loss"] != pytest.approx(validation["loss"], rel=1e-5)
 
 
-def test_windows_of_one_document_need_no_segments(tmp_path):
+def test_examples_of_one_document_need_no_segments(tmp_path):
     config = runs.make_config(runs.write_corpus(tmp_path / "corpus"))
     config.data.separate_documents = True
     assert segments.are_wanted(config.data)

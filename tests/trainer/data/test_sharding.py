@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainer.data.sharding import Share
+from trainer.data.sharding import Shard
 
 
 @pytest.mark.parametrize(("processes", "replicas_each"), [(1, 1), (1, 2), (2, 1), (3, 2), (6, 1)])
@@ -12,9 +12,9 @@ def test_all_rows_once(processes, replicas_each):
     batch_size, replicas = 12, processes * replicas_each
     found = {}
     for process in range(processes):
-        share = Share.of(tf.distribute.InputContext(processes, process, replicas))
+        shard = Shard.from_input_context(tf.distribute.InputContext(processes, process, replicas))
         for element in range(3 * replicas_each):
-            batch, rows = share.rows(tf.constant(element, tf.int64), batch_size)
+            batch, rows = shard.rows(tf.constant(element, tf.int64), batch_size)
             replica = process * replicas_each + element % replicas_each
             found[int(batch), replica] = rows.numpy()
     assert set(found) == {(batch, replica) for batch in range(3) for replica in range(replicas)}

@@ -1,4 +1,4 @@
-"""The order of the windows."""
+"""The order of the examples."""
 
 import numpy as np
 import pytest
@@ -9,18 +9,18 @@ from trainer.data import shuffle
 
 def _epochs(count, epochs, seed):
     examples = tf.range(count * epochs, dtype=tf.int64)
-    return shuffle.shuffled_places(examples, count, seed).numpy().reshape(epochs, count)
+    return shuffle.shuffled_indices(examples, count, seed).numpy().reshape(epochs, count)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 10, 257, 1000])
 def test_each_epoch_is_a_permutation(count):
-    orders = _epochs(count, 20, seed=0)
-    np.testing.assert_array_equal(np.sort(orders, axis=1), np.tile(np.arange(count), (20, 1)))
+    permutations = _epochs(count, 20, seed=0)
+    np.testing.assert_array_equal(np.sort(permutations, axis=1), np.tile(np.arange(count), (20, 1)))
 
 
 def test_no_epoch_repeats_an_earlier_one():
-    orders = _epochs(50, 600, seed=3)
-    assert len({order.tobytes() for order in orders}) == 600
+    permutations = _epochs(50, 600, seed=3)
+    assert len({permutation.tobytes() for permutation in permutations}) == 600
 
 
 def test_all_bits_of_the_seed_count():
@@ -28,15 +28,15 @@ def test_all_bits_of_the_seed_count():
     assert len({_epochs(50, 1, seed).tobytes() for seed in seeds}) == len(seeds)
 
 
-def test_orders_look_random():
+def test_permutations_look_random():
     count, epochs = 3000, 30
-    orders = _epochs(count, epochs, seed=1).astype(np.float64)
+    permutations = _epochs(count, epochs, seed=1).astype(np.float64)
     deviation = 1.0 / np.sqrt(count)  # of the correlation of two random orders
-    before = np.corrcoef(np.vstack([np.arange(count), orders]))
+    before = np.corrcoef(np.vstack([np.arange(count), permutations]))
     pairs = before[np.triu_indices(epochs + 1, 1)]
     assert abs(pairs.mean()) < 0.2 * deviation
     assert pairs.std() == pytest.approx(deviation, rel=0.15)
-    neighbours = (np.abs(np.diff(orders, axis=1)) == 1).sum(axis=1)  # 2 are expected
+    neighbours = (np.abs(np.diff(permutations, axis=1)) == 1).sum(axis=1)  # 2 are expected
     assert 1.0 < neighbours.mean() < 3.0
 
 
@@ -47,8 +47,8 @@ def test_mix_is_splitmix64():
     assert found.tolist() == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4]
 
 
-def test_places_are_the_same_in_a_graph():
+def test_indices_are_the_same_in_a_graph():
     examples = tf.range(1000, dtype=tf.int64)
-    eager = shuffle.shuffled_places(examples, 17, 5)
-    graph = tf.function(lambda values: shuffle.shuffled_places(values, 17, 5))(examples)
+    eager = shuffle.shuffled_indices(examples, 17, 5)
+    graph = tf.function(lambda values: shuffle.shuffled_indices(values, 17, 5))(examples)
     np.testing.assert_array_equal(eager, graph)

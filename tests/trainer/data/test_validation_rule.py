@@ -42,10 +42,10 @@ def _begin_as_before(config, workdir):
     config.data.validation_rule = validation.WHOLE_DOCUMENTS
     assert runs.run(config, workdir, runs.StopAfter(9)) == exits.STOPPED
     config.data.validation_rule = ""
-    kept = json.loads((workdir / "config.json").read_text())
-    assert kept["data"].pop("validation_rule") == validation.WHOLE_DOCUMENTS
-    del kept["data"]["any_bytes"]
-    (workdir / "config.json").write_text(json.dumps(kept))
+    saved = json.loads((workdir / "config.json").read_text())
+    assert saved["data"].pop("validation_rule") == validation.WHOLE_DOCUMENTS
+    del saved["data"]["any_bytes"]
+    (workdir / "config.json").write_text(json.dumps(saved))
 
 
 def test_a_new_run_has_the_new_rule_and_keeps_it(config, tmp_path):

@@ -32,12 +32,12 @@ class _Run:
                     stderr=subprocess.STDOUT,
                 )
 
-    def wait_for_steps(self, count, of):
+    def wait_for_steps(self, count, process_index):
         until = time.monotonic() + 200
         path = self.workdir / "metrics.jsonl"
         while not path.exists() or len(path.read_text().splitlines()) < count:
             assert time.monotonic() < until, "no steps were made"
-            assert self.processes[of].poll() is None, self.logs[0].read_text()
+            assert self.processes[process_index].poll() is None, self.logs[0].read_text()
             time.sleep(0.1)
         return len(path.read_text().splitlines())
 

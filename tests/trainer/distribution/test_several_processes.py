@@ -47,18 +47,18 @@ def test_parameter_servers_equal_one_device(config, one_device, tmp_path):
 
 @pytest.mark.slow
 def test_two_workers_then_one_then_two(tmp_path):
-    """Stopped by a signal to one of them; the 60 windows of an epoch are 10 steps of 6 rows, each seen once."""
+    """Stopped by a signal to one of them; the 60 examples of an epoch are 10 steps of 6 rows, each seen once."""
     config = clusters.make_config(tmp_path, "lsh")
     config.data.train_windows = 60
-    path, alone, workdir = clusters.write_config(tmp_path, config), tmp_path / "alone", tmp_path / "changing"
-    _count(path, alone)
+    path, one_process, workdir = clusters.write_config(tmp_path, config), tmp_path / "alone", tmp_path / "changing"
+    _count(path, one_process)
     _count(path, workdir, stop_after=2, code=exits.STOPPED, workers=2)
     _count(path, workdir, stop_after=2, code=exits.STOPPED)
     _count(path, workdir, workers=2)
-    _assert_close(workdir, alone)
+    _assert_close(workdir, one_process)
     seen = {file.name: file.read_text().splitlines() for file in workdir.glob("seen-*.txt")}
     assert sorted(len(rows) for rows in seen.values()) == [9, 9, 12, 12, 18], "3 steps by two, 3 by one, 4 by two"
-    rows = [row for of_process in seen.values() for row in of_process]
+    rows = [row for process_rows in seen.values() for row in process_rows]
     assert len(set(rows)) == 60
 
 

@@ -86,7 +86,7 @@ def test_what_is_installed_is_said(monkeypatch):
     assert "without the package tensorflow-tpu" not in str(refused.value)
 
 
-def test_the_steps_to_a_strategy_come_in_order(monkeypatch):
+def test_the_steps_to_a_strategy_come_in_sequence(monkeypatch):
     calls = []
 
     def noted(name, function):
@@ -123,9 +123,9 @@ def _made(strategy, name="adam", dtype="float32", kinds=("lsh", "full"), **optio
 
 def _batch(strategy):
     """The first batch of a run, given to the cores as the trainer gives it."""
-    windows = datasets.Windows([b"some bytes to read " * 20], LENGTH)
+    examples = datasets.Examples([b"some bytes to read " * 20], LENGTH)
     return next(
-        dispatch.of_strategy(strategy).batches(lambda share: datasets.train_dataset(windows, ROWS, share=share))
+        dispatch.make_dispatch(strategy).batches(lambda shard: datasets.train_dataset(examples, ROWS, shard=shard))
     )
 
 
@@ -168,16 +168,16 @@ def test_the_whole_step_is_traced_for_a_tpu(strategy, name, dtype):
 
 def test_the_evaluation_is_traced_for_a_tpu(strategy):
     model, _ = _made(strategy, kinds=["lsh", "full"])
-    windows = datasets.Windows([b"some bytes to read " * 20], LENGTH)
-    evaluation = Evaluation(model, strategy, windows, ROWS, jit_compile=True)
+    examples = datasets.Examples([b"some bytes to read " * 20], LENGTH)
+    evaluation = Evaluation(model, strategy, examples, ROWS, jit_compile=True)
     traced = evaluation._batch_sums.get_concrete_function(*_batch(strategy), tf.constant(0.0))
     assert xla_ops.examine(traced, also=xla_ops.OF_TPU_STRATEGY).problems() == []
 
 
 def test_every_length_of_the_batches_is_a_program_of_static_shapes(strategy):
     documents = [b"a short one"] * ROWS + [b"a longer one, " * 3] * ROWS
-    windows = datasets.Windows(documents, LENGTH, layout="padded", length_buckets=(16,))
-    batches = dispatch.of_strategy(strategy).batches(lambda share: datasets.validation_dataset(windows, ROWS, share))
+    examples = datasets.Examples(documents, LENGTH, layout="padded", length_buckets=(16,))
+    batches = dispatch.make_dispatch(strategy).batches(lambda shard: datasets.validation_dataset(examples, ROWS, shard))
     model, slots = _made(strategy, kinds=["local"], reversible=False)
     step = TrainStep(model, slots, strategy)
     lengths = []
@@ -191,10 +191,10 @@ def test_every_length_of_the_batches_is_a_program_of_static_shapes(strategy):
         traced = step.__call__.get_concrete_function(ids, mask, tf.constant([0, 0]))
         assert xla_ops.examine(traced, also=xla_ops.OF_TPU_STRATEGY).problems() == []
     assert sorted(lengths) == [17, LENGTH + 1]
-    _assert_replicas_take_their_places(traced)
+    _assert_replicas_read_their_rows(traced)
 
 
-def _assert_replicas_take_their_places(traced):
+def _assert_replicas_read_their_rows(traced):
     """Each core draws the dropout of its own rows: the place of its first row is made of the core's number."""
     numbers = [op for op in traced.graph.get_operations() if op.type == "TPUReplicatedInput"]
     constants = [[tf.get_static_value(x) for x in op.inputs] for op in numbers]

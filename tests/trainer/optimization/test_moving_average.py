@@ -49,7 +49,7 @@ def _checkpoint(workdir, step):
     return checkpoint_file.read(workdir / "checkpoints" / f"step-{step:08d}.safetensors")[0]
 
 
-def _average_of(values):
+def _expected_average(values):
     """What the average after the last of these values of a variable should be."""
     average = values[0].astype(np.float64)
     for value in values[1:]:
@@ -77,8 +77,8 @@ def test_it_follows_the_updates(mirrored_strategy, name, replicas):
         batch = next(iter(strategy.experimental_distribute_dataset(dataset)))
         step(*batch, tf.constant([0, number]))
         values.append([variable.numpy() for variable in table.trainable_variables])
-        for average, of in zip(averages, zip(*values, strict=True), strict=True):
-            np.testing.assert_allclose(average.numpy(), _average_of(of), rtol=1e-5, atol=1e-7)
+        for average, source in zip(averages, zip(*values, strict=True), strict=True):
+            np.testing.assert_allclose(average.numpy(), _expected_average(source), rtol=1e-5, atol=1e-7)
             for part in strategy.experimental_local_results(average.value):
                 np.testing.assert_array_equal(part.numpy(), average.numpy())
     assert np.abs(averages[0].numpy() - values[-1][0]).max() > 1e-4
@@ -89,7 +89,7 @@ def test_it_follows_the_updates(mirrored_strategy, name, replicas):
     )
 
 
-def test_a_skipped_step_leaves_it_alone():
+def test_a_skipped_step_leaves_it_unchanged():
     table = _Bigrams()
     slots = optimizer.make_optimizer(_optimizer_config(ema_momentum=MOMENTUM), 10, table.trainable_variables)
     step = TrainStep(table, slots, tf.distribute.get_strategy())
@@ -108,10 +108,10 @@ def test_in_place_and_back(mirrored_strategy, replicas):
     with strategy.scope():
         variables = [keras.Variable(np.full([2, 3], value, "float32")) for value in (1.0, 2.0)]
         average = MovingAverage(variables, MOMENTUM)
-    for variable, kept in zip(variables, average.variables, strict=True):
-        kept.assign(variable.value * 10.0)
+    for variable, value in zip(variables, average.variables, strict=True):
+        value.assign(variable.value * 10.0)
 
-    def parts_of(keras_variables):
+    def parts(keras_variables):
         parts = [part for v in keras_variables for part in strategy.experimental_local_results(v.value)]
         assert {part.shape for part in parts} == {(2, 3)}
         assert len(parts) == 2 * replicas
@@ -119,15 +119,15 @@ def test_in_place_and_back(mirrored_strategy, replicas):
 
     def leave():
         with average.in_place():
-            inside.extend([parts_of(variables), parts_of(average.variables)])
+            inside.extend([parts(variables), parts(average.variables)])
             raise exits.Stopped
 
     inside: list = []
-    before = [parts_of(variables), parts_of(average.variables)]
+    before = [parts(variables), parts(average.variables)]
     with pytest.raises(exits.Stopped):
         leave()
     assert inside == before[::-1]
-    assert [parts_of(variables), parts_of(average.variables)] == before
+    assert [parts(variables), parts(average.variables)] == before
     assert before[0] == [[1.0]] * replicas + [[2.0]] * replicas
 
 
@@ -139,7 +139,7 @@ def test_checkpoints_hold_both_by_name(config, undisturbed):
     assert f"average/{EMBEDDINGS}" in names
     for name in names:
         values = [arrays["model/" + name.removeprefix("average/")] for arrays in checkpoints]
-        np.testing.assert_allclose(checkpoints[-1][name], _average_of(values), rtol=1e-5, atol=1e-7, err_msg=name)
+        np.testing.assert_allclose(checkpoints[-1][name], _expected_average(values), rtol=1e-5, atol=1e-7, err_msg=name)
 
 
 def test_training_is_as_without(config, undisturbed, tmp_path):
@@ -182,12 +182,12 @@ def test_what_is_evaluated_and_loaded_is_the_average(config, undisturbed):
     weights = named_variables.named_variables(model.load_model(raw, workdir)[0])
     for name, value in arrays.items():
         if name.startswith("average/"):
-            of = "model/" + name.removeprefix("average/")
-            np.testing.assert_array_equal(averages[of].numpy(), value)
-            np.testing.assert_array_equal(weights[of].numpy(), arrays[of])
+            source = "model/" + name.removeprefix("average/")
+            np.testing.assert_array_equal(averages[source].numpy(), value)
+            np.testing.assert_array_equal(weights[source].numpy(), arrays[source])
 
 
-def test_the_closing_report_is_of_the_average(config, undisturbed, tmp_path, monkeypatch):
+def test_the_final_report_is_of_the_average(config, undisturbed, tmp_path, monkeypatch):
     seen = []
 
     def make_report(run):
@@ -213,7 +213,7 @@ def test_it_may_begin_and_end_within_a_run(config, tmp_path):
     assert not named_variables.averages(_checkpoint(tmp_path, 2))
     values = [_checkpoint(tmp_path, step)[f"model/{EMBEDDINGS}"] for step in (2, 3, 4)]
     average = _checkpoint(tmp_path, 4)[f"average/{EMBEDDINGS}"]
-    np.testing.assert_allclose(average, _average_of(values), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(average, _expected_average(values), rtol=1e-5, atol=1e-7)
     changing.optimizer.ema_momentum = 0.0
     run = Run(changing, tmp_path)
     run.close()

@@ -26,14 +26,14 @@ def test_what_has_fewer_than_two_dimensions_and_what_is_excluded_stays(name):
     matrices, paths = _shrunk((), name)
     assert any("embedding" in path for path in matrices)
     assert len(matrices) < len(paths)
-    kept, _ = _shrunk(("token_embedding/", "position", "output$"), name)
-    assert kept == {
+    matching, _ = _shrunk(("token_embedding/", "position", "output$"), name)
+    assert matching == {
         p for p in matrices if not (p.startswith("token_embedding/") or "position" in p or p.endswith("output"))
     }
-    assert set() < kept < matrices
+    assert set() < matching < matrices
 
 
-def test_an_exclusion_of_everything():
+def test_an_exclusion_of_all_variables():
     assert _shrunk(("",))[0] == set()
 
 

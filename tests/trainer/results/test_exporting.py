@@ -25,19 +25,19 @@ def _signatures(config, folder, **options):
     return set(tf.saved_model.load(path).signatures)
 
 
-def test_a_run_in_pieces(config, tmp_path):
+def test_a_sentencepiece_run(config, tmp_path):
     sentencepiece = pytest.importorskip("sentencepiece")
     (tmp_path / "text.txt").write_text("\n".join(path.read_text() for path in (tmp_path / "corpus").iterdir()))
     options = {"input": str(tmp_path / "text.txt"), "model_prefix": str(tmp_path / "spiece"), "vocab_size": 20}
     sentencepiece.SentencePieceTrainer.train(**options, minloglevel=2)
     config.data.tokens, config.data.sentencepiece_model = "sentencepiece", str(tmp_path / "spiece.model")
-    ids_alone = {"predict", "serving_default", "embed", "score_ids"}
-    assert _signatures(config, tmp_path) == ids_alone
+    id_signatures = {"predict", "serving_default", "embed", "score_ids"}
+    assert _signatures(config, tmp_path) == id_signatures
     pytest.importorskip("tensorflow_text")
-    assert _signatures(config, tmp_path, sentencepiece=True) == {*ids_alone, "score", "generate"}
+    assert _signatures(config, tmp_path, sentencepiece=True) == {*id_signatures, "score", "generate"}
 
 
-def test_pieces_that_a_run_does_not_have(config, tmp_path):
+def test_sentencepiece_that_a_run_does_not_have(config, tmp_path):
     with pytest.raises(ValueError, match="`sentencepiece` must not be asked for where .* Received: bytes"):
         _signatures(config, tmp_path, sentencepiece=True)
     assert not (tmp_path / "export").exists()

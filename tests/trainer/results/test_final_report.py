@@ -80,7 +80,7 @@ def test_the_export_says_how_it_was_trained(config, workdir):
     assert sorted(card["signatures"]) == ["embed", "generate", "predict", "score", "score_ids"]
 
 
-def test_killed_while_closing(config, workdir, tmp_path, monkeypatch):
+def test_killed_while_making_the_report(config, workdir, tmp_path, monkeypatch):
     """Exports that were killed are the matter of `tests/export/test_versions.py`; here it has been made before."""
     monkeypatch.setattr(
         exporting, "export_model", lambda *arguments: shutil.copytree(workdir / "export", arguments[-1]) / "1"
@@ -111,24 +111,24 @@ def test_validation_counts_every_byte_once(config, workdir):
 
 
 def test_evaluate_gives_the_same_figures(config, workdir):
-    kept = read_config(workdir / "config.json")
-    numbers = evaluate.evaluate(kept, Workdir(workdir))
+    config = read_config(workdir / "config.json")
+    numbers = evaluate.evaluate(config, Workdir(workdir))
     (record,) = [r for r in runs.lines(workdir) if r["split"] == "validation" and r["step"] == 8]
     assert numbers == {name: value for name, value in record.items() if name in numbers}
     assert {*numbers} == {"step", "loss", "bits_per_byte", "tokens", "bytes"}
 
 
 def test_evaluate_on_some_examples(config, workdir):
-    """The figures are those of these very windows, added up here one by one."""
-    kept = read_config(workdir / "config.json")
-    kept.train.eval_examples, kept.train.batch_size = 3, 2  # The last batch is not full.
-    numbers = evaluate.evaluate(kept, Workdir(workdir))
-    model, _ = load_model(kept, Workdir(workdir))
-    windows = datasets.cut_windows(kept, tokenizers.BYTES, datasets.load_corpus(kept.data).validation)
-    assert len(windows) > 6
+    """The figures are those of these very examples, added up here one by one."""
+    config = read_config(workdir / "config.json")
+    config.train.eval_examples, config.train.batch_size = 3, 2  # The last batch is not full.
+    numbers = evaluate.evaluate(config, Workdir(workdir))
+    model, _ = load_model(config, Workdir(workdir))
+    examples = datasets.cut_examples(config, tokenizers.BYTES, datasets.load_corpus(config.data).validation)
+    assert len(examples) > 6
     nats, byte_nats, targets = 0.0, 0.0, []
-    for place in (0, len(windows) // 3, 2 * len(windows) // 3):
-        ids, mask = windows[place]
+    for index in (0, len(examples) // 3, 2 * len(examples) // 3):
+        ids, mask = examples[index]
         losses = model.token_losses(ids[None], mask=mask[None]).numpy()[0]
         nats += losses[mask[1:]].sum()
         byte_nats += losses[mask[1:] & (ids[1:] != documents.BOUNDARY)].sum()
@@ -140,9 +140,9 @@ def test_evaluate_on_some_examples(config, workdir):
 
 
 def test_evaluate_with_another_number_of_rounds(workdir):
-    kept = read_config(workdir / "config.json")
-    kept.model.num_hashes = 2
-    numbers = evaluate.evaluate(kept, Workdir(workdir))
+    config = read_config(workdir / "config.json")
+    config.model.num_hashes = 2
+    numbers = evaluate.evaluate(config, Workdir(workdir))
     assert np.isfinite(numbers["loss"])
 
 

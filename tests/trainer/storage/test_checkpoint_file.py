@@ -25,7 +25,7 @@ def path(tmp_path):
     return path
 
 
-def test_everything_comes_back(path):
+def test_all_that_was_written_comes_back(path):
     arrays, description = checkpoint_file.read(path)
     assert description == DESCRIPTION
     assert arrays.keys() == ARRAYS.keys()
@@ -49,8 +49,8 @@ def test_every_cut_is_noticed(path):
 def test_every_flipped_byte_is_noticed_or_harmless(path):
     content = path.read_bytes()
     noticed = 0
-    for place in range(len(content)):
-        path.write_bytes(content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :])
+    for position in range(len(content)):
+        path.write_bytes(content[:position] + bytes([content[position] ^ 0x10]) + content[position + 1 :])
         try:
             arrays, description = checkpoint_file.read(path)
         except checkpoint_file.DamagedCheckpoint:

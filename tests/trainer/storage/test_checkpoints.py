@@ -31,7 +31,7 @@ def test_none_at_first(checkpoints):
     assert checkpoints.newest() is None
 
 
-def test_the_newest_few_are_kept(checkpoints):
+def test_the_newest_few_are_retained(checkpoints):
     _save(checkpoints, 5, 10, 100)
     assert checkpoints.steps() == [10, 100]
     arrays, description = checkpoints.newest()
@@ -39,7 +39,9 @@ def test_the_newest_few_are_kept(checkpoints):
     np.testing.assert_array_equal(arrays["weight"], np.full([100], 100))
 
 
-@pytest.mark.parametrize("damage", [lambda kept: kept[:-50], lambda kept: kept[:-1] + b"\x01", lambda _: b""])
+@pytest.mark.parametrize(
+    "damage", [lambda retained: retained[:-50], lambda retained: retained[:-1] + b"\x01", lambda _: b""]
+)
 def test_a_damaged_one_is_reported_and_passed_over(checkpoints, damage, caplog):
     _save(checkpoints, 1, 2)
     path = _path(checkpoints, 2)
@@ -80,14 +82,14 @@ def test_a_half_written_file_is_no_checkpoint_and_goes_with_the_next_save(checkp
     assert not leftover.exists()
 
 
-def test_the_best_is_kept_besides_the_newest(checkpoints):
+def test_the_best_is_retained_besides_the_newest(checkpoints):
     losses = {}
-    kept = []
+    retained = []
     for step, loss in ((1, 3.0), (2, 1.0), (3, 2.0), (4, 1.0), (5, None), (6, 0.5), (7, 0.7), (8, 0.6)):
         losses.update({step: loss} if loss else {})
         checkpoints.save(step, {"weight": np.zeros(1)}, {}, losses)
-        kept.append(checkpoints.steps())
-    assert kept == [[1], [1, 2], [2, 3], [2, 3, 4], [2, 4, 5], [5, 6], [6, 7], [6, 7, 8]]
+        retained.append(checkpoints.steps())
+    assert retained == [[1], [1, 2], [2, 3], [2, 3, 4], [2, 4, 5], [5, 6], [6, 7], [6, 7, 8]]
     assert checkpoints.best(losses) == 6
 
 
@@ -170,8 +172,8 @@ def test_a_file_that_may_not_grow_leaves_the_earlier_one_and_nothing_half_writte
         text=True,
         check=True,
     )
-    first, kept, second, kept_after, third, kept_at_last = json.loads(done.stdout)
+    first, retained, second, retained_after, third, retained_at_last = json.loads(done.stdout)
     assert (first, third) == ("", "")
     assert "File too large" in second
-    assert kept == kept_after == ["step-00000001.safetensors"]
-    assert kept_at_last == ["step-00000003.safetensors"]
+    assert retained == retained_after == ["step-00000001.safetensors"]
+    assert retained_at_last == ["step-00000003.safetensors"]

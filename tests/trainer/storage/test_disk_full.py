@@ -70,7 +70,7 @@ def test_the_last_one(config, undisturbed, tmp_path, monkeypatch, capsys):
     _assert_ends_as_undisturbed(config, tmp_path, undisturbed)
 
 
-def test_room_at_the_second_try(config, undisturbed, tmp_path, monkeypatch):
+def test_space_at_the_second_try(config, undisturbed, tmp_path, monkeypatch):
     full = FullDisk(monkeypatch, STEP_12, times=1)
     assert runs.run(config, tmp_path) == exits.DONE
     assert len(full.failed) == 1
@@ -90,7 +90,7 @@ def test_a_stop(config, undisturbed, tmp_path, monkeypatch, capsys):
     _assert_ends_as_undisturbed(config, tmp_path, undisturbed)
 
 
-def test_no_room_at_all(config, tmp_path, monkeypatch, capsys):
+def test_no_space_at_all(config, tmp_path, monkeypatch, capsys):
     FullDisk(monkeypatch, r"step-.*")
     assert runs.run(config, tmp_path) == exits.NOT_SAVED
     said = capsys.readouterr().err
@@ -135,7 +135,7 @@ def test_event_files_are_no_reason_to_end(config, undisturbed, tmp_path, caplog)
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), exits.NotSaved("No space left")])
-def test_the_closing_report(config, undisturbed, tmp_path, monkeypatch, capsys, error):
+def test_the_final_report(config, undisturbed, tmp_path, monkeypatch, capsys, error):
     def full(run):
         raise error
 

@@ -64,10 +64,10 @@ def test_names_that_are_not_utf_8(tmp_path):
 
 
 def test_what_a_profile_left_stays(tmp_path):
-    kept = tmp_path / "events.out.tfevents.1.host.profile-empty"
-    kept.touch()
+    profile = tmp_path / "events.out.tfevents.1.host.profile-empty"
+    profile.touch()
     _write(tmp_path, RECORDS)
-    assert kept.exists()
+    assert profile.exists()
 
 
 def test_runs_are_compared_by_their_hyperparameters(tmp_path):

@@ -39,12 +39,12 @@ def test_later_steps_are_dropped_and_written_again(path):
     assert [record["step"] for record in _lines(path)] == [1, 2, 3]
 
 
-def test_a_fresh_start_drops_everything(path):
+def test_a_fresh_start_drops_all_lines(path):
     Metrics(path, step=0).close()
     assert path.read_bytes() == b""
 
 
-def test_nothing_to_drop_leaves_the_file_alone(path):
+def test_nothing_to_drop_leaves_the_file_unchanged(path):
     before = path.stat().st_ino
     Metrics(path, step=4).close()
     assert path.stat().st_ino == before
@@ -85,7 +85,7 @@ def test_numbers_that_are_not_finite_stay_json(path):
     assert _lines(path)[-1] == expected
 
 
-def test_the_disk_takes_a_line_in_pieces(path, monkeypatch):
+def test_the_disk_takes_a_line_in_parts(path, monkeypatch):
     write = os.write
     metrics = Metrics(path, step=4)
     monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:7]))

@@ -72,7 +72,7 @@ def test_other_documents(finished, tmp_path):
         Run(config, finished)
 
 
-def test_what_may_change_is_said_and_kept(corpus, finished, tmp_path, caplog):
+def test_what_may_change_is_said_and_saved(corpus, finished, tmp_path, caplog):
     workdir = tmp_path / "run"
     shutil.copytree(finished, workdir)
     config = runs.make_config(corpus)

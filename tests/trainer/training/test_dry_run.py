@@ -36,7 +36,7 @@ class _NoEvaluation:
 @pytest.fixture
 def _steps_that_are_free(monkeypatch):
     toy.make_steps_free(monkeypatch)
-    monkeypatch.setattr(Run, "evaluation_of", lambda run, windows: _NoEvaluation())
+    monkeypatch.setattr(Run, "make_evaluation", lambda run, examples: _NoEvaluation())
 
 
 def _show(config, workdir, capsys):
@@ -68,7 +68,7 @@ def test_a_new_run(config, tmp_path, capsys):
     assert 0 < found["optimizer_slots_mib"] * 2**20 - 2 * 4 * trained <= 64, (
         "Adam has two slots, and counts its updates"
     )
-    sizes = np.array([mask.sum() - 1 for _, mask in run.windows])
+    sizes = np.array([mask.sum() - 1 for _, mask in run.examples])
     assert (found["examples_an_epoch"], found["tokens_an_epoch"]) == (len(sizes), sizes.sum())
     assert found["epochs"] == 12 * 4 / len(sizes)
     assert (found["step"], found["steps"], found["evaluations"]) == (0, 12, 6)

@@ -57,15 +57,17 @@ def test_stopped_on_request_and_started_again(config, programs, undisturbed, tmp
 def test_killed_in_the_middle_of_a_metrics_line_and_of_a_checkpoint(config, programs, undisturbed, workdir):
     with (workdir / "metrics.jsonl").open("a") as file:
         file.write('{"split": "train", "step": 11, "lo')
-    whole = (undisturbed / "checkpoints" / "step-00000012.safetensors").read_bytes()
+    expected = (undisturbed / "checkpoints" / "step-00000012.safetensors").read_bytes()
     leftover = workdir / "checkpoints" / "step-00000012.safetensors.4711.partial"
-    leftover.write_bytes(whole[: len(whole) // 2])
+    leftover.write_bytes(expected[: len(expected) // 2])
     programs.run(config, workdir)
     runs.assert_same(workdir, undisturbed)
     assert not leftover.exists()
 
 
-@pytest.mark.parametrize("damage", [lambda kept: kept[:1000], lambda kept: kept[:-9] + b"\x00" + kept[-8:]])
+@pytest.mark.parametrize(
+    "damage", [lambda content: content[:1000], lambda content: content[:-9] + b"\x00" + content[-8:]]
+)
 def test_a_damaged_newest_checkpoint(config, programs, undisturbed, workdir, damage, caplog):
     path = workdir / "checkpoints" / "step-00000008.safetensors"
     path.write_bytes(damage(path.read_bytes()))
@@ -83,14 +85,14 @@ def test_killed_between_the_checkpoint_and_the_evaluation_of_the_last_step(confi
     runs.assert_same(workdir, undisturbed)
 
 
-def test_a_finished_run_is_left_alone(config, programs, undisturbed, tmp_path):
+def test_a_finished_run_is_left_unchanged(config, programs, undisturbed, tmp_path):
     workdir = tmp_path / "again"
     shutil.copytree(undisturbed, workdir)
     programs.run(config, workdir)
     runs.assert_same(workdir, undisturbed)
 
 
-def test_the_state_holds_everything(undisturbed):
+def test_the_state_is_complete(undisturbed):
     arrays, description = checkpoint_file.read(undisturbed / "checkpoints" / "step-00000012.safetensors")
     assert description["step"] == 12
     assert description["seed"] == 0

@@ -61,9 +61,9 @@ def _as_before_the_field(workdir):
     (workdir / "config.json").write_text(json.dumps(fields))
 
 
-@pytest.mark.parametrize("of_before", [True, pytest.param(False, marks=pytest.mark.slow)])
-def test_a_longer_run_goes_on_along_the_first_schedule(config, workdir, caplog, of_before):
-    if of_before:
+@pytest.mark.parametrize("is_older", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_a_longer_run_goes_on_along_the_first_schedule(config, workdir, caplog, is_older):
+    if is_older:
         _as_before_the_field(workdir)
     assert runs.run(_extended(config, 8), workdir) == exits.DONE
     assert runs.run(_extended(config, 10), workdir) == exits.DONE
@@ -89,7 +89,7 @@ def test_another_end_is_said_with_the_rates(config, workdir, caplog):
 
 
 @pytest.mark.slow
-def test_an_end_that_is_given_holds_from_the_beginning_and_0_means_the_first_steps_again(config, tmp_path, monkeypatch):
+def test_an_end_that_is_set_holds_from_the_beginning_and_0_means_the_first_steps_again(config, tmp_path, monkeypatch):
     toy.make_steps_free(monkeypatch)
     assert runs.run(_extended(config, 6, 12), tmp_path) == exits.DONE
     _assert_rates(tmp_path, (6, 12))

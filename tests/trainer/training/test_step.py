@@ -135,16 +135,16 @@ def test_xla_and_parts_on_two_replicas_equal_one_device(mirrored_strategy, model
     np.testing.assert_allclose(again, losses, rtol=1e-5)
 
 
-def test_parts_give_the_gradient_of_the_whole_with_dropout():
+def test_parts_give_the_gradient_of_the_batch_with_dropout():
     model = _model(dropout=0.3, kind="local", reversible=False)
     ids, mask = map(tf.constant, _batch(0))
     arguments = (ids, mask, tf.constant([5, 7]), tf.constant(3), tf.constant(0.01))
-    loss, byte_nats, whole = gradients.LocalGradients(model)(*arguments)
-    largest = max(float(tf.reduce_max(tf.abs(gradient))) for gradient in whole)
+    loss, byte_nats, expected = gradients.LocalGradients(model)(*arguments)
+    largest = max(float(tf.reduce_max(tf.abs(gradient))) for gradient in expected)
     again = tf.function(gradients.LocalGradients(model, parts=2))(*arguments)
     assert float(again[0]) == pytest.approx(float(loss), rel=1e-5)
     assert float(again[1]) == pytest.approx(float(byte_nats), rel=1e-5)
-    for gradient, other in zip(whole, again[2], strict=True):
+    for gradient, other in zip(expected, again[2], strict=True):
         np.testing.assert_allclose(other, gradient, atol=1e-5 * largest)
 
 
@@ -219,12 +219,12 @@ def test_a_variable_without_a_gradient_is_an_error():
         step(*_batch(0), tf.constant([0, 0]))
 
 
-def test_weight_decay_leaves_biases_and_scales_alone():
+def test_weight_decay_leaves_biases_and_scales_unchanged():
     model = _model()
     slots = optimizer.make_optimizer(_optimizer_config(weight_decay=0.5), 10, model.trainable_variables)
     before = {v.path: v.numpy() for v in model.trainable_variables}
     slots.apply([tf.zeros(v.shape) for v in model.trainable_variables], model.trainable_variables)
     rate = 0.5 * 1e-2 / 3  # Times the learning rate of the first update.
     for v in model.trainable_variables:
-        kept = 1.0 if len(v.shape) < 2 else 1.0 - rate
-        np.testing.assert_allclose(v.numpy(), before[v.path] * kept, rtol=1e-5, atol=1e-8, err_msg=v.path)
+        factor = 1.0 if len(v.shape) < 2 else 1.0 - rate
+        np.testing.assert_allclose(v.numpy(), before[v.path] * factor, rtol=1e-5, atol=1e-8, err_msg=v.path)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from trainer.training.steps_in_flight import StepsAhead
+from trainer.training.steps_in_flight import StepsInFlight
 
 
-@pytest.mark.parametrize("outstanding", [1, 3])
-def test_order_and_number(outstanding):
+@pytest.mark.parametrize("max_in_flight", [1, 3])
+def test_sequence_and_number(max_in_flight):
     under_way, most = [], []
 
     def start(step):
@@ -19,8 +19,8 @@ def test_order_and_number(outstanding):
 
         return result
 
-    ahead = StepsAhead(start, 2, outstanding)
-    assert [ahead.next(7) for _ in range(5)] == [2, 3, 4, 5, 6]
-    assert ahead.started == 7
-    assert max(most) == outstanding
-    assert ahead.next(8) == 7
+    steps = StepsInFlight(start, 2, max_in_flight)
+    assert [steps.next(7) for _ in range(5)] == [2, 3, 4, 5, 6]
+    assert steps.started == 7
+    assert max(most) == max_in_flight
+    assert steps.next(8) == 7

@@ -11,16 +11,16 @@ import pytest
 from tests.trainer import events, runs, toy
 from trainer import exits
 from trainer.data import datasets, tokenizers
-from trainer.data.examples import Windows
+from trainer.data.examples import Examples
 from trainer.storage import checkpoint_file
-from trainer.training.tokens_seen import count_examples
+from trainer.training.tokens_seen import count_tokens
 
 NEW_FIELDS = ("tokens_seen", "epoch", "wall_time")
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
-    """Batches of unequal fill: each document ends in a short window."""
+    """Batches of unequal fill: each document ends in a short example."""
     config = toy.make_config_with_corpus(tmp_path_factory)
     config.data.layout = "padded"
     config.train.sequence_length = 60
@@ -50,21 +50,21 @@ def restarted(config, tmp_path_factory):
     return times, before, workdir
 
 
-def _windows(config):
-    return datasets.cut_windows(config, tokenizers.BYTES, datasets.load_corpus(config.data).train)
+def _examples(config):
+    return datasets.cut_examples(config, tokenizers.BYTES, datasets.load_corpus(config.data).train)
 
 
 def test_every_line_says_where_it_stands(config, restarted):
     times, before, workdir = restarted
-    windows, settings = _windows(config), config.train
-    batches = datasets.train_dataset(windows, settings.batch_size, settings.seed)
+    examples, settings = _examples(config), config.train
+    batches = datasets.train_dataset(examples, settings.batch_size, settings.seed)
     counts = [int(mask.numpy()[:, 1:].sum()) for _, mask in itertools.islice(batches, settings.steps)]
     assert len(set(counts)) >= 3, "the batches must differ"
     records = _records(workdir)
     assert {record["split"] for record in records} == {"train", "validation"}
     for record in records:
         assert record["tokens_seen"] == sum(counts[: record["step"]])
-        assert record["epoch"] == record["step"] * 4 / len(windows)
+        assert record["epoch"] == record["step"] * 4 / len(examples)
     found = [record["wall_time"] for record in records]
     assert found == sorted(found)
     assert times[0] - 0.001 <= found[0]
@@ -97,10 +97,10 @@ def test_a_run_of_before_goes_on(config, restarted, tmp_path, updates):
     old = [{name: value for name, value in record.items() if name not in NEW_FIELDS} for record in _records(before)]
     content = "".join(json.dumps(record) + "\n" for record in old)
     (workdir / "metrics.jsonl").write_text(content)
-    kept = json.loads((workdir / "config.json").read_text())
+    saved = json.loads((workdir / "config.json").read_text())
     for field in ("checkpoint_minutes", "eval_examples"):
-        del kept["train"][field]
-    (workdir / "config.json").write_text(json.dumps(kept))
+        del saved["train"][field]
+    (workdir / "config.json").write_text(json.dumps(saved))
     assert runs.run(config, workdir) == exits.DONE
     assert (workdir / "metrics.jsonl").read_text().startswith(content)
     lines, expected = runs.lines(workdir), runs.lines(after)
@@ -112,11 +112,11 @@ def test_a_run_of_before_goes_on(config, restarted, tmp_path, updates):
     assert lines[len(old) :][0]["epoch"] == expected[len(old)]["epoch"]
 
 
-def test_the_tokens_of_several_epochs_are_counted_from_the_order():
-    windows = Windows([bytes(range(size)) for size in (3, 9, 4, 11)], 5, "padded")
+def test_the_tokens_of_several_epochs_are_counted_from_the_sequence():
+    examples = Examples([bytes(range(size)) for size in (3, 9, 4, 11)], 5, "padded")
     batches = [
-        mask.numpy() for _, mask in itertools.islice(datasets.train_dataset(windows, 2, seed=3), 3 * len(windows))
+        mask.numpy() for _, mask in itertools.islice(datasets.train_dataset(examples, 2, seed=3), 3 * len(examples))
     ]
     for steps in range(len(batches)):
         expected = sum(int(mask[:, 1:].sum()) for mask in batches[:steps])
-        assert count_examples(windows, 2 * steps, seed=3) == expected
+        assert count_tokens(examples, 2 * steps, seed=3) == expected

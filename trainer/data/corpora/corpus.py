@@ -43,12 +43,12 @@ class Scored:
     notes: tuple[str, ...] = ()
 
 
-def validation_of(corpus: Corpus) -> Scored:
+def validation_part(corpus: Corpus) -> Scored:
     """The validation documents of a corpus, to score a model on."""
     return Scored(f"the validation documents of {corpus.name}", corpus.validation, True, corpus.notes)
 
 
-def in_hash_order(names: Sequence[str]) -> list[int]:
+def sorted_by_hash(names: Sequence[str]) -> list[int]:
     """The indices of names in the order of their SHA-256, so in no order that means anything, but always the same."""
     digests = [hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest() for name in names]
     return sorted(range(len(names)), key=lambda i: (digests[i], i))
@@ -72,13 +72,13 @@ def choose_validation(names: Sequence[str], sizes: Sequence[int], fraction: floa
     if len(sizes) < 2:
         raise ValueError(f"sizes must hold at least two documents. Received: {len(sizes)}")
     limit = fraction * sum(sizes)
-    order = in_hash_order(names)
+    by_hash = sorted_by_hash(names)
     chosen: set[int] = set()
     taken = 0
-    for index in order:
+    for index in by_hash:
         if taken >= 0.9 * limit:
             break
         if taken + sizes[index] <= limit and len(chosen) < len(names) - 1:
             chosen.add(index)
             taken += sizes[index]
-    return chosen or {min(order, key=lambda i: sizes[i])}
+    return chosen or {min(by_hash, key=lambda i: sizes[i])}

@@ -10,7 +10,7 @@ import ml_collections
 
 from reformer_tf import local_paths
 from trainer.data.corpora import found_files, validation
-from trainer.data.corpora.corpus import Corpus, Scored, validation_of
+from trainer.data.corpora.corpus import Corpus, Scored, validation_part
 from trainer.data.corpora.found_files import FoundFiles
 from trainer.data.documents import Documents
 
@@ -48,24 +48,24 @@ def load(config: ml_collections.ConfigDict) -> Corpus:
     return corpus
 
 
-def scored(config: ml_collections.ConfigDict, given: Collection[str]) -> Scored:
+def scored(config: ml_collections.ConfigDict, overrides: Collection[str]) -> Scored:
     """Loads what is to be scored: all of a folder or file that is given by name, else the validation documents.
 
     Args:
         config: as for `load`.
-        given: names of its fields that were given, in place of those that the run began with.
+        overrides: names of its fields that were given, in place of those that the run began with.
     """
-    if {"path", "validation_path"} <= {*given}:
+    if {"path", "validation_path"} <= {*overrides}:
         raise ValueError(
             "config.data.path and config.data.validation_path must not both be given to say what is scored. "
             f"Received: {config.path!r} and {config.validation_path!r}"
         )
-    if not {"validation_fraction", "validation_rule"} & {*given}:
-        if config.validation_path and ("validation_path" in given or not {"name", "path"} & {*given}):
-            return _scored_whole(config, "validation_path", is_validation="validation_path" not in given)
-        if {"name", "path", "pattern", "any_bytes"} & {*given}:
+    if not {"validation_fraction", "validation_rule"} & {*overrides}:
+        if config.validation_path and ("validation_path" in overrides or not {"name", "path"} & {*overrides}):
+            return _scored_whole(config, "validation_path", is_validation="validation_path" not in overrides)
+        if {"name", "path", "pattern", "any_bytes"} & {*overrides}:
             return _scored_whole(config, "path", is_validation=False)
-    return validation_of(load(config))
+    return validation_part(load(config))
 
 
 def _read(config: ml_collections.ConfigDict, field: str) -> FoundFiles:
@@ -75,7 +75,7 @@ def _read(config: ml_collections.ConfigDict, field: str) -> FoundFiles:
         ValueError: if it is missing, not readable, or holds no text.
     """
     path, name = config[field], f"config.data.{field}"
-    any_bytes = config.any_bytes or validation.rule_of(config) == validation.WHOLE_DOCUMENTS
+    any_bytes = config.any_bytes or validation.resolve_rule(config) == validation.WHOLE_DOCUMENTS
     if not path:
         raise ValueError(f"{name} must name a folder or a file of text. Received: {path!r}")
     root = local_paths.checked(name, path)

@@ -8,7 +8,7 @@ from typing import Any
 import ml_collections
 
 from trainer.data.corpora import validation
-from trainer.data.corpora.corpus import Corpus, Scored, validation_of
+from trainer.data.corpora.corpus import Corpus, Scored, validation_part
 from trainer.data.documents import Documents
 
 
@@ -39,24 +39,26 @@ def load(config: ml_collections.ConfigDict) -> Corpus:
     return validation.split(name, [str(i) for i in range(len(train))], train, config)
 
 
-def scored(config: ml_collections.ConfigDict, given: Collection[str]) -> Scored:
+def scored(config: ml_collections.ConfigDict, overrides: Collection[str]) -> Scored:
     """Loads what is to be scored: a split that is given by name, or the validation split if there is one.
 
     Args:
         config: as for `load`.
-        given: names of its fields that were given, in place of those that the run began with.
+        overrides: names of its fields that were given, in place of those that the run began with.
     """
-    if {"tfds_train_split", "tfds_validation_split"} <= {*given}:
+    if {"tfds_train_split", "tfds_validation_split"} <= {*overrides}:
         raise ValueError(
             "config.data.tfds_train_split and config.data.tfds_validation_split must not both be given to say what is "
             f"scored. Received: {config.tfds_train_split!r} and {config.tfds_validation_split!r}"
         )
-    if not {"validation_fraction", "validation_rule"} & {*given}:
-        if config.tfds_validation_split and "tfds_train_split" not in given:
-            return _scored_split(config, "tfds_validation_split", is_validation="tfds_validation_split" not in given)
-        if {"name", "tfds_name", "tfds_text_key", "tfds_train_split"} & {*given}:
+    if not {"validation_fraction", "validation_rule"} & {*overrides}:
+        if config.tfds_validation_split and "tfds_train_split" not in overrides:
+            return _scored_split(
+                config, "tfds_validation_split", is_validation="tfds_validation_split" not in overrides
+            )
+        if {"name", "tfds_name", "tfds_text_key", "tfds_train_split"} & {*overrides}:
             return _scored_split(config, "tfds_train_split", is_validation=False)
-    return validation_of(load(config))
+    return validation_part(load(config))
 
 
 def _scored_split(config: ml_collections.ConfigDict, field: str, is_validation: bool) -> Scored:

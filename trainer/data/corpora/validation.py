@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trainer.data.corpora.corpus import Corpus, choose_validation, in_hash_order
+from trainer.data.corpora.corpus import Corpus, choose_validation, sorted_by_hash
 from trainer.data.corpora.found_files import shown
 from trainer.data.documents import Documents
 
@@ -25,7 +25,7 @@ _SHORTEST_END = 4096  # Bytes. The end of a document has nothing before it, so f
 _LINE_REACH = 4096  # Bytes before a cut among which the start of a line is looked for.
 
 
-def rule_of(data: Mapping[str, Any]) -> str:
+def resolve_rule(data: Mapping[str, Any]) -> str:
     """The rule that `config.data` asks for."""
     return data["validation_rule"] or DOCUMENTS_AND_ENDS
 
@@ -46,8 +46,8 @@ def split(
         The corpus; on both sides the documents are in the order given.
     """
     sizes, fraction = [len(document) for document in documents], data["validation_fraction"]
-    if rule_of(data) == DOCUMENTS_AND_ENDS:
-        ends = choose_ends(sizes, in_hash_order(names), fraction)
+    if resolve_rule(data) == DOCUMENTS_AND_ENDS:
+        ends = choose_ends(sizes, sorted_by_hash(names), fraction)
     elif len(documents) == 1:
         head, tail = cut_tail(documents[0], fraction)
         return Corpus(name, Documents([head] if head else []), Documents([tail]), notes)
@@ -64,7 +64,7 @@ def split(
     return Corpus(name, Documents(train), Documents(validation), (*notes, _note(whole, cut)))
 
 
-def choose_ends(sizes: Sequence[int], order: Sequence[int], fraction: float) -> dict[int, int]:
+def choose_ends(sizes: Sequence[int], sequence: Sequence[int], fraction: float) -> dict[int, int]:
     """Chooses how many bytes at the end of each document are for validation.
 
     With f for the fraction, the small documents are those up to the largest size s for which s is at most f (1 - f) of
@@ -76,7 +76,7 @@ def choose_ends(sizes: Sequence[int], order: Sequence[int], fraction: float) -> 
 
     Args:
         sizes: bytes of each document, at least 1.
-        order: all indices, in the order in which documents are looked at.
+        sequence: all indices, in the order in which documents are looked at.
         fraction: f, between 0 and 1.
 
     Returns:
@@ -84,8 +84,8 @@ def choose_ends(sizes: Sequence[int], order: Sequence[int], fraction: float) -> 
         is not taken, but if there are very few bytes, none may be.
     """
     largest = _largest_small_size(sizes, fraction)
-    small = [index for index in order if sizes[index] <= largest]
-    large = [index for index in order if sizes[index] > largest]
+    small = [index for index in sequence if sizes[index] <= largest]
+    large = [index for index in sequence if sizes[index] > largest]
     chosen: dict[int, int] = {}
     left = fraction * sum(sizes[index] for index in small)
     for index in small:
@@ -110,8 +110,8 @@ def cut_tail(document: bytes, fraction: float) -> tuple[bytes, bytes]:
     The cut is made at the start of a line if one begins in the 4,096 bytes before, else between two UTF-8 characters
     if possible.
     """
-    place = max(1, round(len(document) * (1.0 - fraction)))
-    return _cut(document, min(place, len(document) - 1), _LINE_REACH)
+    position = max(1, round(len(document) * (1.0 - fraction)))
+    return _cut(document, min(position, len(document) - 1), _LINE_REACH)
 
 
 def _largest_small_size(sizes: Sequence[int], fraction: float) -> int:
@@ -123,19 +123,19 @@ def _largest_small_size(sizes: Sequence[int], fraction: float) -> int:
 
 def _cut_end(document: bytes, end: int) -> tuple[bytes, bytes]:
     """Cuts so many bytes off the end, or a few more: up to half as many again, for a cut at the start of a line."""
-    place = len(document) - end
-    return _cut(document, place, min(_LINE_REACH, end // 2, place // 2))
+    position = len(document) - end
+    return _cut(document, position, min(_LINE_REACH, end // 2, position // 2))
 
 
-def _cut(document: bytes, place: int, reach: int) -> tuple[bytes, bytes]:
+def _cut(document: bytes, position: int, reach: int) -> tuple[bytes, bytes]:
     """Cuts at the start of a line if one begins in the `reach` bytes before, else between two characters if it can."""
-    line = document.rfind(b"\n", max(0, place - reach), place) + 1
+    line = document.rfind(b"\n", max(0, position - reach), position) + 1
     if line:
         return document[:line], document[line:]
-    for start in range(place, max(0, place - 4), -1):
+    for start in range(position, max(0, position - 4), -1):
         if document[start] & 0xC0 != 0x80:  # not inside a character
             return document[:start], document[start:]
-    return document[:place], document[place:]
+    return document[:position], document[position:]
 
 
 def _note(whole: Sequence[str], cut: Sequence[str]) -> str:

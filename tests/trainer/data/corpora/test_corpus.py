@@ -18,7 +18,7 @@ def test_choosing_keeps_to_the_fraction(sizes, fraction):
     assert chosen == choose_validation(names, sizes, fraction)
 
 
-def test_choosing_depends_on_names_not_on_places():
+def test_choosing_depends_on_names_not_on_positions():
     names = [f"file{i}" for i in range(50)]
     chosen = {names[i] for i in choose_validation(names, [10] * 50, 0.2)}
     assert len(chosen) in (9, 10)

@@ -67,7 +67,7 @@ def test_no_text(content, expected):
     assert fault(content) == expected
 
 
-def test_the_share_is_one_in_twenty(monkeypatch):
+def test_the_limit_is_one_in_twenty(monkeypatch):
     monkeypatch.setattr(plain_text, "_BLOCK", 7)  # No character is lost between two blocks.
     for strange in (b"\xff", b"\x01"):
         assert fault("ä".encode() * 5 + b"b" * 9 + strange) == ""

@@ -20,11 +20,11 @@ def test_folder_is_parted_by_file(tmp_path):
     corpus = _text(write_files(tmp_path / "one", files), validation_fraction=0.2)
     assert sorted([*corpus.train, *corpus.validation]) == sorted(files.values())
     assert corpus.validation.num_bytes == pytest.approx(0.2 * sum(map(len, files.values())), rel=0.15)
-    order = [content for _, content in sorted(files.items())]
-    assert list(corpus.train) == [content for content in order if content in set(corpus.train)]
-    elsewhere = _text(write_files(tmp_path / "two", files), validation_fraction=0.2)
-    assert elsewhere.train.fingerprint == corpus.train.fingerprint
-    assert elsewhere.validation.fingerprint == corpus.validation.fingerprint
+    by_path = [content for _, content in sorted(files.items())]
+    assert list(corpus.train) == [content for content in by_path if content in set(corpus.train)]
+    outside = _text(write_files(tmp_path / "two", files), validation_fraction=0.2)
+    assert outside.train.fingerprint == corpus.train.fingerprint
+    assert outside.validation.fingerprint == corpus.validation.fingerprint
 
 
 def test_folder_leaves_out_hidden_empty_and_other_files(tmp_path):
@@ -50,7 +50,7 @@ def test_validation_path_is_taken_whole(tmp_path):
         _text(tmp_path / "train", validation_path=str(tmp_path / "missing"))
 
 
-def test_single_file_is_parted_by_its_tail(tmp_path):
+def test_one_file_is_parted_by_its_tail(tmp_path):
     content = b"".join(b"line %d\n" % i for i in range(1000))
     for path in (write_files(tmp_path, {"one.txt": content}), tmp_path / "one.txt"):
         corpus = _text(path, validation_fraction=0.1)
@@ -190,7 +190,7 @@ def test_only_regular_files(mixed):
 
 
 @pytest.mark.parametrize(
-    ("given", "scored", "is_validation"),
+    ("overrides", "scored", "is_validation"),
     [
         ([], "the validation documents of {train}", True),
         (["validation_fraction", "path"], "the validation documents of {train}", True),
@@ -199,24 +199,24 @@ def test_only_regular_files(mixed):
         (["name", "path", "any_bytes"], "all of {train}", False),
     ],
 )
-def test_what_is_scored(tmp_path, given, scored, is_validation):
+def test_what_is_scored(tmp_path, overrides, scored, is_validation):
     train = write_files(tmp_path / "train", TEXT)
-    found = data.load_scored({"name": "text", "path": str(train), "validation_fraction": 0.3}, given)
+    found = data.load_scored({"name": "text", "path": str(train), "validation_fraction": 0.3}, overrides)
     assert found.name == scored.format(train=train)
     assert found.is_validation == is_validation
     assert found.documents.num_bytes < 2000 if is_validation else list(found.documents) == list(TEXT.values())
 
 
-def test_what_is_scored_is_read_alone(tmp_path):
+def test_only_what_is_scored_is_read(tmp_path):
     """The training documents need not even be there."""
     write_files(tmp_path, {"own.txt": b"its own", "other.txt": b"o"})
-    kept = {"name": "text", "path": str(tmp_path / "gone"), "validation_path": str(tmp_path / "own.txt")}
-    for given, fields, name, content in (
+    saved = {"name": "text", "path": str(tmp_path / "gone"), "validation_path": str(tmp_path / "own.txt")}
+    for overrides, fields, name, content in (
         ([], {}, "the validation documents {}/own.txt", b"its own"),
         (["path"], {"path": str(tmp_path / "other.txt")}, "all of {}/other.txt", b"o"),
         (["validation_path"], {"validation_path": str(tmp_path / "other.txt")}, "all of {}/other.txt", b"o"),
     ):
-        found = data.load_scored({**kept, **fields}, given)
+        found = data.load_scored({**saved, **fields}, overrides)
         assert (found.name, list(found.documents)) == (name.format(tmp_path), [content])
     with pytest.raises(ValueError, match=r"config.data.path and config.data.validation_path must not both be given"):
-        data.load_scored(kept, ["path", "validation_path"])
+        data.load_scored(saved, ["path", "validation_path"])

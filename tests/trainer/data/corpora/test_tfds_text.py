@@ -39,7 +39,7 @@ def test_tfds_reads_splits(tiny_texts):
     assert again.train.fingerprint == corpus.train.fingerprint
 
 
-def test_tfds_parts_a_single_split(tiny_texts):
+def test_tfds_parts_the_only_split(tiny_texts):
     slices = {"tfds_train_split": "train[:50%]", "tfds_validation_split": "train[50%:]"}
     corpus = data.load_corpus({**tiny_texts, **slices})
     assert len(corpus.train) + len(corpus.validation) == 39
@@ -55,21 +55,21 @@ def test_tfds_parts_a_single_split(tiny_texts):
 
 
 def test_tfds_scores_a_split(tiny_texts):
-    kept = {**tiny_texts, "tfds_validation_split": "test"}
+    saved = {**tiny_texts, "tfds_validation_split": "test"}
     test = [b"text 0", b"text 2"]
-    for given, fields, name, count in (
+    for overrides, fields, name, count in (
         ([], {}, "the validation documents tiny_texts/1.0.0 test", 2),
         (["name", "tfds_name"], {}, "the validation documents tiny_texts/1.0.0 test", 2),
         (["tfds_validation_split"], {"tfds_validation_split": "train[:5]"}, "all of tiny_texts/1.0.0 train[:5]", 5),
         (["tfds_train_split"], {"tfds_train_split": "test"}, "all of tiny_texts/1.0.0 test", 2),
         (["tfds_name"], {"tfds_validation_split": "", "tfds_train_split": "test"}, "all of tiny_texts/1.0.0 test", 2),
     ):
-        scored = data.load_scored({**kept, **fields}, given)
+        scored = data.load_scored({**saved, **fields}, overrides)
         assert scored.name == name
         assert len(scored.documents) == count
         assert count != 2 or sorted(scored.documents) == test
     with pytest.raises(ValueError, match=r"tfds_train_split and config.data.tfds_validation_split must not both be"):
-        data.load_scored(kept, ["tfds_train_split", "tfds_validation_split"])
+        data.load_scored(saved, ["tfds_train_split", "tfds_validation_split"])
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.data.corpora import validation
-from trainer.data.corpora.corpus import choose_validation, in_hash_order
+from trainer.data.corpora.corpus import choose_validation, sorted_by_hash
 
 FRACTIONS = st.floats(0.005, 0.95)
 
@@ -15,7 +15,7 @@ def _names(count):
 
 
 def _ends(sizes, fraction):
-    return validation.choose_ends(sizes, in_hash_order(_names(len(sizes))), fraction)
+    return validation.choose_ends(sizes, sorted_by_hash(_names(len(sizes))), fraction)
 
 
 def _split(documents, fraction=0.02, rule=validation.DOCUMENTS_AND_ENDS):
@@ -25,7 +25,7 @@ def _split(documents, fraction=0.02, rule=validation.DOCUMENTS_AND_ENDS):
 
 @given(st.lists(st.one_of(st.integers(1, 50), st.integers(1, 100_000)), min_size=1, max_size=60), FRACTIONS)
 @settings(deadline=None)
-def test_the_fraction_is_kept(sizes, fraction):
+def test_the_fraction_is_reached(sizes, fraction):
     ends = _ends(sizes, fraction)
     taken, total = sum(ends.values()), sum(sizes)
     assert all(0 < end <= sizes[index] for index, end in ends.items())
@@ -58,11 +58,11 @@ def test_documents_that_are_added_change_little():
     assert len({*before} - {*after}) <= 4
 
 
-def test_the_order_of_the_documents_does_not_matter():
+def test_the_sequence_of_the_documents_does_not_matter():
     names, sizes = _names(40), [100 * (i % 7) + 5000 * (i % 11 == 0) + 1 for i in range(40)]
-    ends = validation.choose_ends(sizes, in_hash_order(names), 0.1)
+    ends = validation.choose_ends(sizes, sorted_by_hash(names), 0.1)
     chosen = {names[i]: end for i, end in ends.items()}
-    turned = validation.choose_ends(sizes[::-1], in_hash_order(names[::-1]), 0.1)
+    turned = validation.choose_ends(sizes[::-1], sorted_by_hash(names[::-1]), 0.1)
     assert {names[::-1][i]: end for i, end in turned.items()} == chosen
 
 
@@ -109,8 +109,8 @@ def test_the_rule_of_before():
     assert list(corpus.validation) == [documents[i] for i in sorted(chosen)]
     assert list(corpus.train) == [document for i, document in enumerate(documents) if i not in chosen]
     (head, tail) = validation.cut_tail(b"a line\n" * 100, 0.02)
-    alone = _split([b"a line\n" * 100], 0.02, validation.WHOLE_DOCUMENTS)
-    assert (list(alone.train), list(alone.validation)) == ([head], [tail])
+    one_document = _split([b"a line\n" * 100], 0.02, validation.WHOLE_DOCUMENTS)
+    assert (list(one_document.train), list(one_document.validation)) == ([head], [tail])
 
 
 @given(

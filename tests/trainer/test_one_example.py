@@ -1,4 +1,4 @@
-"""Runs on one chosen window without evaluations: what `configs/million_tokens.py` asks for, at a small size."""
+"""Runs on one chosen example without evaluations: what `configs/million_tokens.py` asks for, at a small size."""
 
 import json
 
@@ -21,13 +21,13 @@ def config(tmp_path):
     return config
 
 
-def test_every_step_sees_the_same_full_window(config, tmp_path):
+def test_every_step_sees_the_same_full_example(config, tmp_path):
     run = Run(config, tmp_path / "run")
     batches = iter(run.batches())
     first, mask = next(batches)
     run.close()
     assert mask.numpy().sum() == 64 + 1  # As many targets as the sequence is long.
-    assert run.windows.tokens == 64
+    assert run.examples.tokens == 64
     for _ in range(2):
         np.testing.assert_array_equal(next(batches)[0], first)
 
@@ -42,6 +42,6 @@ def test_the_loss_falls_and_nothing_is_evaluated(config, tmp_path, capsys):
     peaks = [record["peak_memory_mib"] for record in records]
     assert peaks == sorted(peaks) and peaks[0] > 100
     said = capsys.readouterr().out
-    assert "(1 window(s) of them, 64 tokens)" in said
+    assert "(1 example(s) of them, 64 tokens)" in said
     assert "Done after 3 steps. Peak memory of the process: " in said
     assert "validation loss" not in said

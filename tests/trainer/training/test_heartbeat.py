@@ -2,30 +2,30 @@
 
 import time
 
-from trainer.training.progress import SignOfLife
+from trainer.training.progress import Heartbeat
 
 
 def test_a_long_step_is_mentioned_again_and_again(capsys):
-    with SignOfLife(steps=7, every=0.1) as sign:
-        sign.step = 3
+    with Heartbeat(steps=7, every=0.1) as heartbeat:
+        heartbeat.step = 3
         time.sleep(0.35)
     said = capsys.readouterr().out.splitlines()
     assert said and all(line.startswith("  in step 3/7 for 0:0") for line in said)  # How many: threads may be late.
 
 
 def test_short_steps_and_what_is_between_steps_are_not(capsys):
-    with SignOfLife(steps=7, every=0.4) as sign:
+    with Heartbeat(steps=7, every=0.4) as heartbeat:
         for step in range(1, 4):
-            sign.step = step
+            heartbeat.step = step
             time.sleep(0.05)
-            assert sign.step == step
-        sign.step = None
+            assert heartbeat.step == step
+        heartbeat.step = None
         time.sleep(0.6)
     assert capsys.readouterr().out == ""
 
 
 def test_it_ends_at_once():
     start = time.monotonic()
-    with SignOfLife(steps=1, every=60.0) as sign:
-        sign.step = 1
+    with Heartbeat(steps=1, every=60.0) as heartbeat:
+        heartbeat.step = 1
     assert time.monotonic() - start < 5
