@@ -34,7 +34,7 @@ _TIMEOUT = flags.DEFINE_float("timeout", 3600.0, "Seconds after which a point is
 _OUTPUT = flags.DEFINE_string("output", "compiled.json", "File of the results.")
 
 _PASSED_ON = [*_MODEL, "precision", "run", "repeat"]
-_GIVEN_UP_MIB = 0.9
+_MEMORY_FRACTION = 0.9
 _MIB = 2**20
 
 
@@ -59,7 +59,7 @@ def _sizes() -> list[tuple[int, int, bool]]:
 def _measure(length: int, layers: int, reversible: bool) -> dict[str, Any]:
     passed_on = [f"--{name}={flags.FLAGS[name].value}" for name in _PASSED_ON]
     command = [sys.executable, "-m", "benchmarks.compiled_point", f"--length={length}", f"--layers={layers}"]
-    limit = _GIVEN_UP_MIB * machine.memory_mib()
+    limit = _MEMORY_FRACTION * machine.memory_mib()
     about = {"length": length, "layers": layers, "reversible": reversible, "load_before": os.getloadavg()[0]}
     return {**about, **point_process.run([*command, f"--reversible={reversible}", *passed_on], _TIMEOUT.value, limit)}
 
@@ -103,10 +103,10 @@ def _name(point: dict[str, Any]) -> str:
 def _growth(first: dict[str, Any], last: dict[str, Any]) -> str:
     ratio = last["temporary_bytes"] / first["temporary_bytes"]
     each = (last["temporary_bytes"] - first["temporary_bytes"]) / (last["layers"] - first["layers"]) / _MIB
-    kept = last["kept_buckets_mib"] / last["layers"]
+    saved_mib = last["kept_buckets_mib"] / last["layers"]
     return (
         f"length {last['length']:,}, {_name(last)}: {last['layers']} layers need {ratio:.2f} times the temporary memory"
-        f" of {first['layers']}: {each:,.2f} MiB a layer, of which kept buckets are {kept:.2f}"
+        f" of {first['layers']}: {each:,.2f} MiB a layer, of which kept buckets are {saved_mib:.2f}"
     )
 
 

@@ -35,7 +35,7 @@ def measure() -> dict:
         **needs,
         "compile_s": seconds,
         **ran,
-        "kept_buckets_mib": setting.kept_buckets_mib(),
+        "kept_buckets_mib": setting.saved_buckets_mib(),
         "parameters": int(sum(np.prod(v.shape) for v in model.trainable_variables)),
         **setting.arguments(),
     }

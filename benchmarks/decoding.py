@@ -103,7 +103,7 @@ def _measure(points: Sequence[_Point], subjects: dict[str, TakeIn]) -> list[list
     runs = [subjects[p.subject](rng.integers(0, VOCABULARY, (p.batch, p.context))) for p in points]
     measured: list[list[float]] = [[] for _ in points]
     before = points[0].subject
-    for turn in range(_ROUNDS.value + 1):
+    for repetition in range(_ROUNDS.value + 1):
         for point, go_on, values in zip(points, runs, measured, strict=True):
             if point.subject != before:
                 time.sleep(_PAUSE)
@@ -111,7 +111,7 @@ def _measure(points: Sequence[_Point], subjects: dict[str, TakeIn]) -> list[list
             start = time.perf_counter()
             go_on(_TOKENS.value)
             seconds = (time.perf_counter() - start) / _TOKENS.value
-            if turn:  # Programs are traced in the first.
+            if repetition:  # Programs are traced in the first.
                 values.append(seconds)
     return measured
 

@@ -84,9 +84,9 @@ def main(arguments: list[str]) -> None:
     }
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(_REPEATS.value):
-        for name, arguments_of in runs.items():
+        for name, run_arguments in runs.items():
             with tempfile.TemporaryDirectory() as folder:
-                seconds[name].append(_train(pathlib.Path(folder) / "run", *arguments_of))
+                seconds[name].append(_train(pathlib.Path(folder) / "run", *run_arguments))
             print(f"{name}: {seconds[name][-1]:.4f} s a step", flush=True)
     median = {name: statistics.median(values) for name, values in seconds.items()}
     result = {

@@ -79,13 +79,13 @@ def _damaged(fault: str, moment: str, folder: pathlib.Path, rng: random.Random) 
     found = _signalled("kill", moment, folder, rng, first=2 * fault_runs.CHECKPOINT_EVERY + 1)
     newest = max((folder / "run" / "checkpoints").glob("step-*.safetensors"))
     content = bytearray(newest.read_bytes())
-    place = rng.randrange(len(content))
+    offset = rng.randrange(len(content))
     if fault == "truncate":
-        del content[place:]
+        del content[offset:]
     else:
-        content[place] ^= 1 << rng.randrange(8)
+        content[offset] ^= 1 << rng.randrange(8)
     newest.write_bytes(content)
-    return {**found, "damaged": newest.name, "place": place}
+    return {**found, "damaged": newest.name, "place": offset}
 
 
 def _full_disk(fault: str, moment: str, folder: pathlib.Path, rng: random.Random) -> dict[str, Any]:

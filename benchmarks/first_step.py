@@ -35,8 +35,10 @@ def main(argv: list[str]) -> None:
     for kind in _KINDS.value:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             summary[kind] = pool.apply(measure, (kind, *settings))
-        of_base = summary[_KINDS.value[0]]
-        said = (f"{name} {seconds:.4f} s ({seconds / of_base[name]:.2f})" for name, seconds in summary[kind].items())
+        base_seconds = summary[_KINDS.value[0]]
+        said = (
+            f"{name} {seconds:.4f} s ({seconds / base_seconds[name]:.2f})" for name, seconds in summary[kind].items()
+        )
         print(f"{kind}: {', '.join(said)}", flush=True)
     print(json.dumps(summary))
 

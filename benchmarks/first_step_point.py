@@ -61,8 +61,8 @@ def measure(kind: str, length: int, batch: int, eager_length: int, steps: int) -
     labels = rng.integers(0, _CLASSES, batch)
     first = _seconds(lambda: model.fit(rows, labels, batch_size=batch, verbose=0))
     later = [_seconds(lambda: model.train_on_batch(rows, labels)) for _ in range(steps + 1)][1:]
-    alone, row = attention(), keras.ops.convert_to_tensor(rng.normal(size=(1, eager_length, _WIDTH)).astype("float32"))
-    eager = [_seconds(lambda: alone(row)) for _ in range(steps + 1)]
+    layer, row = attention(), keras.ops.convert_to_tensor(rng.normal(size=(1, eager_length, _WIDTH)).astype("float32"))
+    eager = [_seconds(lambda: layer(row)) for _ in range(steps + 1)]
     return {
         "first_step": first,
         "step": statistics.median(later),

@@ -55,8 +55,8 @@ def measure(length: int, longest: int, precisions: Sequence[str]) -> dict[str, d
             "as_it_is": gradient_errors.errors(exact, as_it_is),
             "float64_sums": gradient_errors.errors(exact, reference),
         }
-        results[dtype] = {kind: {name: of[name] for name in names} for kind, of in found.items()}
-        worst = {kind: max(of.values()) for kind, of in results[dtype].items()}
+        results[dtype] = {kind: {name: by_kind[name] for name in names} for kind, by_kind in found.items()}
+        worst = {kind: max(by_kind.values()) for kind, by_kind in results[dtype].items()}
         print(f"{length} tokens, {dtype}: {len(names)} weights count, largest errors {worst}", flush=True)
     return results
 
@@ -73,16 +73,16 @@ def main(argv: list[str]) -> None:
         both = [name for name in first["as_it_is"] if name in last["as_it_is"]]
         growths = {name: last["as_it_is"][name] / first["as_it_is"][name] for name in both}
         for name in sorted(both, key=lambda name: -growths[name])[:10]:
-            row = [f"{of[kind][name]:.5f}" for of in (first, last) for kind in ("as_it_is", "float64_sums")]
+            row = [f"{by_kind[kind][name]:.5f}" for by_kind in (first, last) for kind in ("as_it_is", "float64_sums")]
             print(dtype, f"{growths[name]:.3f}", *row, name)
         summary[dtype] = {
             "weights": len(both),
             "largest_error": {length: max(measured[length][dtype]["as_it_is"].values()) for length in lengths},
             "growth": max(growths.values()),
             "beyond_float64_sums": max(
-                x - of[dtype]["float64_sums"][name]
-                for of in measured.values()
-                for name, x in of[dtype]["as_it_is"].items()
+                x - by_dtype[dtype]["float64_sums"][name]
+                for by_dtype in measured.values()
+                for name, x in by_dtype[dtype]["as_it_is"].items()
             ),
         }
     print(json.dumps({"jit_compile": JIT_COMPILE.value, "layers": LAYERS.value, "width": WIDTH.value, **summary}))

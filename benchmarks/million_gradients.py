@@ -54,24 +54,24 @@ def compare(model: ReformerCausalLM, ids: np.ndarray, dtype: str = "float32") ->
 
     @tf.function(autograph=False)
     def step(ids: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]:
-        with tf.GradientTape() as tape, replay.recording() as kept:
+        with tf.GradientTape() as tape, replay.recording() as recorded:
             loss = tf.reduce_mean(model.token_losses(ids, training=True, seed=seed))
-        slopes = tape.gradient(loss, [variable.value for variable in variables])
-        return loss, [tf.convert_to_tensor(slope) for slope in slopes], kept
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        return loss, [tf.convert_to_tensor(gradient) for gradient in gradients], recorded
 
     start = time.perf_counter()
-    loss, slopes, buckets = step(tf.constant(ids, tf.int32), tf.constant([0, 0]))
+    loss, gradients, buckets = step(tf.constant(ids, tf.int32), tf.constant([0, 0]))
     seconds = time.perf_counter() - start
     start = time.perf_counter()
     expected_loss, expected = reference_model.loss_and_gradients(model, ids, [b.numpy() for b in buckets], dtype)
-    errors = {v.path: relative_error(*pair) for v, *pair in zip(variables, slopes, expected, strict=True)}
+    errors = {v.path: relative_error(*pair) for v, *pair in zip(variables, gradients, expected, strict=True)}
     worst = max(errors, key=lambda path: errors[path])
-    largest = [float(np.abs(slope).max()) for slope in expected]
-    of_largest = max(error * size for error, size in zip(errors.values(), largest, strict=True)) / max(largest)
+    largest = [float(np.abs(gradient).max()) for gradient in expected]
+    largest_error = max(error * size for error, size in zip(errors.values(), largest, strict=True)) / max(largest)
     return {
         "gradient_error": errors[worst],
         "worst_weight": worst,
-        "gradient_error_of_largest": of_largest,
+        "gradient_error_of_largest": largest_error,
         "loss": float(loss),
         "loss_error": abs(float(loss) - expected_loss) / expected_loss,
         "seconds": seconds,

@@ -35,8 +35,8 @@ def _done_before(output: pathlib.Path, about: dict[str, Any]) -> list[dict[str, 
     if not output.exists():
         return []
     try:
-        kept = json.loads(output.read_text(encoding="utf-8"))
-        before, runs = {name: kept[name] for name in about}, kept["runs"]
+        earlier = json.loads(output.read_text(encoding="utf-8"))
+        before, runs = {name: earlier[name] for name in about}, earlier["runs"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"--output must be new or of an earlier run. Received: {output} ({error!r})") from error
     for name, value in about.items():

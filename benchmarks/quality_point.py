@@ -95,13 +95,13 @@ def measure(make: Callable[[], Learner]) -> dict[str, Any]:
     train, validation = (
         datasets.Windows(documents, quality_flags.LENGTH.value) for documents in (corpus.train, corpus.validation)
     )
-    order = np.random.default_rng(_SEED.value).permutation(len(train) - 1)  # The last window is short.
-    if quality_flags.STEPS.value > len(order) or quality_flags.VALIDATION_WINDOWS.value >= len(validation):
-        raise ValueError(f"There are {len(order)} windows to train on and {len(validation) - 1} to validate on.")
+    permutation = np.random.default_rng(_SEED.value).permutation(len(train) - 1)  # The last window is short.
+    if quality_flags.STEPS.value > len(permutation) or quality_flags.VALIDATION_WINDOWS.value >= len(validation):
+        raise ValueError(f"There are {len(permutation)} windows to train on and {len(validation) - 1} to validate on.")
     model, losses = make(), []
     start = time.perf_counter()
     for index in range(quality_flags.STEPS.value):
-        losses.append(model.step(_ids(train, order[index]), index))
+        losses.append(model.step(_ids(train, permutation[index]), index))
     seconds = time.perf_counter() - start
     if not np.isfinite(losses).all():
         raise FloatingPointError(f"The loss of step {int(np.argmin(np.isfinite(losses)))} is not finite.")

@@ -64,14 +64,14 @@ def measure() -> dict[str, Any]:
     size, chunk = setting.WIDTH.value // setting.HEADS.value, setting.CHUNK_LENGTH.value
     # Of a limit, the best time: what else the machine does can only hide it.
     rates = limits.measure(
-        _MATMUL_SIZE.value, _ARRAY_MIB.value, (chunk, size, 2 * chunk), lambda run: min(_times_of(run))
+        _MATMUL_SIZE.value, _ARRAY_MIB.value, (chunk, size, 2 * chunk), lambda run: min(_durations(run))
     )
     seconds = _times(stage_runs.runs())
     parts = [seconds[name] for name in ("attention", "laying out", "blocks")]
     seconds["merging"] = (parts[0][0] - parts[1][0] - parts[2][0], parts[0][1] - parts[1][1] - parts[2][1])
     stages = [_stage(stage, seconds[stage.name], rates) for stage in costs.stages(sizes())]
 
-    def whole(quantity: str) -> float:
+    def total(quantity: str) -> float:
         counted = [s for s in stages if not s["part_of"]]
         return sum(s["in_step"] * (s["forward"][quantity] + s["backward"][quantity]) for s in counted)
 
@@ -82,9 +82,9 @@ def measure() -> dict[str, Any]:
         "limits": rates._asdict(),
         "peak_flops": rates.matmul_flops[_dtype().name],
         "stages": stages,
-        "stages_s": whole("seconds"),
-        "limit_s": whole("limit_s"),
-        "practical_limit_s": whole("practical_limit_s"),
+        "stages_s": total("seconds"),
+        "limit_s": total("limit_s"),
+        "practical_limit_s": total("practical_limit_s"),
         "step_s": _step_seconds(),
     }
 
@@ -104,10 +104,10 @@ def _times(runs: dict[str, stage_runs.Run]) -> dict[str, tuple[float, float]]:
 
 def _seconds(function: Callable, arguments: Sequence[Any]) -> float:
     compiled = tf.function(function, autograph=False, jit_compile=setting.JIT_COMPILE.value)
-    return statistics.median(_times_of(lambda: compiled(*arguments)))
+    return statistics.median(_durations(lambda: compiled(*arguments)))
 
 
-def _times_of(run: Callable[[], object]) -> list[float]:
+def _durations(run: Callable[[], object]) -> list[float]:
     return timing.seconds(run, setting.REPEAT.value, _SECONDS.value)
 
 

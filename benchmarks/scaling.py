@@ -96,11 +96,11 @@ def _points() -> list[sweep.Point]:
     """
     lengths, depths = (_integers(name) for name in ("lengths", "depths"))
     for name, allowed in (("precision", subjects.PRECISIONS), ("window", subjects.WINDOWS)):
-        given = flags.FLAGS[name].value
-        if not given or set(given) - set(allowed):
-            raise ValueError(f"--{name} must be of {allowed}. Received: {given}")
+        chosen = flags.FLAGS[name].value
+        if not chosen or set(chosen) - set(allowed):
+            raise ValueError(f"--{name} must be of {allowed}. Received: {chosen}")
     size_flags.check_heads()
-    peers = [label for given in _PEER.value or [] for label in given.split(",")]
+    peers = [label for labels in _PEER.value or [] for label in labels.split(",")]
     wrong = [label for label in peers if label.split(":")[0] not in subjects.PEERS]
     if wrong:
         raise ValueError(f"--peer must be of {sorted(subjects.PEERS)}. Received: {wrong}")
@@ -153,13 +153,13 @@ def main(argv: list[str]) -> None:
     # So that the process under way is ended too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sweep.run(points, results, measure, _work, _RETRY_FAILED.value, lambda line: print(line, flush=True))
-    whole = summary.summarize(results.measurements)
-    print(f"\n{report.report(whole, _LAYERS.value, _DEPTH_LENGTH.value)}\n\nresults: {results.path}")
+    summarized = summary.summarize(results.measurements)
+    print(f"\n{report.report(summarized, _LAYERS.value, _DEPTH_LENGTH.value)}\n\nresults: {results.path}")
     versions = {m["code"] for m in results.measurements if m.get("code")}
     if len(versions) > 1:
         print(f"The points were measured with different sources: {sorted(versions)}")
     if picture:
-        plot.plot(whole, _LAYERS.value, _DEPTH_LENGTH.value, picture)
+        plot.plot(summarized, _LAYERS.value, _DEPTH_LENGTH.value, picture)
         print(f"plot: {picture}")
     else:
         print("plot: none (matplotlib is not installed, or --plot is empty)")

@@ -64,7 +64,7 @@ def measure() -> dict:
         "step_s": median,
         "peak_mib": peak,
         "base_mib": base,
-        "kept_buckets_mib": setting.kept_buckets_mib(),
+        "kept_buckets_mib": setting.saved_buckets_mib(),
         "parameters": int(sum(np.prod(v.shape) for v in model.trainable_variables)),
         **errors,
         **setting.arguments(),

@@ -41,7 +41,7 @@ def build_files(root: pathlib.Path) -> dict[str, str]:
     Raises:
         ValueError: If a file imports a module of this repository that does not exist, or files import each other.
     """
-    graph = {file: imports.imports_of(root, file) for file in imports.python_files(root)}
+    graph = {file: imports.find_imports(root, file) for file in imports.python_files(root)}
     commands = {file for file in graph if _is_command(root / file)}
     labels = _labels(graph, commands)
     folders: dict[str, dict[str, list[str]]] = collections.defaultdict(lambda: collections.defaultdict(list))
@@ -57,7 +57,7 @@ def build_files(root: pathlib.Path) -> dict[str, str]:
             if rule == "pytest_test":  # What its tests find without an import, such as `conftest.py`.
                 deps = (deps | {_library(folder)}) - {_EVERY_TEST_HAS}
             names = [pathlib.PurePosixPath(file).name for file in files]
-            attributes = {"srcs": names, "deps": sorted((_relative(dep, folder) for dep in deps), key=_order)}
+            attributes = {"srcs": names, "deps": sorted((_relative(dep, folder) for dep in deps), key=_sort_key)}
             texts.append(_rule(rule, label.partition(":")[2], attributes))
             rules.add(rule)
         exports = [] if folder else ['exports_files(["pyproject.toml"])']
@@ -123,7 +123,7 @@ def _relative(label: str, folder: str) -> str:
     return f"//{package}" if package.rpartition("/")[2] == name else label
 
 
-def _order(label: str) -> tuple[bool, str]:
+def _sort_key(label: str) -> tuple[bool, str]:
     """Labels of the same folder first, as buildifier sorts them."""
     return (not label.startswith(":"), label.replace(":", "!"))
 

@@ -29,7 +29,7 @@ def python_files(root: pathlib.Path) -> list[str]:
     return sorted(path.relative_to(root).as_posix() for path in found)
 
 
-def imports_of(root: pathlib.Path, file: str) -> Imports:
+def find_imports(root: pathlib.Path, file: str) -> Imports:
     """Reads what `file` imports, at its top or inside a function.
 
     Args:
@@ -47,7 +47,7 @@ def imports_of(root: pathlib.Path, file: str) -> Imports:
     for name in _imported_names(ast.parse((root / file).read_text(encoding="utf-8")), file):
         top = name.split(".")[0]
         if top in TREES:
-            files.add(_file_of(root, name, file))
+            files.add(_imported_file(root, name, file))
         elif top not in sys.stdlib_module_names:
             packages.add(top)
     return Imports(frozenset(files - {file}), frozenset(packages))
@@ -93,7 +93,7 @@ def _imported_names(tree: ast.Module, file: str) -> set[str]:
     return names
 
 
-def _file_of(root: pathlib.Path, name: str, importer: str) -> str:
+def _imported_file(root: pathlib.Path, name: str, importer: str) -> str:
     """The file of module `name`, or of the module that `name` is a member of."""
     module = name.replace(".", "/")
     for candidate in (module, module.rpartition("/")[0]):

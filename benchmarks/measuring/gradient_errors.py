@@ -105,7 +105,7 @@ def text(length: int) -> np.ndarray:
 def counting(exact: dict[str, np.ndarray]) -> list[str]:
     """The weights whose gradient is at least a thousandth of the largest, by its norm or its largest number."""
     sizes = [{name: size(x) for name, x in exact.items()} for size in (np.linalg.norm, lambda x: np.abs(x).max())]
-    return [name for name in exact if any(of[name] >= 1e-3 * max(of.values()) for of in sizes)]
+    return [name for name in exact if any(by_name[name] >= 1e-3 * max(by_name.values()) for by_name in sizes)]
 
 
 def errors(exact: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> dict[str, float]:

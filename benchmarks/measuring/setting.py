@@ -110,7 +110,7 @@ def build_step(model: ReformerCausalLM) -> Callable[[tf.Tensor, tf.Tensor], tupl
     return step
 
 
-def kept_buckets_mib() -> float:
+def saved_buckets_mib() -> float:
     """The integer buckets that a reversible stack keeps."""
     if not REVERSIBLE.value:
         return 0.0

@@ -45,6 +45,6 @@ def check_heads() -> None:
         raise ValueError(f"--width must be a multiple of --heads. Received: {width}, {heads}")
 
 
-def sizes(**given: int) -> Sizes:
+def sizes(**values: int) -> Sizes:
     """What the flags say; those of `SIZES` that are not defined must be given."""
-    return Sizes(**{name: given[name] if name in given else getattr(flags.FLAGS, name) for name in SIZES})
+    return Sizes(**{name: values[name] if name in values else getattr(flags.FLAGS, name) for name in SIZES})

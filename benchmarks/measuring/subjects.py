@@ -4,7 +4,7 @@ import dataclasses
 import importlib.util
 
 PRECISIONS = ("float32", "bfloat16")
-FORWARD_ALONE = "bfloat16_forward"
+FORWARD_ONLY = "bfloat16_forward"
 """Of PyTorch's models: automatic casts around the forward pass alone, as PyTorch's documentation has it.
 
 A reversible model then computes its layers again in float32 going back, which is slower, and not what it computed.
@@ -36,7 +36,7 @@ class Subject:
 
     Attributes:
         name: of `OURS` or `PEERS`.
-        precision: of `PRECISIONS`, or `FORWARD_ALONE` for a peer.
+        precision: of `PRECISIONS`, or `FORWARD_ONLY` for a peer.
         window: of `WINDOWS`; it matters for LSH layers of this package only.
     """
 
@@ -85,7 +85,7 @@ def parse(label: str) -> Subject:
         raise ValueError(f"A subject must be one of {[*OURS, *PEERS]}. Received: {label!r}")
     fields = {}
     for option in options:
-        precisions = (*PRECISIONS, FORWARD_ALONE) if name in PEERS else PRECISIONS
+        precisions = (*PRECISIONS, FORWARD_ONLY) if name in PEERS else PRECISIONS
         field = "precision" if option in precisions else "window" if option in WINDOWS else None
         if field is None or field in fields or (field == "window" and name not in _HAS_WINDOWS):
             raise ValueError(
@@ -112,9 +112,9 @@ def expand(labels: list[str], precisions: list[str], windows: list[str]) -> list
     """
     subjects = []
     for label in labels:
-        subject, given = parse(label), label.split(":")[1:]
-        for window in windows if subject.name in _HAS_WINDOWS and not set(given) & set(WINDOWS) else [subject.window]:
-            for precision in precisions if not set(given) & {*PRECISIONS, FORWARD_ALONE} else [subject.precision]:
+        subject, options = parse(label), label.split(":")[1:]
+        for window in windows if subject.name in _HAS_WINDOWS and not set(options) & set(WINDOWS) else [subject.window]:
+            for precision in precisions if not set(options) & {*PRECISIONS, FORWARD_ONLY} else [subject.precision]:
                 subjects.append(parse(":".join([subject.name, precision, *([window] if window != "bucket" else [])])))
     return list(dict.fromkeys(subjects))
 

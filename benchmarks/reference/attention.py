@@ -24,11 +24,11 @@ class Entries(NamedTuple):
     """What the queries of one head see.
 
     Attributes:
-        places: int32 `[L, W]`, positions in the sequence.
+        indices: int32 `[L, W]`, positions in the sequence.
         seen: boolean `[L, W]`, whether the entry counts.
     """
 
-    places: np.ndarray
+    indices: np.ndarray
     seen: np.ndarray
 
 
@@ -42,22 +42,22 @@ def bucket_entries(buckets: np.ndarray, chunk_length: int) -> Entries:
     Returns:
         `R * C` entries a query. A pair counts in the first round in whose window it meets.
     """
-    queues = np.stack([_places_in_queue(row) for row in buckets])  # [R, L]
-    places, seen = [], []
+    queues = np.stack([_queue_positions(row) for row in buckets])  # [R, L]
+    indices, seen = [], []
     for index, row in enumerate(buckets):
-        order = np.argsort(row, kind="stable")
+        sorted_order = np.argsort(row, kind="stable")
         ranks = np.arange(len(row))[:, None] - np.arange(chunk_length)
         found = np.empty(ranks.shape, np.int32)
-        found[order] = order[np.maximum(ranks, 0)]
+        found[sorted_order] = sorted_order[np.maximum(ranks, 0)]
         met = np.empty(ranks.shape, bool)
-        met[order] = np.arange(chunk_length) <= queues[index][order][:, None]
+        met[sorted_order] = np.arange(chunk_length) <= queues[index][sorted_order][:, None]
         for earlier in range(index):
             same = buckets[earlier][:, None] == buckets[earlier][found]
             distance = queues[earlier][:, None] - queues[earlier][found]
             met &= ~(same & (distance >= 0) & (distance < chunk_length))
-        places.append(found)
+        indices.append(found)
         seen.append(met)
-    return Entries(np.concatenate(places, axis=1), np.concatenate(seen, axis=1))
+    return Entries(np.concatenate(indices, axis=1), np.concatenate(seen, axis=1))
 
 
 def chunk_entries(buckets: np.ndarray, chunk_length: int) -> Entries:
@@ -72,18 +72,18 @@ def chunk_entries(buckets: np.ndarray, chunk_length: int) -> Entries:
     """
     length = buckets.shape[1]
     positions = np.arange(length)
-    places, seen = [], []
+    indices, seen = [], []
     for row in buckets:
-        order = np.argsort(row, kind="stable")
+        sorted_order = np.argsort(row, kind="stable")
         ranks = (positions // chunk_length - 1)[:, None] * chunk_length + np.arange(2 * chunk_length)
         inside = (ranks >= 0) & (ranks < length)
         found = np.empty(ranks.shape, np.int32)
-        found[order] = order[np.clip(ranks, 0, length - 1)]
+        found[sorted_order] = sorted_order[np.clip(ranks, 0, length - 1)]
         met = np.empty(ranks.shape, bool)
-        met[order] = inside
-        places.append(found)
+        met[sorted_order] = inside
+        indices.append(found)
         seen.append(met & (found <= positions[:, None]))
-    return Entries(np.concatenate(places, axis=1), np.concatenate(seen, axis=1))
+    return Entries(np.concatenate(indices, axis=1), np.concatenate(seen, axis=1))
 
 
 ENTRIES: dict[str, Callable[[np.ndarray, int], Entries]] = {"bucket": bucket_entries, "chunk": chunk_entries}
@@ -106,7 +106,7 @@ def attend(
         `[N, L, D]` in the dtype of `value`. Not for graphs.
     """
     length, size = query.shape[1:]
-    rows = max(1, _BUDGET // (heads[0].places.shape[1] * size))
+    rows = max(1, _BUDGET // (heads[0].indices.shape[1] * size))
     slices = [slice(start, start + rows) for start in range(0, length, rows)]
 
     @tf.custom_gradient
@@ -121,7 +121,7 @@ def attend(
             outputs.append(tf.concat([one(head, part, q[part], k, v) for part in slices], axis=0))
 
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
-            slopes: list[list[tf.Tensor]] = [[], [], []]
+            gradients: list[list[tf.Tensor]] = [[], [], []]
             for head, (q, k, v, above) in enumerate(zip(*vectors, upstream, strict=True)):
                 statistics = tf.float32 if q.dtype.size < 4 else q.dtype
                 d_query, d_key, d_value = [], tf.zeros(k.shape, statistics), tf.zeros(v.shape, statistics)
@@ -134,9 +134,9 @@ def attend(
                     d_query.append(found[0])
                     d_key += tf.cast(tf.convert_to_tensor(found[1]), statistics)
                     d_value += tf.cast(tf.convert_to_tensor(found[2]), statistics)
-                for total, slope in zip(slopes, [tf.concat(d_query, axis=0), d_key, d_value], strict=True):
-                    total.append(tf.cast(slope, q.dtype))
-            return [tf.stack(total) for total in slopes]
+                for total, gradient in zip(gradients, [tf.concat(d_query, axis=0), d_key, d_value], strict=True):
+                    total.append(tf.cast(gradient, q.dtype))
+            return [tf.stack(total) for total in gradients]
 
         return tf.stack(outputs), gradient
 
@@ -147,23 +147,23 @@ def _slice(
     query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, entries: Entries, part: slice, exclude_self: bool
 ) -> tf.Tensor:
     """Queries `[S, D]` of one slice on keys and values `[L, D]` of their head."""
-    places, seen = entries.places[part], entries.seen[part]
-    logits = tf.einsum("sd,swd->sw", query, tf.gather(key, places))
+    indices, seen = entries.indices[part], entries.seen[part]
+    logits = tf.einsum("sd,swd->sw", query, tf.gather(key, indices))
     if logits.dtype.size < 4:
         logits = tf.cast(logits, tf.float32)
     if exclude_self:
-        own = places == np.arange(part.start, part.start + len(places))[:, None]
+        own = indices == np.arange(part.start, part.start + len(indices))[:, None]
         logits -= tf.cast(own, logits.dtype) * _SELF_PENALTY
     p = tf.nn.softmax(tf.where(seen, logits, tf.cast(_NEVER, logits.dtype)))
-    return tf.einsum("sw,swd->sd", tf.cast(p, value.dtype), tf.gather(value, places))
+    return tf.einsum("sw,swd->sd", tf.cast(p, value.dtype), tf.gather(value, indices))
 
 
-def _places_in_queue(buckets: np.ndarray) -> np.ndarray:
+def _queue_positions(buckets: np.ndarray) -> np.ndarray:
     """How many tokens of its own bucket stand before each token. `[L]`."""
-    order = np.argsort(buckets, kind="stable")
-    ordered = buckets[order]
+    sorted_order = np.argsort(buckets, kind="stable")
+    ordered = buckets[sorted_order]
     first = np.concatenate([[True], ordered[1:] != ordered[:-1]])
     starts = np.maximum.accumulate(np.where(first, np.arange(len(buckets)), 0))
     queue = np.empty(len(buckets), np.int64)
-    queue[order] = np.arange(len(buckets)) - starts
+    queue[sorted_order] = np.arange(len(buckets)) - starts
     return queue

@@ -46,24 +46,24 @@ def check(layer: LSHSelfAttention, length: int, batch: int = 1, jit_compile: boo
 
     @tf.function(autograph=False, jit_compile=jit_compile)
     def timed(x: tf.Tensor, upstream: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor], tf.Tensor]:
-        with tf.GradientTape() as tape, replay.recording() as kept:
+        with tf.GradientTape() as tape, replay.recording() as recorded:
             tape.watch(x)
             y = layer(x, seed=seed, training=True)
-        slopes = tape.gradient(y, [x, *(weight.value for weight in weights)], output_gradients=upstream)
-        return y, [tf.convert_to_tensor(slope) for slope in slopes], kept[0]
+        gradients = tape.gradient(y, [x, *(weight.value for weight in weights)], output_gradients=upstream)
+        return y, [tf.convert_to_tensor(gradient) for gradient in gradients], recorded[0]
 
-    output, slopes, buckets = timed(x, upstream, tf.constant(_SEED))
+    output, gradients, buckets = timed(x, upstream, tf.constant(_SEED))
     heads = reference_layer.entries(layer, buckets.numpy(), batch, length)
 
     def unblocked(dtype: str) -> _Results:
         with tf.GradientTape() as tape:
-            given = [tf.cast(x, dtype), *(tf.convert_to_tensor(weight.value) for weight in weights)]
-            tape.watch(given)
-            y = reference_layer.attention(given[0], given[1:], heads)
-        return y, tape.gradient(y, given, output_gradients=tf.cast(upstream, dtype))
+            inputs = [tf.cast(x, dtype), *(tf.convert_to_tensor(weight.value) for weight in weights)]
+            tape.watch(inputs)
+            y = reference_layer.attention(inputs[0], inputs[1:], heads)
+        return y, tape.gradient(y, inputs, output_gradients=tf.cast(upstream, dtype))
 
     exact = unblocked("float32")
-    result = _errors((output, slopes), exact)
+    result = _errors((output, gradients), exact)
     if layer.compute_dtype != "float32":
         result |= _errors(unblocked(layer.compute_dtype), exact, "_unblocked")
     return result

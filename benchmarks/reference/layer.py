@@ -66,8 +66,8 @@ def attention(
     batch, num_heads, length, size = projected[0].shape
     if rotary:
         projected[:-1] = [_rotate(y) for y in projected[:-1]]
-    shared = len(projected) == 2
-    if shared:
+    shared_query_key = len(projected) == 2
+    if shared_query_key:
         query, value = projected
         wide = tf.cast(query, tf.float32) if query.dtype.size < 4 else query
         norm = tf.sqrt(tf.reduce_mean(wide * wide, axis=-1, keepdims=True) + _EPSILON)
@@ -76,7 +76,7 @@ def attention(
         query, key, value = projected
         query = query / tf.constant(size**0.5, query.dtype)
     query, key, value = (tf.reshape(y, [batch * num_heads, length, size]) for y in (query, key, value))
-    attended = reference_attention.attend(query, key, value, heads, exclude_self=shared)
+    attended = reference_attention.attend(query, key, value, heads, exclude_self=shared_query_key)
     return tf.einsum("bhld,hdm->blm", tf.reshape(attended, [batch, num_heads, length, size]), output)
 
 

@@ -54,19 +54,19 @@ def loss_and_gradients(
     bottom, branches, top = _embedding(model, inputs), _branches(model, buckets, *inputs.shape), _loss(model, targets)
 
     streams = [bottom[1](*_values(bottom, dtype))] * 2
-    kept = []
+    saved = []
     for index, branch in enumerate(branches):
         target, source = index % 2, 1 - index % 2
-        kept.append(streams[source])
+        saved.append(streams[source])
         streams[target] = streams[target] + branch[1](streams[source], *_values(branch, dtype))
 
     totals: dict[int, tf.Tensor] = {}
-    loss, slopes = _back(top, streams, None, dtype, totals)
+    loss, gradients = _back(top, streams, None, dtype, totals)
     for index in reversed(range(len(branches))):
         target, source = index % 2, 1 - index % 2
-        _, (slope,) = _back(branches[index], [kept.pop()], slopes[target], dtype, totals)
-        slopes[source] += slope
-    _back(bottom, [], slopes[0] + slopes[1], dtype, totals)
+        _, (gradient,) = _back(branches[index], [saved.pop()], gradients[target], dtype, totals)
+        gradients[source] += gradient
+    _back(bottom, [], gradients[0] + gradients[1], dtype, totals)
     return float(loss), [totals[id(variable)] for variable in model.trainable_variables]
 
 
@@ -82,21 +82,21 @@ def _back(
     with tf.GradientTape() as tape:
         tape.watch([*inputs, *values])
         output = stage[1](*inputs, *values)
-    slopes = tape.gradient(output, [*inputs, *values], output_gradients=upstream)
-    for variable, slope in zip(stage[0], slopes[len(inputs) :], strict=True):
+    gradients = tape.gradient(output, [*inputs, *values], output_gradients=upstream)
+    for variable, gradient in zip(stage[0], gradients[len(inputs) :], strict=True):
         total = totals.get(id(variable))
-        slope = tf.convert_to_tensor(slope)
-        totals[id(variable)] = slope if total is None else total + slope
-    return output, slopes[: len(inputs)]
+        gradient = tf.convert_to_tensor(gradient)
+        totals[id(variable)] = gradient if total is None else total + gradient
+    return output, gradients[: len(inputs)]
 
 
 def _embedding(model: ReformerCausalLM, ids: tf.Tensor) -> _Stage:
     layer, positions = model.backbone.token_embedding, model.backbone.get_layer("position_embedding")
     scale = layer.hidden_dim**0.5 if layer.scale is None else layer.scale
-    places = np.unravel_index(np.arange(ids.shape[1]), positions.axial_shape)
+    coordinates = np.unravel_index(np.arange(ids.shape[1]), positions.axial_shape)
 
     def embed(embeddings: tf.Tensor, *tables: tf.Tensor) -> tf.Tensor:
-        axes = [tf.gather(table, place) for table, place in zip(tables, places, strict=True)]
+        axes = [tf.gather(table, coordinate) for table, coordinate in zip(tables, coordinates, strict=True)]
         return tf.gather(embeddings, ids) * tf.constant(scale, embeddings.dtype) + tf.concat(axes, axis=-1)
 
     return [layer.embeddings, *positions.tables], embed

@@ -109,13 +109,13 @@ def attention(s: Sizes) -> Stage:
     forward = Cost(*(sum(part.forward[i] for part in parts) for i in range(len(Cost._fields))))
     backward = Cost(*(sum(part.backward[i] for part in parts) for i in range(len(Cost._fields))))
     vectors, wide = s.tokens * s.channels * s.itemsize, s.tokens * s.channels * _WIDE
-    places = s.heads * s.tokens * _INTEGER
+    indices = s.heads * s.tokens * _INTEGER
     sums = s.heads * s.tokens * _WIDE
     # Forward: each round reads query, value and its order; outputs and log-sum-exps are written.
-    first = s.rounds * (2 * vectors + 2 * places) + vectors + sums
+    first = s.rounds * (2 * vectors + 2 * indices) + vectors + sums
     # Back: the output and its gradient make delta; each round reads the gradient too, log-sum-exp and delta; two
     # gradients are added up, in float32.
-    gradient = vectors + wide + s.rounds * (3 * vectors + 2 * places + 2 * sums) + 2 * (2 * s.rounds - 1) * wide
+    gradient = vectors + wide + s.rounds * (3 * vectors + 2 * indices + 2 * sums) + 2 * (2 * s.rounds - 1) * wide
     return Stage("attention", forward._replace(bytes=first), backward._replace(bytes=first + gradient), blocks=True)
 
 

@@ -69,8 +69,10 @@ def _around_attention(model: ReformerCausalLM) -> dict[str, Run]:
     def add(stream: tf.Tensor, update: tf.Tensor) -> list[tf.Tensor]:
         return [stream + tf.cast(update, stream.dtype)]
 
-    def take_off(stream: tf.Tensor, update: tf.Tensor, slope: tf.Tensor, slope_update: tf.Tensor) -> list[tf.Tensor]:
-        return [stream - tf.cast(update, stream.dtype), slope + tf.cast(slope_update, slope.dtype)]
+    def take_off(
+        stream: tf.Tensor, update: tf.Tensor, gradient: tf.Tensor, gradient_update: tf.Tensor
+    ) -> list[tf.Tensor]:
+        return [stream - tf.cast(update, stream.dtype), gradient + tf.cast(gradient_update, gradient.dtype)]
 
     ids = _ids()
     return {
@@ -119,13 +121,13 @@ def _attention(layer: LSHSelfAttention) -> dict[str, Run]:
         with compiled_functions.fusing(True):
             return [windowed.windowed_attention(query, windowed.normalised, value, same, window)]
 
-    of_groups = _Groups(query, value, upstream, orders, window)
+    groups = _Groups(query, value, upstream, orders, window)
     return {
         "hashing": Run((hash_queries, [query, seed]), None),
         "sorting": Run((sort, [buckets]), (sort, [buckets])),
         "attention": _run(attend, [query, value, *tf.nest.flatten(orders)], [0, 1], []),
-        "laying out": of_groups.laying_out(),
-        "blocks": of_groups.blocks(),
+        "laying out": groups.laying_out(),
+        "blocks": groups.blocks(),
     }
 
 
@@ -191,8 +193,8 @@ class _Groups:
         shape = [before + group, *index.shape[1:]]
 
         def one(number: tf.Tensor, _: list[tf.Tensor]) -> list[tf.Tensor]:
-            places = tf.slice(index, [number * group, 0, 0], shape)
-            return [tf.gather(x, places) for x in seen] + [tf.gather(x, places[before:]) for x in own]
+            indices = tf.slice(index, [number * group, 0, 0], shape)
+            return [tf.gather(x, indices) for x in seen] + [tf.gather(x, indices[before:]) for x in own]
 
         empty = [tf.zeros([*shape, *x.shape[1:]], x.dtype) for x in seen]
         empty += [tf.zeros([group, *shape[1:], *x.shape[1:]], x.dtype) for x in own]

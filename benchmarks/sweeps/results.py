@@ -34,9 +34,9 @@ class Results:
 
     def _continue(self, fixed: list[str]) -> None:
         try:
-            kept = json.loads(self.path.read_text(encoding="utf-8"))
-            before = {name: kept["arguments"].get(name) for name in fixed}
-            machine, measurements = kept["machine"], kept["measurements"]
+            earlier = json.loads(self.path.read_text(encoding="utf-8"))
+            before = {name: earlier["arguments"].get(name) for name in fixed}
+            machine, measurements = earlier["machine"], earlier["measurements"]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"--output must be new or of an earlier run. Received: {self.path} ({error!r})") from error
         pairs = [(name, before[name], self.arguments[name]) for name in fixed]

@@ -62,8 +62,8 @@ def plan(subjects: Sequence[Subject], sizes: Iterable[tuple[int, int]], rounds: 
     """
     points = []
     for number in range(rounds):
-        turns = subjects if number % 2 == 0 else subjects[::-1]
-        points += [Point(subject, *size, number) for size in dict.fromkeys(sizes) for subject in turns]
+        sequence = subjects if number % 2 == 0 else subjects[::-1]
+        points += [Point(subject, *size, number) for size in dict.fromkeys(sizes) for subject in sequence]
     return points
 
 

@@ -31,7 +31,7 @@ _TRANSCENDENTAL = {
     "cbrt",
     "atan2",
 }
-_ELEMENTWISE = {
+_ARITHMETIC = {
     "add",
     "subtract",
     "multiply",
@@ -157,7 +157,7 @@ def alive_at_peak(program: Any, most: int = 8) -> list[dict[str, Any]]:
 def count(module: Any) -> dict[str, int]:
     """Counts the operations of an `HloModuleProto`."""
     counter = _Counter(module)
-    totals = counter.of(module.entry_computation_id)
+    totals = counter.totals(module.entry_computation_id)
     counted = dict(zip(_QUANTITIES, totals, strict=True))
     return {**counted, "unknown_loops": counter.unknown_loops}
 
@@ -168,7 +168,7 @@ class _Counter:
         self.unknown_loops = 0
         self._known: dict[int, tuple[int, ...]] = {}
 
-    def of(self, identifier: int) -> tuple[int, ...]:
+    def totals(self, identifier: int) -> tuple[int, ...]:
         """The quantities of one execution of a computation."""
         if identifier not in self._known:
             computation = self.computations[identifier]
@@ -183,16 +183,16 @@ class _Counter:
             return (0, 0, 0, 0)
         if opcode == "while":
             body, condition = called
-            turns = self._turns(condition)
-            return tuple(turns * x for x in self.of(body))
+            trips = self._trip_count(condition)
+            return tuple(trips * x for x in self.totals(body))
         if opcode == "conditional":
-            return max((self.of(branch) for branch in called), key=sum)
+            return max((self.totals(branch) for branch in called), key=sum)
         if opcode == "call":
-            return self.of(called[0])
+            return self.totals(called[0])
         operands = [by_id[i] for i in instruction.operand_ids]
         moved = self._moved(instruction, operands)
         if opcode == "fusion":
-            return (*self.of(called[0])[:3], moved)
+            return (*self.totals(called[0])[:3], moved)
         elements = _elements(instruction.shape)
         if opcode == "dot":
             contracted = instruction.dot_dimension_numbers.lhs_contracting_dimensions
@@ -202,7 +202,7 @@ class _Counter:
         if opcode == "sort":
             length = operands[0].shape.dimensions[instruction.dimensions[0]]
             return (0, _elements(operands[0].shape) * max(1, math.ceil(math.log2(length))), 0, moved)
-        return (0, elements * (opcode in _ELEMENTWISE), elements * (opcode in _TRANSCENDENTAL), moved)
+        return (0, elements * (opcode in _ARITHMETIC), elements * (opcode in _TRANSCENDENTAL), moved)
 
     def _moved(self, instruction: Any, operands: list[Any]) -> int:
         """The bytes that an instruction reads and writes."""
@@ -240,7 +240,7 @@ class _Counter:
             moved += _size(written.shape)
         return moved
 
-    def _turns(self, condition: int) -> int:
+    def _trip_count(self, condition: int) -> int:
         """How often a loop turns that counts up from 0 by 1, as those of TensorFlow and of XLA do."""
         bounds: list[int] = []
         for instruction, by_id in self._within(condition):

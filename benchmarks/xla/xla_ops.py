@@ -20,7 +20,7 @@ STRUCTURE = frozenset({"Placeholder", "_Arg", "_Retval", "PartitionedCall", "Sta
 
 # What a TPUStrategy adds: the replicas' inputs and outputs, the sum over them, and the exchange by which the optimizer
 # counts steps as the first replica does.
-OF_TPU_STRATEGY = frozenset(
+TPU_STRATEGY_OPS = frozenset(
     {
         "AllToAll",
         "CrossReplicaSum",
@@ -148,7 +148,7 @@ def examine(function: Any, also: Iterable[str] = ()) -> Findings:
     apart = [f.signature.name for f in graph.library.function if f.attr[_COMPILED].b and f.signature.name not in called]
     return Findings(
         counts=dict(counts.most_common()),
-        types={name: dict(of.most_common()) for name, of in sorted(types.items())},
+        types={name: dict(counter.most_common()) for name, counter in sorted(types.items())},
         unregistered=sorted(unregistered),
         dynamic=sorted(dynamic),
         callbacks=sorted(callbacks),

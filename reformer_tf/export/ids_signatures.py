@@ -52,9 +52,9 @@ def make(model: HeadedModel, rows: IndependentRows) -> dict[str, Signature]:
 def make_plain(model: keras.Model) -> dict[str, Signature]:
     """Makes the only signature of a model of another kind: ids as they are, of which 0 is one for every model."""
 
-    @tf.function(input_signature=requests.of_any_rank([IDS]), autograph=False)
+    @tf.function(input_signature=requests.any_rank_specs([IDS]), autograph=False)
     def predict(ids: tf.Tensor) -> dict[str, tf.Tensor]:
-        ids = requests.of_rank(IDS, ids)
+        ids = requests.with_rank(IDS, ids)
         return _named(tf.nest.map_structure(lambda result: tf.cast(result, tf.float32), model(ids)))
 
     return {"predict": Signature(predict, (IDS,), {"ids": np.zeros([1, _EXAMPLE_LENGTH], np.int32)})}
@@ -82,18 +82,18 @@ def log_probabilities(losses: tf.Tensor) -> tf.Tensor:
 
 
 def _predict(rows: IndependentRows) -> Any:
-    @tf.function(input_signature=requests.of_any_rank([IDS]), autograph=False)
+    @tf.function(input_signature=requests.any_rank_specs([IDS]), autograph=False)
     def predict(ids: tf.Tensor) -> dict[str, tf.Tensor]:
-        ids = requests.of_rank(IDS, ids)
+        ids = requests.with_rank(IDS, ids)
         return _named(rows.outputs(*requests.padded_ids(ids, rows.vocabulary_size, 1, rows.longest)))
 
     return predict
 
 
 def _embed(rows: IndependentRows) -> Any:
-    @tf.function(input_signature=requests.of_any_rank([IDS]), autograph=False)
+    @tf.function(input_signature=requests.any_rank_specs([IDS]), autograph=False)
     def embed(ids: tf.Tensor) -> dict[str, tf.Tensor]:
-        ids = requests.of_rank(IDS, ids)
+        ids = requests.with_rank(IDS, ids)
         ids, lengths = requests.padded_ids(ids, rows.vocabulary_size, 1, rows.longest)
         vectors = rows.vectors(ids, lengths)
         mean = tf.reduce_sum(vectors, axis=1) / tf.cast(lengths, vectors.dtype)[:, None]
@@ -103,9 +103,9 @@ def _embed(rows: IndependentRows) -> Any:
 
 
 def _score_ids(rows: IndependentRows) -> Any:
-    @tf.function(input_signature=requests.of_any_rank([IDS]), autograph=False)
+    @tf.function(input_signature=requests.any_rank_specs([IDS]), autograph=False)
     def score_ids(ids: tf.Tensor) -> dict[str, tf.Tensor]:
-        ids = requests.of_rank(IDS, ids)
+        ids = requests.with_rank(IDS, ids)
         # The last token is not fed, only predicted.
         ids, lengths = requests.padded_ids(ids, rows.vocabulary_size, 2, rows.longest + 1)
         losses = rows.token_losses(ids, lengths)

@@ -57,8 +57,8 @@ class IndependentRows:
     def _together(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
         mask = tf.sequence_mask(lengths, tf.shape(ids)[1])
         # What never looks ahead needs no mask, which takes time.
-        given = None if self._model.backbone.strictly_causal else mask
-        return _zero_beyond(mask, tf.cast(self._model.encode(ids, given, None, None, None), tf.float32))
+        needed_mask = None if self._model.backbone.strictly_causal else mask
+        return _zero_beyond(mask, tf.cast(self._model.encode(ids, needed_mask, None, None, None), tf.float32))
 
     def _one_by_one(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
         longest = tf.shape(ids)[1]

@@ -43,7 +43,7 @@ def make(model: keras.Model, tokenizer: Tokenizer | None, card: Mapping[str, Any
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
             "numpy": np.__version__,
-            _PACKAGE: _version_of_this(),
+            _PACKAGE: _package_version(),
         },
     }
     card = dict(card or {})
@@ -57,7 +57,7 @@ def make(model: keras.Model, tokenizer: Tokenizer | None, card: Mapping[str, Any
     return {**content, **card}
 
 
-def of_signatures(functions: Mapping[str, Any], inputs: Mapping[str, Sequence[tf.TensorSpec]]) -> dict[str, Any]:
+def describe_signatures(functions: Mapping[str, Any], inputs: Mapping[str, Sequence[tf.TensorSpec]]) -> dict[str, Any]:
     """Names, types and shapes of inputs and outputs.
 
     Args:
@@ -84,7 +84,7 @@ def _described(spec: tf.TensorSpec) -> dict[str, Any]:
     return {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
 
 
-def _version_of_this() -> str | None:
+def _package_version() -> str | None:
     """None where the package is not installed, but imported from its folder."""
     try:
         return metadata.version(_PACKAGE)

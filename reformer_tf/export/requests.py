@@ -33,12 +33,12 @@ def checked(value: tf.Tensor, *rules: Rule) -> tf.Tensor:
         return tf.identity(value)
 
 
-def of_any_rank(specs: Sequence[tf.TensorSpec]) -> list[tf.TensorSpec]:
+def any_rank_specs(specs: Sequence[tf.TensorSpec]) -> list[tf.TensorSpec]:
     """What a signature declares of its inputs: a rank there would be taken for granted, and never be checked."""
     return [tf.TensorSpec(None, spec.dtype, spec.name) for spec in specs]
 
 
-def of_rank(spec: tf.TensorSpec, value: tf.Tensor) -> tf.Tensor:
+def with_rank(spec: tf.TensorSpec, value: tf.Tensor) -> tf.Tensor:
     """Returns `value`, if it has the rank of `spec`."""
     letters = ", ".join("BL"[: spec.shape.rank])
     fits = tf.equal(tf.rank(value), spec.shape.rank)

@@ -34,27 +34,27 @@ class Settings(NamedTuple):
 
     def checked(self, text: tf.Tensor) -> "Settings":
         """Returns the same settings, if there is one of each for each row of `text` and all are as they must be."""
-        given = {
+        values = {
             name: requests.checked(value, requests.one_a_row(name, value, text))
             for name, value in self._asdict().items()
         }
         return Settings(
             max_new_tokens=requests.checked(
-                given["max_new_tokens"],
-                requests.between("max_new_tokens", given["max_new_tokens"], 1, None, "be at least 1"),
+                values["max_new_tokens"],
+                requests.between("max_new_tokens", values["max_new_tokens"], 1, None, "be at least 1"),
             ),
             temperature=requests.checked(
-                given["temperature"],
-                requests.between("temperature", given["temperature"], 0, tf.float32.max, "be finite and at least 0"),
+                values["temperature"],
+                requests.between("temperature", values["temperature"], 0, tf.float32.max, "be finite and at least 0"),
             ),
             top_k=requests.checked(
-                given["top_k"], requests.between("top_k", given["top_k"], 0, None, "be at least 0, which is all")
+                values["top_k"], requests.between("top_k", values["top_k"], 0, None, "be at least 0, which is all")
             ),
             top_p=requests.checked(
-                given["top_p"],
-                requests.between("top_p", given["top_p"], np.finfo(np.float32).tiny, 1, "be above 0 and at most 1"),
+                values["top_p"],
+                requests.between("top_p", values["top_p"], np.finfo(np.float32).tiny, 1, "be above 0 and at most 1"),
             ),
-            seed=given["seed"],
+            seed=values["seed"],
         )
 
     def choose(self, logits: tf.Tensor, positions: tf.Tensor, seen: tf.Tensor | None = None) -> tf.Tensor:

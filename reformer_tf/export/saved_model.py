@@ -70,8 +70,8 @@ def export_saved_model(
     """
     if not isinstance(model, keras.Model):
         raise ValueError(f"`model` must be a Keras model. Received: {type(model).__name__}")
-    folder_of_versions = local_paths.checked_folder("`directory`", directory)
-    chosen = _tokenizer_of(model, tokenizer)
+    versions_folder = local_paths.checked_folder("`directory`", directory)
+    chosen = _checked_tokenizer(model, tokenizer)
     content = model_card.make(model, chosen, card)
     made = _signatures(model, chosen)
 
@@ -89,9 +89,9 @@ def export_saved_model(
         extra.mkdir(exist_ok=True)
         warm_up.write(extra, {name: signature.example for name, signature in made.items()})
         inputs = {name: signature.inputs for name, signature in made.items()}
-        model_card.write(extra, {**content, "signatures": model_card.of_signatures(functions, inputs)})
+        model_card.write(extra, {**content, "signatures": model_card.describe_signatures(functions, inputs)})
 
-    return versions.write_next(folder_of_versions, write)
+    return versions.write_next(versions_folder, write)
 
 
 def _signatures(model: keras.Model, tokenizer: Tokenizer | None) -> dict[str, ids_signatures.Signature]:
@@ -102,15 +102,15 @@ def _signatures(model: keras.Model, tokenizer: Tokenizer | None) -> dict[str, id
     return made if tokenizer is None else made | text_signatures.make(model, rows, tokenizer)
 
 
-def _tokenizer_of(model: keras.Model, tokenizer: Tokenizer | str | None) -> Tokenizer | None:
+def _checked_tokenizer(model: keras.Model, tokenizer: Tokenizer | str | None) -> Tokenizer | None:
     if tokenizer is None:
         return None
     fits = isinstance(model, ReformerCausalLM)
     if isinstance(tokenizer, str):
         arguments.choice("tokenizer", tokenizer, ("auto",))
-        bytes_alone = ByteTokenizer()
-        fits = fits and model.backbone.config["vocabulary_size"] == bytes_alone.vocabulary_size
-        return bytes_alone if fits else None
+        byte_tokenizer = ByteTokenizer()
+        fits = fits and model.backbone.config["vocabulary_size"] == byte_tokenizer.vocabulary_size
+        return byte_tokenizer if fits else None
     if not fits:
         raise ValueError(
             f"`tokenizer` must be None for a model that is no ReformerCausalLM. Received: {type(model).__name__}"

@@ -41,9 +41,9 @@ def make(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokenizer) -
 
 
 def _score(rows: IndependentRows, tokenizer: Tokenizer) -> Any:
-    @tf.function(input_signature=requests.of_any_rank([_TEXT]), autograph=False)
+    @tf.function(input_signature=requests.any_rank_specs([_TEXT]), autograph=False)
     def score(text: tf.Tensor) -> dict[str, tf.Tensor]:
-        text = requests.of_rank(_TEXT, text)
+        text = requests.with_rank(_TEXT, text)
         text = requests.checked(text, requests.has_rows("text", text))
         # The last token is not fed, only predicted, so there is room for the boundary.
         ids, lengths = tokenizer.encode(text, 1, rows.longest)
@@ -57,7 +57,7 @@ def _score(rows: IndependentRows, tokenizer: Tokenizer) -> Any:
 
 
 def _generate(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokenizer) -> Any:
-    @tf.function(input_signature=requests.of_any_rank([_TEXT, *_SETTINGS]), autograph=False)
+    @tf.function(input_signature=requests.any_rank_specs([_TEXT, *_SETTINGS]), autograph=False)
     def generate(
         text: tf.Tensor,
         max_new_tokens: tf.Tensor,
@@ -66,10 +66,10 @@ def _generate(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokeniz
         top_p: tf.Tensor,
         seed: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
-        text = requests.of_rank(_TEXT, text)
+        text = requests.with_rank(_TEXT, text)
         text = requests.checked(text, requests.has_rows("text", text))
         values = (max_new_tokens, temperature, top_k, top_p, seed)
-        settings = Settings(*map(requests.of_rank, _SETTINGS, values)).checked(text)
+        settings = Settings(*map(requests.with_rank, _SETTINGS, values)).checked(text)
         # The last new token is never fed, so there is room for the boundary.
         ids, lengths = tokenizer.encode(text, 0, rows.longest - 1)
         fits = tf.reduce_all(settings.max_new_tokens <= rows.longest - lengths)

@@ -9,7 +9,7 @@ from reformer_tf.layers.attention import registry
 
 # What a model decides for all of its layers: with a layer's own choice it would not be causal, or two layers would drop
 # the same values.
-_OF_THE_MODEL = ("self", "kwargs", "causal", "seed")
+_MODEL_ARGUMENTS = ("self", "kwargs", "causal", "seed")
 
 
 def pattern(attention_layers: Sequence[str], num_layers: int) -> list[str]:
@@ -43,14 +43,16 @@ def checked_options(attention_options: Any, kinds: Iterable[str]) -> dict[str, d
     """
     used = sorted(set(kinds))
     options: dict[str, dict[str, Any]] = {}
-    for kind, given in _items("attention_options", {} if attention_options is None else attention_options):
+    for kind, requested in _items("attention_options", {} if attention_options is None else attention_options):
         if kind not in used:
             raise ValueError(
                 f"attention_options must be for kinds that attention_layers names, which are {used}. Received: {kind!r}"
             )
-        options[kind] = {name: arguments.plain(value) for name, value in _items(f"attention_options[{kind!r}]", given)}
+        options[kind] = {
+            name: arguments.plain(value) for name, value in _items(f"attention_options[{kind!r}]", requested)
+        }
         taken = [
-            name for name in inspect.signature(registry.get(kind).__init__).parameters if name not in _OF_THE_MODEL
+            name for name in inspect.signature(registry.get(kind).__init__).parameters if name not in _MODEL_ARGUMENTS
         ]
         unknown = sorted(set(options[kind]) - set(taken))
         if unknown:

@@ -176,8 +176,10 @@ class ReformerBackbone(CheckedInputs, keras.Model):
             options["lsh"]["local_round"] = local_round
         blocks = []
         for index, kind in enumerate(kinds):
-            given = {**attention, **options.get(kind, {}), **overrides.get(kind, {})}
-            layer = registry.get(kind)(**given, seed=next(seeds), dtype=policy, name=f"{kind}_attention_{index}")
+            layer_options = {**attention, **options.get(kind, {}), **overrides.get(kind, {})}
+            layer = registry.get(kind)(
+                **layer_options, seed=next(seeds), dtype=policy, name=f"{kind}_attention_{index}"
+            )
             feed_forward = ChunkedFeedForward(
                 intermediate_dim,
                 activation=activation,

@@ -24,7 +24,7 @@ _SIZES_OR_NONE = ("local_chunk_length", "feed_forward_chunk_length")
 _LISTS_OR_NONE = ("axial_shape", "axial_dims")
 _BOOLEANS = ("reversible", "causal", "redraw_rotations", "gated", "rotary")
 _RATES = ("dropout", "attention_dropout")
-_OF_A_CALL = ("inputs", "mask", "segment_ids", "seed", "training")
+_CALL_ARGUMENTS = ("inputs", "mask", "segment_ids", "seed", "training")
 
 
 def check_values(config: dict[str, Any]) -> None:
@@ -68,10 +68,10 @@ def check_call(owner: type, received: Iterable[str]) -> None:
     Raises:
         ValueError: for unknown names.
     """
-    unknown = sorted(set(received) - set(_OF_A_CALL))
+    unknown = sorted(set(received) - set(_CALL_ARGUMENTS))
     if unknown:
         raise ValueError(
-            f"Call arguments of {owner.__name__} must be some of {', '.join(_OF_A_CALL)}."
+            f"Call arguments of {owner.__name__} must be some of {', '.join(_CALL_ARGUMENTS)}."
             f" Received: {', '.join(unknown)}"
         )
 

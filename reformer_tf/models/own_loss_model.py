@@ -86,8 +86,8 @@ class OwnLossModel(HeadedModel):
         others = tf.add_n([self.nan_unless_known(inputs), *(tf.cast(loss, tf.float32) for loss in self.losses)])
         others = tf.cast(others, total.dtype)
         # Replicas' gradients are summed, so each takes its share of the global mean, however uneven the weights.
-        everywhere = replica.all_reduce("sum", weight)
-        loss = tf.math.divide_no_nan(total, everywhere) + others / replica.num_replicas_in_sync
+        global_weight = replica.all_reduce("sum", weight)
+        loss = tf.math.divide_no_nan(total, global_weight) + others / replica.num_replicas_in_sync
 
         def report() -> dict[str, Any]:
             mean = tf.math.divide_no_nan(total, weight) + others

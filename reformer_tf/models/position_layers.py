@@ -45,6 +45,6 @@ def make(
             f" Received: axial_shape={axial_shape}, max_sequence_length={max_sequence_length}"
         )
     if axial_dims is None:
-        share = hidden_dim // len(axial_shape)
-        axial_dims = (*(share for _ in axial_shape[1:]), hidden_dim - share * (len(axial_shape) - 1))
+        axis_dim = hidden_dim // len(axial_shape)
+        axial_dims = (*(axis_dim for _ in axial_shape[1:]), hidden_dim - axis_dim * (len(axial_shape) - 1))
     return AxialPositionEmbedding(axial_shape, axial_dims, **options)

@@ -144,11 +144,11 @@ class ReformerSpanPredictor(OwnLossModel):
         if not isinstance(sample_weight, dict):
             # Keras itself makes such a dict in `fit`.
             sample_weight = dict.fromkeys(_OUTPUTS, sample_weight)
-        found = [self._of_output(n, outputs[n], y[n], mask, sample_weight[n]) for n in _OUTPUTS]
+        found = [self._score_output(n, outputs[n], y[n], mask, sample_weight[n]) for n in _OUTPUTS]
         losses, rows = zip(*found, strict=True)
         return Scored(tf.stack(losses), tf.stack([x.weights for x in rows]), rows)
 
-    def _of_output(
+    def _score_output(
         self, name: str, scores: tf.Tensor, y: Any, mask: tf.Tensor | None, weights: Any
     ) -> tuple[tf.Tensor, row_metrics.Rows]:
         """The losses `[B]` of one output, and what its metrics need."""

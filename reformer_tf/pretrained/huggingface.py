@@ -13,7 +13,7 @@ from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.pretrained import huggingface_config, huggingface_files, huggingface_sizes, weight_mapping
 from reformer_tf.pretrained.rotations import assign_rotations
-from reformer_tf.pretrained.weight_mapping import Place, as_is, named, out_by_in
+from reformer_tf.pretrained.weight_mapping import WeightTarget, as_is, named, out_by_in
 
 # No weights: values of masks and numbers of positions, which some releases saved.
 _BUFFERS = re.compile(r"(self_mask_value_float(16|32)|mask_value_float(16|32)|position_ids)$")
@@ -94,7 +94,7 @@ def from_huggingface(
         _settle_head_bias(tensors, head_bias, str(folder))
     huggingface_sizes.check(arguments, tensors, _prefix(tensors), str(folder))
     model = kind(**arguments, reversible=reversible, seed=seed, dtype=dtype)
-    weight_mapping.assign(model, places(model, tensors), tensors, str(folder))
+    weight_mapping.assign(model, weight_targets(model, tensors), tensors, str(folder))
     assign_rotations(model, rotations or {})
     return model
 
@@ -109,14 +109,14 @@ def _settle_head_bias(tensors: dict[str, np.ndarray], head_bias: bool, source: s
         tensors["lm_head.bias"] = next(iter(found.values()))
 
 
-def places(model: keras.Model, tensors: Iterable[str]) -> dict[str, Place]:
+def weight_targets(model: keras.Model, tensors: Iterable[str]) -> dict[str, WeightTarget]:
     """The places of all tensors by name.
 
     Args:
         model: what `from_huggingface` returns.
         tensors: names of the tensors, which tell whether they begin with `reformer.`.
     """
-    return dict(_places(model, _prefix(tensors)))
+    return dict(_weight_targets(model, _prefix(tensors)))
 
 
 def _prefix(tensors: Iterable[str]) -> str:
@@ -124,10 +124,10 @@ def _prefix(tensors: Iterable[str]) -> str:
     return "reformer." if any(name.startswith("reformer.") for name in tensors) else ""
 
 
-def _places(model: keras.Model, prefix: str) -> Iterator[tuple[str, Place]]:
+def _weight_targets(model: keras.Model, prefix: str) -> Iterator[tuple[str, WeightTarget]]:
     backbone = model if isinstance(model, ReformerBackbone) else model.backbone
-    for name, place in _backbone_places(backbone):
-        yield prefix + name, place
+    for name, target in _backbone_targets(backbone):
+        yield prefix + name, target
     width = backbone.output_dim
     if isinstance(model, models.ReformerCausalLM | models.ReformerMaskedLM):
         weights = named(model.head)
@@ -135,13 +135,13 @@ def _places(model: keras.Model, prefix: str) -> Iterator[tuple[str, Place]]:
         if "bias" in weights:
             yield "lm_head.bias", as_is(weights["bias"])
     elif isinstance(model, models.ReformerClassifier):
-        yield from _dense_places("classifier.dense", model.hidden)
-        yield from _dense_places("classifier.out_proj", model.output_projection)
+        yield from _dense_targets("classifier.dense", model.hidden)
+        yield from _dense_targets("classifier.out_proj", model.output_projection)
     elif isinstance(model, models.ReformerSpanPredictor):
-        yield from _dense_places("qa_outputs", model.span)
+        yield from _dense_targets("qa_outputs", model.span)
 
 
-def _backbone_places(backbone: ReformerBackbone) -> Iterator[tuple[str, Place]]:
+def _backbone_targets(backbone: ReformerBackbone) -> Iterator[tuple[str, WeightTarget]]:
     yield "embeddings.word_embeddings.weight", as_is(backbone.token_embedding.embeddings)
     positions = backbone.get_layer("position_embedding")
     if backbone.config["positions"] == "learned":
@@ -153,15 +153,15 @@ def _backbone_places(backbone: ReformerBackbone) -> Iterator[tuple[str, Place]]:
             shape[axis] = table.shape[0]
             yield f"embeddings.position_embeddings.weights.{axis}", as_is(table, (*shape, table.shape[1]))
     for index, (attention, feed_forward) in enumerate(weight_mapping.blocks(backbone)):
-        for name, place in _attention_places(attention):
-            yield f"encoder.layers.{index}.attention.{name}", place
-        for name, place in _feed_forward_places(feed_forward):
-            yield f"encoder.layers.{index}.feed_forward.{name}", place
-    yield from _normalization_places("encoder.layer_norm", backbone.get_layer("final_norm"))
+        for name, target in _attention_targets(attention):
+            yield f"encoder.layers.{index}.attention.{name}", target
+        for name, target in _feed_forward_targets(feed_forward):
+            yield f"encoder.layers.{index}.feed_forward.{name}", target
+    yield from _normalization_targets("encoder.layer_norm", backbone.get_layer("final_norm"))
 
 
-def _attention_places(branch: ResidualBranch) -> Iterator[tuple[str, Place]]:
-    yield from _normalization_places("layer_norm", branch.normalization)
+def _attention_targets(branch: ResidualBranch) -> Iterator[tuple[str, WeightTarget]]:
+    yield from _normalization_targets("layer_norm", branch.normalization)
     weights = named(branch.layer)
     output = weights.pop("output")
     for name, kernel in weights.items():  # query_key and value, or query, key and value
@@ -169,8 +169,8 @@ def _attention_places(branch: ResidualBranch) -> Iterator[tuple[str, Place]]:
     yield "output.dense.weight", out_by_in(output, output.shape[0] * output.shape[1])
 
 
-def _feed_forward_places(branch: ResidualBranch) -> Iterator[tuple[str, Place]]:
-    yield from _normalization_places("layer_norm", branch.normalization)
+def _feed_forward_targets(branch: ResidualBranch) -> Iterator[tuple[str, WeightTarget]]:
+    yield from _normalization_targets("layer_norm", branch.normalization)
     weights = named(branch.layer)
     for theirs, ours in (("dense.dense", "inner"), ("output.dense", "outer")):
         kernel = weights[f"{ours}_kernel"]
@@ -178,11 +178,11 @@ def _feed_forward_places(branch: ResidualBranch) -> Iterator[tuple[str, Place]]:
         yield f"{theirs}.bias", as_is(weights[f"{ours}_bias"])
 
 
-def _normalization_places(name: str, layer: keras.layers.LayerNormalization) -> Iterator[tuple[str, Place]]:
+def _normalization_targets(name: str, layer: keras.layers.LayerNormalization) -> Iterator[tuple[str, WeightTarget]]:
     yield f"{name}.weight", as_is(layer.gamma)
     yield f"{name}.bias", as_is(layer.beta)
 
 
-def _dense_places(name: str, layer: keras.layers.Dense) -> Iterator[tuple[str, Place]]:
+def _dense_targets(name: str, layer: keras.layers.Dense) -> Iterator[tuple[str, WeightTarget]]:
     yield f"{name}.weight", out_by_in(layer.kernel, layer.kernel.shape[0])
     yield f"{name}.bias", as_is(layer.bias)

@@ -163,7 +163,7 @@ def model_arguments(config: dict[str, Any], model: type[keras.Model]) -> dict[st
         "layer_norm_epsilon": fields["layer_norm_eps"],
         "embedding_scale": 1.0,
     }
-    return result | _of_the_head(fields, model)
+    return result | _head_arguments(fields, model)
 
 
 def _attention(kind: str, fields: dict[str, Any]) -> dict[str, Any]:
@@ -212,7 +212,7 @@ def _positions(fields: dict[str, Any], hidden_dim: int) -> dict[str, Any]:
     }
 
 
-def _of_the_head(fields: dict[str, Any], model: type[keras.Model]) -> dict[str, Any]:
+def _head_arguments(fields: dict[str, Any], model: type[keras.Model]) -> dict[str, Any]:
     """The arguments that only some of the models have."""
     causal = bool(fields["is_decoder"])
     if model in (models.ReformerCausalLM, models.ReformerMaskedLM):

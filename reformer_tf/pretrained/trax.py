@@ -13,7 +13,7 @@ from reformer_tf.layers import LSHSelfAttention
 from reformer_tf.models import ReformerCausalLM, presets
 from reformer_tf.pretrained import trax_file, weight_mapping
 from reformer_tf.pretrained.rotations import assign_rotations
-from reformer_tf.pretrained.weight_mapping import Place, as_is, heads_first, named
+from reformer_tf.pretrained.weight_mapping import WeightTarget, as_is, heads_first, named
 
 # Where the parts of a ReformerLM are in the list of its sublayers' weights; the others have none.
 _TOKENS, _POSITIONS, _TRUNK, _NORM, _HEAD = 1, 3, 5, 7, 9
@@ -66,7 +66,7 @@ def from_trax(
     if rotations:
         arguments["redraw_rotations"] = False
     model = ReformerCausalLM(**arguments)
-    weight_mapping.assign(model, dict(_places(model, tree)), dict(_arrays(tree, "weights")), str(path))
+    weight_mapping.assign(model, dict(_weight_targets(model, tree)), dict(_arrays(tree, "weights")), str(path))
     assign_rotations(model, rotations or {})
     return model
 
@@ -104,7 +104,7 @@ def _part(tree: Any, *path: int) -> Any:
     return tree
 
 
-def _places(model: ReformerCausalLM, tree: Any) -> Iterator[tuple[str, Place]]:
+def _weight_targets(model: ReformerCausalLM, tree: Any) -> Iterator[tuple[str, WeightTarget]]:
     backbone = model.backbone
     yield f"weights[{_TOKENS}]", as_is(backbone.token_embedding.embeddings)
     tables = backbone.get_layer("position_embedding").tables
@@ -112,9 +112,9 @@ def _places(model: ReformerCausalLM, tree: Any) -> Iterator[tuple[str, Place]]:
         # An axis of one entry for each of the other axes, and one for the batch, which may be a tuple of one.
         shape = [1] * len(tables)
         shape[axis] = table.shape[0]
-        alone = isinstance(_part(tree, _POSITIONS, axis), np.ndarray)
+        is_array = isinstance(_part(tree, _POSITIONS, axis), np.ndarray)
         name = f"weights[{_POSITIONS}][{axis}]"
-        yield (name if alone else f"{name}[0]"), as_is(table, ([1] if alone else []) + [*shape, table.shape[1]])
+        yield (name if is_array else f"{name}[0]"), as_is(table, ([1] if is_array else []) + [*shape, table.shape[1]])
     blocks = weight_mapping.blocks(backbone)
     found, expected = len(_part(tree, _TRUNK)), len(blocks) * _ENTRIES_A_LAYER
     if found != expected:
@@ -124,10 +124,10 @@ def _places(model: ReformerCausalLM, tree: Any) -> Iterator[tuple[str, Place]]:
         name = f"weights[{_TRUNK}][{entry}]"
         yield from _pair(f"{name}[0][0]", attention.normalization.gamma, attention.normalization.beta)
         weights = named(attention.layer)
-        shared = isinstance(attention.layer, LSHSelfAttention)
-        for place, kernel in enumerate(("query_key", "value") if shared else ("query", "key", "value")):
-            yield f"{name}[1][{place}]", heads_first(weights[kernel])
-        yield f"{name}[1][{2 if shared else 3}]", as_is(weights["output"])
+        shared_query_key = isinstance(attention.layer, LSHSelfAttention)
+        for position, kernel in enumerate(("query_key", "value") if shared_query_key else ("query", "key", "value")):
+            yield f"{name}[1][{position}]", heads_first(weights[kernel])
+        yield f"{name}[1][{2 if shared_query_key else 3}]", as_is(weights["output"])
         path: tuple[int, ...] = (_TRUNK, entry + 2, 0, 1, 2)
         if len(_part(tree, *path)) == 4:  # Feed-forward in chunks has the layer itself as one of four.
             path = (*path, 2)
@@ -142,6 +142,6 @@ def _places(model: ReformerCausalLM, tree: Any) -> Iterator[tuple[str, Place]]:
     yield from _pair(f"weights[{_HEAD}]", head["kernel"], head["bias"])
 
 
-def _pair(name: str, first: Any, second: Any) -> Iterator[tuple[str, Place]]:
+def _pair(name: str, first: Any, second: Any) -> Iterator[tuple[str, WeightTarget]]:
     yield f"{name}[0]", as_is(first)
     yield f"{name}[1]", as_is(second)

@@ -127,12 +127,12 @@ class _Unpickler(pickle.Unpickler):
     """Reads arrays of numpy, and what Python itself is made of."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if module in _NUMPY and name in _OF_ARRAYS:
-            return _OF_ARRAYS[name]
+        if module in _NUMPY and name in _ARRAY_MAKERS:
+            return _ARRAY_MAKERS[name]
         if (module, name) == ("_codecs", "encode"):  # Bytes, in old pickles.
             return _latin
         if (module, name) == ("jax._src.array", "_reconstruct_array"):
-            return _array_of_jax
+            return _jax_array
         if module.split(".")[0] == "trax":
             return _StandIn
         raise _NoCheckpointError(
@@ -165,9 +165,9 @@ class _Dtype:
         self.dtype = dtype
 
     def __setstate__(self, state: Any) -> None:
-        order = state[1]
-        if order in ("<", ">", "="):
-            self.dtype = self.dtype.newbyteorder(order)
+        byte_order = state[1]
+        if byte_order in ("<", ">", "="):
+            self.dtype = self.dtype.newbyteorder(byte_order)
 
 
 class _Array:
@@ -177,10 +177,10 @@ class _Array:
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, is_fortran, content = state
-        self.value = _of_bytes(content, dtype, shape, "F" if is_fortran else "C")
+        self.value = _array_from_bytes(content, dtype, shape, "F" if is_fortran else "C")
 
 
-def _of_bytes(content: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
+def _array_from_bytes(content: Any, dtype: Any, shape: Any, memory_layout: str) -> np.ndarray:
     if not isinstance(dtype, _Dtype) or not isinstance(content, bytes | bytearray | pickle.PickleBuffer):
         raise _NoCheckpointError(f"A checkpoint must hold arrays of numbers. Received: one of {type(content).__name__}")
     sizes = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
@@ -192,23 +192,23 @@ def _of_bytes(content: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
             f"An array must have the bytes that its shape says. Received: {content.nbytes} for {list(sizes)} of "
             f"{dtype.dtype.name}"
         )
-    return np.frombuffer(content, dtype.dtype).reshape(sizes, order=order)  # type: ignore[call-overload]
+    return np.frombuffer(content, dtype.dtype).reshape(sizes, order=memory_layout)  # type: ignore[call-overload]
 
 
 def _reconstruct(*_: Any) -> _Array:
     return _Array()
 
 
-def _from_buffer(content: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) -> np.ndarray:
-    array = _of_bytes(content, dtype, shape, "F" if order == "F" else "C")
+def _from_buffer(content: Any, dtype: Any, shape: Any, memory_layout: Any, axes: Any = None) -> np.ndarray:
+    array = _array_from_bytes(content, dtype, shape, "F" if memory_layout == "F" else "C")
     return array if axes is None else array.transpose(axes)
 
 
 def _scalar(dtype: Any, content: Any = b"") -> Any:
-    return _of_bytes(content, dtype, (1,), "C")[0]
+    return _array_from_bytes(content, dtype, (1,), "C")[0]
 
 
-def _array_of_jax(make: Callable[..., _Array], arguments: Any, state: Any, _: Any) -> _Array:
+def _jax_array(make: Callable[..., _Array], arguments: Any, state: Any, _: Any) -> _Array:
     """An array of JAX is pickled as that of numpy, in parts."""
     array = make(*arguments)
     array.__setstate__(state)
@@ -228,7 +228,7 @@ class _Ndarray:
         raise _NoCheckpointError("A checkpoint must hold arrays as numpy pickles them. Received: a call of ndarray")
 
 
-_OF_ARRAYS: dict[str, Any] = {
+_ARRAY_MAKERS: dict[str, Any] = {
     "_reconstruct": _reconstruct,
     "_frombuffer": _from_buffer,
     "scalar": _scalar,

@@ -53,8 +53,8 @@ def _chosen() -> list[Breakage]:
         ValueError: If there is no such name or part.
     """
     names = [breakage.name for breakage in table.BREAKAGES]
-    for flag, given, known in (("only", _ONLY.value, names), ("part", _PART.value, list(FOLDERS))):
-        unknown = sorted(set(given) - set(known))
+    for flag, chosen, known in (("only", _ONLY.value, names), ("part", _PART.value, list(FOLDERS))):
+        unknown = sorted(set(chosen) - set(known))
         if unknown:
             raise ValueError(f"--{flag} must be among {', '.join(known)}. Received: {', '.join(unknown)}")
     return [
@@ -80,17 +80,17 @@ def _check_applicable(breakages: Sequence[Breakage]) -> None:
         raise ValueError("\n".join(problems))
 
 
-def _tests_of(part: str) -> list[str]:
+def _part_tests(part: str) -> list[str]:
     return [f"tests/{part}", _CONFORMANCE]
 
 
 def _other_tests(part: str) -> list[str]:
-    return ["tests", *(f"--ignore={folder}" for folder in _tests_of(part))]
+    return ["tests", *(f"--ignore={folder}" for folder in _part_tests(part))]
 
 
 def _first_tests(breakage: Breakage, first: Mapping[str, Sequence[str]]) -> list[str]:
     """What to try first: without `--all_tests` no more than what is tried anyway."""
-    folders = ("tests/",) if _ALL_TESTS.value else tuple(f"{folder}/" for folder in _tests_of(breakage.part))
+    folders = ("tests/",) if _ALL_TESTS.value else tuple(f"{folder}/" for folder in _part_tests(breakage.part))
     return [test for test in first.get(breakage.name, ()) if test.startswith(folders)]
 
 
@@ -107,7 +107,7 @@ def _check_unbroken(parts: Sequence[str]) -> None:
         ValueError: If a test fails.
     """
     for part in parts:
-        for tests in [_tests_of(part), *([_other_tests(part)] if _ALL_TESTS.value else [])]:
+        for tests in [_part_tests(part), *([_other_tests(part)] if _ALL_TESTS.value else [])]:
             found = _outcome(None, tests)
             if found.caught_by is not None:
                 raise ValueError(f"Tests must pass where nothing is broken. Received: {found.caught_by} ({part})")
@@ -119,7 +119,7 @@ def _try(breakage: Breakage, results: Results, first: Sequence[str]) -> tuple[st
     known = None if _AGAIN.value else results.find(breakage)
     seconds = known["seconds"] if known else 0.0  # Those of the part's tests, which caught nothing.
     if known is None:
-        found = _outcome(breakage, _tests_of(breakage.part), first)
+        found = _outcome(breakage, _part_tests(breakage.part), first)
         seconds, first = found.seconds, ()
         if found.caught_by is not None or not _ALL_TESTS.value:
             return found.caught_by, False, seconds

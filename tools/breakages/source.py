@@ -33,7 +33,7 @@ def broken(root: pathlib.Path, breakage: Breakage) -> tuple[str, str]:
     before = ast.dump(tree)
     after = ast.dump(_Replacement(found[0], new).visit(tree))
     # Positions of nodes inside of f-strings are not always right, for instance.
-    if after == before or not _is_source_of(changed, after):
+    if after == before or not _has_dump(changed, after):
         raise ValueError(
             f"{breakage.name}: new must be other code that can take the place of old. Received: {breakage.new!r} for "
             f"{breakage.old!r} in {file}"
@@ -103,7 +103,7 @@ def _replaced(text: str, node: Any, new: str) -> str:
     return (content[:start] + code.encode("utf-8") + content[end:]).decode("utf-8")
 
 
-def _is_source_of(text: str, dump: str) -> bool:
+def _has_dump(text: str, dump: str) -> bool:
     try:
         return ast.dump(ast.parse(text)) == dump
     except SyntaxError:

@@ -23,7 +23,7 @@ BREAKAGES = (
         name="given_rotations_dropped",
         part="pretrained",
         function="_filled",
-        old="np.concatenate([given, stored[..., given.shape[3] :]], axis=-1)",
+        old="np.concatenate([rotations, stored[..., rotations.shape[3] :]], axis=-1)",
         new="stored",
         breaks="Rotations that are given have no effect.",
     ),
