@@ -1,4 +1,4 @@
-"""Which kind of attention each layer of a model has, and which arguments each kind gets."""
+"""Kinds of attention: the kind of each layer of a model, and the arguments of each kind."""
 
 import inspect
 from collections.abc import Iterable, Sequence
@@ -7,8 +7,8 @@ from typing import Any
 from reformer_tf.layers import arguments
 from reformer_tf.layers.attention import registry
 
-# What a model decides for all of its layers: with a layer's own choice it would not be causal, or two layers would drop
-# the same values.
+# The model decides these for all of its layers: with a layer's own choice it would not be causal, or two layers would
+# drop the same values.
 _MODEL_ARGUMENTS = ("self", "kwargs", "causal", "seed")
 
 
@@ -64,7 +64,7 @@ def checked_options(attention_options: Any, kinds: Iterable[str]) -> dict[str, d
 
 
 def _items(name: str, value: Any) -> Iterable[tuple[str, Any]]:
-    """Of a dict, or of something like one, such as a part of a config."""
+    """The items of a dict, or of something like one, such as a part of a config."""
     if not hasattr(value, "items"):
         raise ValueError(f"{name} must be a dict. Received: {name}={value!r}")
     return value.items()

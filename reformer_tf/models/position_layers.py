@@ -1,4 +1,4 @@
-"""The position embedding of a model, by the arguments of its backbone."""
+"""Makes the position embedding of a model from the arguments of its backbone."""
 
 import math
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def make(
     axial_dims: Sequence[int] | None,
     policy: Any,
 ) -> keras.layers.Layer | None:
-    """Makes the layer, or None for no positions. Arguments as `ReformerBackbone`; `policy` is that of dtypes.
+    """Makes the layer, or None for no positions. The arguments are those of `ReformerBackbone`, and a dtype policy.
 
     Raises:
         ValueError: for unknown positions, or axes that do not reach `max_sequence_length`.

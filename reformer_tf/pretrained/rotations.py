@@ -1,4 +1,4 @@
-"""Gives the LSH layers of a model the rotations of another run."""
+"""Replaces the rotations of a model's LSH layers by those of another run."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,8 +17,8 @@ def assign_rotations(model: keras.Model, rotations: Mapping[int, Any]) -> None:
     Args:
         model: a backbone, or a model with one.
         rotations: by index of the layer, counted over all layers from 0, arrays
-            `[num_heads, key_dim, num_hashes, columns]`. Where the number of buckets follows the length, an array of
-            fewer columns than are stored takes the place of the first ones.
+            `[num_heads, key_dim, num_hashes, columns]`. If the number of buckets depends on the length, an array with
+            fewer columns than the stored one replaces its first columns.
 
     Raises:
         ValueError: for an index that is not that of an LSH layer, or another shape; nothing is changed then.
@@ -47,7 +47,7 @@ def _stored(layer: LSHSelfAttention) -> keras.Variable:
 
 
 def _filled(index: int, layer: LSHSelfAttention, rotations: np.ndarray) -> np.ndarray:
-    """`rotations`, followed by the stored columns beyond theirs."""
+    """The passed rotations, completed with the last columns of the stored ones."""
     stored = _stored(layer).numpy()
     *shape, columns = stored.shape
     fits = rotations.ndim == 4 and list(rotations.shape[:3]) == shape

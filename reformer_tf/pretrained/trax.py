@@ -15,10 +15,10 @@ from reformer_tf.pretrained import trax_file, weight_mapping
 from reformer_tf.pretrained.rotations import assign_rotations
 from reformer_tf.pretrained.weight_mapping import WeightTarget, as_is, heads_first, named
 
-# Where the parts of a ReformerLM are in the list of its sublayers' weights; the others have none.
+# Indices of the parts of a ReformerLM in the list of its sublayers' weights; the other sublayers have none.
 _TOKENS, _POSITIONS, _TRUNK, _NORM, _HEAD = 1, 3, 5, 7, 9
 _ENTRIES_A_LAYER = 4  # attention, swap, feed-forward, swap
-# A tuple that stands in several places is looked at in each of them.
+# A tuple that occurs several times counts each time, so a small file could hold very many parts.
 _MOST_PARTS = 1_000_000
 
 
@@ -32,27 +32,28 @@ def from_trax(
 
     The file is the pickle, compressed by gzip or not, of a dict whose `"weights"` are nested tuples of arrays, as Trax
     wrote it when the Reformer models were published (`model.pkl`). Trax is not needed. A pickle can run code when it is
-    read; this one is read by an unpickler that knows arrays of numpy and nothing else. Objects of Trax's own classes
-    (a history of metrics, for instance) become empty stand-ins, and any other class or function is refused by name.
-    Files of later releases, with `"flat_weights"`, say nothing about which array belongs where and are refused.
+    read; this unpickler only makes arrays of numpy. Objects of Trax's own classes (a history of metrics, for instance)
+    become empty stand-ins, and any other class or function is refused by name. Files of later releases, with
+    `"flat_weights"`, do not say which array belongs to which weight and are refused.
 
-    Trax shifts a model's input by one itself: there the first token is predicted from id 0. Here ids begin with that 0.
+    Trax itself shifts a model's input by one, so that it predicts the first token from id 0. Here the ids must begin
+    with that 0.
 
-    The structure was taken from what is publicly known about it, and tested with files made in the same structure: no
-    published file could be had when this was written.
+    The structure was taken from public sources, and tested with files made in the same structure: no published file was
+    available when this was written.
 
     Args:
         path: the file.
         preset: name of a preset that has the model's arguments, such as `"reformer-enwik8"`.
         rotations: by `layer_index`, as in `from_huggingface`.
-        **arguments: of `ReformerCausalLM`; they override those of the preset. `layer_norm_epsilon` is 1e-6, as in
-            Trax, unless given. Positions must be axial.
+        **arguments: of `ReformerCausalLM`; they override those of the preset. `layer_norm_epsilon` is 1e-6 by default,
+            as in Trax. Positions must be axial.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is no such pickle, if it unpacks to more than a checkpoint of its size does (which is
-            found out before it takes the memory), or if its weights do not fit the model one by one; the message says
-            where.
+        ValueError: if the file is no such pickle, if it unpacks to more than a checkpoint of its size does (checked
+            before it takes the memory), or if its weights are not exactly those of the model; the message names the
+            weight.
 
     Example:
         >>> model = from_trax("model.pkl", preset="reformer-enwik8")  # doctest: +SKIP
@@ -80,7 +81,7 @@ def _read_weights(path: pathlib.Path) -> Any:
 
 
 def _arrays(tree: Any, name: str, count: Iterator[int] | None = None) -> Iterator[tuple[str, np.ndarray]]:
-    """All arrays of nested tuples, named by where they are: `weights[5][0]`."""
+    """All arrays of nested tuples, named by their indices: `weights[5][0]`."""
     count = itertools.count() if count is None else count
     if next(count) >= _MOST_PARTS:
         raise ValueError(f"A checkpoint must have at most {_MOST_PARTS:,} weights. Received: more")
@@ -94,7 +95,7 @@ def _arrays(tree: Any, name: str, count: Iterator[int] | None = None) -> Iterato
 
 
 def _part(tree: Any, *path: int) -> Any:
-    """What is at a place in nested tuples."""
+    """The part of nested tuples at a path of indices."""
     name = "weights"
     for index in path:
         if not isinstance(tree, list | tuple) or len(tree) <= index:
@@ -109,7 +110,8 @@ def _weight_targets(model: ReformerCausalLM, tree: Any) -> Iterator[tuple[str, W
     yield f"weights[{_TOKENS}]", as_is(backbone.token_embedding.embeddings)
     tables = backbone.get_layer("position_embedding").tables
     for axis, table in enumerate(tables):
-        # An axis of one entry for each of the other axes, and one for the batch, which may be a tuple of one.
+        # The array has an axis of size one for each of the other axes, and one for the batch. Instead of the batch axis
+        # there may be a tuple of one array.
         shape = [1] * len(tables)
         shape[axis] = table.shape[0]
         is_array = isinstance(_part(tree, _POSITIONS, axis), np.ndarray)

@@ -1,4 +1,4 @@
-"""Puts named tensors of another implementation into the weights of a model: all of them, or none."""
+"""Assigns named tensors of another implementation to the weights of a model: all of them, or none."""
 
 import dataclasses
 import math
@@ -28,29 +28,29 @@ class WeightTarget:
     axes: tuple[int, ...]
 
     def value(self, tensor: np.ndarray) -> np.ndarray:
-        """The tensor as the weight has it."""
+        """The tensor in the weight's layout."""
         return tensor.transpose(self.axes).reshape(self.variable.shape).astype(np.float32)
 
 
 def as_is(variable: keras.Variable, shape: Sequence[int] | None = None) -> WeightTarget:
-    """The tensor has the weight's numbers in the same order, in the weight's shape or another."""
+    """A target whose tensor has the weight's numbers in the same sequence, in the weight's shape or another."""
     shape = tuple(variable.shape if shape is None else shape)
     return WeightTarget(variable, shape, tuple(range(len(shape))))
 
 
 def out_by_in(kernel: keras.Variable, inputs: int) -> WeightTarget:
-    """The tensor is `[outputs, inputs]`; the kernel has the axes of its inputs first, of which heads may be one."""
+    """A target whose tensor is `[outputs, inputs]`; the kernel has its input axes (heads may be one) first."""
     return WeightTarget(kernel, (math.prod(kernel.shape) // inputs, inputs), (1, 0))
 
 
 def heads_first(kernel: keras.Variable) -> WeightTarget:
-    """The tensor is `[H, M, D]`, the kernel `[M, H, D]`."""
+    """A target whose tensor is `[H, M, D]`, and whose kernel is `[M, H, D]`."""
     width, heads, size = kernel.shape
     return WeightTarget(kernel, (heads, width, size), (1, 0, 2))
 
 
 def named(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
-    """The weights of a layer itself by their names."""
+    """The trainable weights of a layer by name."""
     return {variable.name: variable for variable in layer.trainable_variables}
 
 
@@ -66,13 +66,13 @@ def assign(
     """Assigns every tensor to its weight.
 
     Args:
-        model: Whose trainable weights are all to be assigned.
-        targets: By name of the tensor.
-        tensors: By the same names.
-        source: What the tensors come from, for the message.
+        model: the model; all of its trainable weights must get a tensor.
+        targets: by name of the tensor.
+        tensors: by the same names.
+        source: the origin of the tensors, for the message.
 
     Raises:
-        ValueError: if a tensor is missing, has no place or another shape, or if a weight gets none.
+        ValueError: if a tensor is missing, has no weight or another shape, or if a weight gets no tensor.
     """
     problems = [
         f"{name} {list(target.shape)} is missing, so that {target.variable.path} gets no weight"
