@@ -1,4 +1,4 @@
-"""How soon a small classifier trains with one kind of attention: see `benchmarks.first_step`."""
+"""CPU time of a small classifier with one kind of attention, for `benchmarks.first_step`."""
 
 import resource
 import statistics
@@ -9,7 +9,7 @@ _WIDTH, _HEADS, _HEAD_SIZE, _CLASSES = 48, 4, 16, 2
 
 
 def cpu_seconds() -> float:
-    """What this process has used, user and system."""
+    """The CPU time of this process, user and system."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 

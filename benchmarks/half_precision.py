@@ -1,13 +1,13 @@
-"""How far the gradients of a half-precision model are from those of float32, weight by weight, over the length.
+"""Errors of the gradients of a half-precision model against float32, for each weight, over the length.
 
     python -m benchmarks.half_precision --lengths=4096,65536 --precisions=mixed_bfloat16,mixed_float16
 
 A causal language model of text is differentiated in float32, and in half precision with the same weights, seed and
-buckets, once as it is and once with the sums that make its weights' gradients in float64: rounding stays the same as
-sequences grow, while sums in half precision would not. A weight counts if its gradient is at least a thousandth of the
-largest; its error is the norm of the difference over the norm of the float32 gradient. The last line is one JSON
-object; `growth` is the largest ratio of a weight's error at the last length to that at the first, `beyond_float64_sums`
-the largest excess of an error over that with sums in float64.
+buckets: once unchanged, and once with the sums of its weights' gradients in float64. The rounding of single numbers
+does not grow with the sequence, but errors of sums in half precision would. A weight counts if its gradient is at least
+a thousandth of the largest; its error is the norm of the difference over the norm of the float32 gradient. The last
+line is one JSON object; `growth` is the largest ratio of a weight's error at the last length to that at the first,
+`beyond_float64_sums` the largest excess of an error over the error with sums in float64.
 """
 
 import json
@@ -25,7 +25,7 @@ WIDTH = flags.DEFINE_integer("width", 256, "Width of a stream; heads have 64.", 
 ATTENTION = flags.DEFINE_list("attention", ["local", "lsh"], "Kinds, repeated over the layers.")
 JIT_COMPILE = flags.DEFINE_bool("jit_compile", False, "Whether XLA compiles the step.")
 BIASES = flags.DEFINE_bool("biases", True, "Whether the projections of attention have biases.")
-# The usual loss scale to begin with; float16 alone needs one.
+# The usual initial loss scale, which only float16 needs.
 LOSS_SCALE = 2.0**15
 
 
@@ -34,7 +34,7 @@ def measure(length: int, longest: int, precisions: Sequence[str]) -> dict[str, d
 
     Args:
         length: of the sequence.
-        longest: the longest that the model takes.
+        longest: the longest sequence that the model takes.
         precisions: dtype policies.
     """
     ids = gradient_errors.text(length)

@@ -1,4 +1,4 @@
-"""Which file imports what, read from the sources without running them."""
+"""Finds the imports of the repository's files by parsing them, without running them."""
 
 import ast
 import dataclasses
@@ -11,11 +11,11 @@ TREES = ("reformer_tf", "trainer", "configs", "benchmarks", "examples", "tests",
 
 @dataclasses.dataclass(frozen=True)
 class Imports:
-    """What one Python file imports, standard library left out.
+    """The imports of one Python file, without the standard library.
 
     Attributes:
-        files: Files of this repository, as paths relative to its root, each without those that Python loads on the
-            way to it (the `__init__.py` of its packages).
+        files: Files of this repository, as paths relative to its root, without the `__init__.py` of packages that
+            Python loads before a file.
         packages: Top-level names of third-party packages.
     """
 
@@ -30,7 +30,7 @@ def python_files(root: pathlib.Path) -> list[str]:
 
 
 def find_imports(root: pathlib.Path, file: str) -> Imports:
-    """Reads what `file` imports, at its top or inside a function.
+    """Finds the imports of `file`, at its top or inside a function.
 
     Args:
         root: Root of the repository.
@@ -54,13 +54,13 @@ def find_imports(root: pathlib.Path, file: str) -> Imports:
 
 
 def cycle(graph: Mapping[str, Collection[str]]) -> list[str]:
-    """Finds nodes of `graph` that lead to each other, by depth-first search.
+    """Finds a cycle in `graph` by depth-first search.
 
     Args:
-        graph: By each node those that it leads to.
+        graph: The successors of each node.
 
     Returns:
-        The nodes of a circle in order, the first one again at the end; an empty list if there is none.
+        The nodes of the cycle in sequence, the first one again at the end; an empty list if there is none.
     """
     done: set[str] = set()
     path: list[str] = []
@@ -80,7 +80,7 @@ def cycle(graph: Mapping[str, Collection[str]]) -> list[str]:
 
 
 def _imported_names(tree: ast.Module, file: str) -> set[str]:
-    """Dotted names of all imports; for `from a import b` that is `a.b`, be b a module or not."""
+    """Dotted names of all imports; `from a import b` gives `a.b`, whether or not b is a module."""
     package = pathlib.PurePosixPath(file).parent.parts
     names: set[str] = set()
     for node in ast.walk(tree):

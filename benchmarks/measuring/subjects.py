@@ -1,13 +1,14 @@
-"""What is compared: the subjects, how they are written on a command line, and the command that measures each."""
+"""The subjects of a comparison: their labels on a command line, and the command that measures each."""
 
 import dataclasses
 import importlib.util
 
 PRECISIONS = ("float32", "bfloat16")
 FORWARD_ONLY = "bfloat16_forward"
-"""Of PyTorch's models: automatic casts around the forward pass alone, as PyTorch's documentation has it.
+"""A precision of PyTorch's models: automatic casts around the forward pass only, as PyTorch's documentation has it.
 
-A reversible model then computes its layers again in float32 going back, which is slower, and not what it computed.
+The backward pass of a reversible model then computes its layers again in float32, which is slower and gives other
+values than the forward pass.
 """
 WINDOWS = ("bucket", "chunk")
 OURS = ("ours", "ours_plain", "keras_attention")
@@ -16,9 +17,9 @@ PEERS = {
     "lucidrains": ("torch", "reformer_pytorch"),
     "torch_exact": ("torch",),
 }
-"""The modules that each needs."""
+"""The modules that each peer needs."""
 BETAS, EPSILON, CLIP_NORM = (0.9, 0.98), 1e-9, 1.0
-"""Of Adam, where subjects are trained."""
+"""The settings of Adam in trainings of the subjects."""
 EXACT = ("keras_attention", "torch_exact")
 
 _HAS_WINDOWS = ("ours", "ours_plain")
@@ -46,7 +47,7 @@ class Subject:
 
     @property
     def label(self) -> str:
-        """How the subject is written, what is usual left out: `ours`, `ours:chunk:bfloat16`."""
+        """The name with its options, defaults left out: `ours`, `ours:chunk:bfloat16`."""
         options = [self.window] * (self.window != "bucket") + [self.precision] * (self.precision != "float32")
         return ":".join([self.name, *options])
 
@@ -97,7 +98,7 @@ def parse(label: str) -> Subject:
 
 
 def expand(labels: list[str], precisions: list[str], windows: list[str]) -> list[Subject]:
-    """Reads labels; one that leaves its precision (or window) open stands for one subject a precision (and window).
+    """Reads labels; a label without a precision (or window) stands for one subject for each precision (and window).
 
     Args:
         labels: as `parse` reads them.
@@ -105,7 +106,7 @@ def expand(labels: list[str], precisions: list[str], windows: list[str]) -> list
         windows: of `WINDOWS`.
 
     Returns:
-        Subjects, none of them twice.
+        Subjects without duplicates.
 
     Raises:
         ValueError: for an unknown name or option.

@@ -1,8 +1,8 @@
-"""Attention within windows as it reads in a textbook, with no blocks, no sorting back and no hand-written gradient.
+"""A reference for attention within windows, with no blocks, no sorting back and no hand-written gradient.
 
-For each query, the places of the entries in its windows are written down, their keys and values are gathered, and one
-softmax is taken. Nothing of `reformer_tf.ops` is used but the buckets, which are given. Memory is bounded by going
-through heads and through slices of the queries one after another; the gradient of each slice is TensorFlow's own.
+For each query, the positions of the entries in its windows are listed, their keys and values are gathered, and one
+softmax is taken. Nothing of `reformer_tf.ops` is used; the buckets are an input. Heads, and slices of the queries, are
+computed one after another to bound the memory; the gradient of each slice is TensorFlow's own.
 
 Shape letters: N rows and heads, L sequence length, D size of a head, R rounds, C chunk length, S queries of a slice,
 W entries of a query.
@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-# Numbers of a gathered slice of keys, [S, W, D], at a time.
+# The most numbers in a gathered slice of keys, [S, W, D].
 _BUDGET = 2**25
 _SELF_PENALTY = 1e5
 _NEVER = -1e30
 
 
 class Entries(NamedTuple):
-    """What the queries of one head see.
+    """The entries that the queries of one head see.
 
     Attributes:
         indices: int32 `[L, W]`, positions in the sequence.
@@ -33,7 +33,7 @@ class Entries(NamedTuple):
 
 
 def bucket_entries(buckets: np.ndarray, chunk_length: int) -> Entries:
-    """The entries of causal bucket windows: the query and those less than C before it in its own bucket.
+    """The entries of causal bucket windows: the query itself, and entries less than C before it in its bucket.
 
     Args:
         buckets: integers `[R, L]`, the rounds of one head; a local round is one of equal buckets.
@@ -61,7 +61,7 @@ def bucket_entries(buckets: np.ndarray, chunk_length: int) -> Entries:
 
 
 def chunk_entries(buckets: np.ndarray, chunk_length: int) -> Entries:
-    """The entries of causal chunk windows: the query's chunk in each round's order and the chunk before it.
+    """The entries of causal chunk windows: in each round's sorted order, the query's chunk and the chunk before it.
 
     Args:
         buckets: integers `[R, L]`.
@@ -87,23 +87,23 @@ def chunk_entries(buckets: np.ndarray, chunk_length: int) -> Entries:
 
 
 ENTRIES: dict[str, Callable[[np.ndarray, int], Entries]] = {"bucket": bucket_entries, "chunk": chunk_entries}
-"""By the name of the window."""
+"""The functions that list entries, by the name of the window."""
 
 
 def attend(
     query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, heads: Sequence[Entries], exclude_self: bool
 ) -> tf.Tensor:
-    """Attends to given entries.
+    """Attends to the listed entries.
 
     Args:
         query: `[N, L, D]`, scaled.
         key: `[N, L, D]`.
         value: `[N, L, D]`.
-        heads: N times what the queries see, themselves included.
+        heads: the entries of each of the N heads, the queries themselves included.
         exclude_self: whether a token attends to itself only when it sees nothing else.
 
     Returns:
-        `[N, L, D]` in the dtype of `value`. Not for graphs.
+        `[N, L, D]` in the dtype of `value`. Only for eager mode.
     """
     length, size = query.shape[1:]
     rows = max(1, _BUDGET // (heads[0].indices.shape[1] * size))
@@ -146,7 +146,7 @@ def attend(
 def _slice(
     query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, entries: Entries, part: slice, exclude_self: bool
 ) -> tf.Tensor:
-    """Queries `[S, D]` of one slice on keys and values `[L, D]` of their head."""
+    """Attention of the queries `[S, D]` of one slice to the keys and values `[L, D]` of their head."""
     indices, seen = entries.indices[part], entries.seen[part]
     logits = tf.einsum("sd,swd->sw", query, tf.gather(key, indices))
     if logits.dtype.size < 4:
@@ -159,7 +159,7 @@ def _slice(
 
 
 def _queue_positions(buckets: np.ndarray) -> np.ndarray:
-    """How many tokens of its own bucket stand before each token. `[L]`."""
+    """The number of tokens of the same bucket before each token, `[L]`."""
     sorted_order = np.argsort(buckets, kind="stable")
     ordered = buckets[sorted_order]
     first = np.concatenate([[True], ordered[1:] != ordered[:-1]])

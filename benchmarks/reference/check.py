@@ -1,4 +1,4 @@
-"""Checks an attention layer, as it is timed, against the unblocked core with the same buckets."""
+"""Checks an attention layer, as benchmarks time it, against the unblocked core with the same buckets."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,9 +18,9 @@ _SEED = (0, 0)
 def check(layer: LSHSelfAttention, length: int, batch: int = 1, jit_compile: bool = False) -> dict[str, float]:
     """Compares outputs and gradients of a training call on random inputs.
 
-    An error is the largest difference, divided by the largest value of what is compared. That of the gradients is the
-    largest over the inputs and every weight. What is compared with is computed in float32, in bfloat16 too; then the
-    unblocked core is computed in that precision besides, to tell what the precision alone does.
+    An error is the largest difference divided by the largest value; the error of the gradients is the largest over the
+    inputs and all weights. The reference is computed in float32. For a layer in bfloat16 the unblocked core is also
+    computed in bfloat16, to show the effect of the precision by itself.
 
     Args:
         layer: built, causal, of default windows, without dropout or biases.
@@ -33,7 +33,7 @@ def check(layer: LSHSelfAttention, length: int, batch: int = 1, jit_compile: boo
         `check_output_error_unblocked` and `check_gradient_error_unblocked`.
 
     Raises:
-        ValueError: for a layer that has what the unblocked core has not.
+        ValueError: for a layer with options that the unblocked core does not have.
     """
     if layer.dropout or layer.use_bias or layer.rotary:
         raise ValueError(f"layer must have no dropout, biases or rotary positions. Received: {layer.get_config()}")

@@ -1,7 +1,7 @@
-"""The loss of a causal language model and its gradient, with nothing blocked, chunked or reversible.
+"""A reference for the loss of a causal language model and its gradient, without blocks, chunks or reversible layers.
 
-Attention is `benchmarks.reference.layer`; feed-forward layers, head and loss are computed in one piece; the gradient
-goes back branch by branch from the kept input of each, which is the chain rule and no reconstruction.
+Attention is `benchmarks.reference.layer`; feed-forward layers, head and loss are computed at once. The gradient goes
+back branch by branch by the chain rule, from the saved input of each branch and without reconstruction.
 
 Shape letters: B batch, L sequence length, M width.
 """
@@ -35,13 +35,13 @@ def loss_and_gradients(
     """Computes the mean loss of sequences and its gradient.
 
     Args:
-        model: of local and LSH layers, with the options that are written down here.
+        model: of local and LSH layers, with the options of `_WRITTEN_HERE`.
         ids: integers `[B, L + 1]`.
         buckets: integers `[B, H, R, L]` for each LSH layer.
-        dtype: of everything that is computed.
+        dtype: of all computations.
 
     Returns:
-        The loss in nats, and its gradient in the order of `model.trainable_variables`.
+        The loss in nats, and the gradient of each of `model.trainable_variables`.
 
     Raises:
         ValueError: for a model with other options.
@@ -77,7 +77,7 @@ def _values(stage: _Stage, dtype: str) -> list[tf.Tensor]:
 def _back(
     stage: _Stage, inputs: list[tf.Tensor], upstream: tf.Tensor | None, dtype: str, totals: dict[int, tf.Tensor]
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """Output of a stage and gradients of its inputs; those of its variables are added to `totals`, by their ids."""
+    """Output of a stage and gradients of its inputs; gradients of its variables are added to `totals`, by their ids."""
     values = _values(stage, dtype)
     with tf.GradientTape() as tape:
         tape.watch([*inputs, *values])
@@ -103,7 +103,7 @@ def _embedding(model: ReformerCausalLM, ids: tf.Tensor) -> _Stage:
 
 
 def _branches(model: ReformerCausalLM, buckets: Sequence[np.ndarray], batch: int, length: int) -> list[_Stage]:
-    """Attention and feed-forward in turns."""
+    """The stages of the branches, attention and feed-forward alternating."""
     stages: list[_Stage] = []
     remaining = list(buckets)
     for index, branch in enumerate(model.backbone.get_layer("stack").branches):
@@ -123,7 +123,7 @@ def _attention(
     epsilon: float, layer: Any, buckets: np.ndarray | None, batch: int, length: int
 ) -> Callable[..., tf.Tensor]:
     def run(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, *kernels: tf.Tensor) -> tf.Tensor:
-        # Found anew each time: those of all layers together would be larger than all else.
+        # Listed again at each call: the entries of all layers together would take more memory than everything else.
         heads = reference_layer.entries(layer, buckets, batch, length)
         return reference_layer.attention(_normalize(x, gamma, beta, epsilon), kernels, heads, layer.rotary)
 

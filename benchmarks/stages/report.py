@@ -1,4 +1,4 @@
-"""A roofline as text."""
+"""Writes a roofline as text."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,10 +9,10 @@ _MIB = 2**20
 
 
 def report(measured: dict[str, Any]) -> str:
-    """Writes the limits of the machine, the table of the stages, and what they explain of the step.
+    """Writes the limits of the machine, the table of the stages, and how much of the step they explain.
 
     Args:
-        measured: what `benchmarks.roofline` writes.
+        measured: the results that `benchmarks.roofline` writes.
     """
     limits = measured["limits"]
     lines = ["Limits of the machine, measured in this run:"]

@@ -33,7 +33,7 @@ BREAKAGES = (
         function="OwnLossModel.batch_loss",
         old="tf.math.divide_no_nan(total, global_weight)",
         new="tf.math.divide_no_nan(total, weight)",
-        breaks="With several replicas the gradient is a sum of means: as many times too large.",
+        breaks="With several replicas the gradient is a sum of means: too large by the number of replicas.",
     ),
     Breakage(
         name="masked_targets_counted",
