@@ -1,1 +1,1 @@
-"""Measurements that anyone can run again."""
+"""Reproducible measurements, each a command."""

@@ -3,9 +3,9 @@
     python -m benchmarks.compiled --depths=2,6,12,24 --lengths=4096 --output=compiled.json
 
 For each size, with reversible layers and without: bytes of temporary buffers, arguments and outputs, operations of
-matrix products and others, bytes accessed, and what is alive where the temporary memory is largest. No step is run,
-unless `--run` is given, so that this works for sizes that would take long here. The device is the one that TensorFlow
-finds, the CPU where there is no other. Each point is a process of its own.
+matrix products and others, bytes accessed, and the largest buffers at the peak of temporary memory. Without `--run` no
+step is run, so that sizes are possible that would take too long here. The device is the one that TensorFlow finds,
+otherwise the CPU. Each point is a process of its own.
 """
 
 import json
@@ -34,12 +34,12 @@ _TIMEOUT = flags.DEFINE_float("timeout", 3600.0, "Seconds after which a point is
 _OUTPUT = flags.DEFINE_string("output", "compiled.json", "File of the results.")
 
 _PASSED_ON = [*_MODEL, "precision", "run", "repeat"]
-_GIVEN_UP_MIB = 0.9
+_MEMORY_FRACTION = 0.9
 _MIB = 2**20
 
 
 def _sizes() -> list[tuple[int, int, bool]]:
-    """The points: length, depth, whether reversible.
+    """The points: length, depth, and whether the stack is reversible.
 
     Raises:
         ValueError: if a flag cannot be used.
@@ -59,13 +59,13 @@ def _sizes() -> list[tuple[int, int, bool]]:
 def _measure(length: int, layers: int, reversible: bool) -> dict[str, Any]:
     passed_on = [f"--{name}={flags.FLAGS[name].value}" for name in _PASSED_ON]
     command = [sys.executable, "-m", "benchmarks.compiled_point", f"--length={length}", f"--layers={layers}"]
-    limit = _GIVEN_UP_MIB * machine.memory_mib()
+    limit = _MEMORY_FRACTION * machine.memory_mib()
     about = {"length": length, "layers": layers, "reversible": reversible, "load_before": os.getloadavg()[0]}
     return {**about, **point_process.run([*command, f"--reversible={reversible}", *passed_on], _TIMEOUT.value, limit)}
 
 
 def report(points: Sequence[dict[str, Any]]) -> str:
-    """The points as text: a table, how memory grows with depth, and what it is made of at the largest depth."""
+    """The points as text: a table, the growth of memory with depth, and the largest buffers at the largest depth."""
     done = [p for p in points if p["status"] == point_process.DONE]
     parts = [_table(done)] if done else []
     parts += [
@@ -103,10 +103,10 @@ def _name(point: dict[str, Any]) -> str:
 def _growth(first: dict[str, Any], last: dict[str, Any]) -> str:
     ratio = last["temporary_bytes"] / first["temporary_bytes"]
     each = (last["temporary_bytes"] - first["temporary_bytes"]) / (last["layers"] - first["layers"]) / _MIB
-    kept = last["kept_buckets_mib"] / last["layers"]
+    saved_mib = last["kept_buckets_mib"] / last["layers"]
     return (
         f"length {last['length']:,}, {_name(last)}: {last['layers']} layers need {ratio:.2f} times the temporary memory"
-        f" of {first['layers']}: {each:,.2f} MiB a layer, of which kept buckets are {kept:.2f}"
+        f" of {first['layers']}: {each:,.2f} MiB a layer, of which saved buckets are {saved_mib:.2f}"
     )
 
 

@@ -1,10 +1,10 @@
-"""The training step with static shapes, compiled by XLA in a process of its own: what its program needs.
+"""Memory and operations of the training step with static shapes, compiled by XLA in a process of its own.
 
     python -m benchmarks.compiled_point --length=4096 --layers=6 --noreversible
 
-With the flags of `benchmarks.train_step`; the last line is one JSON object, see
+The flags are those of `benchmarks.train_step`; the last line is one JSON object, see
 `benchmarks.xla.compiled_program.read`. With `--run` the program is run as well: `step_s` is the median time of a step,
-`run_mib` how much the largest resident size of the process grew by running.
+`run_mib` the growth of the peak resident size of the process by running.
 """
 
 import json
@@ -24,7 +24,7 @@ _RUN = flags.DEFINE_bool("run", False, "Whether the program is run.")
 
 
 def measure() -> dict:
-    """Compiles the step, and returns what the last line reports."""
+    """Compiles the step, and returns the content of the last line."""
     model = setting.build_model()
     step = tf.function(setting.build_step(model), jit_compile=True, autograph=False)
     start = time.perf_counter()
@@ -35,7 +35,7 @@ def measure() -> dict:
         **needs,
         "compile_s": seconds,
         **ran,
-        "kept_buckets_mib": setting.kept_buckets_mib(),
+        "kept_buckets_mib": setting.saved_buckets_mib(),
         "parameters": int(sum(np.prod(v.shape) for v in model.trainable_variables)),
         **setting.arguments(),
     }

@@ -1,12 +1,12 @@
-"""Tokens a second of generation, over the length of the context and beside Hugging Face's.
+"""Tokens a second of generation by the length of the context, compared with Hugging Face's Reformer.
 
     python -m benchmarks.decoding --contexts=1024,16384,65536 --batches=1,8 --output=decoding.json
 
-A model with random weights takes in a context of random bytes, and then generates; only what comes after the context is
-timed. All contexts of a batch are taken in first and then go on in turns, a few tokens each, in one process. Medians of
-the turns are compared: by context, which should make no difference, and with the cached generation of Hugging Face's
-Reformer at `--peer_context`, where torch and transformers are installed. The sizes are flags; there are as many buckets
-as the longest context asks for.
+A model with random weights encodes a context of random bytes, and then generates; only the generation is timed. All
+contexts of a batch are encoded first; then they alternate in one process, generating a few tokens at a time. Medians
+over these repetitions are compared: between contexts, which should make no difference, and with the cached generation
+of Hugging Face's Reformer at `--peer_context`, where torch and transformers are installed. The sizes are flags; the
+number of buckets follows from the longest context.
 """
 
 import importlib.util
@@ -26,8 +26,8 @@ from trainer import atomic
 
 _CONTEXTS = flags.DEFINE_list("contexts", ["1024", "16384", "65536"], "Lengths of the context, shortest first.")
 _BATCHES = flags.DEFINE_list("batches", ["1", "8"], "Rows generated together.")
-_TOKENS = flags.DEFINE_integer("tokens", 20, "New tokens of a turn.", lower_bound=1)
-_ROUNDS = flags.DEFINE_integer("rounds", 40, "Turns of each, after one that is not counted.", lower_bound=1)
+_TOKENS = flags.DEFINE_integer("tokens", 20, "New tokens of a repetition.", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 40, "Repetitions of each, after one that is not counted.", lower_bound=1)
 _LOCAL_ROUND = flags.DEFINE_boolean(
     "local_round", False, "Whether our layers have one; other implementations have none."
 )
@@ -36,17 +36,16 @@ _OUTPUT = flags.DEFINE_string("output", "decoding.json", "File of the results.")
 for _name in ("layers", "width", "heads", "num_hashes", "chunk_length"):
     size_flags.define(_name)
 
-# Seconds between the turns of two implementations: the threads of the one wait for work actively, and would be in the
-# way of the other.
+# Seconds between two implementations: threads of the first wait for work actively, and would slow down the second.
 _PAUSE = 0.5
 
-# Generates that many tokens more; and what takes in a context, integers `[B, L]`, before that.
+# A `GoOn` generates so many more tokens; a `TakeIn` encodes a context, integers `[B, L]`, and returns one.
 GoOn = Callable[[int], Any]
 TakeIn = Callable[[np.ndarray], GoOn]
 
 
 class _Point(NamedTuple):
-    """What is measured: whose generation, of how many rows, after how many tokens."""
+    """One measured point: the implementation, the number of rows, and the length of the context."""
 
     subject: str
     batch: int
@@ -93,17 +92,17 @@ def _hugging_face(longest: int) -> TakeIn:
 
 
 def _new_tokens() -> int:
-    """Tokens that a row gets in all: one with its context, and those of the turns."""
+    """The number of new tokens of a row: one with its context, and the tokens of all repetitions."""
     return 1 + _TOKENS.value * (_ROUNDS.value + 1)
 
 
 def _measure(points: Sequence[_Point], subjects: dict[str, TakeIn]) -> list[list[float]]:
-    """The seconds of a step in each turn, of points that take turns."""
+    """The seconds of a decoding step in each repetition, by point; the points alternate."""
     rng = np.random.default_rng(0)
     runs = [subjects[p.subject](rng.integers(0, VOCABULARY, (p.batch, p.context))) for p in points]
     measured: list[list[float]] = [[] for _ in points]
     before = points[0].subject
-    for turn in range(_ROUNDS.value + 1):
+    for repetition in range(_ROUNDS.value + 1):
         for point, go_on, values in zip(points, runs, measured, strict=True):
             if point.subject != before:
                 time.sleep(_PAUSE)
@@ -111,7 +110,7 @@ def _measure(points: Sequence[_Point], subjects: dict[str, TakeIn]) -> list[list
             start = time.perf_counter()
             go_on(_TOKENS.value)
             seconds = (time.perf_counter() - start) / _TOKENS.value
-            if turn:  # Programs are traced in the first.
+            if repetition:  # The first one traces the programs.
                 values.append(seconds)
     return measured
 

@@ -1,14 +1,13 @@
-"""What several workers and checkpoints cost: tokens a second beside those of one worker, and beside no checkpoints.
+"""The cost of several workers and of checkpoints: tokens a second compared with one worker, and without checkpoints.
 
     python -m benchmarks.efficiency --steps=60 --repeats=3 --output=efficiency.json
 
 - Workers: one worker on one core with its batch, and two workers on a core each with twice the batch. The efficiency is
-  the speed of two over twice that of one; what is missing from 1 is communication, waiting, and the memory that they
-  share.
-- Checkpoints: a run with a checkpoint every 50 steps and one with none but the first and the last. The overhead is the
+  the speed of two over twice that of one; the loss is due to communication, waiting, and the shared memory.
+- Checkpoints: a run with a checkpoint every 50 steps and one with only the first and the last. The overhead is the
   relative difference of the time from the first logged step to the last.
 
-Runs take turns, and medians are compared. The model is that of `configs/quickstart.py`, with flags to change it.
+Runs alternate, and medians are compared. The model is that of `configs/quickstart.py`, with flags to change it.
 """
 
 import json
@@ -26,12 +25,12 @@ from benchmarks.measuring import trainer_options
 
 _STEPS = flags.DEFINE_integer("steps", 60, "Steps of each run.", lower_bound=20)
 _LENGTH = flags.DEFINE_integer("length", 2048, "Tokens of a row.", lower_bound=1)
-_REPEATS = flags.DEFINE_integer("repeats", 3, "Rounds, in which the runs take turns.", lower_bound=1)
+_REPEATS = flags.DEFINE_integer("repeats", 3, "Repetitions, in which the runs alternate.", lower_bound=1)
 _EVERY = flags.DEFINE_integer("checkpoint_every", 50, "Steps between two checkpoints.", lower_bound=1)
 _OUTPUT = flags.DEFINE_string("output", "efficiency.json", "File of the results.")
 
 _NEVER = 10**9
-# Pins a process to the core of its place among the workers, then becomes the task.
+# A program that pins the process to the core of its worker index, and then runs the task.
 _PIN = (
     "import json, os, runpy, sys; task = json.loads(os.environ.get('TF_CONFIG') or '{}').get('task', {'index': 0}); "
     "os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[task['index']]}); sys.argv[0] = 'task'; "
@@ -84,9 +83,9 @@ def main(arguments: list[str]) -> None:
     }
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(_REPEATS.value):
-        for name, arguments_of in runs.items():
+        for name, run_arguments in runs.items():
             with tempfile.TemporaryDirectory() as folder:
-                seconds[name].append(_train(pathlib.Path(folder) / "run", *arguments_of))
+                seconds[name].append(_train(pathlib.Path(folder) / "run", *run_arguments))
             print(f"{name}: {seconds[name][-1]:.4f} s a step", flush=True)
     median = {name: statistics.median(values) for name, values in seconds.items()}
     result = {

@@ -1,19 +1,19 @@
-"""Kills, stops and damages training runs again and again, and looks whether anything was lost.
+"""Kills, stops and damages training runs repeatedly, and checks that nothing is lost.
 
     python -m benchmarks.faults --output=faults.json
 
-Each trial is a run of a tiny model that meets one fault at a random moment, is started again by the same command until
-it is done, and must then have the same metrics as an undisturbed run of the same layout, bit for bit. The faults:
+Each trial is a run of a tiny model with one fault at a random moment. The same command starts the run again until it is
+done; its metrics must then be the same as those of an undisturbed run of the same layout, bit for bit. The faults:
 
 - `kill`, `terminate`, `hang_up`: SIGKILL, SIGTERM and SIGHUP to the only process.
-- `kill_worker`, `kill_chief`, `terminate_worker`: to one of two workers, which must end both.
-- `hang_up_cluster`: SIGHUP to what has started two workers.
-- `close_output`, `close_output_cluster`: nobody reads any more what the process, or that of two workers, prints.
-- `truncate`, `flip`: the newest checkpoint of several is cut short, or a bit of it changed, after a SIGKILL.
+- `kill_worker`, `kill_chief`, `terminate_worker`: SIGKILL or SIGTERM to one of two workers, which must end both.
+- `hang_up_cluster`: SIGHUP to the process that has started two workers.
+- `close_output`, `close_output_cluster`: the output of the process, or of two workers, is no longer read.
+- `truncate`, `flip`: after a SIGKILL the newest of several checkpoints is truncated, or one of its bits flipped.
 - `full_disk`: the disk is full during a save (a small tmpfs where one can be mounted, else a limit on file sizes).
 
-Those that hit a process also run with the fault in the middle of the writing of a checkpoint and of a metrics line.
-After a fault every process of the run must have ended within 60 s; where it was not a kill, by saving: with 75.
+Faults of processes are also tried in the middle of writing a checkpoint and of writing a metrics line. After a fault
+every process of the run must end within 60 s; unless it was killed, the run must save and end with code 75.
 """
 
 import collections
@@ -43,7 +43,7 @@ KILLS: dict[str, tuple[str, signal.Signals | None, int | None]] = {
     "close_output": ("one_device", None, None),
     "close_output_cluster": ("workers_2", None, None),
 }
-"""Layout, signal (None: its output is closed), and which worker gets it."""
+"""Layout, signal (None: its output is closed), and the index of the worker that gets it."""
 DAMAGES = ("truncate", "flip")
 FAULTS = (*KILLS, *DAMAGES, "full_disk")
 _MOMENTS = ("random", "checkpoint", "metrics")
@@ -79,13 +79,13 @@ def _damaged(fault: str, moment: str, folder: pathlib.Path, rng: random.Random) 
     found = _signalled("kill", moment, folder, rng, first=2 * fault_runs.CHECKPOINT_EVERY + 1)
     newest = max((folder / "run" / "checkpoints").glob("step-*.safetensors"))
     content = bytearray(newest.read_bytes())
-    place = rng.randrange(len(content))
+    offset = rng.randrange(len(content))
     if fault == "truncate":
-        del content[place:]
+        del content[offset:]
     else:
-        content[place] ^= 1 << rng.randrange(8)
+        content[offset] ^= 1 << rng.randrange(8)
     newest.write_bytes(content)
-    return {**found, "damaged": newest.name, "place": place}
+    return {**found, "damaged": newest.name, "place": offset}
 
 
 def _full_disk(fault: str, moment: str, folder: pathlib.Path, rng: random.Random) -> dict[str, Any]:

@@ -1,12 +1,12 @@
-"""How soon a small model trains: CPU time to the first step of `fit`, of later steps, and of eager calls.
+"""CPU time of a small model: of the first step of `fit`, of later steps, and of eager calls.
 
     python -m benchmarks.first_step --kinds=multi_head,lsh,local,full
 
-A classifier of two attention blocks is built and fitted for one batch in a process of its own for each kind of
-attention (`multi_head` is `keras.layers.MultiHeadAttention`). Printed is CPU time, user and system: it hardly depends
-on what else the machine does, and on few cores it is what a person waits for. The last line is one JSON object by kind:
-seconds of the first step (with tracing and compiling), the median of later ones, and of an eager call at
-`--eager_length` tokens, first and later.
+For each kind of attention, a process of its own builds a classifier of two attention blocks and fits it to one batch
+(`multi_head` is `keras.layers.MultiHeadAttention`). It prints CPU time, user and system, which hardly depends on other
+work of the machine, and on few cores is close to the time that a user waits. The last line is one JSON object by kind:
+seconds of the first step (with tracing and compiling), the median of later steps, and the same of eager calls with
+`--eager_length` tokens.
 """
 
 import json
@@ -35,8 +35,10 @@ def main(argv: list[str]) -> None:
     for kind in _KINDS.value:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             summary[kind] = pool.apply(measure, (kind, *settings))
-        of_base = summary[_KINDS.value[0]]
-        said = (f"{name} {seconds:.4f} s ({seconds / of_base[name]:.2f})" for name, seconds in summary[kind].items())
+        base_seconds = summary[_KINDS.value[0]]
+        said = (
+            f"{name} {seconds:.4f} s ({seconds / base_seconds[name]:.2f})" for name, seconds in summary[kind].items()
+        )
         print(f"{kind}: {', '.join(said)}", flush=True)
     print(json.dumps(summary))
 

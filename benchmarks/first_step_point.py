@@ -1,4 +1,4 @@
-"""How soon a small classifier trains with one kind of attention: see `benchmarks.first_step`."""
+"""CPU time of a small classifier with one kind of attention, for `benchmarks.first_step`."""
 
 import resource
 import statistics
@@ -9,7 +9,7 @@ _WIDTH, _HEADS, _HEAD_SIZE, _CLASSES = 48, 4, 16, 2
 
 
 def cpu_seconds() -> float:
-    """What this process has used, user and system."""
+    """The CPU time of this process, user and system."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
@@ -61,8 +61,8 @@ def measure(kind: str, length: int, batch: int, eager_length: int, steps: int) -
     labels = rng.integers(0, _CLASSES, batch)
     first = _seconds(lambda: model.fit(rows, labels, batch_size=batch, verbose=0))
     later = [_seconds(lambda: model.train_on_batch(rows, labels)) for _ in range(steps + 1)][1:]
-    alone, row = attention(), keras.ops.convert_to_tensor(rng.normal(size=(1, eager_length, _WIDTH)).astype("float32"))
-    eager = [_seconds(lambda: alone(row)) for _ in range(steps + 1)]
+    layer, row = attention(), keras.ops.convert_to_tensor(rng.normal(size=(1, eager_length, _WIDTH)).astype("float32"))
+    eager = [_seconds(lambda: layer(row)) for _ in range(steps + 1)]
     return {
         "first_step": first,
         "step": statistics.median(later),

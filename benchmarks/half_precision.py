@@ -1,13 +1,13 @@
-"""How far the gradients of a half-precision model are from those of float32, weight by weight, over the length.
+"""Errors of the gradients of a half-precision model against float32, for each weight, over the length.
 
     python -m benchmarks.half_precision --lengths=4096,65536 --precisions=mixed_bfloat16,mixed_float16
 
 A causal language model of text is differentiated in float32, and in half precision with the same weights, seed and
-buckets, once as it is and once with the sums that make its weights' gradients in float64: rounding stays the same as
-sequences grow, while sums in half precision would not. A weight counts if its gradient is at least a thousandth of the
-largest; its error is the norm of the difference over the norm of the float32 gradient. The last line is one JSON
-object; `growth` is the largest ratio of a weight's error at the last length to that at the first, `beyond_float64_sums`
-the largest excess of an error over that with sums in float64.
+buckets: once unchanged, and once with the sums of its weights' gradients in float64. The rounding of single numbers
+does not grow with the sequence, but errors of sums in half precision would. A weight counts if its gradient is at least
+a thousandth of the largest; its error is the norm of the difference over the norm of the float32 gradient. The last
+line is one JSON object; `growth` is the largest ratio of a weight's error at the last length to that at the first,
+`beyond_float64_sums` the largest excess of an error over the error with sums in float64.
 """
 
 import json
@@ -25,7 +25,7 @@ WIDTH = flags.DEFINE_integer("width", 256, "Width of a stream; heads have 64.", 
 ATTENTION = flags.DEFINE_list("attention", ["local", "lsh"], "Kinds, repeated over the layers.")
 JIT_COMPILE = flags.DEFINE_bool("jit_compile", False, "Whether XLA compiles the step.")
 BIASES = flags.DEFINE_bool("biases", True, "Whether the projections of attention have biases.")
-# The usual loss scale to begin with; float16 alone needs one.
+# The usual initial loss scale, which only float16 needs.
 LOSS_SCALE = 2.0**15
 
 
@@ -34,7 +34,7 @@ def measure(length: int, longest: int, precisions: Sequence[str]) -> dict[str, d
 
     Args:
         length: of the sequence.
-        longest: the longest that the model takes.
+        longest: the longest sequence that the model takes.
         precisions: dtype policies.
     """
     ids = gradient_errors.text(length)
@@ -55,8 +55,8 @@ def measure(length: int, longest: int, precisions: Sequence[str]) -> dict[str, d
             "as_it_is": gradient_errors.errors(exact, as_it_is),
             "float64_sums": gradient_errors.errors(exact, reference),
         }
-        results[dtype] = {kind: {name: of[name] for name in names} for kind, of in found.items()}
-        worst = {kind: max(of.values()) for kind, of in results[dtype].items()}
+        results[dtype] = {kind: {name: by_kind[name] for name in names} for kind, by_kind in found.items()}
+        worst = {kind: max(by_kind.values()) for kind, by_kind in results[dtype].items()}
         print(f"{length} tokens, {dtype}: {len(names)} weights count, largest errors {worst}", flush=True)
     return results
 
@@ -73,16 +73,16 @@ def main(argv: list[str]) -> None:
         both = [name for name in first["as_it_is"] if name in last["as_it_is"]]
         growths = {name: last["as_it_is"][name] / first["as_it_is"][name] for name in both}
         for name in sorted(both, key=lambda name: -growths[name])[:10]:
-            row = [f"{of[kind][name]:.5f}" for of in (first, last) for kind in ("as_it_is", "float64_sums")]
+            row = [f"{by_kind[kind][name]:.5f}" for by_kind in (first, last) for kind in ("as_it_is", "float64_sums")]
             print(dtype, f"{growths[name]:.3f}", *row, name)
         summary[dtype] = {
             "weights": len(both),
             "largest_error": {length: max(measured[length][dtype]["as_it_is"].values()) for length in lengths},
             "growth": max(growths.values()),
             "beyond_float64_sums": max(
-                x - of[dtype]["float64_sums"][name]
-                for of in measured.values()
-                for name, x in of[dtype]["as_it_is"].items()
+                x - by_dtype[dtype]["float64_sums"][name]
+                for by_dtype in measured.values()
+                for name, x in by_dtype[dtype]["as_it_is"].items()
             ),
         }
     print(json.dumps({"jit_compile": JIT_COMPILE.value, "layers": LAYERS.value, "width": WIDTH.value, **summary}))

@@ -1,10 +1,10 @@
-"""The same training on one device, mirrored, on several workers and on parameter servers: how far the losses differ.
+"""Differences of the losses of the same training on one device, mirrored, on workers and on parameter servers.
 
     python -m benchmarks.layouts --steps=30 --output=layouts.json
 
-Every layout trains the model of `configs/tiny.py` without dropout on the same rows, in processes on this machine. What
-is said is the largest relative difference of a step's loss from that of one device, over the first ten steps and over
-all; with `--repeat_layouts`, each layout also runs twice, and the losses of both must be the same bit for bit.
+Every layout trains the model of `configs/tiny.py` without dropout on the same rows, in processes on this machine. The
+result is the largest relative difference of a step's loss from that of one device, over the first ten steps and over
+all steps; with `--repeat_layouts` each layout runs twice, and the losses of both runs must be the same bit for bit.
 """
 
 import json
@@ -24,7 +24,7 @@ _BATCH = flags.DEFINE_integer(
     "batch", 6, "Rows of the global batch; every number of replicas divides it.", lower_bound=1
 )
 _LAYOUTS = flags.DEFINE_list(
-    "layouts", ["mirrored_2", "workers_2", "workers_3", "servers_2"], "What is compared with one device."
+    "layouts", ["mirrored_2", "workers_2", "workers_3", "servers_2"], "Layouts to compare with one device."
 )
 _TWICE = flags.DEFINE_bool("repeat_layouts", False, "Whether each layout runs twice.")
 _OUTPUT = flags.DEFINE_string("output", "layouts.json", "File of the results.")

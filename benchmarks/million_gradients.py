@@ -1,17 +1,17 @@
-"""Gradients of a shorter version of `configs/million_tokens.py` beside unblocked ones with the same buckets.
+"""Compares gradients of a shorter version of `configs/million_tokens.py` with unblocked ones of the same buckets.
 
     python -m benchmarks.million_gradients --length=65536 --layers=12
 
-The model of the config, with its reversible layers, blocks and chunks, and `benchmarks.reference.model`, which has
-none of them, take one gradient of the first tokens of the config's sequence. The last line printed is one JSON object:
-`gradient_error`, the largest over the weights of the largest difference divided by the largest value of that weight's
-gradient; `worst_weight`; `gradient_error_of_largest`, the same divided by the largest value of all gradients; `loss`
-and `loss_error`; and the arguments.
+The gradient of the first tokens of the config's sequence is computed twice: by the model of the config, with its
+reversible layers, blocks and chunks, and by `benchmarks.reference.model`, which has none. The last line is one JSON
+object: `gradient_error`, the largest over the weights of the largest difference divided by the largest value of that
+weight's gradient; `worst_weight`; `gradient_error_of_largest`, the same divided by the largest value of all gradients;
+`loss` and `loss_error`; and the arguments.
 
-Weights are not those of a new model, but `--perturbation` away from them. In a new model tokens that share a bucket
-have nearly equal values, and then the gradient of the queries is a small difference of large numbers: at 16,384 tokens
-and two layers it is 100,000 times smaller than the others, and even the unblocked one in float32 is 2e-5 of it away
-from that in float64.
+The weights are those of a new model with noise of `--perturbation` added. In a new model tokens of the same bucket have
+nearly equal values, and then the gradient of the queries is a small difference of large numbers: at 16,384 tokens and
+two layers it is 100,000 times smaller than the others, and even the unblocked gradient in float32 has a relative error
+of 2e-5 against float64.
 """
 
 import json
@@ -34,8 +34,8 @@ from trainer.model import build_model
 _LENGTH = flags.DEFINE_integer("length", 65536, "Tokens.", lower_bound=2)
 _LAYERS = flags.DEFINE_integer("layers", 12, "Layers.", lower_bound=1)
 _WIDTH = flags.DEFINE_integer("width", 256, "Width; heads of 64.", lower_bound=64)
-_PERTURBATION = flags.DEFINE_float("perturbation", 0.1, "Deviation of what is added to the weights.", lower_bound=0.0)
-_DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "float64"], "What the unblocked gradient is computed in.")
+_PERTURBATION = flags.DEFINE_float("perturbation", 0.1, "Deviation of the noise on the weights.", lower_bound=0.0)
+_DTYPE = flags.DEFINE_enum("dtype", "float32", ["float32", "float64"], "Dtype of the unblocked gradient.")
 
 
 def compare(model: ReformerCausalLM, ids: np.ndarray, dtype: str = "float32") -> dict[str, Any]:
@@ -44,7 +44,7 @@ def compare(model: ReformerCausalLM, ids: np.ndarray, dtype: str = "float32") ->
     Args:
         model: as `reference_model.loss_and_gradients` takes it.
         ids: integers `[B, L + 1]`.
-        dtype: what the unblocked gradient is computed in.
+        dtype: of the unblocked gradient.
 
     Returns:
         `gradient_error`, `worst_weight`, `gradient_error_of_largest`, `loss`, `loss_error` (relative), `seconds` and
@@ -54,24 +54,24 @@ def compare(model: ReformerCausalLM, ids: np.ndarray, dtype: str = "float32") ->
 
     @tf.function(autograph=False)
     def step(ids: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]:
-        with tf.GradientTape() as tape, replay.recording() as kept:
+        with tf.GradientTape() as tape, replay.recording() as recorded:
             loss = tf.reduce_mean(model.token_losses(ids, training=True, seed=seed))
-        slopes = tape.gradient(loss, [variable.value for variable in variables])
-        return loss, [tf.convert_to_tensor(slope) for slope in slopes], kept
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        return loss, [tf.convert_to_tensor(gradient) for gradient in gradients], recorded
 
     start = time.perf_counter()
-    loss, slopes, buckets = step(tf.constant(ids, tf.int32), tf.constant([0, 0]))
+    loss, gradients, buckets = step(tf.constant(ids, tf.int32), tf.constant([0, 0]))
     seconds = time.perf_counter() - start
     start = time.perf_counter()
     expected_loss, expected = reference_model.loss_and_gradients(model, ids, [b.numpy() for b in buckets], dtype)
-    errors = {v.path: relative_error(*pair) for v, *pair in zip(variables, slopes, expected, strict=True)}
+    errors = {v.path: relative_error(*pair) for v, *pair in zip(variables, gradients, expected, strict=True)}
     worst = max(errors, key=lambda path: errors[path])
-    largest = [float(np.abs(slope).max()) for slope in expected]
-    of_largest = max(error * size for error, size in zip(errors.values(), largest, strict=True)) / max(largest)
+    largest = [float(np.abs(gradient).max()) for gradient in expected]
+    largest_error = max(error * size for error, size in zip(errors.values(), largest, strict=True)) / max(largest)
     return {
         "gradient_error": errors[worst],
         "worst_weight": worst,
-        "gradient_error_of_largest": of_largest,
+        "gradient_error_of_largest": largest_error,
         "loss": float(loss),
         "loss_error": abs(float(loss) - expected_loss) / expected_loss,
         "seconds": seconds,
@@ -84,7 +84,7 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
     config = million_tokens.get_config()
-    config.train.precision = "float32"  # Half precision would hide what is compared.
+    config.train.precision = "float32"  # Half precision would hide the differences.
     pattern = config.model.attention_layers
     config.model.num_layers = _LAYERS.value
     config.model.attention_layers = tuple(pattern[index % len(pattern)] for index in range(_LAYERS.value))

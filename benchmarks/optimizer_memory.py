@@ -1,11 +1,11 @@
-"""Memory of an optimizer step of the trainer, in units of the parameters: how many copies of them are there at most.
+"""Peak memory of an optimizer step of the trainer, in copies of the parameters.
 
     python -m benchmarks.optimizer_memory --optimizer=adam --matrices=96
 
-A chain of large matrices takes a few steps on a few tokens, so that activations do not matter. The last line printed is
-one JSON object: `copies`, the most that a step holds besides weights and slots, in units of 4 bytes a parameter, of
-which the gradient is one; `parameters`; `grown_mib`, what that follows from, and `graph_mib`, what was taken off
-because a narrow model of as many matrices needs it too; and the arguments.
+A chain of large matrices takes a few steps on a few tokens, so that activations do not matter. The last line is one
+JSON object: `copies`, the peak memory of a step besides weights and slots, in units of 4 bytes a parameter (the
+gradient is one of them); `parameters`; `grown_mib`, the measured growth of memory; `graph_mib`, the growth of a narrow
+model with as many matrices, which was subtracted; and the arguments.
 """
 
 import json
@@ -48,8 +48,9 @@ class _Chain(keras.Model):
 
 
 def measure() -> dict:
-    """Makes the steps, of a narrow model first, and returns what the last line reports."""
-    # TensorFlow keeps what it has allocated once, so the first step tells; what its graph needs is taken off.
+    """Makes the steps, of a narrow model first, and returns the content of the last line."""
+    # TensorFlow does not return allocated memory, so the first step shows the peak. The memory of the graph is
+    # subtracted.
     graph = _grown(_NARROW)
     grown = _grown(_SIZE.value)
     parameters = _MATRICES.value * _SIZE.value**2
@@ -63,7 +64,7 @@ def measure() -> dict:
 
 
 def _grown(size: int) -> float:
-    """By how many MiB a few steps of a model of matrices of this size raise the resident size at most."""
+    """The growth of the peak resident size in MiB by a few steps of a model with matrices of this size."""
     model = _Chain(_MATRICES.value, size)
     config: ConfigDict = default_config().optimizer
     config.name, config.weight_decay = _OPTIMIZER.value, _WEIGHT_DECAY.value
@@ -71,7 +72,7 @@ def _grown(size: int) -> float:
     step = TrainStep(model, optimizer, tf.distribute.get_strategy(), clip_norm=_CLIP_NORM.value)
     ids = tf.range(_TOKENS + 1)[None] % size
     before = resident_mib()
-    pathlib.Path("/proc/self/clear_refs").write_text("5")  # The peak of this process begins anew.
+    pathlib.Path("/proc/self/clear_refs").write_text("5")  # Resets the peak of this process.
     for index in range(3):
         result = step(ids, tf.ones(ids.shape, tf.bool), tf.constant([0, index]))
         if not bool(result.applied):

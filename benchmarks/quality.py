@@ -1,11 +1,11 @@
-"""Bits per byte at equal steps on real text, of both windows of this package and of other implementations.
+"""Bits per byte after equally many steps on real text, of both windows of this package and of other implementations.
 
     python -m benchmarks.quality --subjects=ours,ours:chunk,huggingface --length=4096 --layers=2 --steps=300
 
-What speed was measured with is trained here: same sizes, two rounds, no local round. Each subject is a process of its
-own (see `benchmarks.quality_point`, with the same flags for sizes and steps), one after another, `--seeds`
-times. All of it is written to `--output` after each; the same command goes on with the runs that are missing. The table
-at the end has the mean of the seeds and their range.
+The models are those of the speed measurements: same sizes, two hash rounds, no local round. Each subject is trained in
+a process of its own (see `benchmarks.quality_point`, with the same flags for sizes and steps), one after another,
+`--seeds` times. The results are written to `--output` after each run; the same command continues with the missing runs.
+The table at the end has the mean of the seeds and their range.
 """
 
 import json
@@ -19,15 +19,15 @@ from benchmarks.measuring import machine, point_process, quality_flags, size_fla
 from benchmarks.sweeps import quality_report
 from trainer import atomic
 
-# Neither TensorFlow nor PyTorch is imported here: the processes that are started stay apart.
-_SUBJECTS = flags.DEFINE_list("subjects", ["ours", "ours:chunk"], "What is trained.")
+# Neither TensorFlow nor PyTorch is imported here, so that each runs only in processes of its own.
+_SUBJECTS = flags.DEFINE_list("subjects", ["ours", "ours:chunk"], "Subjects to train.")
 _SEEDS = flags.DEFINE_integer("seeds", 1, "Runs of each subject.", lower_bound=1)
 _OUTPUT = flags.DEFINE_string("output", "quality.json", "File of the results.")
 _TIMEOUT = flags.DEFINE_float("timeout", 3600.0, "Seconds after which a run is given up.", lower_bound=1.0)
 
 
 def _done_before(output: pathlib.Path, about: dict[str, Any]) -> list[dict[str, Any]]:
-    """The runs that the file has; those that failed are tried again.
+    """The successful runs of the file; failed runs are tried again.
 
     Raises:
         ValueError: if it is no such file, or runs were made with other arguments or on another machine.
@@ -35,8 +35,8 @@ def _done_before(output: pathlib.Path, about: dict[str, Any]) -> list[dict[str, 
     if not output.exists():
         return []
     try:
-        kept = json.loads(output.read_text(encoding="utf-8"))
-        before, runs = {name: kept[name] for name in about}, kept["runs"]
+        earlier = json.loads(output.read_text(encoding="utf-8"))
+        before, runs = {name: earlier[name] for name in about}, earlier["runs"]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"--output must be new or of an earlier run. Received: {output} ({error!r})") from error
     for name, value in about.items():

@@ -1,12 +1,12 @@
-"""Bits per byte that one subject reaches in some steps on real text, in a process of its own.
+"""Bits per byte of one subject after some steps on real text, in a process of its own.
 
     python -m benchmarks.quality_point --subject=ours:chunk --length=4096 --layers=2 --steps=300
 
 Subjects are written as in `benchmarks.scaling`: `ours`, `ours:chunk`, `huggingface`, and so on. All of them see the
-same windows of the sources of the Python standard library in the same order, batch 1, and train by Adam at a constant
-rate. The boundary between documents is byte 0, so that every vocabulary has 256 ids. The last line printed is one JSON
-object: `validation_bits` and `train_bits` (the mean of the last tenth of the steps), both a byte; `start_bits`, those
-of the first step; `seconds` of all steps; and the arguments.
+same examples of the sources of the Python standard library in the same sequence, batch 1, and train by Adam at a
+constant rate. The boundary between documents is byte 0, so that every vocabulary has 256 ids. The last line is one JSON
+object: `validation_bits` and `train_bits` (the mean of the last tenth of the steps), both per byte; `start_bits`, the
+same of the first step; `seconds` of all steps; and the arguments.
 """
 
 import json
@@ -28,22 +28,22 @@ from trainer.data.documents import BOUNDARY
 from trainer.optimization.optimizer import make_optimizer
 from trainer.training.step import TrainStep
 
-_SUBJECT = flags.DEFINE_string("subject", "ours", "What is trained.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of the weights and of the order of the windows.", lower_bound=0)
+_SUBJECT = flags.DEFINE_string("subject", "ours", "Subject to train.")
+_SEED = flags.DEFINE_integer("seed", 0, "Of the weights and of the sequence of examples.", lower_bound=0)
 
 
 class Learner(Protocol):
-    """A model that is trained."""
+    """A model in training."""
 
     def step(self, ids: np.ndarray, index: int) -> float:
-        """Makes step `index` on ids `[1, L + 1]`, and returns its loss before that, nats a token."""
+        """Makes step `index` on ids `[1, L + 1]`, and returns the loss before the update, nats a token."""
 
     def evaluate(self, ids: np.ndarray) -> float:
         """The loss on ids `[1, L + 1]`, nats a token."""
 
 
 class OurLearner:
-    """The model of `benchmarks.train_step`, with a head of its own, under the step of the trainer."""
+    """The model of `benchmarks.train_step`, with untied embeddings, trained by the step of the trainer."""
 
     def __init__(self, sizes: Sizes, subject: subjects.Subject, rate: float, seed: int):
         keras.utils.set_random_seed(seed)
@@ -52,7 +52,7 @@ class OurLearner:
             attention_layers=["lsh"],
             reversible=subject.name == "ours",
             local_round=False,
-            tie_embeddings=False,  # As the peers' heads are.
+            tie_embeddings=False,  # The peers' heads are not tied either.
             attention_options={"lsh": {"window": subject.window}},
             seed=seed,
             dtype=subject.policy,
@@ -90,18 +90,18 @@ def learner(sizes: Sizes, subject: subjects.Subject, rate: float, seed: int) -> 
 
 
 def measure(make: Callable[[], Learner]) -> dict[str, Any]:
-    """Trains, evaluates, and returns what the last line reports."""
+    """Trains, evaluates, and returns the content of the last line."""
     corpus = datasets.load_corpus({})
     train, validation = (
         datasets.Examples(documents, quality_flags.LENGTH.value) for documents in (corpus.train, corpus.validation)
     )
-    order = np.random.default_rng(_SEED.value).permutation(len(train) - 1)  # The last window is short.
-    if quality_flags.STEPS.value > len(order) or quality_flags.VALIDATION_WINDOWS.value >= len(validation):
-        raise ValueError(f"There are {len(order)} windows to train on and {len(validation) - 1} to validate on.")
+    permutation = np.random.default_rng(_SEED.value).permutation(len(train) - 1)  # The last example is short.
+    if quality_flags.STEPS.value > len(permutation) or quality_flags.VALIDATION_WINDOWS.value >= len(validation):
+        raise ValueError(f"There are {len(permutation)} windows to train on and {len(validation) - 1} to validate on.")
     model, losses = make(), []
     start = time.perf_counter()
     for index in range(quality_flags.STEPS.value):
-        losses.append(model.step(_ids(train, order[index]), index))
+        losses.append(model.step(_ids(train, permutation[index]), index))
     seconds = time.perf_counter() - start
     if not np.isfinite(losses).all():
         raise FloatingPointError(f"The loss of step {int(np.argmin(np.isfinite(losses)))} is not finite.")

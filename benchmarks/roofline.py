@@ -1,12 +1,13 @@
-"""The stages of a training step against the limits of the machine.
+"""Compares the stages of a training step with the limits of the machine.
 
     python -m benchmarks.roofline --length=16384 --layers=6 --output=roofline.json --plot=roofline.png
 
-For each stage, forward and backward (with what a reversible stack computes again): operations and bytes by formula
-(`benchmarks.stages.costs`), the time of that stage alone, the limit (the larger of operations by the peak of matrix
-products and bytes by the rate of the memory), and the share of the limit that was reached. The limits of the machine
-are measured in the same run, and so is the whole step, so that what the stages do not explain shows. Flags are those of
-`benchmarks.train_step`; the attention is LSH with bucket windows. The plot needs `pip install -e ".[benchmarks]"`.
+For each stage, forward and backward (including the recomputation of a reversible stack): operations and bytes by
+formula (`benchmarks.stages.costs`), the time of that stage by itself, the limit (the larger of operations by the peak
+of matrix products and bytes by the rate of the memory), and the limit as a fraction of the time. The limits of the
+machine are measured in the same run, and so is the complete step, to show how much of it the stages do not explain.
+Flags are those of `benchmarks.train_step`; the attention is LSH with bucket windows. The plot needs
+`pip install -e ".[benchmarks]"`.
 """
 
 import importlib.util
@@ -30,7 +31,7 @@ from trainer import atomic
 
 _MATMUL_SIZE = flags.DEFINE_integer("matmul_size", 4096, "Rows of the matrices of the peak.", lower_bound=1)
 _ARRAY_MIB = flags.DEFINE_integer("array_mib", 256, "Arrays of the memory's rate; larger than caches.", lower_bound=1)
-_SECONDS = flags.DEFINE_float("seconds", 0.5, "For how long each is timed at least.", lower_bound=0.0)
+_SECONDS = flags.DEFINE_float("seconds", 0.5, "Least time for which each stage is timed.", lower_bound=0.0)
 _OUTPUT = flags.DEFINE_string("output", "roofline.json", "File of the results.")
 _PLOT = flags.DEFINE_string("plot", None, "PNG file; by default --output with that ending. Empty for none.")
 
@@ -62,16 +63,16 @@ def _dtype() -> tf.DType:
 def measure() -> dict[str, Any]:
     """Measures the machine, the stages and the step."""
     size, chunk = setting.WIDTH.value // setting.HEADS.value, setting.CHUNK_LENGTH.value
-    # Of a limit, the best time: what else the machine does can only hide it.
+    # The limits take the best time, since other work of the machine only makes calls slower.
     rates = limits.measure(
-        _MATMUL_SIZE.value, _ARRAY_MIB.value, (chunk, size, 2 * chunk), lambda run: min(_times_of(run))
+        _MATMUL_SIZE.value, _ARRAY_MIB.value, (chunk, size, 2 * chunk), lambda run: min(_durations(run))
     )
     seconds = _times(stage_runs.runs())
     parts = [seconds[name] for name in ("attention", "laying out", "blocks")]
     seconds["merging"] = (parts[0][0] - parts[1][0] - parts[2][0], parts[0][1] - parts[1][1] - parts[2][1])
     stages = [_stage(stage, seconds[stage.name], rates) for stage in costs.stages(sizes())]
 
-    def whole(quantity: str) -> float:
+    def total(quantity: str) -> float:
         counted = [s for s in stages if not s["part_of"]]
         return sum(s["in_step"] * (s["forward"][quantity] + s["backward"][quantity]) for s in counted)
 
@@ -82,9 +83,9 @@ def measure() -> dict[str, Any]:
         "limits": rates._asdict(),
         "peak_flops": rates.matmul_flops[_dtype().name],
         "stages": stages,
-        "stages_s": whole("seconds"),
-        "limit_s": whole("limit_s"),
-        "practical_limit_s": whole("practical_limit_s"),
+        "stages_s": total("seconds"),
+        "limit_s": total("limit_s"),
+        "practical_limit_s": total("practical_limit_s"),
         "step_s": _step_seconds(),
     }
 
@@ -97,22 +98,22 @@ def _times(runs: dict[str, stage_runs.Run]) -> dict[str, tuple[float, float]]:
         once = _seconds(*run.forward)
         forward = run.times * once
         backward = (run.times * _seconds(*run.backward) if run.backward else 0.0) + run.again * once
-        # Outside the reversible stack nothing is computed again: a backward function does both passes of a step.
+        # Outside the reversible stack nothing is recomputed, so the backward function's time includes the forward pass.
         times[name] = (forward, backward if in_layer[name] else max(backward - forward, 0.0))
     return times
 
 
 def _seconds(function: Callable, arguments: Sequence[Any]) -> float:
     compiled = tf.function(function, autograph=False, jit_compile=setting.JIT_COMPILE.value)
-    return statistics.median(_times_of(lambda: compiled(*arguments)))
+    return statistics.median(_durations(lambda: compiled(*arguments)))
 
 
-def _times_of(run: Callable[[], object]) -> list[float]:
+def _durations(run: Callable[[], object]) -> list[float]:
     return timing.seconds(run, setting.REPEAT.value, _SECONDS.value)
 
 
 def _step_seconds() -> float:
-    """The time of the whole step, as `benchmarks.train_step` measures it."""
+    """The time of the complete step, as `benchmarks.train_step` measures it."""
     compiled = setting.JIT_COMPILE.value
     step = tf.function(
         setting.build_step(setting.build_model()),
@@ -137,17 +138,17 @@ def _stage(stage: Stage, seconds: tuple[float, float], rates: limits.Limits) -> 
 
 
 def limit(cost: Cost, rates: limits.Limits, dtype: str, blocks: bool) -> dict[str, Any]:
-    """The least time that something takes by the limits of the machine.
+    """The least time of a stage by the limits of the machine.
 
     Args:
-        cost: what it computes and moves.
+        cost: of the stage.
         rates: the limits.
         dtype: of its matrix products.
-        blocks: whether these are of small blocks.
+        blocks: whether these are products of small blocks.
 
     Returns:
         `limit_s`, `bound_by` and `practical_limit_s`, which takes products of blocks at their own rate and adds the
-        function values.
+        time of exp and gelu.
     """
     computing, moving = cost.flops / rates.matmul_flops[dtype], cost.bytes / rates.bytes
     products = cost.flops / (rates.block_flops if blocks else rates.matmul_flops)[dtype]
@@ -160,7 +161,7 @@ def limit(cost: Cost, rates: limits.Limits, dtype: str, blocks: bool) -> dict[st
 
 
 def _plot_path() -> pathlib.Path | None:
-    """Where the plot goes, or None.
+    """The file of the plot, or None.
 
     Raises:
         app.UsageError: if one was asked for and cannot be drawn.

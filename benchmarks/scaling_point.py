@@ -17,7 +17,7 @@ for _size in size_flags.SIZES:
     size_flags.define(_size)
 _BATCH = size_flags.define("batch")
 _PRECISION = flags.DEFINE_enum(
-    "precision", "float32", [*subjects.PRECISIONS, subjects.FORWARD_ALONE], "bfloat16: automatic casts."
+    "precision", "float32", [*subjects.PRECISIONS, subjects.FORWARD_ONLY], "bfloat16: automatic casts."
 )
 _REPEAT = flags.DEFINE_integer("repeat", 3, "Steps timed, after one that is not.", lower_bound=1)
 

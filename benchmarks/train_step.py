@@ -2,12 +2,12 @@
 
     python -m benchmarks.train_step --attention=lsh --length=16384 --layers=6
 
-The last line printed is one JSON object. `peak_mib` is the largest resident size of the process so far, `base_mib` its
-resident size after one step at length 256, before the long ones; what a step needs is their difference. Of it,
-4 bytes a parameter are gradients, and `kept_buckets_mib` the integer buckets that a reversible stack keeps.
+The last line is one JSON object. `peak_mib` is the peak resident size of the process, `base_mib` its resident size
+after one step at length 256, before the long steps; a step needs their difference. Of it, 4 bytes a parameter are
+gradients, and `kept_buckets_mib` are the integer buckets that a reversible stack saves.
 
-With `--check`, the model's first LSH layer is compared afterwards with attention that is not blocked, on as many random
-inputs and with the same buckets (see `benchmarks.reference.check`): `check_output_error` and `check_gradient_error`.
+With `--check`, the model's first LSH layer is then compared with unblocked attention, on as many random inputs and with
+the same buckets (see `benchmarks.reference.check`): `check_output_error` and `check_gradient_error`.
 """
 
 import json
@@ -30,11 +30,11 @@ _CHECK = flags.DEFINE_bool("check", False, "Whether an LSH layer is checked agai
 
 
 def measure() -> dict:
-    """Builds the model, runs the steps, and returns what the last line reports."""
+    """Builds the model, runs the steps, and returns the content of the last line."""
     model = setting.build_model()
     batch, length = setting.BATCH.value, setting.LENGTH.value
     compiled = setting.JIT_COMPILE.value
-    # One program for all lengths, so that the base holds it; XLA needs a static length.
+    # One program for all lengths, so that the base includes its memory; XLA needs a static length.
     step = tf.function(
         setting.build_step(model),
         input_signature=None if compiled else setting.signature(None),
@@ -64,7 +64,7 @@ def measure() -> dict:
         "step_s": median,
         "peak_mib": peak,
         "base_mib": base,
-        "kept_buckets_mib": setting.kept_buckets_mib(),
+        "kept_buckets_mib": setting.saved_buckets_mib(),
         "parameters": int(sum(np.prod(v.shape) for v in model.trainable_variables)),
         **errors,
         **setting.arguments(),
@@ -73,7 +73,7 @@ def measure() -> dict:
 
 
 def _lsh_layer(model: ReformerCausalLM) -> LSHSelfAttention:
-    """The first of the model."""
+    """The first LSH layer of the model."""
     branches = model.backbone.get_layer("stack").branches
     return next(branch.layer for branch in branches if isinstance(branch.layer, LSHSelfAttention))
 

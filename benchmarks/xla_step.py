@@ -1,12 +1,12 @@
-"""The whole training step as a TPU takes it, compiled by XLA for this machine, and what it consists of.
+"""Compiles the complete training step by XLA with static shapes, as for a TPU, and lists its operations.
 
     python -m benchmarks.xla_step --length=256 --attention=lsh,local,full --optimizer=adafactor
 
-Gradients, clipping, the check for finite numbers and the optimizer's update are one program with static shapes. Printed
-are its operations, the types of its numbers, its memory as the compiler planned it, and whatever a TPU would not take:
-operations that TensorFlow does not register for XLA (the list is that of XLA on CPU, the one for TPUs is not in the
-package), shapes that are not static, calls to the host. The process returns 1 if there is any of these. The last line
-is one JSON object. With `--run` the program makes so many steps beside the one that is not compiled.
+Gradients, clipping, the check for finite numbers and the optimizer's update are one program with static shapes. The
+command prints its operations, the types of its numbers, its memory as planned by the compiler, and everything that a
+TPU would not take: operations that TensorFlow does not register for XLA (the list is that of XLA on CPU, the one for
+TPUs is not in the package), shapes that are not static, calls to the host. It returns 1 if there is any of these. The
+last line is one JSON object. With `--run` so many steps are made, by the compiled program and without compiling.
 """
 
 import json
@@ -23,7 +23,7 @@ from reformer_tf.models import ReformerCausalLM
 from trainer.optimization import optimizer
 
 _OPTIMIZER = flags.DEFINE_enum("optimizer", "adam", optimizer.OPTIMIZERS, "Optimizer.")
-_DROPOUT = flags.DEFINE_float("dropout", 0.1, "Share to drop, of activations and of attention.", 0.0, 0.99)
+_DROPOUT = flags.DEFINE_float("dropout", 0.1, "Fraction to drop, of activations and of attention.", 0.0, 0.99)
 _PARTS = flags.DEFINE_integer("accumulation_steps", 1, "Parts that the rows are computed in.", lower_bound=1)
 _FEED_FORWARD = flags.DEFINE_integer(
     "feed_forward_chunk_length", None, "Tokens of a feed-forward chunk; None for what the memory allows.", lower_bound=1
@@ -34,7 +34,7 @@ _MIB = 2**20
 
 
 def measure() -> dict[str, Any]:
-    """Traces and compiles the step, and returns what the last line reports."""
+    """Traces and compiles the step, and returns the content of the last line."""
     rows, length = setting.BATCH.value, setting.LENGTH.value
     step = whole_step.make_step(_model(), _OPTIMIZER.value, accumulation_steps=_PARTS.value)
     arguments = whole_step.batch(rows, length, 0)

@@ -1,25 +1,25 @@
-"""Paths that people give: they lie in the file system of this machine.
+"""Checks that paths from users are in the file system of this machine.
 
-Python takes `gs://bucket/run` for a relative path and writes to a local folder `gs:`, without a word.
+Python takes `gs://bucket/run` for a relative path and silently writes to a local folder `gs:`.
 """
 
 import os
 import pathlib
 import re
 
-# Also with a single slash: `pathlib` makes one of two.
+# One slash is enough: `pathlib` turns two into one.
 _ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):/")
 
 
 def checked(name: str, path: str | os.PathLike[str]) -> pathlib.Path:
-    """Returns a path as it is used, with `~` expanded.
+    """Returns a path with `~` expanded.
 
     Args:
-        name: what the path is, for the message.
-        path: what was given.
+        name: the argument or flag, for the message.
+        path: the path from the user.
 
     Raises:
-        ValueError: if it is empty, an address with a scheme, or the home of a user who is not there.
+        ValueError: if it is empty, an address such as `gs://bucket`, or in the home of an unknown user.
     """
     text = os.fspath(path)
     if not text.strip():
@@ -44,10 +44,10 @@ def checked(name: str, path: str | os.PathLike[str]) -> pathlib.Path:
 
 
 def checked_folder(name: str, path: str | os.PathLike[str]) -> pathlib.Path:
-    """Returns the path of a folder, which may not be there yet; see `checked`.
+    """Returns the path of a folder, which need not exist yet; see `checked`.
 
     Raises:
-        ValueError: also if there is something else, or something else on the way to it.
+        ValueError: as `checked`; also if the path or one of its parents exists and is not a folder.
     """
     folder = checked(name, path)
     for part in (folder, *folder.parents):

@@ -216,7 +216,7 @@ def test_other_files_are_refused(tmp_path, content):
         first_tests.read(tmp_path / "first.json")
 
 
-def test_results_are_kept_and_are_of_the_breakage_as_it_is(tmp_path):
+def test_results_are_saved_and_are_of_the_breakage_as_it_is(tmp_path):
     path, first = tmp_path / "results.json", _breakage("a", "b")
     results = Results(path)
     assert results.find(first) is None

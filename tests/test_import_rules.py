@@ -10,7 +10,7 @@ import pytest
 from tools import imports
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-GRAPH = {file: imports.imports_of(ROOT, file) for file in imports.python_files(ROOT)}
+GRAPH = {file: imports.find_imports(ROOT, file) for file in imports.python_files(ROOT)}
 LIBRARY_PACKAGES = {"keras", "numpy", "safetensors", "tensorflow"}
 # Imported only where a file needs it, and not installed with the library.
 OPTIONAL_PACKAGES = {"tensorflow_text", "torch"}

@@ -10,14 +10,16 @@ from tools import imports
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 TREES = ("reformer_tf", "trainer", "benchmarks", "tools")
-# Names that stay: config fields, SentencePiece's own words, and terms of the field of which the word is a part.
+# Names that stay, each where it is: config fields, SentencePiece's pieces, and terms of the field.
 EXCEPTIONS = {
-    "outstanding_steps",  # config.train
-    "in_place",
-    "in_place_of",
+    ("trainer/config.py", "outstanding_steps"),
+    ("trainer/data/documents.py", "order"),  # of a source that draws each byte given those before it
+    ("trainer/data/tokenizers.py", "piece"),
+    ("reformer_tf/export/sentencepiece_tokenizer.py", "_pieces"),
+    ("reformer_tf/export/sentencepiece_tokenizer.py", "pieces"),
 }
-# Segments after which a word is the field's: `sorted_order`.
-TERMS = {("sorted", "order"), ("sorted", "orders"), ("in", "place"), ("sentence", "piece"), ("sentence", "pieces")}
+# Segments after which a word is the field's: `sorted_order`, `in_place`.
+TERMS = {("sorted", "order"), ("sorted", "orders"), ("byte", "order"), ("in", "place"), ("sentence", "piece")}
 
 
 def _segments(name: str) -> list[str]:
@@ -54,8 +56,6 @@ def _has(name: str, word: str) -> bool:
     """Whether a name has a word as segments; a word with a capital or `()` is a whole name."""
     if word != word.lower() or word.endswith("()"):
         return name.strip("_") == word.removesuffix("()")
-    if name.strip("_").lower() in EXCEPTIONS:
-        return False
     parts, wanted = _segments(name), word.split()
     found = [start for start in range(len(parts)) if parts[start : start + len(wanted)] == wanted]
     return any(tuple(parts[max(start - 1, 0) : start + 1]) not in TERMS for start in found)
@@ -84,7 +84,8 @@ def test_the_table_is_read():
         ("of", "of()", True),
         ("size_of", "of()", False),
         ("SentencePieceTokenizer", "piece", False),
-        ("outstanding_steps", "outstanding", False),
+        ("in_place", "place", False),
+        ("outstanding_steps", "outstanding", True),
     ],
 )
 def test_segments_are_found(name, word, has):
@@ -96,4 +97,8 @@ def test_no_identifier_has_a_word_that_went(word, where):
     files = [file for file in imports.python_files(ROOT) if file.startswith(TREES) and file.startswith(where)]
     assert files
     found = {(file, name) for file in files for name in _identifiers(file) if _has(name, word)}
-    assert not found
+    assert not found - EXCEPTIONS
+
+
+def test_every_exception_is_there():
+    assert all(name in _identifiers(file) for file, name in EXCEPTIONS)

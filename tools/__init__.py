@@ -1,1 +1,1 @@
-"""Tools for those who work on this repository."""
+"""Tools for developers of this repository."""

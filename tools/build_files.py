@@ -2,13 +2,13 @@
 
     python -m tools.build_files
 
-A folder is a `py_library` of its Python files. Besides, it has a `py_binary` for each file that is run as a command,
-and one `pytest_test` of all its test files. Bazel takes no circle of targets. Where libraries would depend on each
-other in a circle, the folder nearest to the root has its `__init__.py`, which hands on names of the folders below, in
-a target of its own, and the other files in another, `modules`. If there still is a circle, because folders below use
-files beside them, that folder has a target for each file.
+A folder is a `py_library` of its Python files. It also has a `py_binary` for each file that is run as a command, and
+one `pytest_test` of all its test files. Bazel does not allow cycles of targets. Where libraries would depend on each
+other in a cycle, the folder nearest to the root gets two targets: one for its `__init__.py`, which re-exports names of
+the folders below, and `modules` for the other files. If a cycle remains, because folders below use files of that
+folder, the folder has a target for each file.
 
-A test keeps the BUILD files up to date: it fails when one on disk is not the one that this module would write.
+A test keeps the BUILD files up to date: it fails when one on disk differs from the one that this module would write.
 """
 
 import collections
@@ -23,8 +23,8 @@ _THIRD_PARTY = '''"""Packages of the Python environment that Bazel runs in.
 They bring no files of their own: install them beforehand, as the README says. To let Bazel fetch them, point these
 targets to those of a pip repository.
 """'''
-# Forms of a folder: all of it in one library, `__init__.py` apart, each file apart.
-_WHOLE, _INIT_APART, _FILES_APART = range(3)
+# Forms of a folder: one library, `__init__.py` in a target of its own, each file in a target of its own.
+_ONE_LIBRARY, _INIT_APART, _FILES_APART = range(3)
 # Added to every test by `pytest.bzl`.
 _EVERY_TEST_HAS = "//tests:tests"
 
@@ -41,7 +41,7 @@ def build_files(root: pathlib.Path) -> dict[str, str]:
     Raises:
         ValueError: If a file imports a module of this repository that does not exist, or files import each other.
     """
-    graph = {file: imports.imports_of(root, file) for file in imports.python_files(root)}
+    graph = {file: imports.find_imports(root, file) for file in imports.python_files(root)}
     commands = {file for file in graph if _is_command(root / file)}
     labels = _labels(graph, commands)
     folders: dict[str, dict[str, list[str]]] = collections.defaultdict(lambda: collections.defaultdict(list))
@@ -54,10 +54,10 @@ def build_files(root: pathlib.Path) -> dict[str, str]:
             rule = "pytest_test" if _is_test(files[0]) else "py_binary" if files[0] in commands else "py_library"
             deps = {labels[other] for file in files for other in graph[file].files} - {label}
             deps |= {f"//third_party:{package}" for file in files for package in graph[file].packages}
-            if rule == "pytest_test":  # What its tests find without an import, such as `conftest.py`.
+            if rule == "pytest_test":  # Tests use files such as `conftest.py` without importing them.
                 deps = (deps | {_library(folder)}) - {_EVERY_TEST_HAS}
             names = [pathlib.PurePosixPath(file).name for file in files]
-            attributes = {"srcs": names, "deps": sorted((_relative(dep, folder) for dep in deps), key=_order)}
+            attributes = {"srcs": names, "deps": sorted((_relative(dep, folder) for dep in deps), key=_sort_key)}
             texts.append(_rule(rule, label.partition(":")[2], attributes))
             rules.add(rule)
         exports = [] if folder else ['exports_files(["pyproject.toml"])']
@@ -79,8 +79,8 @@ def _is_command(path: pathlib.Path) -> bool:
 
 
 def _labels(graph: dict[str, imports.Imports], commands: set[str]) -> dict[str, str]:
-    """The label of each file's target, such that no targets depend on each other in a circle."""
-    forms = {_folder(file): _WHOLE for file in graph}
+    """The label of each file's target, chosen so that targets do not depend on each other in a cycle."""
+    forms = {_folder(file): _ONE_LIBRARY for file in graph}
     forms[""] = _FILES_APART  # The root is no package.
     while True:
         labels = {file: _label(file, forms[_folder(file)], file in commands) for file in graph}
@@ -116,15 +116,15 @@ def _library(folder: str) -> str:
 
 
 def _relative(label: str, folder: str) -> str:
-    """The shortest form of `label` inside the BUILD file of `folder`."""
+    """The shortest form of a label inside the BUILD file of `folder`."""
     package, _, name = label[2:].partition(":")
     if package == folder:
         return f":{name}"
     return f"//{package}" if package.rpartition("/")[2] == name else label
 
 
-def _order(label: str) -> tuple[bool, str]:
-    """Labels of the same folder first, as buildifier sorts them."""
+def _sort_key(label: str) -> tuple[bool, str]:
+    """The key by which buildifier sorts labels: labels of the same folder come first."""
     return (not label.startswith(":"), label.replace(":", "!"))
 
 

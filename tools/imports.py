@@ -1,4 +1,4 @@
-"""Which file imports what, read from the sources without running them."""
+"""Finds the imports of the repository's files by parsing them, without running them."""
 
 import ast
 import dataclasses
@@ -11,11 +11,11 @@ TREES = ("reformer_tf", "trainer", "configs", "benchmarks", "examples", "tests",
 
 @dataclasses.dataclass(frozen=True)
 class Imports:
-    """What one Python file imports, standard library left out.
+    """The imports of one Python file, without the standard library.
 
     Attributes:
-        files: Files of this repository, as paths relative to its root, each without those that Python loads on the
-            way to it (the `__init__.py` of its packages).
+        files: Files of this repository, as paths relative to its root, without the `__init__.py` of packages that
+            Python loads before a file.
         packages: Top-level names of third-party packages.
     """
 
@@ -29,8 +29,8 @@ def python_files(root: pathlib.Path) -> list[str]:
     return sorted(path.relative_to(root).as_posix() for path in found)
 
 
-def imports_of(root: pathlib.Path, file: str) -> Imports:
-    """Reads what `file` imports, at its top or inside a function.
+def find_imports(root: pathlib.Path, file: str) -> Imports:
+    """Finds the imports of `file`, at its top or inside a function.
 
     Args:
         root: Root of the repository.
@@ -47,20 +47,20 @@ def imports_of(root: pathlib.Path, file: str) -> Imports:
     for name in _imported_names(ast.parse((root / file).read_text(encoding="utf-8")), file):
         top = name.split(".")[0]
         if top in TREES:
-            files.add(_file_of(root, name, file))
+            files.add(_imported_file(root, name, file))
         elif top not in sys.stdlib_module_names:
             packages.add(top)
     return Imports(frozenset(files - {file}), frozenset(packages))
 
 
 def cycle(graph: Mapping[str, Collection[str]]) -> list[str]:
-    """Finds nodes of `graph` that lead to each other, by depth-first search.
+    """Finds a cycle in `graph` by depth-first search.
 
     Args:
-        graph: By each node those that it leads to.
+        graph: The successors of each node.
 
     Returns:
-        The nodes of a circle in order, the first one again at the end; an empty list if there is none.
+        The nodes of the cycle in sequence, the first one again at the end; an empty list if there is none.
     """
     done: set[str] = set()
     path: list[str] = []
@@ -80,7 +80,7 @@ def cycle(graph: Mapping[str, Collection[str]]) -> list[str]:
 
 
 def _imported_names(tree: ast.Module, file: str) -> set[str]:
-    """Dotted names of all imports; for `from a import b` that is `a.b`, be b a module or not."""
+    """Dotted names of all imports; `from a import b` gives `a.b`, whether or not b is a module."""
     package = pathlib.PurePosixPath(file).parent.parts
     names: set[str] = set()
     for node in ast.walk(tree):
@@ -93,7 +93,7 @@ def _imported_names(tree: ast.Module, file: str) -> set[str]:
     return names
 
 
-def _file_of(root: pathlib.Path, name: str, importer: str) -> str:
+def _imported_file(root: pathlib.Path, name: str, importer: str) -> str:
     """The file of module `name`, or of the module that `name` is a member of."""
     module = name.replace(".", "/")
     for candidate in (module, module.rpartition("/")[0]):

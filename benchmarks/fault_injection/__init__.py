@@ -1,1 +1,1 @@
-"""Runs that are disturbed, and how."""
+"""Injects faults into training runs."""

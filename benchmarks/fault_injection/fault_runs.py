@@ -1,4 +1,4 @@
-"""The runs that `benchmarks.faults` disturbs: starting them, waiting for a moment, reading what they left."""
+"""The runs that `benchmarks.faults` disturbs: starts them, waits for a moment, and reads their results."""
 
 import contextlib
 import dataclasses
@@ -28,7 +28,7 @@ _PATIENCE = 300.0
 
 @dataclasses.dataclass(frozen=True)
 class Pause:
-    """Where a run pauses: in which write, in its how-manieth, and the file that then appears."""
+    """The write in which a run pauses: its kind, its number, and the file that marks the pause."""
 
     where: str
     number: int
@@ -36,17 +36,17 @@ class Pause:
 
 
 class Process:
-    """A process that is waited for or sent a signal, whoever its parent is.
+    """A process that can be sent a signal, whichever its parent.
 
     Args:
-        identity: Its number.
+        identity: The process id.
     """
 
     def __init__(self, identity: int):
         self.pid = identity
 
     def send_signal(self, number: int) -> None:
-        """Sends a signal, if the process is still there."""
+        """Sends a signal, if the process still exists."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
@@ -67,11 +67,11 @@ def command(layout: str, workdir: pathlib.Path, module: str = "trainer.task") ->
 
 
 class Reader:
-    """Reads what a run prints, through a pipe, until it reads no more, as `head` does.
+    """Reads the output of a run through a pipe until it is closed, as `head` does.
 
     Args:
         process: The run, started with `piped`.
-        log: The file that takes what it prints.
+        log: The file that the output is written to.
     """
 
     def __init__(self, process: subprocess.Popen, log: pathlib.Path):
@@ -83,7 +83,7 @@ class Reader:
         self._thread.start()
 
     def close(self) -> None:
-        """Reads no more: what the run prints from now on meets a closed pipe."""
+        """Stops reading: later output of the run meets a closed pipe."""
         self._ended.set()
         self._thread.join()
         self._stream.close()
@@ -106,9 +106,9 @@ def start(
     Args:
         layout: one_device or workers_2.
         workdir: Its folder.
-        pause: Where it pauses once.
-        limit: Whether its files may not be larger than half a checkpoint.
-        piped: Whether it prints to a pipe, for a `Reader`, and not to a file.
+        pause: The write in which it pauses.
+        limit: Whether its files are limited to half the size of a checkpoint.
+        piped: Whether its output goes to a pipe, for a `Reader`, and not to a file.
     """
     environment = dict(os.environ)
     if pause is not None:
@@ -139,13 +139,13 @@ def wait_for_moment(
 
     Args:
         process: The run.
-        folder: What it lies in.
-        pause: Where it pauses, if it does.
-        rng: What decides the moment.
+        folder: The parent of its folder.
+        pause: The write in which it pauses, if any.
+        rng: The generator that decides the moment.
         first: The first line of the metrics after which the moment may come.
 
     Raises:
-        RuntimeError: If the run ends before.
+        RuntimeError: If the run ends before that moment.
     """
     wanted = rng.randrange(first, _STEPS)
     until = time.monotonic() + _PATIENCE
@@ -174,7 +174,7 @@ def worker(cluster: subprocess.Popen, index: int) -> Process:
 
 
 def metrics(workdir: pathlib.Path) -> list[dict[str, Any]]:
-    """The whole lines of a run's metrics without what is measured."""
+    """The complete lines of a run's metrics without measured values such as times."""
     path = workdir / "metrics.jsonl"
     records = []
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else ():
@@ -190,10 +190,10 @@ def remove(workdir: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def small_disk(workdir: pathlib.Path, rng: random.Random) -> Iterator[str]:
-    """Makes the disk of `workdir` too small for all of a run, while the body runs.
+    """Makes the disk of `workdir` too small for a complete run, while the body runs.
 
     Yields:
-        `tmpfs`, or `limit` where none can be mounted and the size of files must be limited in place of it.
+        `tmpfs`, or `limit` if none can be mounted and the caller must limit the size of files instead.
     """
     workdir.mkdir(parents=True)
     small = workdir.with_name("small")

@@ -1,7 +1,7 @@
-"""`python -m trainer.task`, made to pause in the middle of a write so that a fault can hit it there.
+"""Runs `trainer.task` with a pause in the middle of a write, so that a fault can hit it there.
 
-`PAUSE_IN` says where, `checkpoint` or `metrics`; `PAUSE_AT` is the number of that write, from 1 on; half of the bytes
-are out when `PAUSE_MARK`, a file, appears, and the rest follows after `PAUSE_SECONDS`.
+The environment variable `PAUSE_IN` is the kind of write, `checkpoint` or `metrics`; `PAUSE_AT` its number, counted from
+1. After half of the bytes the file `PAUSE_MARK` appears, and the rest is written after `PAUSE_SECONDS`.
 """
 
 from trainer.commands import entry
@@ -37,7 +37,7 @@ class _Pause:
 
 
 class _HalfWriting:
-    """A file that pauses in the middle of its longest kind of write: that of an array."""
+    """A file that pauses in the middle of writing an array."""
 
     def __init__(self, file: Any, pause: _Pause):
         self._file = file

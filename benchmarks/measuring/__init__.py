@@ -1,1 +1,1 @@
-"""What measurements share: sizes, flags, clocks, memory, processes, and the model that is measured."""
+"""Common parts of the measurements: sizes, flags, clocks, memory, processes, and the measured model."""

@@ -1,4 +1,4 @@
-"""Gradients of a model in half precision beside those in float32, and beside the same with sums in float64."""
+"""Gradients of a model in half precision compared with float32, and with half precision and sums in float64."""
 
 import contextlib
 import pathlib
@@ -18,7 +18,7 @@ _SEED = (0, 1)
 
 
 def build(dtype: str, layers: int, width: int, length: int, kinds: Sequence[str], biases: bool) -> ReformerCausalLM:
-    """The model; those of different dtypes start with the same weights."""
+    """The model; models of different dtypes start with the same weights."""
     keras.utils.set_random_seed(0)
     return ReformerCausalLM(
         vocabulary_size=_VOCABULARY,
@@ -44,9 +44,9 @@ def gradients(
     Args:
         model: the model.
         ids: int32 `[1, L + 1]`.
-        buckets: of each hashing layer; hashed if None.
+        buckets: of each hashing layer; the layers hash if None.
         jit_compile: whether XLA compiles the step.
-        scale: of the loss while it is differentiated.
+        scale: the factor of the loss while it is differentiated.
     """
     variables = model.trainable_variables
 
@@ -67,7 +67,7 @@ def gradients(
 
 @contextlib.contextmanager
 def float64_sums() -> Iterator[None]:
-    """Makes the sums over tokens in the gradients of weights in float64; all else stays as it is."""
+    """Computes the sums over tokens in the gradients of weights in float64, and everything else as usual."""
 
     def matmul(x: tf.Tensor, kernel: tf.Tensor, transpose_b: bool = False) -> tf.Tensor:
         @tf.custom_gradient
@@ -105,7 +105,7 @@ def text(length: int) -> np.ndarray:
 def counting(exact: dict[str, np.ndarray]) -> list[str]:
     """The weights whose gradient is at least a thousandth of the largest, by its norm or its largest number."""
     sizes = [{name: size(x) for name, x in exact.items()} for size in (np.linalg.norm, lambda x: np.abs(x).max())]
-    return [name for name in exact if any(of[name] >= 1e-3 * max(of.values()) for of in sizes)]
+    return [name for name in exact if any(by_name[name] >= 1e-3 * max(by_name.values()) for by_name in sizes)]
 
 
 def errors(exact: dict[str, np.ndarray], found: dict[str, np.ndarray]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What a measurement was made on, found without importing what is measured."""
+"""Describes the machine of a measurement without importing the measured packages."""
 
 import importlib.metadata
 import os
@@ -33,7 +33,7 @@ def memory_mib() -> int:
 
 
 def code() -> str:
-    """The commit of this package's sources, with `-dirty` if they were changed since; empty outside git."""
+    """The commit of this package's sources, with `-dirty` if they were changed after it; empty outside git."""
     command = ["git", "-C", str(_ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

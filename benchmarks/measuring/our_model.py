@@ -7,7 +7,7 @@ from reformer_tf.models import ReformerCausalLM
 
 
 def build(sizes: Sizes, **options: Any) -> ReformerCausalLM:
-    """Builds it.
+    """Builds the model.
 
     Args:
         sizes: of the model.

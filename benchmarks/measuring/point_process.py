@@ -1,4 +1,4 @@
-"""One measurement in a process of its own, which may take too long, need too much memory, or fail."""
+"""Runs one measurement in a process of its own, with limits of time and memory."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ from typing import Any
 DONE, TIMEOUT, MEMORY, FAILED = "done", "timeout", "out_of_memory", "failed"
 
 _POLL_SECONDS = 0.1
-_SAID = 2000  # Characters of what a process said that are kept.
+_SAID = 2000  # Characters of a process's output that go into the reason.
 
 
 def run(command: list[str], timeout: float, memory_limit_mib: float) -> dict[str, Any]:
@@ -21,12 +21,12 @@ def run(command: list[str], timeout: float, memory_limit_mib: float) -> dict[str
 
     Args:
         command: program and arguments.
-        timeout: seconds after which it is ended.
-        memory_limit_mib: resident size beyond which it is ended.
+        timeout: seconds after which it is killed.
+        memory_limit_mib: resident size beyond which it is killed.
 
     Returns:
-        `status`, one of this module's; `seconds`, what it took with its start; and the fields of the JSON object, or
-        `reason`, why there are none.
+        `status`, one of this module's constants; `seconds`, the time with the start of the process; and the fields of
+        the JSON object, or the `reason` why there are none.
     """
     start = time.monotonic()
     with (
@@ -51,7 +51,7 @@ def run(command: list[str], timeout: float, memory_limit_mib: float) -> dict[str
 
 
 def _watch(process: subprocess.Popen, deadline: float, memory_limit_mib: float) -> str | None:
-    """Waits for the process; says why it must be ended, if it must."""
+    """Waits for the process; returns the reason if it must be killed, otherwise None."""
     while process.poll() is None:
         if time.monotonic() > deadline:
             return TIMEOUT
@@ -65,7 +65,7 @@ def _result(code: int, output: str, log: str) -> dict[str, Any]:
     if code == -signal.SIGKILL:
         return {"status": MEMORY, "reason": "killed, as the system does when memory runs out"}
     if code:
-        # What frameworks raise, or abort with, when they cannot allocate.
+        # Words of the errors with which frameworks fail to allocate memory.
         words = ("ResourceExhausted", "MemoryError", "bad_alloc", "OutOfMemory", "can't allocate memory", "OOM when")
         status = MEMORY if any(word in log for word in words) else FAILED
         return {"status": status, "reason": f"exit code {code}: {log.strip()[-_SAID:]}"}
@@ -87,7 +87,7 @@ def _resident_mib(pid: int) -> float:
 
 
 def _prefer_as_victim(pid: int) -> None:
-    """Lets the system end this process, and no other, when memory runs out."""
+    """Makes the system kill this process, and no other, when memory runs out."""
     with contextlib.suppress(OSError):
         pathlib.Path(f"/proc/{pid}/oom_score_adj").write_text("1000")
 

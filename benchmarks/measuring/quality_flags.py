@@ -1,4 +1,4 @@
-"""What `benchmarks.quality` and the processes that it starts understand alike: sizes, steps and the rate."""
+"""Flags of `benchmarks.quality` and of the processes that it starts: sizes, steps and the learning rate."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from absl import flags
 
 from benchmarks.measuring import size_flags
 
-# So that --help lists them with the module that imports this one.
+# So that --help lists the flags with the module that imports this one.
 flags.disclaim_key_flags()
 
 LENGTH = size_flags.define("length", 4096)
@@ -20,5 +20,5 @@ _ALL = [LENGTH, LAYERS, *_OTHER_SIZES, STEPS, VALIDATION_WINDOWS, LEARNING_RATE]
 
 
 def arguments() -> dict[str, Any]:
-    """The values of all of them."""
+    """The values of all flags of this module."""
     return {flag.name: flag.value for flag in _ALL}

@@ -1,4 +1,4 @@
-"""The training step that benchmarks measure: its flags, the model, and the step as a function.
+"""The training step of the benchmarks: its flags, the model, and the step as a function.
 
 A causal language model over 256 byte values, with gelu, a feed-forward layer of four times the width, axial positions
 and the mean cross-entropy.
@@ -27,7 +27,7 @@ NUM_HASHES = size_flags.define("num_hashes")
 CHUNK_LENGTH = size_flags.define("chunk_length")
 BATCH = size_flags.define("batch")
 PRECISION = flags.DEFINE_enum("precision", "float32", ["float32", "mixed_bfloat16"], "Dtype policy.")
-REPEAT = flags.DEFINE_integer("repeat", 3, "Times that are measured, after one that is not.", lower_bound=1)
+REPEAT = flags.DEFINE_integer("repeat", 3, "Measured repetitions, after one that is not measured.", lower_bound=1)
 LOCAL_ROUND = flags.DEFINE_bool("local_round", False, "Whether LSH layers have a local round too.")
 WINDOW = flags.DEFINE_enum("window", "bucket", WINDOWS, "Windows of LSH layers.")
 REVERSIBLE = flags.DEFINE_bool("reversible", True, "Whether the stack saves memory.")
@@ -57,7 +57,7 @@ def arguments() -> dict[str, Any]:
 
 
 def check(argv: Sequence[str]) -> None:
-    """Checks what the definitions of the flags cannot.
+    """Checks flags beyond what their definitions check.
 
     Raises:
         app.UsageError: for unknown arguments, a width that heads do not divide, or unknown kinds of attention.
@@ -91,7 +91,7 @@ def build_model() -> ReformerCausalLM:
 
 
 def signature(length: int | None) -> list[tf.TensorSpec]:
-    """What a step takes: ids with their targets, int32 `[B, length + 1]`, and a seed, int32 `[2]`."""
+    """The inputs of a step: ids with their targets, int32 `[B, length + 1]`, and a seed, int32 `[2]`."""
     return [
         tf.TensorSpec([BATCH.value, None if length is None else length + 1], tf.int32),
         tf.TensorSpec([2], tf.int32),
@@ -110,8 +110,8 @@ def build_step(model: ReformerCausalLM) -> Callable[[tf.Tensor, tf.Tensor], tupl
     return step
 
 
-def kept_buckets_mib() -> float:
-    """The integer buckets that a reversible stack keeps."""
+def saved_buckets_mib() -> float:
+    """The size of the integer buckets that a reversible stack saves for its gradient."""
     if not REVERSIBLE.value:
         return 0.0
     return 4 * kinds().count("lsh") * BATCH.value * HEADS.value * NUM_HASHES.value * LENGTH.value / 2**20

@@ -1,4 +1,4 @@
-"""The flags for sizes, which mean the same in all benchmarks; each defines those that it understands."""
+"""Flags for sizes with the same meaning in all benchmarks; each benchmark defines those that it uses."""
 
 import dataclasses
 
@@ -28,7 +28,7 @@ def define(name: str, default: int | None = None) -> flags.FlagHolder[int]:
 
     Args:
         name: of the flag.
-        default: in place of the usual one.
+        default: replaces the usual default.
     """
     usual, meaning = _DEFAULTS[name]
     return flags.DEFINE_integer(name, usual if default is None else default, meaning, lower_bound=1)
@@ -45,6 +45,6 @@ def check_heads() -> None:
         raise ValueError(f"--width must be a multiple of --heads. Received: {width}, {heads}")
 
 
-def sizes(**given: int) -> Sizes:
-    """What the flags say; those of `SIZES` that are not defined must be given."""
-    return Sizes(**{name: given[name] if name in given else getattr(flags.FLAGS, name) for name in SIZES})
+def sizes(**values: int) -> Sizes:
+    """The sizes by the flags; those of `SIZES` that are not defined as flags must be passed."""
+    return Sizes(**{name: values[name] if name in values else getattr(flags.FLAGS, name) for name in SIZES})

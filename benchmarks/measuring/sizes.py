@@ -33,7 +33,7 @@ class Sizes:
 
     @property
     def axial_shape(self) -> tuple[int, int]:
-        """Two factors of `length`, as nearly equal as there are."""
+        """Two factors of `length`, as nearly equal as possible."""
         last = next(n for n in range(math.isqrt(self.length), 0, -1) if self.length % n == 0)
         return last, self.length // last
 

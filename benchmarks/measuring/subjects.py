@@ -1,13 +1,14 @@
-"""What is compared: the subjects, how they are written on a command line, and the command that measures each."""
+"""The subjects of a comparison: their labels on a command line, and the command that measures each."""
 
 import dataclasses
 import importlib.util
 
 PRECISIONS = ("float32", "bfloat16")
-FORWARD_ALONE = "bfloat16_forward"
-"""Of PyTorch's models: automatic casts around the forward pass alone, as PyTorch's documentation has it.
+FORWARD_ONLY = "bfloat16_forward"
+"""A precision of PyTorch's models: automatic casts around the forward pass only, as PyTorch's documentation has it.
 
-A reversible model then computes its layers again in float32 going back, which is slower, and not what it computed.
+The backward pass of a reversible model then computes its layers again in float32, which is slower and gives other
+values than the forward pass.
 """
 WINDOWS = ("bucket", "chunk")
 OURS = ("ours", "ours_plain", "keras_attention")
@@ -16,9 +17,9 @@ PEERS = {
     "lucidrains": ("torch", "reformer_pytorch"),
     "torch_exact": ("torch",),
 }
-"""The modules that each needs."""
+"""The modules that each peer needs."""
 BETAS, EPSILON, CLIP_NORM = (0.9, 0.98), 1e-9, 1.0
-"""Of Adam, where subjects are trained."""
+"""The settings of Adam in trainings of the subjects."""
 EXACT = ("keras_attention", "torch_exact")
 
 _HAS_WINDOWS = ("ours", "ours_plain")
@@ -36,7 +37,7 @@ class Subject:
 
     Attributes:
         name: of `OURS` or `PEERS`.
-        precision: of `PRECISIONS`, or `FORWARD_ALONE` for a peer.
+        precision: of `PRECISIONS`, or `FORWARD_ONLY` for a peer.
         window: of `WINDOWS`; it matters for LSH layers of this package only.
     """
 
@@ -46,7 +47,7 @@ class Subject:
 
     @property
     def label(self) -> str:
-        """How the subject is written, what is usual left out: `ours`, `ours:chunk:bfloat16`."""
+        """The name with its options, defaults left out: `ours`, `ours:chunk:bfloat16`."""
         options = [self.window] * (self.window != "bucket") + [self.precision] * (self.precision != "float32")
         return ":".join([self.name, *options])
 
@@ -85,7 +86,7 @@ def parse(label: str) -> Subject:
         raise ValueError(f"A subject must be one of {[*OURS, *PEERS]}. Received: {label!r}")
     fields = {}
     for option in options:
-        precisions = (*PRECISIONS, FORWARD_ALONE) if name in PEERS else PRECISIONS
+        precisions = (*PRECISIONS, FORWARD_ONLY) if name in PEERS else PRECISIONS
         field = "precision" if option in precisions else "window" if option in WINDOWS else None
         if field is None or field in fields or (field == "window" and name not in _HAS_WINDOWS):
             raise ValueError(
@@ -97,7 +98,7 @@ def parse(label: str) -> Subject:
 
 
 def expand(labels: list[str], precisions: list[str], windows: list[str]) -> list[Subject]:
-    """Reads labels; one that leaves its precision (or window) open stands for one subject a precision (and window).
+    """Reads labels; a label without a precision (or window) stands for one subject for each precision (and window).
 
     Args:
         labels: as `parse` reads them.
@@ -105,16 +106,16 @@ def expand(labels: list[str], precisions: list[str], windows: list[str]) -> list
         windows: of `WINDOWS`.
 
     Returns:
-        Subjects, none of them twice.
+        Subjects without duplicates.
 
     Raises:
         ValueError: for an unknown name or option.
     """
     subjects = []
     for label in labels:
-        subject, given = parse(label), label.split(":")[1:]
-        for window in windows if subject.name in _HAS_WINDOWS and not set(given) & set(WINDOWS) else [subject.window]:
-            for precision in precisions if not set(given) & {*PRECISIONS, FORWARD_ALONE} else [subject.precision]:
+        subject, options = parse(label), label.split(":")[1:]
+        for window in windows if subject.name in _HAS_WINDOWS and not set(options) & set(WINDOWS) else [subject.window]:
+            for precision in precisions if not set(options) & {*PRECISIONS, FORWARD_ONLY} else [subject.precision]:
                 subjects.append(parse(":".join([subject.name, precision, *([window] if window != "bucket" else [])])))
     return list(dict.fromkeys(subjects))
 

@@ -1,4 +1,4 @@
-"""The time that a function takes."""
+"""Measures the time that a function takes."""
 
 import time
 from collections.abc import Callable
@@ -8,9 +8,9 @@ def seconds(run: Callable[[], object], repeat: int, at_least: float = 0.0) -> li
     """The times of several calls, after one that is not timed.
 
     Args:
-        run: what is timed; it returns when the work is done.
-        repeat: calls that are timed at least.
-        at_least: seconds for which calls are timed at least, so that short ones are timed often.
+        run: the function to time; it returns when the work is done.
+        repeat: the least number of timed calls.
+        at_least: the least number of seconds of timed calls, so that short calls are timed often.
     """
     run()
     taken: list[float] = []

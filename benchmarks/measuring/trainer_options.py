@@ -1,4 +1,4 @@
-"""What the trainer is told by the benchmarks that start it."""
+"""Options of the trainer for benchmarks that start it."""
 
 import pathlib
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def options(config: str, workdir: pathlib.Path, changes: Mapping[str, Any]) -> list[str]:
-    """The options of a run that ends with its last step, without export and report.
+    """The options of a run without export and report.
 
     Args:
         config: name of a config of `configs/`.

@@ -1,1 +1,1 @@
-"""Other models of the same sizes, to compare with: one file a subject."""
+"""Other implementations of models of the same sizes, one in each file."""

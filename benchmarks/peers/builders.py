@@ -1,4 +1,4 @@
-"""The peers by name."""
+"""Finds the model class of a peer by its name."""
 
 from collections.abc import Callable
 from typing import Any

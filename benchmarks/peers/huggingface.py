@@ -1,4 +1,4 @@
-"""The Reformer of Hugging Face's transformers, as it comes, without local layers."""
+"""The unchanged Reformer of Hugging Face's transformers, without local layers."""
 
 import torch
 import transformers
@@ -40,17 +40,17 @@ class HuggingFaceReformer(torch.nn.Module):
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Computes logits."""
-        # In training its axial positions take sequences of their product's length alone; without dropout they do the
-        # same when not in training.
+        # In training mode its axial positions only take sequences of their full length. Without dropout they compute
+        # the same in evaluation mode.
         self.model.reformer.embeddings.position_embeddings.train(ids.shape[1] == self._length)
         return self.model(ids).logits
 
 
 def num_buckets(length: int, chunk_length: int) -> int | list[int]:
-    """The bucket count that transformers takes when given none.
+    """The number of buckets that transformers chooses by default.
 
-    It is written down here because transformers would derive it from the first sequence that it sees, which is a short
-    one, and keep it.
+    It is set here because transformers would derive it from its first sequence, which is a short one, and then not
+    change it.
 
     Example:
         >>> num_buckets(65536, 64)

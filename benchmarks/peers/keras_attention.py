@@ -16,13 +16,13 @@ KIND = "keras"
 
 
 class KerasSelfAttention(keras.layers.Layer):
-    """Causal self-attention of Keras, with the constructor that models of this package call.
+    """Self-attention by Keras' layer, with the constructor arguments that models of this package pass.
 
     Args:
         num_heads: H.
         key_dim: D.
         causal: whether a token sees no later token.
-        dropout: share of the attention probabilities to drop in training.
+        dropout: fraction of the attention probabilities to drop in training.
         seed: of that dropout.
         **kwargs: see `keras.layers.Layer`.
     """

@@ -1,4 +1,4 @@
-"""A PyTorch model that is trained, for `benchmarks.quality_point`."""
+"""Trains a PyTorch model, for `benchmarks.quality_point`."""
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ class TorchLearner:
         self._optimizer = torch.optim.Adam(self.model.parameters(), rate, BETAS, EPSILON)
 
     def step(self, ids: np.ndarray, index: int) -> float:
-        """Makes step `index` on ids `[1, L + 1]`, and returns its loss before that, nats a token."""
+        """Makes step `index` on ids `[1, L + 1]`, and returns the loss before the update, nats a token."""
         loss = torch_step.training_step(self.model, torch.from_numpy(ids).long(), self._precision)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
         self._optimizer.step()

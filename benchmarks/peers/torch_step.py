@@ -1,4 +1,4 @@
-"""Time and memory of one training step of a PyTorch model, measured as `benchmarks.train_step` does its own."""
+"""Time and memory of one training step of a PyTorch model, measured as in `benchmarks.train_step`."""
 
 import os
 import statistics
@@ -20,19 +20,19 @@ _SHORT = 256
 def measure(
     build: Callable[[Sizes], torch.nn.Module], sizes: Sizes, batch: int, precision: str, repeat: int
 ) -> dict[str, Any]:
-    """Builds the model, runs one short step, one that is not timed and `repeat` that are.
+    """Builds the model, and runs one short step, one full step that is not timed and `repeat` timed steps.
 
     Args:
         build: makes a model from ids `[B, L]` to logits `[B, L, V]`.
         sizes: of the model.
         batch: B.
-        precision: `"float32"`, `"bfloat16"` for automatic casts, or `"bfloat16_forward"` for casts in the forward pass
-            alone.
+        precision: `"float32"`, `"bfloat16"` for automatic casts, or `"bfloat16_forward"` for casts only in the forward
+            pass.
         repeat: timed steps.
 
     Returns:
-        `tokens_per_s` (median), `step_s`, `peak_mib`, `base_mib`, `parameters` and `loss`, that of the first step at
-        full length.
+        `tokens_per_s` (median), `step_s`, `peak_mib`, `base_mib`, `parameters` and the `loss` of the first step at full
+        length.
 
     Raises:
         FloatingPointError: if a loss is not finite.
@@ -44,7 +44,7 @@ def measure(
         start = time.perf_counter()
         loss = training_step(model, torch.from_numpy(ids[:, : length + 1]), precision)
         seconds = time.perf_counter() - start
-        model.zero_grad(set_to_none=True)  # The base is without gradients.
+        model.zero_grad(set_to_none=True)  # So that the base does not include gradients.
         if not np.isfinite(loss):
             raise FloatingPointError(f"The loss at length {length} is {loss}.")
         return seconds, loss
@@ -64,9 +64,9 @@ def measure(
 
 
 def new_model(build: Callable[[Sizes], torch.nn.Module], sizes: Sizes, seed: int) -> torch.nn.Module:
-    """Makes a model in training mode, and lets PyTorch use all cores; `seed` is of the weights and what comes later."""
+    """Makes a model in training mode, and lets PyTorch use all cores; `seed` decides the weights and later draws."""
     torch.manual_seed(seed)
-    torch.set_num_threads(len(os.sched_getaffinity(0)))  # PyTorch would leave out those that share a core.
+    torch.set_num_threads(len(os.sched_getaffinity(0)))  # PyTorch's default is one thread for each physical core.
     return build(sizes).train()
 
 
@@ -81,7 +81,7 @@ def mean_loss(model: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
 
 
 def training_step(model: torch.nn.Module, ids: torch.Tensor, precision: str) -> float:
-    """Runs the model forward and backward, new gradients in place of the old.
+    """Runs the model forward and backward, and replaces its gradients.
 
     Args:
         model: from ids `[B, L]` to logits `[B, L, V]`.
@@ -94,7 +94,7 @@ def training_step(model: torch.nn.Module, ids: torch.Tensor, precision: str) -> 
     model.zero_grad(set_to_none=True)
     with casts("bfloat16" if precision == "bfloat16_forward" else precision):
         loss = mean_loss(model, ids)
-    # The backward pass too: a reversible model computes its layers again there, which must be as they were.
+    # The backward pass needs the casts too: a reversible model computes its layers again, and must get equal values.
     with casts(precision):
         loss.backward()
     return loss.item()

@@ -1,4 +1,4 @@
-"""Checks an attention layer, as it is timed, against the unblocked core with the same buckets."""
+"""Checks an attention layer, as benchmarks time it, against the unblocked core with the same buckets."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,9 +18,9 @@ _SEED = (0, 0)
 def check(layer: LSHSelfAttention, length: int, batch: int = 1, jit_compile: bool = False) -> dict[str, float]:
     """Compares outputs and gradients of a training call on random inputs.
 
-    An error is the largest difference, divided by the largest value of what is compared. That of the gradients is the
-    largest over the inputs and every weight. What is compared with is computed in float32, in bfloat16 too; then the
-    unblocked core is computed in that precision besides, to tell what the precision alone does.
+    An error is the largest difference divided by the largest value; the error of the gradients is the largest over the
+    inputs and all weights. The reference is computed in float32. For a layer in bfloat16 the unblocked core is also
+    computed in bfloat16, to show the effect of the precision by itself.
 
     Args:
         layer: built, causal, of default windows, without dropout or biases.
@@ -33,7 +33,7 @@ def check(layer: LSHSelfAttention, length: int, batch: int = 1, jit_compile: boo
         `check_output_error_unblocked` and `check_gradient_error_unblocked`.
 
     Raises:
-        ValueError: for a layer that has what the unblocked core has not.
+        ValueError: for a layer with options that the unblocked core does not have.
     """
     if layer.dropout or layer.use_bias or layer.rotary:
         raise ValueError(f"layer must have no dropout, biases or rotary positions. Received: {layer.get_config()}")
@@ -46,24 +46,24 @@ def check(layer: LSHSelfAttention, length: int, batch: int = 1, jit_compile: boo
 
     @tf.function(autograph=False, jit_compile=jit_compile)
     def timed(x: tf.Tensor, upstream: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor], tf.Tensor]:
-        with tf.GradientTape() as tape, replay.recording() as kept:
+        with tf.GradientTape() as tape, replay.recording() as recorded:
             tape.watch(x)
             y = layer(x, seed=seed, training=True)
-        slopes = tape.gradient(y, [x, *(weight.value for weight in weights)], output_gradients=upstream)
-        return y, [tf.convert_to_tensor(slope) for slope in slopes], kept[0]
+        gradients = tape.gradient(y, [x, *(weight.value for weight in weights)], output_gradients=upstream)
+        return y, [tf.convert_to_tensor(gradient) for gradient in gradients], recorded[0]
 
-    output, slopes, buckets = timed(x, upstream, tf.constant(_SEED))
+    output, gradients, buckets = timed(x, upstream, tf.constant(_SEED))
     heads = reference_layer.entries(layer, buckets.numpy(), batch, length)
 
     def unblocked(dtype: str) -> _Results:
         with tf.GradientTape() as tape:
-            given = [tf.cast(x, dtype), *(tf.convert_to_tensor(weight.value) for weight in weights)]
-            tape.watch(given)
-            y = reference_layer.attention(given[0], given[1:], heads)
-        return y, tape.gradient(y, given, output_gradients=tf.cast(upstream, dtype))
+            inputs = [tf.cast(x, dtype), *(tf.convert_to_tensor(weight.value) for weight in weights)]
+            tape.watch(inputs)
+            y = reference_layer.attention(inputs[0], inputs[1:], heads)
+        return y, tape.gradient(y, inputs, output_gradients=tf.cast(upstream, dtype))
 
     exact = unblocked("float32")
-    result = _errors((output, slopes), exact)
+    result = _errors((output, gradients), exact)
     if layer.compute_dtype != "float32":
         result |= _errors(unblocked(layer.compute_dtype), exact, "_unblocked")
     return result

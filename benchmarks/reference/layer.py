@@ -11,13 +11,13 @@ import tensorflow as tf
 from benchmarks.reference import attention as reference_attention
 from reformer_tf.layers import LocalSelfAttention, LSHSelfAttention
 
-_EPSILON = 1e-6  # Of the keys' normalisation.
+_EPSILON = 1e-6  # In the normalisation of keys.
 
 
 def entries(
     layer: LSHSelfAttention | LocalSelfAttention, buckets: np.ndarray | None, batch: int, length: int
 ) -> list[reference_attention.Entries]:
-    """What each head of each row sees in a layer.
+    """The entries that each head of each row sees in a layer.
 
     Args:
         layer: causal; with `window="chunk"`, with the defaults of that window.
@@ -29,7 +29,7 @@ def entries(
         B * H entries.
 
     Raises:
-        ValueError: for a layer that sees something else.
+        ValueError: for a layer with other windows.
     """
     options = [layer._chunk_arguments[name] for name in layer._chunk_arguments]
     if not layer.causal or any(option is not None for option in options):
@@ -50,24 +50,24 @@ def attention(
     heads: Sequence[reference_attention.Entries],
     rotary: bool = False,
 ) -> tf.Tensor:
-    """A whole attention layer without biases.
+    """A complete attention layer without biases.
 
     Args:
         x: `[B, L, M]`.
-        weights: its kernels in the layer's order: query and key (one if shared), value `[M, H, D]`; output `[H, D, M]`.
-        heads: what `entries` gives.
+        weights: the layer's kernels: query and key (one if shared), value `[M, H, D]`; output `[H, D, M]`.
+        heads: the result of `entries`.
         rotary: whether queries and keys are rotated by their positions.
 
     Returns:
-        `[B, L, M]` in the dtype of `x`. Not for graphs.
+        `[B, L, M]` in the dtype of `x`. Only for eager mode.
     """
     *inner, output = [tf.cast(weight, x.dtype) for weight in weights]
     projected = [tf.einsum("blm,mhd->bhld", x, kernel) for kernel in inner]
     batch, num_heads, length, size = projected[0].shape
     if rotary:
         projected[:-1] = [_rotate(y) for y in projected[:-1]]
-    shared = len(projected) == 2
-    if shared:
+    shared_query_key = len(projected) == 2
+    if shared_query_key:
         query, value = projected
         wide = tf.cast(query, tf.float32) if query.dtype.size < 4 else query
         norm = tf.sqrt(tf.reduce_mean(wide * wide, axis=-1, keepdims=True) + _EPSILON)
@@ -76,14 +76,14 @@ def attention(
         query, key, value = projected
         query = query / tf.constant(size**0.5, query.dtype)
     query, key, value = (tf.reshape(y, [batch * num_heads, length, size]) for y in (query, key, value))
-    attended = reference_attention.attend(query, key, value, heads, exclude_self=shared)
+    attended = reference_attention.attend(query, key, value, heads, exclude_self=shared_query_key)
     return tf.einsum("bhld,hdm->blm", tf.reshape(attended, [batch, num_heads, length, size]), output)
 
 
 def _rotate(x: tf.Tensor) -> tf.Tensor:
-    """Rotary positions of `[B, H, L, D]`: channels i and i + D/2 are turned by the position times a frequency."""
+    """Rotary positions of `[B, H, L, D]`: channels i and i + D/2 are rotated by the position times a frequency."""
     length, size = x.shape[-2:]
     angles = np.arange(length)[:, None] * 10000.0 ** (-np.arange(size // 2) / (size // 2))
-    cos, sin = (tf.cast(turned, x.dtype) for turned in (np.cos(angles), np.sin(angles)))
+    cos, sin = (tf.cast(values, x.dtype) for values in (np.cos(angles), np.sin(angles)))
     first, second = tf.split(x, 2, axis=-1)
     return tf.concat([first * cos - second * sin, first * sin + second * cos], axis=-1)

@@ -1,7 +1,7 @@
-"""The loss of a causal language model and its gradient, with nothing blocked, chunked or reversible.
+"""A reference for the loss of a causal language model and its gradient, without blocks, chunks or reversible layers.
 
-Attention is `benchmarks.reference.layer`; feed-forward layers, head and loss are computed in one piece; the gradient
-goes back branch by branch from the kept input of each, which is the chain rule and no reconstruction.
+Attention is `benchmarks.reference.layer`; feed-forward layers, head and loss are computed at once. The gradient goes
+back branch by branch by the chain rule, from the saved input of each branch and without reconstruction.
 
 Shape letters: B batch, L sequence length, M width.
 """
@@ -35,13 +35,13 @@ def loss_and_gradients(
     """Computes the mean loss of sequences and its gradient.
 
     Args:
-        model: of local and LSH layers, with the options that are written down here.
+        model: of local and LSH layers, with the options of `_WRITTEN_HERE`.
         ids: integers `[B, L + 1]`.
         buckets: integers `[B, H, R, L]` for each LSH layer.
-        dtype: of everything that is computed.
+        dtype: of all computations.
 
     Returns:
-        The loss in nats, and its gradient in the order of `model.trainable_variables`.
+        The loss in nats, and the gradient of each of `model.trainable_variables`.
 
     Raises:
         ValueError: for a model with other options.
@@ -54,19 +54,19 @@ def loss_and_gradients(
     bottom, branches, top = _embedding(model, inputs), _branches(model, buckets, *inputs.shape), _loss(model, targets)
 
     streams = [bottom[1](*_values(bottom, dtype))] * 2
-    kept = []
+    saved = []
     for index, branch in enumerate(branches):
         target, source = index % 2, 1 - index % 2
-        kept.append(streams[source])
+        saved.append(streams[source])
         streams[target] = streams[target] + branch[1](streams[source], *_values(branch, dtype))
 
     totals: dict[int, tf.Tensor] = {}
-    loss, slopes = _back(top, streams, None, dtype, totals)
+    loss, gradients = _back(top, streams, None, dtype, totals)
     for index in reversed(range(len(branches))):
         target, source = index % 2, 1 - index % 2
-        _, (slope,) = _back(branches[index], [kept.pop()], slopes[target], dtype, totals)
-        slopes[source] += slope
-    _back(bottom, [], slopes[0] + slopes[1], dtype, totals)
+        _, (gradient,) = _back(branches[index], [saved.pop()], gradients[target], dtype, totals)
+        gradients[source] += gradient
+    _back(bottom, [], gradients[0] + gradients[1], dtype, totals)
     return float(loss), [totals[id(variable)] for variable in model.trainable_variables]
 
 
@@ -77,33 +77,33 @@ def _values(stage: _Stage, dtype: str) -> list[tf.Tensor]:
 def _back(
     stage: _Stage, inputs: list[tf.Tensor], upstream: tf.Tensor | None, dtype: str, totals: dict[int, tf.Tensor]
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """Output of a stage and gradients of its inputs; those of its variables are added to `totals`, by their ids."""
+    """Output of a stage and gradients of its inputs; gradients of its variables are added to `totals`, by their ids."""
     values = _values(stage, dtype)
     with tf.GradientTape() as tape:
         tape.watch([*inputs, *values])
         output = stage[1](*inputs, *values)
-    slopes = tape.gradient(output, [*inputs, *values], output_gradients=upstream)
-    for variable, slope in zip(stage[0], slopes[len(inputs) :], strict=True):
+    gradients = tape.gradient(output, [*inputs, *values], output_gradients=upstream)
+    for variable, gradient in zip(stage[0], gradients[len(inputs) :], strict=True):
         total = totals.get(id(variable))
-        slope = tf.convert_to_tensor(slope)
-        totals[id(variable)] = slope if total is None else total + slope
-    return output, slopes[: len(inputs)]
+        gradient = tf.convert_to_tensor(gradient)
+        totals[id(variable)] = gradient if total is None else total + gradient
+    return output, gradients[: len(inputs)]
 
 
 def _embedding(model: ReformerCausalLM, ids: tf.Tensor) -> _Stage:
     layer, positions = model.backbone.token_embedding, model.backbone.get_layer("position_embedding")
     scale = layer.hidden_dim**0.5 if layer.scale is None else layer.scale
-    places = np.unravel_index(np.arange(ids.shape[1]), positions.axial_shape)
+    coordinates = np.unravel_index(np.arange(ids.shape[1]), positions.axial_shape)
 
     def embed(embeddings: tf.Tensor, *tables: tf.Tensor) -> tf.Tensor:
-        axes = [tf.gather(table, place) for table, place in zip(tables, places, strict=True)]
+        axes = [tf.gather(table, coordinate) for table, coordinate in zip(tables, coordinates, strict=True)]
         return tf.gather(embeddings, ids) * tf.constant(scale, embeddings.dtype) + tf.concat(axes, axis=-1)
 
     return [layer.embeddings, *positions.tables], embed
 
 
 def _branches(model: ReformerCausalLM, buckets: Sequence[np.ndarray], batch: int, length: int) -> list[_Stage]:
-    """Attention and feed-forward in turns."""
+    """The stages of the branches, attention and feed-forward alternating."""
     stages: list[_Stage] = []
     remaining = list(buckets)
     for index, branch in enumerate(model.backbone.get_layer("stack").branches):
@@ -123,7 +123,7 @@ def _attention(
     epsilon: float, layer: Any, buckets: np.ndarray | None, batch: int, length: int
 ) -> Callable[..., tf.Tensor]:
     def run(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, *kernels: tf.Tensor) -> tf.Tensor:
-        # Found anew each time: those of all layers together would be larger than all else.
+        # Listed again at each call: the entries of all layers together would take more memory than everything else.
         heads = reference_layer.entries(layer, buckets, batch, length)
         return reference_layer.attention(_normalize(x, gamma, beta, epsilon), kernels, heads, layer.rotary)
 

@@ -1,1 +1,1 @@
-"""The stages of a training step: what each costs, takes, and could take at best."""
+"""The stages of a training step: their costs by formula, their times, and the limits of the machine."""

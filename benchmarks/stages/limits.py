@@ -1,6 +1,7 @@
-"""What the machine can do at most, as TensorFlow and numpy reach it: operations, bytes and function values a second.
+"""Limits of the machine, as TensorFlow and numpy reach them: operations, bytes and function values a second.
 
-Of TensorFlow, the better of an operation by itself and of the same compiled by XLA: the library's step has both.
+TensorFlow's operations are measured both by themselves and compiled by XLA, and the better result counts: the library's
+step has both.
 """
 
 import concurrent.futures
@@ -15,7 +16,7 @@ from reformer_tf.layers import activations
 from reformer_tf.ops import bias_activation
 from reformer_tf.ops.execution import compiled_functions
 
-# A batch of blocks that fits a cache of some tens of MiB, as the attention core makes them.
+# A batch of blocks that fits a cache of some tens of MiB, like the groups of the attention core.
 _BLOCKS = 128
 _ELEMENTS = 2**21
 
@@ -41,7 +42,7 @@ class Limits(NamedTuple):
 
 
 def measure(matmul_size: int, array_mib: int, block: tuple[int, int, int], seconds: Timer) -> Limits:
-    """Measures all of them.
+    """Measures all limits.
 
     Args:
         matmul_size: rows and columns of the large matrices.
@@ -72,7 +73,7 @@ def _elements(function: Callable[[tf.Tensor], tf.Tensor], dtype: tf.DType, secon
 
 
 def _gelu(x: tf.Tensor) -> tf.Tensor:
-    """As feed-forward layers compute it in training."""
+    """Gelu as feed-forward layers compute it in training."""
     with compiled_functions.compiling_functions(True):
         return bias_activation.biased(activations.get("gelu"), x)
 
@@ -86,7 +87,7 @@ def _seconds(function: Callable, arguments: list[tf.Tensor], seconds: Timer) -> 
 
 
 def _bandwidth(array_mib: int, seconds: Timer) -> float:
-    """The better of copying and of adding two arrays, each core on a part of its own; what is written counts once."""
+    """The better rate of copying and of adding two arrays, with all cores; written bytes count once."""
     cores = len(os.sched_getaffinity(0))
     size = array_mib * 2**20 // 4
     first, second, result = (np.ones(size, np.float32) for _ in range(3))

@@ -1,4 +1,4 @@
-"""A roofline as a picture."""
+"""Draws a roofline."""
 
 import pathlib
 from typing import Any
@@ -7,10 +7,10 @@ from typing import Any
 def plot(measured: dict[str, Any], path: pathlib.Path) -> None:
     """Draws operations a second over operations a byte: the roofs, and a point for each stage.
 
-    A stage that only moves bytes stands at the left edge, at its share of the memory's rate.
+    A stage that only moves bytes is at the left edge, at the height of its memory rate.
 
     Args:
-        measured: what `benchmarks.roofline` writes.
+        measured: the results that `benchmarks.roofline` writes.
         path: PNG file to write.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -1,4 +1,4 @@
-"""The words of `benchmarks.stages.costs`: sizes of a training step, costs, and stages.
+"""Classes of `benchmarks.stages.costs`: sizes of a training step, costs, and stages.
 
 Letters beside those of the package: T tokens of the batch, A = H * D the channels of all heads, F the inner width of
 the feed-forward layer, V the vocabulary, P the projections of a hash round, W = 2 C the keys of a block's window.
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Sizes(NamedTuple):
-    """Sizes of a step, and what its numbers take.
+    """Sizes of a step, and the bytes of its numbers.
 
     Attributes:
         batch: B.
@@ -18,7 +18,7 @@ class Sizes(NamedTuple):
         heads: H.
         key_dim: D.
         hash_rounds: R without a local round.
-        local_rounds: 1 if there is a round ordered by position, else 0.
+        local_rounds: 1 if there is a round sorted by position, else 0.
         chunk_length: C.
         intermediate_dim: F.
         vocabulary_size: V.
@@ -56,13 +56,13 @@ class Sizes(NamedTuple):
 
     @property
     def logits(self) -> int:
-        """The logits of all blocks of a layer, `R * H * T * W`; the last block is filled up."""
+        """The logits of all blocks of a layer, `R * H * T * W`; the last block is padded."""
         blocks = math.ceil(self.length / self.chunk_length)
         return self.rounds * self.batch * self.heads * blocks * self.chunk_length * 2 * self.chunk_length
 
 
 class Cost(NamedTuple):
-    """What something computes and moves.
+    """The operations and bytes of a stage.
 
     Attributes:
         flops: operations.
@@ -80,7 +80,7 @@ class Cost(NamedTuple):
         return Cost(*(mine + others for mine, others in zip(self, other, strict=True)))
 
     def times(self, factor: int) -> "Cost":
-        """The cost of doing it `factor` times."""
+        """The cost of `factor` repetitions."""
         return Cost(*(factor * quantity for quantity in self))
 
 
@@ -88,12 +88,12 @@ class Stage(NamedTuple):
     """A stage of a step.
 
     Attributes:
-        name: what it is called in tables.
+        name: its name in tables.
         forward: its cost in the forward pass.
-        backward: its cost in the backward pass, with what is computed again there.
+        backward: its cost in the backward pass, recomputation included.
         in_layer: whether every layer has it; otherwise it is there once a step.
         blocks: whether its matrix products are those of small blocks.
-        part_of: the stage of which it is a part, and in whose cost it is counted already.
+        part_of: the larger stage whose cost includes this one, if any.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A roofline as text."""
+"""Writes a roofline as text."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,10 +9,10 @@ _MIB = 2**20
 
 
 def report(measured: dict[str, Any]) -> str:
-    """Writes the limits of the machine, the table of the stages, and what they explain of the step.
+    """Writes the limits of the machine, the table of the stages, and how much of the step they explain.
 
     Args:
-        measured: what `benchmarks.roofline` writes.
+        measured: the results that `benchmarks.roofline` writes.
     """
     limits = measured["limits"]
     lines = ["Limits of the machine, measured in this run:"]
@@ -57,8 +57,10 @@ def _table(stages: Iterable[dict[str, Any]], step: float) -> str:
                 continue
             seconds = p["seconds"]
             rate = [f"{p[name] / seconds / 1e9:,.1f}" if seconds > 0 else "-" for name in ("flops", "bytes")]
-            share = [f"{p[name] / seconds:.0%}" if seconds > 0 else "-" for name in ("limit_s", "practical_limit_s")]
+            fractions = [
+                f"{p[name] / seconds:.0%}" if seconds > 0 else "-" for name in ("limit_s", "practical_limit_s")
+            ]
             row = [indent + stage["name"], direction, f"{p['flops'] / 1e9:,.2f}", f"{p['bytes'] / _MIB:,.1f}"]
-            row += [f"{1e3 * seconds:,.2f}", *rate, f"{1e3 * p['limit_s']:,.2f}", p["bound_by"], *share]
+            row += [f"{1e3 * seconds:,.2f}", *rate, f"{1e3 * p['limit_s']:,.2f}", p["bound_by"], *fractions]
             rows.append([*row, f"{stage['in_step'] * seconds / step:.1%}"])
     return table(rows)

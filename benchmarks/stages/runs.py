@@ -1,8 +1,8 @@
-"""Each stage of a training step alone, as functions of the library's own layers and operations.
+"""The stages of a training step by themselves, as functions of the library's own layers and operations.
 
-Inputs are random, weights those of a model just built, calls those of training, in which inner functions may be
-compiled. A backward function gives the stage's output too, as the reversible stack needs it to rebuild the stage's
-input. Stages see all tokens and all heads, except where the stack works on a piece at a time to compute less.
+Inputs are random, weights are those of a new model, and calls are training calls, in which inner functions may be
+compiled. A backward function also returns the stage's output, because the reversible stack needs it to rebuild the
+stage's input. Stages get all tokens and all heads, except where the stack computes one slice at a time.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,13 +23,14 @@ from reformer_tf.ops.execution.sequence_slices import SequenceSlices
 
 
 class Run(NamedTuple):
-    """How a stage is measured.
+    """The functions that measure a stage.
 
     Attributes:
         forward: a function and its arguments.
-        backward: likewise: the stage once more, and its gradients. None if there is nothing to do.
-        times: how often they must run for the whole stage.
-        again: how often the forward function runs once more in the backward pass.
+        backward: a function that computes the stage again and its gradients, and its arguments. None if the backward
+            pass does nothing.
+        times: the number of runs that make up the complete stage.
+        again: the number of further runs of the forward function in the backward pass.
     """
 
     forward: tuple[Callable, Sequence[Any]]
@@ -39,9 +40,9 @@ class Run(NamedTuple):
 
 
 def runs() -> dict[str, Run]:
-    """How the stages of `benchmarks.stages.costs` are measured, at the sizes of `benchmarks.measuring.setting`.
+    """The runs of the stages of `benchmarks.stages.costs`, at the sizes of `benchmarks.measuring.setting`.
 
-    `merging` is missing: it is what the attention takes beside its other parts.
+    `merging` is missing: its time is the rest of the attention's time without the other parts.
     """
     model = setting.build_model()
     return {**_around_attention(model), **_attention(model.backbone.get_layer("stack").branches[0].layer)}
@@ -56,9 +57,10 @@ def _around_attention(model: ReformerCausalLM) -> dict[str, Run]:
     norm, layer, feed_forward = attention_branch.normalization, attention_branch.layer, feed_forward_branch.layer
     compute = tf.as_dtype(attention_branch.compute_dtype)
     stream, values, attended = _stream(), tf.cast(_stream(), compute), tf.cast(_vectors(0), compute)
-    # Of more tokens, layers would compute each of their chunks twice going back; the stack hands them one at a time.
-    cutting = SequenceSlices(setting.BATCH.value, setting.LENGTH.value, feed_forward.rows)
-    stream_piece, piece = (cutting.take(cutting.prepared(x), tf.constant(0)) for x in (stream, values))
+    # Layers would compute each of their chunks twice in the backward pass of more tokens than one chunk, so the stack
+    # passes them one chunk at a time.
+    slices = SequenceSlices(setting.BATCH.value, setting.LENGTH.value, feed_forward.rows)
+    stream_slice, tokens = (slices.take(slices.prepared(x), tf.constant(0)) for x in (stream, values))
     heads = Heads(0, layer.num_heads)
     *inner_kernels, outer_kernel = layer.trainable_variables
 
@@ -69,26 +71,28 @@ def _around_attention(model: ReformerCausalLM) -> dict[str, Run]:
     def add(stream: tf.Tensor, update: tf.Tensor) -> list[tf.Tensor]:
         return [stream + tf.cast(update, stream.dtype)]
 
-    def take_off(stream: tf.Tensor, update: tf.Tensor, slope: tf.Tensor, slope_update: tf.Tensor) -> list[tf.Tensor]:
-        return [stream - tf.cast(update, stream.dtype), slope + tf.cast(slope_update, slope.dtype)]
+    def take_off(
+        stream: tf.Tensor, update: tf.Tensor, gradient: tf.Tensor, gradient_update: tf.Tensor
+    ) -> list[tf.Tensor]:
+        return [stream - tf.cast(update, stream.dtype), gradient + tf.cast(gradient_update, gradient.dtype)]
 
     ids = _ids()
     return {
         "embedding": _run(
             lambda ids: [positions(embedding(ids))], [ids], [], [*embedding.weights, *positions.trainable_variables]
         ),
-        # Going back, the attention branch normalises once to attend again and once for the gradient.
+        # In the backward pass the attention branch normalises once to attend again and once for the gradient.
         "layer norm": _run(
-            normalise, [stream_piece], [0], norm.trainable_variables, times=2 * cutting.count, again=cutting.count
+            normalise, [stream_slice], [0], norm.trainable_variables, times=2 * slices.count, again=slices.count
         ),
         "projections": _run(lambda x: layer.project(x, heads, None), [values], [0], inner_kernels),
         "output projection": _run(lambda x: [layer.merge(x, heads)], [attended], [0], [outer_kernel]),
         "feed-forward": _run(
             lambda x: [feed_forward(x, training=True)],
-            [piece],
+            [tokens],
             [0],
             feed_forward.trainable_variables,
-            times=cutting.count,
+            times=slices.count,
         ),
         "residual sums": Run((add, [stream, values]), (take_off, [stream, values, stream, values]), times=2),
         "final norm": _run(lambda x: [final_norm(x)], [stream], [0], final_norm.trainable_variables),
@@ -111,33 +115,33 @@ def _attention(layer: LSHSelfAttention) -> dict[str, Run]:
         return list(layer.sorted_orders(batch * heads, length, None, buckets))
 
     buckets = tf.reshape(hash_queries(query, seed)[0], [batch * heads, -1, length])
-    orders = sort(buckets)
+    sorted_orders = sort(buckets)
     window = windows.BucketWindow(layer.chunk_length, causal=True, exclude_self=True)
 
     def attend(query: tf.Tensor, value: tf.Tensor, *flat: tf.Tensor) -> list[tf.Tensor]:
-        same = tf.nest.pack_sequence_as(orders, flat)
+        same = tf.nest.pack_sequence_as(sorted_orders, flat)
         with compiled_functions.compiling_functions(True):
             return [windowed.windowed_attention(query, windowed.normalised, value, same, window)]
 
-    of_groups = _Groups(query, value, upstream, orders, window)
+    groups = _Groups(query, value, upstream, sorted_orders, window)
     return {
         "hashing": Run((hash_queries, [query, seed]), None),
         "sorting": Run((sort, [buckets]), (sort, [buckets])),
-        "attention": _run(attend, [query, value, *tf.nest.flatten(orders)], [0, 1], []),
-        "laying out": of_groups.laying_out(),
-        "blocks": of_groups.blocks(),
+        "attention": _run(attend, [query, value, *tf.nest.flatten(sorted_orders)], [0, 1], []),
+        "laying out": groups.laying_out(),
+        "blocks": groups.blocks(),
     }
 
 
 class _Groups:
-    """What the core does with groups of blocks, as `windowed_attention` sets it up.
+    """The work of the core on groups of blocks, set up as in `windowed_attention`.
 
     Args:
         query: `[B, L, H, D]`.
         value: `[B, L, H, D]`.
         upstream: `[B, L, H, D]`.
-        orders: of the rounds.
-        window: causal.
+        sorted_orders: those of the rounds.
+        window: a causal window.
     """
 
     def __init__(
@@ -145,7 +149,7 @@ class _Groups:
         query: tf.Tensor,
         value: tf.Tensor,
         upstream: tf.Tensor,
-        orders: Sequence[SortedOrder],
+        sorted_orders: Sequence[SortedOrder],
         window: windows.BucketWindow,
     ):
         batch, length, heads, _ = query.shape
@@ -167,14 +171,14 @@ class _Groups:
             compiled=self.pays,
             split=query.dtype != self.statistics,
         )
-        self.indices = [self.layout.indices([order]).row for order in orders]
+        self.indices = [self.layout.indices([sorted_order]).row for sorted_order in sorted_orders]
         numbers = tf.ones(query.shape[:3], self.statistics)
-        tags = shapes.by_position(tf.stack(window.tags(orders), axis=-1), heads)
+        tags = shapes.by_position(tf.stack(window.tags(sorted_orders), axis=-1), heads)
         self.seen = [_rows(x) for x in (query, value, tags)]
         self.own = [_rows(x) for x in (numbers, numbers, upstream)]
 
     def laying_out(self) -> Run:
-        """Rows are gathered group by group: queries, values and tags; back, more of the queries besides."""
+        """Gathers rows group by group: queries, values and tags; backward, also statistics and gradients of queries."""
 
         def gather(indices: list, seen: list, own: list) -> list[tf.Tensor]:
             results: list[tf.Tensor] = []
@@ -191,20 +195,20 @@ class _Groups:
         return Run((gather, [self.indices, self.seen, []]), (gather_again, [self.indices, self.seen, self.own]))
 
     def _gather(self, index: tf.Tensor, seen: list[tf.Tensor], own: list[tf.Tensor]) -> list[tf.Tensor]:
-        """The rows of one group after another; those of the last are kept, no group needs those of others."""
+        """Gathers the rows of one group after another and returns those of the last; groups do not need each other."""
         before, group = self.layout.before, self.layout.group
         shape = [before + group, *index.shape[1:]]
 
         def one(number: tf.Tensor, _: list[tf.Tensor]) -> list[tf.Tensor]:
-            places = tf.slice(index, [number * group, 0, 0], shape)
-            return [tf.gather(x, places) for x in seen] + [tf.gather(x, places[before:]) for x in own]
+            indices = tf.slice(index, [number * group, 0, 0], shape)
+            return [tf.gather(x, indices) for x in seen] + [tf.gather(x, indices[before:]) for x in own]
 
         empty = [tf.zeros([*shape, *x.shape[1:]], x.dtype) for x in seen]
         empty += [tf.zeros([group, *shape[1:], *x.shape[1:]], x.dtype) for x in own]
         return loops.count_up(self.layout.groups, one, empty, parallel_iterations=2)
 
     def blocks(self) -> Run:
-        """As many groups of each round as the core has under way together; their rows are in a cache already."""
+        """Computes as many groups of each round as the core computes in parallel; their rows are in the cache."""
         together = min(2, self.layout.groups)
         rounds = [[self._gather(index, self.seen, self.own)] * together for index in self.indices]
 
@@ -229,7 +233,7 @@ class _Groups:
         return Run((forward, [rounds]), (backward, [rounds, rounds]), times=self.layout.groups / together)
 
     def _blocks(self, rows: list[tf.Tensor]) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        """The queries' own blocks, and all that they look at."""
+        """The queries' own blocks, and all blocks that they attend to."""
         query, value, tags, *own = rows
         first = self.layout.before
         return [query[first:], tags[first:], *own], [query, value, tags]
@@ -245,7 +249,7 @@ class _Groups:
 def _run(
     function: Callable, inputs: list, moving: list[int], weights: Sequence[Any], times: float = 1.0, again: float = 0.0
 ) -> Run:
-    """A stage whose gradient is that of `function`, with regard to the inputs `moving` and to `weights`."""
+    """A stage whose gradient is that of `function` with respect to the inputs `moving` and to `weights`."""
     upstream = [_like(x) for x in function(*inputs)]
 
     def backward(upstream: list[tf.Tensor], *inputs: tf.Tensor) -> list[tf.Tensor]:
@@ -257,7 +261,7 @@ def _run(
 def _with_gradients(
     function: Callable, inputs: Sequence[tf.Tensor], moving: Sequence, weights: Sequence, upstream: list[tf.Tensor]
 ) -> list[tf.Tensor]:
-    """What `function` gives, and the gradients of some inputs and of weights."""
+    """The outputs of `function`, and the gradients of some inputs and of weights."""
     with tf.GradientTape() as tape:
         tape.watch(moving)
         outputs = function(*inputs)

@@ -1,1 +1,1 @@
-"""Sweeps over sizes: points, results, and what follows from them."""
+"""Sweeps over sizes: points, results, and their evaluation."""

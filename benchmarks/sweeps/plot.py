@@ -1,4 +1,4 @@
-"""The curves of a sweep as a picture."""
+"""Draws the curves of a sweep."""
 
 import pathlib
 from typing import Any
@@ -18,7 +18,8 @@ _MARKERS = {"bucket": "o", "chunk": "s"}
 def plot(summary: dict[str, Any], layers: int, depth_length: int, path: pathlib.Path) -> None:
     """Draws time per token and memory over length, and memory over depth if several were measured, one line a subject.
 
-    Bars show the smallest and the largest of the rounds; upright lines, where LSH begins to beat exact attention.
+    Bars show the smallest and the largest value of the repetitions; vertical lines show the length from which LSH is
+    faster than exact attention.
 
     Args:
         summary: of `benchmarks.sweeps.summary.summarize`.
@@ -74,7 +75,7 @@ def _crossover(axes: Any, found: dict[str, Any]) -> None:
 
 
 def _line(axes: Any, subject: str, points: list[dict[str, Any]], over: str, quantity: Any) -> None:
-    """Draws one subject; what is not positive has no place on a logarithmic axis."""
+    """Draws one subject; values that are not positive cannot be on a logarithmic axis."""
     points = [p for p in points if quantity(p)["median"] > 0]
     if not points:
         return
@@ -83,7 +84,7 @@ def _line(axes: Any, subject: str, points: list[dict[str, Any]], over: str, quan
     window = "chunk" if "chunk" in options else "bucket"
     values = [quantity(p) for p in points]
     middle = [v["median"] for v in values]
-    # Of a reciprocal the smallest comes from the largest.
+    # Values may be reciprocals, of which the one under "min" is the largest.
     spread = [
         [m - min(v.values()) if min(v.values()) > 0 else 0 for m, v in zip(middle, values, strict=True)],
         [max(v.values()) - m for m, v in zip(middle, values, strict=True)],

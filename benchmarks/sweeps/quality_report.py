@@ -1,4 +1,4 @@
-"""The table of `benchmarks.quality`."""
+"""Writes the table of `benchmarks.quality`."""
 
 import statistics
 from typing import Any
@@ -9,10 +9,10 @@ _HEADER = ("subject", "validation", "range", "training", "minutes")
 
 
 def table(runs: list[dict[str, Any]]) -> str:
-    """Bits per byte by subject, in the order in which they came.
+    """Bits per byte by subject, in the sequence of the runs.
 
     Args:
-        runs: what the processes reported; those that failed have a `reason`.
+        runs: the results of the processes; failed runs have a `reason`.
     """
     rows = [_HEADER]
     for label in dict.fromkeys(run["subject"] for run in runs):

@@ -1,4 +1,4 @@
-"""The results of a sweep as text."""
+"""Writes the results of a sweep as text."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ def report(summary: dict[str, Any], layers: int, depth_length: int) -> str:
         parts += ["Ours divided by the best of the others: speed (more is better), memory (less is better)"]
         parts += [_ratios(compared)]
     if len({p["layers"] for p in over_depth}) > 1:
-        parts += [f"Over depth, length {depth_length:,}: MiB above base without gradients and kept buckets"]
+        parts += [f"Over depth, length {depth_length:,}: MiB above base without gradients and saved buckets"]
         parts += [_depths(over_depth)]
     parts += [crossover_line(c) for c in summary["crossovers"]]
     if not summary["crossovers"]:
@@ -32,7 +32,7 @@ def report(summary: dict[str, Any], layers: int, depth_length: int) -> str:
 
 
 def crossover_line(found: dict[str, Any]) -> str:
-    """Says where one subject begins to be faster than exact attention."""
+    """A sentence about the length from which a subject is faster than exact attention."""
     who = f"{found['subject']} against {found['exact']}, {found['layers']} layers"
     if found["length"] is None:
         return f"No crossover: {who}: not faster at {found['longest']:,} tokens, the longest that both did."

@@ -1,4 +1,4 @@
-"""The file of a sweep: what was asked for, where it ran, every measurement, and what follows from them."""
+"""The file of a sweep: the arguments, the machine, every measurement, and the summary."""
 
 import json
 import pathlib
@@ -12,16 +12,16 @@ _MUST_AGREE = "so that ratios are within one run; choose another --output"
 
 
 class Results:
-    """Measurements, written to a file as a whole after each.
+    """Measurements; the complete file is written after each.
 
     Args:
-        path: the file. If it is there, the measurements in it are kept.
+        path: the file. If it exists, its measurements are continued.
         arguments: all arguments of the command.
-        fixed: names of those arguments that two parts of one run must share.
-        machine: what it runs on.
+        fixed: names of the arguments that must be the same when a sweep is continued.
+        machine: the description of the machine.
 
     Raises:
-        ValueError: if the file is no such file, or was made with other fixed arguments or on another machine.
+        ValueError: if the file is no file of results, or was made with other fixed arguments or on another machine.
     """
 
     def __init__(self, path: pathlib.Path, arguments: dict[str, Any], fixed: list[str], machine: dict[str, Any]):
@@ -34,9 +34,9 @@ class Results:
 
     def _continue(self, fixed: list[str]) -> None:
         try:
-            kept = json.loads(self.path.read_text(encoding="utf-8"))
-            before = {name: kept["arguments"].get(name) for name in fixed}
-            machine, measurements = kept["machine"], kept["measurements"]
+            earlier = json.loads(self.path.read_text(encoding="utf-8"))
+            before = {name: earlier["arguments"].get(name) for name in fixed}
+            machine, measurements = earlier["machine"], earlier["measurements"]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"--output must be new or of an earlier run. Received: {self.path} ({error!r})") from error
         pairs = [(name, before[name], self.arguments[name]) for name in fixed]
@@ -54,7 +54,7 @@ class Results:
         return next((m for m in self.measurements if all(m[k] == v for k, v in identity.items())), None)
 
     def add(self, point: Point, measured: dict[str, Any]) -> dict[str, Any]:
-        """Adds what a point gave, in place of an earlier one of the same point, and writes the file."""
+        """Adds the measurement of a point, replacing an earlier one of the same point, and writes the file."""
         measurement = {**measured, **point.identity()}
         old = self.find(point)
         if old is not None:
@@ -64,7 +64,7 @@ class Results:
         return measurement
 
     def write(self) -> None:
-        """Writes the file, as a whole or not at all."""
+        """Writes the file atomically."""
         content = {
             "arguments": self.arguments,
             "machine": self.machine,

@@ -1,4 +1,4 @@
-"""What follows from the measurements of a sweep: medians, ratios, and where one curve crosses another."""
+"""Evaluates the measurements of a sweep: medians, ratios, and crossovers of curves."""
 
 import math
 import statistics
@@ -14,7 +14,7 @@ _QUANTITIES: dict[str, Callable[[dict[str, Any]], float]] = {
     "above_base_mib": lambda m: m["peak_mib"] - m["base_mib"],
     "peak_mib": lambda m: m["peak_mib"],
     "base_mib": lambda m: m["base_mib"],
-    # What grows with depth by necessity taken off: gradients, 4 bytes a parameter, and kept buckets.
+    # Without the memory that must grow with depth: gradients, 4 bytes a parameter, and saved buckets.
     "activations_mib": lambda m: (
         m["peak_mib"] - m["base_mib"] - 4 * m["parameters"] / 2**20 - m.get("kept_buckets_mib", 0.0)
     ),
@@ -22,7 +22,7 @@ _QUANTITIES: dict[str, Callable[[dict[str, Any]], float]] = {
 
 
 def summarize(measurements: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Puts everything together.
+    """Evaluates all measurements.
 
     Args:
         measurements: of a `Results`.
@@ -35,11 +35,12 @@ def summarize(measurements: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def medians(measurements: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Merges the rounds of each point.
+    """Merges the repetitions of each point.
 
     Returns:
-        One dict a subject and size, with `subject`, `length`, `layers`, `rounds` (how many were done), `parameters`,
-        and for each quantity a dict of `median`, `min` and `max`; or with `status` and `reason` if no round was done.
+        One dict for each subject and size, with `subject`, `length`, `layers`, `rounds` (the number of successful
+        repetitions), `parameters`, and for each quantity a dict of `median`, `min` and `max`; or with `status` and
+        `reason` if no repetition was successful.
     """
     groups: dict[tuple[int, int, str], list[dict[str, Any]]] = {}
     for m in measurements:
@@ -67,9 +68,10 @@ def ratios(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         points: of `medians`.
 
     Returns:
-        One dict for each of its points and each `group` of others, `"reformers"` or `"exact"`, and each `precision` of
-        the others, its own or `"any"`. `fastest` and `smallest` name the best other in speed and in memory; `speed` and
-        `memory` are its own tokens a second, and MiB above the base, divided by theirs. None where no other was done.
+        One dict for each point of that model, each `group` of others, `"reformers"` or `"exact"`, and each `precision`
+        of the others, the model's own or `"any"`. `fastest` and `smallest` name the best other subject in speed and in
+        memory; `speed` and `memory` are the model's tokens a second, and MiB above the base, divided by theirs. None
+        if no other was measured.
     """
     done = [(subjects.parse(point["subject"]), point) for point in points if point["rounds"]]
     rows = []
@@ -104,16 +106,16 @@ def ratios(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def crossovers(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Finds where the LSH model begins to be faster than each model with exact attention of the same precision.
+    """Finds the lengths from which the LSH model is faster than models of the same precision with exact attention.
 
     Args:
         points: of `medians`.
 
     Returns:
-        One dict for each pair that shares a depth and a length, with `subject`, `exact`, `layers`, `shortest` and
-        `longest` (the lengths that both have), and `length`: from there on the LSH model is faster at all measured
-        lengths. It is interpolated on a scale of logarithms between measured lengths; `shortest` if it is faster from
-        there on already; None if it is not faster at `longest`.
+        One dict for each pair measured at the same depth and lengths, with `subject`, `exact`, `layers`, `shortest` and
+        `longest` (of the common lengths), and `length`, from which on the LSH model is faster at all measured lengths.
+        `length` is interpolated on a logarithmic scale between measured lengths; it is `shortest` if the model is
+        faster at all of them, and None if it is not faster at `longest`.
     """
     speeds: dict[tuple[str, int], dict[int, float]] = {}
     for point in points:
@@ -126,7 +128,7 @@ def crossovers(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             subject, rival = subjects.parse(label), subjects.parse(other)
             same = layers == other_layers and subject.precision == rival.precision
             lengths = sorted(set(own) & set(exact))
-            # A depth that was measured at one length has no curve, so nothing can be seen to cross.
+            # A depth that was measured at only one length has no curve that could cross another.
             if subject.name == "ours" and rival.exact and same and len(lengths) > 1:
                 found.append(
                     {
@@ -142,7 +144,7 @@ def crossovers(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def crossover(lengths: Sequence[int], gains: Sequence[float]) -> float | None:
-    """Finds the length from which on a gain is above one.
+    """Finds the length from which all gains are above one.
 
     Args:
         lengths: increasing.

@@ -1,4 +1,4 @@
-"""The points of a sweep, their order, and the loop over them."""
+"""The points of a sweep, their sequence, and the loop over them."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
@@ -16,10 +16,10 @@ class Point:
     """One process to run.
 
     Attributes:
-        subject: what is measured.
+        subject: the measured subject.
         length: tokens of a sequence.
         layers: depth.
-        round: which of the repetitions.
+        round: the number of the repetition.
     """
 
     subject: Subject
@@ -28,7 +28,7 @@ class Point:
     round: int
 
     def identity(self) -> dict[str, Any]:
-        """The fields by which a measurement is found again."""
+        """The fields that identify a measurement."""
         return {
             "subject": self.subject.label,
             "length": self.length,
@@ -41,29 +41,29 @@ class Point:
 
 
 class Store(Protocol):
-    """Where measurements are kept: `benchmarks.sweeps.results.Results`."""
+    """Storage of measurements: `benchmarks.sweeps.results.Results`."""
 
     def find(self, point: Point) -> dict[str, Any] | None:
         """The measurement of a point, or None."""
 
     def add(self, point: Point, measured: dict[str, Any]) -> dict[str, Any]:
-        """Keeps what a point gave."""
+        """Stores the measurement of a point."""
 
 
 def plan(subjects: Sequence[Subject], sizes: Iterable[tuple[int, int]], rounds: int) -> list[Point]:
-    """Lists all points: in each round every size, and at each size all subjects one after another.
+    """Lists all points: in each repetition every size, and at each size all subjects one after another.
 
-    So a machine that gets slower does so for all subjects alike. Every other round takes the subjects in reverse.
+    So a machine that gets slower affects all subjects alike. Every other repetition takes the subjects in reverse.
 
     Args:
-        subjects: what is compared.
+        subjects: the subjects to compare.
         sizes: pairs of length and layers, smaller ones first.
         rounds: repetitions.
     """
     points = []
     for number in range(rounds):
-        turns = subjects if number % 2 == 0 else subjects[::-1]
-        points += [Point(subject, *size, number) for size in dict.fromkeys(sizes) for subject in turns]
+        sequence = subjects if number % 2 == 0 else subjects[::-1]
+        points += [Point(subject, *size, number) for size in dict.fromkeys(sizes) for subject in sequence]
     return points
 
 
@@ -75,20 +75,20 @@ def run(
     retry_failed: bool = False,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Measures the points that are missing, one at a time, and says how it goes.
+    """Measures the missing points, one at a time, and reports the progress.
 
-    A subject that took too long or too much memory at one size is not tried at that size again, nor at one that is as
-    long and as deep or more: such points are recorded as skipped, with the reason.
+    A subject that took too long or too much memory at one size is not tried again at that size, nor at sizes that are
+    at least as long and as deep: such points are recorded as skipped, with the reason.
 
     Args:
-        points: in this order.
-        store: what was measured before, and where it goes.
+        points: the points in sequence.
+        store: earlier measurements, to which new ones are added.
         measure: runs one point.
-        work: about how much of it a point is, in any unit.
-        retry_failed: whether points that were not done are tried again.
+        work: an estimate of a point's work, in any unit.
+        retry_failed: whether failed points are tried again.
         say: takes a line of progress.
     """
-    rates: dict[str, float] = {}  # Seconds a unit of work, of the last point of a subject.
+    rates: dict[str, float] = {}  # Seconds per unit of work at the last point of each subject.
     limits: list[tuple[Point, str]] = []
     for index, point in enumerate(points):
         known = store.find(point)
@@ -118,7 +118,7 @@ def _outcome(measured: dict[str, Any]) -> str:
 
 
 def _left(points: Sequence[Point], index: int, rates: dict[str, float], work: Callable[[Point], float]) -> str:
-    """About what the points after `index` take; of subjects not yet seen, as the mean of those seen."""
+    """An estimate of the time of the points after `index`; subjects without a point so far get the mean rate."""
     if not rates:
         return "-:-- left"
     mean = sum(rates.values()) / len(rates)

@@ -1,9 +1,10 @@
-"""What a program compiled by XLA needs: its memory and its operations, read from the program and not from a run.
+"""Memory and operations of a program compiled by XLA, read from the program without running it.
 
-Memory comes from the compiler's buffer assignment. Operations are counted as XLA's own cost analysis does, with loops
-counted as often as they turn: two for each multiplication with addition of a matrix product, one for each element of an
-elementwise result, transcendental functions apart; an instruction accesses the bytes of its operands and of its result,
-a fusion those that enter and leave it, and a slice, a gather or an update only those that it moves.
+Memory comes from the compiler's buffer assignment. Operations are counted as in XLA's own cost analysis, with loops
+counted once for each iteration: two for each multiplication with addition of a matrix product, one for each element of
+an elementwise result; transcendental functions are counted separately. An instruction accesses the bytes of its
+operands and of its result, a fusion those that enter and leave it, and a slice, a gather or an update only those that
+it moves.
 """
 
 import collections
@@ -31,7 +32,7 @@ _TRANSCENDENTAL = {
     "cbrt",
     "atan2",
 }
-_ELEMENTWISE = {
+_ARITHMETIC = {
     "add",
     "subtract",
     "multiply",
@@ -60,7 +61,7 @@ _ELEMENTWISE = {
     "popcnt",
     "count-leading-zeros",
 }
-# They name or regroup what is there.
+# Instructions that only name or regroup values.
 _FREE = {
     "parameter",
     "constant",
@@ -75,12 +76,12 @@ _FREE = {
 }
 _BITS = {"PRED": 8, "BF16": 16, "TOKEN": 0, "OPAQUE_TYPE": 0, "F8E4M3FN": 8, "F8E5M2": 8}
 
-# In the order of what a program counts.
+# The counted quantities, in the sequence of `_Counter`.
 _QUANTITIES = ("matmul_flops", "elementwise_operations", "transcendentals", "bytes_accessed")
 
 
 def read(function: Any, *arguments: Any) -> dict[str, Any]:
-    """Compiles a function with static shapes, without running it, and reads what it needs.
+    """Compiles a function with static shapes, without running it, and reads its memory and operations.
 
     Args:
         function: a `tf.function` with `jit_compile=True`.
@@ -88,18 +89,18 @@ def read(function: Any, *arguments: Any) -> dict[str, Any]:
 
     Returns:
         `temporary_bytes`, `argument_bytes`, `output_bytes`, `constant_bytes`; `matmul_flops`, `elementwise_operations`,
-        `transcendentals`, `bytes_accessed`; `unknown_loops`, how many loops were counted as one turn, because what they
-        turn is not known; and `largest`, what is alive where the temporary memory is largest.
+        `transcendentals`, `bytes_accessed`; `unknown_loops`, the number of loops counted as one iteration because their
+        trip count is unknown; and `largest`, the largest buffers at the peak of temporary memory.
     """
     compiler = function.experimental_get_compiler_ir(*arguments)
-    # The module with the buffers comes without the values of constants, which say how often loops turn.
+    # The module with the buffers comes without the values of constants, which are needed for the trip counts of loops.
     with_buffers = hlo_pb2.HloProto.FromString(compiler(stage="optimized_hlo_proto_serialized"))
     with_constants = hlo_pb2.HloModuleProto.FromString(compiler(stage="optimized_hlo_serialized"))
     return {**memory(with_buffers), **count(with_constants), "largest": alive_at_peak(with_buffers)}
 
 
 def memory(program: Any) -> dict[str, int]:
-    """The bytes of the buffers of an `HloProto`, by what they are for."""
+    """The bytes of the buffers of an `HloProto` by purpose."""
     sizes: collections.Counter[str] = collections.Counter()
     for buffer in program.buffer_assignment.buffer_allocations:
         if buffer.is_entry_computation_parameter:
@@ -114,7 +115,7 @@ def memory(program: Any) -> dict[str, int]:
 
 
 def alive_at_peak(program: Any, most: int = 8) -> list[dict[str, Any]]:
-    """The largest buffers alive together where the temporary memory of an `HloProto` is largest.
+    """The largest buffers that are alive at the peak of the temporary memory of an `HloProto`.
 
     Args:
         program: with its buffer assignment, whose simulation of the heap is replayed.
@@ -135,7 +136,7 @@ def alive_at_peak(program: Any, most: int = 8) -> list[dict[str, Any]]:
             if event.kind == event.FREE:
                 now -= alive.pop(event.buffer_id)
                 continue
-            # A buffer that shares another's place takes none of its own.
+            # A buffer that reuses another's memory takes none of its own.
             alive[event.buffer_id] = buffers[event.buffer_id].size if event.kind == event.ALLOC else 0
             now += alive[event.buffer_id]
             if now > largest:
@@ -157,7 +158,7 @@ def alive_at_peak(program: Any, most: int = 8) -> list[dict[str, Any]]:
 def count(module: Any) -> dict[str, int]:
     """Counts the operations of an `HloModuleProto`."""
     counter = _Counter(module)
-    totals = counter.of(module.entry_computation_id)
+    totals = counter.totals(module.entry_computation_id)
     counted = dict(zip(_QUANTITIES, totals, strict=True))
     return {**counted, "unknown_loops": counter.unknown_loops}
 
@@ -168,7 +169,7 @@ class _Counter:
         self.unknown_loops = 0
         self._known: dict[int, tuple[int, ...]] = {}
 
-    def of(self, identifier: int) -> tuple[int, ...]:
+    def totals(self, identifier: int) -> tuple[int, ...]:
         """The quantities of one execution of a computation."""
         if identifier not in self._known:
             computation = self.computations[identifier]
@@ -183,16 +184,16 @@ class _Counter:
             return (0, 0, 0, 0)
         if opcode == "while":
             body, condition = called
-            turns = self._turns(condition)
-            return tuple(turns * x for x in self.of(body))
+            trips = self._trip_count(condition)
+            return tuple(trips * x for x in self.totals(body))
         if opcode == "conditional":
-            return max((self.of(branch) for branch in called), key=sum)
+            return max((self.totals(branch) for branch in called), key=sum)
         if opcode == "call":
-            return self.of(called[0])
+            return self.totals(called[0])
         operands = [by_id[i] for i in instruction.operand_ids]
         moved = self._moved(instruction, operands)
         if opcode == "fusion":
-            return (*self.of(called[0])[:3], moved)
+            return (*self.totals(called[0])[:3], moved)
         elements = _elements(instruction.shape)
         if opcode == "dot":
             contracted = instruction.dot_dimension_numbers.lhs_contracting_dimensions
@@ -202,7 +203,7 @@ class _Counter:
         if opcode == "sort":
             length = operands[0].shape.dimensions[instruction.dimensions[0]]
             return (0, _elements(operands[0].shape) * max(1, math.ceil(math.log2(length))), 0, moved)
-        return (0, elements * (opcode in _ELEMENTWISE), elements * (opcode in _TRANSCENDENTAL), moved)
+        return (0, elements * (opcode in _ARITHMETIC), elements * (opcode in _TRANSCENDENTAL), moved)
 
     def _moved(self, instruction: Any, operands: list[Any]) -> int:
         """The bytes that an instruction reads and writes."""
@@ -240,8 +241,8 @@ class _Counter:
             moved += _size(written.shape)
         return moved
 
-    def _turns(self, condition: int) -> int:
-        """How often a loop turns that counts up from 0 by 1, as those of TensorFlow and of XLA do."""
+    def _trip_count(self, condition: int) -> int:
+        """The iterations of a loop that counts up from 0 by 1, as loops of TensorFlow and of XLA do."""
         bounds: list[int] = []
         for instruction, by_id in self._within(condition):
             if instruction.opcode == "compare" and instruction.comparison_direction == "LT":
@@ -252,7 +253,7 @@ class _Counter:
         return min(bounds)
 
     def _within(self, identifier: int) -> Iterator[tuple[Any, dict[int, Any]]]:
-        """All instructions of a computation and of those that it calls."""
+        """All instructions of a computation and of the computations that it calls."""
         computation = self.computations[identifier]
         by_id = {i.id: i for i in computation.instructions}
         for instruction in computation.instructions:
@@ -262,7 +263,7 @@ class _Counter:
 
 
 def _read(parameter: Any, users: dict[int, list[Any]], size: int) -> int:
-    """The bytes that a fusion reads of an operand: all, or the slices that are taken of it."""
+    """The bytes that a fusion reads of an operand: all, or only the slices that it takes."""
     reached = [(parameter, user) for user in users[parameter.id]]
     total = 0
     while reached:

@@ -1,4 +1,4 @@
-"""The training step as one program, and what it takes: for those who compile or examine it."""
+"""The training step as one program, and its inputs, for benchmarks and tests that compile or examine it."""
 
 import keras
 import numpy as np
@@ -14,11 +14,11 @@ def make_step(model: keras.Model, name: str, compile_whole: bool = True, accumul
     """Makes the step of a model on one device.
 
     Args:
-        model: Has `token_losses`.
-        name: Of the optimizer; its other settings are the trainer's defaults, with weight decay, a moving average of
-            the weights, and without warm-up.
-        compile_whole: Whether XLA compiles all of it.
-        accumulation_steps: Parts that the rows are computed in.
+        model: A model with `token_losses`.
+        name: The optimizer; its other settings are the trainer's defaults, with weight decay, a moving average of the
+            weights, and without warm-up.
+        compile_whole: Whether XLA compiles the complete step.
+        accumulation_steps: The number of parts in which the rows are computed.
     """
     config = default_config().optimizer
     config.name, config.schedule, config.warmup_steps = name, "cosine", 0
@@ -35,7 +35,7 @@ def make_step(model: keras.Model, name: str, compile_whole: bool = True, accumul
 
 
 def batch(rows: int, length: int, step: int) -> list[tf.Tensor]:
-    """What a step takes: random ids and a mask `[B, L + 1]`, the last row half as long as the others, and a seed."""
+    """The inputs of a step: random ids and a mask `[B, L + 1]`, the last row half as long as the others, and a seed."""
     ids = np.random.default_rng(step).integers(0, VOCABULARY, (rows, length + 1), dtype=np.int32)
     mask = np.ones(ids.shape, bool)
     mask[-1, length // 2 + 1 :] = False

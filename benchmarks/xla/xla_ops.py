@@ -1,8 +1,8 @@
-"""Which operations a traced function consists of, and whether XLA can compile all of them with static shapes.
+"""Lists the operations of a traced function, and checks that XLA can compile all of them with static shapes.
 
 The operations that TensorFlow registers for XLA are those of XLA on CPU (`XLA_CPU_JIT`). The list for TPUs is not in
-TensorFlow's packages for CPU and GPU: what is registered for every XLA device is on both, what is registered for one
-device alone is not seen here.
+TensorFlow's packages for CPU and GPU. Operations registered for every XLA device are in both lists; operations that are
+registered only for CPU or only for TPU cannot be told here.
 """
 
 import collections
@@ -15,12 +15,12 @@ from tensorflow.python.framework import kernels
 
 DEVICE = "XLA_CPU_JIT"
 
-# What functions are made of: XLA's front end takes them apart, so there are no kernels of them.
+# Operations that make up functions: XLA's front end inlines them, so there are no kernels for them.
 STRUCTURE = frozenset({"Placeholder", "_Arg", "_Retval", "PartitionedCall", "StatefulPartitionedCall"})
 
-# What a TPUStrategy adds: the replicas' inputs and outputs, the sum over them, and the exchange by which the optimizer
-# counts steps as the first replica does.
-OF_TPU_STRATEGY = frozenset(
+# Operations that a TPUStrategy adds: the replicas' inputs and outputs, the sum over replicas, and the exchange by which
+# the optimizer's step counter follows the first replica.
+TPU_STRATEGY_OPS = frozenset(
     {
         "AllToAll",
         "CrossReplicaSum",
@@ -48,7 +48,7 @@ CALLBACKS = frozenset(
     }
 )
 
-# XLA has kernels of some of them, which bound the result and carry its true size along.
+# Operations with results of dynamic shape; XLA's kernels for some of them bound the result and pass on its true size.
 DYNAMIC = frozenset(
     {
         "DynamicPartition",
@@ -64,7 +64,7 @@ DYNAMIC = frozenset(
     }
 )
 
-# Of `tensorflow/core/tpu/tpu_defs.h`, as TensorFlow 2.20 and 2.21 have it, without the quantized and 8-bit floats.
+# The types in `tensorflow/core/tpu/tpu_defs.h` of TensorFlow 2.20 and 2.21, without the quantized and 8-bit floats.
 TPU_TYPES = frozenset(
     {
         tf.bool,
@@ -90,23 +90,23 @@ _HANDLES = (types_pb2.DT_RESOURCE, types_pb2.DT_VARIANT)
 
 
 class Findings(NamedTuple):
-    """What a traced function holds, all functions that it calls included."""
+    """The operations of a traced function and of all functions that it calls."""
 
     counts: dict[str, int]
-    """How many operations there are of each type."""
+    """The number of operations of each type."""
     types: dict[str, dict[str, int]]
-    """By dtype, how many operations of each type have it as an attribute."""
+    """By dtype, the number of operations of each type that have it as an attribute."""
     unregistered: list[str]
     """Types, or types with a dtype, that TensorFlow does not register for XLA."""
     dynamic: list[str]
-    """Operations of a result whose shape is not known, or is dynamic by their nature."""
+    """Operations with a result of unknown shape, or of a type whose results are dynamic."""
     callbacks: list[str]
     """Operations that would call the host."""
     compiled_apart: list[str]
-    """Functions inside that ask to be compiled by themselves."""
+    """Inner functions that request to be compiled by themselves."""
 
     def problems(self) -> list[str]:
-        """What stands in the way of a TPU, in words; empty if nothing does."""
+        """Texts about everything that a TPU would not take; empty if there is nothing."""
         parts = {
             "not registered for XLA": self.unregistered,
             "of a shape that is not static": self.dynamic,
@@ -118,14 +118,14 @@ class Findings(NamedTuple):
 
 
 def examine(function: Any, also: Iterable[str] = ()) -> Findings:
-    """Looks at every operation of a traced function and of the functions in it.
+    """Examines every operation of a traced function and of the functions in it.
 
     Args:
-        function: What `get_concrete_function` of a `tf.function` returns.
-        also: Types of operations that may be there without being registered.
+        function: The result of `get_concrete_function` of a `tf.function`.
+        also: Types of operations that are allowed without being registered.
 
     Returns:
-        What was found.
+        The findings.
     """
     registered = _registered()
     counts: collections.Counter[str] = collections.Counter()
@@ -143,12 +143,12 @@ def examine(function: Any, also: Iterable[str] = ()) -> Findings:
             dynamic.add(f"{node.op} {where}{node.name}")
         if node.op in CALLBACKS or _OUTSIDE in node.attr:
             callbacks.add(f"{node.op} {where}{node.name}")
-    # The functions of the outermost graph may ask for it: one of them is the whole.
+    # Functions called by the outermost graph may request it: one of them is the complete step.
     called = {node.attr["f"].func.name for node in graph.node if "f" in node.attr}
     apart = [f.signature.name for f in graph.library.function if f.attr[_COMPILED].b and f.signature.name not in called]
     return Findings(
         counts=dict(counts.most_common()),
-        types={name: dict(of.most_common()) for name, of in sorted(types.items())},
+        types={name: dict(counter.most_common()) for name, counter in sorted(types.items())},
         unregistered=sorted(unregistered),
         dynamic=sorted(dynamic),
         callbacks=sorted(callbacks),
@@ -169,7 +169,7 @@ def _registered() -> dict[str, list[Any]]:
 
 
 def _nodes(graph: Any) -> Iterator[tuple[str, Any]]:
-    """All operations of a `GraphDef`, each with the name of the function that it is in."""
+    """All operations of a `GraphDef`, each with the name of its function."""
     for node in graph.node:
         yield "", node
     for function in graph.library.function:
@@ -178,7 +178,7 @@ def _nodes(graph: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _types(node: Any) -> dict[str, int]:
-    """The dtypes among the attributes of an operation that are those of numbers, by name of the attribute."""
+    """The dtypes of numbers among the attributes of an operation, by name of the attribute."""
     return {
         name: value.type
         for name, value in node.attr.items()

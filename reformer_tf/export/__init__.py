@@ -1,4 +1,4 @@
-"""Models as SavedModels that TensorFlow Serving and plain TensorFlow run without this package."""
+"""Exports models as SavedModels that TensorFlow Serving and plain TensorFlow run without this package."""
 
 from reformer_tf.export.byte_tokenizer import ByteTokenizer
 from reformer_tf.export.saved_model import export_saved_model

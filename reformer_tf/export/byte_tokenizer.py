@@ -1,4 +1,4 @@
-"""Text as bytes, by TensorFlow's core operations alone.
+"""A tokenizer whose tokens are bytes, made of TensorFlow's core operations only.
 
 Shape letters: B batch, T tokens of the longest text, N new tokens.
 """
@@ -12,7 +12,7 @@ from reformer_tf.layers import arguments
 
 
 class ByteTokenizer:
-    """One id a byte, and one for the boundary of a document.
+    """A tokenizer with one id for each byte, and one for the boundary of a document.
 
     Args:
         first: the id of byte 0; the others follow.
@@ -42,14 +42,14 @@ class ByteTokenizer:
         lengths = tf.strings.length(text)
         rule = f"have from {shortest} to {longest} bytes a row"
         text = requests.checked(text, requests.between("text", lengths, shortest, longest, rule))
-        # A width of 0 is not allowed; what is too wide is cut off again.
+        # decode_raw does not allow a width of 0; the extra column is cut off again.
         width = tf.reduce_max(lengths)
         values = tf.io.decode_raw(text, tf.uint8, fixed_length=tf.maximum(width, 1))
         return tf.cast(values[:, :width], tf.int32) + self.first, lengths
 
     def decode(self, ids: tf.Tensor, lengths: tf.Tensor, new_ids: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
         """See `Tokenizer.decode`."""
-        # One entry more, for ids that are no byte.
+        # The last entry is for ids that are not bytes.
         table = tf.constant([bytes([value]) for value in range(256)] + [b""])
         values = new_ids - self.first
         is_text = tf.sequence_mask(counts, tf.shape(new_ids)[1]) & (values >= 0) & (values < 256)

@@ -26,7 +26,7 @@ class Signature:
 
     Attributes:
         function: a `tf.function` with an input signature, from named inputs to a dict of outputs.
-        inputs: what the function takes; its own signature leaves the ranks open, for it to check them.
+        inputs: the inputs with their ranks; the function's own signature leaves the ranks open and checks them.
         example: a valid request, values by the name of the input.
     """
 
@@ -50,50 +50,50 @@ def make(model: HeadedModel, rows: IndependentRows) -> dict[str, Signature]:
 
 
 def make_plain(model: keras.Model) -> dict[str, Signature]:
-    """Makes the only signature of a model of another kind: ids as they are, of which 0 is one for every model."""
+    """Makes the only signature of any other Keras model: it passes ids on unchanged. Id 0 is valid in every model."""
 
-    @tf.function(input_signature=requests.of_any_rank([IDS]), autograph=False)
+    @tf.function(input_signature=requests.any_rank_specs([IDS]), autograph=False)
     def predict(ids: tf.Tensor) -> dict[str, tf.Tensor]:
-        ids = requests.of_rank(IDS, ids)
+        ids = requests.with_rank(IDS, ids)
         return _named(tf.nest.map_structure(lambda result: tf.cast(result, tf.float32), model(ids)))
 
     return {"predict": Signature(predict, (IDS,), {"ids": np.zeros([1, _EXAMPLE_LENGTH], np.int32)})}
 
 
 def mean_bits(losses: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
-    """Sums up the losses of each row and shares them out.
+    """Averages the losses of each row over its tokens or bytes.
 
     Args:
         losses: float32 `[B, L]`, nats.
-        counts: int32 `[B]`, tokens or bytes.
+        counts: int32 `[B]`, the number of tokens or bytes.
 
     Returns:
-        float32 `[B]`, bits for each of them.
+        float32 `[B]`, bits per token or byte.
     """
     return tf.reduce_sum(losses, axis=1) / (tf.cast(counts, losses.dtype) * math.log(2.0))
 
 
 def log_probabilities(losses: tf.Tensor) -> tf.Tensor:
-    """The negative of losses, with 0.0 where a loss is zero: never -0.0.
+    """Negates losses; a loss of zero gives 0.0 and not -0.0.
 
-    TensorFlow would make `0.0 - losses` a plain negation.
+    TensorFlow would turn `0.0 - losses` into a plain negation.
     """
     return tf.where(tf.equal(losses, 0.0), 0.0, -losses)
 
 
 def _predict(rows: IndependentRows) -> Any:
-    @tf.function(input_signature=requests.of_any_rank([IDS]), autograph=False)
+    @tf.function(input_signature=requests.any_rank_specs([IDS]), autograph=False)
     def predict(ids: tf.Tensor) -> dict[str, tf.Tensor]:
-        ids = requests.of_rank(IDS, ids)
+        ids = requests.with_rank(IDS, ids)
         return _named(rows.outputs(*requests.padded_ids(ids, rows.vocabulary_size, 1, rows.longest)))
 
     return predict
 
 
 def _embed(rows: IndependentRows) -> Any:
-    @tf.function(input_signature=requests.of_any_rank([IDS]), autograph=False)
+    @tf.function(input_signature=requests.any_rank_specs([IDS]), autograph=False)
     def embed(ids: tf.Tensor) -> dict[str, tf.Tensor]:
-        ids = requests.of_rank(IDS, ids)
+        ids = requests.with_rank(IDS, ids)
         ids, lengths = requests.padded_ids(ids, rows.vocabulary_size, 1, rows.longest)
         vectors = rows.vectors(ids, lengths)
         mean = tf.reduce_sum(vectors, axis=1) / tf.cast(lengths, vectors.dtype)[:, None]
@@ -103,10 +103,10 @@ def _embed(rows: IndependentRows) -> Any:
 
 
 def _score_ids(rows: IndependentRows) -> Any:
-    @tf.function(input_signature=requests.of_any_rank([IDS]), autograph=False)
+    @tf.function(input_signature=requests.any_rank_specs([IDS]), autograph=False)
     def score_ids(ids: tf.Tensor) -> dict[str, tf.Tensor]:
-        ids = requests.of_rank(IDS, ids)
-        # The last token is not fed, only predicted.
+        ids = requests.with_rank(IDS, ids)
+        # The last token is a target and no input, so a row may have one token more.
         ids, lengths = requests.padded_ids(ids, rows.vocabulary_size, 2, rows.longest + 1)
         losses = rows.token_losses(ids, lengths)
         return {"token_log_probabilities": log_probabilities(losses), "bits_per_token": mean_bits(losses, lengths - 1)}

@@ -1,4 +1,4 @@
-"""A model for batches of rows of different lengths, in which no row depends on its neighbours or on padding.
+"""Runs a model on rows of different lengths so that no row depends on its neighbours or on padding.
 
 Shape letters: B batch, L length, M width of the backbone's vectors.
 """
@@ -14,19 +14,20 @@ from reformer_tf.models.headed_model import HeadedModel
 class IndependentRows:
     """Runs a model on padded rows.
 
-    Its backbone runs on all rows together where padding changes nothing, else on each by itself, at its own length. It
-    is traced once: all signatures of an export call the same function, or the export would hold it many times.
+    If padding changes nothing, the backbone runs on all rows together; otherwise on one row after the other, each at
+    its own length. It is traced once: all signatures of an export call the same function, or the export would contain
+    it several times.
 
     Args:
         model: a model with a `ReformerBackbone`.
 
     Attributes:
-        vocabulary_size: ids that it knows.
-        longest: tokens of its longest row.
+        vocabulary_size: the number of the model's ids.
+        longest: the number of tokens of the longest row.
 
     Call arguments of all methods:
-        ids: int32 `[B, L]`, valid ids also where a row is over.
-        lengths: int32 `[B]`, how many of them are the row's.
+        ids: int32 `[B, L]`; padding must be valid ids too.
+        lengths: int32 `[B]`, the number of real tokens of each row.
     """
 
     def __init__(self, model: HeadedModel):
@@ -39,26 +40,26 @@ class IndependentRows:
         self._encode = tf.function(encode, input_signature=specs, autograph=False)
 
     def vectors(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
-        """The vectors of the backbone, float32 `[B, L, M]`; zero where a row is over."""
+        """The vectors of the backbone, float32 `[B, L, M]`; zero for padding."""
         return self._encode(ids, lengths)
 
     def outputs(self, ids: tf.Tensor, lengths: tf.Tensor) -> Any:
-        """What the model returns when called, in float32; zero where a row is over."""
+        """The outputs of the model in float32; zero for padding."""
         mask = tf.sequence_mask(lengths, tf.shape(ids)[1])
         results = self._model.apply_head(self.vectors(ids, lengths), mask, None, False)
         return tf.nest.map_structure(lambda result: _zero_beyond(mask, tf.cast(result, tf.float32)), results)
 
     def token_losses(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
-        """The losses of a language model, float32 `[B, L - 1]`, nats; zero where a row is over. Never forms logits."""
+        """The losses of a language model, float32 `[B, L - 1]`, nats; zero for padding. Never holds all logits."""
         vectors = self.vectors(ids[:, :-1], lengths - 1)
         losses = self._model.head.token_losses(vectors, ids[:, 1:])
         return _zero_beyond(tf.sequence_mask(lengths - 1, tf.shape(losses)[1]), losses)
 
     def _together(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
         mask = tf.sequence_mask(lengths, tf.shape(ids)[1])
-        # What never looks ahead needs no mask, which takes time.
-        given = None if self._model.backbone.strictly_causal else mask
-        return _zero_beyond(mask, tf.cast(self._model.encode(ids, given, None, None, None), tf.float32))
+        # A strictly causal backbone gives the same vectors without a mask, and is faster without.
+        needed_mask = None if self._model.backbone.strictly_causal else mask
+        return _zero_beyond(mask, tf.cast(self._model.encode(ids, needed_mask, None, None, None), tf.float32))
 
     def _one_by_one(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
         longest = tf.shape(ids)[1]
@@ -69,18 +70,18 @@ class IndependentRows:
             return tf.pad(vectors, [[0, longest - length], [0, 0]])
 
         result = tf.TensorSpec([None, self._model.backbone.output_dim], tf.float32)
-        # One after another: in parallel, so many rows as there are threads would be in memory.
+        # One row at a time: in parallel, as many rows as there are threads would be in memory.
         return tf.map_fn(one, (ids, lengths), fn_output_signature=result, parallel_iterations=1)
 
 
 def _padding_is_harmless(backbone: ReformerBackbone) -> bool:
-    """Whether trailing padding changes nothing, be it because nobody looks ahead or because of the mask."""
+    """Whether trailing padding changes nothing: because layers are strictly causal, or because the mask excludes it."""
     layers = [branch.layer for branch in backbone.get_layer("stack").branches[::2]]
     return all(layer.strictly_causal or getattr(layer, "window", "bucket") == "bucket" for layer in layers)
 
 
 def _zero_beyond(mask: tf.Tensor, result: tf.Tensor) -> tf.Tensor:
-    """Sets what is computed for padding to zero; a result without a length, `[B, classes]`, stays as it is."""
+    """Sets the results of padding to zero; a result without a length axis, `[B, classes]`, is returned unchanged."""
     if result.shape[1] is not None:
         return result
     return tf.where(tf.reshape(mask, [*tf.unstack(tf.shape(mask)), *[1] * (result.shape.rank - 2)]), result, 0.0)

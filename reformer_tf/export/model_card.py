@@ -1,4 +1,4 @@
-"""What an export says about itself: `assets.extra/model_card.json`."""
+"""The model card of an export: `assets.extra/model_card.json`."""
 
 import json
 import pathlib
@@ -22,11 +22,11 @@ def make(model: keras.Model, tokenizer: Tokenizer | None, card: Mapping[str, Any
 
     Args:
         model: the model.
-        tokenizer: how it numbers text, if it does.
-        card: what else there is to say.
+        tokenizer: its tokenizer, or None.
+        card: further entries.
 
     Returns:
-        `model` (its class, arguments and number of parameters), `tokenizer`, `versions`, and what `card` has.
+        `model` (its class, arguments and number of parameters), `tokenizer`, `versions`, and the entries of `card`.
 
     Raises:
         ValueError: if `card` is not JSON, or has one of these names.
@@ -43,7 +43,7 @@ def make(model: keras.Model, tokenizer: Tokenizer | None, card: Mapping[str, Any
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
             "numpy": np.__version__,
-            _PACKAGE: _version_of_this(),
+            _PACKAGE: _package_version(),
         },
     }
     card = dict(card or {})
@@ -57,12 +57,12 @@ def make(model: keras.Model, tokenizer: Tokenizer | None, card: Mapping[str, Any
     return {**content, **card}
 
 
-def of_signatures(functions: Mapping[str, Any], inputs: Mapping[str, Sequence[tf.TensorSpec]]) -> dict[str, Any]:
-    """Names, types and shapes of inputs and outputs.
+def describe_signatures(functions: Mapping[str, Any], inputs: Mapping[str, Sequence[tf.TensorSpec]]) -> dict[str, Any]:
+    """Describes names, types and shapes of the inputs and outputs of signatures.
 
     Args:
         functions: concrete functions by name of the signature.
-        inputs: the inputs of each, with the ranks that the functions check themselves.
+        inputs: the inputs of each signature, with the ranks that its function checks.
     """
     return {
         name: {
@@ -75,7 +75,7 @@ def of_signatures(functions: Mapping[str, Any], inputs: Mapping[str, Sequence[tf
 
 def write(folder: pathlib.Path, content: Mapping[str, Any]) -> None:
     """Writes a card to the `assets.extra` of an export."""
-    # A model of someone else's may have arguments that are no JSON.
+    # A user's own model may have arguments that are not JSON.
     text = json.dumps(content, indent=2, sort_keys=True, default=repr)
     (folder / FILE).write_text(text + "\n", encoding="utf-8")
 
@@ -84,8 +84,8 @@ def _described(spec: tf.TensorSpec) -> dict[str, Any]:
     return {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
 
 
-def _version_of_this() -> str | None:
-    """None where the package is not installed, but imported from its folder."""
+def _package_version() -> str | None:
+    """The version of this package; None if it is imported from its folder without being installed."""
     try:
         return metadata.version(_PACKAGE)
     except metadata.PackageNotFoundError:

@@ -1,7 +1,7 @@
-"""What a signature demands of a request. A request that breaks a rule fails with `InvalidArgumentError`.
+"""Checks of a signature's inputs. A request that breaks a rule fails with `InvalidArgumentError`.
 
-The message says the input, the rule and what was received. Checks come before any work on what they check, so that
-nothing else complains first, on no device.
+The message names the input, the rule and the value received. Values are checked before any work on them, so that no
+other operation fails first, on any device.
 
 Shape letters: B batch, L length, V vocabulary size.
 """
@@ -12,18 +12,18 @@ from typing import Any
 import tensorflow as tf
 
 PADDING = -1
-"""What fills up the rows of ids."""
+"""The id that pads rows of ids."""
 
 Rule = tuple[tf.Tensor, str, Any]
-"""Whether it holds, the input with the rule, and what was received instead."""
+"""Whether the rule holds, the text of the rule with the name of the input, and the value received."""
 
 
 def checked(value: tf.Tensor, *rules: Rule) -> tf.Tensor:
     """Returns `value`, if all rules hold.
 
     Args:
-        value: what to compute with afterwards.
-        *rules: a boolean scalar, the words of the message up to "Received:", and what follows there.
+        value: the value to compute with afterwards.
+        *rules: a boolean scalar, the message up to "Received:", and the value that follows there.
     """
     assertions = [
         tf.raw_ops.Assert(condition=holds, data=[f"{message}. Received:", received], summarize=10)
@@ -33,39 +33,39 @@ def checked(value: tf.Tensor, *rules: Rule) -> tf.Tensor:
         return tf.identity(value)
 
 
-def of_any_rank(specs: Sequence[tf.TensorSpec]) -> list[tf.TensorSpec]:
-    """What a signature declares of its inputs: a rank there would be taken for granted, and never be checked."""
+def any_rank_specs(specs: Sequence[tf.TensorSpec]) -> list[tf.TensorSpec]:
+    """Specs without ranks, for `input_signature`: TensorFlow would assume a declared rank without checking it."""
     return [tf.TensorSpec(None, spec.dtype, spec.name) for spec in specs]
 
 
-def of_rank(spec: tf.TensorSpec, value: tf.Tensor) -> tf.Tensor:
+def with_rank(spec: tf.TensorSpec, value: tf.Tensor) -> tf.Tensor:
     """Returns `value`, if it has the rank of `spec`."""
     letters = ", ".join("BL"[: spec.shape.rank])
     fits = tf.equal(tf.rank(value), spec.shape.rank)
     value = checked(value, (fits, f"`{spec.name}` must have a shape [{letters}]", tf.shape(value)))
-    value.set_shape(spec.shape)  # tf.ensure_shape would not wait for the check, and complain first.
+    value.set_shape(spec.shape)  # tf.ensure_shape would not wait for the check, and would fail first.
     return value
 
 
 def has_rows(name: str, value: tf.Tensor) -> Rule:
-    """The batch is not empty."""
+    """The rule that the batch is not empty."""
     return tf.shape(value)[0] > 0, f"`{name}` must have at least one row", tf.shape(value)
 
 
 def one_a_row(name: str, value: tf.Tensor, rows: tf.Tensor) -> Rule:
-    """There is one entry for each row of `text`."""
+    """The rule that there is one entry for each row of `text`."""
     count = tf.shape(rows)[0]
     return tf.equal(tf.shape(value)[0], count), f"`{name}` must have one entry for each row of `text`", tf.shape(value)
 
 
 def between(name: str, value: tf.Tensor, least: Any, most: Any, rule: str) -> Rule:
-    """All entries are in a range. NaN is in none.
+    """The rule that all entries are in a range. NaN is in no range.
 
     Args:
         name: of the input.
         value: numbers.
-        least: the smallest that is allowed.
-        most: the greatest that is allowed; None for no limit.
+        least: the smallest value allowed.
+        most: the greatest value allowed; None for no limit.
         rule: the rule in words, after "must".
     """
     fits = value >= tf.cast(least, value.dtype)
@@ -75,12 +75,12 @@ def between(name: str, value: tf.Tensor, least: Any, most: Any, rule: str) -> Ru
 
 
 def padded_ids(ids: tf.Tensor, vocabulary_size: int, shortest: int, longest: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Checks ids whose rows may be filled up with -1 at their end.
+    """Checks ids whose rows may be padded with -1 at their end.
 
     Args:
         ids: int32 `[B, L]`.
         vocabulary_size: V.
-        shortest: real tokens that each row must have.
+        shortest: the least number of real tokens in a row.
         longest: the greatest L.
 
     Returns:

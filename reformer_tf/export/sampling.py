@@ -1,4 +1,4 @@
-"""How the rows of a request choose their tokens, each with settings of its own.
+"""Sampling of tokens for the rows of a request, each with settings of its own.
 
 Shape letters: B rows, V tokens of the vocabulary.
 """
@@ -11,7 +11,7 @@ import tensorflow as tf
 from reformer_tf.export import requests
 from reformer_tf.generation.samplers import filters
 
-# What is colder would only overflow: no other token than the likeliest is drawn any more.
+# Lower temperatures would only overflow: at this one the likeliest token is always drawn.
 _COLDEST = 1e-4
 
 
@@ -21,8 +21,8 @@ class Settings(NamedTuple):
     Attributes:
         max_new_tokens: int32, at least 1.
         temperature: float32, divides the logits; 0 takes the likeliest token.
-        top_k: int32, draws among so many of the likeliest tokens; 0 for all.
-        top_p: float32, above 0 and at most 1, draws among the likeliest tokens of this probability.
+        top_k: int32, the number of likeliest tokens to draw from; 0 for all.
+        top_p: float32, above 0 and at most 1, the total probability of the likeliest tokens to draw from.
         seed: int32, decides the draws of a row.
     """
 
@@ -33,28 +33,28 @@ class Settings(NamedTuple):
     seed: tf.Tensor
 
     def checked(self, text: tf.Tensor) -> "Settings":
-        """Returns the same settings, if there is one of each for each row of `text` and all are as they must be."""
-        given = {
+        """Returns the same settings, if each has one valid value for each row of `text`."""
+        values = {
             name: requests.checked(value, requests.one_a_row(name, value, text))
             for name, value in self._asdict().items()
         }
         return Settings(
             max_new_tokens=requests.checked(
-                given["max_new_tokens"],
-                requests.between("max_new_tokens", given["max_new_tokens"], 1, None, "be at least 1"),
+                values["max_new_tokens"],
+                requests.between("max_new_tokens", values["max_new_tokens"], 1, None, "be at least 1"),
             ),
             temperature=requests.checked(
-                given["temperature"],
-                requests.between("temperature", given["temperature"], 0, tf.float32.max, "be finite and at least 0"),
+                values["temperature"],
+                requests.between("temperature", values["temperature"], 0, tf.float32.max, "be finite and at least 0"),
             ),
             top_k=requests.checked(
-                given["top_k"], requests.between("top_k", given["top_k"], 0, None, "be at least 0, which is all")
+                values["top_k"], requests.between("top_k", values["top_k"], 0, None, "be at least 0, which is all")
             ),
             top_p=requests.checked(
-                given["top_p"],
-                requests.between("top_p", given["top_p"], np.finfo(np.float32).tiny, 1, "be above 0 and at most 1"),
+                values["top_p"],
+                requests.between("top_p", values["top_p"], np.finfo(np.float32).tiny, 1, "be above 0 and at most 1"),
             ),
-            seed=given["seed"],
+            seed=values["seed"],
         )
 
     def choose(self, logits: tf.Tensor, positions: tf.Tensor, seen: tf.Tensor | None = None) -> tf.Tensor:
@@ -62,7 +62,7 @@ class Settings(NamedTuple):
 
         Args:
             logits: float32 `[B, V]`.
-            positions: int32 `[B]`, the place of the new token in its row.
+            positions: int32 `[B]`, the position of the new token in its row.
             seen: not used.
 
         Returns:

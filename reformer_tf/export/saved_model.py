@@ -1,4 +1,4 @@
-"""A model becomes the next version in the folder that a server watches."""
+"""Exports a model as the next version in the folder that a server watches."""
 
 import os
 import pathlib
@@ -28,32 +28,32 @@ def export_saved_model(
 ) -> pathlib.Path:
     """Exports a model as the next version in a folder: 1, then 2, and so on.
 
-    A `ReformerCausalLM` has these signatures, each for any batch and any lengths; every input and output has the batch
-    first, and no row depends on its neighbours. `docs/serving.md` has the rules of each and how to serve them.
+    A `ReformerCausalLM` has these signatures, each for any batch size and any lengths. Every input and output has the
+    batch axis first, and no row depends on its neighbours. `docs/serving.md` has the rules of each signature and how to
+    serve them.
 
     - `score`: `text` `[B]` strings to `bits_per_byte` `[B]` and `token_log_probabilities` `[B, L]`, natural logarithms.
     - `generate`: `text` `[B]` strings, `max_new_tokens` `[B]` int32, `temperature` `[B]` float32 (0 takes the likeliest
       token), `top_k` `[B]` int32 (0: all), `top_p` `[B]` float32 and `seed` `[B]` int32 to `generated_text_bytes`
-      `[B]`, what comes after the text.
+      `[B]`, the continuation without the text.
     - `score_ids`: `ids` `[B, L]` int32 to `token_log_probabilities` `[B, L - 1]` and `bits_per_token` `[B]`.
     - `predict`, also the default signature: `ids` to `logits` `[B, L, V]`.
     - `embed`: `ids` to `token_embeddings` `[B, L, output_dim]` and their mean, `embedding` `[B, output_dim]`.
 
-    In `ids`, -1 fills rows up at their end; outputs are zero there, and all of them are float32. `score` and `generate`
-    are there if there is a tokenizer. Other models with a `ReformerBackbone` have `predict`, with the names of their
-    outputs if these are a dict, and `embed`. Any other Keras model has `predict` alone, and ids reach it as they are.
+    In `ids`, -1 pads rows at their end; outputs are zero there. All outputs are float32. `score` and `generate` exist
+    only with a tokenizer. Other models with a `ReformerBackbone` have `predict`, with the names of their outputs if
+    these are a dict, and `embed`. Any other Keras model has only `predict`, which passes ids on unchanged.
 
-    A version appears as a whole or not at all, so a server may watch the folder. In its `assets.extra` are warm-up
+    A version appears only when it is complete, so a server may watch the folder. Its `assets.extra` holds warm-up
     requests for TensorFlow Serving and `model_card.json`.
 
     Args:
         model: the model. Its weights are saved once, for all signatures.
-        directory: folder of the versions. Made if it is not there.
-        tokenizer: how the model numbers text: a `ByteTokenizer`, or a `SentencePieceTokenizer` (then TensorFlow Text
-            must be there wherever the export is loaded, for any of its signatures). None for no text; `"auto"` takes
-            bytes for a `ReformerCausalLM` with their 257 ids, and else no text.
-        card: what the model card says besides what the model itself tells: training data, metrics and the like, as JSON
-            knows it.
+        directory: folder of the versions. Made if it does not exist.
+        tokenizer: the model's tokenizer: a `ByteTokenizer`, or a `SentencePieceTokenizer` (then TensorFlow Text must be
+            installed wherever the export is loaded, for any of its signatures). None for no text; `"auto"` takes a
+            `ByteTokenizer` for a `ReformerCausalLM` with 257 ids, and None otherwise.
+        card: further JSON entries of the model card, such as training data and metrics.
 
     Returns:
         The folder of the new version.
@@ -70,28 +70,28 @@ def export_saved_model(
     """
     if not isinstance(model, keras.Model):
         raise ValueError(f"`model` must be a Keras model. Received: {type(model).__name__}")
-    folder_of_versions = local_paths.checked_folder("`directory`", directory)
-    chosen = _tokenizer_of(model, tokenizer)
+    versions_folder = local_paths.checked_folder("`directory`", directory)
+    chosen = _checked_tokenizer(model, tokenizer)
     content = model_card.make(model, chosen, card)
     made = _signatures(model, chosen)
 
     def write(folder: pathlib.Path) -> None:
-        # The weights and the signatures, nothing of Keras. As attributes, too, the functions would be traced again.
+        # Only the weights and the signatures, nothing of Keras. Functions as attributes would be traced again.
         module = tf.Module()
         module.weights = [variable.value for variable in model.variables]
         module.resources = chosen.resources if chosen else []
         functions = {name: signature.function.get_concrete_function() for name, signature in made.items()}
         signatures = {**functions, _DEFAULT: functions["predict"]}
-        # Nobody trains an export, and to trace the gradients would take several times as long as all the rest.
+        # Exports are not trained, and tracing the gradients would take several times as long as all the rest.
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(module, str(folder), signatures=signatures, options=options)
         extra = folder / "assets.extra"
         extra.mkdir(exist_ok=True)
         warm_up.write(extra, {name: signature.example for name, signature in made.items()})
         inputs = {name: signature.inputs for name, signature in made.items()}
-        model_card.write(extra, {**content, "signatures": model_card.of_signatures(functions, inputs)})
+        model_card.write(extra, {**content, "signatures": model_card.describe_signatures(functions, inputs)})
 
-    return versions.write_next(folder_of_versions, write)
+    return versions.write_next(versions_folder, write)
 
 
 def _signatures(model: keras.Model, tokenizer: Tokenizer | None) -> dict[str, ids_signatures.Signature]:
@@ -102,15 +102,15 @@ def _signatures(model: keras.Model, tokenizer: Tokenizer | None) -> dict[str, id
     return made if tokenizer is None else made | text_signatures.make(model, rows, tokenizer)
 
 
-def _tokenizer_of(model: keras.Model, tokenizer: Tokenizer | str | None) -> Tokenizer | None:
+def _checked_tokenizer(model: keras.Model, tokenizer: Tokenizer | str | None) -> Tokenizer | None:
     if tokenizer is None:
         return None
     fits = isinstance(model, ReformerCausalLM)
     if isinstance(tokenizer, str):
         arguments.choice("tokenizer", tokenizer, ("auto",))
-        bytes_alone = ByteTokenizer()
-        fits = fits and model.backbone.config["vocabulary_size"] == bytes_alone.vocabulary_size
-        return bytes_alone if fits else None
+        byte_tokenizer = ByteTokenizer()
+        fits = fits and model.backbone.config["vocabulary_size"] == byte_tokenizer.vocabulary_size
+        return byte_tokenizer if fits else None
     if not fits:
         raise ValueError(
             f"`tokenizer` must be None for a model that is no ReformerCausalLM. Received: {type(model).__name__}"

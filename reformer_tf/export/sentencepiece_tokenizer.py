@@ -1,4 +1,4 @@
-"""Text as the pieces of a SentencePiece model, by the operations of TensorFlow Text.
+"""A tokenizer with the pieces of a SentencePiece model, made of the operations of TensorFlow Text.
 
 Shape letters: B batch, T tokens of the longest text, N new tokens.
 """
@@ -15,10 +15,10 @@ from reformer_tf.layers import arguments
 
 
 class SentencePieceTokenizer:
-    """The pieces of a SentencePiece model, which becomes a part of the export.
+    """A tokenizer with the pieces of a SentencePiece model, which becomes a part of the export.
 
     TensorFlow Text must be installed here, and linked in or imported wherever the export is loaded, also for its
-    signatures without text. Texts must be UTF-8; the model normalises them, and what is generated follows on the
+    signatures without text. Texts must be UTF-8; the model normalises them, and generated text continues the
     normalised text.
 
     Args:
@@ -58,7 +58,7 @@ class SentencePieceTokenizer:
     def encode(self, text: tf.Tensor, shortest: int, longest: int) -> tuple[tf.Tensor, tf.Tensor]:
         """See `Tokenizer.encode`."""
         valid = tf.equal(tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="ignore"), text)
-        # Not the text itself: a message must be UTF-8 too.
+        # The message does not hold the text itself, since messages must be UTF-8 too.
         received = tf.strings.join(["other bytes in row ", tf.strings.as_string(tf.argmin(tf.cast(valid, tf.int32)))])
         text = requests.checked(text, (tf.reduce_all(valid), "`text` must be UTF-8", received))
         pieces = self._pieces.tokenize(text)
@@ -72,7 +72,7 @@ class SentencePieceTokenizer:
         before = tf.RaggedTensor.from_tensor(ids, lengths)
         new = tf.RaggedTensor.from_tensor(new_ids, counts)
         new = tf.ragged.boolean_mask(new, new != self.boundary)
-        # By itself a first piece would lose its blank.
+        # Decoded without the text before it, the first new piece would lose its leading blank.
         start = tf.strings.length(self._pieces.detokenize(before))
         text = self._pieces.detokenize(tf.concat([before, new], axis=1))
         return tf.strings.substr(text, start, tf.strings.length(text) - start)

@@ -32,7 +32,7 @@ _SETTINGS = [
 def make(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokenizer) -> dict[str, Signature]:
     """Makes the signatures for strings, by name. See `reformer_tf.export.export_saved_model`."""
     score = Signature(_score(rows, tokenizer), (_TEXT,), {"text": np.array([b"a"], object)})
-    # The shortest text has room for new tokens in every model.
+    # The shortest text leaves capacity for new tokens in every model.
     settings = {"max_new_tokens": min(2, rows.longest), "temperature": 1.0, "top_k": 2, "top_p": 0.9, "seed": 0}
     example = {spec.name: np.array([settings[spec.name]], spec.dtype.as_numpy_dtype) for spec in _SETTINGS}
     example = {"text": np.array([b""], object), **example}
@@ -41,11 +41,11 @@ def make(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokenizer) -
 
 
 def _score(rows: IndependentRows, tokenizer: Tokenizer) -> Any:
-    @tf.function(input_signature=requests.of_any_rank([_TEXT]), autograph=False)
+    @tf.function(input_signature=requests.any_rank_specs([_TEXT]), autograph=False)
     def score(text: tf.Tensor) -> dict[str, tf.Tensor]:
-        text = requests.of_rank(_TEXT, text)
+        text = requests.with_rank(_TEXT, text)
         text = requests.checked(text, requests.has_rows("text", text))
-        # The last token is not fed, only predicted, so there is room for the boundary.
+        # The last token is a target and no input, so the boundary fits in too.
         ids, lengths = tokenizer.encode(text, 1, rows.longest)
         losses = rows.token_losses(_after_boundary(tokenizer, ids), lengths + 1)
         return {
@@ -57,7 +57,7 @@ def _score(rows: IndependentRows, tokenizer: Tokenizer) -> Any:
 
 
 def _generate(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokenizer) -> Any:
-    @tf.function(input_signature=requests.of_any_rank([_TEXT, *_SETTINGS]), autograph=False)
+    @tf.function(input_signature=requests.any_rank_specs([_TEXT, *_SETTINGS]), autograph=False)
     def generate(
         text: tf.Tensor,
         max_new_tokens: tf.Tensor,
@@ -66,11 +66,11 @@ def _generate(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokeniz
         top_p: tf.Tensor,
         seed: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
-        text = requests.of_rank(_TEXT, text)
+        text = requests.with_rank(_TEXT, text)
         text = requests.checked(text, requests.has_rows("text", text))
         values = (max_new_tokens, temperature, top_k, top_p, seed)
-        settings = Settings(*map(requests.of_rank, _SETTINGS, values)).checked(text)
-        # The last new token is never fed, so there is room for the boundary.
+        settings = Settings(*map(requests.with_rank, _SETTINGS, values)).checked(text)
+        # The last new token is no input, so the boundary fits in too.
         ids, lengths = tokenizer.encode(text, 0, rows.longest - 1)
         fits = tf.reduce_all(settings.max_new_tokens <= rows.longest - lengths)
         rule = f"`max_new_tokens` and the tokens of `text` must be at most {rows.longest} together in each row"

@@ -1,4 +1,4 @@
-"""How strings become ids inside an export, and ids strings.
+"""The interface of a tokenizer inside an export: strings to ids and back.
 
 Shape letters: B batch, T tokens of the longest text, N new tokens.
 """
@@ -9,26 +9,26 @@ import tensorflow as tf
 
 
 class Tokenizer(Protocol):
-    """What the text signatures of an export need. All of it runs in the graph of the export."""
+    """The tokenizer of the text signatures of an export. All of it runs in the graph of the export."""
 
     vocabulary_size: int
-    """How many ids a model must have at least."""
+    """The least number of ids that a model must have."""
     boundary: int
-    """The id that stands before a text and ends what is generated. It is no part of a text."""
+    """The id before a text, which also ends generated text. It is no part of a text."""
     resources: list[Any]
-    """What TensorFlow must save with the export, such as tables."""
+    """Objects that TensorFlow must save with the export, such as tables."""
 
     def encode(self, text: tf.Tensor, shortest: int, longest: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """Turns texts into ids, and fails the request if one of them is not as it must be.
+        """Turns texts into ids, and fails the request if a text is not valid.
 
         Args:
             text: string `[B]`, B >= 1.
-            shortest: how many tokens each must have at least.
-            longest: how many it may have.
+            shortest: the least number of tokens of a text.
+            longest: the greatest number of tokens of a text.
 
         Returns:
-            int32 `[B, T]`, filled up with any valid id, and int32 `[B]`, the number of tokens of each row. The boundary
-            is not among them.
+            int32 `[B, T]`, padded with any valid id, and int32 `[B]`, the number of tokens of each row, without the
+            boundary.
         """
 
     def decode(self, ids: tf.Tensor, lengths: tf.Tensor, new_ids: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
@@ -36,13 +36,13 @@ class Tokenizer(Protocol):
 
         Args:
             ids: int32 `[B, T]`, the text before.
-            lengths: int32 `[B]`, its tokens.
-            new_ids: int32 `[B, N]`.
-            counts: int32 `[B]`, how many of these are new tokens.
+            lengths: int32 `[B]`, the number of its tokens.
+            new_ids: int32 `[B, N]`, the new tokens, padded.
+            counts: int32 `[B]`, the number of new tokens.
 
         Returns:
-            string `[B]`. Ids that stand for no text, such as the boundary, are left out.
+            string `[B]`. Ids without text, such as the boundary, are left out.
         """
 
     def describe(self) -> dict[str, Any]:
-        """What the model card says about it."""
+        """The entry of the tokenizer in the model card."""

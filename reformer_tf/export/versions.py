@@ -1,4 +1,4 @@
-"""Numbered folders, each there as a whole or not at all."""
+"""Numbered folders of exports, each of which appears only when it is complete."""
 
 import contextlib
 import fcntl
@@ -16,12 +16,12 @@ _UNFINISHED = ".unfinished-"
 def write_next(directory: pathlib.Path, write: Callable[[pathlib.Path], None]) -> pathlib.Path:
     """Makes the next version in a folder: one more than the highest number there, or 1.
 
-    What exports that were killed left unfinished in the folder is removed. One that is under way holds a lock on what
-    it writes; where the file system knows no locks, nothing is removed.
+    Unfinished folders of killed exports are removed. An export under way holds a lock on its folder; if the file system
+    has no locks, nothing is removed.
 
     Args:
-        directory: folder of the versions. Made if it is not there.
-        write: fills the folder that it is given. If it raises, nothing is left of that folder.
+        directory: folder of the versions. Made if it does not exist.
+        write: fills the folder passed to it. If it raises, that folder is removed.
 
     Returns:
         The folder of the new version.
@@ -54,17 +54,17 @@ def _remove_unfinished(directory: pathlib.Path) -> None:
 def _make_locked(directory: pathlib.Path) -> tuple[pathlib.Path, int]:
     """Makes an unfinished folder, and returns it with the descriptor that holds its lock."""
     while True:
-        # Not a number, so that no server takes it for a version before it is complete.
+        # The name is no number, so that no server takes the folder for a version before it is complete.
         folder = pathlib.Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=directory))
         try:
             descriptor = os.open(folder, os.O_RDONLY)
         except FileNotFoundError:
-            continue  # Removed before it was locked, by another process that begins an export.
+            continue  # Another process that begins an export removed it before it was locked.
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            continue  # Being removed.
+            continue  # Another process is removing it.
         except OSError:
             return folder, descriptor  # A file system without locks.
         if folder.exists():

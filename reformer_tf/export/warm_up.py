@@ -1,7 +1,7 @@
-"""Requests that TensorFlow Serving runs when it loads a version, before it says that the version is there.
+"""Warm-up requests, which TensorFlow Serving runs when it loads a version, before it reports the version as available.
 
-It reads them from a TFRecord of `PredictionLog` messages, which are written here field by field: their classes come
-with `tensorflow-serving-api`, which nobody else here needs.
+Serving reads them from a TFRecord of `PredictionLog` messages. These are written here field by field, because their
+classes come with `tensorflow-serving-api`, which nothing else in the package needs.
 """
 
 import pathlib
@@ -26,7 +26,7 @@ def write(folder: pathlib.Path, examples: Mapping[str, Mapping[str, np.ndarray]]
 
 
 def _prediction_log(signature: str, inputs: Mapping[str, np.ndarray]) -> bytes:
-    """PredictionLog.predict_log.request = PredictRequest(model_spec, inputs), by the numbers of their fields."""
+    """The message PredictionLog.predict_log.request = PredictRequest(model_spec, inputs), by field numbers."""
     model_spec = _field(3, signature.encode())  # signature_name
     entries = [
         _field(1, name.encode()) + _field(2, tf.make_tensor_proto(value).SerializeToString())
@@ -37,12 +37,12 @@ def _prediction_log(signature: str, inputs: Mapping[str, np.ndarray]) -> bytes:
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """A field of bytes, a string or a message: its number and type, the size, the content."""
+    """A field with bytes, a string or a message: its number and type, the size, the content."""
     return _varint(number << 3 | 2) + _varint(len(content)) + content
 
 
 def _varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first; the highest bit says that more follow."""
+    """An integer in seven bits a byte, the lowest first; the highest bit of a byte says that more follow."""
     digits = bytearray()
     while value > 0x7F:
         digits.append(value & 0x7F | 0x80)

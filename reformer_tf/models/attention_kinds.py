@@ -1,4 +1,4 @@
-"""Which kind of attention each layer of a model has, and which arguments each kind gets."""
+"""Kinds of attention: the kind of each layer of a model, and the arguments of each kind."""
 
 import inspect
 from collections.abc import Iterable, Sequence
@@ -7,9 +7,9 @@ from typing import Any
 from reformer_tf.layers import arguments
 from reformer_tf.layers.attention import registry
 
-# What a model decides for all of its layers: with a layer's own choice it would not be causal, or two layers would drop
-# the same values.
-_OF_THE_MODEL = ("self", "kwargs", "causal", "seed")
+# The model decides these for all of its layers: with a layer's own choice it would not be causal, or two layers would
+# drop the same values.
+_MODEL_ARGUMENTS = ("self", "kwargs", "causal", "seed")
 
 
 def pattern(attention_layers: Sequence[str], num_layers: int) -> list[str]:
@@ -43,14 +43,16 @@ def checked_options(attention_options: Any, kinds: Iterable[str]) -> dict[str, d
     """
     used = sorted(set(kinds))
     options: dict[str, dict[str, Any]] = {}
-    for kind, given in _items("attention_options", {} if attention_options is None else attention_options):
+    for kind, requested in _items("attention_options", {} if attention_options is None else attention_options):
         if kind not in used:
             raise ValueError(
                 f"attention_options must be for kinds that attention_layers names, which are {used}. Received: {kind!r}"
             )
-        options[kind] = {name: arguments.plain(value) for name, value in _items(f"attention_options[{kind!r}]", given)}
+        options[kind] = {
+            name: arguments.plain(value) for name, value in _items(f"attention_options[{kind!r}]", requested)
+        }
         taken = [
-            name for name in inspect.signature(registry.get(kind).__init__).parameters if name not in _OF_THE_MODEL
+            name for name in inspect.signature(registry.get(kind).__init__).parameters if name not in _MODEL_ARGUMENTS
         ]
         unknown = sorted(set(options[kind]) - set(taken))
         if unknown:
@@ -62,7 +64,7 @@ def checked_options(attention_options: Any, kinds: Iterable[str]) -> dict[str, d
 
 
 def _items(name: str, value: Any) -> Iterable[tuple[str, Any]]:
-    """Of a dict, or of something like one, such as a part of a config."""
+    """The items of a dict, or of something like one, such as a part of a config."""
     if not hasattr(value, "items"):
         raise ValueError(f"{name} must be a dict. Received: {name}={value!r}")
     return value.items()

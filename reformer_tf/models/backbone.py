@@ -1,4 +1,4 @@
-"""Token ids to hidden vectors: embedding, positions, reversible stack, normalisation."""
+"""The Reformer without a head: embedding, positions, reversible stack, normalisation."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -37,14 +37,14 @@ class ReformerBackbone(CheckedInputs, keras.Model):
         chunk_length: C of LSH layers.
         local_chunk_length: C of local layers; `chunk_length` if None.
         num_hashes: R, hash rounds of LSH layers.
-        num_buckets: buckets of LSH layers, an even number or a list of even factors; by default a rule of
+        num_buckets: buckets of LSH layers, an even number or a list of even factors; by default they follow from
             `max_sequence_length`.
-        dropout: share of embeddings and branch outputs to drop in training.
-        attention_dropout: share of attention probabilities to drop in training.
+        dropout: fraction of embeddings and branch outputs to drop in training.
+        attention_dropout: fraction of attention probabilities to drop in training.
         reversible: whether the stack saves memory by recomputation.
         causal: whether a token sees no later token.
-        local_round: whether LSH layers have a round ordered by position before the hash rounds; as the layer has it by
-            default if None.
+        local_round: whether LSH layers have a round sorted by position before the hash rounds; the layer's default if
+            None.
         redraw_rotations: whether LSH layers draw new rotations at every training step.
         activation: of the feed-forward layers.
         gated: whether feed-forward layers are gated.
@@ -59,16 +59,17 @@ class ReformerBackbone(CheckedInputs, keras.Model):
         layer_norm_epsilon: of all layer normalisations.
         embedding_scale: factor of the token vectors; `sqrt(hidden_dim)` if None.
         kernel_initializer: of the projections of attention and feed-forward layers; if None, uniform within
-            `1 / sqrt(fan_in)`, with which Adam gets further in the same steps than with Keras' `"glorot_uniform"`.
+            `1 / sqrt(fan_in)`, with which Adam reaches a lower loss in the same steps than with Keras'
+            `"glorot_uniform"`.
         seed: non-negative integer from which each layer's own seed comes.
         dtype: dtype policy of all layers, for instance `"mixed_bfloat16"`.
         name: of the model.
         trainable: see `keras.Model`.
         **kwargs: none; other names are refused.
 
-    What is done to the parts of a model later on (`backbone.token_embedding.trainable = False`, a dtype policy, the
-    rate of a dropout) is in its config as `"parts"`, and comes back from files, `from_config` and copies. `clone_model`
-    of a backbone gives a plain functional model of the same layers; `from_config(backbone.get_config())` gives another
+    Later changes of a model's parts (`backbone.token_embedding.trainable = False`, a dtype policy, the rate of a
+    dropout) are in its config as `"parts"`, so that files, `from_config` and copies restore them. `clone_model` of a
+    backbone gives a plain functional model of the same layers; `from_config(backbone.get_config())` gives another
     backbone.
 
     Call arguments:
@@ -145,7 +146,7 @@ class ReformerBackbone(CheckedInputs, keras.Model):
         overrides = attention_kinds.checked_options(attention_options, kinds)
         config["attention_options"] = overrides or None
         if kernel_initializer is None:
-            # Of variance 1 / (3 fan_in): uniform within 1 / sqrt(fan_in).
+            # The variance 1 / (3 fan_in) is that of a uniform distribution within 1 / sqrt(fan_in).
             kernel_initializer = keras.initializers.VarianceScaling(1.0 / 3.0, "fan_in", "uniform")
         else:
             kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -176,8 +177,10 @@ class ReformerBackbone(CheckedInputs, keras.Model):
             options["lsh"]["local_round"] = local_round
         blocks = []
         for index, kind in enumerate(kinds):
-            given = {**attention, **options.get(kind, {}), **overrides.get(kind, {})}
-            layer = registry.get(kind)(**given, seed=next(seeds), dtype=policy, name=f"{kind}_attention_{index}")
+            layer_options = {**attention, **options.get(kind, {}), **overrides.get(kind, {})}
+            layer = registry.get(kind)(
+                **layer_options, seed=next(seeds), dtype=policy, name=f"{kind}_attention_{index}"
+            )
             feed_forward = ChunkedFeedForward(
                 intermediate_dim,
                 activation=activation,
@@ -219,7 +222,7 @@ class ReformerBackbone(CheckedInputs, keras.Model):
         self._parts = parts.Parts(self)
 
     def check_inputs(self, inputs: Any) -> None:
-        """Refuses all but ids; Keras would cast fractions, and drop a mask that stands beside the ids in a dict."""
+        """Refuses anything but ids: Keras would cast fractions, and drop a mask that is in a dict with the ids."""
         if isinstance(inputs, dict) and list(inputs) != ["ids"]:
             rule = 'inputs must be ids, or a dict of "ids": mask and segment_ids are arguments of the call.'
             raise ValueError(f"{rule} Received: {sorted(inputs)}")
@@ -236,7 +239,7 @@ class ReformerBackbone(CheckedInputs, keras.Model):
 
     @property
     def strictly_causal(self) -> bool:
-        """Whether tokens added at the end, padding too, never change what comes before them."""
+        """Whether tokens added at the end, padding included, never change the outputs before them."""
         return all(branch.layer.strictly_causal for branch in self.get_layer("stack").branches[::2])
 
     @classmethod
@@ -245,8 +248,8 @@ class ReformerBackbone(CheckedInputs, keras.Model):
 
         Args:
             name: a key of `reformer_tf.models.presets.PRESETS`, `"reformer-enwik8"` for instance.
-            **overrides: arguments in place of the preset's, and those that it does not have: the published models were
-                trained with `causal=True`.
+            **overrides: arguments that replace the preset's or that it does not have, for instance `causal=True`, with
+                which the published models were trained.
 
         Raises:
             ValueError: if there is no such preset.
@@ -282,5 +285,5 @@ def _policy(dtype: Any) -> Any:
     policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
     if not isinstance(policy, keras.dtype_policies.DTypePolicyMap):
         return policy
-    # With a default of its own: Keras' config of a map without one forgets all its policies.
+    # The map gets a default policy, because Keras' config of a map without one forgets all its policies.
     return keras.dtype_policies.DTypePolicyMap(policy.default_policy.name, {path: policy[path] for path in policy})

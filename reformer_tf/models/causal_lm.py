@@ -21,7 +21,7 @@ class ReformerCausalLM(TokenModel):
 
     `token_losses` gives the losses of known tokens without forming the logits; `compile(optimizer)` without a loss and
     `fit(ids)` train with it, where `ids` may also be a dict of `"ids"`, `"mask"` and `"segment_ids"`; metrics of
-    `compile` are those of the next token. With a loss, the model trains like any Keras model, logits and all.
+    `compile` score the next token. With a loss, the model trains like any Keras model, and forms the logits.
 
     Args:
         vocabulary_size: V, the number of token ids; none is reserved.
@@ -35,9 +35,9 @@ class ReformerCausalLM(TokenModel):
         chunk_length: C of LSH layers.
         local_chunk_length: C of local layers; `chunk_length` if None.
         num_hashes: R, hash rounds of LSH layers.
-        num_buckets: buckets of LSH layers; by default a rule of `max_sequence_length`.
-        dropout: share of embeddings and branch outputs to drop in training.
-        attention_dropout: share of attention probabilities to drop in training.
+        num_buckets: buckets of LSH layers; by default they follow from `max_sequence_length`.
+        dropout: fraction of embeddings and branch outputs to drop in training.
+        attention_dropout: fraction of attention probabilities to drop in training.
         reversible: whether the stack saves memory by recomputation.
         tie_embeddings: whether the head's kernel is the table of the token embedding. Not possible with
             `combine_streams="concatenate"`.
@@ -128,7 +128,7 @@ class ReformerCausalLM(TokenModel):
         seed: tf.Tensor | None = None,
         segment_ids: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """The loss of predicting each token from those before it, with memory that does not hold the logits.
+        """The loss of predicting each token from the tokens before it, computed without holding all logits.
 
         Args:
             ids: integers `[B, L]`, 2 <= L <= max_sequence_length + 1.
@@ -138,8 +138,8 @@ class ReformerCausalLM(TokenModel):
             segment_ids: integers `[B, L]`; tokens of different segments do not see each other.
 
         Returns:
-            float32 `[B, L - 1]`, nats; zero where the target is masked. In a graph: NaN where a token that is not
-            masked is outside the vocabulary, and where it is seen.
+            float32 `[B, L - 1]`, nats; zero where the target is masked. In a graph, a token that is outside the
+            vocabulary and not masked makes its own loss NaN, and the losses of the tokens that see it.
 
         Raises:
             ValueError: if `ids` is not `[B, L]` with two tokens or more, or too long; in eager mode for ids outside the
@@ -152,7 +152,7 @@ class ReformerCausalLM(TokenModel):
     def _hidden_and_targets(
         self, ids: tf.Tensor, mask: Any, segment_ids: Any, training: bool, seed: Any
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Of all tokens but the last the vectors, the next token, and whether that is real."""
+        """The vectors of all tokens but the last, the token after each, and whether that token is real."""
         ids = as_ids(ids)
         if ids.shape[1] is not None and ids.shape[1] < 2:
             raise ValueError(f"ids must be integers [batch, length] with length >= 2. Received: shape {ids.shape}")
@@ -160,7 +160,7 @@ class ReformerCausalLM(TokenModel):
         if mask is not None:
             mask = arguments.per_token("mask", mask, tf.bool, ids)
             inputs, counted = mask[:, :-1], mask[:, 1:]
-            # What stands under the mask may be anything.
+            # Ids under the mask may be anything.
             targets = tf.where(counted, targets, tf.zeros_like(targets))
         segments = None
         if segment_ids is not None:
@@ -193,21 +193,20 @@ class ReformerCausalLM(TokenModel):
     ) -> list[list[int]]:
         """Continues prompts: runs them once, then token after token with caches.
 
-        What a token costs does not grow with the context in LSH and local layers; a full layer looks at all of it. With
-        `window="chunk"` in any layer each new token runs its prefix again, since a longer sequence changes what came
-        before.
+        The cost of a token does not grow with the context in LSH and local layers; a full layer attends to all of it.
+        With `window="chunk"` in any layer each new token runs its prefix again, since a longer sequence changes the
+        outputs of earlier tokens.
 
         Args:
-            prompts: rows of ids, each at least one long; they may differ in length. Lists, an array, a tensor, or a
-                ragged tensor.
+            prompts: rows of at least one id, which may differ in length: lists, an array, a tensor, or a ragged tensor.
             max_new_tokens: how many ids to add to each row that no stop token ends.
             sampler: a sampler, or its name: `"greedy"`, the likeliest token; `"random"`, a draw from the distribution;
                 `"top_k"`, `"top_p"`, a draw from the likeliest tokens; `"beam"`, the likeliest continuation found by
                 beam search. See `reformer_tf.generation.samplers`.
-            seed: of the draws, for all rows or one for each; drawn for each row if None. What a row becomes depends on
+            seed: of the draws, for all rows or one for each; drawn for each row if None. The result of a row depends on
                 its prompt and its seed, not on the other rows.
-            stop_tokens: ids that end a row; the first of them is its last id.
-            **options: of the sampler, if it is named: `temperature`, `k`, `p`, `repetition_penalty`; `num_beams`,
+            stop_tokens: ids that end a row; the first one to appear is the row's last id.
+            **options: of a sampler that is passed by name: `temperature`, `k`, `p`, `repetition_penalty`; `num_beams`,
                 `length_penalty`.
 
         Returns:
@@ -234,18 +233,18 @@ class ReformerCausalLM(TokenModel):
         stop_tokens: Sequence[int] = (),
         **options: Any,
     ) -> Iterator[int]:
-        """Continues a prompt as `generate` does, and hands over each new id as soon as it is there.
+        """Continues a prompt as `generate` does, and yields each new id as soon as it is there.
 
         Args:
             prompt: ids, at least one.
-            max_new_tokens: how many ids to add unless a stop token ends it.
-            sampler: as in `generate`, but for `"beam"`, which knows no token before the last.
+            max_new_tokens: how many ids to add unless a stop token ends the text.
+            sampler: as in `generate`, except `"beam"`, which decides all tokens at the end.
             seed: of the draws; drawn if None.
-            stop_tokens: ids that end it; the first of them is the last id.
-            **options: of the sampler, if it is named.
+            stop_tokens: ids that end the text; the first one to appear is the last id.
+            **options: of a sampler that is passed by name.
 
         Returns:
-            An iterator of ids. `reformer_tf.generation.streamed_text.pieces` makes text of them.
+            An iterator of ids. `reformer_tf.generation.streamed_text.pieces` turns them into text.
 
         Raises:
             ValueError: as `generate` does, at once.

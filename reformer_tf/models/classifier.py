@@ -1,4 +1,4 @@
-"""A Reformer that sorts sequences into classes."""
+"""A Reformer that classifies sequences."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,9 +20,9 @@ _POOLINGS = ("first", "mean")
 class ReformerClassifier(HeadedModel):
     """A classifier of sequences: ids `[B, L]` to one logit a class, `[B, num_classes]`.
 
-    The head is dropout, a dense layer with tanh, dropout, and a dense layer, on one vector of each sequence. It trains
-    like any Keras model, for instance with `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`; sequences of
-    different lengths are padded, and handed over as `fit({"ids": ids, "mask": mask}, labels)`.
+    The head is dropout, a dense layer with tanh, dropout, and a dense layer, on one vector of each sequence. The model
+    trains like any Keras model, for instance with `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`;
+    sequences of different lengths are padded and passed as `fit({"ids": ids, "mask": mask}, labels)`.
 
     Args:
         vocabulary_size: V, the number of token ids.
@@ -34,10 +34,10 @@ class ReformerClassifier(HeadedModel):
         intermediate_dim: the inner width of the feed-forward layers.
         attention_layers: the kind of attention of each layer, or a pattern of kinds that is repeated.
         num_classes: the number of classes.
-        pooling: the vector of a sequence: `"first"`, that of its first token that is not masked, or `"mean"`, the mean
-            of those. A sequence that is masked altogether has the zero vector.
-        dropout: share of embeddings and branch outputs to drop in training.
-        head_dropout: share of the head's vectors to drop in training; `dropout` if None.
+        pooling: the vector of a sequence: `"first"`, the vector of its first token that is not masked, or `"mean"`, the
+            mean over all tokens that are not masked. A sequence that is entirely masked has the zero vector.
+        dropout: fraction of embeddings and branch outputs to drop in training.
+        head_dropout: fraction of the head's vectors to drop in training; `dropout` if None.
         seed: non-negative integer from which each layer's own seed comes.
         dtype: dtype policy of all layers, for instance `"mixed_bfloat16"`. Logits are float32.
         name: of the model.
@@ -113,7 +113,7 @@ class ReformerClassifier(HeadedModel):
         self.pooling = pooling
         policy, seeds = backbone.policy, reversed(layer_seeds(seed))
         self.input_dropout = SeededDropout(rate, next(seeds), dtype=policy, name="input_dropout")
-        # The head is small, and its gradient sums over rows: in at least float32.
+        # The head computes in at least float32: it is small, and its gradient sums over rows.
         dtype = shapes.statistics_dtype(policy.compute_dtype).name
         self.hidden = keras.layers.Dense(hidden_dim, activation="tanh", dtype=dtype, name="hidden")
         self.hidden_dropout = SeededDropout(rate, next(seeds), dtype=dtype, name="hidden_dropout")
@@ -137,7 +137,7 @@ class ReformerClassifier(HeadedModel):
             mask = tf.ones(tf.shape(vectors)[:2], tf.bool)
         mask = arguments.per_token("mask", mask, tf.bool, vectors)
         if self.pooling == "first":
-            index = tf.argmax(tf.cast(mask, tf.int32), axis=1, output_type=tf.int32)  # the first of the largest
+            index = tf.argmax(tf.cast(mask, tf.int32), axis=1, output_type=tf.int32)  # argmax takes the first
             first = tf.gather(vectors, index[:, None], batch_dims=1)
             return tf.where(tf.reduce_any(mask, axis=1)[:, None, None], first, tf.zeros([], first.dtype))
         # The sum of thousands of vectors would suffer in half precision.

@@ -1,4 +1,4 @@
-"""What all models with a head on a backbone share: how they are called, seeded, saved and made from a preset."""
+"""Base of the models with a head on a backbone: how they are called, seeded, saved and made from a preset."""
 
 import inspect
 from collections.abc import Callable
@@ -22,8 +22,8 @@ _INPUTS = ("ids", "mask", "segment_ids")
 class HeadedModel(CheckedInputs, SavesSeedState, keras.Model):
     """Base of the models that wrap a functional `ReformerBackbone`; a head maps its vectors to the outputs.
 
-    It is a subclass of `keras.Model` and not functional, so that cloning and loading give the same class. A subclass
-    implements `apply_head`, and adds its own arguments to `get_config`.
+    The models are subclasses of `keras.Model` and not functional, so that cloning and loading give the same class. A
+    subclass implements `apply_head`, and adds its own arguments to `get_config`.
 
     Args:
         backbone: the model's backbone.
@@ -32,8 +32,8 @@ class HeadedModel(CheckedInputs, SavesSeedState, keras.Model):
         trainable: see `keras.Model`.
 
     Call arguments:
-        inputs: integers `[B, L]`; or a dict of `"ids"` and, if wanted, `"mask"` and `"segment_ids"`, which is how
-            `fit`, `evaluate` and `predict` hand them over. (With several replicas, Keras needs a mask of integers.)
+        inputs: integers `[B, L]`; or a dict of `"ids"` and optionally `"mask"` and `"segment_ids"`, the form for `fit`,
+            `evaluate` and `predict`. (With several replicas, Keras needs a mask of integers.)
         mask: boolean `[B, L]`, True for real tokens.
         segment_ids: integers `[B, L]`; tokens of different segments do not see each other.
         seed: int32 `[2]` = (base, step) or `[3]` = (base, step, row offset), decides all randomness of a training call.
@@ -61,7 +61,7 @@ class HeadedModel(CheckedInputs, SavesSeedState, keras.Model):
         training: bool | None = None,
     ) -> Any:
         if isinstance(mask, dict):
-            # Keras' implicit masks of a dict of inputs; what stands in the dict itself counts before them.
+            # Keras' implicit masks of a dict of inputs; a mask in the dict itself takes precedence.
             mask = None if inputs.get("mask") is not None else mask.get("ids")
         inputs = unpacked(inputs, mask, segment_ids)
         ids, mask, segment_ids = (inputs[name] for name in _INPUTS)
@@ -83,7 +83,7 @@ class HeadedModel(CheckedInputs, SavesSeedState, keras.Model):
         raise NotImplementedError
 
     def resolve_seed(self, seed: Any, training: bool | None, ids: tf.Tensor) -> tf.Tensor | None:
-        """The seed `[3]` of a training call, drawn from the model's generator if none is given; else None."""
+        """The seed `[3]` of a training call, drawn from the model's generator if `seed` is None; otherwise None."""
         if not training:
             return None
         if seed is None:
@@ -93,17 +93,17 @@ class HeadedModel(CheckedInputs, SavesSeedState, keras.Model):
     def encode(self, ids: tf.Tensor, mask: Any, segment_ids: Any, seed: Any, training: bool | None) -> tf.Tensor:
         """The backbone's vectors."""
         options = {"mask": mask, "segment_ids": segment_ids, "seed": seed, "training": training}
-        # Where the backbone casts ids, those beyond int32 would come back inside the vocabulary.
+        # If the backbone cast the ids itself, ids beyond int32 would wrap around into the vocabulary.
         return self.backbone(ranges.int32(ids), **{name: value for name, value in options.items() if value is not None})
 
-    # Whether a row has a class of which Keras can look up a weight.
+    # Whether a row has a class, by which Keras looks up `class_weight`.
     takes_class_weight = False
 
     def check_data(self, x: Any, y: Any, sample_weight: Any) -> None:
-        """Checks data of `fit` as far as they are known; see `fit_data`.
+        """Checks the data of `fit`, or their specs; see `fit_data`.
 
         Raises:
-            ValueError: for what is missing or not used.
+            ValueError: for data that are missing or would not be used.
         """
         if y is None and self._compile_loss is not None:
             raise ValueError("y must be given where compile has a loss: it takes targets. Received: y=None")
@@ -124,12 +124,12 @@ class HeadedModel(CheckedInputs, SavesSeedState, keras.Model):
             raise ValueError(
                 f"loss_weights must be left out without a loss. Received: loss_weights={bound['loss_weights']}"
             )
-        # Keras would go on with those of an earlier call.
+        # Keras would keep the loss and metrics of an earlier call.
         self._compile_loss = self._compile_metrics = self.loss = None
         super().compile(*args, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """What Keras does in loading a model whose `compile` is Keras' own."""
+        """Compiles a loaded model, as Keras does for models that do not override `compile`."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
@@ -143,7 +143,7 @@ class HeadedModel(CheckedInputs, SavesSeedState, keras.Model):
             scaled = self.optimizer.scale_loss(loss)
         variables = self.trainable_variables
         gradients = tape.gradient(scaled, variables)
-        logs = report()  # of the weights that the loss is of
+        logs = report()  # before the update, so that they are of the same weights as the loss
         updates.apply_if_finite(self.optimizer, loss, gradients, variables)
         return logs
 
@@ -152,15 +152,15 @@ class HeadedModel(CheckedInputs, SavesSeedState, keras.Model):
         return self.batch_loss(data, training=False)[1]()
 
     def batch_loss(self, data: Any, training: bool) -> tuple[tf.Tensor, Callable[[], dict[str, Any]]]:
-        """The loss of a batch, here by the loss of `compile`.
+        """The loss of a batch, by default the loss of `compile`.
 
         Args:
-            data: what `fit` hands to a step.
+            data: the batch that `fit` passes to a step.
             training: whether this is a training call.
 
         Returns:
-            This replica's part of the loss, a scalar; and a function that updates all metrics, that of the loss too,
-            and gives their values.
+            This replica's part of the loss, a scalar; and a function that updates all metrics, the loss included, and
+            returns their values.
         """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         self.check_data(x, y, sample_weight)
@@ -177,7 +177,7 @@ class HeadedModel(CheckedInputs, SavesSeedState, keras.Model):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> tf.Tensor:
-        """Keras' loss; NaN in a graph for ids outside the vocabulary, be they seen by what is scored or not."""
+        """Keras' loss; in a graph it is NaN for ids outside the vocabulary, whether or not a scored token sees them."""
         loss = super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
         return loss if x is None else loss + tf.cast(self.nan_unless_known(x), loss.dtype)
 
@@ -198,11 +198,11 @@ class HeadedModel(CheckedInputs, SavesSeedState, keras.Model):
         raise NotImplementedError
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        # By tracing the call, which checks its inputs and knows the dtypes.
+        # Tracing the call checks the inputs and gives the dtypes.
         return keras.Operation.compute_output_spec(self, *args, **kwargs)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        """Outputs of one vector a token carry the mask of the tokens."""
+        """The mask of the tokens, which outputs with one vector a token carry on."""
         if isinstance(inputs, dict):
             implicit = previous_mask.get("ids") if isinstance(previous_mask, dict) else previous_mask
             return inputs.get("mask", implicit)
@@ -214,7 +214,7 @@ class HeadedModel(CheckedInputs, SavesSeedState, keras.Model):
 
         Args:
             name: a key of `reformer_tf.models.presets.PRESETS`, `"reformer-enwik8"` for instance.
-            **overrides: arguments in place of the preset's, and those that it does not have.
+            **overrides: arguments that replace the preset's or that it does not have.
 
         Raises:
             ValueError: if there is no such preset, or an argument that neither the model nor its backbone takes.
@@ -223,7 +223,7 @@ class HeadedModel(CheckedInputs, SavesSeedState, keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         config = {**self.backbone.get_config(), "name": self.name, "trainable": self.trainable}
-        # Those of the backbone are among the model's.
+        # The model's changes include those of the backbone.
         config.pop(parts.KEY, None)
         changes = self._parts.changes()
         return {**config, parts.KEY: changes} if changes else config
@@ -235,21 +235,21 @@ class HeadedModel(CheckedInputs, SavesSeedState, keras.Model):
 
 
 def unpacked(inputs: Any, mask: Any = None, segment_ids: Any = None) -> dict[str, Any]:
-    """What a model takes, by name: `"ids"`, and `"mask"` and `"segment_ids"`, which are None if there are none.
+    """The inputs of a model by name: `"ids"`, `"mask"` and `"segment_ids"`; the last two may be None.
 
     Args:
         inputs: ids, or a dict of inputs.
-        mask: where `inputs` has none.
-        segment_ids: where `inputs` has none.
+        mask: used if `inputs` has none.
+        segment_ids: used if `inputs` has none.
 
     Raises:
-        ValueError: if a dict has no ids, or something that no model takes.
+        ValueError: if a dict has no ids, or a key that no model takes.
     """
     named = _by_name(inputs)
     for name, other in (("mask", mask), ("segment_ids", segment_ids)):
         if named.get(name) is not None and other is not None:
             raise ValueError(f"{name} must be in x or an argument of the call, not both. Received: {name} twice")
-    # To learn the shapes of a distributed batch, Keras takes its mean over replicas, which is no integer.
+    # To learn the shapes of a distributed batch, Keras takes its mean over replicas, which turns integers into floats.
     if named.get("mask") is not None:
         mask = tf.cast(named["mask"], tf.bool)
     if named.get("segment_ids") is not None:
@@ -268,10 +268,10 @@ def _by_name(inputs: Any) -> dict[str, Any]:
 
 
 def as_ids(ids: Any) -> tf.Tensor:
-    """Ids `[B, L]` as a tensor; lists of equally long rows do as well.
+    """Converts ids `[B, L]`, or lists of equally long rows, to a tensor.
 
     Raises:
-        ValueError: if they are anything else than integers of that rank, or ragged or sparse.
+        ValueError: if they are not integers of that rank, or ragged or sparse.
     """
     if isinstance(ids, list | tuple):
         ids = tf.convert_to_tensor(ids)

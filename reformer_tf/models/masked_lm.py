@@ -1,4 +1,4 @@
-"""A Reformer that predicts tokens that were hidden from it."""
+"""A masked language model: a Reformer that predicts hidden tokens."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,11 +19,11 @@ from reformer_tf.ops import ranges
 class ReformerMaskedLM(TokenModel):
     """A masked language model: ids `[B, L]` to logits `[B, L, V]`, each position scoring its own token.
 
-    What replaces the tokens to predict, and which these are, is up to the caller: no id is reserved. `token_losses`
+    The caller chooses the tokens to predict and the ids that replace them: no id is reserved. `token_losses`
     gives the losses of known tokens without forming the logits; `compile(optimizer)` without a loss and
     `fit(ids, targets, sample_weight=weights)` train with it, where weights `[B, L]` are one for the tokens to predict
-    and zero elsewhere; or `fit(ids, targets)`, where the targets elsewhere are `ignore_id`. Metrics of `compile` are
-    those of the targets that count. With a loss, the model trains like any Keras model, logits and all.
+    and zero elsewhere; or `fit(ids, targets)`, where the targets elsewhere are `ignore_id`. Metrics of `compile` score
+    the targets that count. With a loss, the model trains like any Keras model, and forms the logits.
 
     Args:
         vocabulary_size: V, the number of token ids.
@@ -41,14 +41,14 @@ class ReformerMaskedLM(TokenModel):
         dtype: dtype policy of all layers, for instance `"mixed_bfloat16"`. Logits and losses are float32.
         name: of the model.
         trainable: see `keras.Model`.
-        ignore_id: targets that are equal to it do not count; None for none such. The default is that of Hugging Face's
-            data collators. With a loss in `compile`, that loss decides (Keras' have `ignore_class`).
+        ignore_id: targets equal to it do not count; None if all count. The default is that of Hugging Face's data
+            collators. With a loss in `compile`, that loss decides (Keras' losses have `ignore_class`).
         **options: further arguments of `ReformerBackbone` (`chunk_length`, `num_hashes`, `dropout`, ...).
 
     Call arguments:
         inputs: integers `[B, L]`, 1 <= L <= max_sequence_length; or a dict of them as `"ids"` and of `"mask"` and
             `"segment_ids"`.
-        mask: boolean `[B, L]`, True for real tokens (those to predict are real too).
+        mask: boolean `[B, L]`, True for real tokens (tokens to predict are real too).
         segment_ids: integers `[B, L]`; tokens of different segments do not see each other.
         seed: int32 `[2]` = (base, step) or `[3]` = (base, step, row offset), decides all randomness of a training call.
         training: whether this is a training call.
@@ -120,11 +120,11 @@ class ReformerMaskedLM(TokenModel):
         seed: tf.Tensor | None = None,
         segment_ids: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """The loss of predicting each token's target, with memory that does not hold the logits.
+        """The loss of predicting each token's target, computed without holding all logits.
 
         Args:
             ids: integers `[B, L]`, 1 <= L <= max_sequence_length.
-            targets: integers `[B, L]` in [0, V), or `ignore_id`; where masked, anything.
+            targets: integers `[B, L]` in [0, V), or `ignore_id`; anything where masked.
             mask: boolean `[B, L]`, True for real tokens.
             training: whether this is a training call.
             seed: int32 `[2]` or `[3]`, decides all randomness of a training call.

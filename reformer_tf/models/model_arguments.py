@@ -1,6 +1,6 @@
-"""Arguments of models: their names, and the values of those that a backbone hands on to its layers.
+"""Checks of model arguments: their names, and the values that a backbone passes on to its layers.
 
-A model hands those that it does not know to its backbone.
+A model passes arguments that it does not know to its backbone.
 """
 
 import inspect
@@ -24,11 +24,11 @@ _SIZES_OR_NONE = ("local_chunk_length", "feed_forward_chunk_length")
 _LISTS_OR_NONE = ("axial_shape", "axial_dims")
 _BOOLEANS = ("reversible", "causal", "redraw_rotations", "gated", "rotary")
 _RATES = ("dropout", "attention_dropout")
-_OF_A_CALL = ("inputs", "mask", "segment_ids", "seed", "training")
+_CALL_ARGUMENTS = ("inputs", "mask", "segment_ids", "seed", "training")
 
 
 def check_values(config: dict[str, Any]) -> None:
-    """Checks numbers and booleans of a backbone, which a layer would name otherwise or take as they are.
+    """Checks numbers and booleans of a backbone: its layers would not check them, or would name them differently.
 
     Raises:
         ValueError: for a value that is out of range or of a wrong type.
@@ -49,10 +49,10 @@ def check_values(config: dict[str, Any]) -> None:
 
 
 def check_used(config: dict[str, Any]) -> None:
-    """Refuses arguments of a backbone that no layer of it would take.
+    """Refuses arguments of a backbone that none of its layers would use.
 
     Raises:
-        ValueError: for sizes of axial positions where there are none.
+        ValueError: for sizes of axial positions if the positions are not axial.
     """
     for name in _LISTS_OR_NONE:
         if config[name] is not None and config["positions"] != "axial":
@@ -63,15 +63,15 @@ def check_used(config: dict[str, Any]) -> None:
 
 
 def check_call(owner: type, received: Iterable[str]) -> None:
-    """Refuses call arguments that a backbone does not take; a functional model of Keras would drop them.
+    """Refuses call arguments that a backbone does not take; a functional Keras model would drop them silently.
 
     Raises:
         ValueError: for unknown names.
     """
-    unknown = sorted(set(received) - set(_OF_A_CALL))
+    unknown = sorted(set(received) - set(_CALL_ARGUMENTS))
     if unknown:
         raise ValueError(
-            f"Call arguments of {owner.__name__} must be some of {', '.join(_OF_A_CALL)}."
+            f"Call arguments of {owner.__name__} must be some of {', '.join(_CALL_ARGUMENTS)}."
             f" Received: {', '.join(unknown)}"
         )
 
@@ -79,8 +79,8 @@ def check_call(owner: type, received: Iterable[str]) -> None:
 def refuse_unknown(owners: Iterable[type], received: Iterable[str]) -> None:
     """Refuses arguments that neither a model nor its backbone takes.
 
-    `keras.Model` would take some of them, and Python names a missing one before an unknown one; in the config of
-    another kind of model there may be both.
+    `keras.Model` would accept some of them, and Python reports a missing argument before an unknown one; the config of
+    another kind of model may have both.
 
     Args:
         owners: the class of the model, and that of its backbone if it has one.

@@ -1,4 +1,4 @@
-"""Models that know their loss: `compile(optimizer)` without a loss is enough to train them."""
+"""Base of the models with a loss of their own: `compile(optimizer)` without a loss is enough to train them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -15,8 +15,8 @@ class Scored(NamedTuple):
 
     Attributes:
         losses: float32 of any shape, nats.
-        weights: of the same shape: how much each counts in the mean, zero for those that do not.
-        rows: the same for metrics, one entry for each output of the model, ordered by its name.
+        weights: of the same shape: the weight of each loss in the mean, zero if it does not count.
+        rows: the targets as metrics need them, one entry for each output of the model, sorted by its name.
     """
 
     losses: tf.Tensor
@@ -27,8 +27,8 @@ class Scored(NamedTuple):
 class OwnLossModel(HeadedModel):
     """Base of the models that train by a loss of their own unless `compile` gets one.
 
-    The loss of a batch is the weighted mean over its targets that count, of all replicas together. The metrics of
-    `compile` are updated with the same targets: `metrics` without the user's weights, `weighted_metrics` with them.
+    The loss of a batch is the weighted mean over all targets that count, across replicas. The metrics of `compile` are
+    updated with the same targets: `metrics` without the user's weights, `weighted_metrics` with them.
 
     A subclass implements `scored`, `check_own_data` and `classes`.
     """
@@ -37,7 +37,7 @@ class OwnLossModel(HeadedModel):
         """Scores the targets of a batch.
 
         Args:
-            inputs: what `unpacked` gives.
+            inputs: the inputs by name, as `unpacked` returns them.
             y: the targets of `fit`.
             sample_weight: the weights of `fit`.
             training: whether this is a training call.
@@ -45,10 +45,10 @@ class OwnLossModel(HeadedModel):
         raise NotImplementedError
 
     def check_own_data(self, x: Any, y: Any, sample_weight: Any) -> None:
-        """Checks data of `fit` where there is no loss in `compile`: arrays, tensors or their specs.
+        """Checks the data of `fit` (arrays, tensors or their specs) where `compile` got no loss.
 
         Raises:
-            ValueError: for what is missing or not used.
+            ValueError: for data that are missing or would not be used.
         """
         raise NotImplementedError
 
@@ -73,7 +73,7 @@ class OwnLossModel(HeadedModel):
                 row_metrics.build(self._compile_metrics, self.classes())
 
     def batch_loss(self, data: Any, training: bool) -> tuple[tf.Tensor, Callable[[], dict[str, Any]]]:
-        """The loss of a batch; by the model's own loss unless it was compiled with one. See `HeadedModel`."""
+        """The loss of a batch: the model's own, unless it was compiled with another. See `HeadedModel`."""
         if self._compile_loss is not None:
             return super().batch_loss(data, training)
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -82,12 +82,12 @@ class OwnLossModel(HeadedModel):
         scored = self.scored(inputs, y, sample_weight, training)
         total, weight = tf.reduce_sum(scored.losses * scored.weights), tf.reduce_sum(scored.weights)
         replica = tf.distribute.get_replica_context()
-        # Besides the mean: losses of weights, and NaN for ids that are none, whether they are seen or not.
+        # Added to the mean: losses of weights, and NaN for ids outside the vocabulary, whether or not tokens see them.
         others = tf.add_n([self.nan_unless_known(inputs), *(tf.cast(loss, tf.float32) for loss in self.losses)])
         others = tf.cast(others, total.dtype)
-        # Replicas' gradients are summed, so each takes its share of the global mean, however uneven the weights.
-        everywhere = replica.all_reduce("sum", weight)
-        loss = tf.math.divide_no_nan(total, everywhere) + others / replica.num_replicas_in_sync
+        # Replicas' gradients are summed, so each divides by the weight of all replicas, however uneven the weights.
+        global_weight = replica.all_reduce("sum", weight)
+        loss = tf.math.divide_no_nan(total, global_weight) + others / replica.num_replicas_in_sync
 
         def report() -> dict[str, Any]:
             mean = tf.math.divide_no_nan(total, weight) + others

@@ -1,4 +1,4 @@
-"""The position embedding of a model, by the arguments of its backbone."""
+"""Makes the position embedding of a model from the arguments of its backbone."""
 
 import math
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def make(
     axial_dims: Sequence[int] | None,
     policy: Any,
 ) -> keras.layers.Layer | None:
-    """Makes the layer, or None for no positions. Arguments as `ReformerBackbone`; `policy` is that of dtypes.
+    """Makes the layer, or None for no positions. The arguments are those of `ReformerBackbone`, and a dtype policy.
 
     Raises:
         ValueError: for unknown positions, or axes that do not reach `max_sequence_length`.
@@ -45,6 +45,6 @@ def make(
             f" Received: axial_shape={axial_shape}, max_sequence_length={max_sequence_length}"
         )
     if axial_dims is None:
-        share = hidden_dim // len(axial_shape)
-        axial_dims = (*(share for _ in axial_shape[1:]), hidden_dim - share * (len(axial_shape) - 1))
+        axis_dim = hidden_dim // len(axial_shape)
+        axial_dims = (*(axis_dim for _ in axial_shape[1:]), hidden_dim - axis_dim * (len(axial_shape) - 1))
     return AxialPositionEmbedding(axial_shape, axial_dims, **options)

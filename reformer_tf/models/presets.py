@@ -1,8 +1,8 @@
-"""Sizes and options of published models, by name: what `from_preset` of a model builds, without their weights.
+"""Sizes and options of published models by name, for `from_preset` of the models; without the published weights.
 
 The sizes are those of the configurations published with the weights (google/reformer-enwik8 and
 google/reformer-crime-and-punishment). Both models have the attention of the authors' released code: windows of whole
-chunks that look back around the ends, and the two residual streams side by side before the last normalisation.
+chunks that wrap around the ends. They concatenate the two residual streams before the last normalisation.
 """
 
 import copy
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def _released(lsh_chunk_length: int, local_chunk_length: int, **sizes: Any) -> dict[str, Any]:
-    """The arguments that all released models share, and `sizes`."""
+    """The arguments that all released models have in common, and `sizes`."""
     chunks = {"lsh": lsh_chunk_length, "local": local_chunk_length}
     multiple = math.lcm(*chunks.values())
     windows = {
@@ -21,7 +21,8 @@ def _released(lsh_chunk_length: int, local_chunk_length: int, **sizes: Any) -> d
             "chunks_before": 1,
             "chunks_after": 0,
             "length_multiple": multiple,
-            # Beyond the shorter chunk they pad to the multiple, and attend exactly where that is one chunk.
+            # Sequences longer than the shorter chunk are padded to the multiple. They get exact attention in the layers
+            # for which the multiple is one chunk.
             "exact_length": multiple if multiple == chunk else min(chunks.values()),
         }
         for kind, chunk in chunks.items()

@@ -1,7 +1,7 @@
-"""Keras' metrics of a model that trains without a loss in `compile`: updated a few rows at a time.
+"""Updates Keras metrics a few rows at a time, for models that train without a loss in `compile`.
 
-Keras hands a metric all outputs of a batch at once. Where an output is one number for each token and id of the
-vocabulary, that would be the largest tensor of the whole step.
+Keras passes a metric all outputs of a batch at once. With one number for each token and each id of the vocabulary, that
+would be the largest tensor of the whole step.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,12 +18,12 @@ class Rows(NamedTuple):
     """The targets of one output of a model, T of them.
 
     Attributes:
-        vectors: `[T, ...]`, of which the scores are made.
+        vectors: `[T, ...]`, from which the scores are computed.
         scores: maps some of the vectors to scores, `[n, classes]`.
         targets: int32 `[T]`, in range wherever they count.
-        counted: boolean `[T]`, which of them count.
-        weights: `[T]`, the user's weights of those that count, and zero for others.
-        chunk: how many of them have scores at a time.
+        counted: boolean `[T]`, whether each target counts.
+        weights: `[T]`, the user's weights where targets count, and zero elsewhere.
+        chunk: how many targets are scored at a time.
     """
 
     vectors: tf.Tensor
@@ -39,8 +39,8 @@ def build(metrics: Any, classes: dict[str, int | None] | int | None) -> None:
 
     Args:
         metrics: Keras' `CompileMetrics`.
-        classes: how many scores a row of each output has, None where that differs from batch to batch; or those of the
-            only output.
+        classes: how many scores a row has, by output, None where that differs from batch to batch; or the number itself
+            if there is only one output.
 
     Raises:
         ValueError: for metrics that cannot be updated with weighted rows.
@@ -69,7 +69,7 @@ def update(metrics: Any, outputs: Sequence[Rows], holds: tf.Tensor) -> None:
 
     Args:
         metrics: Keras' `CompileMetrics`.
-        outputs: one for each output of the model, ordered by its name.
+        outputs: one for each output of the model, sorted by its name.
         holds: boolean scalar; if False the metrics stay as they are.
     """
     for (plain, weighted), rows in zip(_by_output(metrics), outputs, strict=True):
@@ -89,8 +89,8 @@ def _by_output(metrics: Any) -> list[tuple[list[keras.metrics.Metric], list[kera
 
 
 def _problem(metric: keras.metrics.Metric, classes: int | None) -> str | None:
-    """Why a metric cannot be updated with rows that have weights, of so many scores each; None if it can."""
-    # Other numbers than any that a metric could broadcast.
+    """The reason why a metric cannot be updated with weighted rows of `classes` scores each; None if it can."""
+    # Sizes that do not broadcast, so that a metric which mixes up axes fails.
     row, scores = tf.TensorSpec([7], tf.int32), tf.TensorSpec([7, classes or 5], tf.float32)
 
     def update(targets: tf.Tensor, scores: tf.Tensor, weights: tf.Tensor) -> Any:
@@ -105,7 +105,7 @@ def _problem(metric: keras.metrics.Metric, classes: int | None) -> str | None:
     except Exception as error:  # Whatever a metric raises.
         return str(error).splitlines()[0]
     if isinstance(metric, keras.metrics.MeanMetricWrapper):
-        # A metric function that takes a mean itself would count the rows that do not count.
+        # A metric function that takes the mean itself would include rows that do not count.
         values = tf.function(function, autograph=False).get_concrete_function(row, scores)
         if values.structured_outputs.shape.rank == 0:
             return "one number for all targets"
@@ -114,20 +114,20 @@ def _problem(metric: keras.metrics.Metric, classes: int | None) -> str | None:
 
 def _update(pairs: Sequence[tuple[keras.metrics.Metric, tf.Tensor]], rows: Rows, holds: tf.Tensor) -> None:
     """Updates metrics, each with its weights `[T]`."""
-    cutting = SequenceSlices(1, shapes.sizes(rows.targets)[0], rows.chunk)
-    vectors, targets = (cutting.prepared(x[None]) for x in (rows.vectors, rows.targets))
-    # What fills up the last chunk has zero weight.
-    weights = [cutting.prepared(x[None]) for _, x in pairs]
+    slices = SequenceSlices(1, shapes.sizes(rows.targets)[0], rows.chunk)
+    vectors, targets = (slices.prepared(x[None]) for x in (rows.vectors, rows.targets))
+    # The padding of the last chunk has zero weight.
+    weights = [slices.prepared(x[None]) for _, x in pairs]
 
     def body(index: tf.Tensor, state: list) -> list:
-        scores, labels = rows.scores(cutting.take(vectors, index)[0]), cutting.take(targets, index)[0]
+        scores, labels = rows.scores(slices.take(vectors, index)[0]), slices.take(targets, index)[0]
         return [
-            metric.stateless_update_state(values, labels, scores, sample_weight=cutting.take(weight, index)[0])
+            metric.stateless_update_state(values, labels, scores, sample_weight=slices.take(weight, index)[0])
             for (metric, _), weight, values in zip(pairs, weights, state, strict=True)
         ]
 
     before = [[tf.convert_to_tensor(v) for v in metric.variables] for metric, _ in pairs]
-    after = cutting.sweep(body, before)
+    after = slices.sweep(body, before)
     for (metric, _), old, new in zip(pairs, before, after, strict=True):
         for variable, was, becomes in zip(metric.variables, old, new, strict=True):
             variable.assign(tf.where(holds, becomes, was))

@@ -13,20 +13,20 @@ from reformer_tf.models.own_loss_model import OwnLossModel, Scored
 from reformer_tf.ops import ranges, shapes
 
 _OUTPUTS = ("end", "start")
-# Far below any logit, and finite: a loss of a masked position is large and no NaN.
+# Far below any logit, and finite, so that the loss of a masked position is large but not NaN.
 _MASKED = -1e9
 _ALL_ROWS = 2**31 - 1
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
 class ReformerSpanPredictor(OwnLossModel):
-    """A finder of spans: ids `[B, L]` to the logits of each token being the first, or the last, of the span.
+    """A span predictor: ids `[B, L]` to the logits that each token is the first, or the last, of the span.
 
-    `compile(optimizer)` and `fit(ids, {"start": first, "end": last})` train it, with indices `[B]` and, if wanted,
-    `sample_weight` `[B]`: by the mean cross-entropy over the first and last tokens that count. An index must be that of
-    a token that is not masked. With a loss for each of the two outputs in `compile` (such as
+    `compile(optimizer)` and `fit(ids, {"start": first, "end": last})` train it with indices `[B]` and an optional
+    `sample_weight` `[B]`. The loss is the mean cross-entropy over the first and last tokens that count. Tokens at the
+    indices must not be masked. With a loss for each of the two outputs in `compile` (such as
     `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`) it trains like any Keras model. Padded sequences are
-    handed over as `{"ids": ids, "mask": mask}`.
+    passed as `{"ids": ids, "mask": mask}`.
 
     Args:
         vocabulary_size: V, the number of token ids.
@@ -41,8 +41,7 @@ class ReformerSpanPredictor(OwnLossModel):
         dtype: dtype policy of all layers, for instance `"mixed_bfloat16"`. Logits are float32.
         name: of the model.
         trainable: see `keras.Model`.
-        ignore_id: a first or last token of this index does not count; None for none such. With losses in `compile`,
-            these decide.
+        ignore_id: indices equal to it do not count; None if all count. With losses in `compile`, those losses decide.
         **options: further arguments of `ReformerBackbone` (`chunk_length`, `num_hashes`, `causal`, ...).
 
     Call arguments:
@@ -142,16 +141,16 @@ class ReformerSpanPredictor(OwnLossModel):
         if sample_weight is None:
             sample_weight = tf.ones(tf.shape(inputs["ids"])[:1])
         if not isinstance(sample_weight, dict):
-            # Keras itself makes such a dict in `fit`.
+            # Keras makes the same dict in `fit`.
             sample_weight = dict.fromkeys(_OUTPUTS, sample_weight)
-        found = [self._of_output(n, outputs[n], y[n], mask, sample_weight[n]) for n in _OUTPUTS]
+        found = [self._score_output(n, outputs[n], y[n], mask, sample_weight[n]) for n in _OUTPUTS]
         losses, rows = zip(*found, strict=True)
         return Scored(tf.stack(losses), tf.stack([x.weights for x in rows]), rows)
 
-    def _of_output(
+    def _score_output(
         self, name: str, scores: tf.Tensor, y: Any, mask: tf.Tensor | None, weights: Any
     ) -> tuple[tf.Tensor, row_metrics.Rows]:
-        """The losses `[B]` of one output, and what its metrics need."""
+        """The losses `[B]` of one output, and the rows for its metrics."""
         name = f"y[{name!r}]"
         targets, weights = _per_row(name, y, tf.int32), _per_row("sample_weight", weights, tf.float32)
         counted = ranges.counted(targets, self.ignore_id) & (weights != 0)
@@ -163,7 +162,7 @@ class ReformerSpanPredictor(OwnLossModel):
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(indices, scores)
         losses += tf.cast(ranges.nan_unless(right), losses.dtype)
         weights = tf.where(counted, tf.cast(weights, losses.dtype), tf.zeros([], losses.dtype))
-        # Scores of a row are as many as its tokens, so they are there already.
+        # The vectors are the scores themselves: a row has only as many as tokens.
         return losses, row_metrics.Rows(scores, tf.identity, indices, counted, weights, chunk=_ALL_ROWS)
 
     def get_config(self) -> dict[str, Any]:
@@ -174,7 +173,7 @@ class ReformerSpanPredictor(OwnLossModel):
 
 
 def _per_row(name: str, value: Any, dtype: tf.DType) -> tf.Tensor:
-    """`[B]` of what is `[B]` or `[B, 1]`."""
+    """Converts `[B]` or `[B, 1]` to `[B]`."""
     value = tf.convert_to_tensor(value)
     column = value.shape.rank == 2 and value.shape[1] == 1
     if not (value.shape.rank == 1 or column) or (dtype.is_integer and not value.dtype.is_integer):

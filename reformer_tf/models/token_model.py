@@ -1,4 +1,4 @@
-"""Models that score tokens: a `TokenHead` on a backbone, trained without ever holding the logits."""
+"""Base of the models that score tokens: a `TokenHead` on a backbone, trained without ever holding all logits."""
 
 from typing import Any, TypeVar
 
@@ -18,8 +18,8 @@ _Model = TypeVar("_Model", bound="TokenModel")
 class TokenModel(OwnLossModel):
     """Base of the models that give logits `[B, L, V]`.
 
-    With a loss in `compile` they train like any Keras model, logits and all. Without one they train by the losses of
-    their tokens, see `OwnLossModel`; a subclass implements `scored` with `scored_tokens`.
+    With a loss in `compile` they train like any Keras model, and form the logits. Without one they train by the losses
+    of their tokens, see `OwnLossModel`; a subclass implements `scored` with `scored_tokens`.
 
     Args:
         backbone: the model's backbone.
@@ -79,7 +79,7 @@ class TokenModel(OwnLossModel):
             hidden: `[B, L, M]`, the backbone's vectors.
             targets: integers `[B, L]`, in [0, V) where they count.
             counted: boolean `[B, L]`.
-            weights: of those that count, float32 `[B, L]` or `[B, 1]`; all alike if None.
+            weights: float32 `[B, L]` or `[B, 1]`, where targets count; all equal if None.
         """
         targets, right = ranges.within("targets", targets, self.classes(), counted)
         losses = self.head.token_losses(hidden, targets)

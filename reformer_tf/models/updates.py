@@ -1,4 +1,4 @@
-"""An update of weights that is made as a whole or not at all."""
+"""Updates all weights and slots with an optimizer, or none if a loss is not finite."""
 
 import warnings
 from collections.abc import Sequence
@@ -11,22 +11,22 @@ import tensorflow as tf
 def apply_if_finite(
     optimizer: keras.optimizers.Optimizer, loss: tf.Tensor, gradients: Sequence[Any], variables: Sequence[Any]
 ) -> None:
-    """Updates variables unless the loss of some replica is not finite: then nothing is changed, no slot and no counter.
+    """Updates variables unless the loss of some replica is not finite: then no variable, slot or counter changes.
 
-    A loss that is finite with a gradient that is not is left to the optimizer, because one that scales the loss of
-    float16 has to learn of it.
+    A finite loss with a gradient that is not finite is left to the optimizer, because a loss scale for float16 has to
+    react to such gradients.
 
     Args:
         optimizer: Keras' optimizer.
         loss: scalar, this replica's part of the loss, not scaled.
-        gradients: one for each variable; None for none.
+        gradients: one for each variable, None where there is none.
         variables: the variables.
     """
     if not variables:
         warnings.warn("The model does not have any trainable weights.", stacklevel=2)
         return
     if not optimizer.built:
-        # Not in a branch of a graph, out of which no variable can be taken.
+        # Not inside `tf.cond`: a graph branch cannot create variables that outlive it.
         with keras.name_scope(optimizer.name, caller=optimizer):
             optimizer.build(list(variables))
     replica = tf.distribute.get_replica_context()
@@ -53,5 +53,5 @@ def apply_if_finite(
         first = strategy.experimental_local_results(wrong)[0]
         apply_or_not(first, lambda: strategy.extended.call_for_each_replica(apply, args=(gradients,)))
 
-    # A branch must not be entered by each replica, since optimizers let the replicas meet inside.
+    # The branch is entered once for all replicas, since optimizers synchronize the replicas inside it.
     replica.merge_call(together, args=(wrong, list(gradients)))

@@ -1,4 +1,4 @@
-"""Weights of other implementations, loaded into the models of this package."""
+"""Loads weights of other implementations into the models of this package."""
 
 from reformer_tf.pretrained.huggingface import from_huggingface
 from reformer_tf.pretrained.trax import from_trax

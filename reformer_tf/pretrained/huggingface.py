@@ -13,9 +13,9 @@ from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.pretrained import huggingface_config, huggingface_files, huggingface_sizes, weight_mapping
 from reformer_tf.pretrained.rotations import assign_rotations
-from reformer_tf.pretrained.weight_mapping import Place, as_is, named, out_by_in
+from reformer_tf.pretrained.weight_mapping import WeightTarget, as_is, named, out_by_in
 
-# No weights: values of masks and numbers of positions, which some releases saved.
+# Buffers that some releases saved beside the weights: values of masks and numbers of positions.
 _BUFFERS = re.compile(r"(self_mask_value_float(16|32)|mask_value_float(16|32)|position_ids)$")
 
 
@@ -31,27 +31,28 @@ def from_huggingface(
 
     `directory` holds `config.json` and the weights: `model.safetensors`, in one file or in shards with an index, or
     `pytorch_model.bin`, for which torch must be installed. Weights of any precision become float32. Every tensor must
-    find its weight and every weight its tensor; only the buffers without content that older releases saved (values of
-    masks, `position_ids`) are passed over.
+    have a weight and every weight a tensor; only the constant buffers that older releases saved (values of masks,
+    `position_ids`) are ignored.
 
-    The model computes what the original computes in evaluation mode, up to rounding: attention has `window="chunk"`,
-    looks back around the ends, counts lengths up to a multiple of its chunks by itself, and follows each call's length
-    where `num_buckets` is not set. Masked tokens of the original are those of `mask=attention_mask`.
+    The model computes the same as the original in evaluation mode, up to rounding: attention has `window="chunk"`,
+    wraps around the ends, pads lengths to a multiple of its chunks by itself, and chooses the number of buckets by each
+    call's length if `num_buckets` is not set. Pass the original's `attention_mask` as `mask`.
 
-    What differs: new rotations are drawn at every training step and the stored ones used otherwise, where the original
-    draws at every call unless `hash_seed` is set. Bits of torch's generator are not reproduced: give `rotations` to
-    have those of a given run. In training, dropout falls on embeddings and positions together, on the outputs of
-    attention and of feed-forward layers and on attention probabilities, with the rates of the config, but not on a
-    feed-forward layer's inner tensor or after the last normalisation as well; a classifier's own rate
+    Differences: this model draws new rotations at every training step and otherwise uses the stored ones, while the
+    original draws at every call unless `hash_seed` is set. Torch's random generator is not reproduced: pass `rotations`
+    to use those of a certain run. In training, dropout applies to the sum of embeddings and positions, to the outputs
+    of attention and of feed-forward layers and to attention probabilities, with the rates of the config; unlike in the
+    original, not to a feed-forward layer's inner tensor or after the last normalisation. A classifier's own rate
     (`classifier_dropout`) is that of its head. `chunk_size_feed_forward` and `chunk_size_lm_head`, which only save
     memory, have no effect.
 
     Args:
         directory: the folder.
-        rotations: by `layer_index`, counted over all layers from 0, the rotations of that LSH layer: arrays
+        rotations: the rotations of LSH layers by `layer_index`, counted over all layers from 0: arrays
             `[num_heads, key_dim, num_hashes, columns]`, with half the number of buckets as columns, or half the sum of
-            its factors. Where the number of buckets follows the length, fewer columns than the longest length takes
-            are the first ones. They are used in training as well. Other layers draw theirs from `seed`.
+            its factors. If the number of buckets depends on the length, an array may have fewer columns than the
+            longest length needs; it then replaces the first ones. Rotations passed here are used in training as well.
+            Other layers draw theirs from `seed`.
         head_bias: whether the bias of a language model's head is applied. False for weights trained with releases
             that ignored it (transformers 5).
         reversible: whether the stack saves memory in training by recomputation.
@@ -64,8 +65,8 @@ def from_huggingface(
 
     Raises:
         FileNotFoundError: if a file is missing.
-        ValueError: if a file cannot be read, for a value of the config that cannot be honoured, for tensors that do not
-            fit the model one by one (sizes before the model is built), and for rotations that do not fit its layers.
+        ValueError: if a file cannot be read, a value of the config is not supported, the tensors are not exactly those
+            of the model (sizes are checked before it is built), or rotations do not fit its layers.
 
     Example:
         >>> model = from_huggingface("reformer-enwik8")  # doctest: +SKIP
@@ -73,8 +74,8 @@ def from_huggingface(
         >>> (row,) = model.generate([prompt], max_new_tokens=20)  # doctest: +SKIP
         >>> text = bytes(token - 2 for token in row if token >= 2)  # doctest: +SKIP
 
-        To compare with another run whatever rounding does to hashes near a tie, give its buckets, int32 `[B, H, R, L]`
-        for each LSH layer in order:
+        To compare with another run although rounding may change hashes near a tie, replay its buckets, int32
+        `[B, H, R, L]` for each LSH layer in sequence:
 
         >>> from reformer_tf.ops import replay
         >>> with replay.replaying(buckets):  # doctest: +SKIP
@@ -94,13 +95,13 @@ def from_huggingface(
         _settle_head_bias(tensors, head_bias, str(folder))
     huggingface_sizes.check(arguments, tensors, _prefix(tensors), str(folder))
     model = kind(**arguments, reversible=reversible, seed=seed, dtype=dtype)
-    weight_mapping.assign(model, places(model, tensors), tensors, str(folder))
+    weight_mapping.assign(model, weight_targets(model, tensors), tensors, str(folder))
     assign_rotations(model, rotations or {})
     return model
 
 
 def _settle_head_bias(tensors: dict[str, np.ndarray], head_bias: bool, source: str) -> None:
-    """Leaves `lm_head.bias` alone, or nothing: old files hold the one bias under two names."""
+    """Leaves one tensor `lm_head.bias`, or none without `head_bias`: old files hold the bias under two names."""
     names = ("lm_head.bias", "lm_head.decoder.bias")
     found = {name: tensors.pop(name) for name in names if name in tensors}
     if len(found) == 2 and not np.array_equal(found[names[0]], found[names[1]]):
@@ -109,25 +110,25 @@ def _settle_head_bias(tensors: dict[str, np.ndarray], head_bias: bool, source: s
         tensors["lm_head.bias"] = next(iter(found.values()))
 
 
-def places(model: keras.Model, tensors: Iterable[str]) -> dict[str, Place]:
-    """The places of all tensors by name.
+def weight_targets(model: keras.Model, tensors: Iterable[str]) -> dict[str, WeightTarget]:
+    """The weights that all tensors go into, by name of the tensor.
 
     Args:
-        model: what `from_huggingface` returns.
-        tensors: names of the tensors, which tell whether they begin with `reformer.`.
+        model: a model that `from_huggingface` returned.
+        tensors: names of the tensors, which show whether names begin with `reformer.`.
     """
-    return dict(_places(model, _prefix(tensors)))
+    return dict(_weight_targets(model, _prefix(tensors)))
 
 
 def _prefix(tensors: Iterable[str]) -> str:
-    """What the names of the backbone's tensors begin with."""
+    """The prefix of the names of the backbone's tensors."""
     return "reformer." if any(name.startswith("reformer.") for name in tensors) else ""
 
 
-def _places(model: keras.Model, prefix: str) -> Iterator[tuple[str, Place]]:
+def _weight_targets(model: keras.Model, prefix: str) -> Iterator[tuple[str, WeightTarget]]:
     backbone = model if isinstance(model, ReformerBackbone) else model.backbone
-    for name, place in _backbone_places(backbone):
-        yield prefix + name, place
+    for name, target in _backbone_targets(backbone):
+        yield prefix + name, target
     width = backbone.output_dim
     if isinstance(model, models.ReformerCausalLM | models.ReformerMaskedLM):
         weights = named(model.head)
@@ -135,33 +136,33 @@ def _places(model: keras.Model, prefix: str) -> Iterator[tuple[str, Place]]:
         if "bias" in weights:
             yield "lm_head.bias", as_is(weights["bias"])
     elif isinstance(model, models.ReformerClassifier):
-        yield from _dense_places("classifier.dense", model.hidden)
-        yield from _dense_places("classifier.out_proj", model.output_projection)
+        yield from _dense_targets("classifier.dense", model.hidden)
+        yield from _dense_targets("classifier.out_proj", model.output_projection)
     elif isinstance(model, models.ReformerSpanPredictor):
-        yield from _dense_places("qa_outputs", model.span)
+        yield from _dense_targets("qa_outputs", model.span)
 
 
-def _backbone_places(backbone: ReformerBackbone) -> Iterator[tuple[str, Place]]:
+def _backbone_targets(backbone: ReformerBackbone) -> Iterator[tuple[str, WeightTarget]]:
     yield "embeddings.word_embeddings.weight", as_is(backbone.token_embedding.embeddings)
     positions = backbone.get_layer("position_embedding")
     if backbone.config["positions"] == "learned":
         yield "embeddings.position_embeddings.embedding.weight", as_is(positions.table)
     else:
         for axis, table in enumerate(positions.tables):
-            # Theirs has an axis of one entry for each of the other axes.
+            # The tensor has an axis of size one for each of the other axes.
             shape = [1] * len(positions.tables)
             shape[axis] = table.shape[0]
             yield f"embeddings.position_embeddings.weights.{axis}", as_is(table, (*shape, table.shape[1]))
     for index, (attention, feed_forward) in enumerate(weight_mapping.blocks(backbone)):
-        for name, place in _attention_places(attention):
-            yield f"encoder.layers.{index}.attention.{name}", place
-        for name, place in _feed_forward_places(feed_forward):
-            yield f"encoder.layers.{index}.feed_forward.{name}", place
-    yield from _normalization_places("encoder.layer_norm", backbone.get_layer("final_norm"))
+        for name, target in _attention_targets(attention):
+            yield f"encoder.layers.{index}.attention.{name}", target
+        for name, target in _feed_forward_targets(feed_forward):
+            yield f"encoder.layers.{index}.feed_forward.{name}", target
+    yield from _normalization_targets("encoder.layer_norm", backbone.get_layer("final_norm"))
 
 
-def _attention_places(branch: ResidualBranch) -> Iterator[tuple[str, Place]]:
-    yield from _normalization_places("layer_norm", branch.normalization)
+def _attention_targets(branch: ResidualBranch) -> Iterator[tuple[str, WeightTarget]]:
+    yield from _normalization_targets("layer_norm", branch.normalization)
     weights = named(branch.layer)
     output = weights.pop("output")
     for name, kernel in weights.items():  # query_key and value, or query, key and value
@@ -169,8 +170,8 @@ def _attention_places(branch: ResidualBranch) -> Iterator[tuple[str, Place]]:
     yield "output.dense.weight", out_by_in(output, output.shape[0] * output.shape[1])
 
 
-def _feed_forward_places(branch: ResidualBranch) -> Iterator[tuple[str, Place]]:
-    yield from _normalization_places("layer_norm", branch.normalization)
+def _feed_forward_targets(branch: ResidualBranch) -> Iterator[tuple[str, WeightTarget]]:
+    yield from _normalization_targets("layer_norm", branch.normalization)
     weights = named(branch.layer)
     for theirs, ours in (("dense.dense", "inner"), ("output.dense", "outer")):
         kernel = weights[f"{ours}_kernel"]
@@ -178,11 +179,11 @@ def _feed_forward_places(branch: ResidualBranch) -> Iterator[tuple[str, Place]]:
         yield f"{theirs}.bias", as_is(weights[f"{ours}_bias"])
 
 
-def _normalization_places(name: str, layer: keras.layers.LayerNormalization) -> Iterator[tuple[str, Place]]:
+def _normalization_targets(name: str, layer: keras.layers.LayerNormalization) -> Iterator[tuple[str, WeightTarget]]:
     yield f"{name}.weight", as_is(layer.gamma)
     yield f"{name}.bias", as_is(layer.beta)
 
 
-def _dense_places(name: str, layer: keras.layers.Dense) -> Iterator[tuple[str, Place]]:
+def _dense_targets(name: str, layer: keras.layers.Dense) -> Iterator[tuple[str, WeightTarget]]:
     yield f"{name}.weight", out_by_in(layer.kernel, layer.kernel.shape[0])
     yield f"{name}.bias", as_is(layer.bias)

@@ -1,4 +1,4 @@
-"""What a Hugging Face Reformer config means here: which model, with which arguments."""
+"""Translates a Hugging Face Reformer config to a model class of this package and its arguments."""
 
 import math
 from collections.abc import Collection
@@ -10,7 +10,7 @@ from reformer_tf import models
 from reformer_tf.layers import arguments
 from reformer_tf.models.backbone import ReformerBackbone
 
-# `architectures` of a config, the model here, and the tensors that only its head has.
+# By the name in `architectures` of a config: the model class here, and the prefix of the tensors of its head.
 _ARCHITECTURES: dict[str, tuple[type[keras.Model], str]] = {
     "ReformerModelWithLMHead": (models.ReformerCausalLM, "lm_head."),
     "ReformerForMaskedLM": (models.ReformerMaskedLM, "lm_head."),
@@ -19,8 +19,8 @@ _ARCHITECTURES: dict[str, tuple[type[keras.Model], str]] = {
     "ReformerModel": (ReformerBackbone, ""),
 }
 
-# What a config leaves out has these values (the defaults of ReformerConfig in transformers). The fields that no one
-# reads do not change what a trained model computes, or are of other models.
+# Values of fields that a config leaves out (the defaults of ReformerConfig in transformers). All other fields are
+# ignored: they do not change the outputs of a trained model, or belong to other models.
 _DEFAULTS: dict[str, Any] = {
     "attention_head_size": 64,
     "attn_layers": ["local", "lsh"] * 3,
@@ -50,7 +50,7 @@ _DEFAULTS: dict[str, Any] = {
     "vocab_size": 320,
 }
 
-# By `hidden_act`; names that are the same here and there have no line.
+# Activations of this package by `hidden_act`.
 ACTIVATIONS = {
     "gelu": "gelu",
     "gelu_10": "gelu_clipped",
@@ -79,10 +79,10 @@ WITH_WEIGHTS = ("prelu", "xielu")
 
 
 def model_class(config: dict[str, Any], tensors: Collection[str]) -> type[keras.Model]:
-    """Which model a checkpoint is of: by `architectures`, else by the names of its tensors.
+    """The model class of a checkpoint, by `architectures` or otherwise by the names of its tensors.
 
     Raises:
-        ValueError: if the config is not that of a Reformer, or of a model that is not known.
+        ValueError: if the config is not that of a Reformer, or the architecture is unknown.
     """
     if config.get("model_type", "reformer") != "reformer":
         raise ValueError(f"model_type must be 'reformer'. Received: model_type={config['model_type']!r}")
@@ -104,10 +104,10 @@ def model_arguments(config: dict[str, Any], model: type[keras.Model]) -> dict[st
 
     Args:
         config: the content of `config.json`.
-        model: what `model_class` gave.
+        model: the class that `model_class` returned.
 
     Raises:
-        ValueError: for a value that is not valid or cannot be honoured; the message names the field.
+        ValueError: for a value that is not valid or not supported; the message names the field.
     """
     fields = {**_DEFAULTS, **config}
     sizes = {
@@ -138,13 +138,14 @@ def model_arguments(config: dict[str, Any], model: type[keras.Model]) -> dict[st
     chunks = {kind: options.pop("chunk_length") for kind, options in used.items()}
     multiple = math.lcm(*chunks.values())
     for kind, options in used.items():
-        # Beyond the shortest chunk they pad to the multiple, and attend exactly where that is one chunk. That the
-        # one chunk sees itself again around the end would not matter but for the rounding of penalties.
+        # Sequences longer than the shortest chunk are padded to the multiple. They get exact attention in the layers
+        # for which the multiple is one chunk. (Seen twice by wrapping around, that chunk would give the same outputs
+        # except for the rounding of penalties.)
         options["length_multiple"] = multiple
         options["exact_length"] = multiple if multiple == chunks[kind] else min(chunks.values())
     positions = _positions(fields, sizes["hidden_dim"])
     if "lsh" in used and positions["max_sequence_length"] != fields["max_position_embeddings"]:
-        # Their rule of factorising follows this length, whatever the positions reach.
+        # In transformers the rule for factors of the number of buckets uses this length, whatever the positions reach.
         used["lsh"]["max_sequence_length"] = fields["max_position_embeddings"]
     result = {
         **sizes,
@@ -157,13 +158,13 @@ def model_arguments(config: dict[str, Any], model: type[keras.Model]) -> dict[st
         "dropout": arguments.rate("hidden_dropout_prob", fields["hidden_dropout_prob"]),
         "activation": ACTIVATIONS[fields["hidden_act"]],
         "attention_options": used,
-        # With a seed, they draw the same rotations at every call.
+        # With a seed, transformers draws the same rotations at every call.
         "redraw_rotations": fields["hash_seed"] is None,
         "combine_streams": "concatenate",
         "layer_norm_epsilon": fields["layer_norm_eps"],
         "embedding_scale": 1.0,
     }
-    return result | _of_the_head(fields, model)
+    return result | _head_arguments(fields, model)
 
 
 def _attention(kind: str, fields: dict[str, Any]) -> dict[str, Any]:
@@ -176,7 +177,7 @@ def _attention(kind: str, fields: dict[str, Any]) -> dict[str, Any]:
     for name in (names["chunks_before"], names["chunks_after"]):
         if arguments.integer(name, fields[name]) < 0:
             raise ValueError(f"{name} must not be negative. Received: {name}={fields[name]}")
-    # For both kinds None is among the values that transformers lets through.
+    # Transformers accepts None for both kinds.
     dropout = f"{kind}_attention_probs_dropout_prob"
     return {
         "window": "chunk",
@@ -212,14 +213,16 @@ def _positions(fields: dict[str, Any], hidden_dim: int) -> dict[str, Any]:
     }
 
 
-def _of_the_head(fields: dict[str, Any], model: type[keras.Model]) -> dict[str, Any]:
-    """The arguments that only some of the models have."""
+def _head_arguments(fields: dict[str, Any], model: type[keras.Model]) -> dict[str, Any]:
+    """The arguments of the head, and of causality, which differ between the models."""
     causal = bool(fields["is_decoder"])
     if model in (models.ReformerCausalLM, models.ReformerMaskedLM):
         expected = model is models.ReformerCausalLM
         if causal != expected:
             raise ValueError(f"is_decoder must be {expected} for {model.__name__}. Received: is_decoder={causal}")
-        return {"tie_embeddings": False}  # Their head has its own kernel whatever tie_word_embeddings says.
+        return {
+            "tie_embeddings": False
+        }  # In transformers the head has its own kernel whatever tie_word_embeddings says.
     names = fields.get("id2label") or {}
     if not isinstance(names, dict | list):
         raise ValueError(f"id2label must be an object. Received: id2label={names!r}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from safetensors import numpy as safetensors_numpy
 
-# The first of these that is there is read, as transformers does; an index names the files of a sharded checkpoint.
+# The first of these that exists is read, as in transformers; an index names the files of a sharded checkpoint.
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _INDEX = ".index.json"
 
@@ -17,7 +17,7 @@ def read_config(directory: pathlib.Path) -> dict[str, Any]:
     """Reads `config.json`.
 
     Args:
-        directory: what `save_pretrained` wrote.
+        directory: a folder that `save_pretrained` wrote.
 
     Raises:
         FileNotFoundError: if there is no such directory, or no such file in it.
@@ -30,7 +30,7 @@ def read_tensors(directory: pathlib.Path) -> dict[str, np.ndarray]:
     """Reads all tensors, floating ones as float32.
 
     Args:
-        directory: what `save_pretrained` wrote.
+        directory: a folder that `save_pretrained` wrote.
 
     Returns:
         Arrays by name.
@@ -65,7 +65,7 @@ def read_tensors(directory: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _is_file_name(name: Any) -> bool:
-    """Whether it names a file in a folder, and cannot name one anywhere else."""
+    """Whether the name is that of a file in the same folder, and cannot lead out of it."""
     return isinstance(name, str) and "\0" not in name and name not in ("", ".", "..") and "/" not in name
 
 
@@ -88,7 +88,7 @@ def _read_file(directory: pathlib.Path, name: str) -> dict[str, np.ndarray]:
     if path.suffix == ".safetensors":
         try:
             tensors = safetensors_numpy.load_file(path)
-        except Exception as error:  # The library raises one of its own that is no ValueError.
+        except Exception as error:  # The library raises its own class, which is no ValueError.
             raise ValueError(f"{name} must be a safetensors file. Received: {path}: {error}") from error
     else:
         tensors = _read_with_torch(path)
@@ -109,17 +109,17 @@ def _read_with_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
         return {
             name: (tensor.float() if tensor.is_floating_point() else tensor).numpy() for name, tensor in content.items()
         }
-    except Exception as error:  # Of many kinds: torch, pickle, zip files.
+    except Exception as error:  # Errors of torch, of pickle or of zip files.
         raise ValueError(f"{path.name} must hold tensors by name. Received: {path}: {error}") from error
 
 
 def _check_unpacked_size(path: pathlib.Path) -> None:
-    """Refuses what is compressed: torch writes its zip files without compression, and reads others."""
+    """Refuses compressed zip files: torch writes its files without compression, but would read compressed ones."""
     try:
         with zipfile.ZipFile(path) as file:
             unpacked = sum(entry.file_size for entry in file.infolist())
     except zipfile.BadZipFile:
-        return  # Of an old release, or no file of torch: torch says so.
+        return  # A file of an old release, or not of torch, which torch reports itself.
     if unpacked > path.stat().st_size:
         raise ValueError(
             f"{path.name} must not unpack to more than its size. Received: {path}, which unpacks to {unpacked:,} bytes"
@@ -127,7 +127,7 @@ def _check_unpacked_size(path: pathlib.Path) -> None:
 
 
 def _plain(tensor: np.ndarray) -> np.ndarray:
-    """Floating arrays of any precision as float32; numpy knows bfloat16 as a dtype of kind `V`."""
+    """Converts floating arrays of any precision to float32; in numpy bfloat16 is a dtype of kind `V`."""
     return tensor.astype(np.float32) if tensor.dtype.kind in "fV" else tensor
 
 

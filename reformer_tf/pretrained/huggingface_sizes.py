@@ -1,4 +1,4 @@
-"""Whether the sizes in a Hugging Face config are those of the tensors, before a model of these sizes takes memory."""
+"""Checks the sizes in a Hugging Face config against the tensors, before a model of these sizes takes memory."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,21 +8,21 @@ import numpy as np
 from reformer_tf.ops import bucket_counts
 
 _MOST_ROTATIONS = 2**27
-"""Numbers in the rotations of a layer, which no file holds; the published models have about a million."""
+"""The largest count of numbers in a layer's rotations, which no file holds; published models have about a million."""
 
 
 def check(arguments: Mapping[str, Any], tensors: Mapping[str, np.ndarray], prefix: str, source: str) -> None:
-    """Checks every size that a model allocates by.
+    """Checks every size of the config that decides how much memory a model takes.
 
     Args:
-        arguments: of the model, as `huggingface_config.model_arguments` gives them.
+        arguments: of the model, as `huggingface_config.model_arguments` returns them.
         tensors: by name.
-        prefix: what the names of the backbone's tensors begin with.
-        source: where they come from, for the message.
+        prefix: the prefix of the names of the backbone's tensors.
+        source: the origin of the tensors, for the message.
 
     Raises:
-        ValueError: if a tensor has another shape than the config says, or is missing; or if the config asks for
-            rotations that cannot be meant.
+        ValueError: if a tensor is missing or has another shape than the config says, or if the config asks for
+            absurdly large rotations.
     """
     for name, shape in _shapes(arguments, prefix):
         found = tensors.get(name)
@@ -49,7 +49,7 @@ def check(arguments: Mapping[str, Any], tensors: Mapping[str, np.ndarray], prefi
 
 
 def _shapes(arguments: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, list[int]]]:
-    """The tensors whose shapes have the sizes of the config, and those shapes."""
+    """Names of tensors, and the shapes that they have by the sizes of the config."""
     width, inner = arguments["hidden_dim"], arguments["intermediate_dim"]
     heads = arguments["num_heads"] * arguments["key_dim"]
     yield f"{prefix}embeddings.word_embeddings.weight", [arguments["vocabulary_size"], width]
@@ -67,7 +67,7 @@ def _shapes(arguments: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, li
 
 
 def _rotations(arguments: Mapping[str, Any]) -> int:
-    """How many numbers the rotations of an LSH layer have."""
+    """The count of numbers in the rotations of an LSH layer."""
     options, chunk = arguments["attention_options"]["lsh"], arguments["chunk_length"]
     if arguments["num_buckets"] is None:
         longest = options.get("max_sequence_length", arguments["max_sequence_length"])

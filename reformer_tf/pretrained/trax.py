@@ -13,12 +13,12 @@ from reformer_tf.layers import LSHSelfAttention
 from reformer_tf.models import ReformerCausalLM, presets
 from reformer_tf.pretrained import trax_file, weight_mapping
 from reformer_tf.pretrained.rotations import assign_rotations
-from reformer_tf.pretrained.weight_mapping import Place, as_is, heads_first, named
+from reformer_tf.pretrained.weight_mapping import WeightTarget, as_is, heads_first, named
 
-# Where the parts of a ReformerLM are in the list of its sublayers' weights; the others have none.
+# Indices of the parts of a ReformerLM in the list of its sublayers' weights; the other sublayers have none.
 _TOKENS, _POSITIONS, _TRUNK, _NORM, _HEAD = 1, 3, 5, 7, 9
 _ENTRIES_A_LAYER = 4  # attention, swap, feed-forward, swap
-# A tuple that stands in several places is looked at in each of them.
+# A tuple that occurs several times counts each time, so a small file could hold very many parts.
 _MOST_PARTS = 1_000_000
 
 
@@ -32,27 +32,28 @@ def from_trax(
 
     The file is the pickle, compressed by gzip or not, of a dict whose `"weights"` are nested tuples of arrays, as Trax
     wrote it when the Reformer models were published (`model.pkl`). Trax is not needed. A pickle can run code when it is
-    read; this one is read by an unpickler that knows arrays of numpy and nothing else. Objects of Trax's own classes
-    (a history of metrics, for instance) become empty stand-ins, and any other class or function is refused by name.
-    Files of later releases, with `"flat_weights"`, say nothing about which array belongs where and are refused.
+    read; this unpickler only makes arrays of numpy. Objects of Trax's own classes (a history of metrics, for instance)
+    become empty stand-ins, and any other class or function is refused by name. Files of later releases, with
+    `"flat_weights"`, do not say which array belongs to which weight and are refused.
 
-    Trax shifts a model's input by one itself: there the first token is predicted from id 0. Here ids begin with that 0.
+    Trax itself shifts a model's input by one, so that it predicts the first token from id 0. Here the ids must begin
+    with that 0.
 
-    The structure was taken from what is publicly known about it, and tested with files made in the same structure: no
-    published file could be had when this was written.
+    The structure was taken from public sources, and tested with files made in the same structure: no published file was
+    available when this was written.
 
     Args:
         path: the file.
         preset: name of a preset that has the model's arguments, such as `"reformer-enwik8"`.
         rotations: by `layer_index`, as in `from_huggingface`.
-        **arguments: of `ReformerCausalLM`; they override those of the preset. `layer_norm_epsilon` is 1e-6, as in
-            Trax, unless given. Positions must be axial.
+        **arguments: of `ReformerCausalLM`; they override those of the preset. `layer_norm_epsilon` is 1e-6 by default,
+            as in Trax. Positions must be axial.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is no such pickle, if it unpacks to more than a checkpoint of its size does (which is
-            found out before it takes the memory), or if its weights do not fit the model one by one; the message says
-            where.
+        ValueError: if the file is no such pickle, if it unpacks to more than a checkpoint of its size does (checked
+            before it takes the memory), or if its weights are not exactly those of the model; the message names the
+            weight.
 
     Example:
         >>> model = from_trax("model.pkl", preset="reformer-enwik8")  # doctest: +SKIP
@@ -66,7 +67,7 @@ def from_trax(
     if rotations:
         arguments["redraw_rotations"] = False
     model = ReformerCausalLM(**arguments)
-    weight_mapping.assign(model, dict(_places(model, tree)), dict(_arrays(tree, "weights")), str(path))
+    weight_mapping.assign(model, dict(_weight_targets(model, tree)), dict(_arrays(tree, "weights")), str(path))
     assign_rotations(model, rotations or {})
     return model
 
@@ -80,7 +81,7 @@ def _read_weights(path: pathlib.Path) -> Any:
 
 
 def _arrays(tree: Any, name: str, count: Iterator[int] | None = None) -> Iterator[tuple[str, np.ndarray]]:
-    """All arrays of nested tuples, named by where they are: `weights[5][0]`."""
+    """All arrays of nested tuples, named by their indices: `weights[5][0]`."""
     count = itertools.count() if count is None else count
     if next(count) >= _MOST_PARTS:
         raise ValueError(f"A checkpoint must have at most {_MOST_PARTS:,} weights. Received: more")
@@ -94,7 +95,7 @@ def _arrays(tree: Any, name: str, count: Iterator[int] | None = None) -> Iterato
 
 
 def _part(tree: Any, *path: int) -> Any:
-    """What is at a place in nested tuples."""
+    """The part of nested tuples at a path of indices."""
     name = "weights"
     for index in path:
         if not isinstance(tree, list | tuple) or len(tree) <= index:
@@ -104,17 +105,18 @@ def _part(tree: Any, *path: int) -> Any:
     return tree
 
 
-def _places(model: ReformerCausalLM, tree: Any) -> Iterator[tuple[str, Place]]:
+def _weight_targets(model: ReformerCausalLM, tree: Any) -> Iterator[tuple[str, WeightTarget]]:
     backbone = model.backbone
     yield f"weights[{_TOKENS}]", as_is(backbone.token_embedding.embeddings)
     tables = backbone.get_layer("position_embedding").tables
     for axis, table in enumerate(tables):
-        # An axis of one entry for each of the other axes, and one for the batch, which may be a tuple of one.
+        # The array has an axis of size one for each of the other axes, and one for the batch. Instead of the batch axis
+        # there may be a tuple of one array.
         shape = [1] * len(tables)
         shape[axis] = table.shape[0]
-        alone = isinstance(_part(tree, _POSITIONS, axis), np.ndarray)
+        is_array = isinstance(_part(tree, _POSITIONS, axis), np.ndarray)
         name = f"weights[{_POSITIONS}][{axis}]"
-        yield (name if alone else f"{name}[0]"), as_is(table, ([1] if alone else []) + [*shape, table.shape[1]])
+        yield (name if is_array else f"{name}[0]"), as_is(table, ([1] if is_array else []) + [*shape, table.shape[1]])
     blocks = weight_mapping.blocks(backbone)
     found, expected = len(_part(tree, _TRUNK)), len(blocks) * _ENTRIES_A_LAYER
     if found != expected:
@@ -124,10 +126,10 @@ def _places(model: ReformerCausalLM, tree: Any) -> Iterator[tuple[str, Place]]:
         name = f"weights[{_TRUNK}][{entry}]"
         yield from _pair(f"{name}[0][0]", attention.normalization.gamma, attention.normalization.beta)
         weights = named(attention.layer)
-        shared = isinstance(attention.layer, LSHSelfAttention)
-        for place, kernel in enumerate(("query_key", "value") if shared else ("query", "key", "value")):
-            yield f"{name}[1][{place}]", heads_first(weights[kernel])
-        yield f"{name}[1][{2 if shared else 3}]", as_is(weights["output"])
+        shared_query_key = isinstance(attention.layer, LSHSelfAttention)
+        for position, kernel in enumerate(("query_key", "value") if shared_query_key else ("query", "key", "value")):
+            yield f"{name}[1][{position}]", heads_first(weights[kernel])
+        yield f"{name}[1][{2 if shared_query_key else 3}]", as_is(weights["output"])
         path: tuple[int, ...] = (_TRUNK, entry + 2, 0, 1, 2)
         if len(_part(tree, *path)) == 4:  # Feed-forward in chunks has the layer itself as one of four.
             path = (*path, 2)
@@ -142,6 +144,6 @@ def _places(model: ReformerCausalLM, tree: Any) -> Iterator[tuple[str, Place]]:
     yield from _pair(f"weights[{_HEAD}]", head["kernel"], head["bias"])
 
 
-def _pair(name: str, first: Any, second: Any) -> Iterator[tuple[str, Place]]:
+def _pair(name: str, first: Any, second: Any) -> Iterator[tuple[str, WeightTarget]]:
     yield f"{name}[0]", as_is(first)
     yield f"{name}[1]", as_is(second)

@@ -1,4 +1,4 @@
-"""Reads the pickle of a Trax checkpoint: no code of its own, and no more memory than the file justifies."""
+"""Reads the pickle of a Trax checkpoint without running its code, and with no more memory than the file justifies."""
 
 import gzip
 import math
@@ -13,7 +13,7 @@ from typing import IO, Any, BinaryIO, cast
 import numpy as np
 
 _GZIP = b"\x1f\x8b"
-# Trained weights hardly become smaller by compression. This leaves room for zeros, such as the slots of an optimizer.
+# Compression hardly shrinks trained weights. The factor allows for zeros, such as the slots of an optimizer.
 _EXPANSION = 20
 _ALWAYS_FINE = 64 << 20
 # A checkpoint has some hundred arrays. Each instruction may make an object of some hundred bytes.
@@ -21,9 +21,9 @@ _MOST_INSTRUCTIONS = 1_000_000
 _PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
 _MOST_ITEMSIZE = 16
 
-# What the pickle of an array refers to, in the modules where numpy 1 and 2 keep it.
+# The modules of numpy 1 and 2 with the functions that the pickle of an array refers to.
 _NUMPY = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
-# What pickle raises for bytes that are no pickle can be nearly anything.
+# For bytes that are no pickle, `pickle` may raise nearly anything.
 _FAILURES = (
     pickle.UnpicklingError,
     EOFError,
@@ -46,7 +46,7 @@ def read(path: pathlib.Path) -> Any:
         path: the file.
 
     Returns:
-        What was pickled, arrays as `numpy.ndarray` in nested tuples, lists and dicts.
+        The pickled object: arrays as `numpy.ndarray` in nested tuples and dicts.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -56,7 +56,7 @@ def read(path: pathlib.Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"path must be a checkpoint of Trax, such as model.pkl. Received: {path}, no file")
     try:
-        # Twice: first without making anything of it.
+        # The first pass only checks the instructions and makes no objects.
         with _opened(path) as stream:
             _check_instructions(_Limited(stream, _most_bytes(path)))
         with _opened(path) as stream:
@@ -68,7 +68,7 @@ def read(path: pathlib.Path) -> Any:
 
 
 class _NoCheckpointError(ValueError):
-    """A pickle, but not one of a checkpoint."""
+    """The file is a pickle, but not of a checkpoint."""
 
 
 def _opened(path: pathlib.Path) -> BinaryIO:
@@ -82,7 +82,7 @@ def _most_bytes(path: pathlib.Path) -> int:
 
 
 class _Limited:
-    """A stream of at most so many bytes, from which nothing is asked that would be more."""
+    """A stream that refuses to read beyond a limit of bytes."""
 
     def __init__(self, stream: BinaryIO, limit: int):
         self._stream = stream
@@ -116,7 +116,7 @@ class _Limited:
 def _check_instructions(stream: _Limited) -> None:
     """Reads the instructions of a pickle without following them."""
     for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], stream)), 1):
-        # The unpickler makes a table as long as the largest place in it.
+        # The unpickler allocates a memo table as long as its largest index.
         if count > _MOST_INSTRUCTIONS or (opcode.name in _PUTS and int(argument or 0) > count):
             raise _NoCheckpointError(
                 f"A checkpoint must be made of at most {_MOST_INSTRUCTIONS:,} parts, counted one by one. Received: more"
@@ -124,15 +124,15 @@ def _check_instructions(stream: _Limited) -> None:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads arrays of numpy, and what Python itself is made of."""
+    """An unpickler of numpy arrays in Python's built-in containers."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if module in _NUMPY and name in _OF_ARRAYS:
-            return _OF_ARRAYS[name]
+        if module in _NUMPY and name in _ARRAY_MAKERS:
+            return _ARRAY_MAKERS[name]
         if (module, name) == ("_codecs", "encode"):  # Bytes, in old pickles.
             return _latin
         if (module, name) == ("jax._src.array", "_reconstruct_array"):
-            return _array_of_jax
+            return _jax_array
         if module.split(".")[0] == "trax":
             return _StandIn
         raise _NoCheckpointError(
@@ -142,7 +142,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 class _StandIn:
-    """Takes the place of an object of Trax's own classes: accepts what it is made from and keeps none of it."""
+    """Stands in for an object of Trax's own classes: accepts any arguments and state, and stores none of them."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "_StandIn":
         return super().__new__(cls)
@@ -155,7 +155,7 @@ class _StandIn:
 
 
 class _Dtype:
-    """A dtype of numbers: numpy's own could be told any size."""
+    """A dtype of numbers with a checked size: the state of a pickled numpy dtype may name any size."""
 
     def __init__(self, text: Any, *options: Any):
         dtype = np.dtype(text) if isinstance(text, str) and len(text) <= _MOST_ITEMSIZE else None
@@ -165,22 +165,22 @@ class _Dtype:
         self.dtype = dtype
 
     def __setstate__(self, state: Any) -> None:
-        order = state[1]
-        if order in ("<", ">", "="):
-            self.dtype = self.dtype.newbyteorder(order)
+        byte_order = state[1]
+        if byte_order in ("<", ">", "="):
+            self.dtype = self.dtype.newbyteorder(byte_order)
 
 
 class _Array:
-    """An array in the making: it gets its bytes after its making, and has as many as its shape says."""
+    """An array under construction: its state brings shape and bytes, whose number is checked against the shape."""
 
     value: np.ndarray
 
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, is_fortran, content = state
-        self.value = _of_bytes(content, dtype, shape, "F" if is_fortran else "C")
+        self.value = _array_from_bytes(content, dtype, shape, "F" if is_fortran else "C")
 
 
-def _of_bytes(content: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
+def _array_from_bytes(content: Any, dtype: Any, shape: Any, memory_layout: str) -> np.ndarray:
     if not isinstance(dtype, _Dtype) or not isinstance(content, bytes | bytearray | pickle.PickleBuffer):
         raise _NoCheckpointError(f"A checkpoint must hold arrays of numbers. Received: one of {type(content).__name__}")
     sizes = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
@@ -192,24 +192,24 @@ def _of_bytes(content: Any, dtype: Any, shape: Any, order: str) -> np.ndarray:
             f"An array must have the bytes that its shape says. Received: {content.nbytes} for {list(sizes)} of "
             f"{dtype.dtype.name}"
         )
-    return np.frombuffer(content, dtype.dtype).reshape(sizes, order=order)  # type: ignore[call-overload]
+    return np.frombuffer(content, dtype.dtype).reshape(sizes, order=memory_layout)  # type: ignore[call-overload]
 
 
 def _reconstruct(*_: Any) -> _Array:
     return _Array()
 
 
-def _from_buffer(content: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) -> np.ndarray:
-    array = _of_bytes(content, dtype, shape, "F" if order == "F" else "C")
+def _from_buffer(content: Any, dtype: Any, shape: Any, memory_layout: Any, axes: Any = None) -> np.ndarray:
+    array = _array_from_bytes(content, dtype, shape, "F" if memory_layout == "F" else "C")
     return array if axes is None else array.transpose(axes)
 
 
 def _scalar(dtype: Any, content: Any = b"") -> Any:
-    return _of_bytes(content, dtype, (1,), "C")[0]
+    return _array_from_bytes(content, dtype, (1,), "C")[0]
 
 
-def _array_of_jax(make: Callable[..., _Array], arguments: Any, state: Any, _: Any) -> _Array:
-    """An array of JAX is pickled as that of numpy, in parts."""
+def _jax_array(make: Callable[..., _Array], arguments: Any, state: Any, _: Any) -> _Array:
+    """Makes an array of JAX, which is pickled as the parts of a numpy array."""
     array = make(*arguments)
     array.__setstate__(state)
     return array
@@ -222,13 +222,13 @@ def _latin(text: Any, encoding: Any = "latin1") -> bytes:
 
 
 class _Ndarray:
-    """The class of an array, which pickles name and never call."""
+    """Stands in for `numpy.ndarray`, which pickles of arrays name and never call."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> "_Ndarray":
         raise _NoCheckpointError("A checkpoint must hold arrays as numpy pickles them. Received: a call of ndarray")
 
 
-_OF_ARRAYS: dict[str, Any] = {
+_ARRAY_MAKERS: dict[str, Any] = {
     "_reconstruct": _reconstruct,
     "_frombuffer": _from_buffer,
     "scalar": _scalar,
@@ -238,7 +238,7 @@ _OF_ARRAYS: dict[str, Any] = {
 
 
 def _plain(tree: Any, done: dict[int, Any] | None = None) -> Any:
-    """The same with finished arrays. A part that stands in several places is looked at once."""
+    """The same tree with finished arrays and tuples. A part that occurs several times is converted once."""
     done = {} if done is None else done
     if id(tree) in done:
         return done[id(tree)]

@@ -7,7 +7,7 @@ import pytest
 from tests.trainer import command_line
 
 
-def test_ours_alone(tmp_path, capfd):
+def test_only_ours(tmp_path, capfd):
     path = tmp_path / "decoding.json"
     sizes = ["--layers=1", "--width=8", "--heads=2", "--chunk_length=4"]
     points = ["--contexts=5,9", "--batches=1,2", "--tokens=3", "--rounds=2", "--peer_context=0"]

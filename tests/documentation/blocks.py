@@ -11,7 +11,7 @@ def read(page):
     return (ROOT / page).read_text(encoding="utf-8")
 
 
-def of(page, language):
+def find(page, language):
     """The blocks in a language, as they stand in the page."""
     return re.findall(rf"^```{language}\n(.*?)^```", read(page), re.DOTALL | re.MULTILINE)
 
@@ -23,7 +23,7 @@ def python(page, **instead):
         page: path from the root.
         **instead: what to write for a name, such as another layer.
     """
-    found = of(page, "python")
+    found = find(page, "python")
     for before, after in instead.items():
         found = [block.replace(before, after) for block in found]
     return found

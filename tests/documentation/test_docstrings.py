@@ -31,9 +31,9 @@ def _huggingface(monkeypatch):
     """A checkpoint with the ids of bytes, and the buckets of a run."""
     content = golden_files.read("causal")
     new = 258
-    of_ids = ("word_embeddings", "lm_head")
+    id_tensors = ("word_embeddings", "lm_head")
     tensors = {
-        name: np.resize(value, (new, *value.shape[1:])) if any(part in name for part in of_ids) else value
+        name: np.resize(value, (new, *value.shape[1:])) if any(part in name for part in id_tensors) else value
         for name, value in content["tensors"].items()
     }
     folder = pathlib.Path("reformer-enwik8")

@@ -96,13 +96,13 @@ def test_fields_of_configs_exist():
     from configs import quickstart
 
     config = quickstart.get_config()
-    of_the_model = {f"model.{name}" for name in model_fields.parameters()}
+    model_arguments = {f"model.{name}" for name in model_fields.parameters()}
     fields = {field for page in blocks.PAGES for field in re.findall(r"config\.((?:\w+\.)*\w+)", blocks.read(page))}
     assert len(fields) >= 15
     missing = []
     for field in fields - {"json"}:
         part = config
-        if ".".join(field.split(".")[:2]) in of_the_model:  # Which need not be in a config.
+        if ".".join(field.split(".")[:2]) in model_arguments:  # Which need not be in a config.
             continue
         for name in field.split("."):
             if name not in part:

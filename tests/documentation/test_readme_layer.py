@@ -54,13 +54,13 @@ def test_the_example_has_an_embedding_that_masks():
 )
 def test_padding_and_neighbours_change_nothing(kind, dtype, tolerance):
     model = _model(kind, dtype=dtype)
-    alone = model(_rows([90], 90))
+    unpadded = model(_rows([90], 90))
     for lengths, longest in (([90, 3, 60], 90), ([90, 1], 200)):
         found = model(_rows(lengths, longest))
-        np.testing.assert_allclose(found[0], alone[0], atol=tolerance)
+        np.testing.assert_allclose(found[0], unpadded[0], atol=tolerance)
         assert np.all(np.isfinite(found))
     # The mask reaches the pooling, too: a mean over padding would be another one.
-    assert not np.allclose(model(_rows([3, 3], 90))[0], alone[0], atol=1e-3)
+    assert not np.allclose(model(_rows([3, 3], 90))[0], unpadded[0], atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -45,13 +45,13 @@ class Export:
         self.path = export_saved_model(model, folder)
 
     @functools.cached_property
-    def whole(self):
+    def module(self):
         """The loaded export, which keeps the variables that its signatures use."""
         return tf.saved_model.load(self.path)
 
     @property
     def signatures(self):
-        return self.whole.signatures
+        return self.module.signatures
 
 
 class _Exports(dict):

@@ -7,12 +7,12 @@ import tensorflow as tf
 PLAIN = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0}
 
 
-def _generate(whole, texts, max_new_tokens, **settings):
+def _generate(module, texts, max_new_tokens, **settings):
     """Settings are numbers for all rows, or lists with one for each."""
-    signature = whole.signatures["generate"]
+    signature = module.signatures["generate"]
     specs = {spec.name: spec for spec in signature.structured_input_signature[1].values()}
-    given = {"text": texts, "max_new_tokens": max_new_tokens, **PLAIN, **settings}
-    rows = {name: value if isinstance(value, list) else [value] * len(texts) for name, value in given.items()}
+    inputs = {"text": texts, "max_new_tokens": max_new_tokens, **PLAIN, **settings}
+    rows = {name: value if isinstance(value, list) else [value] * len(texts) for name, value in inputs.items()}
     outputs = signature(**{name: tf.constant(value, specs[name].dtype) for name, value in rows.items()})
     assert list(outputs) == ["generated_text_bytes"]
     return outputs["generated_text_bytes"].numpy().tolist()
@@ -27,7 +27,7 @@ def _expected(model, texts, max_new_tokens, **options):
 
 @pytest.fixture(scope="module")
 def chunks(exports):
-    return exports["chunks"].model, exports["chunks"].whole
+    return exports["chunks"].model, exports["chunks"].module
 
 
 TEXTS = [b"def main():", b"", b"\xff\x00"]
@@ -45,23 +45,25 @@ def test_samplers_and_greedy(loaded):
         ({"seed": SEEDS, "temperature": 1e-9}, {"sampler": "greedy"}),
     ]
     for settings, options in draws:
-        assert _generate(loaded.whole, TEXTS, 20, **settings) == _expected(loaded.model, TEXTS, 20, **options), settings
+        assert _generate(loaded.module, TEXTS, 20, **settings) == _expected(loaded.model, TEXTS, 20, **options), (
+            settings
+        )
 
 
 def test_each_row_by_itself(loaded):
     """With settings of its own, in any company."""
     settings = {"seed": SEEDS, "temperature": [0.0, 1.0, 2.0], "top_k": [0, 5, 0], "top_p": [1.0, 1.0, 0.7]}
     counts = [3, 30, 11]
-    together = _generate(loaded.whole, TEXTS, counts, **settings)
+    together = _generate(loaded.module, TEXTS, counts, **settings)
     for row, text in enumerate(TEXTS):
         own = {name: values[row] for name, values in settings.items()}
-        assert _generate(loaded.whole, [text], counts[row], **own) == [together[row]]
+        assert _generate(loaded.module, [text], counts[row], **own) == [together[row]]
     assert len({len(text) for text in together}) == 3
 
 
 def test_a_boundary_ends_a_text_and_is_no_part_of_it(loaded):
     texts, seeds = [b"abc"] * 8, list(range(8))
-    found = _generate(loaded.whole, texts, 300, seed=seeds)
+    found = _generate(loaded.module, texts, 300, seed=seeds)
     assert found == _expected(loaded.model, texts, 300, sampler="random", seed=seeds)
     assert any(len(text) < 300 for text in found)
 
@@ -70,18 +72,18 @@ def test_up_to_the_longest(chunks, loaded):
     """Rows that are at the end of their room wait for others."""
     longest = loaded.model.backbone.config["max_sequence_length"]
     texts, counts = [b"a" * (longest - 2), b"", b"b"], [2, 40, 1]
-    found = _generate(loaded.whole, texts, counts, seed=SEEDS)
+    found = _generate(loaded.module, texts, counts, seed=SEEDS)
     for text, count, seed, new in zip(texts, counts, SEEDS, found, strict=True):
-        assert _generate(loaded.whole, [text], count, seed=seed) == [new]
-    model, whole = chunks
+        assert _generate(loaded.module, [text], count, seed=seed) == [new]
+    model, module = chunks
     longest = model.backbone.config["max_sequence_length"]
-    assert _generate(whole, [b""], longest, temperature=0.0) == _expected(model, [b""], longest)
+    assert _generate(module, [b""], longest, temperature=0.0) == _expected(model, [b""], longest)
 
 
 def test_a_model_whose_past_changes(chunks):
-    model, whole = chunks
+    model, module = chunks
     assert not model.backbone.strictly_causal
-    found = _generate(whole, TEXTS, [7, 1, 4], seed=SEEDS)
+    found = _generate(module, TEXTS, [7, 1, 4], seed=SEEDS)
     expected = _expected(model, TEXTS, 7, sampler="random", seed=SEEDS)
     assert found == [text[:count] for text, count in zip(expected, (7, 1, 4), strict=True)]
 
@@ -89,7 +91,7 @@ def test_a_model_whose_past_changes(chunks):
 def test_in_a_session_again_and_again(loaded):
     """As a server runs it. Caches are written in place: what one request leaves must not reach the next."""
     counts, settings = [3, 30, 11], {"temperature": [0.0, 1.0, 2.0], "top_k": [0, 5, 0], "top_p": [1.0, 1.0, 0.7]}
-    expected = _generate(loaded.whole, TEXTS, counts, seed=SEEDS, **settings)
+    expected = _generate(loaded.module, TEXTS, counts, seed=SEEDS, **settings)
     request = {"text": TEXTS, "max_new_tokens": counts, "seed": SEEDS, **settings}
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         signature = tf.compat.v1.saved_model.load(session, ["serve"], str(loaded.path)).signature_def["generate"]

@@ -13,11 +13,11 @@ _THREADS, _REQUESTS, _COMPARED = 8, 1000, 100
 _SIGNATURES = ("score", "score_ids", "predict", "embed", "generate")
 
 
-def _request(whole, seed):
+def _request(module, seed):
     """Makes one random request, which the seed decides, and returns the answer."""
     rng = np.random.default_rng(seed)
     name = _SIGNATURES[seed % len(_SIGNATURES)]
-    signature = whole.signatures[name]
+    signature = module.signatures[name]
     rows, length = int(rng.integers(1, 5)), int(rng.choice([2, 5, 70, 300, 1024]))
     if name not in ("score", "generate"):
         ids = rng.integers(0, 257, [rows, length]).astype(np.int32)
@@ -55,12 +55,12 @@ def _resident_mib():
 @pytest.mark.slow
 def test_a_thousand_requests_from_eight_threads(loaded):
     seeds = random.Random(0).sample(range(10**6), _REQUESTS)
-    alone = {seed: _request(loaded.whole, seed) for seed in seeds[:_COMPARED]}
+    references = {seed: _request(loaded.module, seed) for seed in seeds[:_COMPARED]}
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as threads:
 
         def succeeds(seed):
-            answer = _request(loaded.whole, seed)
-            return seed not in alone or _same(answer, alone[seed])
+            answer = _request(loaded.module, seed)
+            return seed not in references or _same(answer, references[seed])
 
         assert all(threads.map(succeeds, range(300)))  # Every signature and shape.
         before = _resident_mib()

@@ -1,4 +1,4 @@
-"""A SavedModel computes what the model computes, for any batch and lengths, and appears as a whole."""
+"""A SavedModel computes what the model computes, for any batch and lengths, and appears as a module."""
 
 import functools
 import json
@@ -27,8 +27,8 @@ def _ids(shape, seed=1):
 
 def _padded(rows, length=None):
     ids = np.full([len(rows), length or max(map(len, rows))], -1, np.int32)
-    for place, row in zip(ids, rows, strict=True):
-        place[: len(row)] = row
+    for padded_row, row in zip(ids, rows, strict=True):
+        padded_row[: len(row)] = row
     return ids
 
 
@@ -74,29 +74,29 @@ def test_scores_of_text(loaded, lengths):
 
 @pytest.mark.parametrize("kind", ["strictly_causal", "chunks"])
 def test_rows_of_ids_do_not_depend_on_padding_and_neighbours(exports, kind):
-    model, whole = exports[kind].model, exports[kind].whole
+    model, module = exports[kind].model, exports[kind].module
     rows = [_ids(length, length) for length in (40, 3, 64, 17)]
     for name in ("predict", "embed", "score_ids"):
-        together = whole.signatures[name](ids=tf.constant(_padded(rows)))
+        together = module.signatures[name](ids=tf.constant(_padded(rows)))
         for number, row in enumerate(rows):
-            alone = whole.signatures[name](ids=tf.constant(row[None]))
-            for output, value in alone.items():
+            separate = module.signatures[name](ids=tf.constant(row[None]))
+            for output, value in separate.items():
                 found = together[output][number].numpy()
                 if found.shape != value.shape[1:]:  # One entry a token.
                     assert not np.any(found[value.shape[1] :])
                     assert not np.any(np.signbit(found[value.shape[1] :]))
                     found = found[: value.shape[1]]
                 np.testing.assert_allclose(found, value[0], atol=1e-5, err_msg=output)
-    outputs = whole.signatures["predict"](ids=tf.constant(_padded(rows)))
+    outputs = module.signatures["predict"](ids=tf.constant(_padded(rows)))
     for row, found in zip(rows, outputs["logits"], strict=True):
         np.testing.assert_allclose(found[: len(row)], _graph(model)(row[None])[0], atol=1e-5)
 
 
 def test_rows_of_text_do_not_depend_on_neighbours_where_padding_would_count(exports):
-    model, whole = exports["chunks"].model, exports["chunks"].whole
+    model, module = exports["chunks"].model, exports["chunks"].module
     assert not model.backbone.strictly_causal
     texts = [b"abc" * 10, b"x", b"def main():" * 5]
-    together = whole.signatures["score"](text=tf.constant(texts))
+    together = module.signatures["score"](text=tf.constant(texts))
     for number, text in enumerate(texts):
         losses = _graph(model.token_losses)(np.array([[256, *text]], np.int32))[0].numpy()
         found = together["token_log_probabilities"][number].numpy()
@@ -142,8 +142,8 @@ def test_loading_takes_nothing_but_tensorflow(loaded, tmp_path):
     code = f"""
 import sys
 import tensorflow as tf
-whole = tf.saved_model.load({str(loaded.path)!r})
-bits = whole.signatures["score"](text=tf.constant(["def main():"]))["bits_per_byte"]
+module = tf.saved_model.load({str(loaded.path)!r})
+bits = module.signatures["score"](text=tf.constant(["def main():"]))["bits_per_byte"]
 wrong = ("reformer_tf", "tensorflow_text")
 print(float(bits[0]), [name for name in sys.modules if name.startswith(wrong)])
 """
@@ -160,9 +160,9 @@ print(float(bits[0]), [name for name in sys.modules if name.startswith(wrong)])
 
 def test_bytes_with_other_ids(tmp_path):
     model = make_model(vocabulary_size=258, max_sequence_length=64, num_layers=1, attention_layers=["local"])
-    whole = tf.saved_model.load(export_saved_model(model, tmp_path, ByteTokenizer(first=2, boundary=0)))
+    module = tf.saved_model.load(export_saved_model(model, tmp_path, ByteTokenizer(first=2, boundary=0)))
     ids = np.array([[0, *(value + 2 for value in b"abc")]], np.int32)
-    found = whole.signatures["score"](text=tf.constant([b"abc"]))["token_log_probabilities"]
+    found = module.signatures["score"](text=tf.constant([b"abc"]))["token_log_probabilities"]
     np.testing.assert_allclose(found, -_graph(model.token_losses)(ids), atol=1e-5)
     card = json.loads((tmp_path / "1" / "assets.extra" / "model_card.json").read_text())
     assert card["tokenizer"] == {"kind": "bytes", "first": 2, "boundary": 0}
@@ -170,10 +170,10 @@ def test_bytes_with_other_ids(tmp_path):
 
 def test_half_precision_gives_float32(tmp_path):
     model = make_model(max_sequence_length=64, dtype="mixed_bfloat16", num_layers=1, attention_layers=["lsh"])
-    whole = tf.saved_model.load(export_saved_model(model, tmp_path, tokenizer=None))
-    assert sorted(whole.signatures) == ["embed", "predict", "score_ids", "serving_default"]
+    module = tf.saved_model.load(export_saved_model(model, tmp_path, tokenizer=None))
+    assert sorted(module.signatures) == ["embed", "predict", "score_ids", "serving_default"]
     for name in ("embed", "predict", "score_ids"):
-        outputs = whole.signatures[name](ids=tf.constant(_ids((2, 20))))
+        outputs = module.signatures[name](ids=tf.constant(_ids((2, 20))))
         assert {output.dtype for output in outputs.values()} == {tf.float32}
 
 
@@ -182,18 +182,18 @@ def test_other_models_have_predict_and_embed(tmp_path, kind, window):
     more = {"num_classes": 3} if kind is ReformerClassifier else {}
     options = {"attention_options": {"local": {"window": window}}, "chunk_length": 8}
     model = kind(20, 60, 1, 16, 2, 8, 24, ["local"], **options, **more)
-    whole = tf.saved_model.load(export_saved_model(model, tmp_path))
-    assert sorted(whole.signatures) == ["embed", "predict", "serving_default"]
+    module = tf.saved_model.load(export_saved_model(model, tmp_path))
+    assert sorted(module.signatures) == ["embed", "predict", "serving_default"]
     rows = [_ids(length, length) % 20 for length in (30, 11)]
-    found = whole.signatures["predict"](ids=tf.constant(_padded(rows, 35)))
+    found = module.signatures["predict"](ids=tf.constant(_padded(rows, 35)))
     for number, row in enumerate(rows):
         expected = _graph(model)(row[None])
         expected = expected if isinstance(expected, dict) else {"logits": expected}
         assert sorted(found) == sorted(expected)
         for name, value in expected.items():
-            of_row = found[name][number].numpy()
-            np.testing.assert_allclose(of_row[: value.shape[1]], value[0], atol=1e-5)
-            assert not np.any(of_row[value.shape[1] :])
+            row_output = found[name][number].numpy()
+            np.testing.assert_allclose(row_output[: value.shape[1]], value[0], atol=1e-5)
+            assert not np.any(row_output[value.shape[1] :])
 
 
 @pytest.fixture(scope="module")

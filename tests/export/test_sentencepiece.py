@@ -22,7 +22,7 @@ TEXTS = ["the long road", "a  word é", "where"]
 
 
 @pytest.fixture(scope="module")
-def pieces(tmp_path_factory):
+def model_file(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pieces")
     words = ["where", "the", "long", "road", "turns", "a", "word", "follows", "é"]
     rng = np.random.default_rng(0)
@@ -33,8 +33,8 @@ def pieces(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def processor(pieces):
-    return sentencepiece.SentencePieceProcessor(model_file=str(pieces))
+def processor(model_file):
+    return sentencepiece.SentencePieceProcessor(model_file=str(model_file))
 
 
 @pytest.fixture(scope="module")
@@ -43,17 +43,17 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def path(model, pieces, tmp_path_factory):
-    return export_saved_model(model, tmp_path_factory.mktemp("export"), SentencePieceTokenizer(pieces, BOUNDARY))
+def path(model, model_file, tmp_path_factory):
+    return export_saved_model(model, tmp_path_factory.mktemp("export"), SentencePieceTokenizer(model_file, BOUNDARY))
 
 
 @pytest.fixture(scope="module")
-def whole(path):
+def exported(path):
     return tf.saved_model.load(path)
 
 
-def test_scores(model, whole, processor):
-    outputs = whole.signatures["score"](text=tf.constant(TEXTS))
+def test_scores(model, exported, processor):
+    outputs = exported.signatures["score"](text=tf.constant(TEXTS))
     for row, text in enumerate(TEXTS):
         ids = processor.encode(text)
         losses = tf.function(model.token_losses)(tf.constant([[BOUNDARY, *ids]]))[0].numpy()
@@ -64,11 +64,11 @@ def test_scores(model, whole, processor):
         np.testing.assert_allclose(outputs["bits_per_byte"][row], bits, atol=1e-5)
 
 
-def test_generates(model, whole, processor):
+def test_generates(model, exported, processor):
     rows = len(TEXTS)
     settings = {"max_new_tokens": [12] * rows, "top_k": [0] * rows, "seed": [7] * rows}
     numbers = {"temperature": [1.0] * rows, "top_p": [1.0] * rows}
-    found = whole.signatures["generate"](
+    found = exported.signatures["generate"](
         text=tf.constant(TEXTS),
         **{name: tf.constant(value, tf.int32) for name, value in settings.items()},
         **{name: tf.constant(value, tf.float32) for name, value in numbers.items()},
@@ -78,8 +78,8 @@ def test_generates(model, whole, processor):
     new = model.generate(rows, 12, sampler="random", seed=7, stop_tokens=[BOUNDARY])
     for prompt, ids, text in zip(prompts, new, found, strict=True):
         # Blanks between the prompt and what follows are part of it.
-        whole_text = processor.decode(prompt + [token for token in ids if token != BOUNDARY])
-        assert processor.decode(prompt) + text.decode() == whole_text
+        full_text = processor.decode(prompt + [token for token in ids if token != BOUNDARY])
+        assert processor.decode(prompt) + text.decode() == full_text
 
 
 @pytest.mark.parametrize(
@@ -92,10 +92,10 @@ def test_generates(model, whole, processor):
         (tf.zeros([0], tf.string), "`text` must have at least one row"),
     ],
 )
-def test_an_invalid_request_and_then_a_valid_one(whole, text, message):
+def test_an_invalid_request_and_then_a_valid_one(exported, text, message):
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        whole.signatures["score"](text=tf.constant(text))
-    assert whole.signatures["score"](text=tf.constant(["\ufeffthe"]))["bits_per_byte"].shape == [1]
+        exported.signatures["score"](text=tf.constant(text))
+    assert exported.signatures["score"](text=tf.constant(["\ufeffthe"]))["bits_per_byte"].shape == [1]
 
 
 def test_it_needs_tensorflow_text_and_nothing_else(path, tmp_path):
@@ -129,7 +129,7 @@ def test_the_model_card(path):
     assert len(card["tokenizer"]["sha256"]) == 64
 
 
-def test_what_is_refused(model, pieces, tmp_path):
+def test_what_is_refused(model, model_file, tmp_path):
     with pytest.raises(ValueError, match="path must be the file of a SentencePiece model. Received: path=.*none.model"):
         SentencePieceTokenizer(tmp_path / "none.model")
     (tmp_path / "text.model").write_text("no model")
@@ -137,4 +137,4 @@ def test_what_is_refused(model, pieces, tmp_path):
         SentencePieceTokenizer(tmp_path / "text.model")
     few = make_model(vocabulary_size=20, max_sequence_length=64, num_layers=1, attention_layers=["local"])
     with pytest.raises(ValueError, match="vocabulary_size=20. Received: SentencePieceTokenizer with 26 ids"):
-        export_saved_model(few, tmp_path / "models", SentencePieceTokenizer(pieces))
+        export_saved_model(few, tmp_path / "models", SentencePieceTokenizer(model_file))

@@ -29,7 +29,7 @@ def test_what_a_killed_export_left_is_removed_by_the_next(tmp_path):
     assert (tmp_path / "2" / "file").read_text() == "content"
 
 
-def test_an_export_under_way_is_left_alone(tmp_path):
+def test_an_export_under_way_is_not_touched(tmp_path):
     def meanwhile(folder):
         _write(folder)
         assert versions.write_next(tmp_path, _write) == tmp_path / "1"
@@ -76,7 +76,7 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
     assert _names(tmp_path) == [".unfinished-abc", "1"]
 
 
-def test_a_folder_elsewhere_is_refused(tmp_path, monkeypatch):
+def test_a_remote_folder_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = ReformerCausalLM(257, 16, 1, 8, 1, 8, 8, ["local"])
     with pytest.raises(ValueError, match="`directory` must be a path in the file system of this machine"):

@@ -55,7 +55,7 @@ def test_unknown_names_are_refused_by_name(case):
 
 
 @pytest.mark.parametrize("first, second", list(itertools.permutations(sorted(MODELS), 2)))
-def test_the_config_of_another_model_is_used_whole_or_refused(first, second):
+def test_the_config_of_another_model_is_used_completely_or_refused(first, second):
     (source, own), (target, _) = MODELS[first], MODELS[second]
     config = source(**SMALL, **own).get_config()
     for build in (target.from_config, lambda config: target(**config)):
@@ -74,9 +74,9 @@ def test_the_config_of_another_model_is_used_whole_or_refused(first, second):
 @each
 def test_numbers_of_numpy_become_pythons(case):
     model, own = MODELS[case]
-    given = {**SMALL, **own}
-    given = {name: np.int64(value) if type(value) is int else value for name, value in given.items()}
-    built = model(**given, dropout=np.float32(0.5), gated=np.True_, axial_shape=(np.int32(4), np.int32(4)))
+    passed = {**SMALL, **own}
+    passed = {name: np.int64(value) if type(value) is int else value for name, value in passed.items()}
+    built = model(**passed, dropout=np.float32(0.5), gated=np.True_, axial_shape=(np.int32(4), np.int32(4)))
     config = json.loads(json.dumps(built.get_config()))
     assert config["hidden_dim"] == 8 and config["dropout"] == 0.5 and config["gated"] is True
     assert model.from_config(config).get_config() == built.get_config()

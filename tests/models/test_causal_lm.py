@@ -58,45 +58,47 @@ class _Hashes:
         return taken
 
 
-def _assert_early_outputs_stay(monkeypatch, model, first, second, kept, valid=None):
-    """Outputs of the first `kept` positions are the same for two calls, given as (ids, call options) each.
+def _assert_early_outputs_stay(monkeypatch, model, first, second, unchanged, valid=None):
+    """Outputs of the first `unchanged` positions are the same for two calls, given as (ids, call options) each.
 
     With the same buckets to 1e-5; and by themselves, unless a bucket differs, in the first layer where one does, at a
     near-tie: a gap within the error of the projections seen there.
     """
     hashes = _Hashes(monkeypatch)
-    valid = np.ones((len(first[0]), kept), bool) if valid is None else valid[:, :kept]
-    expected = model(first[0], **first[1]).numpy()[:, :kept][valid]
+    valid = np.ones((len(first[0]), unchanged), bool) if valid is None else valid[:, :unchanged]
+    expected = model(first[0], **first[1]).numpy()[:, :unchanged][valid]
     buckets, gaps, projections = hashes.take()
-    actual = model(second[0], **second[1]).numpy()[:, :kept][valid]
+    actual = model(second[0], **second[1]).numpy()[:, :unchanged][valid]
     others, _, moved = hashes.take()
     scale = max(1.0, np.abs(expected).max())
     same = True
     for b, o, gap, p, q in zip(buckets, others, gaps, projections, moved, strict=True):
         here = valid[:, None, None, :]
-        differ = (b[..., :kept] != o[..., :kept]) & here
+        differ = (b[..., :unchanged] != o[..., :unchanged]) & here
         if differ.any():
-            error = np.abs(p[..., :kept, :] - q[..., :kept, :])[np.broadcast_to(here, differ.shape)].max()
+            error = np.abs(p[..., :unchanged, :] - q[..., :unchanged, :])[np.broadcast_to(here, differ.shape)].max()
             assert error < 1e-4
-            assert gap[..., :kept][differ].max() <= 2 * error
+            assert gap[..., :unchanged][differ].max() <= 2 * error
             same = False
             break
     if same:
         assert np.abs(actual - expected).max() <= 1e-5 * scale
         return
-    injected = [np.concatenate([b[..., :kept], o[..., kept:]], axis=-1) for b, o in zip(buckets, others, strict=True)]
+    injected = [
+        np.concatenate([b[..., :unchanged], o[..., unchanged:]], axis=-1) for b, o in zip(buckets, others, strict=True)
+    ]
     with replay.replaying(injected):
-        actual = model(second[0], **second[1]).numpy()[:, :kept][valid]
+        actual = model(second[0], **second[1]).numpy()[:, :unchanged][valid]
     assert np.abs(actual - expected).max() <= 1e-5 * scale
 
 
-@pytest.mark.parametrize("kept", [1, 50, 127])
-def test_later_tokens_do_not_move_earlier_outputs(monkeypatch, kept):
+@pytest.mark.parametrize("unchanged", [1, 50, 127])
+def test_later_tokens_do_not_move_earlier_outputs(monkeypatch, unchanged):
     model, ids = _model(), _ids()
     changed = ids.copy()
-    changed[:, kept:] = _ids(seed=2)[:, kept:]
-    _assert_early_outputs_stay(monkeypatch, model, (ids, {}), (changed, {}), kept)
-    _assert_early_outputs_stay(monkeypatch, model, (ids, {}), (ids[:, :kept], {}), kept)
+    changed[:, unchanged:] = _ids(seed=2)[:, unchanged:]
+    _assert_early_outputs_stay(monkeypatch, model, (ids, {}), (changed, {}), unchanged)
+    _assert_early_outputs_stay(monkeypatch, model, (ids, {}), (ids[:, :unchanged], {}), unchanged)
 
 
 @pytest.mark.parametrize("causal", [True, False])
@@ -111,12 +113,12 @@ def test_padding_its_content_and_neighbours_do_not_matter(monkeypatch, causal):
     padded = np.concatenate([np.where(mask, ids, 7), _ids(length=31, seed=5)], axis=1)
     longer = np.pad(mask, [(0, 0), (0, 31)])
     _assert_early_outputs_stay(monkeypatch, model, (ids, {"mask": mask}), (padded, {"mask": longer}), 100, mask)
-    order = [2, 0, 1]
-    turned = model(ids[order], mask=mask[order]).numpy()[np.argsort(order)]
+    permutation = [2, 0, 1]
+    permuted = model(ids[permutation], mask=mask[permutation]).numpy()[np.argsort(permutation)]
     expected = model(ids, mask=mask).numpy()
-    np.testing.assert_allclose(turned[mask], expected[mask], atol=1e-5 * np.abs(expected).max())
-    alone = model(ids[1:2, :60]).numpy()
-    np.testing.assert_allclose(alone[0], expected[1, :60], atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(permuted[mask], expected[mask], atol=1e-5 * np.abs(expected).max())
+    unpadded = model(ids[1:2, :60]).numpy()
+    np.testing.assert_allclose(unpadded[0], expected[1, :60], atol=1e-5 * np.abs(expected).max())
 
 
 def _gradients(model, ids, mask, seed):
@@ -166,9 +168,9 @@ def test_a_seed_decides_training_and_inference_needs_none():
     np.testing.assert_array_equal(loss([1, 2]), loss([1, 3]))
     np.testing.assert_array_equal(loss([1, 2]), model.token_losses(ids))
     # A row's randomness follows its place in the global batch.
-    whole = loss([1, 2, 0], training=True)
+    expected = loss([1, 2, 0], training=True)
     part = model.token_losses(ids[1:], seed=tf.constant([1, 2, 1]), training=True)
-    np.testing.assert_allclose(part, whole[1:], atol=1e-4)
+    np.testing.assert_allclose(part, expected[1:], atol=1e-4)
 
 
 def test_segments_do_not_see_each_other():

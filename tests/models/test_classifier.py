@@ -26,12 +26,14 @@ def test_the_head_equals_numpy(streams):
     ids, mask = cases.ids(), cases.mask()
     for pooling in ("first", "mean"):
         model = cases.make("classifier", pooling=pooling, combine_streams=streams)
-        for given in (None, mask):
-            rows = np.ones(ids.shape, bool) if given is None else mask
-            vectors = np.asarray(model.backbone(ids, mask=given) if given is not None else model.backbone(ids))
+        for passed_mask in (None, mask):
+            rows = np.ones(ids.shape, bool) if passed_mask is None else mask
+            vectors = np.asarray(
+                model.backbone(ids, mask=passed_mask) if passed_mask is not None else model.backbone(ids)
+            )
             seen = [v[m] for v, m in zip(vectors, rows, strict=True)]
             pooled = np.stack([v[0] if pooling == "first" else v.mean(axis=0) for v in seen])
-            np.testing.assert_allclose(model(ids, mask=given), _head(model, pooled), atol=1e-4)
+            np.testing.assert_allclose(model(ids, mask=passed_mask), _head(model, pooled), atol=1e-4)
 
 
 @pytest.mark.parametrize("pooling", ["first", "mean"])
@@ -67,8 +69,8 @@ def test_dropout_in_the_head_is_of_two_layers_and_on_in_training_only():
     used = {layer.seed for layer in model._flatten_layers() if hasattr(layer, "seed") and layer not in layers}
     assert len(used | {layer.seed for layer in layers}) == len(used) + 2
     vectors = np.ones((2, 1, 1000), "float32")
-    kept = [np.asarray(layer(vectors, seed=np.array([1, 2]), training=True)) != 0 for layer in layers]
-    assert all(0.4 < k.mean() < 0.6 for k in kept) and 0.4 < (kept[0] == kept[1]).mean() < 0.6
+    nonzero = [np.asarray(layer(vectors, seed=np.array([1, 2]), training=True)) != 0 for layer in layers]
+    assert all(0.4 < k.mean() < 0.6 for k in nonzero) and 0.4 < (nonzero[0] == nonzero[1]).mean() < 0.6
     for layer in layers:
         rate, layer.rate = layer.rate, 0.0
         without = np.asarray(model(ids, seed=np.array([1, 2]), training=True))

@@ -12,7 +12,7 @@ ids = np.random.default_rng(0).integers(0, VOCABULARY, (4, 8)).astype("int32")
 ones = np.ones(4, "float32")
 SPAN = {"start": np.zeros(4, "int32"), "end": np.ones(4, "int32")}
 CLASS_WEIGHT = r"class_weight must be left out.*Received: class_weight=\{1: 2.0\}"
-ALONE, NO_WEIGHT = "fit takes ids alone.*Received: y=", "fit takes no sample_weight.*Received: sample_weight of type"
+ONLY_IDS, NO_WEIGHT = "fit takes ids alone.*Received: y=", "fit takes no sample_weight.*Received: sample_weight of type"
 
 
 class _Data(keras.utils.PyDataset):
@@ -50,7 +50,7 @@ def untouched():
 
 REFUSED = {
     "causal_lm": [
-        ({"x": ids, "y": ids}, ALONE),
+        ({"x": ids, "y": ids}, ONLY_IDS),
         ({"x": ids, "sample_weight": ones}, NO_WEIGHT),
         ({"x": ids, "class_weight": {1: 2.0}}, CLASS_WEIGHT),
     ],
@@ -66,17 +66,17 @@ REFUSED = {
     ],
 }
 each = pytest.mark.parametrize(
-    "case, given, message", [(case, *refused) for case, cases in REFUSED.items() for refused in cases]
+    "case, passed, message", [(case, *refused) for case, cases in REFUSED.items() for refused in cases]
 )
 
 
 @each
-def test_arguments_are_refused(untouched, case, given, message):
+def test_arguments_are_refused(untouched, case, passed, message):
     model = untouched[case]
     training = [model.fit, model.train_on_batch]
-    for method in training if "class_weight" in given else [*training, model.evaluate, model.test_on_batch]:
+    for method in training if "class_weight" in passed else [*training, model.evaluate, model.test_on_batch]:
         with pytest.raises(ValueError, match=message):
-            method(**given)
+            method(**passed)
 
 
 def test_arguments_by_position_are_refused(untouched):
@@ -86,14 +86,14 @@ def test_arguments_by_position_are_refused(untouched):
         untouched["causal_lm"].test_on_batch(ids, None, ones)
 
 
-def _batch(given):
+def _batch(passed):
     """The arguments as a generator or a dataset yields them."""
-    parts = [given.get(name) for name in ("x", "y", "sample_weight")]
+    parts = [passed.get(name) for name in ("x", "y", "sample_weight")]
     return tuple(parts) if parts[2] is not None else tuple(parts[:2]) if parts[1] is not None else (ids,)
 
 
 yielded = pytest.mark.parametrize(
-    "kind, case, given, message",
+    "kind, case, passed, message",
     [
         (kind, case, *refused)
         for kind in (_Data, _generator, _dataset)
@@ -106,15 +106,15 @@ yielded = pytest.mark.parametrize(
 
 
 @yielded
-def test_what_is_yielded_is_refused(untouched, kind, case, given, message):
+def test_what_is_yielded_is_refused(untouched, kind, case, passed, message):
     with pytest.raises(ValueError, match=message):
-        untouched[case].fit(kind(_batch(given)), verbose=0)
+        untouched[case].fit(kind(_batch(passed)), verbose=0)
 
 
 @yielded
-def test_validation_data_are_refused_before_the_first_epoch(untouched, kind, case, given, message):
+def test_validation_data_are_refused_before_the_first_epoch(untouched, kind, case, passed, message):
     good = {"causal_lm": (ids,), "masked_lm": (ids, ids), "span_predictor": (ids, SPAN)}[case]
-    for data in (kind(_batch(given)), _batch(given)):
+    for data in (kind(_batch(passed)), _batch(passed)):
         with pytest.raises(ValueError, match=message):
             untouched[case].fit(*good, validation_data=data, verbose=0)
 

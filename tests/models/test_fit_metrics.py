@@ -43,14 +43,14 @@ def test_they_equal_those_of_all_logits(monkeypatch, mode):
         history = model.fit(ids, targets, sample_weight=weights, batch_size=4, verbose=0, shuffle=False).history
         evaluated = model.evaluate(ids, targets, sample_weight=weights, batch_size=6, verbose=0, return_dict=True)
         results.append((history, evaluated))
-    (history, evaluated), (expected, whole) = results
+    (history, evaluated), (expected, expected_metrics) = results
     assert set(history) == set(expected) and {"accuracy", "nats", "top", "weighted_nats"} < set(history)
     for name, values in history.items():
         # Of batches with uneven weights Keras takes the mean over batches.
         if name != "loss":
             np.testing.assert_allclose(values, expected[name], rtol=1e-4, err_msg=name)
     for name, value in evaluated.items():
-        assert value == pytest.approx(whole[name], rel=1e-4), name
+        assert value == pytest.approx(expected_metrics[name], rel=1e-4), name
 
 
 def test_what_does_not_count_is_left_out():

@@ -142,9 +142,9 @@ def test_fit_with_xla(case):
 def test_inputs_of_a_dict_are_those_of_a_call(case):
     model, ids, mask = cases.make(case), cases.ids(), cases.mask()
     segments = np.repeat([[0, 1]], 25, axis=1) * np.ones((3, 1), int)
-    whole = {"ids": ids, "mask": mask, "segment_ids": segments}
+    inputs = {"ids": ids, "mask": mask, "segment_ids": segments}
     expected = cases.flat(model(ids, mask=mask, segment_ids=segments))
-    for a, b, c in zip(cases.flat(model(whole)), expected, cases.flat(model(ids)), strict=True):
+    for a, b, c in zip(cases.flat(model(inputs)), expected, cases.flat(model(ids)), strict=True):
         np.testing.assert_array_equal(a, b)
         assert np.abs(a - c).max() > 1e-3
     with pytest.raises(ValueError, match="mask must be a boolean or integer tensor"):

@@ -47,14 +47,14 @@ def test_evaluate_is_the_weighted_mean_of_the_losses():
     losses = _cross_entropies(model(ids, mask=mask), targets)
     tokens = np.random.default_rng(0).random(ids.shape)
     rows = np.array([0.5, 2.0, 1.0])
-    for weights, whole in (
+    for weights, all_weights in (
         (None, mask),
         (tokens, tokens * mask),
         (rows, rows[:, None] * mask),
         (np.zeros(3), np.zeros(ids.shape)),
     ):
         data = {"ids": ids, "mask": mask}, targets, weights
-        expected = (losses * whole).sum() / max(whole.sum(), 1e-9)
+        expected = (losses * all_weights).sum() / max(all_weights.sum(), 1e-9)
         # Batches of two rows: their losses count by their weights.
         found = model.evaluate(*data[:2], sample_weight=weights, batch_size=2, verbose=0)
         assert found == pytest.approx(expected, rel=1e-4)

@@ -74,7 +74,7 @@ def test_sizes_are_as_published(name):
     assert found == [width, heads, size, inner, list(axial_dims)]
 
 
-def test_the_smaller_model_as_a_whole():
+def test_the_complete_smaller_model():
     model = models.ReformerCausalLM.from_preset("reformer-crime-and-punishment")
     assert model.backbone.output_dim == 512 and not model.tie_embeddings
     assert model(np.zeros((1, 70), "int32")).shape == (1, 70, 320)

@@ -58,13 +58,13 @@ def test_losses_and_gradients_are_those_of_rows_of_their_own(kind, positions):
     if positions == "rotary" and kind == "lsh":
         pytest.skip("LSH layers hash content and have no rotary positions")
     model = _model(kind, positions="none", rotary=positions == "rotary")
-    kept = np.delete(np.arange(sum(LENGTHS) - 1), STARTS[1:] - 1)  # Not what predicts the next document's first id.
+    counted = np.delete(np.arange(sum(LENGTHS) - 1), STARTS[1:] - 1)  # Not what predicts the next document's first id.
 
     def packed():
         losses = model.token_losses(_packed(), segment_ids=SEGMENTS, training=True, seed=SEED)
-        return tf.gather(losses[0], kept)
+        return tf.gather(losses[0], counted)
 
-    def alone():
+    def separate():
         ids, mask = _documents()
         losses = model.token_losses(ids, mask=mask, training=True, seed=SEED)
         return tf.boolean_mask(losses, mask[:, 1:])
@@ -76,7 +76,7 @@ def test_losses_and_gradients_are_those_of_rows_of_their_own(kind, positions):
         variables = [variable.value for variable in model.trainable_variables]
         return values.numpy(), [tf.convert_to_tensor(g).numpy() for g in tape.gradient(total, variables)]
 
-    (losses, gradients), (expected, expected_gradients) = with_gradient(packed), with_gradient(alone)
+    (losses, gradients), (expected, expected_gradients) = with_gradient(packed), with_gradient(separate)
     np.testing.assert_allclose(losses, expected, atol=1e-4)
     largest = max(np.abs(gradient).max() for gradient in expected_gradients)
     for gradient, other in zip(gradients, expected_gradients, strict=True):

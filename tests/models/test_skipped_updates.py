@@ -83,7 +83,7 @@ def _assert_skipped(case, **mode):
         pytest.param("span_predictor", marks=pytest.mark.slow),
     ],
 )
-def test_the_update_is_skipped_as_a_whole(case):
+def test_the_complete_update_is_skipped(case):
     _assert_skipped(case, jit_compile=False)
 
 

@@ -25,12 +25,12 @@ def test_padding_its_content_and_neighbours_do_not_matter():
     ids, mask = cases.ids(), cases.mask()
     padded = np.concatenate([np.where(mask, ids, 7), cases.ids(length=31, seed=5)], axis=1)
     longer = model(padded, mask=np.pad(mask, [(0, 0), (0, 31)]))
-    turned, alone = model(ids[::-1], mask=mask[::-1]), model(ids[1:2, :25])
+    reversed_rows, unpadded = model(ids[::-1], mask=mask[::-1]), model(ids[1:2, :25])
     for name, expected in model(ids, mask=mask).items():
         np.testing.assert_allclose(longer[name][:, :50], expected, atol=1e-5)
         assert np.all(longer[name][:, 50:] == -1e9)
-        np.testing.assert_allclose(turned[name][::-1], expected, atol=1e-5)
-        np.testing.assert_allclose(alone[name][0], expected[1, :25], atol=1e-5)
+        np.testing.assert_allclose(reversed_rows[name][::-1], expected, atol=1e-5)
+        np.testing.assert_allclose(unpadded[name][0], expected[1, :25], atol=1e-5)
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])

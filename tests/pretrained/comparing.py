@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from reformer_tf.models import ReformerBackbone
 from reformer_tf.ops import hashing, replay
-from reformer_tf.pretrained.weight_mapping import Place
+from reformer_tf.pretrained.weight_mapping import WeightTarget
 from tests.testing import near_ties
 
 
@@ -21,10 +21,10 @@ def outputs(model: keras.Model, ids: np.ndarray, mask: np.ndarray | None = None)
 
 
 def _named_outputs(model: keras.Model, ids: np.ndarray, mask: np.ndarray | None) -> dict[str, tf.Tensor]:
-    given = model(ids, mask=mask) if mask is not None else model(ids)
-    if isinstance(given, dict):
-        return {f"{name}_logits": value for name, value in given.items()}
-    return {"last_hidden_state" if isinstance(model, ReformerBackbone) else "logits": given}
+    outputs = model(ids, mask=mask) if mask is not None else model(ids)
+    if isinstance(outputs, dict):
+        return {f"{name}_logits": value for name, value in outputs.items()}
+    return {"last_hidden_state" if isinstance(model, ReformerBackbone) else "logits": outputs}
 
 
 def assert_same_outputs(
@@ -54,18 +54,18 @@ def assert_same_outputs(
         number of buckets that differ in the first such layer.
     """
     valid = np.ones(ids.shape, bool) if mask is None else mask
-    with replay.recording() as kept, _hashed() as hashed:
+    with replay.recording() as recorded, _hashed() as hashed:
         found = outputs(model, ids, mask)
     # Where the original does not hash, all tokens see each other whatever their buckets, which may then be ours.
     hashed_there = [their for their in buckets if their is not None]
-    theirs = hashed_there if len(kept) == len(hashed_there) else list(buckets)
-    theirs = [our.numpy() if their is None else their for our, their in zip(kept, theirs, strict=True)]
+    theirs = hashed_there if len(recorded) == len(hashed_there) else list(buckets)
+    theirs = [our.numpy() if their is None else their for our, their in zip(recorded, theirs, strict=True)]
     flips = 0
-    for place, (our, their) in enumerate(zip(kept, theirs, strict=True)):
+    for number, (our, their) in enumerate(zip(recorded, theirs, strict=True)):
         differ = (our.numpy() != their) & valid[:, None, None, :]
         if not differ.any():
             continue
-        vectors, rotations = hashed[place]
+        vectors, rotations = hashed[number]
         gaps = near_ties.gaps(vectors, rotations, factors)
         # The scale of rounding in float32, of sums over a few layers.
         error = 1e-5 * np.abs(np.einsum("bhld,hdrn->bhrln", vectors, rotations)).max()
@@ -104,31 +104,31 @@ def gradients(
 ) -> dict[str, np.ndarray]:
     """The gradients of the sum of outputs times `weights`, by path of the weight."""
     with tf.GradientTape() as tape:
-        given = _named_outputs(model, ids, mask)
-        total = sum(tf.reduce_sum(given[name] * weight) for name, weight in weights.items())
+        outputs = _named_outputs(model, ids, mask)
+        total = sum(tf.reduce_sum(outputs[name] * weight) for name, weight in weights.items())
     found = tape.gradient(total, [variable.value for variable in model.trainable_variables])
     return {v.path: tf.convert_to_tensor(g).numpy() for v, g in zip(model.trainable_variables, found, strict=True)}
 
 
 def assert_same_gradients(
-    found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], places: Mapping[str, Place]
+    found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], targets: Mapping[str, WeightTarget]
 ) -> float:
     """Asserts that each gradient is that of the original to 1e-3 of its largest number.
 
     Args:
         found: by path of the weight.
         expected: by name of the original's.
-        places: of the original's tensors in the model.
+        targets: by name of the original tensor, the weight of the model that it goes into.
 
     Returns:
         The largest relative difference.
     """
-    assert set(places) == set(expected)
+    assert set(targets) == set(expected)
     largest = 0.0
-    for name, place in places.items():
-        value = place.value(expected[name])
+    for name, target in targets.items():
+        value = target.value(expected[name])
         scale = np.abs(value).max()
         assert scale > 0, name
-        largest = max(largest, float(np.abs(found[place.variable.path] - value).max() / scale))
+        largest = max(largest, float(np.abs(found[target.variable.path] - value).max() / scale))
         assert largest <= 1e-3, (name, largest)
     return largest

@@ -65,14 +65,14 @@ def make(name: str, folder: pathlib.Path) -> None:
         if masked:
             mask = rng.random(ids.shape) < 0.7
             mask[:, 0] = True
-        given = originals.run(model, ids, mask if masked else None)
+        original = originals.run(model, ids, mask if masked else None)
         run = f"{length}{'_masked' if masked else ''}"
         content |= {f"{run}/ids": ids, f"{run}/mask": mask}
-        content |= {f"{run}/outputs/{key}": value for key, value in given.logits.items()}
-        content |= {f"{run}/buckets/{i}": b.astype(np.uint8) for i, b in enumerate(given.buckets)}
-        content |= {f"{run}/rotations/{i}": value for i, value in given.rotations.items()}
+        content |= {f"{run}/outputs/{key}": value for key, value in original.logits.items()}
+        content |= {f"{run}/buckets/{i}": b.astype(np.uint8) for i, b in enumerate(original.buckets)}
+        content |= {f"{run}/rotations/{i}": value for i, value in original.rotations.items()}
         if masked:
-            weights = {key: rng.normal(size=value.shape).astype(np.float32) for key, value in given.logits.items()}
+            weights = {key: rng.normal(size=value.shape).astype(np.float32) for key, value in original.logits.items()}
             for value in weights.values():
                 if value.shape[:2] == mask.shape:
                     value[~mask] = 0.0

@@ -87,12 +87,12 @@ def run(model: Any, ids: np.ndarray, mask: np.ndarray | None = None) -> Outputs:
         "attention_mask": None if mask is None else torch.tensor(mask, dtype=torch.long),
     }
     with torch.no_grad():
-        given = model(**arguments)
+        outputs = model(**arguments)
         cache = base(**arguments, use_cache=True).past_buckets_states
     logits = {
-        name: given[name].numpy()
+        name: outputs[name].numpy()
         for name in ("logits", "start_logits", "end_logits", "last_hidden_state")
-        if name in given
+        if name in outputs
     }
     buckets, rotations = [], {}
     for index, kind in enumerate(config.attn_layers):
@@ -129,11 +129,11 @@ def gradients(model: Any, ids: np.ndarray, mask: np.ndarray | None, weights: dic
     """
     model.train()
     model.zero_grad()
-    given = model(
+    outputs = model(
         input_ids=torch.tensor(ids, dtype=torch.long),
         attention_mask=None if mask is None else torch.tensor(mask, dtype=torch.long),
     )
-    sum((given[name] * torch.tensor(weight)).sum() for name, weight in weights.items()).backward()
+    sum((outputs[name] * torch.tensor(weight)).sum() for name, weight in weights.items()).backward()
     model.eval()
     return {name: p.grad.numpy().copy() for name, p in model.named_parameters() if p.grad is not None}
 

@@ -108,17 +108,17 @@ def _ids(config, length, rows=2):
 def _compare(kind, fields, lengths, ours, masked=True):
     """Compares at several lengths, with and without masks."""
     results = []
-    for place, length in enumerate(sorted(lengths, reverse=True)):
+    for number, length in enumerate(sorted(lengths, reverse=True)):
         # Masks at the longest, and at one that has to be padded.
-        for which in range(3 if masked and place < 2 else 1):
+        for which in range(3 if masked and number < 2 else 1):
             model = originals.make(kind, **fields)
             ids = _ids(model.config, length)
             mask = _masks(ids)[which]
-            given = originals.run(model, ids, mask)
-            assign_rotations(ours, given.rotations)
-            factors = originals.bucket_factors(model.config.num_buckets) if given.rotations else None
+            original = originals.run(model, ids, mask)
+            assign_rotations(ours, original.rotations)
+            factors = originals.bucket_factors(model.config.num_buckets) if original.rotations else None
             results.append(
-                comparing.assert_same_outputs(ours, ids, mask, given.logits, given.buckets, TOLERANCE, factors)
+                comparing.assert_same_outputs(ours, ids, mask, original.logits, original.buckets, TOLERANCE, factors)
             )
     return results
 
@@ -199,13 +199,13 @@ def test_gradients(kind, fields, masked, tmp_path, request):
     model = originals.make(kind, **fields, **originals.NO_DROPOUT)
     ids = _ids(model.config, 128)
     mask = _masks(ids)[2] if masked else None
-    given = originals.run(model, ids, mask)
-    ours = from_huggingface(originals.save(model, tmp_path), given.rotations, head_bias=False)
-    comparing.assert_same_outputs(ours, ids, mask, given.logits, given.buckets, TOLERANCE, [2])
-    weights = {name: _cotangent(value, mask) for name, value in given.logits.items()}
+    original = originals.run(model, ids, mask)
+    ours = from_huggingface(originals.save(model, tmp_path), original.rotations, head_bias=False)
+    comparing.assert_same_outputs(ours, ids, mask, original.logits, original.buckets, TOLERANCE, [2])
+    weights = {name: _cotangent(value, mask) for name, value in original.logits.items()}
     expected = originals.gradients(model, ids, mask, weights)
     found = comparing.gradients(ours, ids, mask, weights)
-    largest = comparing.assert_same_gradients(found, expected, huggingface.places(ours, expected))
+    largest = comparing.assert_same_gradients(found, expected, huggingface.weight_targets(ours, expected))
     print(f"{request.node.callspec.id}: largest relative difference of {len(expected)} gradients {largest:.1e}")
 
 
@@ -221,13 +221,13 @@ def test_the_bias_of_the_head(tmp_path):
     """This release of transformers ignores it; those before version 5 added it."""
     model = originals.make(CAUSAL)
     directory, ids = originals.save(model, tmp_path), _ids(model.config, 100)
-    given = originals.run(model, ids)
-    with_bias = from_huggingface(directory, given.rotations)(ids)
+    original = originals.run(model, ids)
+    with_bias = from_huggingface(directory, original.rotations)(ids)
     bias = model.lm_head.bias.detach().numpy()
     assert np.abs(bias).max() > 0.1
-    np.testing.assert_allclose(with_bias, given.logits["logits"] + bias, atol=TOLERANCE)
-    without = from_huggingface(directory, given.rotations, head_bias=False)(ids)
-    np.testing.assert_allclose(without, given.logits["logits"], atol=TOLERANCE)
+    np.testing.assert_allclose(with_bias, original.logits["logits"] + bias, atol=TOLERANCE)
+    without = from_huggingface(directory, original.rotations, head_bias=False)(ids)
+    np.testing.assert_allclose(without, original.logits["logits"], atol=TOLERANCE)
 
 
 def test_one_model_follows_the_length_where_the_original_keeps_its_first_number_of_buckets(tmp_path):
@@ -277,7 +277,7 @@ def test_files_of_other_kinds(written, tmp_path):
         originals.save(model, tmp_path)
         model = model.float()
     ids = _ids(model.config, 64)
-    given = originals.run(model, ids)
-    ours = from_huggingface(tmp_path, given.rotations, head_bias=False)
+    original = originals.run(model, ids)
+    ours = from_huggingface(tmp_path, original.rotations, head_bias=False)
     assert {v.dtype for v in ours.trainable_variables} == {"float32"}
-    comparing.assert_same_outputs(ours, ids, None, given.logits, given.buckets, TOLERANCE, [2])
+    comparing.assert_same_outputs(ours, ids, None, original.logits, original.buckets, TOLERANCE, [2])

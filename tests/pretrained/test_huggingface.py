@@ -24,30 +24,32 @@ def golden():
 @pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize("name", golden_files.NAMES)
 def test_outputs(golden, name, run, tmp_path):
-    content, given = golden[name], golden[name][run]
+    content, original = golden[name], golden[name][run]
     # The file of base holds all; rotations are by index of the layer, and buckets by place among LSH layers.
     kinds = json.loads(content["config"].tobytes())["attn_layers"]
-    assert sorted(golden_files.rotations(given)) == [index for index, kind in enumerate(kinds) if kind == "lsh"]
-    model = from_huggingface(golden_files.write(tmp_path, content), golden_files.rotations(given), head_bias=False)
-    mask = given["mask"] if run.endswith("masked") else None
+    assert sorted(golden_files.rotations(original)) == [index for index, kind in enumerate(kinds) if kind == "lsh"]
+    model = from_huggingface(golden_files.write(tmp_path, content), golden_files.rotations(original), head_bias=False)
+    mask = original["mask"] if run.endswith("masked") else None
     comparing.assert_same_outputs(
-        model, given["ids"], mask, given["outputs"], golden_files.buckets(given), TOLERANCE, factors=[2, 4]
+        model, original["ids"], mask, original["outputs"], golden_files.buckets(original), TOLERANCE, factors=[2, 4]
     )
 
 
 @pytest.mark.parametrize("reversible", [True, False])
 @pytest.mark.parametrize("name", golden_files.NAMES)
 def test_gradients(golden, name, reversible, tmp_path):
-    given = golden[name]["64_masked"]
+    original = golden[name]["64_masked"]
     model = from_huggingface(
         golden_files.write(tmp_path, golden[name]),
-        golden_files.rotations(given),
+        golden_files.rotations(original),
         head_bias=False,
         reversible=reversible,
     )
-    with replay.replaying(golden_files.buckets(given)):
-        found = comparing.gradients(model, given["ids"], given["mask"], given["weights"])
-    comparing.assert_same_gradients(found, given["gradients"], huggingface.places(model, given["gradients"]))
+    with replay.replaying(golden_files.buckets(original)):
+        found = comparing.gradients(model, original["ids"], original["mask"], original["weights"])
+    comparing.assert_same_gradients(
+        found, original["gradients"], huggingface.weight_targets(model, original["gradients"])
+    )
 
 
 def test_which_model(golden, tmp_path):
@@ -76,9 +78,9 @@ def test_the_bias_of_the_head(golden, tmp_path):
     np.testing.assert_array_equal(
         from_huggingface(golden_files.write(tmp_path, content, tensors=twice))(ids), with_bias(ids)
     )
-    alone = {name: value for name, value in twice.items() if name != "lm_head.bias"}
+    one_name = {name: value for name, value in twice.items() if name != "lm_head.bias"}
     np.testing.assert_array_equal(
-        from_huggingface(golden_files.write(tmp_path, content, tensors=alone))(ids), with_bias(ids)
+        from_huggingface(golden_files.write(tmp_path, content, tensors=one_name))(ids), with_bias(ids)
     )
     differ = {**twice, "lm_head.decoder.bias": bias + 1}
     with pytest.raises(ValueError, match=r"lm_head.bias and lm_head.decoder.bias must be equal"):
@@ -100,8 +102,8 @@ def test_half_precision_becomes_float32(golden, tmp_path):
     content = golden["causal"]
     half = {name: value.astype(np.float16) for name, value in content["tensors"].items()}
     model = from_huggingface(golden_files.write(tmp_path, content, tensors=half))
-    whole = {name: value.astype(np.float32) for name, value in half.items()}
-    other = from_huggingface(golden_files.write(tmp_path, content, tensors=whole))
+    single_precision = {name: value.astype(np.float32) for name, value in half.items()}
+    other = from_huggingface(golden_files.write(tmp_path, content, tensors=single_precision))
     for one, two in zip(model.weights, other.weights, strict=True):
         assert one.dtype == two.dtype
         np.testing.assert_array_equal(one, two)

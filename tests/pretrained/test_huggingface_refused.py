@@ -166,7 +166,7 @@ def test_deep_json(golden, content, tmp_path):
 @pytest.mark.parametrize(
     "name", ["../model.safetensors", "/model.safetensors", "..", "", "a/model.safetensors", "a\0b", 5, None]
 )
-def test_an_index_names_files_of_its_folder_alone(golden, name, tmp_path):
+def test_an_index_names_only_files_of_its_folder(golden, name, tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     golden_files.write(folder, golden["causal"])

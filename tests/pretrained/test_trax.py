@@ -88,7 +88,7 @@ def _replaced(tree, path, value):
         ({}, {"protocol": 5}),
     ],
 )
-def test_every_weight_finds_its_place(options, written, tmp_path):
+def test_every_weight_finds_its_target(options, written, tmp_path):
     made = _Made(**options)
     model = from_trax(_write(tmp_path / "model.pkl", made.weights, **written), **ARGUMENTS)
     expected = [
@@ -127,15 +127,15 @@ def test_heads_attend_as_there(tmp_path):
     rotations = {1: np.random.default_rng(2).normal(size=(HEADS, SIZE, 2, 2))}
     swapped = made.weights
     for entry, count in ((0, 4), (4, 3)):
-        for place in range(count):
-            path = (5, entry, 1, place)
-            part = made.weights[5][entry][1][place]
+        for number in range(count):
+            path = (5, entry, 1, number)
+            part = made.weights[5][entry][1][number]
             swapped = _replaced(swapped, path, part[::-1].copy())
-    given = [
+    outputs = [
         from_trax(_write(tmp_path / "model.pkl", weights), rotations={1: value}, **ARGUMENTS)(ids)
         for weights, value in ((made.weights, rotations[1]), (swapped, rotations[1][::-1]))
     ]
-    np.testing.assert_allclose(*given, atol=1e-5)
+    np.testing.assert_allclose(*outputs, atol=1e-5)
 
 
 def test_arrays_of_jax(tmp_path, monkeypatch):

@@ -100,7 +100,7 @@ def test_pickles_of_very_many_parts(tmp_path, monkeypatch):
         from_trax(path, **test_trax.ARGUMENTS)
 
 
-def test_tuples_that_stand_in_many_places(tmp_path, monkeypatch):
+def test_tuples_that_are_used_many_times(tmp_path, monkeypatch):
     monkeypatch.setattr(trax, "_MOST_PARTS", 1000)
     tree = ()
     for _ in range(40):

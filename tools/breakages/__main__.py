@@ -1,18 +1,18 @@
-"""Breaks the code on purpose, one small change at a time, and says which tests catch it.
+"""Breaks the code on purpose, one small change at a time, and reports which test catches each change.
 
     python -m tools.breakages --output=breakages.json
 
-Each breakage is applied to a copy of the repository (tracked files, as they are in the working tree) and tried with the
-tests of its part and the conformance tests until one fails; with all other tests if none did. That takes hours for the
-whole table, of which `--part` and `--only` choose some. Results are written as they come, and the same command goes on
-with what is missing. Tests that are marked slow are not run.
+Each breakage is applied to a copy of the repository (tracked files, as they are in the working tree). The tests of its
+part and the conformance tests run until one fails; if none does, all other tests run. The whole table takes hours;
+`--part` and `--only` choose some breakages. Results are written after each breakage, and the same command continues
+with the missing ones. Tests that are marked slow are not run.
 
-What takes long is to come to the test that fails. `--first` names a file that says which to try before all others:
+Most of the time passes before the failing test is reached. `--first` names a file with tests to try first:
 
     {"rotary_sign": ["tests/ops/test_rotary.py::test_angles_are_exact_far_out"]}
 
-or a file of results, of which the tests are taken that caught something. Where those do not fail, or are no longer
-there, all is tried as it is without them: what is found does not depend on the file, only when.
+or a file of results, whose catching tests are then tried first. If these tests pass, or do not exist any more, the
+breakage is tried as without the file: the file only changes how soon a breakage is caught.
 
 Returns 1 if a breakage was not caught.
 """
@@ -53,8 +53,8 @@ def _chosen() -> list[Breakage]:
         ValueError: If there is no such name or part.
     """
     names = [breakage.name for breakage in table.BREAKAGES]
-    for flag, given, known in (("only", _ONLY.value, names), ("part", _PART.value, list(FOLDERS))):
-        unknown = sorted(set(given) - set(known))
+    for flag, chosen, known in (("only", _ONLY.value, names), ("part", _PART.value, list(FOLDERS))):
+        unknown = sorted(set(chosen) - set(known))
         if unknown:
             raise ValueError(f"--{flag} must be among {', '.join(known)}. Received: {', '.join(unknown)}")
     return [
@@ -80,17 +80,17 @@ def _check_applicable(breakages: Sequence[Breakage]) -> None:
         raise ValueError("\n".join(problems))
 
 
-def _tests_of(part: str) -> list[str]:
+def _part_tests(part: str) -> list[str]:
     return [f"tests/{part}", _CONFORMANCE]
 
 
 def _other_tests(part: str) -> list[str]:
-    return ["tests", *(f"--ignore={folder}" for folder in _tests_of(part))]
+    return ["tests", *(f"--ignore={folder}" for folder in _part_tests(part))]
 
 
 def _first_tests(breakage: Breakage, first: Mapping[str, Sequence[str]]) -> list[str]:
-    """What to try first: without `--all_tests` no more than what is tried anyway."""
-    folders = ("tests/",) if _ALL_TESTS.value else tuple(f"{folder}/" for folder in _tests_of(breakage.part))
+    """The tests to try first; without `--all_tests` only tests of the breakage's part."""
+    folders = ("tests/",) if _ALL_TESTS.value else tuple(f"{folder}/" for folder in _part_tests(breakage.part))
     return [test for test in first.get(breakage.name, ()) if test.startswith(folders)]
 
 
@@ -101,13 +101,13 @@ def _outcome(breakage: Breakage | None, tests: Sequence[str], first: Sequence[st
 
 
 def _check_unbroken(parts: Sequence[str]) -> None:
-    """Checks that what a breakage is tried with passes where nothing is broken.
+    """Checks that the tests of the breakages pass on unbroken code.
 
     Raises:
         ValueError: If a test fails.
     """
     for part in parts:
-        for tests in [_tests_of(part), *([_other_tests(part)] if _ALL_TESTS.value else [])]:
+        for tests in [_part_tests(part), *([_other_tests(part)] if _ALL_TESTS.value else [])]:
             found = _outcome(None, tests)
             if found.caught_by is not None:
                 raise ValueError(f"Tests must pass where nothing is broken. Received: {found.caught_by} ({part})")
@@ -115,11 +115,11 @@ def _check_unbroken(parts: Sequence[str]) -> None:
 
 
 def _try(breakage: Breakage, results: Results, first: Sequence[str]) -> tuple[str | None, bool, float]:
-    """Tries a breakage: what caught it, whether all tests were run, and the seconds."""
+    """Tries a breakage; returns the test that caught it, whether all tests were run, and the seconds."""
     known = None if _AGAIN.value else results.find(breakage)
-    seconds = known["seconds"] if known else 0.0  # Those of the part's tests, which caught nothing.
+    seconds = known["seconds"] if known else 0.0  # The seconds of the part's tests, which caught nothing.
     if known is None:
-        found = _outcome(breakage, _tests_of(breakage.part), first)
+        found = _outcome(breakage, _part_tests(breakage.part), first)
         seconds, first = found.seconds, ()
         if found.caught_by is not None or not _ALL_TESTS.value:
             return found.caught_by, False, seconds
@@ -134,7 +134,7 @@ def _is_settled(breakage: Breakage, results: Results) -> bool:
 
 
 def _try_all(breakages: Sequence[Breakage], results: Results, first: Mapping[str, Sequence[str]]) -> None:
-    """Tries what is not settled, and says how it goes."""
+    """Tries the breakages without a final result, and prints the progress."""
     missing = [breakage for breakage in breakages if not _is_settled(breakage, results)]
     began = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(_WORKERS.value) as pool:
@@ -162,7 +162,7 @@ def main(argv: list[str]) -> int:
     """Tries the breakages and prints the table; returns 1 if one was not caught."""
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments: {argv[1:]}")
-    # As Ctrl-C does: what runs is stopped.
+    # Ends like Ctrl-C, which stops the running tests.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         breakages = _chosen()

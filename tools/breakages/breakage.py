@@ -1,4 +1,4 @@
-"""What a breakage is, and the parts of the repository that breakages are of."""
+"""The definition of a breakage, and the parts of the repository."""
 
 import dataclasses
 
@@ -11,23 +11,23 @@ FOLDERS = {
     "pretrained": "reformer_tf/pretrained",
     "trainer": "trainer",
 }
-"""Where the functions of a part are, by the name of the part, which is also that of the folder of its tests."""
+"""The folder of each part by its name, which is also the name of the folder of its tests."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Breakage:
     """A small change of one function that gives wrong results.
 
-    It names a function and not a file, and is matched by syntax and not by text, so that it outlives moves and
-    formatting.
+    It names a function and not a file, and is matched by syntax and not by text, so that moves and formatting do not
+    invalidate it.
 
     Attributes:
         name: Of the breakage.
         part: A key of `FOLDERS`.
         function: Qualified name, such as `Class.method` or `function.inner_function`, unique in the part.
         old: An expression or a statement that is in the function exactly once.
-        new: An expression or statements in its place; `pass` leaves a statement out.
-        breaks: What goes wrong, as a sentence.
+        new: The expression or statements that replace it; `pass` removes a statement.
+        breaks: The wrong result, as a sentence.
     """
 
     name: str

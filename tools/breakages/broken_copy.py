@@ -1,4 +1,4 @@
-"""Copies of the repository, to be broken."""
+"""Copies the repository and applies a breakage to the copy."""
 
 import pathlib
 import shutil
@@ -13,8 +13,8 @@ def make(root: pathlib.Path, folder: pathlib.Path, breakage: Breakage | None = N
 
     Args:
         root: Root of the repository.
-        folder: Where the copy goes.
-        breakage: What to break; None leaves the copy as it is.
+        folder: The folder of the copy.
+        breakage: The breakage to apply; None for an unbroken copy.
 
     Raises:
         ValueError: If the breakage cannot be applied.

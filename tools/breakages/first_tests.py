@@ -1,18 +1,18 @@
-"""Reads which tests are to be tried first."""
+"""Reads the tests to try first from a file."""
 
 import json
 import pathlib
 
 
 def read(path: pathlib.Path) -> dict[str, list[str]]:
-    """Reads tests by the names of the breakages that they are thought to catch.
+    """Reads tests by the names of the breakages that they are expected to catch.
 
     Args:
         path: A JSON file with an object of lists of tests, by the names of breakages; or with the results of an earlier
-            run, of which those tests are taken that caught something, with all of their parameters.
+            run, from which the catching tests are taken, with all of their parameters.
 
     Returns:
-        Arguments of pytest by the names of breakages, of which some may be unknown today.
+        Arguments of pytest by the names of breakages, some of which may not exist any more.
 
     Raises:
         ValueError: If it is no such file.
@@ -29,13 +29,13 @@ def read(path: pathlib.Path) -> dict[str, list[str]]:
 
 
 def _caught(results: list) -> dict[str, list[str]]:
-    # Runs also end in other ways, as at a limit of time.
+    # `caught_by` may also be another end of a run, such as a timeout.
     caught = {found["name"]: found["caught_by"] or "" for found in results}
     return {name: [test.partition("[")[0]] for name, test in caught.items() if test.startswith("tests/")}
 
 
 def _are_tests(value: object) -> bool:
-    # No options, which could choose tests that are not run otherwise.
+    # Options are refused, since they could choose tests that are not run otherwise.
     return isinstance(value, list) and all(isinstance(test, str) and test.startswith("tests/") for test in value)
 
 

@@ -1,4 +1,4 @@
-"""The file of the results, and the table that is made of it."""
+"""The file of the results, and the table of the results."""
 
 import dataclasses
 import json
@@ -13,13 +13,13 @@ NOT_CAUGHT = "NOT CAUGHT"
 
 
 class Results:
-    """What was found about breakages, in a JSON file that is written after each.
+    """The results of breakages, in a JSON file that is written after each.
 
     Args:
-        path: The file. Read if it is there.
+        path: The file. Read if it exists.
 
     Raises:
-        ValueError: If it is there and no such file.
+        ValueError: If it exists and is no file of results.
     """
 
     def __init__(self, path: pathlib.Path):
@@ -32,19 +32,19 @@ class Results:
                 raise ValueError(f"--output must be new or of an earlier run. Received: {path} ({error!r})") from error
 
     def find(self, breakage: Breakage) -> dict[str, Any] | None:
-        """The result of a breakage, if it was tried as it is today."""
+        """The result of a breakage, if it was tried in its present form."""
         found = self._found.get(breakage.name)
         same = found is not None and all(found.get(key) == value for key, value in _code(breakage).items())
         return found if same else None
 
     def add(self, breakage: Breakage, caught_by: str | None, all_tests: bool, seconds: float) -> None:
-        """Takes down a result.
+        """Records a result and writes the file.
 
         Args:
-            breakage: What was tried.
-            caught_by: Which test failed; None if none did.
-            all_tests: Whether all tests were run, or those of the part alone.
-            seconds: How long it took.
+            breakage: The breakage that was tried.
+            caught_by: The test that failed; None if none did.
+            all_tests: Whether all tests were run, or only those of the part.
+            seconds: The time that it took.
         """
         result = {"caught_by": caught_by, "all_tests": all_tests, "seconds": round(seconds, 1)}
         self._found[breakage.name] = {"name": breakage.name, **_code(breakage), **result}
@@ -53,12 +53,12 @@ class Results:
         os.replace(partial, self._path)
 
     def missed(self, breakages: Iterable[Breakage]) -> list[Breakage]:
-        """Those that were tried and not caught."""
+        """The breakages that were tried and not caught."""
         found = [(breakage, self.find(breakage)) for breakage in breakages]
         return [breakage for breakage, result in found if result is not None and result["caught_by"] is None]
 
     def table(self, breakages: Iterable[Breakage]) -> str:
-        """A line for each breakage that was tried: its part and name, what caught it, the seconds."""
+        """A line for each breakage that was tried: its part and name, the seconds, the test that caught it."""
         lines = []
         for breakage in breakages:
             found = self.find(breakage)

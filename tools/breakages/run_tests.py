@@ -16,7 +16,7 @@ import pytest
 
 TIMED_OUT = "timed out"
 _FAILURE = re.compile(r"^(?:FAILED|ERROR) (tests/.+?)(?: - .*)?$", re.MULTILINE)
-# They look at the code that is broken, and not at what it does.
+# These tests compare the source with the table of breakages, so they would fail for any change.
 _NOT_THESE = "--deselect=tests/test_breakages.py"
 _TAIL = 2000
 _NOTHING_RUN = (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED)
@@ -26,11 +26,11 @@ _running: set[int] = set()
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a run of tests showed.
+    """The outcome of a run of tests.
 
     Attributes:
-        caught_by: The test that failed first, or how the run ended else; None if all tests passed.
-        seconds: How long it took.
+        caught_by: The test that failed first, or another end of the run; None if all tests passed.
+        seconds: The time that it took.
     """
 
     caught_by: str | None
@@ -38,13 +38,13 @@ class Outcome:
 
 
 def run(copy: pathlib.Path, tests: Sequence[str], limit: float, first: Sequence[str] = ()) -> Outcome:
-    """Runs tests, those that are marked slow left out, until one of them fails.
+    """Runs tests, except those that are marked slow, until one of them fails.
 
     Args:
         copy: A copy of the repository.
         tests: Arguments of pytest: paths in the copy, and options.
-        limit: Seconds after which a run of pytest counts as one that hangs.
-        first: Some of the tests, to be tried before all. They may be missing: then they are passed over.
+        limit: Seconds after which a run of pytest counts as hanging.
+        first: Tests to try before the others. Tests that do not exist are ignored.
 
     Raises:
         RuntimeError: If pytest could not run the tests.
@@ -58,9 +58,9 @@ def run(copy: pathlib.Path, tests: Sequence[str], limit: float, first: Sequence[
 
 def _run(copy: pathlib.Path, tests: Sequence[str], limit: float, may_be_missing: bool = False) -> str | None:
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", _NOT_THESE, *tests]
-    # Processes that tests start are to import from the copy, too.
+    # Processes that tests start must import from the copy too.
     environment = {**os.environ, "PYTHONPATH": str(copy)}
-    # Not a pipe, which a process that outlives the run would keep open.
+    # A file and not a pipe, because a process that outlives the run would leave a pipe open.
     with tempfile.TemporaryFile() as output:
         with _started(command, copy, environment, output.fileno()) as process:
             try:
@@ -78,7 +78,7 @@ def _run(copy: pathlib.Path, tests: Sequence[str], limit: float, may_be_missing:
 def _started(
     command: Sequence[str], folder: pathlib.Path, environment: dict[str, str], output: int
 ) -> Iterator[subprocess.Popen]:
-    """A process in a session of its own; at the end all of the session is killed that is left."""
+    """Starts a process in a session of its own; at the end all processes of the session are killed."""
     process = subprocess.Popen(
         command,
         cwd=folder,
@@ -98,7 +98,7 @@ def _started(
 
 
 def stop_all() -> None:
-    """Kills the runs that are under way in other threads."""
+    """Kills the runs of other threads."""
     for leader in list(_running):
         _kill(leader)
 

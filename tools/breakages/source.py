@@ -9,17 +9,17 @@ from tools.breakages.breakage import FOLDERS, Breakage
 
 
 def broken(root: pathlib.Path, breakage: Breakage) -> tuple[str, str]:
-    """Makes the source that has a breakage; writes nothing.
+    """Makes the source with a breakage; writes nothing.
 
     Args:
         root: Root of the repository.
-        breakage: What to break.
+        breakage: The breakage to apply.
 
     Returns:
-        Path of the file, relative to `root`, and its whole new text.
+        Path of the file, relative to `root`, and its complete new text.
 
     Raises:
-        ValueError: If the function or the old code is not there exactly once, or the new code cannot take its place.
+        ValueError: If the function or the old code does not exist exactly once, or the new code cannot replace it.
     """
     file, text, tree, function = _find_function(root, breakage)
     old, new = _parsed(breakage)
@@ -32,8 +32,8 @@ def broken(root: pathlib.Path, breakage: Breakage) -> tuple[str, str]:
     changed = _replaced(text, found[0], breakage.new)
     before = ast.dump(tree)
     after = ast.dump(_Replacement(found[0], new).visit(tree))
-    # Positions of nodes inside of f-strings are not always right, for instance.
-    if after == before or not _is_source_of(changed, after):
+    # Checked by parsing, because Python's positions of nodes are not always right, for instance inside f-strings.
+    if after == before or not _has_dump(changed, after):
         raise ValueError(
             f"{breakage.name}: new must be other code that can take the place of old. Received: {breakage.new!r} for "
             f"{breakage.old!r} in {file}"
@@ -48,7 +48,7 @@ def _find_function(root: pathlib.Path, breakage: Breakage) -> tuple[str, str, as
     leaf, found = breakage.function.rpartition(".")[2], []
     for path in sorted((root / FOLDERS[breakage.part]).rglob("*.py")):
         text = path.read_text(encoding="utf-8")
-        if f"def {leaf}" not in text:  # Parsing takes far longer than looking.
+        if f"def {leaf}" not in text:  # Parsing takes far longer than searching the text.
             continue
         tree = ast.parse(text)
         found += [
@@ -66,7 +66,7 @@ def _find_function(root: pathlib.Path, breakage: Breakage) -> tuple[str, str, as
 
 
 def _functions(node: ast.AST, outer: str = "") -> Iterator[tuple[str, ast.AST]]:
-    """All functions inside of a node, with their qualified names."""
+    """All functions inside a node, with their qualified names."""
     for child in ast.iter_child_nodes(node):
         name = outer
         if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -77,7 +77,7 @@ def _functions(node: ast.AST, outer: str = "") -> Iterator[tuple[str, ast.AST]]:
 
 
 def _parsed(breakage: Breakage) -> tuple[ast.AST, list[ast.AST]]:
-    """The old and the new nodes: expressions if both are, else one statement and several."""
+    """The old and the new nodes: expressions if both are expressions, otherwise one statement and several."""
     try:
         return ast.parse(breakage.old, mode="eval").body, [ast.parse(breakage.new, mode="eval").body]
     except SyntaxError:
@@ -93,7 +93,7 @@ def _parsed(breakage: Breakage) -> tuple[ast.AST, list[ast.AST]]:
 
 
 def _replaced(text: str, node: Any, new: str) -> str:
-    """The text with other code in place of a node's."""
+    """The text with a node's code replaced."""
     # Columns are counted in bytes.
     lines = text.encode("utf-8").splitlines(keepends=True)
     start = sum(map(len, lines[: node.lineno - 1])) + node.col_offset
@@ -103,7 +103,7 @@ def _replaced(text: str, node: Any, new: str) -> str:
     return (content[:start] + code.encode("utf-8") + content[end:]).decode("utf-8")
 
 
-def _is_source_of(text: str, dump: str) -> bool:
+def _has_dump(text: str, dump: str) -> bool:
     try:
         return ast.dump(ast.parse(text)) == dump
     except SyntaxError:
@@ -111,7 +111,7 @@ def _is_source_of(text: str, dump: str) -> bool:
 
 
 class _Replacement(ast.NodeTransformer):
-    """Puts other nodes in the place of one."""
+    """Replaces one node of a tree by others."""
 
     def __init__(self, old: ast.AST, new: list[ast.AST]):
         self._old = old

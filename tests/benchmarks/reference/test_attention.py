@@ -16,10 +16,10 @@ LENGTH = 37
 
 def _dense(entries: reference_attention.Entries) -> np.ndarray:
     """How often each pair counts, `[L, L]`."""
-    counts = np.zeros([len(entries.places)] * 2, int)
-    for query, (places, seen) in enumerate(zip(*entries, strict=True)):
-        for place in places[seen]:
-            counts[query, place] += 1
+    counts = np.zeros([len(entries.indices)] * 2, int)
+    for query, (indices, seen) in enumerate(zip(*entries, strict=True)):
+        for index in indices[seen]:
+            counts[query, index] += 1
     return counts
 
 
@@ -66,13 +66,13 @@ def test_an_lsh_layer(local_round, monkeypatch):
     layer = LSHSelfAttention(2, 8, chunk_length=4, num_hashes=2, causal=True, local_round=local_round, seed=1)
     layer.build((None, None, 12))
     x = np.random.default_rng(0).normal(size=[2, LENGTH, 12])
-    with replay.recording() as kept:
+    with replay.recording() as recorded:
         layer(x.astype(np.float32), training=False)
-    rounds = kept[0].numpy()
+    rounds = recorded[0].numpy()
     if local_round:
         rounds = np.concatenate([np.zeros_like(rounds[:, :, :1]), rounds], axis=2)
     visible = reference.visible_pairs(rounds, np.ones([2, LENGTH], bool), 4, causal=True)
-    _compare(layer, x, visible, monkeypatch, buckets=kept[0].numpy())
+    _compare(layer, x, visible, monkeypatch, buckets=recorded[0].numpy())
 
 
 @pytest.mark.parametrize("rotary", [False, True])

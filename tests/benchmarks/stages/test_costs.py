@@ -109,16 +109,16 @@ def test_the_head():
 
 
 def test_parts_of_the_attention_add_up():
-    whole = costs.attention(SIZES)
+    total = costs.attention(SIZES)
     parts = [stage for stage in costs.stages(SIZES) if stage.part_of == "attention"]
     assert [stage.name for stage in parts] == ["laying out", "blocks", "merging"]
-    for mine, others in ((whole.forward, [p.forward for p in parts]), (whole.backward, [p.backward for p in parts])):
+    for mine, others in ((total.forward, [p.forward for p in parts]), (total.backward, [p.backward for p in parts])):
         assert mine.flops == sum(part.flops for part in others)
         # What one part writes and the next reads need not go through memory.
         assert 0 < mine.bytes < sum(part.bytes for part in others)
 
 
-def test_a_single_round_is_not_merged():
+def test_one_round_is_not_merged():
     one = SIZES._replace(hash_rounds=1, local_rounds=0)
     assert costs.merging(one).forward.flops == 0
     assert costs.sorting(one).forward.flops == 2 * 128 * 6

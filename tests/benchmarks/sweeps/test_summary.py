@@ -92,14 +92,14 @@ def test_the_report_has_every_table(measurements):
 
 def test_the_plot_shows_the_crossover(measurements):
     pytest.importorskip("matplotlib")
-    whole = summary.summarize(measurements)
-    time, memory, depth = plot.draw(whole, 6, 4096).axes
+    summarized = summary.summarize(measurements)
+    time, memory, depth = plot.draw(summarized, 6, 4096).axes
     labels = {line.get_label(): line for line in time.get_lines()}
     assert labels["ours faster than torch_exact from 2,048"].get_xdata()[0] == pytest.approx(2048)
     assert not any("faster" in line.get_label() for axes in (memory, depth) for line in axes.get_lines())
     # At another depth, and where one is faster everywhere, nothing crosses.
-    everywhere = {**whole, "crossovers": [{**whole["crossovers"][0], "length": 1024.0}]}
-    for other in (plot.draw(whole, 12, 4096), plot.draw(everywhere, 6, 4096)):
+    everywhere = {**summarized, "crossovers": [{**summarized["crossovers"][0], "length": 1024.0}]}
+    for other in (plot.draw(summarized, 12, 4096), plot.draw(everywhere, 6, 4096)):
         assert not any("faster" in line.get_label() for line in other.axes[0].get_lines())
 
 

@@ -24,7 +24,7 @@ def _run(points, results, measure=fake_subject.measured, **options):
     return seen, lines
 
 
-def test_subjects_take_turns():
+def test_subjects_alternate():
     a, b = fake_subject.subjects("ours", "huggingface")
     points = sweep.plan([a, b], SIZES, 2)
     assert [p.round for p in points] == [0] * 4 + [1] * 4
@@ -32,7 +32,7 @@ def test_subjects_take_turns():
     assert [p.length for p in points[:4]] == [1024, 1024, 4096, 4096]
 
 
-def test_sizes_that_both_axes_share_are_measured_once():
+def test_sizes_on_both_axes_are_measured_once():
     assert len(sweep.plan(fake_subject.subjects("ours"), [(1024, 6), (1024, 6), (1024, 2)], 1)) == 2
 
 
@@ -46,8 +46,8 @@ def test_a_run_goes_on_with_what_is_missing(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         _run(points, _results(tmp_path), interrupted)
-    kept = json.loads((tmp_path / "scaling.json").read_text())
-    assert len(kept["measurements"]) == 5 and kept["machine"] == MACHINE and kept["arguments"] == ARGUMENTS
+    written = json.loads((tmp_path / "scaling.json").read_text())
+    assert len(written["measurements"]) == 5 and written["machine"] == MACHINE and written["arguments"] == ARGUMENTS
     seen, lines = _run(points, _results(tmp_path))
     assert seen == points[5:]
     assert lines[0].startswith("point 6 of 8: ours, length 1,024, depth 6, round 2: 909 tokens/s, 102 MiB above base;")
@@ -63,7 +63,7 @@ def test_the_time_left_is_that_of_the_points_left(tmp_path):
 
 
 @pytest.mark.parametrize("status", ["timeout", "out_of_memory"])
-def test_what_was_given_up_is_recorded_and_not_tried_larger(tmp_path, status):
+def test_abandoned_points_are_recorded_and_not_tried_larger(tmp_path, status):
     subjects = fake_subject.subjects("ours", "torch_exact")
     points = sweep.plan(subjects, [(1024, 2), (1024, 6), (4096, 2), (4096, 6)], 2)
 

@@ -22,7 +22,7 @@ def test_matrix_products_and_exponentials():
     assert needs["unknown_loops"] == 0
 
 
-def test_a_loop_counts_as_often_as_it_turns():
+def test_a_loop_counts_as_often_as_it_iterates():
     def loop(x, w):
         return tf.while_loop(
             lambda i, x: i < 7,

@@ -59,9 +59,9 @@ def test_a_size_that_is_not_known_is_found():
     assert any("not static: AddV2" in text for text in found.problems())
 
 
-def test_a_whole_that_is_compiled_is_not_compiled_apart():
-    whole = tf.function(lambda x: tf.tanh(x), jit_compile=True, autograph=False)
-    assert _examine(lambda x: whole(x), VECTOR).problems() == []
+def test_a_compiled_outermost_function_is_not_compiled_apart():
+    compiled = tf.function(lambda x: tf.tanh(x), jit_compile=True, autograph=False)
+    assert _examine(lambda x: compiled(x), VECTOR).problems() == []
 
 
 def test_what_may_be_there_is_named_by_the_caller():

@@ -151,14 +151,14 @@ def test_the_whole_step_is_traced_for_a_tpu(strategy, name, dtype):
     assert [part.shape for part in strategy.experimental_local_results(ids)] == [(ROWS // 2, LENGTH + 1)] * 2
     scale = tf.constant(2.0**15) if dtype == "mixed_float16" else None
     traced = step.__call__.get_concrete_function(ids, mask, tf.constant([0, 0]), scale)
-    found = xla_ops.examine(traced, also=xla_ops.OF_TPU_STRATEGY)
+    found = xla_ops.examine(traced, also=xla_ops.TPU_STRATEGY_OPS)
     assert found.problems() == []
     # The program is one, and all that the host does is to hand things in and out.
     assert found.counts["TPUReplicateMetadata"] == 1
     own = {op.name for op in _replicated(traced)}
     for op in traced.graph.get_operations():
         if op.name not in own:
-            assert op.type in {*xla_ops.OF_TPU_STRATEGY, "Placeholder", "Const", "Identity", "NoOp"}, op
+            assert op.type in {*xla_ops.TPU_STRATEGY_OPS, "Placeholder", "Const", "Identity", "NoOp"}, op
     # Counts, loss and every gradient are summed over the replicas; the updates are in there, too.
     assert found.counts["CrossReplicaSum"] >= 2 + 2 + len(model.trainable_variables)
     updates = sum(number for op, number in found.counts.items() if op.startswith("Assign"))
@@ -171,7 +171,7 @@ def test_the_evaluation_is_traced_for_a_tpu(strategy):
     examples = datasets.Examples([b"some bytes to read " * 20], LENGTH)
     evaluation = Evaluation(model, strategy, examples, ROWS, jit_compile=True)
     traced = evaluation._batch_sums.get_concrete_function(*_batch(strategy), tf.constant(0.0))
-    assert xla_ops.examine(traced, also=xla_ops.OF_TPU_STRATEGY).problems() == []
+    assert xla_ops.examine(traced, also=xla_ops.TPU_STRATEGY_OPS).problems() == []
 
 
 def test_every_length_of_the_batches_is_a_program_of_static_shapes(strategy):
@@ -189,7 +189,7 @@ def test_every_length_of_the_batches_is_a_program_of_static_shapes(strategy):
             continue
         lengths.append(length)
         traced = step.__call__.get_concrete_function(ids, mask, tf.constant([0, 0]))
-        assert xla_ops.examine(traced, also=xla_ops.OF_TPU_STRATEGY).problems() == []
+        assert xla_ops.examine(traced, also=xla_ops.TPU_STRATEGY_OPS).problems() == []
     assert sorted(lengths) == [17, LENGTH + 1]
     _assert_replicas_read_their_rows(traced)
 

@@ -31,9 +31,9 @@ BREAKAGES = (
         name="mean_of_a_replica",
         part="models",
         function="OwnLossModel.batch_loss",
-        old="tf.math.divide_no_nan(total, everywhere)",
+        old="tf.math.divide_no_nan(total, global_weight)",
         new="tf.math.divide_no_nan(total, weight)",
-        breaks="With several replicas the gradient is a sum of means: as many times too large.",
+        breaks="With several replicas the gradient is a sum of means: too large by the number of replicas.",
     ),
     Breakage(
         name="masked_targets_counted",

@@ -1,4 +1,4 @@
-"""Breakages of weights of other implementations."""
+"""Breakages of loading weights of other implementations."""
 
 from tools.breakages.breakage import Breakage
 
@@ -23,9 +23,9 @@ BREAKAGES = (
         name="given_rotations_dropped",
         part="pretrained",
         function="_filled",
-        old="np.concatenate([given, stored[..., given.shape[3] :]], axis=-1)",
+        old="np.concatenate([rotations, stored[..., rotations.shape[3] :]], axis=-1)",
         new="stored",
-        breaks="Rotations that are given have no effect.",
+        breaks="Rotations that are passed have no effect.",
     ),
     Breakage(
         name="given_rotations_redrawn",
@@ -33,7 +33,7 @@ BREAKAGES = (
         function="from_huggingface",
         old='arguments["redraw_rotations"] = False',
         new="pass",
-        breaks="Training draws new rotations though some were given.",
+        breaks="Training draws new rotations though some were passed.",
     ),
     Breakage(
         name="look_back_does_not_wrap",
