@@ -245,7 +245,7 @@ class ReformerCausalLM(TokenModel):
             **options: of the sampler, if it is named.
 
         Returns:
-            An iterator of ids. `reformer_tf.generation.streamed_text.pieces` makes text of them.
+            An iterator of ids. `reformer_tf.generation.streamed_text.stream_text` makes text of them.
 
         Raises:
             ValueError: as `generate` does, at once.

@@ -77,8 +77,8 @@ def at_most(longest: int, length: shapes.Size, rule: str) -> Any:
         rule: the rule that an error states.
 
     Returns:
-        True; or, if the length is a tensor, a boolean scalar. The graph also asserts the rule, with a message; the scalar
-        is for XLA, which drops assertions.
+        True; or, if the length is a tensor, a boolean scalar. The graph also asserts the rule, with a message; the
+        scalar is for XLA, which drops assertions.
 
     Raises:
         ValueError: if the length is an integer, and greater.
