@@ -151,7 +151,7 @@ def test_a_model_with_dropout_learns_at_every_length(reversible, length):
         assert gradient is not None, variable.path
         gradient = tf.convert_to_tensor(gradient)
         assert np.isfinite(gradient).all(), variable.path
-        # One token, the only input of two ids, sees itself alone: queries and keys decide nothing.
+        # With two ids, the only input token sees only itself: queries and keys have no influence.
         if length > 3:
             assert np.any(gradient), variable.path
 
@@ -207,7 +207,7 @@ def test_rounds_times_buckets_times_length_may_pass_int32(window):
     options = {"num_heads": 1, "chunk_length": 32, "num_hashes": rounds, "num_buckets": [512, 512]}
     layer = cases.make_layer(case, window=window, local_round=False, **options)
     x = cases.inputs(1, length)
-    # The ends of the range, and what is between them.
+    # The ends of the range, and numbers between them.
     ours = np.random.default_rng(0).choice([0, 1, 2**17, count - 2, count - 1], [1, 1, rounds, length]).astype("int32")
     comparing.assert_same(comparing.call(layer, x, ours), cases.expected(case, layer, x, ours))
     _, own = cases.call_and_buckets(layer, x)

@@ -14,7 +14,7 @@ from reformer_tf.ops.execution import row_chunks
 
 # With gradients of one sign, a sum in bfloat16 would stop at some 256 tokens, one in float16 at 2,048.
 ROWS, LENGTH, WIDTH = 128, 128, 8
-# What is rounded in one place goes through others; sums in half precision are 6 to 98 % off here.
+# Rounding errors pass through other operations; sums in half precision are off by 6 to 98 % here.
 TOLERANCE = 0.04
 POLICIES = [
     "mixed_bfloat16",

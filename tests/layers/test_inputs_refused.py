@@ -1,4 +1,4 @@
-"""What no layer takes is refused by name before anything is built or traced, eagerly, in graphs and symbolically."""
+"""Inputs that no layer takes are refused by name before building or tracing, eagerly, in graphs and symbolically."""
 
 import functools
 
@@ -23,7 +23,7 @@ ATTENTION = {
     "local": functools.partial(layers.LocalSelfAttention, 2, 8, chunk_length=4, seed=1),
     "lsh": functools.partial(layers.LSHSelfAttention, 2, 8, chunk_length=4, seed=1),
 }
-# Those that take [batch, length, width] alone.
+# Layers that only take [batch, length, width].
 SEQUENCE = {
     **ATTENTION,
     "axial": functools.partial(layers.AxialPositionEmbedding, (4, 8), (8, 8)),
@@ -32,7 +32,7 @@ SEQUENCE = {
     "stack": _stack,
     "plain stack": functools.partial(_stack, reversible=False),
 }
-# Those that take any number of axes before the width.
+# Layers that take any number of axes before the width.
 ANY_RANK = {
     "feed-forward": functools.partial(layers.ChunkedFeedForward, 16),
     "normalization": layers.ChunkedLayerNormalization,
@@ -66,7 +66,7 @@ WRONG_SEQUENCES = {
 }
 
 
-# The check is one Python function, whatever runs around it: graphs are tried with some values.
+# The check is one Python function, so graphs are tested with only some of the values.
 IN_GRAPHS = ("ragged", "integers", "four axes")
 
 

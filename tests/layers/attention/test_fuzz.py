@@ -97,7 +97,7 @@ def _epsilon(layer: Any) -> float:
 
 
 def _tolerance(layer: Any, x: np.ndarray) -> float:
-    """Of outputs, relative to the largest: the rounding of logits, whose exponentials are the shares of values.
+    """The tolerance of outputs, relative to the largest: the rounding of logits, whose exponentials weigh the values.
 
     Beyond one it still says that outputs are means of values.
     """
