@@ -18,7 +18,7 @@ BOUND = 1e-5
 
 
 def assert_same(actual: np.ndarray, expected: np.ndarray, bound: float = BOUND) -> None:
-    """Checks that two arrays are finite, of one shape, and at most `bound` apart, relative to the largest if above one."""
+    """Checks that arrays are finite, of one shape, and at most `bound` apart, relative to the largest if above one."""
     assert actual.shape == expected.shape
     assert np.isfinite(actual).all()
     assert np.max(np.abs(actual - expected), initial=0.0) <= bound * max(1.0, np.max(np.abs(expected), initial=0.0))

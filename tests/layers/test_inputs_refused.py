@@ -98,7 +98,7 @@ def test_any_number_of_axes(name):
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_unknown_ranks_and_widths(name):
-    """In a tf.function, where shapes may be open."""
+    """In a tf.function, where shapes may be unknown."""
     for shape in (None, [None, None, None]):
         layer = LAYERS[name]()
         if shape and layer.any_width and name == "dropout":
@@ -131,7 +131,7 @@ def test_widths(name):
         with pytest.raises(ValueError, match=r"expected axis -1 of size 16. Received: inputs of shape \(2, 6, 12\)"):
             layer(X[:, :, :12])
         with pytest.raises(ValueError, match=r"known rank and width.*Received: inputs of shape \(2, 6, 0\)"):
-            LAYERS[name]()(X[:, :, :0])  # Once it made oneDNN end the process.
+            LAYERS[name]()(X[:, :, :0])  # Without the check, oneDNN ended the process.
 
 
 @pytest.mark.parametrize("name", LAYERS)

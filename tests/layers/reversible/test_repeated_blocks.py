@@ -62,7 +62,7 @@ def test_what_repeats_is_found():
 
 
 class _Own(LSHSelfAttention):
-    """A layer of somebody else's, which may hold anything."""
+    """A user's layer, which may have any state."""
 
 
 def _frozen(seed):
@@ -166,7 +166,7 @@ def test_the_program_does_not_grow_with_depth():
         return len(graph.node) + sum(len(f.node_def) for f in graph.library.function)
 
     few, many = nodes(4), nodes(12)
-    # What remains is to put a layer's weights in arrays, and to read their gradients.
+    # The rest puts a layer's weights in arrays, and reads their gradients.
     assert many < 1.5 * few
 
 

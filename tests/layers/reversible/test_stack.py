@@ -198,7 +198,7 @@ def _chunked():
     ],
 )
 def test_chunks_inside_a_branch_get_their_own_gradient(branch):
-    """The gradient of a branch's output is known beforehand, but only a branch's last layer has it for its own."""
+    """The gradient of a branch's output is known beforehand, but only for the last layer of a branch."""
     pair, _, upstream = _inputs()
     results = []
     for reversible in (True, False):

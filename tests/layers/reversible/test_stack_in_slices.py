@@ -38,7 +38,7 @@ def _blocks(dropout):
             _branch(LSHSelfAttention(2, 4, 8, 2, [2, 4], rotary=True, seed=1, **attention), dropout, 11),
             _branch(feed_forward(), dropout, 12),
         ),
-        # A layer of the user's, which takes its input as a whole.
+        # A user's layer, which takes whole sequences.
         (keras.layers.Dense(WIDTH, activation="tanh"), _branch(feed_forward(), dropout, 13)),
     ]
 
