@@ -109,7 +109,7 @@ def test_the_first_chunk_of_a_round_does_not_look_into_the_round_before(window):
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_pairs_that_meet_in_several_rounds_count_once(causal, dropout):
-    """The same round four times changes nothing: no correction applies to some counts only."""
+    """The same round twice or four times gives what it gives once."""
     outputs = []
     for rounds in (1, 2, 4):
         layer = cases.make_layer(
