@@ -13,11 +13,11 @@ from reformer_tf.generation.token_loop import NOTHING
 
 
 class _Pool(NamedTuple):
-    """Some continuations of each row.
+    """A set of K continuations of each row.
 
     Attributes:
-        scores: float32 `[B, K]`, minus infinity where there is none.
-        tokens: int32 `[B, K, N]`, `NOTHING` beyond their ends.
+        scores: float32 `[B, K]`, minus infinity if a row has fewer.
+        tokens: int32 `[B, K, N]`, `NOTHING` beyond the end of a continuation.
     """
 
     scores: tf.Tensor
@@ -40,12 +40,12 @@ def search(
     """Finds the best continuation of each row.
 
     Args:
-        decoder: what feeds tokens to the model.
-        logits: float32 `[B, V]`, of what follows the prompts.
-        state: the decoder's after the prompts.
+        decoder: of the model.
+        logits: float32 `[B, V]`, of the first tokens after the prompts.
+        state: the decoder's state after the prompts.
         lengths: int32 `[B]`, of the prompts.
         count: N, int32 scalar, the most tokens to add, at least 1.
-        options: beams and penalty.
+        options: the number of beams and the penalty.
         stop_tokens: int32 `[T]`; a continuation ends with the first of them.
 
     Returns:
@@ -58,9 +58,9 @@ def search(
         return scores / tf.cast(length, tf.float32) ** options.length_penalty
 
     def choose(index: tf.Tensor, logits: tf.Tensor, live: _Pool, done: _Pool) -> tuple[tf.Tensor, _Pool, _Pool]:
-        """Lengthens all beams by all tokens; gives the beams that go on, with the places of those they come from."""
+        """Extends all beams by all tokens; returns parents of the beams that go on, these beams, and the ended ones."""
         scores = live.scores[:, :, None] + tf.nn.log_softmax(tf.reshape(logits, [batch, beams, vocabulary]))
-        # As many as may end, and the beams besides.
+        # Enough for all continuations that may end, and all beams that go on.
         most = tf.minimum(beams * (1 + tf.size(stop_tokens)), beams * vocabulary)
         scores, indices = tf.math.top_k(tf.reshape(scores, [batch, beams * vocabulary]), most)
         chosen, parents = indices % vocabulary, indices // vocabulary
@@ -81,12 +81,12 @@ def search(
         return (index + 1, *choose(index, logits, live, done), state)
 
     def may_improve(index: tf.Tensor, parents: tf.Tensor, live: _Pool, done: _Pool, state: Any) -> tf.Tensor:
-        # Log-probabilities only fall, and are worth most when spread over as many tokens as there may be.
+        # Sums of log-probabilities only fall, and a length penalty raises the score most at the largest length.
         return (index < count) & tf.reduce_any(worth(live.scores[:, 0], count) > done.scores[:, 0])
 
     none = tf.fill([batch, beams], -float("inf"))
     empty = tf.fill([batch, beams, count], NOTHING)
-    start = tf.where(tf.range(beams) == 0, tf.zeros_like(none), none)  # All beams are the prompt: one of them counts.
+    start = tf.where(tf.range(beams) == 0, tf.zeros_like(none), none)  # All beams start as the prompt: only one counts.
     state = tf.nest.map_structure(lambda x: tf.repeat(x, beams, axis=0), state)
     first = choose(tf.constant(0), tf.repeat(logits, beams, axis=0), _Pool(start, empty), _Pool(none, empty))
     done = tf.while_loop(may_improve, step, (tf.constant(1), *first, state), parallel_iterations=1)[3]

@@ -1,10 +1,11 @@
-"""A causal model over a sequence that grows: prompts at once, then one token of each row at a time.
+"""Decoders of a causal model: prompts at once, then one token of each row at a time.
 
-What comes out equals the logits of the model on the whole sequence. There are two ways: with the caches of the
-attention layers, at a cost per token that does not grow with the context (but for full attention); or by running the
-prefix again, for layers that have no cache.
+Results equal the logits of the model on the whole sequence. There are two decoders: one with the caches of the
+attention layers, at a cost per token that does not grow with the context (except for full attention); and one that runs
+the prefix again, for layers without a cache.
 
-Shape letters: B rows, L length of the longest prompt, S room (the most positions that will be used), V vocabulary.
+Shape letters: B rows, L length of the longest prompt, S capacity (the number of positions that will be used at most), V
+vocabulary.
 """
 
 from collections.abc import Callable
@@ -23,10 +24,10 @@ from reformer_tf.ops.execution import in_place, row_chunks
 
 
 class Decoder(Protocol):
-    """A model over a sequence that grows. A state is a nest of tensors whose first axis is the batch."""
+    """The interface of a decoder. A state is a nest of tensors whose first axis is the batch."""
 
     def prefill(self, ids: tf.Tensor, lengths: tf.Tensor, capacity: shapes.Size) -> tuple[tf.Tensor, Any]:
-        """Takes in prompts.
+        """Runs the model on prompts.
 
         Args:
             ids: int32 `[B, L]`, each row padded at its end with any id of the vocabulary.
@@ -34,29 +35,29 @@ class Decoder(Protocol):
             capacity: S, at least L.
 
         Returns:
-            The logits of what follows each prompt, float32 `[B, V]`, and the state.
+            The logits of the token after each prompt, float32 `[B, V]`, and the state.
         """
 
     def step(self, tokens: tf.Tensor, positions: tf.Tensor, state: Any) -> tuple[tf.Tensor, Any]:
-        """Takes in one token a row.
+        """Runs the model on one more token of each row.
 
         Args:
             tokens: int32 `[B]`.
-            positions: int32 `[B]`, their places: those after what came before.
-            state: of the tokens before; used up.
+            positions: int32 `[B]`, their positions, right after the tokens before.
+            state: of the tokens before; written in place.
 
         Returns:
-            The logits of what follows, float32 `[B, V]`, and the next state.
+            The logits of the next token, float32 `[B, V]`, and the next state.
         """
 
 
 def make_decoder(model: Any) -> Decoder:
-    """The decoder of a `ReformerCausalLM`."""
+    """Makes the decoder of a `ReformerCausalLM`."""
     return CachedDecoder(model) if has_caches(model) else PrefixDecoder(model)
 
 
 def has_caches(model: Any) -> bool:
-    """Whether tokens can be taken one by one, without running what came before again."""
+    """Whether all attention layers have a cache, so that the prefix need not run again."""
     return all(
         isinstance(branch, ResidualBranch)
         and isinstance(branch.layer, SelfAttention)
@@ -66,10 +67,10 @@ def has_caches(model: Any) -> bool:
 
 
 class CachedDecoder:
-    """Takes tokens one by one.
+    """Runs only new tokens, with the caches of the attention layers.
 
     Args:
-        model: a `ReformerCausalLM` of which every attention layer has a cache.
+        model: a `ReformerCausalLM` whose attention layers all have a cache.
     """
 
     def __init__(self, model: Any):
@@ -84,7 +85,7 @@ class CachedDecoder:
         x = self._embedding(ids)
         if self._positions is not None:
             x = self._positions(x)
-        # Once for all equal layers, since this is the larger part of an exported graph.
+        # Traced once for all equal layers, since prefill is the larger part of an exported graph.
         attend = TracedLayers(lambda layer, x: decoding.prefill(layer.layer, layer.normalization(x), lengths, capacity))
         x, states = self._through_the_stack(x, attend, TracedLayers(_call))
         return self._logits(tf.gather(x, lengths - 1, batch_dims=1)[:, None]), states
@@ -95,7 +96,7 @@ class CachedDecoder:
         def attend(layer: ResidualBranch, x: tf.Tensor) -> tuple[tf.Tensor, State]:
             return decoding.step(layer.layer, layer.normalization(x), indices, next(states))
 
-        with row_chunks.at_most(1):  # One token a row is never worth being cut.
+        with row_chunks.at_most(1):  # One token of each row needs no chunks.
             x = self._embedding(tokens[:, None])
             if self._positions is not None:
                 x = self._positions.add(x, positions[:, None])
@@ -108,7 +109,7 @@ class CachedDecoder:
         attend: Callable[[Any, tf.Tensor], tuple[tf.Tensor, State]],
         feed_forward: Callable[[Any, tf.Tensor], tf.Tensor],
     ) -> tuple[tf.Tensor, list[State]]:
-        """`ReversibleStack` in inference, with functions of its branches that also give the states of attention."""
+        """Computes `ReversibleStack` in inference, with functions of its branches that also return attention states."""
         x1 = x2 = tf.cast(x, shapes.statistics_dtype(x.dtype))
         states = []
         for f, g in zip(self._stack.branches[::2], self._stack.branches[1::2], strict=True):
@@ -119,7 +120,7 @@ class CachedDecoder:
         return self._stack.combine(x1, x2), states
 
     def _logits(self, x: tf.Tensor) -> tf.Tensor:
-        """Of one vector a row, `[B, 1, M]`."""
+        """Computes logits `[B, V]` of one vector of each row, `[B, 1, M]`."""
         return tf.cast(self._head(self._normalization(x))[:, 0], tf.float32)
 
 
@@ -128,7 +129,7 @@ def _call(layer: keras.layers.Layer, x: tf.Tensor) -> tf.Tensor:
 
 
 class PrefixDecoder:
-    """Runs each row again at its own length, since a longer sequence may change what came before.
+    """Runs each row's prefix again at its own length, since padding may change earlier outputs.
 
     Args:
         model: a `ReformerCausalLM`.
@@ -139,7 +140,7 @@ class PrefixDecoder:
 
     def prefill(self, ids: tf.Tensor, lengths: tf.Tensor, capacity: shapes.Size) -> tuple[tf.Tensor, Any]:
         padded = tf.pad(ids, [[0, 0], [0, capacity - shapes.sizes(ids)[1]]])
-        # A tensor of our own, for steps to write into: without anything to add, the above is `ids` itself.
+        # A new tensor, for steps to write into in place: padding by nothing would return `ids` itself.
         prefix = tf.where(tf.sequence_mask(lengths, capacity), padded, 0)
         return self._logits(prefix, lengths), {"ids": prefix}
 
@@ -160,5 +161,5 @@ class PrefixDecoder:
             row_logits,
             (prefix, lengths),
             fn_output_signature=tf.TensorSpec([vocabulary], tf.float32),
-            parallel_iterations=1,  # Several rows at a time would take the memory of several.
+            parallel_iterations=1,  # One row at a time bounds the memory.
         )

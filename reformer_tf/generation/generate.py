@@ -1,6 +1,6 @@
 """Continues prompts with a causal model: from lists of ids to lists of ids, and id by id.
 
-The work is done in two programs, one for prompts and one for what follows, that are traced once a model and sampler.
+Two programs, one for prompts and one for the tokens after them, are traced once for each model and sampler.
 """
 
 import functools
@@ -14,7 +14,7 @@ import tensorflow as tf
 from reformer_tf.generation import beam_search, decoder, prompts, samplers, token_loop
 from reformer_tf.layers import arguments
 
-# Beside the models, not in them: Keras and SavedModels would take a function there for a part of the model.
+# Stored outside the models: Keras and SavedModels would treat a function in a model's attribute as a part of it.
 _PROGRAMS: weakref.WeakKeyDictionary[Any, "_Programs"] = weakref.WeakKeyDictionary()
 
 
@@ -56,7 +56,7 @@ def stream(
 
 
 def _one_by_one(run: "Continuation", max_new_tokens: int) -> Iterator[int]:
-    """What follows the checks of `stream`, which are to be made when it is called."""
+    """The generator of `stream`, which itself checks its arguments as soon as it is called."""
     (token,) = run.first().tolist()
     yield token
     for _ in range(max_new_tokens - 1):
@@ -67,7 +67,7 @@ def _one_by_one(run: "Continuation", max_new_tokens: int) -> Iterator[int]:
 
 
 class Continuation:
-    """Rows under way. Arguments as `ReformerCausalLM.generate` has them, but for the checked rows."""
+    """Generation for some rows. Arguments as in `ReformerCausalLM.generate`, except that the rows are checked."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Continuation:
         return self._progress.tokens.numpy()
 
     def go_on(self, count: int) -> np.ndarray:
-        """Up to so many tokens more, `[B, count]`, `token_loop.NOTHING` for those that a row has not."""
+        """Up to `count` more tokens of each row, `[B, count]`, `token_loop.NOTHING` after a row's end."""
         if not count:
             return np.empty([len(self._ids), 0], np.int32)
         _, go_on = self._programs.sampler_programs(self.sampler)
@@ -119,10 +119,10 @@ class Continuation:
 
 
 class _Programs:
-    """A model's generation as graphs of any number of rows and any lengths, each traced once."""
+    """The graphs of a model's generation, for any number of rows and any lengths, each traced once."""
 
     def __init__(self, model: Any):
-        reference = weakref.ref(model)  # A program that held the model would keep it alive for ever.
+        reference = weakref.ref(model)  # A strong reference in a program would keep the model alive for ever.
 
         def traced_decoder() -> decoder.Decoder:
             return decoder.make_decoder(reference())
@@ -133,12 +133,12 @@ class _Programs:
 
         self.prefill = prefill
         self._decoder = traced_decoder
-        # Traced when they are asked for.
+        # Traced at the first use.
         self.sampler_programs = functools.cache(self._trace_sampler)
         self.beam_program = functools.cache(self._trace_beams)
 
     def _trace_sampler(self, sampler: samplers.Sampler) -> tuple[Callable, Callable]:
-        """The first step and the later ones."""
+        """Makes the programs of the first step and of later steps."""
         logits, state = _outputs(self.prefill)
 
         def choose(seeds: tf.Tensor) -> token_loop.Choose:
@@ -183,7 +183,7 @@ def _spec(*shape: int | None) -> tf.TensorSpec:
 
 
 def _outputs(program: Any) -> Any:
-    """The specs of what a program returns, as the specs of what the next one takes."""
+    """The specs of a program's results, which are inputs of the next program."""
     outputs = program.get_concrete_function().structured_outputs
     return tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), outputs)
 

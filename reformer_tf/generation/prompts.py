@@ -1,4 +1,4 @@
-"""Prompts, stop tokens and seeds, as people hand them to `generate` and `stream`: checked, and as plain integers."""
+"""Checks of the prompts, stop tokens and seeds of `generate` and `stream`, and their conversion to plain integers."""
 
 import random
 import reprlib
@@ -13,7 +13,7 @@ from reformer_tf.layers import arguments
 
 
 def parse_rows(prompts: Any, vocabulary_size: int) -> list[list[int]]:
-    """Several prompts.
+    """Checks several prompts.
 
     Args:
         prompts: rows of ids: lists, arrays, tensors, ragged tensors.
@@ -36,7 +36,7 @@ def parse_rows(prompts: Any, vocabulary_size: int) -> list[list[int]]:
 
 
 def parse_row(prompt: Any, vocabulary_size: int) -> list[int]:
-    """One prompt.
+    """Checks one prompt.
 
     Raises:
         ValueError: if it is not at least one id of the vocabulary, or a batch of prompts.
@@ -51,12 +51,12 @@ def parse_row(prompt: Any, vocabulary_size: int) -> list[int]:
 
 
 def stop_ids(stop_tokens: Any, vocabulary_size: int) -> np.ndarray:
-    """Stop tokens, int32 `[T]`, T >= 0.
+    """Checks stop tokens; returns int32 `[T]`, T >= 0.
 
     Raises:
         ValueError: if they are not ids of the vocabulary.
     """
-    # Of these the order does not matter.
+    # A set has no order, and none matters.
     tokens = _plain("stop_tokens", sorted(stop_tokens) if isinstance(stop_tokens, AbstractSet) else stop_tokens)
     if not isinstance(tokens, list):
         raise ValueError(f"stop_tokens must be a list of ids, such as [0]. Received: stop_tokens={tokens!r}")
@@ -64,7 +64,7 @@ def stop_ids(stop_tokens: Any, vocabulary_size: int) -> np.ndarray:
 
 
 def row_seeds(seed: Any, rows: int) -> np.ndarray:
-    """One seed a row, `[rows]` int32: those of the caller, or the same one for all, or one drawn for each.
+    """One seed for each row, `[rows]` int32: the caller's, or the same one for all rows, or drawn ones.
 
     Raises:
         ValueError: if they are not integers of 32 bits, or not one for each row.
@@ -81,7 +81,7 @@ def row_seeds(seed: Any, rows: int) -> np.ndarray:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """Lists of lists of whatever is inside tensors, arrays and other sequences; scalars as they are."""
+    """Converts tensors, arrays and other sequences to nested lists; returns scalars unchanged."""
     if isinstance(value, tf.SparseTensor):
         arguments.dense(name, value)
     if isinstance(value, tf.Tensor | tf.RaggedTensor):
@@ -96,7 +96,7 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def _ids(name: str, row: Any, vocabulary_size: int) -> list[int]:
-    """A row of at least one id of the vocabulary."""
+    """Checks a row of at least one id of the vocabulary."""
     if not isinstance(row, list):
         raise ValueError(f"{name} must hold integer ids in lists. Received: {reprlib.repr(row)}")
     if not row:

@@ -1,33 +1,33 @@
-"""Text from ids while they come."""
+"""Streams text from ids as they are generated."""
 
 import codecs
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-# How many ids before a new one are decoded again with it.
+# The number of ids before a new one that are decoded again with it.
 _CONTEXT = 32
 
 
 def to_bytes(ids: Sequence[int]) -> bytes:
-    """The text of ids 0 to 255, which are the bytes; others, such as boundaries between documents, stand for none."""
+    """The bytes of ids 0 to 255; other ids, such as boundaries between documents, have no text."""
     return bytes(token for token in ids if 0 <= token < 256)
 
 
 def stream_bytes(
     ids: Iterable[int], decode: Callable[[Sequence[int]], bytes] = to_bytes, before: Sequence[int] = ()
 ) -> Iterator[bytes]:
-    """Hands over the bytes of each id as soon as it is there.
+    """Yields the bytes of each id as soon as it comes.
 
     Args:
         ids: the ids, as they come.
-        decode: the text of ids. More ids must only add to it, and by what they add they may depend on the ids right
-            before them, not on those long ago.
-        before: ids that stand before, whose own text is not handed over.
+        decode: maps ids to bytes. More ids must only append bytes, and these may depend on the few ids before, not on
+            those long ago.
+        before: ids before the first; their own text is not yielded.
 
     Yields:
-        Pieces of at least one byte.
+        At least one byte at a time.
 
     Example:
-        >>> [piece.hex() for piece in byte_pieces([104, 195, 164])]
+        >>> [part.hex() for part in stream_bytes([104, 195, 164])]
         ['68', 'c3', 'a4']
     """
     known = list(before[-_CONTEXT:])
@@ -37,7 +37,8 @@ def stream_bytes(
         text = decode(known)
         new, sent = text[sent:], len(text)
         if len(known) >= 2 * _CONTEXT:
-            # Or the work would grow with the square of the length. Beginnings are special: a blank may be left out.
+            # Otherwise the work would grow with the square of the length. The text of `recent` by itself may lack a
+            # blank at its beginning, so its length is computed anew.
             recent = known[-_CONTEXT:]
             if start := decode(recent):
                 known, sent = recent, len(start)
@@ -48,18 +49,18 @@ def stream_bytes(
 def stream_text(
     ids: Iterable[int], decode: Callable[[Sequence[int]], bytes] = to_bytes, before: Sequence[int] = ()
 ) -> Iterator[str]:
-    """Hands over text as soon as it is certain: whole characters only, however many ids one takes.
+    """Yields text as soon as it is certain: only complete characters, however many ids one takes.
 
     Args:
         ids: the ids, as they come.
-        decode: the text of ids as UTF-8; see `stream_bytes`.
-        before: ids that stand before, whose own text is not handed over.
+        decode: maps ids to UTF-8; see `stream_bytes`.
+        before: ids before the first; their own text is not yielded.
 
     Yields:
-        Pieces of at least one character. Bytes that are no UTF-8 become replacement characters.
+        At least one character at a time. Bytes that are no UTF-8 become replacement characters.
 
     Example:
-        >>> list(pieces([104, 195, 164]))
+        >>> list(stream_text([104, 195, 164]))
         ['h', 'ä']
     """
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")

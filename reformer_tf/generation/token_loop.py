@@ -1,4 +1,4 @@
-"""Token after token: what is chosen from a decoder's logits is fed back to it, inside one graph.
+"""The decoding loop: tokens chosen from a decoder's logits are fed back to it, inside one graph.
 
 Shape letters: B rows, V vocabulary, N new tokens.
 """
@@ -10,22 +10,22 @@ import tensorflow as tf
 
 from reformer_tf.generation.decoder import Decoder
 
-# Logits `[B, V]`, positions `[B]` and which tokens were seen `[B, V]` (or None) to ids `[B]`.
+# Maps logits `[B, V]`, positions `[B]` and the tokens seen so far, `[B, V]` (or None), to ids `[B]`.
 Choose: TypeAlias = Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], tf.Tensor]
 
-# In the place of a token that a row has not, because it ended before.
+# Stands for a token after the end of a row.
 NOTHING = -1
 
 
 class Progress(NamedTuple):
-    """How far rows have come.
+    """The progress of rows.
 
     Attributes:
-        tokens: int32 `[B]`, each row's latest token, not fed to the decoder yet.
-        positions: int32 `[B]`, where they are to be fed: their places; of rows that ended, one that is in use already.
+        tokens: int32 `[B]`, each row's last token, not fed to the decoder yet.
+        positions: int32 `[B]`, the positions of these tokens; for rows that ended, a position that is in use already.
         left: int32 `[B]`, how many tokens a row may still get; 0 for rows that ended.
-        seen: bool `[B, V]`, which tokens each row has, or `[B, 0]` if nobody asks for it.
-        state: the decoder's.
+        seen: bool `[B, V]`, the tokens that each row has, or `[B, 0]` if the sampler does not need them.
+        state: of the decoder.
     """
 
     tokens: tf.Tensor
@@ -38,18 +38,18 @@ class Progress(NamedTuple):
 def go_on(
     decoder: Decoder, ids: tf.Tensor, lengths: tf.Tensor, limits: tf.Tensor, choose: Choose, stop_tokens: tf.Tensor
 ) -> tf.Tensor:
-    """All in one graph: the prompts at once, then a token of each row at a time, until each has its tokens.
+    """Generates in one graph: runs the prompts at once, then one token of each row at a time, until all rows end.
 
     Args:
-        decoder: what feeds tokens to the model.
+        decoder: of the model.
         ids: int32 `[B, L]`, each row filled up with any id.
         lengths: int32 `[B]`, at least 1; with all but one of its new tokens, a row must fit the model.
         limits: int32 `[B]`, how many tokens each row may get, at least 1.
-        choose: chooses tokens, without a look at those seen.
+        choose: chooses tokens; its third argument is None.
         stop_tokens: int32 `[T]`.
 
     Returns:
-        int32 `[B, N]`, the new tokens, N the largest limit, and `NOTHING` where a row had ended before.
+        int32 `[B, N]`, the new tokens, N the largest limit, and `NOTHING` after the end of a row.
     """
     # The last new token is never fed.
     capacity = tf.maximum(tf.shape(ids)[1], tf.reduce_max(lengths + limits) - 1)
@@ -72,19 +72,19 @@ def begin(
     """Chooses the first token of each row.
 
     Args:
-        logits: float32 `[B, V]`, of what follows the prompts.
-        state: the decoder's after the prompts.
+        logits: float32 `[B, V]`, of the first tokens after the prompts.
+        state: the decoder's state after the prompts.
         ids: int32 `[B, L]`, the prompts.
         lengths: int32 `[B]`.
         limits: int32 `[B]`, how many tokens each row may get, at least 1.
         choose: chooses tokens.
         stop_tokens: int32 `[T]`; a row ends with the first of them.
-        looks_back: whether `choose` is to know which tokens were seen.
+        looks_back: whether `choose` needs the tokens seen so far.
     """
     seen = None
     if looks_back:
         batch, vocabulary = tf.unstack(tf.shape(logits))
-        # A column more, for what only fills up rows.
+        # One column more, for padding.
         columns = tf.where(tf.sequence_mask(lengths, tf.shape(ids)[1]), ids, vocabulary)
         rows = tf.broadcast_to(tf.range(batch)[:, None], tf.shape(ids))
         indices, there = tf.stack([rows, columns], axis=-1), tf.ones_like(ids, tf.bool)
@@ -103,22 +103,22 @@ def begin(
 def run(
     decoder: Decoder, progress: Progress, count: tf.Tensor, choose: Choose, stop_tokens: tf.Tensor
 ) -> tuple[tf.Tensor, Progress]:
-    """Goes on until every row has ended, or got some number of tokens.
+    """Runs decoding steps until every row has ended, or got `count` tokens.
 
     Args:
-        decoder: what feeds tokens to the model.
-        progress: of which the state is used up.
+        decoder: of the model.
+        progress: of the rows; its state is written in place.
         count: N, int32 scalar, the most tokens to add.
         choose: chooses tokens.
         stop_tokens: int32 `[T]`.
 
     Returns:
-        int32 `[B, N]`, the tokens chosen, `NOTHING` where a row had ended before, and the progress.
+        int32 `[B, N]`, the tokens chosen, `NOTHING` after the end of a row, and the progress.
     """
     looks_back = progress.seen.shape[1] != 0
 
     def step(index: tf.Tensor, progress: Progress, found: tf.Tensor) -> tuple[tf.Tensor, Progress, tf.Tensor]:
-        # A row that ended stays where it is, and what it writes over and over is of no interest any more.
+        # A row that ended writes at the same position again and again, which no other row or step reads.
         goes_on = progress.left > 0
         logits, state = decoder.step(progress.tokens, progress.positions, progress.state)
         next_positions = progress.positions + 1
@@ -130,19 +130,19 @@ def run(
         found = tf.tensor_scatter_nd_update(found, index[None, None], tf.where(goes_on, tokens, NOTHING)[None])
         return index + 1, Progress(tokens, positions, left, seen, state), found
 
-    # One column at least, because TensorFlow refuses a loop that would write into none, even if it takes no step.
+    # At least one column, because TensorFlow refuses a loop that writes into none, even if it runs no step.
     found = tf.fill([tf.maximum(count, 1), tf.shape(progress.tokens)[0]], NOTHING)
     _, progress, found = tf.while_loop(
         lambda index, progress, _: (index < count) & tf.reduce_any(progress.left > 0),
         step,
         (tf.constant(0), progress, found),
-        parallel_iterations=1,  # A step writes where the one before read.
+        parallel_iterations=1,  # A step overwrites the state that the step before read.
     )
     return tf.transpose(found[:count]), progress
 
 
 def _left(limits: tf.Tensor, tokens: tf.Tensor, stop_tokens: tf.Tensor) -> tf.Tensor:
-    """How many tokens rows may get after these."""
+    """The number of tokens that rows may still get after these."""
     ended = tf.reduce_any(tokens[:, None] == stop_tokens, axis=1)
     return tf.where(ended, 0, limits - 1)
 

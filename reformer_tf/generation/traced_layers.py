@@ -1,4 +1,4 @@
-"""A function of branches that is in a graph once, however many equal branches there are."""
+"""A function of layers that is traced into a graph once for all equal layers."""
 
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
@@ -14,13 +14,12 @@ _INFERENCE = {"mask": None, "segment_ids": None, "seed": None, "training": False
 
 
 class TracedLayers:
-    """A function that is called for one layer after another, in inference, and traced once for each kind of them.
+    """A function that is called for one layer after another, in inference, and traced once for each kind of layer.
 
-    To be used within one graph, of which the function may use tensors. Layers of which it is not known what they
-    compute are traced each.
+    An instance is for one graph, whose tensors the function may use. Layers of unknown kind are traced one by one.
 
     Args:
-        function: of a layer, F or G of a residual block, and nests of tensors.
+        function: takes a layer, F or G of a residual block, and nests of tensors.
     """
 
     def __init__(self, function: Callable[..., Any]):
@@ -38,7 +37,7 @@ class TracedLayers:
         return self._traced[kind](branch.weights, branch.constants, *inputs)
 
     def _trace(self, first: LayerBranch) -> Any:
-        """The function for all layers that equal the first but for weights and constants."""
+        """Traces the function for all layers that differ from the first only in weights and constants."""
 
         @tf.function(autograph=False)
         def traced(weights: Sequence[tf.Tensor], constants: Sequence[tf.Tensor], *inputs: Any) -> Any:

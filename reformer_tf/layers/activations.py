@@ -57,7 +57,7 @@ _OURS: dict[str, Callable[[Any], Any]] = {
 
 
 def get(identifier: Any) -> Callable[[Any], Any]:
-    """Like `keras.activations.get`, with the names of this file besides."""
+    """Like `keras.activations.get`, and also finds the names of this file."""
     if isinstance(identifier, str) and identifier in _OURS:
         return _OURS[identifier]
     return keras.activations.get(identifier)

@@ -111,7 +111,7 @@ def rate(name: str, value: Any) -> float:
 
 @tf.autograph.experimental.do_not_convert
 def dense(name: str, value: Any) -> None:
-    """Refuses ragged and sparse tensors, symbolic ones too, which would fail inside or be taken for something else.
+    """Refuses ragged and sparse tensors, symbolic ones too, which would fail later or be read as something else.
 
     Raises:
         ValueError: if `value` is one, or a list, tuple or dict with one in it.
@@ -136,14 +136,14 @@ def dense(name: str, value: Any) -> None:
 
 
 def _is_sparse_input(value: Any) -> bool:
-    # Of the output of an operation the flag may be wrong: Keras takes a product with a Python number for sparse.
+    # For outputs of operations the flag may be wrong: Keras takes a product with a Python number for sparse.
     if not isinstance(value, keras.KerasTensor) or not value.sparse:
         return False
     return isinstance(value._keras_history.operation, keras.layers.InputLayer)
 
 
 def known_rank(name: str, value: Any) -> None:
-    """Refuses a tensor of unknown rank, which Keras fails on.
+    """Refuses a tensor of unknown rank, on which Keras fails.
 
     Raises:
         ValueError: if `value` is one.
@@ -157,7 +157,7 @@ def vectors(name: str, value: Any, rank: int | None = None, width: int | None = 
 
     Args:
         name: of the argument.
-        value: what is to be checked.
+        value: of the argument.
         rank: 3 for `[batch, length, width]` with a length of at least 1; None for any number of axes.
         width: the size that the last axis must have; None for any.
 
@@ -192,7 +192,7 @@ def token_ids(name: str, value: Any) -> None:
 
 
 def _is_mean_of_replicas(value: Any) -> bool:
-    """Whether Keras asks for shapes only: for those of a distributed batch, `fit` takes its mean over the replicas."""
+    """Whether Keras only computes shapes: for a distributed batch, `fit` then passes the mean over the replicas."""
     symbolic = isinstance(value, tf.Tensor) and not hasattr(value, "numpy")
     return symbolic and tf.distribute.has_strategy() and tf.distribute.in_cross_replica_context()
 
@@ -216,7 +216,7 @@ def _received(name: str, value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A value as it stands in a config: lists for tuples, Python's numbers for numpy's."""
+    """Converts a value for a config: tuples to lists, numpy's numbers to Python's."""
     if isinstance(value, list | tuple):
         return [plain(entry) for entry in value]
     return value.item() if isinstance(value, np.generic) else value
@@ -228,7 +228,7 @@ def per_token(name: str, value: Any, dtype: tf.DType, tokens: tf.Tensor) -> tf.T
     Args:
         name: of the argument.
         value: one boolean or integer for each token.
-        dtype: what to cast to.
+        dtype: of the result.
         tokens: `[B, L, ...]`, the tokens.
 
     Raises:
@@ -247,19 +247,19 @@ def per_token(name: str, value: Any, dtype: tf.DType, tokens: tf.Tensor) -> tf.T
 
 
 def fresh(initializer: Any) -> Any:
-    """A copy of a Keras initializer, so that two weights of one shape do not start out equal."""
+    """Copies a Keras initializer, so that two weights of one shape do not start with equal values."""
     if isinstance(initializer, keras.initializers.Initializer):
         return initializer.clone()
     return initializer
 
 
 def accepted(layer: keras.layers.Layer, options: dict[str, Any], required: bool = False) -> dict[str, Any]:
-    """Those of the call arguments `options` that have a value and that `layer.call` takes by name.
+    """Selects the call arguments that have a value and that `layer.call` takes by name.
 
     Args:
         layer: any Keras layer.
         options: values by name.
-        required: whether to leave out those that have a default.
+        required: whether to leave out arguments that have a default.
     """
     parameters = dict(inspect.signature(layer.call).parameters)
     if required:

@@ -1,4 +1,4 @@
-"""How a layer that somebody hands over as a residual branch is built and called: as a functional model would."""
+"""Builds and calls a user's layer as a residual branch, in the way that a functional model would."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from reformer_tf.layers import arguments
 
 
 class BranchError(ValueError):
-    """A layer that cannot be a branch. Its message names the layer and the way out, so containers pass it on."""
+    """Raised for a layer that cannot be a branch. The message names the layer, so containers raise it unchanged."""
 
 
 class _Caller(keras.layers.Layer):
-    """Calls a layer with the options that it takes, and lets its sublayers see all of them.
+    """Calls a layer with the options that it takes, and passes all options on to its sublayers.
 
-    Keras hands `training`, `segment_ids` and `seed` on to sublayers while the call of a layer that got them is under
-    way. A gradient that computes a branch again does so after the stack's own call, so it makes such a call itself.
+    Keras passes `training`, `segment_ids` and `seed` on to sublayers during the call of a layer that got them. A
+    gradient recomputes a branch after the stack's own call has ended, so it makes such a call itself.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ def build(layer: keras.layers.Layer, inputs: keras.KerasTensor) -> keras.KerasTe
 
     Args:
         layer: any Keras layer.
-        inputs: what it will be called on, for instance `[None, None, M]`.
+        inputs: a symbolic input, for instance `[None, None, M]`.
 
     Returns:
         The layer's output, which has the shape of `inputs`.
@@ -54,7 +54,7 @@ def build(layer: keras.layers.Layer, inputs: keras.KerasTensor) -> keras.KerasTe
     try:
         output = layer(inputs, **_required(layer, inputs))
         if any(not sublayer.built for sublayer in layer._flatten_layers(include_self=False)):
-            # Its output's shape is known without a call, and its `build` leaves something to the first call.
+            # The layer has a `compute_output_shape`, so Keras did not run `call`, which builds the other sublayers.
             output = _Caller()(inputs, layer=layer, **_required(layer, inputs))
     except BranchError:
         raise
@@ -64,14 +64,14 @@ def build(layer: keras.layers.Layer, inputs: keras.KerasTensor) -> keras.KerasTe
             " needs more, such as the `value` of MultiHeadAttention, goes into a layer whose `call(x)` gives it."
             f" Received: {_named(layer)}, which cannot be built on {tuple(inputs.shape)}: {error}"
         ) from error
-    # This call belongs to no model: one that the layer is shared with counts the calls of its own.
+    # This call belongs to no model; a model that shares the layer must count only its own calls.
     del layer._inbound_nodes[nodes:]
     _check(layer, inputs, output)
     return output
 
 
 def _required(layer: keras.layers.Layer, inputs: keras.KerasTensor) -> dict[str, Any]:
-    """Stand-ins for the call arguments that have no default."""
+    """Symbolic values for the call arguments that have no default."""
     tokens = inputs.shape[:2]
     options = {
         "mask": keras.KerasTensor(tokens, "bool"),
@@ -111,7 +111,7 @@ def _check(layer: keras.layers.Layer, inputs: Any, output: Any) -> None:
     if hasattr(output, "shape"):
         returned = tuple(output.shape)
         fits = len(returned) == len(shape) and returned[-1] == shape[-1]
-        # A size may be unknown to one of them.
+        # A size may be unknown in one of the two shapes.
         if fits and all(None in pair or pair[0] == pair[1] for pair in zip(shape, returned, strict=True)):
             if tf.as_dtype(output.dtype).is_floating:
                 return

@@ -1,4 +1,4 @@
-"""What layers and models are called with, looked at before Keras converts, builds or traces anything."""
+"""Checks of the inputs of layers and models, before Keras converts, builds or traces anything."""
 
 import functools
 import inspect
@@ -12,10 +12,10 @@ from reformer_tf.layers import arguments
 
 
 class CheckedInputs:
-    """Mixin of the layers and models: stands before `keras.layers.Layer` among the bases.
+    """Mixin of layers and models, to be listed before `keras.layers.Layer` among the bases.
 
-    It refuses ragged and sparse tensors and unknown ranks in any argument, and hands an implicit mask on, which Keras
-    does only where no other argument is a tensor: with `seed` or `segment_ids`, the mask would be lost.
+    It refuses ragged and sparse tensors and unknown ranks in any argument, and passes an implicit mask on. Keras does
+    so only if no other argument is a tensor: with `seed` or `segment_ids`, the mask would be lost.
     """
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -23,7 +23,7 @@ class CheckedInputs:
 
     @tf.autograph.experimental.do_not_convert
     def _checked(self, inputs: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The keyword arguments, with the implicit mask if there is one and nobody says otherwise."""
+        """The keyword arguments, with the implicit mask if there is one and the caller passes none."""
         names = _parameters(type(self).call)  # type: ignore[attr-defined]
         for name, value in (*zip(names[1:], args, strict=False), *kwargs.items()):
             arguments.dense(name, value)
@@ -40,9 +40,9 @@ class CheckedInputs:
 
 
 class VectorLayer(CheckedInputs):
-    """Mixin of the layers that take vectors: floating numbers of a known width, that of the weights if there are any.
+    """Mixin of layers that take vectors: floating numbers of a known width, which must fit the weights, if any.
 
-    A subclass sets `rank = 3` if it takes `[B, L, M]` alone, and `any_width = True` if no weight depends on the width.
+    A subclass sets `rank = 3` if it only takes `[B, L, M]`, and `any_width = True` if no weight depends on the width.
     """
 
     rank: int | None = None
@@ -62,7 +62,7 @@ def _built_width(layer: Any) -> int | None:
 
 
 def _implicit_mask(inputs: Any) -> Any:
-    """The mask that Keras has put on a tensor, or on the first of several; None for symbolic ones, which Keras does."""
+    """The mask of the first eager tensor with one; None for symbolic tensors, whose masks Keras passes on."""
     for x in inputs if isinstance(inputs, list | tuple) else [inputs]:
         mask = getattr(x, "_keras_mask", None)
         if mask is not None and not isinstance(x, keras.KerasTensor):

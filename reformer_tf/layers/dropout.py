@@ -20,7 +20,7 @@ class SeededDropout(VectorLayer, SavesSeedState):
     can stand in a reversible stack. Padding or the batch layout do not change it.
 
     Args:
-        rate: share of the values to drop, in [0, 1).
+        rate: fraction of the values to drop, in [0, 1).
         seed: integer that tells this layer's dropout from other layers'; drawn if None.
         **kwargs: see `keras.layers.Layer`.
 

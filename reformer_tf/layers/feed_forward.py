@@ -24,8 +24,8 @@ class ChunkedFeedForward(VectorLayer, FixedArguments):
         intermediate_dim: width of the inner tensor.
         activation: a Keras activation, or one of `reformer_tf.layers.activations` by name.
         gated: whether a second projection gates the inner tensor.
-        chunk_length: tokens (of all rows of the batch together) of a chunk; by default as many as keep the inner tensor
-            of a chunk below 32 MiB. A batch that fits in one chunk is not recomputed.
+        chunk_length: tokens in a chunk (over all rows of the batch together); by default as many as keep the inner
+            tensor of a chunk below 32 MiB. A batch that fits in one chunk is not recomputed.
         use_bias: whether projections have biases.
         kernel_initializer: of the projections.
         **kwargs: see `keras.layers.Layer`.
@@ -71,11 +71,11 @@ class ChunkedFeedForward(VectorLayer, FixedArguments):
         weights = []
         for name, shape in shapes_by_name.items():
             initializer = arguments.fresh(self.kernel_initializer)
-            # Not cast by Keras, so that gradients are not, either, before they are summed over chunks.
+            # Keras must not cast weights: their gradients would be cast before they are summed over chunks.
             weights.append(self.add_weight(shape, initializer, autocast=False, name=f"{name}_kernel"))
             if self.use_bias:
                 weights.append(self.add_weight(shape[1:], "zeros", autocast=False, name=f"{name}_bias"))
-        # TensorFlow's checkpoints leave out what is in a list.
+        # A tuple, because TensorFlow's checkpoints leave out variables and layers in lists.
         self._weights = tuple(weights)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
@@ -83,7 +83,7 @@ class ChunkedFeedForward(VectorLayer, FixedArguments):
         width = inputs.shape[-1]
         weights = [tf.convert_to_tensor(w) for w in self._weights]
         spec = tf.TensorSpec([None, width], inputs.dtype)
-        # Functions inside may be compiled in training; what is exported must run where XLA is not linked in.
+        # Functions inside may be compiled in training; an exported model must run where XLA is not linked in.
         with compiled_functions.compiling_functions(bool(training)):
             result = row_chunks.map_rows(self._rows, [tf.reshape(inputs, [-1, width])], weights, self.rows, spec)
         return tf.reshape(result, shapes.sizes(inputs))
@@ -94,7 +94,7 @@ class ChunkedFeedForward(VectorLayer, FixedArguments):
         return self.chunk_length or row_chunks.rows_in_budget(self.intermediate_dim * (2 if self.gated else 1))
 
     def _rows(self, x: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
-        """The layer itself on `[T, M]`."""
+        """Computes the layer on rows `[T, M]`."""
         remaining = list(weights)
 
         def project(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:

@@ -1,4 +1,4 @@
-"""Constructor arguments and parts that cannot be changed afterwards, because weights or windows were made of them."""
+"""Constructor arguments and parts that cannot be changed later, because weights or windows were made from them."""
 
 from typing import Any, ClassVar
 
@@ -6,10 +6,10 @@ import keras
 
 
 class FixedArguments(keras.layers.Layer):
-    """Base of layers with such attributes: setting another value later is an error, not half a change.
+    """Base of layers with fixed attributes: setting another value later is an error, not half a change.
 
     Attributes:
-        fixed: their names. A subclass that makes parts of its own names fewer.
+        fixed: names of these attributes. A subclass that makes its own parts lists fewer.
     """
 
     fixed: ClassVar[frozenset[str]] = frozenset()

@@ -1,4 +1,4 @@
-"""Layer normalisation that makes no second tensor of its input's size beside its output, forward or backward."""
+"""Layer normalisation that makes no tensor of its input's size besides its output, forward or backward."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
-"""What was done to the parts of a layer or model after it was made, as an entry of its config.
+"""Records changes of the parts of a layer or model after its construction, as an entry of its config.
 
-A model is made again from its constructor's arguments, which say nothing of a part that was frozen, or whose dropout
-was changed, later on. So a model remembers its parts as the constructor made them, its config has what differs, and
-`apply` does the same to the parts of the new model.
+A model is made again from its constructor's arguments, which do not tell that a part was later frozen or got another
+dropout. So a model remembers its parts as the constructor made them, its config lists the differences, and `apply`
+makes the same changes to the parts of the new model.
 """
 
 import inspect
@@ -24,11 +24,11 @@ class _Part(NamedTuple):
 
 
 class Parts:
-    """Parts as they were made.
+    """The parts of a layer or model as they were made.
 
     Args:
         owner: a layer or model, at the end of its constructor.
-        layers: its parts by name, for instance `{"normalization": ...}`; all of them, and theirs, if None.
+        layers: its parts by name, for instance `{"normalization": ...}`; if None, all its sublayers at any depth.
     """
 
     def __init__(self, owner: keras.layers.Layer, layers: Mapping[str, keras.layers.Layer] | None = None):
@@ -39,17 +39,17 @@ class Parts:
             for path, layer in (_walk(owner) if layers is None else layers.items())
         }
         if self._complete:
-            # What else it is, its own config says.
+            # The owner's own config has its other attributes.
             self._made[""] = _Part(owner, _policy(owner), [])
 
     def changes(self, expected: Mapping[str, Any] | None = None) -> dict[str, dict[str, Any]]:
-        """What differs from how the parts were made, by path, for instance `{"head": {"trainable": False}}`.
+        """Lists attributes that changed since the parts were made, by path, such as `{"head": {"trainable": False}}`.
 
         Args:
-            expected: attributes that the constructor would now make other than it did.
+            expected: attributes that the constructor would now set to other values than before.
 
         Raises:
-            ValueError: for what a config cannot say: a part in another's stead, another function, other weights.
+            ValueError: for changes that a config cannot describe: a replaced part, another function, other weights.
         """
         found = {}
         self._refuse_new_parts()
@@ -68,7 +68,7 @@ class Parts:
         return found
 
     def apply(self, changes: Mapping[str, Mapping[str, Any]]) -> None:
-        """Does to the parts what `changes` says was done to those of another such layer or model.
+        """Makes the changes that `changes` of an equal layer or model returned.
 
         Raises:
             ValueError: if there is no such part.
@@ -81,7 +81,7 @@ class Parts:
                 if name == "dtype":
                     layer.dtype_policy = value
                 elif name == "trainable":
-                    # Not by the property, which would set those of its own parts as well.
+                    # Not by the property, which would set the flags of its sublayers as well.
                     layer._trainable = value
                 elif name != _FLAGS:
                     setattr(layer, name, value)
@@ -90,7 +90,7 @@ class Parts:
                 variable.trainable = trainable
 
     def _refuse_new_parts(self) -> None:
-        # What somebody's subclass makes besides is its own concern, as its config is.
+        # A user's subclass takes care of its additional parts, as of its config.
         if not self._complete or not type(self._owner).__module__.startswith("reformer_tf."):
             return
         known = {id(made.layer) for made in self._made.values()}
@@ -107,12 +107,12 @@ class Parts:
         )
 
 
-# Whether each trainable weight of a layer is one, where they differ among themselves.
+# The `trainable` flag of each trainable weight of a layer, if they differ.
 _FLAGS = "trainable_weights"
 
 
 def _walk(owner: keras.layers.Layer, path: str = "") -> Iterator[tuple[str, keras.layers.Layer]]:
-    """All parts, each once, by what one types to get there, or by its name."""
+    """Yields all parts, each once, with the attribute path that leads to it, or its name."""
     seen = {id(owner)}
 
     def below(owner: keras.layers.Layer, path: str) -> Iterator[tuple[str, keras.layers.Layer]]:
@@ -133,8 +133,8 @@ def _walk(owner: keras.layers.Layer, path: str = "") -> Iterator[tuple[str, kera
 
 
 def _attributes(layer: keras.layers.Layer) -> dict[str, Any]:
-    """What the layer's constructor was told, as far as it is an attribute, and its flags and policy."""
-    # The policy says how a layer is quantized.
+    """The layer's constructor arguments that are attributes, and its flags and policy."""
+    # `quantization_config` is left out, because the policy says how a layer is quantized.
     taken = [*inspect.signature(type(layer).__init__).parameters, "activity_regularizer", "autocast"]
     taken = [name for name in taken if name in vars(layer) and name != "quantization_config"]
     attributes = {name: _listed(vars(layer)[name]) for name in taken}
@@ -146,7 +146,7 @@ def _attributes(layer: keras.layers.Layer) -> dict[str, Any]:
 
 
 def _policy(layer: keras.layers.Layer) -> dict[str, Any]:
-    # A map is one for the whole model, whose dtype it is.
+    # A policy map belongs to the whole model, whose config has it.
     is_map = isinstance(layer.dtype_policy, keras.dtype_policies.DTypePolicyMap)
     return {} if is_map else {"dtype": layer.dtype_policy.name}
 
@@ -172,7 +172,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def make(cls: type[_Owner], config: Mapping[str, Any]) -> _Owner:
-    """Makes a layer or model that has `_parts` from its config."""
+    """Makes a layer or model with `_parts` from its config."""
     arguments = dict(config)
     changes = arguments.pop(KEY, {})
     made = cls(**arguments)

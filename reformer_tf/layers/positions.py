@@ -22,7 +22,7 @@ class _PositionEmbedding(VectorLayer, FixedArguments):
 
     fixed = frozenset({"axial_shape", "axial_dims", "max_sequence_length"})
 
-    # The longest sequence there are positions for, or None.
+    # The length of the longest sequence with positions, or None.
     max_length: int | None = None
 
     rank = 3
@@ -55,7 +55,7 @@ class _PositionEmbedding(VectorLayer, FixedArguments):
         raise NotImplementedError
 
     def _table(self, shape: tuple[int | None, ...], initializer: Any, name: str) -> Any:
-        # Not cast by Keras: the gradient of a look-up adds up the tokens of a row in the dtype of what is looked up.
+        # Keras must not cast the table: the gradient of a look-up sums the tokens of a row in the table's dtype.
         return self.add_weight(shape, initializer, autocast=False, name=name)
 
     def _fits(self, length: shapes.Size) -> Any:
@@ -124,7 +124,7 @@ class AxialPositionEmbedding(_PositionEmbedding):
                 "axial_dims must sum to the width of the inputs."
                 f" Received: axial_dims={self.axial_dims}, input_shape={input_shape}"
             )
-        # TensorFlow's checkpoints leave out what is in a list.
+        # A tuple, because TensorFlow's checkpoints leave out variables and layers in lists.
         self.tables = tuple(
             self._table((size, width), arguments.fresh(self.embeddings_initializer), f"axis_{axis}")
             for axis, (size, width) in enumerate(zip(self.axial_shape, self.axial_dims, strict=True))
@@ -148,7 +148,7 @@ class AxialPositionEmbedding(_PositionEmbedding):
 
 @keras.saving.register_keras_serializable("reformer_tf")
 class LearnedPositionEmbedding(_PositionEmbedding):
-    """One learned vector a position.
+    """One learned vector for each position.
 
     Args:
         max_sequence_length: the number of positions.
@@ -228,7 +228,7 @@ class SinusoidalPositionEmbedding(_PositionEmbedding):
     def look_up(self, positions: tf.Tensor, width: int, tables: Sequence[tf.Tensor]) -> tf.Tensor:
         half = width // 2
         frequencies = tf.exp(tf.range(half, dtype=tf.float32) * (-math.log(self.max_wavelength) / max(half - 1, 1)))
-        # Angles in fp32: bfloat16 cannot count beyond 256.
+        # Angles in float32: bfloat16 cannot count beyond 256.
         angles = tf.cast(positions, tf.float32)[:, None] * frequencies
         return self.scale * tf.concat([tf.sin(angles), tf.cos(angles)], axis=-1)
 

@@ -18,11 +18,11 @@ from reformer_tf.ops.execution import compiled_functions
 class ResidualBranch(VectorLayer, FixedArguments):
     """`dropout(layer(normalisation(x)))`, the F or G of a reversible block (pre-norm, as in the paper's models).
 
-    Dropout is a function of the call's seed and of a value's coordinates, so that a recomputation drops the same.
+    Dropout is a function of the call's seed and of an element's coordinates, so that a recomputation drops the same.
 
     Args:
         layer: the sublayer, `[B, L, M]` to `[B, L, M]`.
-        dropout: share of the output to drop in training, in [0, 1).
+        dropout: fraction of the output to drop in training, in [0, 1).
         epsilon: of the layer normalisation.
         seed: integer that tells this layer's dropout from other layers'; drawn if None.
         **kwargs: see `keras.layers.Layer`.
@@ -54,7 +54,7 @@ class ResidualBranch(VectorLayer, FixedArguments):
         seed: int | None = None,
         **kwargs: Any,
     ):
-        # The normalisation takes the stream in its own precision.
+        # No autocast: the normalisation takes the stream in the stream's precision.
         super().__init__(**{"autocast": False, **kwargs})
         self.layer = layer
         self.dropout = SeededDropout(dropout, seed, dtype=self.dtype_policy, name="dropout")
@@ -77,7 +77,7 @@ class ResidualBranch(VectorLayer, FixedArguments):
         training: bool | None = None,
     ) -> tf.Tensor:
         options = {"mask": mask, "segment_ids": segment_ids, "seed": seed, "training": training}
-        # Functions inside may be compiled in training; what is exported must run where XLA is not linked in.
+        # Functions inside may be compiled in training; an exported model must run where XLA is not linked in.
         with compiled_functions.compiling_functions(bool(training)):
             output = branch_calls.call(self.layer, self.normalization(inputs), options)
         return self.dropout(output, seed=seed, training=training)
@@ -98,7 +98,7 @@ class ResidualBranch(VectorLayer, FixedArguments):
             "epsilon": self.epsilon,
             "seed": self.dropout.seed,
         }
-        # What the constructor makes of that.
+        # The attributes that the constructor sets from these arguments.
         expected = {"dtype": self.dtype_policy.name, "rate": self.dropout.rate, "epsilon": self.epsilon}
         changes = self._parts.changes({**expected, "seed": self.dropout.seed})
         return {**config, parts.KEY: changes} if changes else config

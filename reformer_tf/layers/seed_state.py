@@ -1,4 +1,4 @@
-"""The state of a layer's random generator in files, which Keras leaves out of them."""
+"""Saves the state of a layer's random generator in files, which Keras leaves out."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ _KEY = "seed_generator"
 
 
 class SavesSeedState(keras.layers.Layer):
-    """Base of layers with a `seed_generator`: training goes on after loading as if there had been no file.
+    """Base of layers with a `seed_generator`: after loading, training draws the numbers it would have drawn without.
 
-    Files without the state, of older versions, load as well; the generator then starts from the layer's seed.
+    Files of older versions, without the state, load as well; the generator then starts from the layer's seed.
     """
 
     seed_generator: keras.random.SeedGenerator

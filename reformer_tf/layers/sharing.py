@@ -1,4 +1,4 @@
-"""Configs of layers that keep which layers are one and the same, at any depth."""
+"""Configs that record which layers are one and the same object, at any depth."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -12,10 +12,10 @@ _KEY = "shared_object_id"
 
 
 def serialize(layers: Sequence[keras.layers.Layer]) -> list[dict[str, Any]]:
-    """The configs of layers, in which a layer that is there several times has a number.
+    """Makes the configs of layers, in which a layer that occurs several times has a number.
 
     While a whole model is saved, the numbers are those of Keras, so that a layer shared with the rest of the model is
-    found as well. `deserialize` is the reverse.
+    found as well. `deserialize` is the inverse.
     """
     saving = global_state.get_global_attribute("shared_objects/id_to_config_map") is not None
     with _scope(saving):
@@ -32,13 +32,13 @@ def serialize(layers: Sequence[keras.layers.Layer]) -> list[dict[str, Any]]:
 
 
 def deserialize(configs: Sequence[dict[str, Any]]) -> list[keras.layers.Layer]:
-    """The layers of configs that `serialize` made."""
+    """Makes layers from the configs of `serialize`."""
     with _scope(is_loading()):
         return [keras.saving.deserialize_keras_object(config) for config in configs]
 
 
 def is_loading() -> bool:
-    """Whether a whole model is being loaded, so that layers of its other parts are found."""
+    """Whether a whole model is being loaded, so that layers shared with its other parts are found."""
     return global_state.get_global_attribute("shared_objects/id_to_obj_map") is not None
 
 
@@ -57,7 +57,7 @@ def _numbers(config: Any) -> Iterator[int]:
 
 
 def _numbered(config: Any, numbers: dict[int, int]) -> Any:
-    """A config with other numbers, and without those that are not in `numbers`."""
+    """Replaces the numbers in a config, and removes those that are not in `numbers`."""
     if isinstance(config, list | tuple):
         return [_numbered(value, numbers) for value in config]
     if not isinstance(config, dict):

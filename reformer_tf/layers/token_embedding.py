@@ -16,7 +16,7 @@ class TokenEmbedding(CheckedInputs, FixedArguments):
     """Looks up a vector for each token, checks the length, and passes an implicit mask on.
 
     Vectors are the table's rows times `scale`, by default `sqrt(hidden_dim)` (Vaswani et al., 2017, section 3.4): with
-    the default initializer they then start at unit size, as the branches' outputs that are added to them, while the
+    the default initializer they start at unit size, like the outputs of branches that are added to them, while the
     table itself suits a head with tied weights. No id is reserved: a mask comes from the caller, never from an id.
 
     Args:
@@ -29,10 +29,10 @@ class TokenEmbedding(CheckedInputs, FixedArguments):
 
     Call arguments:
         inputs: integers `[B, L]` in [0, V).
-        mask: boolean `[B, L]`, True for real tokens. What stands under it may be anything.
+        mask: boolean `[B, L]`, True for real tokens. Ids of other tokens may be any integers.
 
     Returns:
-        `[B, L, M]`. In a graph, whose run cannot be left everywhere: NaN for an id outside [0, V), and everywhere where
+        `[B, L, M]`. In a graph, which cannot raise errors on every device: NaN for an id outside [0, V), and all NaN if
         the input is longer than `max_sequence_length`.
 
     Raises:
@@ -72,20 +72,20 @@ class TokenEmbedding(CheckedInputs, FixedArguments):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         shape = (self.vocabulary_size, self.hidden_dim)
-        # Not cast by Keras: the gradient of a look-up adds up the tokens of an id in the dtype of what is looked up.
+        # Keras must not cast the table: the gradient of a look-up sums the tokens of an id in the table's dtype.
         self.embeddings = self.add_weight(shape, self.embeddings_initializer, autocast=False, name="embeddings")
 
     def call(self, inputs: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
         ids, right = self.checked(inputs, mask)
         table = tf.convert_to_tensor(self.embeddings)
         scale = self.hidden_dim**0.5 if self.scale is None else self.scale
-        # The table is scaled, not the vectors, of which there may be many more.
+        # The table is scaled instead of the vectors, because there may be many more vectors than rows.
         table = table if scale == 1 else table * tf.constant(scale, table.dtype)
         vectors = tf.cast(sums.look_up(table, ids), self.compute_dtype)
         return vectors + tf.cast(ranges.nan_unless(right), vectors.dtype)[:, :, None]
 
     def checked(self, inputs: tf.Tensor, mask: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Ids that can be looked up, and which of them are what the caller meant.
+        """Ids that are safe to look up, and which of them the caller passed.
 
         Args:
             inputs: as in a call.
@@ -106,7 +106,7 @@ class TokenEmbedding(CheckedInputs, FixedArguments):
         return ids, right & fits
 
     def _fits(self, length: shapes.Size) -> Any:
-        """Whether the length is one of those there are; see `ranges.at_most`."""
+        """Whether the length is in range; see `ranges.at_most`."""
         longest = self.max_sequence_length
         rule = f"ids must hold at least 1 token a row and at most max_sequence_length={longest}."
         if isinstance(length, int):

@@ -1,4 +1,4 @@
-"""Hidden vectors to scores of tokens, and to the losses of known tokens without keeping the scores."""
+"""The head of a language model: logits of tokens, and losses of targets without storing all logits."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ class TokenHead(VectorLayer, FixedArguments):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.kernel = None
         if self.embedding is None:
-            # Normalised vectors then begin with logits of deviation 0.25: a loss near that of no knowledge.
+            # Normalised vectors start with logits of deviation 0.25: a loss close to that of a uniform distribution.
             initializer = keras.initializers.VarianceScaling(1 / 16, "fan_in", "uniform")
             shape = (input_shape[-1], self.vocabulary_size)
             self.kernel = self.add_weight(shape, initializer, autocast=False, name="kernel")
@@ -65,16 +65,16 @@ class TokenHead(VectorLayer, FixedArguments):
         return self._logits(inputs, *self._weights())
 
     def token_losses(self, hidden: tf.Tensor, targets: tf.Tensor, ignore_id: int | None = None) -> tf.Tensor:
-        """Cross-entropies of known tokens, a few rows at a time: never `L x V` numbers alive.
+        """Computes cross-entropies of targets, a few rows at a time, so that `L x V` logits are never alive together.
 
         Args:
             hidden: `[B, L, M]`.
             targets: integers `[B, L]` in [0, V).
-            ignore_id: targets that are equal to it have no loss; None for none such.
+            ignore_id: targets equal to it have no loss; None if all count.
 
         Returns:
-            float32 `[B, L]`, nats; zero where ignored. In a graph, whose run cannot be left everywhere: NaN where the
-            target is outside [0, V).
+            float32 `[B, L]`, nats; zero where ignored. In a graph, which cannot raise errors on every device: NaN
+            where the target is outside [0, V).
 
         Raises:
             ValueError: in eager mode, for targets outside [0, V) that are not ignored.

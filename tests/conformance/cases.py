@@ -1,4 +1,4 @@
-"""What the conformance tests know of each registered kind of attention.
+"""The settings of each registered kind of attention for the conformance tests.
 
 A new kind needs one entry in `SETTINGS` and, for its numbers, one in `VISIBLE`; a test fails as long as it has none.
 """
@@ -62,29 +62,29 @@ class Case(NamedTuple):
 
     @property
     def has_chunks(self) -> bool:
-        """Whether windows are whole chunks, cut by what is in the sequence."""
+        """Whether windows are whole chunks, whose boundaries depend on the tokens in the sequence."""
         return self.arguments.get("window") == "chunk"
 
     @property
     def is_strictly_causal(self) -> bool:
-        """Whether later tokens do not even decide what a token sees: not where they share a sort or a ring with it."""
+        """Whether later tokens never change which tokens are seen; with chunks of hash rounds or `wrap` they do."""
         return self.causal and not self.arguments.get("wrap") and not (self.has_chunks and self.kind == "lsh")
 
     @property
     def ignores_padding(self) -> bool:
-        """Whether trailing padding changes nothing: not where the ends meet or the bucket count follows the length."""
+        """Whether trailing padding changes nothing; it does with `wrap`, or if the bucket count follows the length."""
         follows = self.has_chunks and self.kind == "lsh" and "num_buckets" not in self.arguments
         return not follows and not self.arguments.get("wrap")
 
     @property
     def closes_gaps(self) -> bool:
-        """Whether masked tokens anywhere are as if they were not there: not where places are those of positions."""
+        """Whether results are as if masked tokens were not there; rotations and local chunks depend on positions."""
         by_position = self.arguments.get("rotary") or (self.has_chunks and self.kind == "local")
         return self.ignores_padding and not by_position
 
 
 def chunk_window(layer: Any) -> chunk_window_reference.Window:
-    """What a query of a layer with `window="chunk"` sees."""
+    """The reference's window of a layer with `window="chunk"`."""
     return chunk_window_reference.Window(
         layer.chunk_length,
         layer.causal,
@@ -138,7 +138,7 @@ def each(cases: list[Case]) -> pytest.MarkDecorator:
 
 
 def each_direction(cases: list[Case]) -> pytest.MarkDecorator:
-    """The same for a test in which the direction hardly matters: those that see both ways are slow."""
+    """Like `each`, for a test in which the direction hardly matters: non-causal cases are marked slow."""
     marked = [pytest.param(case, marks=[] if case.causal else pytest.mark.slow, id=case.name) for case in cases]
     return pytest.mark.parametrize("case", marked)
 
@@ -193,7 +193,7 @@ def is_shared(layer: keras.layers.Layer) -> bool:
 def factors(
     layer: Any, buckets: np.ndarray | None, mask: np.ndarray, segment_ids: np.ndarray | None = None
 ) -> np.ndarray | None:
-    """What rounding makes of tokens that see themselves alone, `[B, H, L]`; None where it makes nothing of them."""
+    """Factors by which rounding scales tokens that see only themselves, `[B, H, L]`; None if it does not."""
     if getattr(layer, "window", None) != "chunk" or not chunk_window(layer).rounds_penalty:
         return None
     return chunk_window_reference.own_factors(_meetings(layer, buckets, mask, segment_ids))
@@ -207,7 +207,7 @@ def expected(
     mask: np.ndarray | None = None,
     segment_ids: np.ndarray | None = None,
 ) -> np.ndarray:
-    """What the numpy reference makes of the inputs of a call, in float64 `[B, L, M]`."""
+    """The output of the numpy reference for a call, in float64 `[B, L, M]`."""
     all_or_mask = np.ones(x.shape[:2], bool) if mask is None else mask
     visible = VISIBLE[case.kind](layer, buckets, all_or_mask, segment_ids)
     weights = [np.asarray(weight) for weight in layer.trainable_variables]

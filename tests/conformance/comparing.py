@@ -18,7 +18,7 @@ BOUND = 1e-5
 
 
 def assert_same(actual: np.ndarray, expected: np.ndarray, bound: float = BOUND) -> None:
-    """Finite, of one shape, and no further apart than `bound`, relative to the largest where that is above one."""
+    """Checks that arrays are finite, of one shape, and at most `bound` apart, relative to the largest if above one."""
     assert actual.shape == expected.shape
     assert np.isfinite(actual).all()
     assert np.max(np.abs(actual - expected), initial=0.0) <= bound * max(1.0, np.max(np.abs(expected), initial=0.0))
@@ -42,7 +42,7 @@ def assert_same_buckets(
     others: np.ndarray | None,
     mask: np.ndarray | None = None,
 ) -> None:
-    """Of the tokens that both have, up to near-ties of the stored rotations.
+    """Checks buckets of the tokens that both have, up to near-ties of the stored rotations.
 
     Args:
         layer: An attention layer; one that does not hash has no buckets and passes.

@@ -1,4 +1,4 @@
-"""Layers with bucket windows give the same whether these are laid out densely or not."""
+"""Layers with bucket windows give the same results with and without dense attention."""
 
 import numpy as np
 import pytest
@@ -37,6 +37,6 @@ def test_training_with_dropout_masks_and_segments(case):
 def test_lengths_that_a_graph_does_not_know(case, jit_compile):
     layer = cases.make_layer(case)
     call = tf.function(layer, jit_compile=jit_compile, input_signature=[tf.TensorSpec([2, None, cases.WIDTH])])
-    for length in (LENGTH, 300):  # The second is longer than what is laid out densely.
+    for length in (LENGTH, 300):  # The second is too long for dense attention.
         x = tf.constant(cases.inputs(2, length))
         comparing.assert_same(call(x).numpy(), layer(x).numpy())

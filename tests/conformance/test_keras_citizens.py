@@ -14,7 +14,7 @@ VOCABULARY = 11
 
 
 def _classifier(case, **changes):
-    """Someone else's functional model, of unknown batch size and length, with an implicit mask."""
+    """A user's functional model, of unknown batch size and length, with an implicit mask."""
     ids = keras.Input([None], dtype="int32")
     x = keras.layers.Embedding(VOCABULARY, cases.WIDTH, mask_zero=True)(ids)
     x = x + cases.make_layer(case, width=None, name="attention", **changes)(x)
@@ -145,7 +145,7 @@ def test_low_precision(case, policy, bound):
 @pytest.mark.parametrize(
     ("case", "policy"),
     [
-        # Each kind with one policy; which, goes round.
+        # One policy for each kind, in rotation.
         pytest.param(case, policy, marks=[] if number % 3 == index else pytest.mark.slow, id=f"{case.name}-{policy}")
         for number, case in enumerate(cases.CAUSAL_DEFAULTS)
         for index, policy in enumerate(["mixed_float16", "float32", "mixed_bfloat16"])
@@ -194,7 +194,7 @@ def test_frozen_layer_is_not_trained_and_lets_gradients_through(case, eagerly):
 
 @cases.each_direction(cases.DEFAULTS)
 def test_nested_in_another_layer(case):
-    """Sublayers of someone's own layer share weights between calls and are tracked."""
+    """Sublayers of a user's layer share weights between calls and are tracked."""
 
     class Twice(keras.layers.Layer):
         def __init__(self, **kwargs):

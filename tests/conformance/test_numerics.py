@@ -135,7 +135,7 @@ def _gradients(function, layer, x, upstream):
     ],
 )
 def test_gradients_equal_dense_autodiff(case, dtype, mode):
-    """Of inputs and weights, with a mask, relative to the largest gradient; and the output beside them."""
+    """Compares gradients of inputs and weights, with a mask, relative to the largest gradient; and the output."""
     bound = {"float32": 1e-5, "float64": 1e-10}[dtype]
     layer, x, mask = cases.make_layer(case, dtype=dtype), cases.inputs(3, 65, dtype=dtype), cases.masks(3, 65)
     upstream = np.random.default_rng(6).normal(size=x.shape).astype(dtype)
@@ -173,7 +173,7 @@ def test_gradients_equal_dense_autodiff(case, dtype, mode):
 
 @cases.each(cases.DEFAULTS)
 def test_gradients_with_dropout_equal_finite_differences(case):
-    """Along a random direction in inputs and weights together; which pairs are dropped, the seed says."""
+    """Compares the derivative in a random direction of inputs and weights; the seed determines the dropped pairs."""
     layer, x = cases.make_layer(case, dropout=0.4, dtype="float64"), cases.inputs(2, 40, dtype="float64")
     upstream, rng = cases.inputs(2, 40, seed=8, dtype="float64"), np.random.default_rng(7)
     kwargs = {"mask": cases.masks(2, 40), "training": True, "seed": tf.constant([1, 2])}

@@ -9,7 +9,7 @@ from tests.conformance import cases
 
 
 def _step(layer, x, upstream, buckets):
-    """Output and gradients of a training call whose seed decides all dropout."""
+    """Output and gradients of a training call whose seed determines all dropout."""
     x = tf.convert_to_tensor(x)
     with tf.GradientTape() as tape, cases.replaying(buckets):
         tape.watch(x)
@@ -19,7 +19,7 @@ def _step(layer, x, upstream, buckets):
 
 @cases.each_direction(cases.DEFAULTS)
 def test_mirrored_equals_one_device(case, mirrored_strategy):
-    """Dropout included: its mask is a function of the place of a row in the global batch."""
+    """Dropout included: its mask is a function of a row's index in the global batch."""
     with mirrored_strategy.scope():
         layer = cases.make_layer(case, dropout=0.2)
     x, upstream = cases.inputs(4, 65), cases.inputs(4, 65, seed=8)

@@ -1,4 +1,4 @@
-"""Beam search against all continuations there are."""
+"""Beam search against a search of all continuations."""
 
 import itertools
 
@@ -18,7 +18,7 @@ def _model(kinds=("local", "lsh"), **changes):
     keras.utils.set_random_seed(0)
     model = ReformerCausalLM(VOCABULARY, 60, len(kinds), 16, 2, 8, 24, list(kinds), **options)
     rng = np.random.default_rng(3)
-    # So large that what a beam has seen matters: with other beams' caches the search finds something else.
+    # So large that a beam's history matters: with other beams' caches the search finds another continuation.
     for variable in model.trainable_variables:
         variable.assign(variable + rng.normal(size=variable.shape))
     return model
@@ -39,7 +39,7 @@ def _continuations(stops):
 
 
 def _scores(model, prompt, continuations, length_penalty):
-    """Of each continuation, from the logits of whole sequences; what is put after a sequence does not change them."""
+    """The score of each continuation, from the logits of whole sequences, which tokens added later do not change."""
     longest = max(map(len, continuations))
     rows = np.array([prompt + tokens + [0] * (longest - len(tokens)) for tokens in continuations], "int32")
     logits = model(rows) if model.backbone.strictly_causal else np.stack([model(row[None])[0] for row in rows])
@@ -64,7 +64,7 @@ def test_with_a_beam_for_each_continuation_it_finds_the_best(model, stops, lengt
 
 
 def test_few_beams_equal_a_plain_search(model):
-    """Two beams, no stop tokens: kept by hand."""
+    """Compares with two beams without stop tokens, written out by hand."""
     for prompt in ([1, 2, 3], [0, 0]):
         live = [([], 0.0)]
         for _ in range(6):

@@ -1,4 +1,4 @@
-"""Taking a prompt at once and then token after token equals the model on the whole sequence, at every position."""
+"""A prompt at once, and then token after token, equals the model on the whole sequence at every position."""
 
 import functools
 from unittest import mock
@@ -69,7 +69,7 @@ class _Case:
         rng = np.random.default_rng(0)
         self.ids = rng.integers(0, VOCABULARY, (3, TOTAL)).astype("int32")
         start = [variable.numpy() for variable in self.model.trainable_variables]
-        # Until rounding can flip no hash: what follows when it does is in `test_near_ties`.
+        # Until rounding can flip no hash; `test_near_ties` tests what happens when it does.
         nearest = 0.0
         while nearest < 1e-5:
             for variable, value in zip(self.model.trainable_variables, start, strict=True):
@@ -84,7 +84,7 @@ class _Case:
 
 
 def _logits_and_nearest_tie(model, ids):
-    """What the model computes, and the smallest gap of its hashes, relative to the size of what is hashed."""
+    """The model's logits, and the smallest gap of its hashes, relative to the norm of the hashed vectors."""
     gaps, plain = [np.inf], hashing.hash_vectors
 
     def watched(vectors, rotations, factors):
@@ -103,7 +103,7 @@ def _case(name):
 
 
 def _differences(case, prompts, steps, rows):
-    """The largest differences of logits `[rows, 1 + steps]`, and of the first columns of padding whatever it holds."""
+    """The largest differences of logits at each step, `[1 + steps, rows]`; the padding holds an arbitrary id."""
     lengths = np.asarray(prompts, np.int32)
     padded = np.full((len(rows), max(prompts)), VOCABULARY - 1, np.int32)
     for index, (row, length) in enumerate(zip(rows, prompts, strict=True)):
@@ -151,7 +151,7 @@ def test_what_has_no_cache_runs_the_prefix():
 
 
 def test_the_cost_of_a_token_does_not_grow_with_the_capacity():
-    """A state has a part that grows with the room in layers that look anywhere, and none in local ones."""
+    """The state grows with the capacity in layers that look at any token, and not in local ones."""
     state_bytes = lambda name, capacity: sum(
         x.numpy().nbytes for x in tf.nest.flatten(_case(name).prefill(np.ones([1, 1], np.int32), [1], capacity)[1])
     )
@@ -162,7 +162,7 @@ def test_the_cost_of_a_token_does_not_grow_with_the_capacity():
 
 @pytest.mark.parametrize("name", ["lsh", "local", "full"])
 def test_rows_with_limits_of_their_own_do_not_overwrite_each_other(name):
-    """A row that is through at the very end of the room stays there while the others go on."""
+    """A row that ends at the last position of the capacity stays there while the others go on."""
     case = _case(name)
     choose = lambda logits, positions, seen: tf.argmax(logits, axis=-1, output_type=tf.int32)
     stops, per_row = tf.zeros([0], tf.int32), tf.TensorSpec([None], tf.int32)

@@ -82,7 +82,7 @@ def test_a_row_does_not_depend_on_the_others(model):
 
 
 def test_what_fills_up_a_prompt_was_not_seen():
-    """Else a repetition penalty would fall on it, in short rows alone."""
+    """Otherwise a repetition penalty would apply to it, but only in short rows."""
     looks = []
 
     def choose(logits, positions, seen):
@@ -123,11 +123,11 @@ def test_a_stream_gives_the_same_ids_one_by_one(model):
         end = whole.index(stop) + 1
         assert list(model.stream([1, 2, 3], 9, stop_tokens=[stop], **sampler)) == whole[:end]
     with pytest.raises(ValueError, match="max_new_tokens must be a positive integer"):
-        model.stream([1], 0)  # At once, not with the first id.
+        model.stream([1], 0)  # Raised by the call, not by the first id.
 
 
 def test_prompts_are_left_as_they_are(model):
-    """Caches are written into: not into what the caller, the weights or another call hold."""
+    """Caches are written in place, which must not change tensors of the caller, the weights or another call."""
     prompt = np.arange(20, dtype=np.int32)
     weights = [variable.numpy().copy() for variable in model.variables]
     first = model.stream(prompt, 12, sampler="random", seed=1)

@@ -1,6 +1,6 @@
 """At sizes where rounding does flip a hash now and then: with the same buckets every logit is the same.
 
-And whatever is hashed differently is a near-tie, of which there are few, or follows from one.
+All vectors that are hashed differently are near-ties, which are few, or follow from one.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ def hashed(monkeypatch):
         return vectors
 
     monkeypatch.setattr(LSHSelfAttention, "project", watched)
-    # Each layer of a prompt by itself: queries are seen, and buckets injected, where layers are traced.
+    # Each layer of a prompt is traced by itself, so that queries are recorded and buckets replayed for each.
     monkeypatch.setattr(decoder, "TracedLayers", lambda function: function)
     return calls
 
@@ -73,7 +73,7 @@ def test_what_differs_without_them_follows_a_near_tie(hashed, layers, width, len
     differs = run.differs(logits)
     assert not (differs & ~np.maximum.accumulate(in_token, axis=1)).any(), "differs before any hash does"
     for row in np.flatnonzero(in_token.any(axis=1)):
-        # The first one comes of rounding alone. Others may come of it.
+        # The first difference comes from rounding only. Others may follow from it.
         position = int(np.argmax(in_token[row]))
         index = next(number for number, flips in enumerate(flipped) if flips[row, ..., position].any())
         layer, query = run.layers_and_queries[index]
@@ -92,10 +92,10 @@ def test_what_differs_without_them_follows_a_near_tie(hashed, layers, width, len
 
 
 class _Run:
-    """A model, ids, and what the model makes of the whole of them."""
+    """A model, ids, and the model's logits, queries and buckets for whole sequences."""
 
     def __init__(self, hashed, layers, width, length, rows):
-        # Not reversible: that would hash piece by piece.
+        # Not reversible, which would hash slice by slice.
         self.model = ReformerCausalLM(
             256, length, layers, width, 4, width // 4, 4 * width, ["local", "lsh"], num_hashes=2, reversible=False
         )
@@ -123,7 +123,7 @@ def _projections(query, rotations):
 
 
 def _step_by_step(run, hashed, replayed):
-    """Logits `[B, L, V]`, and what was or would have been hashed from which queries, layer by layer.
+    """Logits `[B, L, V]`, and by layer the buckets of hashing, and the queries that were hashed.
 
     With `replayed`, the buckets are those of the whole sequence.
     """

@@ -1,4 +1,4 @@
-"""What `generate` and `stream` take as prompts, stop tokens and seeds, and how all else is refused."""
+"""Prompts, stop tokens and seeds that `generate` and `stream` take, and errors for all others."""
 
 import numpy as np
 import pytest

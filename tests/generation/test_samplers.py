@@ -23,7 +23,7 @@ def _softmax(logits):
 
 
 def _drawable(name, options, logits):
-    """The reference: a row's tokens that may be drawn, one token after another from the likeliest on."""
+    """The reference: the tokens of a row that may be drawn, added one by one from the likeliest on."""
     ranking = sorted(range(V), key=lambda token: (-logits[token], token))
     if name == "top_k":
         return set(ranking[: options["k"]])

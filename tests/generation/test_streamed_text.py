@@ -1,4 +1,4 @@
-"""Text from ids while they come."""
+"""Text streamed from ids as they come."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,7 +55,7 @@ def test_what_stands_before_counts():
     decode = lambda ids: "".join(words[i] for i in ids).lstrip().encode()
     assert list(streamed_text.stream_bytes([2, 1], decode, before=[1])) == [b" cat", b" the"]
     assert list(streamed_text.stream_text([2, 1], decode, before=[1] * 100)) == [" cat", " the"]
-    # Half of a character before, half of it now.
+    # Half of a character before the first id, half of it in the ids.
     assert list(streamed_text.stream_bytes([0xA9, 10], before=[0xC3])) == [b"\xa9", b"\n"]
 
 

@@ -1,4 +1,4 @@
-"""Defects that other implementations of the Reformer have, where no other test of ours is about them by name.
+"""Defects that other implementations of the Reformer have, as far as no other test here names them.
 
 Padding, causality and exactness in general are in the files beside this one.
 """
@@ -61,7 +61,7 @@ def test_masked_tokens_at_positions_0_and_1_are_masked(case):
 
 @cases.each(cases.ALL)
 def test_one_layer_works_for_many_lengths_in_any_order(case):
-    """Nothing of a layer is set by the first length that it sees, no bucket count and no shape."""
+    """The first length that a layer sees fixes neither its bucket count nor any shape."""
     layer = cases.make_layer(case)
     fresh = {length: cases.make_layer(case)(cases.inputs(2, length)).numpy() for length in (8, 64, 3, 130)}
     for length in (8, 64, 3, 130, 8, 64):
@@ -109,7 +109,7 @@ def test_the_first_chunk_of_a_round_does_not_look_into_the_round_before(window):
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_pairs_that_meet_in_several_rounds_count_once(causal, dropout):
-    """A round that is there four times changes nothing: no correction is right more often than another."""
+    """The same round twice or four times gives what it gives once."""
     outputs = []
     for rounds in (1, 2, 4):
         layer = cases.make_layer(
@@ -151,7 +151,7 @@ def test_a_model_with_dropout_learns_at_every_length(reversible, length):
         assert gradient is not None, variable.path
         gradient = tf.convert_to_tensor(gradient)
         assert np.isfinite(gradient).all(), variable.path
-        # One token, the only input of two ids, sees itself alone: queries and keys decide nothing.
+        # With two ids, the only input token sees only itself: queries and keys have no influence.
         if length > 3:
             assert np.any(gradient), variable.path
 
@@ -181,7 +181,7 @@ def test_a_position_is_the_same_in_every_length(layer):
 
 
 def test_evaluation_has_no_dropout_and_draws_nothing():
-    """Two passes are the same to the bit, whatever was drawn between them; so is a model made from the same seed."""
+    """Two passes are bitwise equal, whatever was drawn between them; so are two models made from the same seed."""
     options = {"dropout": 0.5, "attention_dropout": 0.5, "seed": 3}
     model, ids = ReformerCausalLM(**MODEL, **options), np.arange(40, dtype="int32")[None] % 20
     first = model(ids).numpy()
@@ -207,7 +207,7 @@ def test_rounds_times_buckets_times_length_may_pass_int32(window):
     options = {"num_heads": 1, "chunk_length": 32, "num_hashes": rounds, "num_buckets": [512, 512]}
     layer = cases.make_layer(case, window=window, local_round=False, **options)
     x = cases.inputs(1, length)
-    # The ends of the range, and what is between them.
+    # The ends of the range, and numbers between them.
     ours = np.random.default_rng(0).choice([0, 1, 2**17, count - 2, count - 1], [1, 1, rounds, length]).astype("int32")
     comparing.assert_same(comparing.call(layer, x, ours), cases.expected(case, layer, x, ours))
     _, own = cases.call_and_buckets(layer, x)
@@ -226,7 +226,7 @@ def test_more_buckets_than_fit_are_refused_when_the_layer_is_made():
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_low_precision_has_no_nan_where_nothing_is_seen(policy, causal):
-    """Rows all masked, tokens alone in their bucket or segment, large inputs: penalties and masks fit 16 bits."""
+    """Rows all masked, single tokens in a bucket or segment, large inputs: penalties and masks fit 16 bits."""
     for case in cases.DEFAULTS:
         if case.causal != causal:
             continue

@@ -14,7 +14,7 @@ from reformer_tf.ops.execution import row_chunks
 
 # With gradients of one sign, a sum in bfloat16 would stop at some 256 tokens, one in float16 at 2,048.
 ROWS, LENGTH, WIDTH = 128, 128, 8
-# What is rounded in one place goes through others; sums in half precision are 6 to 98 % off here.
+# Rounding errors pass through other operations; sums in half precision are off by 6 to 98 % here.
 TOLERANCE = 0.04
 POLICIES = [
     "mixed_bfloat16",
@@ -60,7 +60,7 @@ LAYERS = {
 
 def _errors(make, inputs, policy, mode):
     """The largest error in the gradient of each weight, over the largest number in it."""
-    # Of one sign, and not the same everywhere, or all would be rounded in the same direction.
+    # Of one sign, but different: otherwise all would be rounded in the same direction.
     factors = np.random.default_rng(1).uniform(0.2, 1.0, size=(ROWS, LENGTH, WIDTH)).astype(np.float32)
 
     def gradients(layer, buckets):
@@ -84,7 +84,7 @@ def _errors(make, inputs, policy, mode):
     return {
         v.path: float(np.abs(np.asarray(tf.cast(y, tf.float32)) - x).max() / np.abs(x).max())
         for v, x, y in zip(exact.trainable_variables, wanted, found, strict=True)
-        if np.abs(x).max() > 1e-3 * largest  # that of a bias of keys is zero but for rounding
+        if np.abs(x).max() > 1e-3 * largest  # the gradient of keys' biases is zero up to rounding
     }
 
 

@@ -1,4 +1,4 @@
-"""An implicit mask reaches a layer with other arguments, too; Keras drops it where another one is a tensor."""
+"""An implicit mask reaches a layer with other arguments, too; Keras drops it if another argument is a tensor."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""What no layer takes is refused by name before anything is built or traced, eagerly, in graphs and symbolically."""
+"""Inputs that no layer takes are refused by name before building or tracing, eagerly, in graphs and symbolically."""
 
 import functools
 
@@ -23,7 +23,7 @@ ATTENTION = {
     "local": functools.partial(layers.LocalSelfAttention, 2, 8, chunk_length=4, seed=1),
     "lsh": functools.partial(layers.LSHSelfAttention, 2, 8, chunk_length=4, seed=1),
 }
-# Those that take [batch, length, width] alone.
+# Layers that only take [batch, length, width].
 SEQUENCE = {
     **ATTENTION,
     "axial": functools.partial(layers.AxialPositionEmbedding, (4, 8), (8, 8)),
@@ -32,7 +32,7 @@ SEQUENCE = {
     "stack": _stack,
     "plain stack": functools.partial(_stack, reversible=False),
 }
-# Those that take any number of axes before the width.
+# Layers that take any number of axes before the width.
 ANY_RANK = {
     "feed-forward": functools.partial(layers.ChunkedFeedForward, 16),
     "normalization": layers.ChunkedLayerNormalization,
@@ -66,7 +66,7 @@ WRONG_SEQUENCES = {
 }
 
 
-# The check is one Python function, whatever runs around it: graphs are tried with some values.
+# The check is one Python function, so graphs are tested with only some of the values.
 IN_GRAPHS = ("ragged", "integers", "four axes")
 
 
@@ -98,7 +98,7 @@ def test_any_number_of_axes(name):
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_unknown_ranks_and_widths(name):
-    """In a tf.function, where shapes may be open."""
+    """In a tf.function, where shapes may be unknown."""
     for shape in (None, [None, None, None]):
         layer = LAYERS[name]()
         if shape and layer.any_width and name == "dropout":
@@ -131,7 +131,7 @@ def test_widths(name):
         with pytest.raises(ValueError, match=r"expected axis -1 of size 16. Received: inputs of shape \(2, 6, 12\)"):
             layer(X[:, :, :12])
         with pytest.raises(ValueError, match=r"known rank and width.*Received: inputs of shape \(2, 6, 0\)"):
-            LAYERS[name]()(X[:, :, :0])  # Once it made oneDNN end the process.
+            LAYERS[name]()(X[:, :, :0])  # Without the check, oneDNN ended the process.
 
 
 @pytest.mark.parametrize("name", LAYERS)

@@ -1,4 +1,4 @@
-"""`LSHSelfAttention` in the place of `keras.layers.MultiHeadAttention` in a plain functional classifier.
+"""`LSHSelfAttention` replaces `keras.layers.MultiHeadAttention` in a plain functional classifier.
 
 The task: two tokens of a sequence are marked; do they carry the same bit? A linear function of pooled tokens cannot
 tell, since the answer is not a sum over tokens: one of the marked tokens must look at the other.

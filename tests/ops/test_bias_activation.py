@@ -1,4 +1,4 @@
-"""Activations with a bias: compiled and plain ones give the same, and only what may be compiled is."""
+"""Activations with a bias: compiled and plain functions give the same, and only functions that may be compiled are."""
 
 import keras
 import numpy as np
@@ -33,7 +33,7 @@ def _run(fn, dtype, allowed, with_bias=True, dynamic=False):
 @pytest.mark.parametrize("with_bias", [True, False])
 @pytest.mark.parametrize("dtype,tolerance", [(tf.float32, 1e-5), (tf.bfloat16, 0.005), (tf.float64, 1e-12)])
 def test_compiled_and_plain_are_the_same(monkeypatch, dtype, tolerance, with_bias, dynamic):
-    # In half precision only the ends are rounded, so that it is close to float32.
+    # In half precision only inputs and results are rounded, so that it is close to float32.
     exact = tf.float32 if dtype == tf.bfloat16 else dtype
     expected, was_compiled = _run(keras.activations.gelu, exact, False, with_bias, dynamic)
     assert not was_compiled

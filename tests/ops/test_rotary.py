@@ -20,7 +20,7 @@ def _rotated(x, start):
 @pytest.mark.parametrize(("dtype", "bound"), [("float32", 2e-6), ("float64", 1e-7)])
 def test_angles_are_exact_far_out(start, dtype, bound):
     x = np.random.default_rng(0).uniform(-1.0, 1.0, (2, 50, 3, 16)).astype(dtype)
-    # What is rounded of a frequency is counted as often as the position says, and shows beyond a million of them.
+    # The rounding error of a frequency is multiplied by the position, and shows beyond a million.
     bound *= 1 if dtype == "float64" else max(1, start // 2**20)
     np.testing.assert_allclose(rotary.rotate(tf.constant(x), start), _rotated(x.astype("float64"), start), atol=bound)
 

@@ -1,4 +1,4 @@
-"""Reshapes whose gradient does not ask for what was reshaped."""
+"""Reshapes whose gradient does not need the reshaped tensor."""
 
 import numpy as np
 import pytest

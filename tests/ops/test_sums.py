@@ -85,7 +85,7 @@ def test_the_gradient_of_a_kernel(dtype, transpose, mode):
     kernel = tf.zeros([ROWS, WIDTH] if transpose else [WIDTH, ROWS])
     found = _run(gradient, kernel, upstream, mode=mode)
     expected = np.asarray(tf.cast(x, tf.float64)).T @ np.asarray(tf.cast(upstream, tf.float64))
-    # Kernels for CPUs without half precision cut digits off in place of rounding.
+    # Kernels for CPUs without half precision truncate instead of rounding.
     np.testing.assert_allclose(found, expected.T if transpose else expected, rtol=0.01)
 
 
@@ -104,7 +104,7 @@ def test_weights_of_rows_in_chunks(rows, dtype):
 
 @pytest.mark.parametrize("dtype", HALF, ids=lambda x: x.name)
 def test_several_tensors_are_rounded_once(dtype):
-    # Added one after another they would stay at the first.
+    # Added one after another, the sum would stay at the first term.
     tensors = [tf.constant([4096.0], dtype), *[tf.constant([1.0], dtype)] * 64]
     np.testing.assert_array_equal(tf.cast(sums.summed(tensors), tf.float32), [4160.0])
     assert sums.summed(tensors).dtype == dtype

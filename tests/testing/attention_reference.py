@@ -50,7 +50,7 @@ def shared_keys(q: np.ndarray) -> np.ndarray:
 
 
 def rotate(x: np.ndarray) -> np.ndarray:
-    """Rotary positions of `[..., L, D]` (Su et al., 2021): channels i and i + D/2 are a complex number, and turned."""
+    """Rotary positions of `[..., L, D]` (Su et al., 2021): channels i and i + D/2 are a rotated complex number."""
     half = x.shape[-1] // 2
     theta = 10000.0 ** (-np.arange(half) / half)
     turned = (x[..., :half] + 1j * x[..., half:]) * np.exp(1j * np.arange(x.shape[-2])[:, None] * theta)
@@ -134,7 +134,7 @@ def visible_pairs(
 
 
 def all_pairs(mask: np.ndarray, heads: int, causal: bool, segment_ids: np.ndarray | None = None) -> np.ndarray:
-    """What `visible_pairs` is for exact attention: `[B, H, L, L]`."""
+    """`visible_pairs` of exact attention: `[B, H, L, L]`."""
     one_bucket = np.zeros([len(mask), heads, 1, mask.shape[1]], int)
     return visible_pairs(one_bucket, mask, mask.shape[1], causal, segment_ids)
 

@@ -164,7 +164,7 @@ def all_meetings(
 
 
 def own_factors(seen: np.ndarray) -> np.ndarray:
-    """What the released code makes of a token that sees itself alone: nearly one.
+    """Factors by which the released code scales a token that sees only itself: nearly one.
 
     There, the logit of a token with itself is -1e5 in float32, and rounds are merged by log-sum-exps. Near -1e5 float32
     has steps of 1/128, so that the shares do not sum to one exactly.

@@ -1,4 +1,4 @@
-"""Runs a function of tensors eagerly, in a graph or compiled by XLA, and compares what it gives."""
+"""Runs a function of tensors eagerly, in a graph or compiled by XLA, and compares the results."""
 
 from collections.abc import Callable, Sequence
 
@@ -24,7 +24,7 @@ def run(mode: str, call: Callable, data: Sequence[tf.Tensor], length: int) -> Se
 
 
 def assert_close(actual: Sequence[tf.Tensor], expected: Sequence[tf.Tensor], bound: float = 1e-5) -> None:
-    """Finite, and no further apart than `bound`, relative to the largest where that is above one."""
+    """Checks that results are finite and differ by at most `bound`, relative to the largest if above one."""
     for a, b in zip(actual, expected, strict=True):
         assert np.isfinite(a).all()
         np.testing.assert_allclose(a, b, atol=bound * max(1.0, np.abs(b).max()))

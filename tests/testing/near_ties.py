@@ -1,4 +1,4 @@
-"""Tells a hash that rounding may flip from one that may not.
+"""Finds hashes that rounding may flip.
 
 Two computations of the same vector differ by rounding; its bucket differs between them only if the two best projections
 are closer to each other than that.

@@ -40,7 +40,7 @@ def test_rounds_are_united_and_segments_divide_without_changing_ranks():
     assert _pairs(reference.visible_pairs(rounds, mask, 2, True)[0, 0]) == ["x...", "xx..", ".xx.", "x.xx"]
     segments = np.array([[0, 1, 1, 1]])
     assert _pairs(reference.visible_pairs(rounds, mask, 2, True, segments)[0, 0]) == ["x...", ".x..", ".xx.", "..xx"]
-    # The window of token 2 holds itself and token 1; that token 1 is of another segment brings token 0 no place.
+    # The window of token 2 holds itself and token 1; token 1 of another segment still counts, so token 0 is outside.
     one_bucket = np.zeros([1, 1, 1, 4], int)
     assert _pairs(reference.visible_pairs(one_bucket, mask, 2, True, np.array([[0, 1, 0, 1]]))[0, 0]) == [
         "x...",

@@ -1,8 +1,8 @@
 """Ways to choose the next token: small objects, by name in a registry.
 
-Every sampler maps logits `[B, V]` to ids `[B]` with TensorFlow ops alone, so that it works inside an exported program.
-What is drawn for a row is a function of its logits, its seed and its position: neither the other rows nor their order
-nor padding matter. To continue a prompt in several ways, give each row a seed of its own.
+Every sampler maps logits `[B, V]` to ids `[B]` only with TensorFlow operations, so that it works inside an exported
+program. The token drawn for a row is a function of its logits, its seed and its position: other rows, their order and
+padding do not matter. To continue a prompt in several ways, give each row its own seed.
 """
 
 from reformer_tf.generation.samplers.base import Sampler

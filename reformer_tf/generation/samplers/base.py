@@ -1,4 +1,4 @@
-"""What all samplers have in common."""
+"""The base class of samplers."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from reformer_tf.layers import arguments
 class Sampler:
     """Chooses the next token of each row.
 
-    A subclass narrows the distribution in `narrow`; what is left is drawn from here.
+    A subclass narrows the distribution in `narrow`; this class draws from the rest.
 
     Args:
         temperature: divides the logits; positive. The lower, the likelier the tokens.
@@ -21,7 +21,7 @@ class Sampler:
     Call arguments:
         logits: float `[B, V]`.
         seed: integer scalar, or `[B]` with one for each row: decides all draws.
-        positions: int32 `[B]`, the place of the new token in its row, without padding.
+        positions: int32 `[B]`, the index of the new token in its row, without padding.
         seen: bool `[B, V]`, which tokens each row has already; only needed with a repetition penalty.
 
     Returns:
@@ -61,7 +61,7 @@ class Sampler:
         return self.choose(logits, seed, positions)
 
     def choose(self, logits: tf.Tensor, seed: Any, positions: Any) -> tf.Tensor:
-        """Draws from what `narrow` leaves of the distribution."""
+        """Draws from the narrowed distribution."""
         return filters.draw(self.narrow(logits / self.temperature), seed, positions)
 
     def narrow(self, logits: tf.Tensor) -> tf.Tensor:

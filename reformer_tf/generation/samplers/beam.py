@@ -1,4 +1,4 @@
-"""Beam search: not a token at a time but the likeliest whole continuation."""
+"""Beam search for the likeliest continuation as a whole."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ class BeamSearch:
 
     A continuation scores the sum of its tokens' log-probabilities, divided by its number of tokens to the power of
     `length_penalty`. It ends with a stop token, or where it may not get longer. With as many beams as there are
-    continuations the search is exact. What a step costs grows with the context, because caches are copied to the beams
+    continuations the search is exact. The cost of a step grows with the context, because caches are copied to the beams
     that go on.
 
     Args:
-        num_beams: how many continuations are kept; positive.
+        num_beams: the number of continuations that go on in each step; positive.
         length_penalty: 0 for none; above 0 longer continuations are preferred (Wu et al., 2016, section 7).
 
     Raises:

@@ -1,4 +1,4 @@
-"""What samplers do to logits. Parameters may be numbers, or tensors `[B]` with one for each row.
+"""Functions of logits for samplers. Parameters may be numbers, or tensors `[B]` with one for each row.
 
 Shape letters: B rows, V tokens of the vocabulary.
 """
@@ -41,7 +41,7 @@ def top_p(logits: tf.Tensor, p: Any) -> tf.Tensor:
 
     Args:
         logits: float32 `[B, V]`.
-        p: above 0; from 1 on all tokens are kept.
+        p: above 0; with 1 or more, all tokens stay.
 
     Returns:
         float32 `[B, V]`, minus infinity for the others.
@@ -49,7 +49,7 @@ def top_p(logits: tf.Tensor, p: Any) -> tf.Tensor:
     p = tf.cast(_per_row(p), tf.float32)
     ranking = tf.argsort(logits, axis=-1, direction="DESCENDING", stable=True)
     sorted_probabilities = tf.gather(tf.nn.softmax(logits, axis=-1), ranking, batch_dims=1)
-    before = tf.cumsum(sorted_probabilities, axis=-1, exclusive=True)  # Of the likelier ones.
+    before = tf.cumsum(sorted_probabilities, axis=-1, exclusive=True)  # The sum over likelier tokens.
     included = tf.gather(before < p, tf.argsort(ranking, axis=-1), batch_dims=1)
     return tf.where(included | (p >= 1.0), logits, -float("inf"))
 
@@ -60,8 +60,8 @@ def draw(logits: tf.Tensor, seed: Any, positions: Any) -> tf.Tensor:
     Args:
         logits: float32 `[B, V]`; minus infinity is never drawn.
         seed: integer scalar, or `[B]` with one for each row. Rows with the same seed, position and logits draw the
-            same, wherever they stand.
-        positions: int32 `[B]`, the place of the new token in its row.
+            same token, whatever their index.
+        positions: int32 `[B]`, the index of the new token in its row.
 
     Returns:
         int32 `[B]`.
@@ -74,11 +74,11 @@ def draw(logits: tf.Tensor, seed: Any, positions: Any) -> tf.Tensor:
 
 
 def _ranks(logits: tf.Tensor) -> tf.Tensor:
-    """The place of each token among those of its row, the likeliest first."""
+    """The rank of each token in its row, 0 for the likeliest."""
     return tf.argsort(tf.argsort(logits, axis=-1, direction="DESCENDING", stable=True), axis=-1)
 
 
 def _per_row(parameter: Any) -> tf.Tensor:
-    """A parameter in a form that broadcasts against `[B, V]`."""
+    """Reshapes a parameter to broadcast against `[B, V]`."""
     parameter = tf.convert_to_tensor(parameter)
     return parameter if parameter.shape.rank == 0 else parameter[:, None]

@@ -1,4 +1,4 @@
-"""What all kinds of self-attention share besides their projections: masks, seeds, and the steps of a call."""
+"""The base class of all kinds of self-attention: masks, seeds, and the steps of a call."""
 
 import random
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from reformer_tf.ops.attention.pair_dropout import PairDropout
 from reformer_tf.ops.caches import Cache
 from reformer_tf.ops.execution import compiled_functions
 
-# What users of keras.layers.MultiHeadAttention pass, and what says the same here.
+# Call arguments of keras.layers.MultiHeadAttention, and what to use instead.
 _NOT_HERE = {
     "attention_mask": "use mask ([B, L], True for real tokens), causal=True or segment_ids",
     "return_attention_scores": "the L x L scores are never formed; use FullSelfAttention's output to compare",
@@ -28,7 +28,7 @@ _NOT_HERE = {
 
 
 class Call(NamedTuple):
-    """What a call is about besides its inputs.
+    """The arguments of a call besides its inputs, checked and completed.
 
     Attributes:
         mask: boolean `[B, L]`, True for real tokens, or None.
@@ -48,8 +48,8 @@ class Call(NamedTuple):
 class SelfAttention(SavesSeedState, HeadProjections):
     """Base of the kinds of multi-head self-attention: `[B, L, M]` to `[B, L, M]`.
 
-    A kind implements `attend`. A call projects tokens, attends, and merges heads; a reversible stack, which works on a
-    piece of the tokens and on some heads at a time, does these steps by itself. Weights are, in this order, the kernels
+    A kind implements `attend`. A call projects tokens, attends, and merges heads; a reversible stack, which computes a
+    slice of the tokens and some heads at a time, calls these steps itself. Weights are, in this order, the kernels
     `query_key` and `value` (shared) or `query`, `key` and `value`, each `[M, H, D]`, and `output` `[H, D, M]`, each
     followed by its bias if `use_bias`.
 
@@ -59,7 +59,7 @@ class SelfAttention(SavesSeedState, HeadProjections):
         causal: whether a token sees no later token.
         shared_query_key: whether keys are the normalised queries; a token then attends to itself only when it sees
             nothing else (paper, section 2, 'Causal masking').
-        dropout: share of the attention probabilities to drop in training, in [0, 1).
+        dropout: fraction of the attention probabilities to drop in training, in [0, 1).
         use_bias: whether projections have biases.
         rotary: whether queries and keys are rotated by their positions (Su et al., 2021, RoFormer).
         kernel_initializer: of the projections, drawn as matrices `[M, H * D]`.
@@ -68,10 +68,10 @@ class SelfAttention(SavesSeedState, HeadProjections):
 
     Call arguments:
         inputs: `[B, L, M]`.
-        mask: boolean `[B, L]`, True for real tokens, anywhere. Other tokens are as if they were not there.
+        mask: boolean `[B, L]`, True for real tokens, anywhere. Results are as if the other tokens were not there.
         segment_ids: integers `[B, L]`: tokens of different segments do not see each other.
-        seed: int32 `[2]` or `[3]`, decides all randomness of this call (see `reformer_tf.ops.seeds`); by default a call
-            in training draws from the layer's own generator.
+        seed: int32 `[2]` or `[3]`, determines all randomness of this call (see `reformer_tf.ops.seeds`); by default a
+            training call draws one from the layer's own generator.
         training: whether dropout (and new rotations) are on.
 
     Raises:
@@ -124,7 +124,7 @@ class SelfAttention(SavesSeedState, HeadProjections):
         return tf.ensure_shape(self.merge(self.attend_heads(vectors, heads, call, buckets), heads), inputs.shape)
 
     def prepare(self, inputs: tf.Tensor, mask: Any, segment_ids: Any, seed: Any, training: bool | None) -> Call:
-        """Checks and completes what a call is about."""
+        """Checks and completes the arguments of a call."""
         if mask is not None:
             mask = arguments.per_token("mask", mask, tf.bool, inputs)
         if segment_ids is not None:
@@ -133,7 +133,7 @@ class SelfAttention(SavesSeedState, HeadProjections):
         return Call(mask, segment_ids, seed, self.seed, bool(training))
 
     def buckets(self, query: tf.Tensor, heads: Heads, call: Call, length: shapes.Size) -> tf.Tensor | None:
-        """The buckets of queries: hashed, or replayed (`reformer_tf.ops.replay`). None if this length is not hashed."""
+        """The buckets of queries, hashed or replayed (`reformer_tf.ops.replay`); None if this length is not hashed."""
         if not self.hashes(length):
             return None
         buckets = replay.take()
@@ -151,8 +151,8 @@ class SelfAttention(SavesSeedState, HeadProjections):
 
         Args:
             query: `[B, l, h, D]`.
-            heads: which they are of.
-            call: the seed decides rotations in training.
+            heads: of the queries.
+            call: its seed determines the rotations in training.
             length: L of the whole sequences.
 
         Returns:
@@ -164,9 +164,9 @@ class SelfAttention(SavesSeedState, HeadProjections):
         """Attends.
 
         Args:
-            vectors: what `project` gives, of all tokens, `[B, L, h, D]` each.
-            heads: which they are of.
-            call: what the call is about.
+            vectors: results of `project` for all tokens, `[B, L, h, D]` each.
+            heads: of the vectors.
+            call: arguments of the call.
             buckets: int32 `[B, h, R, L]` if this length is hashed.
 
         Returns:
@@ -185,7 +185,7 @@ class SelfAttention(SavesSeedState, HeadProjections):
         if buckets is not None:
             buckets = tf.reshape(buckets, [batch * heads.count, *shapes.sizes(buckets)[2:]])
         query, *key, value = vectors
-        # Functions inside may be compiled in training; what is exported must run where XLA is not linked in.
+        # Functions inside may be compiled in training; an exported model must run where XLA is not linked in.
         with compiled_functions.compiling_functions(call.training):
             return self.attend(
                 query,
@@ -208,11 +208,11 @@ class SelfAttention(SavesSeedState, HeadProjections):
         dropout: PairDropout | None,
         buckets: tf.Tensor | None,
     ) -> tf.Tensor:
-        """Attends; the part that differs between kinds.
+        """Attends; each kind implements this step.
 
         Args:
             query: `[B, L, h, D]`, scaled. There are N = B * h sequences.
-            key: `[B, L, h, D]`; or None if `shared_query_key`, when `ops.attention.normalised` makes them of queries.
+            key: `[B, L, h, D]`; or None if `shared_query_key`: `windowed.normalised` makes keys from queries.
             value: `[B, L, h, D]`.
             valid: boolean `[N, L]` or None.
             segments: int32 `[N, L]` or None.
@@ -225,15 +225,16 @@ class SelfAttention(SavesSeedState, HeadProjections):
         raise NotImplementedError
 
     def cache(self) -> Cache | None:
-        """What is kept of a growing sequence, so that tokens can be taken one by one; None if they cannot.
+        """Makes a decoding cache, which stores a growing sequence; None if the layer cannot add tokens one by one.
 
-        Adding a token must then never change what came before, and the cache must give what a whole call gives.
+        A layer can if an added token never changes earlier outputs. Steps with the cache give the outputs of a call on
+        the whole sequence.
         """
         return None
 
     @property
     def strictly_causal(self) -> bool:
-        """Whether tokens added at the end, padding too, never change what a token sees."""
+        """Whether tokens added at the end, including padding, never change what a token sees."""
         return self.causal
 
     def is_random(self, training: bool | None) -> bool:

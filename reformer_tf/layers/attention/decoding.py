@@ -1,8 +1,9 @@
-"""Self-attention over a sequence that grows: a prompt at once, then one token at a time, with a cache.
+"""Self-attention over a growing sequence: a prompt at once, then one token at a time, with a cache.
 
-Both give what the layer itself gives at those positions in inference, if the layer has a cache.
+Both functions give the outputs of the layer itself at those positions in inference. The layer must have a cache.
 
-Shape letters: B rows, L length of the longest prompt, M width, S room (the most positions that will be used).
+Shape letters: B rows, L length of the longest prompt, M width, S capacity (the number of positions that will be used at
+most).
 """
 
 import tensorflow as tf
@@ -21,7 +22,7 @@ def prefill(
 
     Args:
         layer: a built layer with a cache.
-        inputs: `[B, L, M]`; what stands beyond a prompt's length does not matter.
+        inputs: `[B, L, M]`; vectors beyond a prompt's length do not matter.
         lengths: int32 `[B]`, 1 to L.
         capacity: S, at least L.
 
@@ -36,13 +37,13 @@ def prefill(
 
 
 def step(layer: SelfAttention, inputs: tf.Tensor, indices: StepIndices, state: State) -> tuple[tf.Tensor, State]:
-    """Runs a layer over one more token a row.
+    """Runs a layer over one more token of each row.
 
     Args:
         layer: a built layer with a cache.
         inputs: `[B, 1, M]`.
         indices: of the tokens; positions are below S.
-        state: of the tokens before; used up.
+        state: of the tokens before; written in place.
 
     Returns:
         `[B, 1, M]`, and the next state.
@@ -66,6 +67,6 @@ def _cache(layer: SelfAttention) -> Cache:
 
 
 def _complete(vectors: list[tf.Tensor], buckets: tf.Tensor | None) -> Vectors:
-    """What a cache takes, of what `project` gives."""
+    """Makes the input of a cache from the results of `project`."""
     query, *key, value = vectors
     return Vectors(query, key[0] if key else windowed.normalised(query), value, buckets)

@@ -21,7 +21,7 @@ class FullSelfAttention(SelfAttention):
         key_dim: D, the size of queries, keys and values in each head.
         causal: whether a token sees no later token.
         shared_query_key: whether keys are the normalised queries.
-        dropout: share of the attention probabilities to drop in training, in [0, 1).
+        dropout: fraction of the attention probabilities to drop in training, in [0, 1).
         use_bias: whether projections have biases.
         rotary: whether queries and keys are rotated by their positions.
         kernel_initializer: of the projections.

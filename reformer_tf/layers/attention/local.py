@@ -17,8 +17,8 @@ from reformer_tf.ops.caches import Cache, SlidingWindowCache
 class LocalSelfAttention(WindowedSelfAttention):
     """Self-attention within a sliding window: a token sees itself and the `chunk_length - 1` tokens before it.
 
-    If not causal, also as many after it. Masked tokens take no place in a window. It is the local round of
-    `LSHSelfAttention` by itself, by default with queries and keys of their own.
+    If not causal, also as many after it. Masked tokens do not count in a window. It equals the local round of
+    `LSHSelfAttention`, but by default with separate queries and keys.
 
     Args:
         num_heads: H, the number of heads.
@@ -27,13 +27,13 @@ class LocalSelfAttention(WindowedSelfAttention):
         causal: whether a token sees no later token.
         window: `"bucket"`, as above; or `"chunk"`, the form of the authors' released code: a chunk of C tokens, masked
             ones included, sees itself and whole chunks beside it.
-        chunks_before: of `"chunk"` alone, as the next four: chunks that a chunk sees before itself; 1 if None.
+        chunks_before: chunks that a chunk sees before itself; 1 if None. This and the next four are only for `"chunk"`.
         chunks_after: chunks that a chunk sees after itself; 0 if None.
-        wrap: whether the first chunk takes the last for the one before it, and so on around; False if None.
-        length_multiple: a multiple of C to which a sequence is rounded up in the count of its chunks; C if None.
+        wrap: whether the chunk before the first is the last, as in a circle; False if None.
+        length_multiple: a multiple of C; chunks are counted as if the length were a multiple of it. C if None.
         exact_length: sequences up to this length get exact attention to all tokens; C if None.
         shared_query_key: whether keys are the normalised queries.
-        dropout: share of the attention probabilities to drop in training, in [0, 1).
+        dropout: fraction of the attention probabilities to drop in training, in [0, 1).
         use_bias: whether projections have biases.
         rotary: whether queries and keys are rotated by their positions.
         kernel_initializer: of the projections.

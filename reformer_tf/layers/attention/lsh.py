@@ -23,8 +23,8 @@ class LSHSelfAttention(WindowedSelfAttention):
 
     Queries and keys are shared. Each of `num_hashes` rounds hashes the queries by random rotations and sorts tokens by
     (bucket, position); a token sees the `chunk_length - 1` tokens before it in its own bucket (and, if not causal, as
-    many after it). Rounds are merged exactly, each pair counted once. What a token sees never depends on later tokens
-    (if causal), on padding, or on where boundaries of chunks fall.
+    many after it). Rounds are merged exactly, each pair counted once. The tokens that a token sees never depend on
+    later tokens (if causal), on padding, or on where boundaries of blocks fall.
 
     Args:
         num_heads: H, the number of heads. Each head hashes by itself.
@@ -33,22 +33,22 @@ class LSHSelfAttention(WindowedSelfAttention):
         num_hashes: R, the number of hash rounds.
         num_buckets: even number of buckets, or a list of even factors of it; by default about
             `2 * max_sequence_length / chunk_length`. Fixed when the layer is made, so that a growing sequence does not
-            change what came before; only with `window="chunk"` does the default follow the length of each call.
+            change earlier outputs; only with `window="chunk"` does the default follow the length of each call.
         max_sequence_length: the length that the default of `num_buckets` is for; 4,096 if None.
         causal: whether a token sees no later token.
         window: `"bucket"`, as above; or `"chunk"`, the form of the authors' released code, for weights trained with it:
-            a chunk of C tokens in the order of a round sees itself and whole chunks beside it, whatever the buckets,
-            and a pair counts as often as it meets. What a token sees then does depend on later tokens.
-        chunks_before: of `"chunk"` alone, as the next four: chunks that a chunk sees before itself; 1 if None.
+            a chunk of C tokens in the sorted order of a round sees itself and whole chunks beside it, whatever the
+            buckets, and a pair counts as often as it meets. The tokens that a token sees then depend on later tokens.
+        chunks_before: chunks that a chunk sees before itself; 1 if None. This and the next four are only for `"chunk"`.
         chunks_after: chunks that a chunk sees after itself; 0 if None.
-        wrap: whether the first chunk of a round takes the last of the round before for the one before it, and so on
-            around all rounds, as the released code does; False if None.
-        length_multiple: a multiple of C to which a sequence is rounded up in the count of its chunks; C if None.
+        wrap: whether the chunk before a round's first is the last of the round before, all rounds in a circle, as in
+            the released code; False if None.
+        length_multiple: a multiple of C; chunks are counted as if the length were a multiple of it. C if None.
         exact_length: sequences up to this length get exact attention to all tokens; C if None.
-        local_round: whether a round ordered by position alone comes before the hash rounds; by default it does, except
+        local_round: whether a round sorted only by position comes before the hash rounds; by default it does, except
             with `window="chunk"`, which has none. Sequences up to `chunk_length` are then exact, and early tokens see
             their neighbours.
-        dropout: share of the attention probabilities to drop in training, in [0, 1).
+        dropout: fraction of the attention probabilities to drop in training, in [0, 1).
         redraw_rotations: whether training draws new rotations at every call, as the paper does. Inference always uses
             the stored ones.
         use_bias: whether projections have biases.

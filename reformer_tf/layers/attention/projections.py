@@ -1,4 +1,4 @@
-"""Between tokens and heads: the projections that all kinds of self-attention have."""
+"""The projections of all kinds of self-attention, from tokens to heads and back."""
 
 import math
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from reformer_tf.ops import rotary, shapes, sums
 
 
 class Heads(NamedTuple):
-    """Some of a layer's heads, one after another.
+    """A range of a layer's heads.
 
     Attributes:
         first: the index of the first of them.
@@ -25,12 +25,12 @@ class Heads(NamedTuple):
 
 
 class HeadProjections(VectorLayer, FixedArguments):
-    """Tokens to queries, keys and values of heads, and what heads found back to tokens; for some heads at a time.
+    """Projects tokens to queries, keys and values of heads, and outputs of heads to tokens; some heads at a time.
 
     Args:
         num_heads: H, the number of heads.
         key_dim: D, the size of queries, keys and values in each head.
-        shared_query_key: whether keys are made of the queries, and have no projection.
+        shared_query_key: whether keys are made from the queries, and have no projection.
         use_bias: whether projections have biases.
         rotary: whether queries and keys are rotated by their positions (Su et al., 2021, RoFormer).
         kernel_initializer: of the projections, drawn as matrices `[M, H * D]`.
@@ -76,12 +76,12 @@ class HeadProjections(VectorLayer, FixedArguments):
         for name in names:
             kernel = self._kernel((width, heads, size), width, name)
             projections.append((kernel, self._bias((heads, size), name)))
-        # TensorFlow's checkpoints leave out what is in a list.
+        # A tuple, because TensorFlow's checkpoints leave out variables and layers in lists.
         self._projections = tuple(projections)
         self._output = self._kernel((heads, size, width), heads * size, "output")
         self._output_bias = self._bias((width,), "output")
 
-    # Weights are not cast by Keras, so that gradients are not, either, before they are summed.
+    # Keras must not cast weights: their gradients would be cast before they are summed.
     def _kernel(self, shape: tuple[int, ...], rows: int, name: str) -> Any:
         initializer = self._matrix_initializer(rows, math.prod(shape) // rows)
         return self.add_weight(shape, initializer, autocast=False, name=name)
@@ -90,18 +90,18 @@ class HeadProjections(VectorLayer, FixedArguments):
         return self.add_weight(shape, "zeros", autocast=False, name=f"{name}_bias") if self.use_bias else None
 
     def _matrix_initializer(self, rows: int, columns: int) -> Any:
-        """Keras would take the axes of a 3-D kernel for a convolution's and scale it wrongly."""
+        """Draws a 3-D kernel as a matrix: Keras would take its axes for those of a convolution and scale it wrongly."""
         initializer = arguments.fresh(self.kernel_initializer)
         return lambda shape, dtype: keras.ops.reshape(initializer((rows, columns), dtype=dtype), shape)
 
     def project(self, x: tf.Tensor, heads: Heads, mask: tf.Tensor | None, start: shapes.Size = 0) -> list[tf.Tensor]:
-        """Queries, keys (unless they are made of the queries) and values of tokens.
+        """Computes queries, keys (unless they are made from the queries) and values of tokens.
 
         A logit is a plain product of query and key.
 
         Args:
             x: `[B, l, M]`.
-            heads: which of them.
+            heads: to compute.
             mask: boolean `[B, l]`, or None.
             start: the position of the first of these tokens; or int32 `[B]`, one for each row.
 
@@ -111,7 +111,7 @@ class HeadProjections(VectorLayer, FixedArguments):
         batch, length, width = shapes.sizes(x)
         x = tf.cast(x, self.compute_dtype)  # Keras does so only inside `__call__`.
         if mask is not None:
-            # What stands under the mask may be anything, NaN too.
+            # Masked vectors may hold any numbers, also NaN.
             x = tf.where(mask[:, :, None], x, tf.zeros([], x.dtype))
         flat = tf.reshape(x, [-1, width])
         projected = []
@@ -129,14 +129,14 @@ class HeadProjections(VectorLayer, FixedArguments):
         return projected
 
     def merge(self, x: tf.Tensor, heads: Heads) -> tf.Tensor:
-        """What some heads add to the layer's output: `[B, l, h, D]` to `[B, l, M]`."""
+        """Computes the part of the layer's output by some heads: `[B, l, h, D]` to `[B, l, M]`."""
         batch, length = shapes.sizes(x)[:2]
         kernel = self._select_heads(self._output, heads, axis=0)
         width = kernel.shape[-1]
-        # No size is left open: an empty batch would leave it undecided.
+        # No size is -1: with an empty batch it could not be inferred.
         flat = tf.reshape(x, [batch * length, heads.count * self.key_dim])
         output = sums.matmul(flat, tf.reshape(kernel, [-1, width]))
-        if self._output_bias is not None:  # once, not for each group of heads
+        if self._output_bias is not None:  # Once, not for each group of heads.
             bias = tf.convert_to_tensor(self._output_bias)
             if not (isinstance(heads.first, int) and heads.first == 0):
                 bias = tf.where(heads.first == 0, bias, tf.zeros_like(bias))
@@ -144,7 +144,7 @@ class HeadProjections(VectorLayer, FixedArguments):
         return tf.reshape(output, [batch, length, width])
 
     def _select_heads(self, weight: Any, heads: Heads, axis: int) -> tf.Tensor:
-        """The part of a weight that is some heads', with the axis of heads at `axis`."""
+        """Takes the part of a weight that belongs to some heads; its axis `axis` is that of heads."""
         weight = tf.convert_to_tensor(weight)
         if isinstance(heads.count, int) and heads.count == self.num_heads:
             return weight

@@ -1,4 +1,4 @@
-"""What kinds of attention in windows share: the two forms of windows, and their arguments."""
+"""The base class of attention in windows: the two kinds of windows, and their arguments."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ WINDOWS = ("bucket", "chunk")
 
 
 class WindowedSelfAttention(SelfAttention):
-    """Base of the kinds that attend within windows of some orders. A kind implements `sorted_orders`.
+    """Base of the kinds that attend within windows of sorted orders. A kind implements `sorted_orders`.
 
     Args:
         num_heads: H, the number of heads.
@@ -25,11 +25,12 @@ class WindowedSelfAttention(SelfAttention):
         chunk_length: C, the length of a chunk and the reach of a bucket window.
         window: `"bucket"`, a window of C entries that slides within a bucket; or `"chunk"`, whole chunks across
             buckets, as in the authors' released code.
-        chunks_before: of `"chunk"` alone, as all arguments below: chunks that a chunk sees before itself; 1 if None.
+        chunks_before: chunks that a chunk sees before itself; 1 if None. This and the arguments below are only for
+            `"chunk"`.
         chunks_after: chunks that a chunk sees after itself; 0 if None.
-        wrap: whether the chunk before a round's first is the last of the round before, and so on around all rounds, as
-            in the released code. By default there is none.
-        length_multiple: a multiple of C to which a sequence is rounded up in the count of its chunks; C if None.
+        wrap: whether the chunk before a round's first is the last of the round before, all rounds in a circle, as in
+            the released code. By default there is none before the first.
+        length_multiple: a multiple of C; chunks are counted as if the length were a multiple of it. C if None.
         exact_length: sequences up to this length get exact attention to all tokens; C if None.
         **kwargs: see `SelfAttention`.
 
@@ -91,7 +92,7 @@ class WindowedSelfAttention(SelfAttention):
     def sorted_orders(
         self, count: shapes.Size, length: shapes.Size, valid: tf.Tensor | None, buckets: tf.Tensor | None
     ) -> Sequence[SortedOrder]:
-        """The order of each round.
+        """Computes the sorted order of each round.
 
         Args:
             count: N.
@@ -110,12 +111,12 @@ class WindowedSelfAttention(SelfAttention):
 
     @property
     def rounds(self) -> int:
-        """The number of orders."""
+        """The number of rounds, including the local round."""
         raise NotImplementedError
 
     @property
     def most_buckets(self) -> int:
-        """As many buckets as a round may have; 1 where it has none."""
+        """The most buckets that a round may have; 1 if rounds have no buckets."""
         return 1
 
     def attend(
@@ -156,8 +157,8 @@ class WindowedSelfAttention(SelfAttention):
             all_pairs, is_short = densely, dense.is_cheaper(length, bucket_window, self.rounds)
         else:
             all_pairs, is_short = exact, self.is_exact(length)
-            # What fits one chunk a round is exact in any case, up to the rounding of a penalty: pairs meet equally
-            # often.
+            # A sequence that fits in one chunk of each round is exact in any case, up to the rounding of a penalty,
+            # because all pairs meet equally often.
             one_chunk = self.exact_length <= self.chunk_length == self.length_multiple and not window.penalises_self
             if is_short is not True and one_chunk:
                 is_short = False
@@ -177,7 +178,7 @@ class WindowedSelfAttention(SelfAttention):
         )
 
     def is_exact(self, length: shapes.Size) -> Any:
-        """Whether sequences of this length get exact attention; a scalar tensor where that is not known yet."""
+        """Whether sequences of this length get exact attention; a scalar tensor if the length is one."""
         return length <= self.exact_length if self.window == "chunk" else False
 
     @property

@@ -12,12 +12,12 @@ from reformer_tf.ops.reversible.branch import BranchInputs, Streams
 
 
 class AnyLayerBranch(LayerBranch):
-    """Any layer: called on the whole of its input."""
+    """A branch with any Keras layer, which is called on whole sequences."""
 
     def forward(
         self, slices: SequenceSlices, streams: Streams, branch_inputs: BranchInputs, buckets: tf.Tensor | None
     ) -> tuple[SliceArray, list[tf.Tensor]]:
-        # What is replayed to layers inside reaches them, and what they record is recorded, without this branch.
+        # Layers inside take replayed buckets and record theirs by themselves; this branch only records them for itself.
         with replay.recording() as saved:
             update = self._call(slices.join(streams.source), branch_inputs)
         return changed_everywhere(slices, streams.target, tf.add, update), saved
@@ -43,7 +43,7 @@ class AnyLayerBranch(LayerBranch):
 
     def _call(self, x: tf.Tensor, branch_inputs: BranchInputs) -> tf.Tensor:
         for layer in self.layer._flatten_layers():
-            # Such a function would go on with the values that weights had when it was traced.
+            # A `tf.function` would go on using the values that weights had when it was traced.
             if isinstance(layer.call, tf.types.experimental.PolymorphicFunction):
                 raise ValueError(
                     "The call of a layer in a reversible stack must not be a tf.function: leave out the decorator (the"

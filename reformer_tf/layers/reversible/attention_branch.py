@@ -15,19 +15,19 @@ from reformer_tf.ops.execution import compiled_functions, row_chunks
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
 from reformer_tf.ops.reversible.branch import BranchInputs, Streams
 
-# What in a layer's config makes no difference to what it computes, or is among the constants.
+# Entries of a layer's config that do not change its computation, or that are among the constants.
 _NOT_COMPUTED = ("name", "trainable", "dtype", "seed", "kernel_initializer")
 
 
 class Attention(Residual):
-    """A `ResidualBranch` around self-attention: projections by pieces, attention of some heads at a time."""
+    """A `ResidualBranch` around self-attention: projections slice by slice, attention of some heads at a time."""
 
     def __init__(self, layer: ResidualBranch, options: dict[str, Any]):
         self.attention: SelfAttention = layer.layer
         super().__init__(layer, options, [self.attention.seed])
 
     def sublayer_kind(self) -> Hashable:
-        # A layer of somebody else's may hold what its config does not say.
+        # A user's layer may have state that its config does not describe.
         if not type(self.attention).__module__.startswith("reformer_tf."):
             return None
         config = {k: v for k, v in self.attention.get_config().items() if k not in _NOT_COMPUTED}
@@ -134,14 +134,14 @@ class Attention(Residual):
         heads: Heads,
         buckets: tf.Tensor | None,
     ) -> tuple[list[tf.Tensor], tf.Tensor | None]:
-        """What `SelfAttention.project` gives of some heads, `[B, L, h, D]` each, and their buckets, `[B, h, R, L]`.
+        """Computes `SelfAttention.project` of some heads, `[B, L, h, D]` each, and their buckets `[B, h, R, L]`.
 
         Args:
             slices: how the streams are sliced.
-            source: pieces `[B, l, M]`.
+            source: slices `[B, l, M]`.
             branch_inputs: weights and seed.
-            heads: which.
-            buckets: of all heads, int32 `[B, H, R, L]`, if they are known.
+            heads: to compute.
+            buckets: of all heads, int32 `[B, H, R, L]`; None to hash.
         """
         attention = self.attention
         dtype = tf.as_dtype(attention.compute_dtype)
@@ -183,7 +183,7 @@ class Attention(Residual):
     def _merge(
         self, slices: SequenceSlices, x: tf.Tensor, branch_inputs: BranchInputs, heads: Heads, index: tf.Tensor
     ) -> tf.Tensor:
-        """What some heads add to a piece of the target."""
+        """Computes the update of a slice of the target by some heads."""
         with self.weight_scope(branch_inputs):
             update = self.attention.merge(x, heads)
         return self.dropped(update, branch_inputs, index * slices.size)

@@ -11,7 +11,7 @@ from reformer_tf.ops.reversible.branch import BranchInputs, Streams
 
 
 class PositionWise(Residual):
-    """A `ResidualBranch` whose layer treats each token by itself: a piece at a time, computed once going back."""
+    """A `ResidualBranch` with a position-wise layer: a slice at a time, recomputed once in the backward pass."""
 
     def sublayer_kind(self) -> Hashable:
         layer = self.layer.layer

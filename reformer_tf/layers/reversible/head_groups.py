@@ -1,4 +1,4 @@
-"""Which of an attention layer's heads are worked on at the same time."""
+"""Groups of an attention layer's heads, which are computed one group at a time."""
 
 from collections.abc import Callable
 
@@ -10,13 +10,13 @@ from reformer_tf.ops import shapes
 from reformer_tf.ops.execution import loops
 from reformer_tf.ops.execution.sequence_slices import OneElementArray, SequenceSlices, SliceArray
 
-# Bytes that the queries of those heads may take that are worked on at the same time, if that is more than one head. All
-# that is alive beside the streams is some six to ten times as much.
+# Bytes that the queries of a group of heads may take, if it has more than one head. All tensors that are alive besides
+# the streams take some six to ten times as much.
 HEADS_BYTES = 64 * 2**20
 
 
 class HeadGroups:
-    """Groups of heads, as many in each as a memory budget lets work at the same time."""
+    """Groups of heads, with as many heads in each as a memory budget allows."""
 
     def __init__(self, attention: SelfAttention, slices: SequenceSlices):
         self.slices = slices
@@ -28,7 +28,7 @@ class HeadGroups:
             self.size = max(n for n in divisors if n <= max(most, 1))
         else:
             most = HEADS_BYTES // (4 * attention.key_dim) // tf.maximum(tokens, 1)
-            # The size of a single head is known, and what is sliced by it keeps its shape.
+            # With a single head, the size is an integer, and sliced tensors keep their static shape.
             self.size = tf.reduce_max(tf.where(divisors <= most, divisors, 1)) if self.total > 1 else 1
         self.count = self.total // self.size
         self.is_single = isinstance(self.count, int) and self.count == 1
@@ -41,14 +41,14 @@ class HeadGroups:
         return body(tf.constant(0), state) if self.is_single else loops.count_up(self.count, body, state)
 
     def buckets(self, rounds: int, after: tf.Tensor) -> SliceArray:
-        """Room for the buckets `[B, h, R, L]` of each group; `after` as in `loops.array`."""
+        """Makes an array for the buckets `[B, h, R, L]` of each group; `after` as in `loops.array`."""
         if self.is_single:
             return OneElementArray()
         sizes = [self.slices.batch, self.size, rounds, self.slices.length]
         return loops.array(tf.int32, self.count, [x if isinstance(x, int) else None for x in sizes], after)
 
     def joined(self, buckets: SliceArray) -> tf.Tensor:
-        """The buckets of all groups, `[B, H, R, L]`."""
+        """Joins the buckets of all groups to `[B, H, R, L]`."""
         if self.is_single:
             return buckets.read(0)
         stacked = tf.transpose(buckets.stack(), [1, 0, 2, 3, 4])
@@ -57,6 +57,6 @@ class HeadGroups:
 
 
 def select_heads(buckets: tf.Tensor, heads: Heads) -> tf.Tensor:
-    """Those of `[B, H, R, L]` that are some heads'."""
+    """Takes the buckets of some heads from `[B, H, R, L]`."""
     batch, _, rounds, length = shapes.sizes(buckets)
     return tf.slice(buckets, tf.stack([0, heads.first, 0, 0]), tf.stack([batch, heads.count, rounds, length]))

@@ -1,4 +1,4 @@
-"""What all branches of a reversible stack share."""
+"""Base classes of the branches of a reversible stack."""
 
 import contextlib
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -29,11 +29,11 @@ class LayerBranch:
         self._trainable = layer.trainable_weights
         self._fixed = layer.non_trainable_weights
         known = {id(v) for v in layer.weights}
-        # States of random generators and metrics. Who reads one changes it, which is refused; so they have no true
-        # values here, and what is traced does not hold on to variables that a SavedModel does not know of.
+        # States of random generators and metrics. A layer that reads one also changes it, which is refused; so zeros
+        # stand for their values, and traced graphs hold no variables that a SavedModel does not track.
         states = [*layer.variables, *layer.metrics_variables]
         self._others = [(v, tf.zeros(v.shape, v.dtype)) for v in states if id(v) not in known]
-        # In their own dtypes: cast by a scope around, they would lose what a layer inside computes in full precision.
+        # In their own dtypes: an autocast scope around would round them before layers that compute in full precision.
         with AutocastScope(None):
             self.weights: Sequence[tf.Tensor] = [tf.convert_to_tensor(v.value) for v in self._trainable]
             fixed = [tf.convert_to_tensor(v.value) for v in self._fixed]
@@ -43,11 +43,11 @@ class LayerBranch:
 
     @property
     def kind(self) -> Hashable:
-        """Equal for layers that are the same function of weights and constants; None if that is not known."""
+        """A key, equal for layers that are the same function of weights and constants; None if that is not known."""
         return None
 
     def signature(self) -> Hashable:
-        """What weights there are."""
+        """The shapes and dtypes of the weights."""
         return tuple(tuple((tuple(v.shape), v.dtype) for v in group) for group in (self._trainable, self._fixed))
 
     def hashes(self, slices: SequenceSlices) -> bool:
@@ -72,12 +72,12 @@ class LayerBranch:
         raise NotImplementedError
 
     def own_integers(self, branch_inputs: BranchInputs) -> list[tf.Tensor]:
-        """The integers of the layer whose turn it is, int32."""
+        """The integers, int32, of the layer of this scan step."""
         return list(branch_inputs.constants[len(self._fixed) :])
 
     @contextlib.contextmanager
     def weight_scope(self, branch_inputs: BranchInputs) -> Iterator[None]:
-        """Gives the layer's variables the values they have in this turn."""
+        """Gives the layer's variables the values of this scan step inside."""
         values = [
             *zip(self._trainable, branch_inputs.weights, strict=True),
             *zip(self._fixed, branch_inputs.constants, strict=False),
@@ -127,11 +127,11 @@ class Residual(LayerBranch):
         return sublayer, layer.normalization.epsilon, layer.dropout.rate, *dtypes, self.signature()
 
     def sublayer_kind(self) -> Hashable:
-        """As `kind`, of the sublayer without its weights and dtype."""
+        """Like `kind`, for the sublayer without its weights and dtype."""
         raise NotImplementedError
 
     def dropped(self, update: tf.Tensor, branch_inputs: BranchInputs, start: tf.Tensor) -> tf.Tensor:
-        """What dropout leaves of a piece that begins at position `start`."""
+        """Applies dropout to the update of a slice that begins at position `start`."""
         update = tf.cast(update, self.layer.dropout.compute_dtype)
         if not self.training or branch_inputs.seed is None:
             return update
@@ -141,7 +141,7 @@ class Residual(LayerBranch):
 
 
 class Sums:
-    """Sums the gradients of weights over slices in at least float32, and notes which weights have any."""
+    """Sums the gradients of weights over slices in at least float32, and notes which weights have a gradient."""
 
     def __init__(self, layer: keras.layers.Layer, weights: Sequence[tf.Tensor]):
         self.layer = layer
@@ -169,17 +169,17 @@ class Sums:
 
 
 def changed(stream: SliceArray, index: tf.Tensor, change: Callable[..., tf.Tensor], by: tf.Tensor) -> SliceArray:
-    """A stream with one piece changed by what `by` says, through a function of the two."""
+    """Replaces a slice of a stream by `change(slice, by)`."""
     before = stream.read(index)
     after = change(before, tf.cast(by, before.dtype))
-    # A loop wants its variables' shapes to stay as they are.
+    # Loop variables must keep their static shapes.
     return stream.write(index, tf.ensure_shape(after, before.shape))
 
 
 def changed_everywhere(
     slices: SequenceSlices, stream: SliceArray, change: Callable[..., tf.Tensor], by: tf.Tensor
 ) -> SliceArray:
-    """A stream changed by a tensor `[B, L, M]`."""
+    """Replaces all slices of a stream by `change(stream, by)`, with `by` `[B, L, M]`."""
     padded = slices.prepared(by)
 
     def body(index: tf.Tensor, state: list) -> list:

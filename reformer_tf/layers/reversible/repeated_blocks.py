@@ -1,8 +1,8 @@
-"""The branches of a reversible stack as pure functions of streams in pieces: the seam between Keras layers and ops.
+"""Turns the Keras layers of a reversible stack into branches, pure functions of sliced streams.
 
-Any layer can be a branch. What this package's own layers compute is known better: a feed-forward branch goes piece by
-piece, an attention branch piece by piece and some heads at a time, so that no tensor of a stream's size is made; and
-blocks that differ in their weights alone are one loop.
+Any layer can be a branch. For this package's own layers there are better ones: a feed-forward branch computes slice by
+slice, an attention branch slice by slice and some heads at a time, so that no tensor of a stream's size is made. Blocks
+that differ only in their weights are one layer scan.
 """
 
 from collections.abc import Hashable, Sequence
@@ -22,7 +22,7 @@ from reformer_tf.layers.reversible.layer_branch import LayerBranch
 
 
 def runs(layers: Sequence[keras.layers.Layer], options: dict[str, Any]) -> list[list[list[LayerBranch]]]:
-    """The branches of a stack, as `reformer_tf.ops.reversible.gradient.reversible_residual` takes them.
+    """Makes the branches of a stack, as `reformer_tf.ops.reversible.gradient.reversible_residual` takes them.
 
     Args:
         layers: built, F and G of each block.
@@ -40,7 +40,7 @@ def runs(layers: Sequence[keras.layers.Layer], options: dict[str, Any]) -> list[
 
 
 def make_branch(layer: keras.layers.Layer, options: dict[str, Any]) -> LayerBranch:
-    """The branch that a layer is. Arguments as `runs`."""
+    """Makes the branch of one layer. Arguments as in `runs`."""
     if type(layer) is ResidualBranch and _is_known(layer):
         if type(layer.layer) is ChunkedFeedForward:
             return PositionWise(layer, options)
@@ -50,14 +50,14 @@ def make_branch(layer: keras.layers.Layer, options: dict[str, Any]) -> LayerBran
 
 
 def _is_known(branch: ResidualBranch) -> bool:
-    """Whether a branch and its parts do what their classes say, and nothing beside their outputs."""
+    """Whether a branch has the parts that its class makes, and no activity regularizers."""
     parts = (branch, branch.layer, branch.normalization, branch.dropout)
     made = type(branch.normalization) is ChunkedLayerNormalization and type(branch.dropout) is SeededDropout
     return made and all(part.activity_regularizer is None for part in parts)
 
 
 def _most_repeats(kinds: Sequence[tuple[Hashable, ...]]) -> tuple[int, int]:
-    """How many blocks at the beginning repeat, and how often: what takes in the most blocks, by the shortest period."""
+    """The period of blocks at the beginning, and its repeats, that cover the most blocks; the shortest such period."""
     best = (1, 1)
     for period in range(1, len(kinds) // 2 + 1):
         first = kinds[:period]

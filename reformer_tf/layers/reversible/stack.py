@@ -1,4 +1,4 @@
-"""Reversible residual layers: activations are kept once, not once a layer."""
+"""Reversible residual layers: activations are stored once, not once for each layer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ from reformer_tf.ops.execution.sequence_slices import SequenceSlices
 from reformer_tf.ops.reversible.gradient import reversible_residual
 
 COMBINATIONS = ("mean", "concatenate")
-# The streams are not cut smaller than this, even where feed-forward layers are asked for smaller chunks.
+# Slices of the streams have at least this many tokens, even if feed-forward layers have smaller chunks.
 _LEAST_TOKENS = 1024
 
 
@@ -27,23 +27,23 @@ _LEAST_TOKENS = 1024
 class ReversibleStack(VectorLayer, SavesSeedState, FixedArguments):
     """Blocks of two residual branches on two streams, `y1 = x1 + F(x2)`, `y2 = x2 + G(y1)`.
 
-    The gradient needs the last outputs only: going back, each block's inputs are `x2 = y2 - G(y1)`, `x1 = y1 - F(x2)`
-    (paper, section 3; Gomez et al., 2017). Dropout and rotations are replayed from the call's seed, buckets are kept.
-    Streams are float32 whatever the compute dtype, since rounding would be amplified by the subtractions.
+    The gradient needs only the last outputs: the backward pass computes each block's inputs, `x2 = y2 - G(y1)` and
+    `x1 = y1 - F(x2)` (paper, section 3; Gomez et al., 2017). Dropout and rotations are replayed from the call's seed,
+    buckets are saved. Streams are float32 whatever the compute dtype, since the subtractions amplify rounding.
 
     Args:
-        blocks: pairs (F, G) of Keras layers `[B, L, M]` to `[B, L, M]`, of which one may be there several times. Those
-            of their call arguments `mask`, `segment_ids`, `seed` and `training` that they take are handed to them. They
-            must not change state (as BatchNormalization or `keras.layers.Dropout`, which moves a random generator, do)
-            or add losses in a call, unless `reversible=False`; `ResidualBranch` and the layers of this package do not.
+        blocks: pairs (F, G) of Keras layers `[B, L, M]` to `[B, L, M]`; a layer may occur several times. Each gets the
+            call arguments `mask`, `segment_ids`, `seed` and `training` that it takes. Unless `reversible=False`, layers
+            must not add losses or change state in a call, as BatchNormalization and `keras.layers.Dropout` (its random
+            generator) do; `ResidualBranch` and the layers of this package do not.
         reversible: whether to save memory. If False, the same function with an ordinary gradient, for comparison.
-        combine_streams: what a single input gives: `"mean"`, the mean of the two streams, or `"concatenate"`, both
+        combine_streams: the output for a single input: `"mean"`, the mean of the two streams, or `"concatenate"`, both
             side by side, as in the released models.
-        seed: integer for the stack's own generator, used by training calls that are given no seed.
+        seed: integer for the stack's own generator, used by training calls without a seed.
         **kwargs: see `keras.layers.Layer`.
 
     Call arguments:
-        inputs: `[B, L, M]`, which then is both streams; or a pair of such.
+        inputs: `[B, L, M]`, from which both streams start; or a pair of such tensors.
         mask: boolean `[B, L]`.
         segment_ids: integers `[B, L]`.
         seed: int32 `[2]` or `[3]`, decides all randomness of this call.
@@ -82,12 +82,13 @@ class ReversibleStack(VectorLayer, SavesSeedState, FixedArguments):
         seed: int | None = None,
         **kwargs: Any,
     ):
-        # The streams keep their precision; the branches cast by their own policies.
+        # No autocast: streams keep their precision, and branches cast by their own policies.
         super().__init__(**{"autocast": False, **kwargs})
         for block in blocks:
             if not isinstance(block, list | tuple) or len(block) != 2:
                 raise ValueError(f"blocks must be pairs (F, G) of layers. Received: {block!r}")
-        # A tuple: what is in a list, TensorFlow's checkpoints leave out, and Keras does not notice when it is replaced.
+        # A tuple, because TensorFlow's checkpoints leave out layers in lists, and Keras does not notice when one is
+        # replaced.
         self.branches: tuple[keras.layers.Layer, ...] = tuple(layer for block in blocks for layer in block)
         if not self.branches:
             raise ValueError("blocks must hold at least one pair (F, G) of layers. Received: none")
@@ -155,7 +156,7 @@ class ReversibleStack(VectorLayer, SavesSeedState, FixedArguments):
         return [x1, x2] if len(streams) == 2 else [self.combine(x1, x2)]
 
     def combine(self, x1: tf.Tensor, x2: tf.Tensor) -> tf.Tensor:
-        """What a single input gives, from the last streams."""
+        """Combines the last streams to the output for a single input."""
         return tf.concat([x1, x2], axis=-1) if self._concatenates else (x1 + x2) / 2
 
     def _run_reversibly(self, streams: list[tf.Tensor], options: dict[str, Any]) -> list[tf.Tensor]:
@@ -165,8 +166,8 @@ class ReversibleStack(VectorLayer, SavesSeedState, FixedArguments):
         batch, length, width = shapes.sizes(streams[0])
         return reversible_residual(
             streams,
-            # Their weights are explicit inputs: TensorFlow hands the variables that a function used to its gradient in
-            # no defined order. Values are read out here, where they are this replica's, or those of a scope around.
+            # Weights are explicit inputs, because TensorFlow passes the variables that a function used to its gradient
+            # in no defined order. They are read here, so that values are those of this replica, or of a scope around.
             repeated_blocks.runs(self.branches, options),
             options["seed"],
             SequenceSlices(batch, length, self._most_tokens(width)),
@@ -176,7 +177,7 @@ class ReversibleStack(VectorLayer, SavesSeedState, FixedArguments):
         )
 
     def _most_tokens(self, width: int) -> int:
-        """How many tokens a piece of the streams may have."""
+        """The most tokens that a slice of the streams may have."""
         widths = [row_chunks.rows_in_budget(4 * width)]
         for branch in self.branches:
             if isinstance(branch, ResidualBranch) and isinstance(branch.layer, ChunkedFeedForward):

@@ -1,4 +1,4 @@
-"""Settings of `window="chunk"`, layers that have them, and what these layers must give."""
+"""Settings of `window="chunk"`, layers with them, and the expected outputs of these layers."""
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def make_layer(kind, name, causal=True, **changes):
     """Makes a layer with random weights."""
     setting = {"lsh": LSH, "local": LOCAL}[kind][name]
     arguments = {"window": "chunk", "chunk_length": C, **setting, **changes}
-    # The conformance setting is overridden; what it says of buckets is none of ours.
+    # The settings override those of the conformance case; its bucket count does not apply here.
     arguments = {"num_buckets": None, **arguments} if kind == "lsh" else arguments
     return cases.make_layer(cases.Case(kind, "default", causal), **arguments)
 

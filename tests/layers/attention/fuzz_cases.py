@@ -1,4 +1,4 @@
-"""Draws arguments and inputs of every kind of attention, right ones and ones with a single thing wrong."""
+"""Draws arguments and inputs of every kind of attention, valid ones and ones with a single fault."""
 
 from typing import Any, NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from hypothesis import strategies as st
 
-# What is wrong with a case, and the rule that its error must name.
+# The fault of a case, and the rule that its error must name.
 RULES = {
     "num_heads": r"num_heads must be a positive integer",
     "key_dim": r"key_dim must be a positive integer",
@@ -43,7 +43,7 @@ SCALES = {"plain": 1.0, "zeros": 0.0, "tiny": 1e-30, "small": 1e-4, "large": 30.
 
 
 class Case(NamedTuple):
-    """A layer, a call of it, and what is wrong with them.
+    """A layer, a call of it, and their fault.
 
     Attributes:
         kind: Of attention.
@@ -117,7 +117,7 @@ def _arguments(draw, kind: str) -> dict[str, Any]:
     return drawn
 
 
-# Wrong values by rule; those of a call's inputs are made in `_call`.
+# Wrong values by rule; those of a call's inputs are made in `spoiled_call`.
 WRONG_VALUES = {
     "num_heads": [0, -1, 1.5, True, "2", None],
     "key_dim": [0, -4, 2.0, False, None],
@@ -191,7 +191,7 @@ def draw_cases(draw) -> Case:
 
 
 def spoiled(arguments: dict[str, Any], wrong: str, value: Any) -> dict[str, Any]:
-    """Constructor arguments with one thing wrong; what would be wrong beside it is left out."""
+    """Constructor arguments with one fault; arguments that would be a second fault are left out."""
     if wrong in CHUNK_RULES | {"chunk arguments", "window"}:
         chunks = ("chunks_before", "chunks_after", "wrap", "length_multiple", "exact_length", "local_round")
         arguments = {name: one for name, one in arguments.items() if name not in chunks}

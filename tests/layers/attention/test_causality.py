@@ -1,4 +1,4 @@
-"""Later tokens change no earlier output, be they changed or cut off."""
+"""Later tokens, changed or cut off, change no earlier output."""
 
 import numpy as np
 import pytest

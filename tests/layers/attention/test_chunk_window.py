@@ -43,7 +43,7 @@ def test_output_with_mask_and_segments_equals_reference(kind, name, causal):
 
 @settings.each([setting for setting in settings.SETTINGS if setting[0] == "lsh"])
 def test_buckets_are_those_of_the_rule(kind, name):
-    """The count that was given, or the one that follows the length; projections are the first of the stored ones."""
+    """The bucket count is the argument, or follows the length; projections are the first of the stored ones."""
     layer = settings.make_layer(kind, name)
     (rotations,) = [np.asarray(weight) for weight in layer.weights if weight.name == "rotations"]
     for length in (5, 13, 24, 37):

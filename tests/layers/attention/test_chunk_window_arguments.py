@@ -1,4 +1,4 @@
-"""The arguments of `window="chunk"`: kept by configs and saved models, or refused by name."""
+"""The arguments of `window="chunk"`: saved in configs and models, or refused by name."""
 
 import keras
 import numpy as np

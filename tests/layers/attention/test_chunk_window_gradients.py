@@ -11,7 +11,7 @@ from tests.testing import dense_attention
 
 
 def _gradients_match(kind, layer, length, mode, bound, dtype="float32"):
-    """Of inputs and weights, against automatic differentiation of the dense computation that counts meetings."""
+    """Compares gradients of inputs and weights with automatic differentiation of the dense computation."""
     x, mask = cases.inputs(2, length, dtype=dtype), cases.masks(2, length)
     upstream = cases.inputs(2, length, seed=6, dtype=dtype)
     buckets = cases.call_and_buckets(layer, x, mask=mask)[1]
@@ -71,7 +71,7 @@ def test_gradients_in_graph_and_xla_equal_dense_autodiff(kind, name, mode):
 def test_groups_of_blocks_change_nothing(monkeypatch, kind, name, mode):
     """Long sequences are computed some blocks at a time, and windows reach over the ends of such groups."""
     monkeypatch.setattr(block_layout, "UNGROUPED_BYTES", 0)
-    # The second gives groups the last of which is not full.
+    # With the second size, the last group is not full.
     for bytes_a_group in (1, 2400, 2**13) if mode == "eager" else (2**13,):
         monkeypatch.setattr(block_layout, "GROUP_BYTES", bytes_a_group)
         _gradients_match(kind, settings.make_layer(kind, name, causal=False), 37, mode, 1e-5)

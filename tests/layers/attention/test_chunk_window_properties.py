@@ -1,4 +1,4 @@
-"""Properties of `window="chunk"`: what changes nothing, when it is exact, and what decides its dropout."""
+"""Properties of `window="chunk"`: invariances, exactness, and dropout as a function of the seed."""
 
 import numpy as np
 import pytest
@@ -69,7 +69,7 @@ def test_dropout_is_decided_by_the_seed_and_off_in_inference(kind, name):
 
 @pytest.mark.parametrize("kind", ["lsh", "local"])
 def test_a_pair_that_meets_repeatedly_is_dropped_as_one(kind):
-    """Two rounds, or a ring of one chunk: each pair meets equally often, and all is as if it met once."""
+    """Two rounds, or a ring of one chunk: each pair meets equally often, which equals meeting once."""
     layer = settings.make_layer(kind, "plain", causal=False, dropout=0.4, chunk_length=11, exact_length=0, wrap=True)
     twin = settings.exact_twin(layer, dropout=0.4, seed=layer.seed)
     x, kwargs = cases.inputs(3, 11), {"mask": cases.masks(3, 11), "training": True, "seed": tf.constant([1, 2])}

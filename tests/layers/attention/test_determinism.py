@@ -1,4 +1,4 @@
-"""Inference is deterministic; a seed decides all randomness of a training call."""
+"""Inference is deterministic; a seed determines all randomness of a training call."""
 
 import numpy as np
 import pytest

@@ -31,7 +31,7 @@ def test_lsh_with_a_local_round_is_exact_up_to_the_chunk_length(causal, length, 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("length", [65, 300])
 def test_lsh_is_exact_when_all_pairs_meet_in_some_round(causal, length):
-    """Three groups of tokens, of which each round puts two into one bucket: every pair meets, many meet repeatedly."""
+    """Each round puts two of three groups of tokens into one bucket: every pair meets, many meet repeatedly."""
     layer, full = _twins(causal, chunk_length=length, num_hashes=3, num_buckets=2, local_round=False)
     x, mask = cases.inputs(3, length), cases.masks(3, length)
     groups = np.random.default_rng(0).integers(0, 3, [3, cases.HEADS, 1, length])

@@ -97,20 +97,20 @@ def _epsilon(layer: Any) -> float:
 
 
 def _tolerance(layer: Any, x: np.ndarray) -> float:
-    """Of outputs, relative to the largest: the rounding of logits, whose exponentials are the shares of values.
+    """The tolerance of outputs, relative to the largest: the rounding of logits, whose exponentials weigh the values.
 
     Beyond one it still says that outputs are means of values.
     """
     q, k = _projected(layer, x)
     logits = np.linalg.norm(q, axis=-1).max() * np.linalg.norm(k, axis=-1).max() / np.sqrt(layer.key_dim)
     terms = layer.key_dim + x.shape[-1]
-    # The reference knows how a penalty rounds in float32; in float64 it is taken for exact.
+    # The reference knows how a penalty rounds in float32; in float64 it is treated as exact.
     penalty = 1e5 if layer.compute_dtype == "float64" and getattr(layer, "wrap", False) else 0.0
     return min(_epsilon(layer) * (terms * (4.0 + logits / 4.0) + penalty), 2.0)
 
 
 def _largest(layer: Any, x: np.ndarray) -> float:
-    """What outputs may be at most: the norms of the largest value and of the output projection."""
+    """The largest possible output: the norms of the largest value and of the output projection."""
     weights = [np.abs(np.asarray(weight, np.float64)) for weight in layer.trainable_variables]
     projections = attention_reference.Projections.from_weights(weights, layer.shared_query_key, layer.use_bias)
     v = attention_reference.project(np.abs(x).max((0, 1), keepdims=True), projections.value, projections.value_bias)
@@ -135,7 +135,7 @@ def _check_buckets(layer: Any, x: np.ndarray, buckets: np.ndarray, mask: np.ndar
 
 
 def _fuzz(examples: int) -> collections.Counter:
-    """Runs so many cases; returns how many there were of each outcome."""
+    """Runs some number of cases; returns the count of each outcome."""
     outcomes: collections.Counter = collections.Counter()
 
     @hypothesis.settings(
@@ -175,7 +175,7 @@ def test_every_rule_has_wrong_values():
 
 @pytest.mark.parametrize("rule", fuzz_cases.RULES)
 def test_every_rule_is_named_by_some_case(rule):
-    """So that none of the rules above is one that no layer has."""
+    """Every rule above belongs to some layer."""
     kind = "lsh"
     shared = {"num_heads": 2, "key_dim": 4, "chunk_length": 4, "dtype": "float32"}
     for value in fuzz_cases.WRONG_VALUES[rule]:

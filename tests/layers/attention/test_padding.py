@@ -9,7 +9,7 @@ from tests.conformance import cases, comparing
 UNCHANGED = [case for case in cases.ALL if case.ignores_padding]
 
 
-# How many tokens are added, and what stands in them.
+# The number of tokens that are added, and their content.
 PADDINGS = ((1, 0.0), (40, 1e30), (40, np.nan), (3, np.inf))
 SOME = [case for case in UNCHANGED if case.setting in ("default", "chunks")]
 
@@ -32,7 +32,7 @@ SOME = [case for case in UNCHANGED if case.setting in ("default", "chunks")]
     ],
 )
 def test_trailing_padding_changes_nothing(case, length, training, paddings):
-    """Neither its amount nor its content, in training with dropout as well."""
+    """Neither the amount of padding nor its content matters, in training with dropout as well."""
     layer, x = cases.make_layer(case, dropout=0.2), cases.inputs(2, length)
     kwargs = {"training": training, "seed": tf.constant([1, 2])}
     y, buckets = cases.call_and_buckets(layer, x, **kwargs)

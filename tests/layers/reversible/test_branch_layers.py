@@ -16,7 +16,7 @@ custom = keras.saving.register_keras_serializable("test_branch_layers")
 
 @custom
 class BuiltByItsCall(K.Layer):
-    """No `build`: its sublayers are built when it is called first."""
+    """A layer without `build`: its sublayers are built at the first call."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -42,7 +42,7 @@ class BuiltInPart(BuiltByItsCall):
 
 @custom
 class OptionsPassedOn(K.Layer):
-    """Takes no options; its sublayer has them from Keras' call context."""
+    """Takes no options; its sublayer gets them from Keras' call context."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -76,7 +76,7 @@ class OptionsRequired(BuiltByItsCall):
 
 @custom
 class SelfAttentionOfKeras(K.Layer):
-    """What the sentence about MultiHeadAttention asks for."""
+    """The wrapper that the error about MultiHeadAttention recommends."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -197,7 +197,7 @@ def test_weights_are_regularized_and_constrained():
 
 
 def test_every_use_of_a_branch_in_a_functional_model_counts_its_own_calls(tmp_path):
-    """A layer that is shared with the model around: building the stack is no call of it in that model."""
+    """A layer shared with the model around the stack: building the stack does not count as a call in that model."""
     dense, inputs = K.Dense(WIDTH), K.Input((None, WIDTH))
     model = keras.Model(inputs, dense(ReversibleStack([(ResidualBranch(dense), K.Dense(WIDTH))])(inputs)))
     model.save(tmp_path / "model.keras")

@@ -1,4 +1,4 @@
-"""Branches that are equal but for what was done to a part of one: the loop over equal branches is not theirs."""
+"""Branches that differ only in a later change of a part: they do not belong to one layer scan."""
 
 import keras
 import numpy as np

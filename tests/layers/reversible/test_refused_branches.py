@@ -1,4 +1,4 @@
-"""What is no branch, or would lose something in a custom gradient, is refused in a sentence that names it."""
+"""Layers that cannot be branches, or would lose something in a custom gradient, are refused by name."""
 
 import keras
 import numpy as np

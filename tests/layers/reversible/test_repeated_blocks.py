@@ -1,4 +1,4 @@
-"""Equal blocks of a reversible stack are one loop: which are, and that each turn has its own weights and randomness."""
+"""Layer scans of a reversible stack: which blocks they cover, and that each step has its own weights and seeds."""
 
 import keras
 import numpy as np
@@ -40,14 +40,14 @@ def _stack(blocks, reversible=True):
 
 
 def _scan_steps(blocks):
-    """For each run of the stack, blocks a turn and turns."""
+    """The blocks of a step and the number of steps, for each layer scan of the stack."""
     stack = _stack(blocks)
     options = {"mask": None, "segment_ids": None, "seed": None, "training": True}
     return [(len(run[0]) // 2, len(run)) for run in repeated_blocks.runs(stack.branches, options)]
 
 
 def _mixed():
-    """Two turns of two blocks, one of the user's, then two turns of one block, with other widths than before."""
+    """A scan of two steps of two blocks, a user's block, and a scan of two steps of one block with other widths."""
     repeated = [_block((_lsh if i % 2 else _local)(i), i) for i in range(4)]
     users = (keras.layers.Dense(WIDTH, activation="tanh"), keras.layers.Dense(WIDTH))
     return [*repeated, users, *(_block(_lsh(i), i, ChunkedFeedForward(16)) for i in range(7, 9))]
@@ -62,7 +62,7 @@ def test_what_repeats_is_found():
 
 
 class _Own(LSHSelfAttention):
-    """A layer of somebody else's, which may hold anything."""
+    """A user's layer, which may have any state."""
 
 
 def _frozen(seed):
@@ -166,7 +166,7 @@ def test_the_program_does_not_grow_with_depth():
         return len(graph.node) + sum(len(f.node_def) for f in graph.library.function)
 
     few, many = nodes(4), nodes(12)
-    # What remains is to put a layer's weights in arrays, and to read their gradients.
+    # The rest puts a layer's weights in arrays, and reads their gradients.
     assert many < 1.5 * few
 
 

@@ -39,7 +39,7 @@ def _one_of_a_nested_stack():
     return [(ReversibleStack([(dense, dense)], seed=1), ResidualBranch(dense, seed=2))]
 
 
-# Blocks, and how many weights they have.
+# Blocks, and the number of their weights.
 SHARED = {
     "blocks": (_blocks_of_one, 12),
     "inside": (_one_inside, 6),
@@ -98,7 +98,7 @@ def test_gradients_are_summed_over_uses(case, mode):
 
 
 def test_a_use_more_is_a_gradient_more():
-    """Against three layers with the weights of one, whose gradients a loop adds up."""
+    """Compares with three layers with equal weights, whose gradients a loop adds up."""
     one = _stack("blocks")
     three = ReversibleStack(
         [
@@ -131,7 +131,7 @@ def test_two_branches_in_a_functional_model_are_one_in_a_file(tmp_path):
 
 
 def test_a_branch_cannot_be_exchanged_in_silence():
-    """Keras does not notice that an entry of a list is another one, and would train and save the old layer."""
+    """Keras does not notice that an entry of a list is replaced, and would train and save the old layer."""
     with pytest.raises(TypeError, match="item assignment"):
         _stack("inside").branches[0] = K.Dense(WIDTH)
     with pytest.raises(ValueError, match="branches must be as it was when the layer was made.*Received: branches="):

@@ -1,4 +1,4 @@
-"""The reversible stack against the plain one, and what it refuses."""
+"""The reversible stack against the plain one, and inputs that it refuses."""
 
 import keras
 import numpy as np
@@ -101,7 +101,7 @@ def test_gradients_on_replicas_equal_those_of_the_plain_stack_on_one_device(mirr
     def on_replicas():
         def replica():
             context = tf.distribute.get_replica_context()
-            # Two replicas with the same rows, at the same place in the global batch.
+            # Two replicas with the same rows, at the same index in the global batch.
             seed = tf.concat([SEED, [0]], axis=0)
             results = _gradients(stack, pair, mask, upstream, seed)
             return [*results[:2], *(context.all_reduce("mean", x) for x in results[2:])]
@@ -198,7 +198,7 @@ def _chunked():
     ],
 )
 def test_chunks_inside_a_branch_get_their_own_gradient(branch):
-    """The gradient of a branch's output is known beforehand, but only a branch's last layer has it for its own."""
+    """The gradient of a branch's output is known beforehand, but only for the last layer of a branch."""
     pair, _, upstream = _inputs()
     results = []
     for reversible in (True, False):

@@ -1,4 +1,4 @@
-"""A reversible stack whose streams are in many pieces and whose heads go one at a time, against the plain stack."""
+"""A reversible stack with many slices of the streams and one head at a time, against the plain stack."""
 
 import keras
 import numpy as np
@@ -19,7 +19,7 @@ SEED = tf.constant([3, 4])
 
 @pytest.fixture(autouse=True)
 def small_slices(monkeypatch):
-    """Pieces of 8 tokens of 2 rows, one head at a time, few blocks at a time."""
+    """Slices of 8 tokens of 2 rows, one head at a time, few blocks at a time."""
     monkeypatch.setattr(reversible_layers, "_LEAST_TOKENS", 16)
     monkeypatch.setattr(head_groups, "HEADS_BYTES", 1)
     monkeypatch.setattr(block_layout, "UNGROUPED_BYTES", 0)
@@ -38,7 +38,7 @@ def _blocks(dropout):
             _branch(LSHSelfAttention(2, 4, 8, 2, [2, 4], rotary=True, seed=1, **attention), dropout, 11),
             _branch(feed_forward(), dropout, 12),
         ),
-        # A layer of the user's, which takes its input as a whole.
+        # A user's layer, which takes whole sequences.
         (keras.layers.Dense(WIDTH, activation="tanh"), _branch(feed_forward(), dropout, 13)),
     ]
 

@@ -1,4 +1,4 @@
-"""Windows laid out densely: the same pairs, gradients and dropout as window by window."""
+"""Dense attention over the union of windows: the same pairs, gradients and dropout as window by window."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Ranks, and who is near whom, against their definitions."""
+"""Ranks and nearness against their definitions."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ CHUNK = 8
 @pytest.mark.parametrize("narrow", [True, False])
 @pytest.mark.parametrize("first", [0, 1, 1 - CHUNK])
 def test_near_is_a_difference_within_the_window(narrow, first):
-    """Also at the largest u that 16 bits allow, whose differences from masked tokens wrap around."""
+    """Also tests the largest sort keys that 16 bits allow, whose differences from masked tokens wrap around."""
     num_buckets = 2**13 - 1 - 6 - 2
     largest = 15 + CHUNK * num_buckets
     assert ordering.fits_16_bits(15, num_buckets, CHUNK)
@@ -31,7 +31,7 @@ def test_near_is_a_difference_within_the_window(narrow, first):
 @pytest.mark.parametrize("length", [1, 7, 8, 29])
 @pytest.mark.parametrize("jit_compile", [True, False])
 def test_sort_keys_of_hash_rounds_are_those_of_their_sorted_orders(num_buckets, length, jit_compile):
-    """Of few buckets, and of so many that places are no longer exact in float32."""
+    """Tests few buckets, and so many that bucket * length + position is no longer exact in float32."""
     rng = np.random.default_rng(length)
     buckets = tf.constant(num_buckets - 1 - rng.integers(0, 3, (4, 2, length)), tf.int32)
     valid = tf.constant(rng.random((4, length)) < 0.7)

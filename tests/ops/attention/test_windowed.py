@@ -1,4 +1,4 @@
-"""The attention core where it walks over groups of blocks, which only long sequences make it do by themselves."""
+"""The attention core with several groups of blocks, which by default only long sequences have."""
 
 import itertools
 

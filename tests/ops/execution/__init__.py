@@ -1,1 +1,1 @@
-"""Tests of how work is carried out."""
+"""Tests of loops, slices, chunks and compiled functions."""

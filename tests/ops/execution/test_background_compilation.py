@@ -1,4 +1,4 @@
-"""What a graph compiles is compiled while the graph is traced, once."""
+"""Functions of a graph are compiled once, while the graph is traced."""
 
 import os
 import subprocess

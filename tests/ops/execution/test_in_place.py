@@ -11,7 +11,7 @@ from reformer_tf.ops.execution import in_place
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
 def test_rows_are_written(mode, dtype):
     def write(x, rows, values):
-        return in_place.set_rows(x + 0, rows, values)  # Of a tensor of its own.
+        return in_place.set_rows(x + 0, rows, values)  # `x + 0` is a new tensor.
 
     call = write if mode == "eager" else tf.function(write, jit_compile=mode == "xla")
     x = tf.cast(tf.reshape(tf.range(12), [4, 3]), dtype)

@@ -1,4 +1,4 @@
-"""Sequences in pieces."""
+"""Sequences in slices."""
 
 import numpy as np
 import pytest
@@ -60,6 +60,6 @@ def test_unknown_lengths_give_few_sizes():
         assert (count - 1) * size < max(length, 1) <= max(count * size, 1)
         assert size <= 320
         sizes[size] = length
-    # Small ones are as they are, since nothing is compiled for them.
+    # Small sizes are not rounded up, since nothing is compiled for them.
     assert len([size for size in sizes if size > 80]) == 24
     assert set(range(81)) <= set(sizes)

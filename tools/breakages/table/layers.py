@@ -25,7 +25,7 @@ BREAKAGES = (
         function="TokenHead.token_losses",
         old="tf.where(counted, tf.reshape(losses, shape), tf.zeros([], dtype))",
         new="tf.reshape(losses, shape)",
-        breaks="Targets that are to be ignored have a loss.",
+        breaks="Ignored targets have a loss.",
     ),
     Breakage(
         name="output_bias_for_each_group",
@@ -57,7 +57,7 @@ BREAKAGES = (
         function="LSHSelfAttention.sort_keys",
         old="ordering.hash_sort_keys(buckets, valid, self.most_buckets, self.chunk_length)",
         new="ordering.hash_sort_keys(buckets, None, self.most_buckets, self.chunk_length)",
-        breaks="Masked tokens take places in the hash rounds of short sequences.",
+        breaks="Masked tokens take ranks in the hash rounds of short sequences.",
     ),
     Breakage(
         name="rotations_of_inference_in_training",
@@ -81,7 +81,7 @@ BREAKAGES = (
         function="Attention.backward.remove_group.rebuild",
         old="changed(target, index, tf.subtract, update)",
         new="changed(target, index, tf.add, update)",
-        breaks="The backward pass adds an attention branch again where it is to be taken off.",
+        breaks="The backward pass adds an attention branch again instead of subtracting it.",
     ),
     Breakage(
         name="dropout_of_slices_alike",

@@ -81,7 +81,7 @@ BREAKAGES = (
         function="BucketWindow.tags_side_by_side",
         old="s < r",
         new="s <= r",
-        breaks="A round that is worked on beside others leaves out the pairs of its own.",
+        breaks="A round computed side by side with others leaves out its own pairs.",
     ),
     Breakage(
         name="masked_tokens_hashed",
@@ -89,7 +89,7 @@ BREAKAGES = (
         function="hash_sorted_order",
         old="tf.where(valid, buckets, num_buckets)",
         new="buckets",
-        breaks="Masked tokens take places among those of their bucket, so that others fall out of windows.",
+        breaks="Masked tokens take ranks in their bucket, so that other tokens fall out of windows.",
     ),
     Breakage(
         name="group_gradients_misplaced",
@@ -153,7 +153,7 @@ BREAKAGES = (
         function="_Chunks.backward.body",
         old="total + tf.cast(tf.convert_to_tensor(gradient), total.dtype)",
         new="tf.cast(tf.convert_to_tensor(gradient), total.dtype)",
-        breaks="The gradient of weights that are used in chunks is that of the last chunk alone.",
+        breaks="The gradient of weights that are used in chunks is only that of the last chunk.",
     ),
     Breakage(
         name="half_precision_sum",
