@@ -1,4 +1,4 @@
-"""How many tokens a run has trained on: targets that are no padding, of the steps that changed the weights."""
+"""Counts the tokens that a run has trained on: targets without padding, of steps that changed the weights."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ import tensorflow as tf
 from trainer.data.examples import Examples
 from trainer.data.shuffle import shuffled_indices
 
-_BLOCK = 1 << 20  # Examples whose sizes are looked up at a time.
+_BLOCK = 1 << 20  # Number of examples whose sizes are looked up at a time.
 
 
 class TokensSeen:

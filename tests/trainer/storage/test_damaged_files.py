@@ -78,9 +78,7 @@ def test_a_damaged_report(config, workdir, content):
     config.export = True
     (workdir / "report.json").write_text(content)
     before = {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}
-    message = (
-        "The closing report of a run must be as it was written. Received: .*report.json: .* makes the report again"
-    )
+    message = "The final report of a run must be as it was written. Received: .*report.json: .* makes the report again"
     with pytest.raises(ValueError, match=message):
         _start(config, workdir)
     assert {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()} == before

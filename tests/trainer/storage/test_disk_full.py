@@ -148,7 +148,7 @@ def test_the_final_report(config, undisturbed, tmp_path, monkeypatch, capsys, er
         assert final_report.close(run, exits.StopRequest()) == exits.NOT_SAVED
     finally:
         run.close()
-    assert re.search("The closing report could not be made: .*No space left", capsys.readouterr().err)
+    assert re.search("The final report could not be made: .*No space left", capsys.readouterr().err)
 
 
 def test_a_crash_waits_for_the_checkpoint_under_way(config, tmp_path, monkeypatch):
