@@ -1,4 +1,4 @@
-"""Files of a run that were edited by hand or damaged: a sentence that names them, or they are passed over."""
+"""Damaged or edited files of a run: they are named in one sentence, or passed over."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ def config(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(config, tmp_path_factory):
-    """A run that has made its steps, as its files tell."""
+    """A folder with the files of a run that is done."""
     workdir = tmp_path_factory.mktemp("finished")
     run = Run(config, workdir)
     run.step = 2
