@@ -21,10 +21,10 @@ _SERVER = flags.DEFINE_string("server", "localhost:8500", "HOST:PORT of the gRPC
 _MODEL = flags.DEFINE_string("model", "reformer", "Name under which the server has the model.")
 _TEXT = flags.DEFINE_multi_string("text", None, "A text; several are one request.", required=True)
 _GENERATE = flags.DEFINE_bool("generate", False, "Continues the texts instead of scoring them.")
-_MAX_NEW_TOKENS = flags.DEFINE_integer("max_new_tokens", 100, "At most so many tokens are generated.")
+_MAX_NEW_TOKENS = flags.DEFINE_integer("max_new_tokens", 100, "Largest number of tokens to generate.")
 _TEMPERATURE = flags.DEFINE_float("temperature", 0.8, "0 takes the likeliest token each time.")
-_TOP_K = flags.DEFINE_integer("top_k", 0, "Draw among so many tokens; 0: all.")
-_TOP_P = flags.DEFINE_float("top_p", 1.0, "Draw among the likeliest tokens of this probability.")
+_TOP_K = flags.DEFINE_integer("top_k", 0, "Number of likeliest tokens to draw from; 0: all.")
+_TOP_P = flags.DEFINE_float("top_p", 1.0, "Draws from the likeliest tokens that together have this probability.")
 _SEED = flags.DEFINE_integer("seed", 0, "The same seed gives the same text.")
 _TIMEOUT = flags.DEFINE_float("timeout", 60.0, "Seconds to wait.")
 

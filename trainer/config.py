@@ -28,7 +28,7 @@ def default_config() -> ConfigDict:
     config = ConfigDict()
     config.strategy = "one_device"  # or "mirrored", "multi_worker", "parameter_server", "tpu"
     config.tpu_address = "local"  # tpu: or "grpc://HOST:PORT", or the name of a TPU in Google Cloud.
-    config.logical_devices = 0  # Splits one CPU into so many devices, to try out "mirrored".
+    config.logical_devices = 0  # Number of devices that one CPU is split into, to try out "mirrored"; 0: no split.
     config.export = False  # Writes WORKDIR/export/1/ at the end and checks it.
     config.report = False  # Ends with reference lines, an ablation and a sample.
     config.model = ConfigDict()
@@ -45,7 +45,7 @@ def default_config() -> ConfigDict:
     config.optimizer.clip_norm = 1.0  # Largest norm of the whole gradient; 0 for no clipping.
     config.optimizer.weight_decay = 0.0  # Times the learning rate; not on biases and scales.
     config.optimizer.weight_decay_exclusions = ()  # Also not on these: expressions for paths, such as ("embedding",).
-    config.optimizer.ema_momentum = 0.0  # Of a moving average of the weights, which is used instead of them; 0: none.
+    config.optimizer.ema_momentum = 0.0  # Momentum of a moving average of the weights, used instead of them; 0: none.
     config.optimizer.beta_1 = 0.9
     config.optimizer.beta_2 = 0.98
     config.optimizer.epsilon = 1e-9
@@ -53,9 +53,9 @@ def default_config() -> ConfigDict:
 
     config.train = ConfigDict()
     config.train.steps = 1000
-    config.train.batch_size = 8  # Of all replicas together.
+    config.train.batch_size = 8  # Rows of all replicas together.
     config.train.sequence_length = 1024
-    config.train.seed = 0  # Of the order of the examples, the dropout and the rotations.
+    config.train.seed = 0  # Seeds the permutations of the examples, the dropout and the rotations.
     config.train.precision = "float32"  # or "mixed_bfloat16", "mixed_float16"
     config.train.loss_scale = 2.0**15  # mixed_float16: to begin with; halves when a gradient overflows.
     config.train.loss_scale_growth_steps = 2000  # mixed_float16: it doubles after so many steps without overflow.

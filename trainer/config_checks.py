@@ -69,7 +69,7 @@ def check_goes_on(
 
     Args:
         config: Config of the run.
-        workdir: Its folder, for the message.
+        workdir: Folder of the run, for the message.
         now: Description of the run with this config; `data` has the fingerprints of its documents by part.
         checkpoint: Description in the checkpoint, with its `step`.
 

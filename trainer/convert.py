@@ -133,7 +133,7 @@ def _folder_without_a_run(workdir: str | os.PathLike[str]) -> Workdir:
 
 
 def _choose_tokenizer(vocabulary_size: int, has_sentencepiece: bool) -> str:
-    """SentencePiece if there is a model of it, else the tokenizer of bytes with so many ids; plain bytes if more."""
+    """Names SentencePiece if there is a model of it, else the byte tokenizer with so many ids, or plain bytes."""
     if has_sentencepiece:
         return tokenizers.SentencePieceTokenizer.name
     if vocabulary_size < tokenizers.BYTES.vocabulary_size:

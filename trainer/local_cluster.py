@@ -196,7 +196,7 @@ def main(arguments: list[str]) -> int:
         try:
             try:
                 processes.start(make_tasks(_WORKERS.value, _PARAMETER_SERVERS.value), command)
-            except OSError as error:  # There is no such command, or there are not so many ports or processes.
+            except OSError as error:  # No such command, or too few ports or processes.
                 return command_line.refuse(error)
             return processes.wait(_GRACE.value)
         finally:

@@ -68,7 +68,7 @@ def _without_noise() -> Iterator[None]:
     """Holds back standard error, that of C++ code included, and then passes on the lines that are no noise."""
     try:
         original = os.dup(_STANDARD_ERROR)
-    except OSError:  # It is closed.
+    except OSError:  # Standard error is closed.
         yield
         return
     with os.fdopen(original, "wb") as stderr, tempfile.TemporaryFile() as written:

@@ -97,7 +97,7 @@ def _exchange(old: object, new: object) -> None:
 def _die_by_signal(number: signal.Signals) -> None:
     """Ends the process by a signal, so that the shell knows why and a script of commands stops."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, RuntimeError):  # It may be in the middle of a write.
+        with contextlib.suppress(OSError, ValueError, RuntimeError):  # The signal may have interrupted a write.
             stream.flush()
     if threading.current_thread() is threading.main_thread():
         signal.signal(number, signal.SIG_DFL)

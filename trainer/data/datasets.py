@@ -65,7 +65,7 @@ def load_scored(config: Mapping[str, Any] | ml_collections.ConfigDict, overrides
 
     Args:
         config: `config.data`.
-        overrides: names of its fields that were set anew, in place of the run's. All documents that they name are
+        overrides: names of the fields that were set anew, instead of the run's. All documents that they name are
             scored, unless they are the rule or the fraction that choose the validation documents.
 
     Returns:

@@ -41,7 +41,7 @@ Documents = text.Documents | NumberedDocuments
 
 
 class Tokenizer(Protocol):
-    """What the trainer needs of a tokenizer."""
+    """Interface of a tokenizer."""
 
     name: str
     vocabulary_size: int
@@ -116,7 +116,7 @@ class SentencePieceTokenizer:
             import sentencepiece
         except ImportError as error:
             raise ValueError(
-                "Text in pieces takes the package sentencepiece. Received: an environment without"
+                "A SentencePiece model needs the package sentencepiece. Received: an environment without it"
             ) from error
         try:
             self._model = sentencepiece.SentencePieceProcessor(model_file=os.fspath(path))

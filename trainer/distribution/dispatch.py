@@ -17,7 +17,7 @@ class DirectDispatch:
     """Every process computes its shard of each batch.
 
     Args:
-        strategy: Where to compute.
+        strategy: Strategy whose replicas compute.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy):
@@ -43,7 +43,7 @@ class DirectDispatch:
 
         Args:
             function: A `tf.function`.
-            args: Its arguments.
+            args: Arguments of the function.
 
         Returns:
             A function that waits for the result and returns it.

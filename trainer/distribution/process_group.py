@@ -46,7 +46,7 @@ class ProcessGroup:
     def leave(self) -> None:
         """Returns when all processes have called it: the last collective operation before they end."""
         self.barrier()
-        # A process that has passed may end before the others have; they know already that all called it.
+        # A process that is done may end before the others are, which know by now that all processes got here.
         with contextlib.suppress(*dispatch.LOST_PEER_ERRORS):
             self.barrier()
 

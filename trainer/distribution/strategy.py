@@ -56,8 +56,8 @@ def make_strategy(name: str, logical_devices: int = 0, tpu_address: str = "local
     Args:
         name: `one_device` (the first GPU, else the CPU), `mirrored` (all GPUs, else the CPU or its parts),
             `multi_worker` (all devices of all workers), `parameter_server`, or `tpu`.
-        logical_devices: If not 0, the CPU is split into so many devices, which are used in place of any GPU.
-        tpu_address: Which TPU: see `trainer.distribution.tpu`.
+        logical_devices: Number of devices that the CPU is split into and that are used instead of GPUs; 0 for no split.
+        tpu_address: Address of a TPU: see `trainer.distribution.tpu`.
 
     Returns:
         A strategy.

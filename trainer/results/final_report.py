@@ -76,7 +76,7 @@ def _make_report(run: Run) -> dict[str, Any]:
     if run.config.report:
         report["made"].append("report")
         report.update(_compare(run))
-    with tf.device("CPU:0"):  # Where the check of the export computes, too.
+    with tf.device("CPU:0"):  # The check of the export computes on the CPU, too.
         model, description = load_described(run.config, run.workdir)
     if run.config.report:
         asked = run.config.sample

@@ -102,9 +102,8 @@ def _move(workdir: Workdir, note: dict[str, Any]) -> None:
             for path in (workdir.sample, workdir.report):
                 if path.exists():
                     os.replace(path, target / path.name)
-        for path in reversed(
-            _checkpoints(workdir, step)
-        ):  # The newest first, so that the remaining ones are those of a run.
+        # The newest first, so that the remaining ones are always those of a run.
+        for path in reversed(_checkpoints(workdir, step)):
             os.replace(path, target / "checkpoints" / path.name)
         for changed in (target / "checkpoints", target, workdir.root / "checkpoints", workdir.root):
             atomic.sync_folder(changed)

@@ -117,7 +117,7 @@ def _time_batches(evaluation: Evaluation) -> tuple[float, float]:
         times.append(time.perf_counter())
         return False
 
-    evaluation.run(look_at_the_clock)  # It calls the function before each batch.
+    evaluation.run(look_at_the_clock)  # The evaluation calls the function before each batch.
     times.append(time.perf_counter())
     begins, *batches = np.diff(times).tolist()
     return begins, statistics.median(batches)

@@ -20,7 +20,7 @@ class Evaluation:
 
     Args:
         model: Has `token_losses`.
-        strategy: Where to compute.
+        strategy: Strategy whose replicas compute.
         examples: The examples.
         batch_size: Rows of a batch of all replicas together.
         jit_compile: Whether XLA compiles the forward pass; on a TPU it always does.

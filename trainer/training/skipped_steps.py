@@ -60,7 +60,7 @@ class SkippedSteps:
         if self.count >= self._limit:
             return False
         if scale is not None and overflow:
-            scale.halve()  # It stays at its least.
+            scale.halve()  # Resets the count of good steps; the scale stays at its least.
         self.count += 1
         _say(
             f"Step {step} is skipped: its loss or gradient is not finite (loss {loss}, gradient norm {norm}). "

@@ -40,7 +40,7 @@ class TrainStep:
     Args:
         model: Has `token_losses` and `trainable_variables`, made in the scope of `strategy`.
         optimizer: Built for the model; takes gradients that are summed already.
-        strategy: Where to compute.
+        strategy: Strategy whose replicas compute.
         accumulation_steps: Number of parts of a replica's rows, which are computed one after another.
         clip_norm: Largest global norm of a gradient; 0 for no limit.
         jit_compile: Whether XLA compiles forward and backward of a replica.

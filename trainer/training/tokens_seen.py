@@ -18,7 +18,7 @@ class TokensSeen:
         count: Number of tokens before; None if it is not known.
 
     Attributes:
-        count: Number of tokens so far; None if those of the beginning are not known.
+        count: Number of tokens so far; None if it is not known.
     """
 
     def __init__(self, count: int | None = 0):
@@ -65,7 +65,7 @@ def count_tokens(examples: Examples, number: int, seed: int) -> int:
 
     Args:
         examples: The training examples.
-        number: How many examples to count, of all epochs together.
+        number: Number of examples, of all epochs together.
         seed: Seed of the shuffling.
     """
     epochs, rest = divmod(number, len(examples))

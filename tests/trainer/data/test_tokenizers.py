@@ -147,7 +147,7 @@ def test_sentencepiece_that_cannot_be_had(sentencepiece_model, monkeypatch, tmp_
     with pytest.raises(ValueError, match=r"config.data.sentencepiece_model must be such a file. Received: '.*none'"):
         tokenizers.SentencePieceTokenizer(str(tmp_path / "none"))
     monkeypatch.setitem(sys.modules, "sentencepiece", None)
-    with pytest.raises(ValueError, match=r"takes the package sentencepiece. Received: an environment without"):
+    with pytest.raises(ValueError, match=r"needs the package sentencepiece. Received: an environment without it"):
         tokenizers.SentencePieceTokenizer(str(sentencepiece_model))
 
 

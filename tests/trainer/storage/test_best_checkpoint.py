@@ -42,9 +42,7 @@ class _Kills:
             with self._lock:
                 self._copy()
                 if change.__name__ == "write" and len(arguments[0]) > 60:
-                    arguments = (
-                        arguments[0][:60],
-                    )  # Only a part of the line is written; the writer has to write the rest again.
+                    arguments = (arguments[0][:60],)  # Only a part of a line; the writer has to write the rest.
                 return change(first, *arguments, **options)
 
         return changed

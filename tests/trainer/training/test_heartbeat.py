@@ -10,9 +10,8 @@ def test_a_long_step_is_mentioned_again_and_again(capsys):
         heartbeat.step = 3
         time.sleep(0.35)
     said = capsys.readouterr().out.splitlines()
-    assert said and all(
-        line.startswith("  in step 3/7 for 0:0") for line in said
-    )  # The number is open, as threads may be late.
+    # Any number of lines, as threads may be late.
+    assert said and all(line.startswith("  in step 3/7 for 0:0") for line in said)
 
 
 def test_short_steps_and_what_is_between_steps_are_not(capsys):

@@ -1,4 +1,4 @@
-"""Which bytes are text: a rule that can be checked by hand.
+"""A rule for which files are text, simple enough to be checked by hand.
 
 Text holds no NUL byte, and at least 95 of 100 bytes are UTF-8 without control characters other than line ends, tabs and
 those that terminals know (backspace, form feed, escape). Archives, images, arrays and compressed files break one of the

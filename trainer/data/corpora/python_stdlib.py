@@ -185,7 +185,7 @@ def load(config: ml_collections.ConfigDict) -> Corpus:
 
 
 def default_data_dir() -> Path:
-    """Where prepared data is kept: `reformer_tf` in the user's cache folder."""
+    """Returns the default folder of prepared data: `reformer_tf` in the user's cache folder."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "reformer_tf"
 
 

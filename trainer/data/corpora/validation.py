@@ -123,7 +123,7 @@ def _largest_small_size(sizes: Sequence[int], fraction: float) -> int:
 
 
 def _cut_end(document: bytes, end: int) -> tuple[bytes, bytes]:
-    """Cuts so many bytes off the end, or a few more: up to half as many again, for a cut at the start of a line."""
+    """Cuts `end` bytes off the end, or up to half as many more for a cut at the start of a line."""
     position = len(document) - end
     return _cut(document, position, min(_LINE_REACH, end // 2, position // 2))
 
