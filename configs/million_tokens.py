@@ -10,11 +10,12 @@ Twice as wide, for one step:
     python -m trainer.task --config=configs/million_tokens.py --workdir=/tmp/million_wide --config.train.steps=1 \
         --config.model.hidden_dim=512 --config.model.num_heads=8 --config.model.intermediate_dim=2048
 
-Layers are local and LSH in turns. Each token sees the 64 before it in local layers, whose rotated queries and keys
-learn first what is near, as in the quickstart; and in LSH layers, wherever they are in the million tokens, the last 64
-of its own bucket. A local layer neither hashes nor sorts, so the model is cheaper than one of LSH layers alone, whose
-local rounds (without which a token that is alone in its bucket sees nothing) would double their work. The head is not
-tied to the embedding: a tied one begins at a loss of about 14 nats in place of 5.5 (ln 257).
+Local and LSH layers alternate. In a local layer each token attends to the 64 tokens before it; rotary embeddings of
+queries and keys let it learn nearby context first, as in the quickstart. In an LSH layer each token attends to the last
+64 tokens of its own bucket, wherever they are in the million. A local layer neither hashes nor sorts, so the model is
+cheaper than one of LSH layers only. Those would need local rounds, which double their work, because a token that is the
+only one in its bucket would attend to nothing else. The head is not tied to the embedding: a tied head begins at a loss
+of about 14 nats instead of 5.5 (ln 257).
 
 Time: 5 to 6 minutes a step on 2 CPU cores (AMD EPYC with AVX-512; 3,082 and 3,444 tokens/s), 11 minutes in all.
 Result: the losses of the two steps are 5.528 and 4.426 nats a token; peak memory 7.6 GiB. Twice as wide, a step takes
@@ -45,9 +46,9 @@ def get_config() -> ConfigDict:
     config.model.chunk_length = 64
     config.model.local_chunk_length = 64
     config.model.num_hashes = 1
-    config.model.local_round = False  # The layer below has it.
+    config.model.local_round = False  # The local layer below does its work.
     config.model.tie_embeddings = False
-    config.model.rotary = True  # Of local layers.
+    config.model.rotary = True  # In local layers.
     config.model.positions = "axial"
     config.model.dropout = 0.0
     config.model.attention_dropout = 0.0

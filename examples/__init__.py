@@ -1,1 +1,1 @@
-"""Programs that show how an export is used. They need nothing of this package."""
+"""Programs that use an export. They do not need this package."""

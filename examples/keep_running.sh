@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# Starts a training run again for as long as starting it again helps.
+# Restarts a training run for as long as a restart can help.
 #
 #     examples/keep_running.sh python -m trainer.task --config=configs/quickstart.py --workdir=/tmp/quickstart
 #
-# Again after 69 (another process of the run is gone), 75 (stopped, with the state saved) and 137 (SIGKILL, as by the
-# kernel when memory runs out). Any other code is final, and this script's own: 0 done, 2 refused, 3 not finite, 74
-# could not be written. What is told to end, by SIGTERM, Ctrl-C or SIGHUP to this script, is not started again: the
-# signal is handed on, and the script ends when the run has.
+# It restarts after exit codes 69 (another process of the run is gone), 75 (stopped, with the state saved) and 137
+# (SIGKILL, as by the kernel when memory runs out). Any other code is final and becomes that of this script: 0 done, 2
+# refused, 3 not finite, 74 could not be written. After SIGTERM, Ctrl-C or SIGHUP to this script, which it passes on to
+# the run, there is no restart: the script ends with the run.
 #
-# It waits before it starts again, twice as long each time, because what was wrong may last. A run that went well for a
-# while begins with the short wait once more; one that does not, several times in a row, is given up with its last code.
+# It waits before a restart, twice as long each time, because the cause may last. After a run that lasted for a while
+# the wait is short again. After several short runs in a row the script gives up, with the last exit code.
 #
-#     KEEP_RUNNING_WAIT=5        seconds before the first new start
-#     KEEP_RUNNING_LONGEST=300   seconds that no wait is longer than
-#     KEEP_RUNNING_WELL=600      seconds after which a run is said to have gone well
-#     KEEP_RUNNING_STARTS=10     new starts in a row of runs that did not go well; 0: no limit
+#     KEEP_RUNNING_WAIT=5        seconds before the first restart
+#     KEEP_RUNNING_LONGEST=300   longest wait in seconds
+#     KEEP_RUNNING_WELL=600      seconds after which a run does not count as short
+#     KEEP_RUNNING_STARTS=10     restarts in a row after short runs; 0: no limit
 set -u
-set -m # The run gets a group of its own: a terminal's Ctrl-C comes here alone and is handed on, once.
+set -m # The run gets a process group of its own: Ctrl-C reaches only this script, which passes it on once.
 
 first=${KEEP_RUNNING_WAIT:-5}
 longest=${KEEP_RUNNING_LONGEST:-300}
@@ -39,9 +39,9 @@ for number in "$first" "$longest" "$well" "$limit"; do
 done
 
 child=
-pauses= # The `sleep` between two runs.
+pauses= # Process of the `sleep` between two runs.
 stopping=
-arrived= # Whether a signal came since this was last emptied: then it is a signal that ended a `wait`.
+arrived= # Whether a signal came since this was last cleared, and ended a `wait`.
 
 hand_on() {
   arrived=1
@@ -57,7 +57,7 @@ trap 'hand_on TERM' TERM
 trap 'hand_on INT' INT
 trap 'hand_on HUP' HUP
 
-# Waits for $child to end, whatever signals come meanwhile, and sets $code.
+# Waits for the end of $child, through any signals, and sets $code.
 await() {
   local now
   code=0
@@ -65,7 +65,7 @@ await() {
     arrived=
     wait "$child"
     now=$?
-    ((now == 127)) || code=$now # 127: it was waited for already, and a signal came just then.
+    ((now == 127)) || code=$now # 127: it had been waited for already when a signal came.
     [[ -n $arrived ]]
   do :; done
   child=
@@ -77,7 +77,7 @@ while :; do
   began=$SECONDS
   "$@" &
   child=$!
-  if [[ -n $stopping ]]; then # A signal came before there was a process to hand it to.
+  if [[ -n $stopping ]]; then # A signal came before there was a process to pass it to.
     kill -s TERM "$child" 2>/dev/null
   fi
   await

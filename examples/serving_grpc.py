@@ -1,9 +1,9 @@
-"""Asks a TensorFlow Serving server over gRPC for the score of a text, or how it goes on.
+"""Asks a TensorFlow Serving server over gRPC for the score of a text, or for a continuation of it.
 
     python -m examples.serving_grpc --server=localhost:8500 --model=reformer --text="def main():"
     python -m examples.serving_grpc --generate --max_new_tokens=100 --temperature=0.8 --text="def "
 
-It needs the packages absl-py, tensorflow-serving-api and what this brings along (grpcio, tensorflow).
+It needs the packages absl-py and tensorflow-serving-api, which installs grpcio and tensorflow.
 """
 
 import os
@@ -20,11 +20,11 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 _SERVER = flags.DEFINE_string("server", "localhost:8500", "HOST:PORT of the gRPC server.")
 _MODEL = flags.DEFINE_string("model", "reformer", "Name under which the server has the model.")
 _TEXT = flags.DEFINE_multi_string("text", None, "A text; several are one request.", required=True)
-_GENERATE = flags.DEFINE_bool("generate", False, "Go on with the texts in place of scoring them.")
-_MAX_NEW_TOKENS = flags.DEFINE_integer("max_new_tokens", 100, "At most so many tokens are generated.")
+_GENERATE = flags.DEFINE_bool("generate", False, "Continues the texts instead of scoring them.")
+_MAX_NEW_TOKENS = flags.DEFINE_integer("max_new_tokens", 100, "Largest number of tokens to generate.")
 _TEMPERATURE = flags.DEFINE_float("temperature", 0.8, "0 takes the likeliest token each time.")
-_TOP_K = flags.DEFINE_integer("top_k", 0, "Draw among so many tokens; 0: all.")
-_TOP_P = flags.DEFINE_float("top_p", 1.0, "Draw among the likeliest tokens of this probability.")
+_TOP_K = flags.DEFINE_integer("top_k", 0, "Number of likeliest tokens to draw from; 0: all.")
+_TOP_P = flags.DEFINE_float("top_p", 1.0, "Draws from the likeliest tokens that together have this probability.")
 _SEED = flags.DEFINE_integer("seed", 0, "The same seed gives the same text.")
 _TIMEOUT = flags.DEFINE_float("timeout", 60.0, "Seconds to wait.")
 
@@ -36,7 +36,7 @@ def predict(server: str, model: str, signature: str, inputs: Mapping[str, np.nda
         server: HOST:PORT.
         model: Name of the model at the server.
         signature: Name of the signature.
-        inputs: By name. Strings are arrays of `bytes` with dtype `object`.
+        inputs: Arrays by name of the input. Strings are arrays of `bytes` with dtype `object`.
         timeout: Seconds.
 
     Returns:
@@ -56,15 +56,15 @@ def predict(server: str, model: str, signature: str, inputs: Mapping[str, np.nda
 
 
 def shown(text: bytes) -> str:
-    """Bytes as a terminal can show them, whatever they are and whatever it knows."""
+    """Decodes bytes for the terminal; bytes and characters that it cannot show are escaped or replaced."""
     encoding = sys.stdout.encoding or "ascii"
     return text.decode("utf-8", errors="replace").encode(encoding, errors="backslashreplace").decode(encoding)
 
 
 def main(arguments: list[str]) -> int:
-    """Sends the request of the flags and prints what comes back."""
+    """Sends the request that the flags describe and prints the answer."""
     del arguments
-    texts = [os.fsencode(text) for text in _TEXT.value]  # The bytes of the command line, be they text or not.
+    texts = [os.fsencode(text) for text in _TEXT.value]  # The bytes of the command line, which need not be UTF-8.
     inputs: dict[str, np.ndarray] = {"text": np.array(texts, object)}
     if _GENERATE.value:
         settings: dict[str, tuple[Any, Any]] = {

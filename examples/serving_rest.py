@@ -1,4 +1,4 @@
-"""Asks a TensorFlow Serving server over REST for the score of a text, or how it goes on.
+"""Asks a TensorFlow Serving server over REST for the score of a text, or for a continuation of it.
 
     python -m examples.serving_rest --server=http://localhost:8501 --model=reformer --text="def main():"
     python -m examples.serving_rest --generate --max_new_tokens=100 --temperature=0.8 --text="def "
@@ -21,17 +21,17 @@ from absl import app, flags
 _SERVER = flags.DEFINE_string("server", "http://localhost:8501", "Address of the REST server.")
 _MODEL = flags.DEFINE_string("model", "reformer", "Name under which the server has the model.")
 _TEXT = flags.DEFINE_multi_string("text", None, "A text; several are one request.", required=True)
-_GENERATE = flags.DEFINE_bool("generate", False, "Go on with the texts in place of scoring them.")
-_MAX_NEW_TOKENS = flags.DEFINE_integer("max_new_tokens", 100, "At most so many tokens are generated.")
+_GENERATE = flags.DEFINE_bool("generate", False, "Continues the texts instead of scoring them.")
+_MAX_NEW_TOKENS = flags.DEFINE_integer("max_new_tokens", 100, "Largest number of tokens to generate.")
 _TEMPERATURE = flags.DEFINE_float("temperature", 0.8, "0 takes the likeliest token each time.")
-_TOP_K = flags.DEFINE_integer("top_k", 0, "Draw among so many tokens; 0: all.")
-_TOP_P = flags.DEFINE_float("top_p", 1.0, "Draw among the likeliest tokens of this probability.")
+_TOP_K = flags.DEFINE_integer("top_k", 0, "Number of likeliest tokens to draw from; 0: all.")
+_TOP_P = flags.DEFINE_float("top_p", 1.0, "Draws from the likeliest tokens that together have this probability.")
 _SEED = flags.DEFINE_integer("seed", 0, "The same seed gives the same text.")
 _TIMEOUT = flags.DEFINE_float("timeout", 60.0, "Seconds to wait.")
 
 
 def as_json(text: bytes) -> dict[str, str]:
-    """Bytes as TensorFlow Serving takes them, in base64. Text that is UTF-8 may also be sent as it is."""
+    """Encodes bytes in base64 for TensorFlow Serving. UTF-8 text may also be sent as a JSON string."""
     return {"b64": base64.b64encode(text).decode("ascii")}
 
 
@@ -51,7 +51,7 @@ def predict(
         One for each row: its outputs by name, or the output itself if there is only one.
 
     Raises:
-        RuntimeError: If the request was refused, with the server's message; or if what answers is no such server.
+        RuntimeError: If the server refused the request (with its message), or is no TensorFlow Serving server.
         OSError: If there is no answer in time.
     """
     body = json.dumps({"signature_name": signature, "instances": instances}).encode()
@@ -70,7 +70,7 @@ def predict(
 
 
 def _field(answer: bytes, name: str) -> Any:
-    """A field of what a server says in JSON; None if it is something else."""
+    """Returns a field of an answer that is a JSON object; None if it is something else."""
     try:
         content = json.loads(answer)
     except ValueError:
@@ -79,15 +79,15 @@ def _field(answer: bytes, name: str) -> Any:
 
 
 def shown(text: bytes) -> str:
-    """Bytes as a terminal can show them, whatever they are and whatever it knows."""
+    """Decodes bytes for the terminal; bytes and characters that it cannot show are escaped or replaced."""
     encoding = sys.stdout.encoding or "ascii"
     return text.decode("utf-8", errors="replace").encode(encoding, errors="backslashreplace").decode(encoding)
 
 
 def main(arguments: list[str]) -> int:
-    """Sends the request of the flags and prints what comes back."""
+    """Sends the request that the flags describe and prints the answer."""
     del arguments
-    texts = [os.fsencode(text) for text in _TEXT.value]  # The bytes of the command line, be they text or not.
+    texts = [os.fsencode(text) for text in _TEXT.value]  # The bytes of the command line, which need not be UTF-8.
     settings: dict[str, Any] = {}
     if _GENERATE.value:
         settings = {
@@ -101,7 +101,7 @@ def main(arguments: list[str]) -> int:
     signature = "generate" if _GENERATE.value else "score"
     try:
         rows = predict(_SERVER.value, _MODEL.value, signature, instances, _TIMEOUT.value)
-    except (RuntimeError, OSError, ValueError) as error:  # The last for an address that is none.
+    except (RuntimeError, OSError, ValueError) as error:  # ValueError: the address is not a URL.
         print(error)
         return 1
     for text, row in zip(texts, rows, strict=True):

@@ -1,4 +1,4 @@
-"""Files that are either there as a whole or not at all, whenever the process dies."""
+"""Atomic writes: a file is complete or absent, whenever the process dies."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ _TEMPORARY = ".partial"
 
 @contextlib.contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Opens a file that takes the place of `path` only when it is written completely and is on the disk.
+    """Opens a temporary file that replaces `path` once it is complete and on the disk.
 
     If the body raises, `path` stays as it was.
 
@@ -36,13 +36,13 @@ def writing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes `text` as UTF-8 to `path`, as a whole or not at all."""
+    """Writes `text` as UTF-8 to `path`, atomically."""
     with writing(path) as file:
         file.write(text.encode("utf-8"))
 
 
 def remove_leftovers(folder: str | os.PathLike[str]) -> None:
-    """Removes what a process that died left half written in `folder`."""
+    """Removes temporary files that dead processes left in `folder`."""
     for leftover in pathlib.Path(folder).glob(f"*{_TEMPORARY}"):
         leftover.unlink(missing_ok=True)
 

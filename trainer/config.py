@@ -9,7 +9,7 @@ from ml_collections import ConfigDict, config_dict
 
 from trainer import atomic, config_kinds, json_text
 
-# What a run did that is older than a field, where that is not the field's default.
+# Values of fields in runs that are older than the field, where these differ from the defaults.
 _BEFORE: dict[str, dict[str, Any]] = {"data": {"validation_rule": "whole_documents"}}
 
 
@@ -28,7 +28,7 @@ def default_config() -> ConfigDict:
     config = ConfigDict()
     config.strategy = "one_device"  # or "mirrored", "multi_worker", "parameter_server", "tpu"
     config.tpu_address = "local"  # tpu: or "grpc://HOST:PORT", or the name of a TPU in Google Cloud.
-    config.logical_devices = 0  # Splits one CPU into so many devices, to try out "mirrored".
+    config.logical_devices = 0  # Number of devices that one CPU is split into, to try out "mirrored"; 0: no split.
     config.export = False  # Writes WORKDIR/export/1/ at the end and checks it.
     config.report = False  # Ends with reference lines, an ablation and a sample.
     config.model = ConfigDict()
@@ -41,11 +41,11 @@ def default_config() -> ConfigDict:
     config.optimizer.schedule = "inverse_square_root"  # or "cosine", "constant"; all with a linear warm-up
     config.optimizer.warmup_steps = 100
     config.optimizer.schedule_steps = 0  # Where the cosine ends; 0: after the steps of the run's first start.
-    config.optimizer.final_fraction = 0.0  # What the cosine leaves of the learning rate.
-    config.optimizer.clip_norm = 1.0  # Of the whole gradient; 0 for no clipping.
+    config.optimizer.final_fraction = 0.0  # Learning rate at the end of the cosine, over the highest.
+    config.optimizer.clip_norm = 1.0  # Largest norm of the whole gradient; 0 for no clipping.
     config.optimizer.weight_decay = 0.0  # Times the learning rate; not on biases and scales.
     config.optimizer.weight_decay_exclusions = ()  # Also not on these: expressions for paths, such as ("embedding",).
-    config.optimizer.ema_momentum = 0.0  # Of a moving average of the weights, to be used in place of them; 0: none.
+    config.optimizer.ema_momentum = 0.0  # Momentum of a moving average of the weights, used instead of them; 0: none.
     config.optimizer.beta_1 = 0.9
     config.optimizer.beta_2 = 0.98
     config.optimizer.epsilon = 1e-9
@@ -53,26 +53,26 @@ def default_config() -> ConfigDict:
 
     config.train = ConfigDict()
     config.train.steps = 1000
-    config.train.batch_size = 8  # Of all replicas together.
+    config.train.batch_size = 8  # Rows of all replicas together.
     config.train.sequence_length = 1024
-    config.train.seed = 0  # Of the order of the examples, the dropout and the rotations.
+    config.train.seed = 0  # Seeds the permutations of the examples, the dropout and the rotations.
     config.train.precision = "float32"  # or "mixed_bfloat16", "mixed_float16"
     config.train.loss_scale = 2.0**15  # mixed_float16: to begin with; halves when a gradient overflows.
     config.train.loss_scale_growth_steps = 2000  # mixed_float16: it doubles after so many steps without overflow.
     config.train.max_skipped_steps = 0  # Steps of the whole run that may be not finite; 0: stop at the first.
     config.train.jit_compile = False
-    config.train.accumulation_steps = 1  # Parts that the batch of a replica is computed in, one after another.
-    config.train.outstanding_steps = 1  # parameter_server: steps under way at once; more than 1 is asynchronous.
+    config.train.accumulation_steps = 1  # Number of parts of a replica's batch, computed one after another.
+    config.train.outstanding_steps = 1  # parameter_server: steps in flight; more than 1 is asynchronous.
     config.train.log_every = 10
     config.train.log_memory = False  # Writes the peak memory of the process beside the loss.
     config.train.eval_every = 0  # 0: only at the end; -1: never
-    config.train.eval_examples = 0  # Of the validation examples, at equal distances; 0: all.
-    config.train.early_stopping_evaluations = 0  # Ends after so many without an improvement; 0: never early.
+    config.train.eval_examples = 0  # Number of validation examples, at equal distances; 0: all.
+    config.train.early_stopping_evaluations = 0  # Ends after so many evaluations without improvement; 0: never.
     config.train.early_stopping_metric = "loss"  # or "bits_per_byte"; of the validation.
-    config.train.early_stopping_min_improvement = 0.0  # What is not more than this is no improvement.
+    config.train.early_stopping_min_improvement = 0.0  # A smaller change is no improvement.
     config.train.checkpoint_every = 100
-    config.train.checkpoint_minutes = 0.0  # Saves after so many minutes, too, if no step was due for it; 0: no clock.
-    config.train.keep_checkpoints = 3  # The newest; the best by validation loss is kept besides.
+    config.train.checkpoint_minutes = 0.0  # Also saves when the last checkpoint is so many minutes old; 0: never.
+    config.train.keep_checkpoints = 3  # Number of newest ones; the best by validation loss stays, too.
     config.train.deterministic_ops = False
     config.train.profile_start = 0  # First step to profile; the trace is for TensorBoard.
     config.train.profile_steps = 0  # 0: no profile
@@ -91,9 +91,9 @@ def default_data_config() -> ConfigDict:
     config.layout = "packed"  # packed or padded, see Examples
     config.tokens = "bytes"  # bytes (257 ids), shifted_bytes (258: the released enwik8 model's) or sentencepiece
     config.sentencepiece_model = ""  # sentencepiece: file of the model
-    config.separate_documents = False  # packed: whether tokens see those of their own document only
+    config.separate_documents = False  # packed: whether tokens attend only to those of their own document
     config.length_buckets = ()  # padded: shorter lengths that a batch may be cut to, such as (256, 1024)
-    config.train_windows = 0  # trains on the first so many full examples alone; 0: on all, also on short ones
+    config.train_windows = 0  # trains only on the first so many full examples; 0: on all, also short ones
     config.validation_fraction = 0.02  # of the bytes, where the corpus has no validation part of its own
     # text, and tfds without a validation split: documents_and_ends or whole_documents, see
     # trainer.data.corpora.validation; empty: the rule that the run began with, for a new run documents_and_ends
@@ -142,7 +142,7 @@ def read_config(path: str | os.PathLike[str]) -> ConfigDict:
 
 
 def as_dict(config: ConfigDict) -> dict[str, Any]:
-    """The config as JSON knows it: lists for tuples and `None` for placeholders."""
+    """Converts a config to JSON types: lists for tuples and `None` for placeholders."""
     return json.loads(config.to_json())
 
 
@@ -150,12 +150,12 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "config.
     """Compares two configs in the form of `as_dict`.
 
     Args:
-        old: The one of before.
-        new: The one of now.
-        prefix: What the names of the fields start with.
+        old: The earlier config.
+        new: The later config.
+        prefix: Prefix of the names of the fields.
 
     Returns:
-        By full name of the field, its value before and now. A field that is missing counts as `None`.
+        Earlier and later value by full name of the field. A field that is missing counts as `None`.
     """
     found: dict[str, tuple[Any, Any]] = {}
     for key in sorted({*old, *new}):
@@ -168,7 +168,7 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "config.
 
 
 def _with_every_field(fields: dict[str, Any]) -> ConfigDict:
-    """A config of what a file holds. A run may be older than a field, and then had its default."""
+    """Makes a config of the fields in a file. A field that is missing, as in an older run, takes its default."""
     known = default_config()
     fields = config_kinds.completed(fields, known)
     for name, defaults in known.items():

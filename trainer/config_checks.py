@@ -1,4 +1,4 @@
-"""Finds what is wrong with a config before any work is done."""
+"""Checks a config before any work is done."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from trainer.distribution import strategy, tpu
 from trainer.optimization import loss_scale, optimizer, schedule
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-_EARLY_STOPPING_METRICS = ("loss", "bits_per_byte")  # Less is better.
+_EARLY_STOPPING_METRICS = ("loss", "bits_per_byte")  # Lower is better.
 _LARGEST_SEED = 2**31 - 1
 _PATHS = ("path", "validation_path", "sentencepiece_model", "data_dir")
 
@@ -44,7 +44,7 @@ def check_config(config: ConfigDict) -> None:
 
 
 def check_batch(config: ConfigDict, replicas: int) -> None:
-    """Checks that the batch can be shared by the replicas and the parts of the accumulation.
+    """Checks that the replicas and the accumulation steps divide the batch evenly.
 
     Args:
         config: Config of a run.
@@ -69,12 +69,12 @@ def check_goes_on(
 
     Args:
         config: Config of the run.
-        workdir: Its folder, for the message.
-        now: The run's description with this config, of which `data` has fingerprints of documents by their part.
-        checkpoint: The description that the checkpoint has, with its `step`.
+        workdir: Folder of the run, for the message.
+        now: Description of the run with this config; `data` has the fingerprints of its documents by part.
+        checkpoint: Description in the checkpoint, with its `step`.
 
     Raises:
-        ValueError: If its documents were others, or if more steps were done than are wanted.
+        ValueError: If the run began with other documents, or has done more steps than the config asks for.
     """
     for part, fingerprint in now["data"].items():
         if checkpoint["data"].get(part, fingerprint) != fingerprint:
@@ -182,7 +182,7 @@ def _check_model(config: ConfigDict) -> None:
 
 
 def _check_model_values(arguments: dict[str, Any]) -> None:
-    """Checks those of the arguments that the model checks itself, when the data has been read already."""
+    """Checks arguments that the model would refuse too, but only after the data is read."""
     values = {**model_fields.completed(arguments), "causal": True}
     try:
         model_arguments.check_values(values)

@@ -1,4 +1,4 @@
-"""What every field of a config must be, whatever its rules: known, there, of its kind, and finite."""
+"""Checks that hold for every field of a config: it is known, present, of the right type, and finite."""
 
 import math
 from collections.abc import Mapping
@@ -23,15 +23,15 @@ def check(config: Mapping[str, Any], known: Mapping[str, Any], name: str = "conf
 
     Args:
         config: A config, or a part of one.
-        known: The same with every field at its default. A group without a field stands for one with any.
-        name: What to call it.
+        known: The same config with all defaults. A group that is empty here may have any fields.
+        name: Name of the config in messages.
 
     Raises:
         ValueError: If a field is not known, missing, of another kind than its default, or not finite.
     """
     for field in config:
         if field not in known:
-            # Before the values: what is meant to be a field and is misspelt is missing as well.
+            # Before missing fields, because a misspelt field is missing as well.
             raise ValueError(
                 f"`{name}` must have fields that there are. Received: `{field}`{near.suggestion(str(field), known)}"
             )
@@ -73,9 +73,9 @@ def check_finite(name: str, value: Any) -> None:
 
 
 def completed(fields: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a group as they were written, with the defaults of those that are missing.
+    """Adds the defaults of missing fields to the fields of a group.
 
-    Whole numbers take the place of others where the default is one with a fraction, so that flags can set fractions.
+    An integer becomes a float where the default is one, so that flags can set fractions.
     """
     found = {**known, **fields}
     for field, default in known.items():

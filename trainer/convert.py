@@ -1,16 +1,15 @@
 """Makes a run of published weights: `python -m trainer.convert --from=huggingface --source=DIR --workdir=DIR2`.
 
 DIR holds a Reformer language model as transformers saves it (`config.json` and `model.safetensors`); with
-`--from=trax`, `--source` is a checkpoint of Trax and `--preset` names the model. Text becomes ids by `spiece.model` if
-DIR has one (for which the package sentencepiece must be installed), else byte by byte: as the released enwik8 model
-numbers them if the model has its 258 ids, plainly if it has more; `--tokens` says otherwise.
+`--from=trax`, `--source` is a checkpoint of Trax and `--preset` names the model. The tokenizer is `spiece.model` if DIR
+has one (the package sentencepiece must be installed). Otherwise ids are bytes: as in the released enwik8 model if the
+model has its 258 ids, else numbered from 0. `--tokens` names another tokenizer.
 
-DIR2 then is the folder of a run at step 0, which `trainer.evaluate`, `trainer.generate` and `trainer.export` work on,
-and
+DIR2 is then the folder of a run at step 0, for `trainer.evaluate`, `trainer.generate` and `trainer.export`, and
 
     python -m trainer.task --workdir=DIR2 --config.data.name=text --config.data.path=TEXT
 
-trains further, with the settings that are kept in `DIR2/config.json` and can all be overridden.
+continues training with the settings in `DIR2/config.json`, all of which can be overridden.
 """
 
 from trainer.commands import entry
@@ -39,12 +38,15 @@ _FROM = flags.DEFINE_enum("from", None, ["huggingface", "trax"], "Whose weights 
 _SOURCE = flags.DEFINE_string("source", None, "Folder of the weights, or file of a Trax checkpoint.", required=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the new run.", required=True)
 _TOKENS = flags.DEFINE_enum(
-    "tokens", None, tokenizers.NAMES, "How the model numbers text; by default as its files and number of ids suggest."
+    "tokens",
+    None,
+    tokenizers.NAMES,
+    "Tokenizer of the model; by default the one that its files and number of ids suggest.",
 )
 _HEAD_BIAS = flags.DEFINE_bool("head_bias", True, "Whether the head's bias is applied; transformers 5 ignores it.")
 _PRESET = flags.DEFINE_string("preset", None, "Of a Trax checkpoint: name of the preset with the model's arguments.")
 
-# Not in `config.model`: Keras' own, and what `config.train.precision` says.
+# Arguments that `config.model` does not have: those of Keras, and the dtype, which `config.train.precision` sets.
 _OMITTED = ("name", "trainable", "dtype")
 _SENTENCEPIECE_FILE = "spiece.model"  # As transformers calls it.
 _LONGEST_WINDOW = 4096
@@ -59,7 +61,7 @@ def convert(
     """Writes a model as a run at step 0.
 
     Args:
-        model: What `reformer_tf.pretrained` loaded.
+        model: A model that `reformer_tf.pretrained` loaded.
         workdir: Folder of the run; new, or without a run.
         tokenizer: Name of the model's tokenizer in `trainer.data.tokenizers`. None for `"sentencepiece"` if there is a
             `sentencepiece_model`, else for the tokenizer of bytes that the number of ids suggests.
@@ -86,7 +88,7 @@ def convert(
                 f"`source` must hold {_SENTENCEPIECE_FILE} for `tokens` sentencepiece. Received: no such file"
             )
         config.data.sentencepiece_model = str(sentencepiece_model)
-    # For weights that are trained already: small steps on long sequences.
+    # For weights that are trained already: a small learning rate and long sequences.
     config.optimizer.learning_rate = 1e-4
     config.optimizer.schedule = "constant"
     config.train.sequence_length = min(config.model.max_sequence_length, _LONGEST_WINDOW)
@@ -109,7 +111,7 @@ def convert(
             config.data.sentencepiece_model = str(copy)
         folder.checkpoints().save(0, weights, {"data": {}})
         written.extend(folder.checkpoints().folder.glob("*"))
-        configs.write_config(config, folder.config)  # Last: with it the folder is a run.
+        configs.write_config(config, folder.config)  # Last, because the config makes the folder a run.
     except BaseException:
         with contextlib.suppress(OSError):
             for path in written:
@@ -125,13 +127,13 @@ def _folder_without_a_run(workdir: str | os.PathLike[str]) -> Workdir:
     folder = Workdir(workdir)
     if folder.config.exists():
         raise ValueError(f"`workdir` must be a folder without a run. Received: {folder.root}, which has a config.json")
-    if any(folder.checkpoints().steps()):  # Not 0, which a conversion leaves that was killed.
+    if any(folder.checkpoints().steps()):  # Step 0 does not count: a conversion that was killed leaves it.
         raise ValueError(f"`workdir` must be a folder without a run. Received: {folder.root}, which has checkpoints")
     return folder
 
 
 def _choose_tokenizer(vocabulary_size: int, has_sentencepiece: bool) -> str:
-    """SentencePiece if there is a model of it, else the tokenizer of bytes with so many ids; plain bytes if more."""
+    """Names SentencePiece if there is a model of it, else the byte tokenizer with so many ids, or plain bytes."""
     if has_sentencepiece:
         return tokenizers.SentencePieceTokenizer.name
     if vocabulary_size < tokenizers.BYTES.vocabulary_size:

@@ -1,14 +1,15 @@
 """Evaluates a run on its validation documents: `python -m trainer.evaluate --workdir=DIR`.
 
 The config is the one kept in DIR; its fields can be overridden, as in `--config.model.num_hashes=8`, or
-`--config.train.eval_examples=0` to evaluate on all examples where the run was content with some. The checkpoint is the
-newest, or `--checkpoint=best`, or that of a step.
+`--config.train.eval_examples=0` to evaluate on all examples where the run evaluated some. `--checkpoint` is `newest`,
+`best` or the number of a step.
 
     python -m trainer.evaluate --workdir=DIR --config.data.name=text --config.data.path=PATH
 
 scores all of another file or folder instead, and reads no other text; see `trainer.data.datasets.load_scored`. The
-output says what is scored before the work begins. Its last line is one JSON object: `step`, `loss` (nats a token),
-`bits_per_byte`, `tokens` (targets), `bytes` (that they stand for), `documents` and `scored`, what they are in words.
+output names the scored documents before the work begins. Its last line is one JSON object: `step`, `loss` (nats a
+token), `bits_per_byte`, `tokens` (number of targets), `bytes` (that they stand for), `documents` (their number) and
+`scored` (their description).
 """
 
 from trainer.commands import entry
@@ -41,9 +42,8 @@ def evaluate(
         config: Config of the run, perhaps with overrides.
         workdir: Folder of the run.
         checkpoint: `newest`, `best` or the number of a step.
-        overrides: Names of the fields of the config that were given in place of the run's, such as `data.path`: see
-            `trainer.data.datasets.load_scored`. The run's limit of `train.eval_examples` is for its own validation
-            alone.
+        overrides: Names of the fields of the config that were set anew, instead of the run's, such as `data.path`: see
+            `trainer.data.datasets.load_scored`. The run's own `train.eval_examples` limits only validation documents.
 
     Returns:
         `step`, `loss` (nats a token), `bits_per_byte`, `tokens` and `bytes`.
@@ -58,10 +58,10 @@ def evaluate(
 def prepare(
     config: ConfigDict, workdir: Workdir, checkpoint: str, overrides: Sequence[str]
 ) -> tuple[datasets.Scored, int, Evaluation]:
-    """Does all that can be refused; see `evaluate` for the arguments.
+    """Does everything that can be refused; see `evaluate` for the arguments.
 
     Returns:
-        What is to be scored, the step of the checkpoint, and the evaluation that is to be run.
+        The documents to score, the step of the checkpoint, and the evaluation to run.
     """
     config_checks.check_config(config)
     distribution = strategy.make_strategy(config.strategy, config.logical_devices, config.tpu_address)

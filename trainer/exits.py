@@ -1,4 +1,4 @@
-"""What the process of a run returns, and how a run is asked to stop before its last step."""
+"""Exit codes of a run, and requests to stop it before its last step."""
 
 import contextlib
 import os
@@ -17,8 +17,8 @@ would stop there again."""
 LOST_PEER = 69
 """Another process of the run is gone. Started again, all of them go on from the newest checkpoint (EX_UNAVAILABLE)."""
 NOT_SAVED = 74
-"""Something of the run could not be written, on a full disk for instance. The earlier checkpoints are as they were, and
-the same command goes on from the newest of them (EX_IOERR of sysexits.h)."""
+"""A file of the run could not be written, on a full disk for instance. The earlier checkpoints are unchanged, and the
+same command goes on from the newest of them (EX_IOERR of sysexits.h)."""
 STOPPED = 75
 """SIGTERM, SIGHUP, Ctrl-C, or an output that nobody reads any more. The state is saved, and the same command goes on
 from there (EX_TEMPFAIL of sysexits.h)."""
@@ -26,44 +26,44 @@ from there (EX_TEMPFAIL of sysexits.h)."""
 BEFORE_THE_FIRST_STEP = "Stopped before the first step."
 
 
-class Stopped(BaseException):  # A request, which nothing may take for an error.
-    """Raised where a run may be left at once, because its state is saved."""
+class Stopped(BaseException):  # Not an Exception: no handler of errors may catch a request.
+    """Raised when a stop is requested where a run may end at once, because its state is saved."""
 
 
 class EndOfRun(Exception):  # noqa: N818 (what became of the run)
-    """Raised where a run must end before its last step; the message says why, and which checkpoint stands.
+    """Raised when a run must end before its last step. The message says why, and which checkpoint is the newest.
 
     Attributes:
-        code: What the process returns.
+        code: Exit code of the process.
     """
 
     code: int
 
 
 class NotSaved(EndOfRun):
-    """The run cannot write."""
+    """Raised when the run cannot write its files."""
 
     code = NOT_SAVED
 
 
 class NotFinite(EndOfRun):
-    """Weights or slots are not finite, so that there is nothing that could be saved as a good state."""
+    """Raised when weights or slots are not finite, so that the state cannot be saved as a good one."""
 
     code = NOT_FINITE
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:
-    """The signals that ask a process to stop: SIGHUP is none where it is ignored, as under `nohup`."""
+    """Returns the signals that ask a process to stop; SIGHUP only if it is not ignored, as it is under `nohup`."""
     hang_up = () if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else (signal.SIGHUP,)
     return (signal.SIGTERM, signal.SIGINT, *hang_up)
 
 
 class StopRequest:
-    """Turns SIGTERM, SIGHUP and Ctrl-C into a request that the training loop looks at between two steps.
+    """Turns SIGTERM, SIGHUP and Ctrl-C into a request that the training loop checks between two steps.
 
-    A second Ctrl-C interrupts at once. Outside the main thread, where Python delivers no signals, nothing is installed.
+    A second Ctrl-C interrupts at once. Outside the main thread, where Python delivers no signals, no handler is set.
 
-    A process that stops before it has begun anything may end at once: see `end_at_once`.
+    A process that has begun nothing yet may end at once: see `end_at_once`.
 
     Example:
         >>> with StopRequest() as stop:
@@ -90,21 +90,20 @@ class StopRequest:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def end_at_once(self) -> None:
-        """Lets a signal end the process until the request is entered, as nothing is begun before.
+        """Lets a signal end the process until the request is entered, because nothing is begun before that.
 
-        The signals stay with this request to the end of the process, also when it is left: one that comes then finds
-        nothing to stop.
+        The handlers stay to the end of the process, also after the request is left: a later signal has nothing to stop.
         """
         self._install()
         self._previous.clear()
         self._at_once = True
 
     def take_closed_output(self) -> None:
-        """Takes note that nobody reads the output any more: a request as by SIGTERM, from any thread."""
+        """Requests a stop, like SIGTERM, because nobody reads the output any more. Works in any thread."""
         if self._at_once:
-            self.requested = True  # Where there is work to stop, it is looked for.
+            self.requested = True  # The loop checks it once it runs.
         else:
-            # Python handles it in the main thread, which alone can be interrupted.
+            # Python handles the signal in the main thread, the only one that can be interrupted.
             os.kill(os.getpid(), signal.SIGTERM)
 
     def _install(self) -> None:

@@ -1,6 +1,6 @@
 """Exports a run as a SavedModel: `python -m trainer.export --workdir=DIR --output=DIR2` writes DIR2/1/, then 2, ...
 
-What is in it and how to serve it is told in `docs/serving.md`.
+`docs/serving.md` describes its content and how to serve it.
 """
 
 from trainer.commands import entry
@@ -21,7 +21,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "Folder of the versions of the exp
 _SENTENCEPIECE = flags.DEFINE_bool(
     "sentencepiece",
     False,
-    "For a run in pieces: with the signatures for strings. They need TensorFlow Text wherever the export is loaded.",
+    "SentencePiece runs: adds the signatures for strings, which need TensorFlow Text wherever the export is loaded.",
 )
 
 

@@ -1,11 +1,11 @@
-r"""Lets a run go on with a text, which appears as it is made.
+r"""Continues a text with the model of a run, and prints each token as it is generated.
 
     python -m trainer.generate --workdir=DIR --prompt=TEXT
     python -m trainer.generate --workdir=DIR --prompt_file=- --sampler=top_p --p=0.9 --samples=3 < FILE
 
-The prompt comes first, then what follows it. In a file or pipe these are exactly the bytes of both, and nothing else
-but, with several samples, a line before each and the end of a line after it. A terminal gets the end of a line after
-each text, and `\x1b` for control characters and bytes that are not UTF-8.
+The output is the prompt and the continuation. A file or pipe gets exactly the bytes of both; with several samples also
+a heading line before each and a line end after it. A terminal gets a line end after each text, and escapes such as
+`\x1b` for control characters and bytes that are not UTF-8.
 """
 
 from trainer.commands import entry
@@ -81,10 +81,10 @@ def _main(arguments: list[str]) -> int:
 
 
 def _prepare() -> tuple[bytes, Callable[[int], Iterator[bytes]]]:
-    """Does all that can be refused.
+    """Does everything that can be refused.
 
     Returns:
-        The prompt, and what makes pieces of a text that follows it from a seed.
+        The prompt, and a function of the seed that generates a continuation in fragments.
     """
     sampler = sampling.make_sampler(_SAMPLER.value, {flag.name: flag.value for flag in _SETTINGS if flag.present})
     _check_flags(sampling.draws(sampler))
@@ -129,11 +129,11 @@ def _check_flags(draws: bool) -> None:
 
 
 def _write(before: bytes, continue_prompt: Callable[[int], Iterator[bytes]]) -> None:
-    """Writes the texts, each as it is made."""
+    """Writes the texts, each while it is generated."""
     written, count = text_output.TextOutput(), _SAMPLES.value
     for number in range(count):
         seed = _SEED.value + number
-        if count > 1:  # As `head` separates several files.
+        if count > 1:  # The heading that `head` gives to each of several files.
             written.write(f"==> sample {number + 1} of {count}, seed {seed} <==\n".encode())
         written.write(before)
         for fragment in continue_prompt(seed):

@@ -1,4 +1,4 @@
-"""JSON that may be damaged: whatever is wrong with it is a `ValueError`."""
+"""Reads JSON that may be damaged: any fault is a `ValueError`."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ def parse(text: str | bytes) -> Any:
         text: The JSON; bytes in UTF-8, UTF-16 or UTF-32.
 
     Raises:
-        ValueError: If it is none, is no text, or is nested too deeply to be read.
+        ValueError: If the text is not JSON, not Unicode, or nested too deeply.
     """
     try:
         return json.loads(text)
@@ -23,7 +23,7 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
     """Reads a JSON object.
 
     Raises:
-        ValueError: Also if it is anything else than an object.
+        ValueError: As `parse` does, and if the value is no object.
     """
     value = parse(text)
     if not isinstance(value, dict):

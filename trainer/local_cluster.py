@@ -1,12 +1,12 @@
-"""Runs a training on several processes of this machine, to try out what will run on several machines.
+"""Trains with several processes on this machine, to try out a run for several machines.
 
     python -m trainer.local_cluster --workers=2 -- --config=configs/tiny.py --workdir=/tmp/two
 
-What follows `--` are the flags of `python -m trainer.task`, or a command of your own. Every process gets the same, and
-a `TF_CONFIG` that says which one it is. `--config.strategy` is set to `multi_worker`, or to `parameter_server` with
-`--parameter_servers=1`, unless it is given. When a process dies the others are stopped, so that nothing hangs; the
-same command goes on from the newest checkpoint. SIGTERM, SIGHUP and Ctrl-C are handed on, and an output that nobody
-reads any more is a SIGTERM.
+After `--` come the flags of `python -m trainer.task`, or a command of your own. Every process gets the same, and its
+own `TF_CONFIG`. If `--config.strategy` is missing, it is set to `multi_worker`, or to `parameter_server` if there are
+parameter servers. When a process dies the others are stopped, so that nothing hangs; the same command goes on from the
+newest checkpoint. SIGTERM, SIGHUP and Ctrl-C are passed on to the processes; an output that nobody reads any more
+counts as a SIGTERM.
 """
 
 from trainer.commands import entry
@@ -46,7 +46,7 @@ class Processes:
     """The processes of a cluster on this machine.
 
     Attributes:
-        stopping: Whether they were asked to stop.
+        stopping: Whether the processes were asked to stop.
     """
 
     def __init__(self) -> None:
@@ -55,11 +55,11 @@ class Processes:
         self._readers: list[threading.Thread] = []
 
     def start(self, tasks: Sequence[Task], command: Sequence[str]) -> None:
-        """Starts them.
+        """Starts the processes.
 
         Args:
-            tasks: What they are.
-            command: What each of them runs.
+            tasks: Task of each process.
+            command: Command of each process.
         """
         for task in tasks:
             process = subprocess.Popen(
@@ -67,7 +67,7 @@ class Processes:
                 env={**os.environ, VARIABLE: task.to_json(), "PYTHONUNBUFFERED": "1"},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C reaches them once, through this process.
+                start_new_session=True,  # Ctrl-C reaches each process once, through this one.
             )
             self._started.append((task, process))
             reader = threading.Thread(target=_hand_on, args=(process.stdout, f"[{task.name}] "), daemon=True)
@@ -75,13 +75,13 @@ class Processes:
             self._readers.append(reader)
 
     def wait(self, grace: float) -> int:
-        """Waits until all have ended, or until one has failed and the others are stopped.
+        """Waits until all processes have ended, or until one has failed and the others are stopped.
 
         Args:
-            grace: Seconds for the others, once one has failed.
+            grace: Seconds that the others have to end once one has failed.
 
         Returns:
-            What the cluster returns: 0 if all did, else what the first of those that failed did.
+            The exit code of the cluster: 0 if all processes returned 0, else that of the first failed one.
         """
         while not self._failed() and self._under_way(servers=False):
             time.sleep(0.1)
@@ -91,7 +91,7 @@ class Processes:
                 if not (self.stopping and process.returncode == exits.STOPPED):
                     print(f"The {task.name} {_how(process.returncode)}. The others are stopped.", file=sys.stderr)
             self._end_within(grace)
-        self._signal(signal.SIGTERM)  # To the servers, as nothing else is left.
+        self._signal(signal.SIGTERM)  # To the servers: only they are left.
         self._end_within(grace, servers=True)
         for reader in self._readers:
             reader.join(timeout=5.0)
@@ -99,12 +99,12 @@ class Processes:
         return code if code >= 0 else 128 - code
 
     def stop(self, number: int) -> None:
-        """Asks those that lead or work to stop; servers must outlive them."""
+        """Asks all processes that are no servers to stop; servers must outlive them."""
         self.stopping = True
         self._signal(number, servers=False)
 
     def kill(self) -> None:
-        """Kills those that are still under way."""
+        """Kills the processes that still run."""
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: int, servers: bool = True) -> None:
@@ -112,7 +112,7 @@ class Processes:
             process.send_signal(number)
 
     def _end_within(self, seconds: float, servers: bool = False) -> None:
-        """Waits for those that lead or work, and for the servers too if asked; kills those that take too long."""
+        """Waits for the processes, with the servers if `servers`, and kills those that take too long."""
         until = time.monotonic() + seconds
         while self._under_way(servers) and time.monotonic() < until:
             time.sleep(0.1)
@@ -126,7 +126,7 @@ class Processes:
         ]
 
     def _serves(self, task: Task) -> bool:
-        """Whether the process has no end of its own: with a chief, all others serve."""
+        """Whether the process is a server, which does not end by itself: with a chief, all others are."""
         return "ps" in task.cluster and task.kind != "chief"
 
     def _failed(self) -> list[tuple[Task, subprocess.Popen]]:
@@ -147,7 +147,7 @@ def _how(code: int) -> str:
 
 
 def make_tasks(workers: int, parameter_servers: int) -> list[Task]:
-    """Describes a cluster on free ports of this machine, the process that leads it first."""
+    """Makes the tasks of a cluster on free ports of this machine, that of the chief first."""
     kinds = {"chief": 1 if parameter_servers else 0, "worker": workers, "ps": parameter_servers}
     ports = iter(_free_ports(sum(kinds.values())))
     cluster = {kind: [f"localhost:{next(ports)}" for _ in range(count)] for kind, count in kinds.items() if count}
@@ -155,11 +155,11 @@ def make_tasks(workers: int, parameter_servers: int) -> list[Task]:
 
 
 def make_command(arguments: Sequence[str], parameter_servers: bool) -> list[str]:
-    """The command of every process.
+    """Makes the command of every process.
 
     Args:
-        arguments: What follows `--`: flags of `trainer.task`, or a whole command.
-        parameter_servers: Whether the cluster has any.
+        arguments: Arguments after `--`: flags of `trainer.task`, or a command.
+        parameter_servers: Whether the cluster has parameter servers.
     """
     if not arguments or arguments[0].startswith("-"):
         arguments = [sys.executable, "-m", "trainer.task", *arguments]
@@ -181,7 +181,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the cluster, and returns what the process should return."""
+    """Runs the cluster and returns the exit code."""
     command = make_command(arguments[1:], _PARAMETER_SERVERS.value > 0)
     processes = Processes()
 
@@ -196,7 +196,7 @@ def main(arguments: list[str]) -> int:
         try:
             try:
                 processes.start(make_tasks(_WORKERS.value, _PARAMETER_SERVERS.value), command)
-            except OSError as error:  # There is no such command, or there are not so many ports or processes.
+            except OSError as error:  # No such command, or too few ports or processes.
                 return command_line.refuse(error)
             return processes.wait(_GRACE.value)
         finally:

@@ -23,11 +23,11 @@ def build_model(config: ConfigDict) -> keras.Model:
         A model that computes in `config.train.precision`.
 
     Raises:
-        ValueError: If an argument is refused by the model.
+        ValueError: If the model refuses an argument.
     """
     try:
         return models.ReformerCausalLM(**as_dict(config.model), dtype=config.train.precision)
-    except TypeError as error:  # Of arguments that only Keras looks at, such as initializers.
+    except TypeError as error:  # From arguments that only Keras checks, such as initializers.
         raise ValueError(f"`config.model` must hold what the model takes: {error}") from error
 
 
@@ -51,8 +51,8 @@ def load_described(
     With `config.optimizer.ema_momentum`, these are the moving averages of the weights, if the checkpoint has them.
 
     Args:
-        config: Config of the run, perhaps with another `config.model.num_hashes`: rotations of another shape than in
-            the checkpoint stay as they were made from the seed.
+        config: Config of the run, perhaps with another `config.model.num_hashes`: rotations whose shape differs from
+            the checkpoint are made from the seed.
         workdir: Folder of the run.
         checkpoint: `newest` (of those that are not damaged), `best` (by validation loss) or the number of a step.
 

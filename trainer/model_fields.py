@@ -1,4 +1,4 @@
-"""The fields of `config.model`: the arguments of the model, of which a config may leave out those with a default."""
+"""The fields of `config.model`: arguments of the model. A config may leave out those that have a default."""
 
 import inspect
 from collections.abc import Iterable, Mapping
@@ -8,11 +8,11 @@ from ml_collections import ConfigDict, config_dict
 
 from reformer_tf import models
 
-_OPTIONS = "attention_options"  # The only argument that has parts.
+_OPTIONS = "attention_options"  # The only argument whose parts flags can set.
 
 
 def parameters() -> dict[str, inspect.Parameter]:
-    """The arguments of the model by name, of which it hands on to its backbone those that it does not know."""
+    """Returns the arguments of the model by name, including those that it passes on to its backbone."""
     found: dict[str, inspect.Parameter] = {}
     for owner in (models.ReformerCausalLM, models.ReformerBackbone):
         for parameter in inspect.signature(owner).parameters.values():
@@ -23,20 +23,20 @@ def parameters() -> dict[str, inspect.Parameter]:
 
 
 def completed(model: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a config with the defaults of those that it leaves out: equal for equal models."""
+    """Adds the defaults of missing arguments to a config, so that equal models have equal configs."""
     defaults = {name: p.default for name, p in parameters().items() if p.default is not inspect.Parameter.empty}
     return {**defaults, **model}
 
 
 def let_flags_set(model: ConfigDict, fields: Iterable[str]) -> None:
-    """Gives a config those fields that flags name and it does not, so that the flags are known.
+    """Adds the fields that flags name to a config, so that the flags are known.
 
-    A field has its default then, and the kind of it. One that may be of several kinds (`num_buckets` is a number, a
-    list or None) takes any literal of Python, also where the config has it.
+    An added field has its default and the type of that. A field of several types (`num_buckets` is a number, a list or
+    None) takes any Python literal, also if the config has it already.
 
     Args:
         model: `config.model`; may be locked.
-        fields: Their names. A part of the options of attention is named as `attention_options.lsh.use_bias`.
+        fields: Names of the fields; attention options have names such as `attention_options.lsh.use_bias`.
     """
     known = parameters()
     with model.unlocked():
@@ -53,7 +53,7 @@ def _open(model: ConfigDict, parameter: inspect.Parameter) -> None:
     there = name in model
     value = model[name] if there else None if required else parameter.default
     if isinstance(value, ConfigDict) and name == _OPTIONS:
-        return  # Flags set it as a whole, or its parts.
+        return  # Flags may set it or its parts.
     if parameter.default is None or parameter.annotation is Any:
         field: Any = config_dict.FieldReference(value, field_type=object)
     elif isinstance(parameter.default, float) and type(value) is int:
@@ -65,12 +65,12 @@ def _open(model: ConfigDict, parameter: inspect.Parameter) -> None:
     else:
         field = parameter.default
     if there:
-        del model[name]  # A field does not change its kind.
+        del model[name]  # A field cannot change its type.
     model[name] = field
 
 
 def _open_part(model: ConfigDict, path: list[str]) -> None:
-    """Makes the groups on the way to a part, and the part itself, where they are not there."""
+    """Makes the missing groups on the path to a part, and the part."""
     for name in path[:-1]:
         group = model.get(name)
         if group is None or isinstance(group, dict):

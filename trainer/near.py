@@ -1,11 +1,11 @@
-"""What a misspelt name may have been meant to be."""
+"""Suggestions for misspelt names."""
 
 import difflib
 from collections.abc import Iterable
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The name that is most like this one, if any is; parts that follow a full stop count before all else.
+    """Finds the known name that is most similar, if any. A name with the same part after the last dot comes first.
 
     Example:
         >>> nearest("steps", ["train.steps", "train.seed"])
@@ -21,6 +21,6 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence that names what may have been meant; empty if nothing is like it."""
+    """Makes the end of a sentence that suggests a known name; empty if none is similar."""
     found = nearest(name, known)
     return f"; did you mean `{found}`?" if found else ""

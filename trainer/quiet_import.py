@@ -1,4 +1,4 @@
-"""Imports TensorFlow without what it says about the machine, which would hide what a command says."""
+"""Imports TensorFlow without its messages about the machine, which would hide those of a command."""
 
 import contextlib
 import faulthandler
@@ -17,7 +17,7 @@ from typing import IO
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _PACKAGE = "tensorflow"
 _STANDARD_ERROR = 2
-# Information and warnings of TensorFlow's C++ code; in this phase it does not look at the level.
+# Information and warnings of TensorFlow's C++ code, which ignores the level while it is imported.
 _NOISE = re.compile(rb"(WARNING: All log messages before absl::|[IW]\d{4} \d\d:\d\d|\d{4}-\d\d-\d\d .{10,40}: [IW] )")
 
 
@@ -32,7 +32,7 @@ def install() -> None:
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds TensorFlow as the other finders do, once."""
+    """Finds TensorFlow through the other finders, once."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
@@ -47,7 +47,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 class _Loader(importlib.abc.Loader):
-    """Loads a module as another loader does, and quietly."""
+    """Loads a module through another loader, without noise."""
 
     def __init__(self, loader: importlib.abc.Loader):
         self._loader = loader
@@ -65,14 +65,14 @@ class _Loader(importlib.abc.Loader):
 
 @contextlib.contextmanager
 def _without_noise() -> Iterator[None]:
-    """Keeps back what is written to standard error, also by C++ code, and then hands on what is no noise."""
+    """Holds back standard error, that of C++ code included, and then passes on the lines that are no noise."""
     try:
         original = os.dup(_STANDARD_ERROR)
-    except OSError:  # It is closed.
+    except OSError:  # Standard error is closed.
         yield
         return
     with os.fdopen(original, "wb") as stderr, tempfile.TemporaryFile() as written:
-        # If TensorFlow ends the process here, what it says of that is lost, but not where it was.
+        # If TensorFlow aborts here, its message is lost; the fault handler still prints the stack.
         explains = not faulthandler.is_enabled()
         if explains:
             faulthandler.enable(stderr, all_threads=False)

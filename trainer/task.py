@@ -1,9 +1,9 @@
 """Trains a model from a config: `python -m trainer.task --config=configs/NAME.py --workdir=DIR`.
 
-Any field of the config can be overridden, as in `--config.train.steps=20`. Run again on the same folder, it goes on
-where it was; with `--checkpoint=STEP` it first goes back to that checkpoint. Without `--config`, the config is the one
-kept in the folder: that of the run before, or the one that `trainer.convert` wrote. With `--dry_run` it says what the
-run would take, and writes nothing. See `trainer.exits` for what the process returns.
+Any field of the config can be overridden, as in `--config.train.steps=20`. Started again on the same folder, the run
+goes on from its newest checkpoint; with `--checkpoint=STEP` it first goes back to that one. Without `--config`, the
+config is the `config.json` of the folder, which the previous start or `trainer.convert` wrote. `--dry_run` reports the
+memory and time that the run needs, and writes nothing. `trainer.exits` lists the exit codes.
 """
 
 from trainer import exits
@@ -22,7 +22,9 @@ from trainer.training import dry_run, loop
 from trainer.training.run import Run
 
 _DRY_RUN = flags.DEFINE_bool(
-    "dry_run", False, "Says what the run would take, by a few steps: parameters, memory, data, time. Writes nothing."
+    "dry_run",
+    False,
+    "Reports what the run would take, from a few steps: parameters, memory, data, time. Writes nothing.",
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; made if it is not there.", required=True)
 _CHECKPOINT = flags.DEFINE_string(
@@ -34,7 +36,7 @@ _CHECKPOINT = flags.DEFINE_string(
 
 
 def main(arguments: list[str]) -> int:
-    """Runs, and returns what the process should return."""
+    """Trains and returns the exit code of the process."""
     with entry.STOP as stop:
         console.begin(arguments)
         config = flags.FLAGS.config
@@ -67,7 +69,7 @@ def main(arguments: list[str]) -> int:
 
 
 def run() -> None:
-    """Parses the flags, runs, and ends the process."""
+    """Parses the flags, trains, and ends the process."""
     entry.run(_parse_and_run)
 
 

@@ -1,4 +1,4 @@
-"""Every config can be run as it is, and has what the commands rely on."""
+"""Every config passes the checks of a run unchanged, and its header says command, time and result."""
 
 import importlib
 import pathlib

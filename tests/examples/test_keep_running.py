@@ -1,4 +1,4 @@
-"""The loop that starts a run again, with stand-ins for the run that end as they are told."""
+"""The script that restarts a run, with fake runs that end with given codes."""
 
 import os
 import pathlib
@@ -34,7 +34,7 @@ def _run(command, **options):
 
 
 def _ends_with(folder, *codes):
-    """A command that ends with these codes, one at each start, and says what it was given."""
+    """Makes a command that ends with these codes, one at each start, and prints its arguments."""
     (folder / "codes").write_text("\n".join(map(str, codes)) + "\n")
     program = f"""
         echo "$@"
@@ -66,7 +66,7 @@ def test_a_run_that_went_well_is_not_counted(tmp_path):
 
 
 def test_it_waits_longer_and_longer(tmp_path):
-    """A stand-in for `sleep` as well."""
+    """With a fake `sleep`, too."""
     (tmp_path / "sleep").write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/waits\n')
     (tmp_path / "sleep").chmod(0o755)
     command = ["env", f"PATH={os.environ['PATH']}", *_ends_with(tmp_path, *[75] * 5, 0)]
@@ -77,7 +77,7 @@ def test_it_waits_longer_and_longer(tmp_path):
 
 
 def _until_told(number):
-    """A command that says when it has started, and when it is told to end."""
+    """Makes a command that prints when it has started and when it gets a signal."""
     program = f"""
         trap 'echo told; exit 75' {number.value}
         echo started

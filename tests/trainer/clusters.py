@@ -1,4 +1,4 @@
-"""Small runs in processes of their own, alone or as a cluster on this machine."""
+"""Small runs in processes of their own: one process, or a cluster on this machine."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def write_config(folder: pathlib.Path, config) -> pathlib.Path:
 
 
 def make_config(folder: pathlib.Path, kind: str = "local"):
-    """A run of 6 rows a step on a corpus in `folder`: 1, 2 or 3 workers share it evenly."""
+    """Makes the config of a run with 6 rows a step, which 1, 2 or 3 workers divide evenly, on a corpus in `folder`."""
     config = runs.make_config(runs.write_corpus(folder / "corpus"), kind)
     config.train.batch_size = 6
     config.train.steps = 10
@@ -60,12 +60,12 @@ def start(
 
 
 def variables(**more: str) -> dict[str, str]:
-    """The environment of a process, with more variables."""
+    """Returns the environment of a process, with more variables."""
     return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", **more}
 
 
 def run(*arguments, code: int = 0, **options) -> str:
-    """Runs to the end as `start` says, and returns what was printed."""
+    """Runs to the end, with the arguments of `start`, and returns the output."""
     process = start(*arguments, **options)
     output, _ = process.communicate(timeout=600)
     assert process.returncode == code, output
@@ -73,6 +73,6 @@ def run(*arguments, code: int = 0, **options) -> str:
 
 
 def losses(workdir: pathlib.Path, split: str = "train") -> list[float]:
-    """The losses of the metrics file, in order."""
+    """Returns the losses in the metrics file, in order."""
     records = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     return [record["loss"] for record in records if record["split"] == split]

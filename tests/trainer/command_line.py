@@ -1,4 +1,4 @@
-"""Commands as people type them, but in this process: what they import is there already."""
+"""Runs commands in this process, where their imports are done already."""
 
 import contextlib
 import runpy
@@ -38,7 +38,7 @@ def _run(package, module, arguments):
 
 @contextlib.contextmanager
 def _imported_anew(package):
-    """With modules that define their flags again: those that were imported before come back at the end."""
+    """Imports modules anew, so that they define their flags again, and restores the earlier modules at the end."""
 
     def take_out():
         return {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == package}
@@ -53,7 +53,7 @@ def _imported_anew(package):
 
 @contextlib.contextmanager
 def _without_a_process():
-    """Without what begins and ends the process of a command: this one goes on."""
+    """Disables the start and exit of the process of a command, as this process goes on."""
     with (
         mock.patch("trainer.commands.entry.begin"),
         mock.patch("trainer.commands.entry.run", lambda command: command()),
@@ -63,7 +63,7 @@ def _without_a_process():
 
 @contextlib.contextmanager
 def _private_flags():
-    """Without the flags of the commands that were imported before, and without a trace of those of this one."""
+    """Hides the flags of commands imported before, and removes those of this command at the end."""
     values, verbosity, handlers = flags.FLAGS, logging.get_verbosity(), logging.logging.root.handlers[:]
     was_parsed, before = values.is_parsed(), {}
     for name in list(values):

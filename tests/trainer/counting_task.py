@@ -1,6 +1,6 @@
-"""`trainer.task` that also writes down every row that it trains on: one line a row, a file a process.
+"""Runs `trainer.task` and logs every row that it trains on: one line a row, one file a process.
 
-The file lies in the working directory of the run and is added to, so that it holds what all starts have seen. With
+The file is in the working directory of the run, and restarts append to it. With
 `STOP_AFTER` in the environment, the last worker sends itself a SIGTERM in the step after so many.
 """
 

@@ -1,4 +1,4 @@
-"""What stands in for the hardware of a TPU: logical CPUs as its cores. Everything else is TensorFlow's own.
+"""A fake TPU with logical CPUs as its cores. All other parts are TensorFlow's own.
 
 A strategy over them traces what it would run on a TPU; it cannot run it, since that takes TensorFlow's TPU runtime.
 """

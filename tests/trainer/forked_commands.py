@@ -1,6 +1,6 @@
-"""Commands as a user types them, each in a process that is forked from this one and so has imported TensorFlow.
+"""Runs commands in processes that are forked from this one and so have imported TensorFlow.
 
-Only for what a command does before TensorFlow's first operation: its threads are not there in a fork.
+Only for the part of a command before TensorFlow's first operation, because a fork lacks TensorFlow's threads.
 """
 
 import os
@@ -56,7 +56,7 @@ def _be_the_command(module, arguments, out, err):
 
 
 def _forget_what_was_imported():
-    """Lets the modules of the trainer define their flags again, and drops the flags of all others that are ours."""
+    """Removes our modules and their flags, so that a command can define its flags again."""
     for module, defined in list(flags.FLAGS.flags_by_module_dict().items()):
         parent, _, name = module.rpartition(".")
         tree = module.partition(".")[0]

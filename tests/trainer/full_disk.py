@@ -9,7 +9,7 @@ from trainer import atomic
 
 
 class FullDisk:
-    """Takes the first bytes of each file whose name matches, and then nothing more.
+    """Lets only the first bytes of each file with a matching name be written.
 
     Args:
         monkeypatch: pytest's.

@@ -28,14 +28,14 @@ def write_corpus(folder: pathlib.Path) -> pathlib.Path:
 
 
 def make_config(corpus: pathlib.Path, kind: str = "local") -> ConfigDict:
-    """One layer with dropout on a small corpus, for 12 steps and nothing after them."""
+    """Makes the config of one layer with dropout on a small corpus, for 12 steps without a final report."""
     config = tiny.get_config()
     config.export = config.report = False
     config.data.name = "text"
     config.data.path = str(corpus)
     config.data.validation_fraction = 0.2
     config.model.num_layers, config.model.attention_layers, config.model.num_hashes = 1, (kind,), 1
-    config.model.reversible = False  # Half the time to trace.
+    config.model.reversible = False  # Halves the time to trace.
     config.model.max_sequence_length = 64
     config.model.chunk_length = config.model.local_chunk_length = 8
     config.model.dropout = config.model.attention_dropout = 0.1
@@ -55,7 +55,7 @@ def set_field(config, field, value):
 
 
 class StopAfter(exits.StopRequest):
-    """A request to stop that is found there after so many looks: one a step, and one an evaluation."""
+    """A stop request that is made after so many looks at it: one for each step, and one for each evaluation."""
 
     def __init__(self, looks: int):
         self._left = looks
@@ -79,10 +79,10 @@ def run(
 
 
 class Programs:
-    """Runs of one config that share what TensorFlow made of its step and its evaluation, which takes seconds.
+    """Runs of one config that reuse the traced step and evaluation, because tracing takes seconds.
 
-    Each is made as any run is, and its values are then given to the variables of the first. So what a checkpoint leaves
-    out is still missed, unless it is in no variable: a run that goes on must also be tested without this.
+    Each run is made as usual, and its values are then assigned to the variables of the first run. So a variable that a
+    checkpoint lacks is still noticed, but not other missing state: going on must also be tested without this class.
     """
 
     def __init__(self):
@@ -113,7 +113,7 @@ class Programs:
 
     @staticmethod
     def _key(run):
-        """All that decides what is traced, and what is evaluated."""
+        """Returns all settings on which the traced functions and the evaluated examples depend."""
         config = as_dict(run.config)
         for field in ("checkpoint_every", "eval_every", "keep_checkpoints", "max_skipped_steps"):
             del config["train"][field]
@@ -129,7 +129,7 @@ def train(started: Run, stop: exits.StopRequest | None = None) -> int:
 
 
 def lines(workdir: pathlib.Path) -> list[dict]:
-    """What the metrics file holds, without what is measured: speed, memory and time."""
+    """Returns the lines of the metrics file without measured fields: speed, memory and time."""
     records = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     return [{name: value for name, value in record.items() if name not in metrics.MEASURED} for record in records]
 
@@ -145,5 +145,5 @@ def assert_same(workdir: pathlib.Path, undisturbed: pathlib.Path) -> None:
 
 
 def checkpoint_files(workdir: pathlib.Path) -> dict[str, bytes]:
-    """What the folder of the checkpoints holds, by name."""
+    """Returns the contents of the checkpoint files by name."""
     return {path.name: path.read_bytes() for path in sorted((workdir / "checkpoints").iterdir())}

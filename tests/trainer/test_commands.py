@@ -1,4 +1,4 @@
-"""The commands as processes: what they return, what they say, and what a kill leaves behind."""
+"""The commands as processes: exit codes, output, and the folder after a kill."""
 
 import json
 import os
@@ -23,7 +23,7 @@ TINY = "--config=configs/tiny.py"
 
 @pytest.fixture(scope="module")
 def flags(tmp_path_factory):
-    """Flags that make the tiny config use a small corpus and a model that is quick to trace."""
+    """Flags for the tiny config: a small corpus and a model that is quick to trace."""
     corpus = runs.write_corpus(tmp_path_factory.mktemp("data") / "corpus")
     small = {
         "data.name": "text",
@@ -81,7 +81,7 @@ def _interrupted(interrupt, workdir, *flags):
         process = _start("task", TINY, f"--workdir={workdir}", *flags, "--config.train.checkpoint_every=10000")
         assert _wait_for_a_line(process)
         interrupt(process)
-        # Of an output that was closed nothing is read.
+        # A closed output is not read.
         out, err = ("", process.stderr.read()) if process.stdout.closed else process.communicate(timeout=300)
         code = process.wait(timeout=300)
         if code != exits.DONE:
@@ -99,7 +99,7 @@ def _assert_complete(workdir, undisturbed):
 
 @pytest.fixture(scope="module")
 def undisturbed(flags, tmp_path_factory):
-    """In this process: those that are compared with it are not."""
+    """In this process, unlike the runs that are compared with it."""
     workdir = tmp_path_factory.mktemp("undisturbed")
     assert command_line.run("task", TINY, f"--workdir={workdir}", *flags) == exits.DONE
     return workdir
@@ -107,7 +107,7 @@ def undisturbed(flags, tmp_path_factory):
 
 @pytest.mark.parametrize("kills", [pytest.param(1, id="1"), pytest.param(12, id="12", marks=pytest.mark.slow)])
 def test_stopped_by_a_signal_and_killed_at_any_moment(flags, undisturbed, tmp_path, kills):
-    """A checkpoint a step: many of the kills are in the middle of writing one."""
+    """With a checkpoint at each step, so that many kills come while one is being written."""
     _stop(signal.SIGTERM, flags, undisturbed, tmp_path)
     rng = random.Random(kills)
     for _ in range(kills):
@@ -124,7 +124,7 @@ def test_stopped_by_a_signal_and_killed_at_any_moment(flags, undisturbed, tmp_pa
 
 
 def _stop(number, flags, undisturbed, workdir):
-    """A stop saves the step, which is due to nothing else, and says so."""
+    """A stop saves a step at which no checkpoint is due, and says so."""
     code, out, err = _interrupted(lambda process: process.send_signal(number), workdir, *flags)
     assert code == exits.STOPPED == 75, err
     (step,) = re.findall(r"Stopped at step (\d+)\. The state is saved; the same command goes on from there\.", out)
@@ -139,7 +139,7 @@ def test_a_lost_terminal_is_a_request_to_stop(flags, undisturbed, tmp_path):
 
 @pytest.mark.slow
 def test_an_output_that_nobody_reads_is_a_request_to_stop(flags, undisturbed, tmp_path):
-    """As `python -m trainer.task ... | head` would have it."""
+    """As in `python -m trainer.task ... | head`."""
     code, _, err = _interrupted(lambda process: process.stdout.close(), tmp_path, *flags)
     assert code == exits.STOPPED, err
     assert "Traceback" not in err and "Broken" not in err
@@ -181,7 +181,7 @@ def test_a_finished_run_is_exported(undisturbed, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_files_that_may_not_grow(flags, undisturbed, tmp_path):
-    """The metrics have room and the checkpoints have none; then there is room."""
+    """There is space for the metrics but not for checkpoints; later there is space for both."""
     options = [f"--workdir={tmp_path}", *flags, "--config.train.checkpoint_every=40", "--config.train.log_every=10"]
     limited = _start("task", TINY, *options, limit=20_000)
     code, _, err = _finish(limited)

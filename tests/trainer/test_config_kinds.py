@@ -1,4 +1,4 @@
-"""What every field of a config must be, in a kept config and in any other."""
+"""Checks that hold for every field of a config, saved or not."""
 
 import json
 

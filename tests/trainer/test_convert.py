@@ -1,4 +1,4 @@
-"""Published weights as runs: what the commands make of them, training further, and what is refused."""
+"""Published weights as runs: the commands on them, further training, and refusals."""
 
 import json
 import pathlib
@@ -23,7 +23,7 @@ GOLDEN = pathlib.Path(__file__).parents[1] / "pretrained" / "golden"
 
 
 def _model(vocabulary_size=258, seed=0):
-    """A model as `from_huggingface` makes them, with weights that tell it from a new one."""
+    """Makes a model like `from_huggingface` does, with weights that differ from initial ones."""
     window = {"window": "chunk", "wrap": True, "length_multiple": 16, "exact_length": 8}
     model = models.ReformerCausalLM(
         vocabulary_size,
@@ -74,7 +74,7 @@ def test_further_training(corpus, tmp_path):
     config = read_config(Workdir(tmp_path).config)
     config.data.name, config.data.path, config.data.validation_fraction = "text", str(corpus), 0.2
     config.train.steps, config.train.checkpoint_every, config.train.log_every = 6, 3, 1
-    # Nothing but the model is decided.
+    # Only the model is fixed.
     config.train.batch_size, config.train.sequence_length, config.train.seed = 4, 32, 5
     config.optimizer.name, config.optimizer.learning_rate, config.optimizer.warmup_steps = "adafactor", 1e-2, 0
     assert runs.run(config, tmp_path) == exits.DONE
@@ -131,7 +131,7 @@ def test_what_is_refused(tmp_path):
 
 @pytest.mark.slow
 def test_the_commands(corpus, tmp_path):
-    """Weights of Hugging Face, from a golden file with more ids, through every command."""
+    """Runs every command on Hugging Face weights from a golden file with more ids."""
     source, workdir = _source(tmp_path / "source"), tmp_path / "run"
     code, out, err = _finish(_start("convert", "--from=huggingface", f"--source={source}", f"--workdir={workdir}"))
     assert code == exits.DONE, err
@@ -159,14 +159,14 @@ def test_the_commands(corpus, tmp_path):
         np.testing.assert_allclose(
             exported.signatures["predict"](ids=tf.constant(ids))["logits"], model(ids), atol=1e-5
         )
-    # Without a config of its own, training goes on with the one that is kept.
+    # Without `--config`, training goes on with the saved config.
     code, out, err = _finish(_start("task", f"--workdir={workdir}", *data, "--config.train.steps=2"))
     assert code == exits.DONE, err
     assert "step 2/2" in out
 
 
 def _source(folder):
-    """A checkpoint of Hugging Face with 258 ids, made of the golden one with 12."""
+    """Makes a Hugging Face checkpoint with 258 ids from the golden one with 12."""
     from safetensors import numpy as safetensors_numpy
 
     folder.mkdir()

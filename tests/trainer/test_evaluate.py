@@ -1,4 +1,4 @@
-"""The command `trainer.evaluate`: what it scores, and what it says about it."""
+"""The command `trainer.evaluate`: the documents that it scores, and its messages."""
 
 import json
 
@@ -44,7 +44,7 @@ def _evaluate(capsys, workdir, *fields):
 
 
 def test_a_file_is_scored_as_a_whole(workdir, corpus, capsys):
-    """Also one of the run's own."""
+    """Also a file of the run's own corpus."""
     file = corpus / "0.txt"
     (out, numbers), size = _evaluate(capsys, workdir, f"path={file}"), file.stat().st_size
     assert (numbers["bytes"], numbers["tokens"], numbers["documents"]) == (size, size, 1)

@@ -1,4 +1,4 @@
-"""How a run is asked to stop."""
+"""Stop requests."""
 
 import os
 import signal

@@ -18,7 +18,7 @@ LONGEST = 64
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
-    """A run of a model with new weights, which writes any bytes."""
+    """A run of a model with initial weights, which generates arbitrary bytes."""
     workdir = tmp_path_factory.mktemp("run")
     convert(models.ReformerCausalLM(257, LONGEST, 1, 16, 2, 8, 24, ["local"], local_chunk_length=8), workdir)
     return workdir
@@ -51,7 +51,7 @@ def _bytes(ids):
 
 
 def test_the_bytes_of_a_sample(generate, model):
-    """Those that the model gives, as they are: prompt and continuation, and nothing else."""
+    """The output is exactly the bytes of the prompt and the continuation."""
     ids = model.generate([[256, *b"abc"]], 40, sampler="random", temperature=0.8, seed=3)[0]
     code, out, err = generate("--prompt=abc", "--tokens=40", "--seed=3")
     assert (code, out) == (exits.DONE, b"abc" + _bytes(ids)), err

@@ -1,4 +1,4 @@
-"""Local processes: each knows what it is, and when one dies none is left."""
+"""Local processes: each gets its task, and when one dies the others end."""
 
 import os
 import pathlib
@@ -87,7 +87,7 @@ def test_a_signal_is_handed_on(number):
 
 
 def test_an_output_that_nobody_reads_ends_all():
-    """They are told, and what they print is taken from them: a full pipe would hold them up."""
+    """They get a signal, and their output is still read, because a full pipe would block them."""
     process = _start("while True: print('text', flush=True)", "--workers=2", "--grace=5")
     assert process.stdout.readline().endswith("text\n")
     process.stdout.close()

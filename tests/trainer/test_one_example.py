@@ -1,4 +1,4 @@
-"""Runs on one chosen example without evaluations: what `configs/million_tokens.py` asks for, at a small size."""
+"""Runs on one example without evaluations, as `configs/million_tokens.py` does, at a small size."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The import of TensorFlow: what it says is kept back, and what else is said there is not."""
+"""The quiet import of TensorFlow hides its noise, and no other messages."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ _REMAINDER = b"".join(_SAID.splitlines(keepends=True)[3:])
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """A package in place of TensorFlow, which is imported for the first time."""
+    """A fake package instead of TensorFlow, imported for the first time."""
     package = tmp_path / "noisy_package"
     package.mkdir()
     (package / "__init__.py").write_text(f"import os\nos.write(2, {_SAID!r})\nfrom noisy_package import part\n")

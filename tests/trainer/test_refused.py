@@ -1,4 +1,4 @@
-"""What cannot be run is refused before any work, by name, and leaves everything as it was."""
+"""A bad config is refused before any work, by the name of the field, and changes nothing."""
 
 import pytest
 from ml_collections import ConfigDict

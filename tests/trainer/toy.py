@@ -1,4 +1,4 @@
-"""A run whose steps and evaluations cost nothing, for tests of what is written around them."""
+"""Runs whose steps and evaluations cost nothing, for tests of the files and messages around them."""
 
 import pytest
 import tensorflow as tf
@@ -13,7 +13,7 @@ LOSSES = {2: 3.0, 4: 1.0, 6: 2.0, 8: 0.5, 10: 0.5, 12: 0.75}
 
 
 class _ToyStep:
-    """Changes one weight by the number of the step and what it was."""
+    """A step that changes one weight depending on its value and the number of the step."""
 
     def __init__(self, run):
         self._weight = run.model.trainable_variables[0]
@@ -29,24 +29,24 @@ class _ToyStep:
 
 
 def make_steps_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes the steps and evaluations of every run those of a toy."""
+    """Replaces the steps and evaluations of every run by toys."""
     monkeypatch.setattr(Run, "train_step", lambda run: _ToyStep(run))
     monkeypatch.setattr(Run, "evaluate", lambda run: {"loss": LOSSES[run.step], "bits_per_byte": 1.0})
 
 
 def make_toy_config(config):
-    """A config of which the steps are those of a toy: 12 steps, evaluated every 2, saved every 3."""
+    """Makes the config of a toy run: 12 steps, evaluated every 2, saved every 3."""
     config.train.eval_every, config.train.checkpoint_every, config.train.keep_checkpoints = 2, 3, 2
     return config
 
 
 def make_config_with_corpus(tmp_path_factory):
-    """A config of a toy, with a corpus in a folder of its own."""
+    """Makes the config of a toy run, with a corpus in a folder of its own."""
     return make_toy_config(runs.make_config(runs.write_corpus(tmp_path_factory.mktemp("data") / "corpus")))
 
 
 def run_to_the_end(config, workdir):
-    """Makes all steps of a toy in a folder, before any test, and returns the folder."""
+    """Runs a toy to its last step in a folder, before any test, and returns the folder."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         make_steps_free(monkeypatch)
         assert runs.run(config, workdir) == exits.DONE

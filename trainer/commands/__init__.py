@@ -1,1 +1,1 @@
-"""What the commands share: flags, the console, the beginning and end of their process."""
+"""Parts that the commands share: flags, output, and the start and exit of their process."""

@@ -1,4 +1,4 @@
-"""Flags that say which process of a cluster this is, for those who would rather not write `TF_CONFIG`."""
+"""Flags that describe the cluster and this process, as an alternative to `TF_CONFIG`."""
 
 import os
 
@@ -12,11 +12,13 @@ _WORKERS = flags.DEFINE_list(
 _PARAMETER_SERVERS = flags.DEFINE_list("parameter_servers", [], "Addresses of the parameter servers, if there are any.")
 _CHIEF = flags.DEFINE_string("chief", "", "Address of the process that leads a run with parameter servers.")
 _TASK_TYPE = flags.DEFINE_enum("task_type", "worker", cluster.KINDS, "What this process is.")
-_TASK_INDEX = flags.DEFINE_integer("task_index", None, "Its place among those, from 0 on.", lower_bound=0)
+_TASK_INDEX = flags.DEFINE_integer(
+    "task_index", None, "Index of this process among those of its type, from 0 on.", lower_bound=0
+)
 
 
 def to_environment() -> None:
-    """Sets `TF_CONFIG`, where TensorFlow looks, to what the flags say, if they say anything.
+    """Sets `TF_CONFIG`, which TensorFlow reads, from the flags, if any of them is set.
 
     Raises:
         ValueError: If they do not describe a process of a cluster, or if `TF_CONFIG` is set as well.
@@ -34,5 +36,5 @@ def to_environment() -> None:
         )
     index = 0 if _TASK_INDEX.value is None and _TASK_TYPE.value == "chief" else _TASK_INDEX.value
     if index is None:
-        raise ValueError("`--workers` must come with `--task_index`, the place of this process. Received: none")
+        raise ValueError("`--workers` must come with `--task_index`, the index of this process. Received: none")
     os.environ[cluster.VARIABLE] = cluster.make_task(addresses, _TASK_TYPE.value, index).to_json()

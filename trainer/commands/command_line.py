@@ -1,4 +1,4 @@
-"""The command line of the commands: its flags are parsed, or refused in one sentence. Without TensorFlow."""
+"""Parsing of command lines: bad flags are refused in one sentence. Does not import TensorFlow."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -13,15 +13,15 @@ _HELP = {"?", "help", "helpshort", "helpfull", "helpxml"}
 
 
 def parse_flags(arguments: Sequence[str]) -> list[str]:
-    """Parses the flags of a command that takes nothing else; ends the process if there is anything wrong with them.
+    """Parses the flags of a command without positional arguments; ends the process if they are invalid.
 
     Args:
         arguments: The command line.
 
     Returns:
-        What is not a flag, the name of the program first.
+        The arguments that are no flags, beginning with the name of the program.
     """
-    # Without, absl stops at the first word that is no flag, and the flags after it seem to be missing.
+    # Otherwise absl stops at the first word that is no flag, and the flags after it seem to be missing.
     flags.FLAGS.set_gnu_getopt()
     return parse_flags_before_a_command(arguments)
 
@@ -30,7 +30,7 @@ def parse_flags_before_a_command(arguments: Sequence[str]) -> list[str]:
     """Parses the flags up to the first word that is none; see `parse_flags`."""
     try:
         return flags.FLAGS(list(arguments))
-    # A value may be anything, and so is what its parser makes of it.
+    # A parser may raise anything for a value that it cannot read.
     except (Exception, MemoryError) as error:
         sys.exit(refuse(error))
     except SystemExit:
@@ -45,7 +45,7 @@ def asks_for_help(arguments: Sequence[str]) -> bool:
 
 
 def refuse(error: BaseException) -> int:
-    """Says on standard error why a command cannot begin, without a trace unless `--verbosity=1` asks for it.
+    """Prints on standard error why a command cannot begin; with a traceback only if `--verbosity=1` asks for it.
 
     Returns:
         `exits.REFUSED`.
@@ -57,7 +57,7 @@ def refuse(error: BaseException) -> int:
 
 
 def or_refuse(action: Callable[[], _Result]) -> _Result:
-    """Does something before the flags are parsed; ends the process as `refuse` says if it cannot be done."""
+    """Runs an action before the flags are parsed; if it fails, prints why and ends the process with `exits.REFUSED`."""
     try:
         return action()
     except (ValueError, OSError, flags.Error) as error:

@@ -1,4 +1,4 @@
-"""Reads what `--config` names: a Python file with `get_config`, or the `config.json` that a run kept."""
+"""Reads the file that `--config` names: a Python file with `get_config`, or the `config.json` of a run."""
 
 import importlib.machinery
 import importlib.util
@@ -24,7 +24,7 @@ def load(file: str) -> ConfigDict:
             `configs/mine.py:small`; or of a JSON file.
 
     Returns:
-        The config, locked: flags set the fields that it has.
+        The config, locked, so that flags can set only fields that it has.
 
     Raises:
         ValueError: If there is no such file, or if it makes no config.
@@ -40,7 +40,7 @@ def load(file: str) -> ConfigDict:
 
 
 def _run(path: str, parameters: list[str]) -> ConfigDict:
-    """What `get_config` of a file returns."""
+    """Runs a Python file and returns the config that its `get_config` makes."""
     loader = importlib.machinery.SourceFileLoader(_MODULE, path)
     spec = importlib.util.spec_from_loader(_MODULE, loader)
     assert spec is not None
@@ -49,7 +49,7 @@ def _run(path: str, parameters: list[str]) -> ConfigDict:
     try:
         loader.exec_module(module)
         config = module.get_config(*parameters)
-    # A file of a user's may raise anything, and may also want to end the process.
+    # A user's file may raise anything, `SystemExit` included.
     except (Exception, SystemExit) as error:
         raise ValueError(
             f"`config` must name a file that can be run and has `get_config`. Received: {path}"
@@ -64,6 +64,6 @@ def _run(path: str, parameters: list[str]) -> ConfigDict:
 
 
 def _line(error: BaseException, path: str) -> str:
-    """Where in the file it was raised; a syntax error says so itself."""
+    """Names the line of the file that raised an error; empty for a syntax error, whose message has it."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
     return f", line {lines[-1]}" if lines else ""

@@ -1,6 +1,6 @@
-"""The flag `--config` with those of its fields, `--config.train.steps=20`, for a config that was read beforehand.
+"""Defines the flag `--config` and the flags of its fields, such as `--config.train.steps=20`.
 
-The fields must be known before the flags are parsed, so the command line is looked at first.
+The fields must be known before absl parses the flags, so the value of `--config` is looked up and its file read first.
 """
 
 import re
@@ -18,17 +18,17 @@ _MODEL = "model."
 
 
 def peek_flags(names: Sequence[str], arguments: Sequence[str] = ()) -> list[str | None]:
-    """The values of flags before they are parsed; None for those that are not given.
+    """Returns the values of flags before they are parsed; None for flags that are not set.
 
     Args:
-        names: Of the flags, which take a string.
+        names: Names of string flags.
         arguments: The command line; by default that of this process.
 
     Raises:
         flags.Error: If a value is missing.
     """
     peeked = flags.FlagValues()
-    peeked.set_gnu_getopt()  # Not to stop at the value of a flag that is not one of these.
+    peeked.set_gnu_getopt()  # Otherwise it stops at the value of the first unknown flag.
     for name in names:
         flags.DEFINE_string(name, None, "", flag_values=peeked)
     peeked(list(arguments or sys.argv), known_only=True)
@@ -41,10 +41,10 @@ def define(
     """Defines `--config` and flags for its fields. Fields of the model need not be in the config.
 
     Args:
-        config: The config. If `--config` is given, it has been read from there.
-        help_text: What `--help` says of it.
+        config: The config, read already from the file that `--config` names.
+        help_text: Help of `--config`.
         arguments: The command line; by default that of this process.
-        flag_values: Where to define it.
+        flag_values: Where to define them.
 
     Raises:
         ValueError: If a flag names a field that is not there, or comes before `--config`.
@@ -62,7 +62,7 @@ def define(
 
 
 class _Read(flags.ArgumentParser):
-    """Gives the config that has been read already, whichever file the flag names."""
+    """Parser of `--config` that returns the config that was read already, whatever the value."""
 
     def __init__(self, config: ConfigDict):
         self._config = config
@@ -75,7 +75,7 @@ class _Read(flags.ArgumentParser):
 
 
 def _fields(arguments: Sequence[str]) -> dict[str, str]:
-    """The fields that flags set, by the flag as it was written."""
+    """Finds the fields that flags set, by the flag as it was written."""
     found: dict[str, str] = {}
     for argument in arguments[1:]:
         if argument == "--":

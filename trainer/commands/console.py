@@ -1,4 +1,4 @@
-"""What the commands have in common: how much they say, and how they refuse."""
+"""Steps that all commands share: setting the verbosity, refusing, and reporting a lost process."""
 
 import io
 import sys
@@ -15,17 +15,17 @@ __all__ = ["begin", "lost_peer", "or_refuse", "parse_flags", "refuse"]
 
 
 def begin(arguments: Sequence[str]) -> None:
-    """Begins a command: looks for what is not a flag, and keeps the log to warnings unless `--verbosity` is given.
+    """Begins a command: refuses positional arguments, and limits the log to warnings unless `--verbosity` is given.
 
-    Ends the process if there is anything besides flags: a mistyped one, most often.
+    A positional argument is most often a mistyped flag; it ends the process.
 
     Args:
-        arguments: What the flags left of the command line, the name of the program first.
+        arguments: The arguments that are no flags, beginning with the name of the program.
     """
     if len(arguments) > 1:
         sys.exit(refuse(ValueError(f"There must be nothing but flags. Received: {' '.join(arguments[1:])}")))
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # Paths may have bytes that are no text, and a terminal may lack characters: nothing ends because of them.
+        # Paths may hold bytes that are no text, and a terminal may lack characters: neither may end the process.
         sys.stdout.reconfigure(errors="backslashreplace")
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)
@@ -33,10 +33,10 @@ def begin(arguments: Sequence[str]) -> None:
 
 
 def lost_peer(error: tf.errors.OpError, workdir: str) -> int:
-    """Says on standard error that another process of the run is gone.
+    """Reports on standard error that another process of the run is gone.
 
     Args:
-        error: What TensorFlow made of it.
+        error: The error that TensorFlow raised.
         workdir: The folder of the run.
 
     Returns:

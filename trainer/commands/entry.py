@@ -1,8 +1,8 @@
-"""Beginning and end of the process of a command: signals, output and interpreter, from before the slow imports on.
+"""Start and exit of the process of a command: signals, output and interpreter.
 
-TensorFlow takes seconds to be imported and Python seconds to take its modules and graphs apart. A command must end as
-it should whenever it is told to, so `begin` comes before the imports; and once nothing is left to be done the process
-ends at once. This module imports only the standard library.
+Importing TensorFlow takes seconds, and so does Python's teardown of modules and graphs. A command must react to signals
+from the start, so `begin` is called before the slow imports. When the work is done, the process exits without the
+teardown. This module imports only the standard library.
 """
 
 import atexit
@@ -18,18 +18,18 @@ from trainer import exits
 from trainer.commands import output
 
 STOP = exits.StopRequest()
-"""What the run of this process is asked to stop by."""
+"""The stop request of the run in this process."""
 
 
 class _Ending:
-    """Ends the process once its code is known and everything that Python promises at the end is done."""
+    """Ends the process after all `atexit` functions, if its exit code is known."""
 
     def __init__(self) -> None:
         self.code: int | None = None
         self.retained: list[object] = []
 
     def leave(self) -> None:
-        """Leaves out the taking apart of modules, unless an error is on its way out."""
+        """Exits without tearing down modules, unless an error is being raised."""
         if self.code is None:
             return
         for stream in (sys.stdout, sys.stderr):
@@ -42,24 +42,24 @@ _ENDING = _Ending()
 
 
 def keep(large: object) -> None:
-    """Keeps something to the end of the process: to release the graphs of a run when it is left takes seconds."""
+    """Keeps an object alive to the end of the process, because releasing the graphs of a run takes seconds."""
     _ENDING.retained.append(large)
 
 
 def begin(stop: exits.StopRequest | None = None) -> None:
-    """Begins the process of a command; to be called before anything slow is imported.
+    """Begins the process of a command. Call it before anything slow is imported.
 
     Args:
-        stop: What a run is asked to stop by. SIGTERM, SIGHUP and Ctrl-C then end the process with `exits.STOPPED` until
-            it is entered, and an output that nobody reads any more is a request to stop. Without one, as in commands
-            that save nothing, the process dies of these as processes do.
+        stop: The stop request of a run. Until it is entered, SIGTERM, SIGHUP and Ctrl-C end the process with
+            `exits.STOPPED`; an output that nobody reads any more counts as a request. None for commands that save
+            nothing: signals and broken pipes then end the process in the usual way.
     """
-    # The first to be registered is called last: after the functions of everything that is imported from here on, and
-    # after the threads that have something to finish, such as one that writes a checkpoint.
+    # The function that is registered first is called last: after those of all later imports, and after threads that
+    # still have work, such as writing a checkpoint.
     atexit.register(_ENDING.leave)
     output.open_missing()
     if stop is None:
-        _exchange(signal.default_int_handler, signal.SIG_DFL)  # A traceback, or an error in what is half imported.
+        _exchange(signal.default_int_handler, signal.SIG_DFL)  # Instead of a traceback from a half-done import.
         output.guard(lambda: _die_by_signal(signal.SIGPIPE), needed=True)
     else:
         stop.end_at_once()
@@ -67,14 +67,14 @@ def begin(stop: exits.StopRequest | None = None) -> None:
 
 
 def run(command: Callable[[], None]) -> None:
-    """Runs a command, and ends the process as it says: with the code of its `SystemExit`, or by Ctrl-C.
+    """Runs a command and ends the process with the code of its `SystemExit`, or by SIGINT after Ctrl-C.
 
     Args:
-        command: What it does, everything imported.
+        command: The command. All slow imports are done.
     """
-    _exchange(signal.SIG_DFL, signal.default_int_handler)  # What is under way is left in an orderly way.
-    # Tracing makes millions of objects, for which Python would look for garbage among all that was imported again and
-    # again: a tenth of the time.
+    _exchange(signal.SIG_DFL, signal.default_int_handler)  # From here on Ctrl-C raises KeyboardInterrupt.
+    # Tracing makes millions of objects, and each garbage collection would scan all imported modules again: a tenth of
+    # the time.
     gc.freeze()
     gc.set_threshold(200_000, 50, 100)
     try:
@@ -89,7 +89,7 @@ def run(command: Callable[[], None]) -> None:
 
 
 def _exchange(old: object, new: object) -> None:
-    """Changes what Ctrl-C does, if it does what is expected."""
+    """Replaces the handler of Ctrl-C if it is `old`."""
     if signal.getsignal(signal.SIGINT) == old:
         signal.signal(signal.SIGINT, new)  # type: ignore[arg-type]
 
@@ -97,9 +97,9 @@ def _exchange(old: object, new: object) -> None:
 def _die_by_signal(number: signal.Signals) -> None:
     """Ends the process by a signal, so that the shell knows why and a script of commands stops."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, RuntimeError):  # It may be in the middle of a write.
+        with contextlib.suppress(OSError, ValueError, RuntimeError):  # The signal may have interrupted a write.
             stream.flush()
     if threading.current_thread() is threading.main_thread():
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
-    os._exit(128 + number)  # As a shell would say it.
+    os._exit(128 + number)  # The code by which a shell reports a signal.

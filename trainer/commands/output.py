@@ -1,9 +1,9 @@
-"""Standard output and error of a process that must outlive whoever reads them.
+"""Guards standard output and error, so that a process survives the loss of their reader.
 
-A write to a pipe that nobody reads any more fails (EPIPE), so does one to a terminal that is gone (EIO) or to a file on
-a full disk (ENOSPC), and a process would end with a traceback wherever it happened to print. Here the first two are
-told to one function, once for each stream, and what is written from then on goes nowhere; after the third, a run goes
-on without what could not be printed, and a command whose output is its result gets the error.
+A write fails if nobody reads the pipe any more (EPIPE), if the terminal is gone (EIO) or if the disk is full (ENOSPC),
+and would end the process with a traceback wherever it happens to print. After EPIPE and EIO a function is called, once
+for each stream, and later output is discarded. After ENOSPC a run goes on without the output, and a command whose
+output is its result gets the error.
 """
 
 import errno
@@ -17,7 +17,7 @@ _NOBODY_READS = (errno.EPIPE, errno.EIO)
 
 
 class _Guarded(io.FileIO):
-    """A file descriptor that takes what it can, in place of a stream that must not close it."""
+    """Raw file over the descriptor of a stream, which it keeps so that the stream does not close the descriptor."""
 
     def __init__(self, stream: TextIO, on_closed: Callable[[], None], needed: bool):
         super().__init__(stream.fileno(), "w", closefd=False)
@@ -41,7 +41,7 @@ class _Guarded(io.FileIO):
 def open_missing() -> None:
     """Opens the standard descriptors that the process was started without.
 
-    The next file to be opened would get their numbers, and what TensorFlow writes to descriptor 2 would end in it.
+    Otherwise the next files to be opened get their numbers, and messages of TensorFlow to descriptor 2 end up in one.
     """
     for descriptor in range(3):
         try:
@@ -51,11 +51,11 @@ def open_missing() -> None:
 
 
 def guard(on_closed: Callable[[], None], needed: bool = False) -> None:
-    """Makes `sys.stdout` and `sys.stderr` go on when nobody reads them any more.
+    """Makes writing to `sys.stdout` and `sys.stderr` survive the loss of their readers.
 
     Args:
         on_closed: Called when the first write fails, in the thread that writes and for each of the two.
-        needed: Whether an output that cannot be written for another reason is an error.
+        needed: Whether standard output that cannot be written for another reason raises the error.
     """
     sys.stdout = _guarded(sys.stdout, on_closed, needed)
     sys.stderr = _guarded(sys.stderr, on_closed, needed=False)
@@ -64,7 +64,7 @@ def guard(on_closed: Callable[[], None], needed: bool = False) -> None:
 def _guarded(stream: TextIO | None, on_closed: Callable[[], None], needed: bool) -> TextIO:
     if stream is None:  # The process was started without it.
         return open(os.devnull, "w", encoding="utf-8")
-    if not isinstance(stream, io.TextIOWrapper):  # Someone has put something else there, which is theirs to guard.
+    if not isinstance(stream, io.TextIOWrapper):  # Replaced by a caller, who has to guard it.
         return stream
     stream.flush()
     raw = _Guarded(stream, on_closed, needed)

@@ -1,4 +1,4 @@
-"""Prompts of any length and any bytes: where they come from, and how much of them a model can read."""
+"""Prompts of any length and any bytes: reading them, and cutting them to the length of a model."""
 
 import os
 import sys
@@ -12,12 +12,12 @@ DEFAULT_TOKENS = 200
 
 
 class Fitted(NamedTuple):
-    """A prompt beside the tokens that are to follow it.
+    """A prompt that leaves enough of the model's length for new tokens.
 
     Attributes:
-        ids: What the model reads, at least one id.
-        tokens: How many new tokens there may be.
-        is_cut: Whether `ids` are the last part of the prompt.
+        ids: Ids of the prompt, at least one.
+        tokens: Number of new tokens.
+        is_cut: Whether the prompt lost its beginning.
     """
 
     ids: list[int]
@@ -26,11 +26,11 @@ class Fitted(NamedTuple):
 
 
 def read(prompt: str | None, file: str | None) -> bytes:
-    """The bytes of a prompt.
+    """Reads the bytes of a prompt.
 
     Args:
         prompt: The prompt as an argument of the command, of any bytes.
-        file: A file of it; `-` is standard input.
+        file: File with the prompt; `-` is standard input.
 
     Raises:
         ValueError: If both are given, or the file cannot be read.
@@ -55,26 +55,26 @@ def read(prompt: str | None, file: str | None) -> bytes:
 def fit(prompt: bytes, tokens: int | None, longest: int, tokenizer: Tokenizer) -> Fitted:
     """Chooses how much of a prompt is read, and how many tokens follow.
 
-    A prompt that does not fit beside them loses its beginning. Tokens that are asked for may take half of the model's
-    length, or what the prompt leaves if that is more. By default there are 200: less where the prompt leaves less, but
-    not less than a quarter of the model's length.
+    A prompt that is too long loses its beginning. `tokens` may be up to half of the model's length, or all that the
+    prompt leaves if that is more. The default is 200, or fewer where the prompt leaves fewer, but at least a quarter of
+    the model's length.
 
     Args:
         prompt: The bytes.
-        tokens: How many tokens are asked for; None for the default.
+        tokens: Number of new tokens; None for the default.
         longest: The model's `max_sequence_length`.
-        tokenizer: How the model numbers its tokens.
+        tokenizer: Tokenizer of the model.
 
     Raises:
-        ValueError: If there can be no so many tokens.
+        ValueError: If `tokens` is out of range.
     """
-    # No more is encoded than the model may read, however long the prompt is.
+    # Encodes no more than the model can read, however long the prompt is.
     last = prompt[-longest * int(tokenizer.byte_counts.max()) :]
     ids = tokenizer.encode(last).tolist()
     is_whole = len(last) == len(prompt)
     if not is_whole:
-        ids = ids[1:] or ids  # The boundary is not there.
-    # The last new token is never fed.
+        ids = ids[1:] or ids  # Without the boundary, as this is not the beginning of a document.
+    # The last new token is no input, hence + 1.
     beside = longest + 1 - len(ids) if is_whole else 0
     if tokens is None:
         least = max(1, min(DEFAULT_TOKENS, longest // 4))

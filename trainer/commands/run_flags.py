@@ -17,7 +17,7 @@ def define_flags(
 ) -> tuple[flags.FlagHolder, flags.FlagHolder, flags.FlagHolder]:
     """Defines `--workdir`, `--config` and `--checkpoint` of a command that uses a run.
 
-    The config is the one kept in the folder, so that `--config.model.num_hashes=8` works.
+    The config is the `config.json` of the folder, and `--config.model.num_hashes=8` sets a field of it.
 
     Args:
         arguments: The command line; by default that of this process.
@@ -52,7 +52,7 @@ def define_flags(
 
 
 def overridden_fields() -> list[str]:
-    """Names of the fields that the command line gives, such as `data.path`; to be asked after the flags are parsed."""
+    """Names of the config fields that flags set, such as `data.path`. Call it after the flags are parsed."""
     overrides = config_flags.get_override_values(flags.FLAGS["config"])
     found = []
     for name, value in overrides.items():
@@ -63,7 +63,7 @@ def overridden_fields() -> list[str]:
 def define_config(
     arguments: Sequence[str] = (), flag_values: flags.FlagValues = flags.FLAGS
 ) -> flags.FlagHolder[ConfigDict]:
-    """Defines `--config` of a command that begins a run or goes on with one: a file, or the config kept in the folder.
+    """Defines `--config` of a command that begins or continues a run: a file, by default `config.json` of the folder.
 
     Args:
         arguments: The command line; by default that of this process.

@@ -1,4 +1,4 @@
-"""The sampler that a command line asks for."""
+"""Makes the sampler that a command line names."""
 
 import inspect
 from collections.abc import Mapping
@@ -7,15 +7,15 @@ from typing import Any
 from reformer_tf.generation import samplers
 
 TEMPERATURE = 0.8
-"""Where a sampler has one and none is given."""
+"""Default temperature of samplers that have one."""
 
 
 def make_sampler(name: str, settings: Mapping[str, Any]) -> samplers.Sampler | samplers.BeamSearch:
     """Makes one of the library's samplers.
 
     Args:
-        name: Its name there.
-        settings: The settings that were given.
+        name: Name in `samplers.SAMPLERS`.
+        settings: Settings by name; the others take their defaults.
 
     Raises:
         ValueError: If there is no such sampler, it has no such setting, or a setting is out of range.

@@ -1,20 +1,20 @@
-"""Strings that end a text, wherever the pieces of it begin and end."""
+"""Stop strings: they end a streamed text, also where they span several fragments of it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
 
 def until(fragments: Iterable[bytes], stops: Sequence[bytes]) -> Iterator[bytes]:
-    """Hands on pieces until a stop string is there; neither it nor what follows is handed on.
+    """Yields a text up to the first stop string, without it.
 
-    Bytes that may be the beginning of a stop string are held back until the next ones tell.
+    Bytes that may begin a stop string are held back until the following bytes decide it.
 
     Args:
-        fragments: The text as it comes. No more of it is asked for than it takes to find a stop string.
-        stops: The stop strings, none of them empty. The one that is complete first counts; of those that are complete
-            with the same byte, the longest.
+        fragments: The text in fragments. None is read beyond the one that completes a stop string.
+        stops: The stop strings, none of them empty. The one that is complete first ends the text; among several that
+            end at the same byte, the longest.
 
     Yields:
-        Pieces of at least one byte.
+        Fragments of at least one byte.
 
     Example:
         >>> list(until([b"one", b"; t", b"wo"], [b"; two"]))
@@ -38,6 +38,6 @@ def until(fragments: Iterable[bytes], stops: Sequence[bytes]) -> Iterator[bytes]
 
 
 def _held_back(pending: bytes, stops: Sequence[bytes]) -> int:
-    """How many bytes at the end are the beginning of a stop string, at most."""
+    """Counts the bytes at the end that may begin a stop string."""
     lengths = range(max(map(len, stops), default=1) - 1, 0, -1)
     return next((n for n in lengths if any(len(stop) > n and pending.endswith(stop[:n]) for stop in stops)), 0)

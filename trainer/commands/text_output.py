@@ -1,4 +1,4 @@
-"""Text of any bytes on standard output: exactly these bytes in a file or pipe, what can be shown on a terminal."""
+"""Writes text of any bytes to standard output: unchanged to a file or pipe, printable to a terminal."""
 
 import codecs
 import errno
@@ -6,12 +6,12 @@ import re
 import sys
 from typing import TextIO
 
-# Control characters but for line ends and tabs, and those that turn the direction of writing.
+# Control characters except line ends and tabs, and characters that change the direction of writing.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 class TextOutput:
-    r"""Writes bytes to a text stream, each piece at once.
+    r"""Writes bytes to a text stream and flushes it after each fragment.
 
     A file or pipe gets the bytes as they are, and nothing else. A terminal gets characters: bytes that are not UTF-8
     and control characters, which could move the cursor or change the terminal's settings, are written as `\xff` or
@@ -32,7 +32,7 @@ class TextOutput:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="backslashreplace")
 
     def write(self, fragment: bytes) -> None:
-        """Writes a piece of a text; a terminal gets a character once it is whole.
+        """Writes a fragment of a text; a terminal gets a character once all its bytes are there.
 
         Raises:
             OSError: If it cannot be written.

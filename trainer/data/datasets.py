@@ -1,4 +1,4 @@
-"""What a run reads: a corpus by name, and datasets of examples in which step s is a pure function of (seed, s)."""
+"""The data of a run: a corpus by name, and datasets in which the batch of step s is a pure function of (seed, s)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
     "validation_examples",
 ]
 
-# AutoGraph finds nothing to translate in the functions of a dataset, but looks for longer than all the rest takes.
+# AutoGraph finds nothing to translate in the functions of a dataset, but its search takes longer than all the rest.
 _UNTRANSLATED = tf.autograph.experimental.do_not_convert
 
 
@@ -49,7 +49,7 @@ def load_corpus(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Corpus
     resolved = _resolve(config)
     loaded = CORPORA[resolved.name](resolved)
     size = loaded.validation.num_bytes
-    # A run that was begun with so little goes on.
+    # An older run that has so little to validate on goes on.
     if size <= 1 and validation.resolve_rule(resolved) != validation.WHOLE_DOCUMENTS:
         raise ValueError(
             "config.data must leave more than one byte to validate on: a larger config.data.validation_fraction, or "
@@ -61,15 +61,15 @@ def load_corpus(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Corpus
 
 
 def load_scored(config: Mapping[str, Any] | ml_collections.ConfigDict, overrides: Collection[str] = ()) -> Scored:
-    """Loads the documents that a model is to be scored on; of what else a corpus has, no more than that takes.
+    """Loads the documents to score a model on, and no more of the corpus than that takes.
 
     Args:
         config: `config.data`.
-        overrides: names of its fields that were set anew, in place of the run's. All documents that they name are
+        overrides: names of the fields that were set anew, instead of the run's. All documents that they name are
             scored, unless they are the rule or the fraction that choose the validation documents.
 
     Returns:
-        What was given; the validation documents if nothing was.
+        The documents that `overrides` name; the validation documents by default.
 
     Raises:
         ValueError: as `load_corpus` does.
@@ -81,7 +81,7 @@ def load_scored(config: Mapping[str, Any] | ml_collections.ConfigDict, overrides
 
 
 def _resolve(config: Mapping[str, Any] | ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-    """`config.data` with the defaults of fields that are missing, checked."""
+    """Checks `config.data` and adds the defaults of missing fields."""
     resolved = configs.default_data_config()
     for field, value in dict(config).items():
         if field not in resolved:
@@ -116,15 +116,15 @@ def cut_examples(
 
     Args:
         config: the config of the run.
-        tokenizer: of the ids.
-        documents: what to cut.
-        count: how many full examples to keep; 0 for all examples, short ones too.
+        tokenizer: turns the documents into ids.
+        documents: the documents.
+        count: number of full examples; 0 for all examples, short ones too.
 
     Returns:
         The examples.
 
     Raises:
-        ValueError: if there is nothing to cut, or if documents that are to be told apart cannot be.
+        ValueError: if there is nothing to cut, or if documents must be told apart and their ids do not allow it.
     """
     numbered = tokenizer.documents(documents)
     if segments.are_wanted(config.data):
@@ -138,7 +138,7 @@ def train_examples(
     """Cuts documents into the examples that a run trains on: the first `config.data.train_windows` of them, or all.
 
     Raises:
-        ValueError: as `cut_examples` does, and if there are not so many.
+        ValueError: as `cut_examples` does, and if there are too few.
     """
     count = config.data.train_windows
     try:
@@ -152,29 +152,30 @@ def train_examples(
 def validation_examples(
     config: ml_collections.ConfigDict, tokenizer: tokenizers.Tokenizer, documents: Documents
 ) -> Examples:
-    """Cuts documents into the examples that an evaluation is of: `config.train.eval_examples` of them, or all."""
+    """Cuts documents into the examples of an evaluation: `config.train.eval_examples` of them, or all."""
     return cut_examples(config, tokenizer, documents).spread(config.train.eval_examples)
 
 
 def train_dataset(
     examples: Examples, batch_size: int, seed: int = 0, start_step: int = 0, shard: Shard | None = None
 ) -> tf.data.Dataset:
-    """Batches of examples without end, shuffled anew each epoch.
+    """Makes an infinite dataset of batches, shuffled anew each epoch.
 
     Row r of step s is example `s * batch_size + r` of an endless list of epochs, each a permutation of all examples.
     The permutation is computed from (seed, epoch), so the dataset needs no state: starting at any step is instant,
     and every example comes exactly once an epoch, also where a batch holds the end of one epoch and the start of the
-    next. For the same reason any number of processes can read their own rows of each batch, and no others.
+    next. For the same reason each of several processes can read only its own rows of each batch.
 
     Args:
-        examples: what to draw from.
+        examples: the examples, N of them.
         batch_size: B, the global batch size.
-        seed: decides the order.
+        seed: seed of the permutations.
         start_step: the step whose batch comes first.
-        shard: which rows to read, b = B / replicas for each replica of a process in turn; by default all at once.
+        shard: which rows to read: each element has the b = B / replicas rows of one of its replicas, one replica after
+            another. By default each element has all B rows.
 
     Returns:
-        An infinite dataset of (ids `[b, L + 1]` int32, mask `[b, L + 1]` bool), all dimensions static, but for L where
+        An infinite dataset of (ids `[b, L + 1]` int32, mask `[b, L + 1]` bool). All dimensions are static, except L if
         the examples have length buckets.
 
     Raises:
@@ -202,16 +203,16 @@ def train_dataset(
 
 
 def validation_dataset(examples: Examples, batch_size: int, shard: Shard | None = None) -> tf.data.Dataset:
-    """All examples once, always in the same order.
+    """Makes a dataset of all examples, once and always in the same order.
 
     Args:
-        examples: what to read.
-        batch_size: B.
+        examples: the examples, N of them.
+        batch_size: B, the global batch size.
         shard: which rows to read, as for `train_dataset`.
 
     Returns:
-        A dataset of `ceil(N / B)` batches (ids `[b, L + 1]` int32, mask `[b, L + 1]` bool), all dimensions static, but
-        for L where the examples have length buckets; the last batch is filled up with rows that are all masked.
+        A dataset of `ceil(N / B)` batches (ids `[b, L + 1]` int32, mask `[b, L + 1]` bool). All dimensions are static,
+        except L if the examples have length buckets. The last batch is filled up with rows that are all masked.
 
     Raises:
         ValueError: if `batch_size` is out of range.

@@ -19,16 +19,16 @@ _BLOCK = 1 << 22  # ids counted at a time, so that counting needs little memory
 
 
 class Documents(Sequence[bytes]):
-    """Byte documents, kept as one compact array of ids in which each document follows its boundary.
+    """Byte documents in one compact array of ids, in which each document follows its boundary.
 
     Behaves as a sequence of `bytes`. Two bytes of memory a byte of text, whatever the number of documents.
 
     Args:
-        documents: the documents, each as `bytes`. Empty ones are kept (as a boundary alone).
+        documents: the documents, each as `bytes`. An empty one is a boundary with nothing after it.
 
     Attributes:
         ids: `[T]` uint16, the boundary and the bytes of document 0, then those of document 1, ...
-        offsets: `[D + 1]` int64, the place of each document's boundary in `ids`, and T.
+        offsets: `[D + 1]` int64, position of each document's boundary in `ids`, and T.
 
     Raises:
         ValueError: if an entry is not `bytes`.
@@ -112,12 +112,12 @@ def decode(ids: Sequence[int] | np.ndarray) -> bytes:
 
 
 def byte_entropy(documents: Iterable[bytes], order: int = 0) -> float:
-    """Empirical entropy of bytes: what the best fixed code for exactly these documents would need.
+    """Computes the empirical entropy of bytes: the length of the best fixed code for exactly these documents.
 
     Args:
         documents: the documents.
-        order: 0 counts bytes on their own; 1 counts each byte given the one before it (the first byte of a
-            document is given the boundary).
+        order: 0 counts bytes on their own; 1 counts each byte given the byte before it, or the boundary for the first
+            byte of a document.
 
     Returns:
         Bits per byte.
@@ -148,7 +148,7 @@ def byte_entropy(documents: Iterable[bytes], order: int = 0) -> float:
 
 
 def _pairs(ids: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields (ids before, ids) in blocks; every id but the first, which is a boundary, is an id once."""
+    """Yields (ids before, ids) in blocks that together cover every id except the first, which is a boundary."""
     for start in range(0, len(ids) - 1, _BLOCK):
         end = min(start + _BLOCK, len(ids) - 1)
         yield ids[start:end], ids[start + 1 : end + 1]

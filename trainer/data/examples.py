@@ -18,41 +18,40 @@ from trainer.data import tokenizers
 from trainer.data.documents import Documents
 
 LAYOUTS = ("packed", "padded")
-PAD = 0  # what stands where the mask is False; any id would do
+PAD = 0  # id where the mask is False; any id would do
 Example = tuple[np.ndarray, np.ndarray]  # ids [L + 1] int32, mask [L + 1] bool
 
 
 class Examples(Sequence[Example]):
-    """Windows of `sequence_length + 1` ids over documents; the ids after the first of an example are its targets.
+    """Training examples: slices of `sequence_length + 1` ids of documents. All ids but the first are targets.
 
-    The examples are not stored: each is a slice of `documents.ids`, and consecutive examples of one stream overlap by
-    exactly one id, so every id of a stream but its first (a boundary) is a target exactly once.
+    The examples are not stored: each is a slice of `documents.ids`. Consecutive examples of one stream overlap by one
+    id, so that every id of a stream except its first (a boundary) is a target exactly once.
 
     - `packed`: all documents, each after its boundary, make one stream. Only the last example can be short.
     - `padded`: each document is a stream of its own, so no example holds two documents. The last example of each
       can be short; documents without a byte have no example.
 
-    A short example is filled up at its end with ids that the mask leaves out.
+    A short example is padded at its end with ids that the mask leaves out.
 
-    With `count`, only the first so many full examples are there: each has exactly `sequence_length` targets.
+    With `count`, there are only the first so many full examples, each with exactly `sequence_length` targets.
 
-    With `length_buckets`, `gather` leaves out padding that no row of a batch needs: a batch has one of a few lengths,
-    so that what is compiled for static shapes is compiled a few times.
+    With `length_buckets`, `gather` leaves out padding that no row of a batch needs. A batch has one of a few lengths,
+    so that programs with static shapes are compiled only a few times.
 
     Args:
-        documents: `Documents`, those of a scheme of `trainer.data.tokenizers`, or anything that yields `bytes`.
+        documents: `Documents`, or documents in the ids of a tokenizer, or anything that yields `bytes`.
         sequence_length: L, the number of targets of a full example.
         layout: `"packed"` or `"padded"`.
-        count: how many full examples to keep; 0 for all examples, short ones too.
-        length_buckets: in ascending order, numbers of targets that a batch of `padded` examples can be cut to, besides
-            `sequence_length`.
+        count: number of full examples; 0 for all examples, short ones too.
+        length_buckets: shorter lengths that a batch of `padded` examples can be cut to, in targets and ascending.
 
     Attributes:
-        starts: `[N]` int64, the place of each example's first id in `documents.ids`.
-        sizes: `[N]` int64, how many ids of each example are real: 2 to L + 1.
+        starts: `[N]` int64, position of each example's first id in `documents.ids`.
+        sizes: `[N]` int64, number of ids of each example without padding: 2 to L + 1.
         tokens: number of targets in all examples.
-        target_bytes: number of bytes of the documents: where all examples are there, what their targets stand for (a
-            boundary stands for none).
+        target_bytes: number of bytes of the documents. The targets of all examples stand for so many bytes, as a
+            boundary stands for none.
 
     Raises:
         ValueError: if an argument is out of range or there is nothing to cut.
@@ -107,13 +106,13 @@ class Examples(Sequence[Example]):
         self.starts, self.sizes = self.starts[full], self.sizes[full]
 
     def spread(self, count: int) -> Examples:
-        """Windows at equal distances, from the first on: always the same ones, and from all parts of the documents.
+        """Chooses examples at equal distances from the first on: always the same, from all parts of the documents.
 
         Args:
-            count: how many; 0, or as many as there are, for all.
+            count: number of examples; 0 for all.
 
         Returns:
-            Examples of the same documents. What a target is and what is before it stay as they are.
+            Examples of the same documents, each unchanged.
         """
         if not 0 < count < len(self):
             return self
@@ -144,7 +143,7 @@ class Examples(Sequence[Example]):
         return ids, np.arange(self.sequence_length + 1) < size
 
     def gather(self, indices: tf.Tensor, among: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Cuts a batch with TensorFlow ops, in a `tf.data` pipeline too, which then refers to the ids without a copy.
+        """Cuts a batch with TensorFlow ops. In a `tf.data` pipeline the ids are not copied.
 
         Args:
             indices: `[B]` int64; a negative index gives a row that is all masked.
@@ -152,8 +151,8 @@ class Examples(Sequence[Example]):
                 They decide the length, so that all parts have the same.
 
         Returns:
-            ids `[B, L + 1]` int32, mask `[B, L + 1]` bool. With length buckets, L is the smallest of them that holds
-            the longest row of the global batch, and not known before.
+            ids `[B, L + 1]` int32, mask `[B, L + 1]` bool. With length buckets, L is the smallest one that holds the
+            longest row of the global batch, and is not static.
         """
         ids, starts, _ = self._tensors
         size = self._sizes_at(indices)
@@ -163,12 +162,12 @@ class Examples(Sequence[Example]):
         return tf.where(mask, tf.cast(tf.gather(ids, positions), tf.int32), PAD), mask
 
     def _sizes_at(self, indices: tf.Tensor) -> tf.Tensor:
-        """How many ids of each example are real; none for a negative index."""
+        """Number of ids of each example without padding; 0 for a negative index."""
         sizes = tf.gather(self._tensors[2], tf.maximum(indices, 0))
         return tf.where(indices < 0, tf.zeros_like(sizes), sizes)
 
     def _length(self, sizes: tf.Tensor) -> int | tf.Tensor:
-        """How many ids the rows of a batch have with their padding."""
+        """Number of ids in each row of a batch, with padding."""
         if len(self._lengths) == 1:
             return self._lengths[0]  # A plain number, for a static shape.
         lengths = tf.constant(self._lengths, tf.int64)
@@ -182,7 +181,7 @@ class Examples(Sequence[Example]):
 
 
 def _batch_lengths(length_buckets: Sequence[int], sequence_length: int, layout: str) -> tuple[int, ...]:
-    """How many ids a row of a batch can have, in ascending order."""
+    """Possible numbers of ids in a row of a batch, in ascending order."""
     buckets = (0, *length_buckets)
     integers = all(isinstance(bucket, int) and not isinstance(bucket, bool) for bucket in buckets)
     if not integers or any(low >= high for low, high in itertools.pairwise(buckets)) or buckets[-1] > sequence_length:

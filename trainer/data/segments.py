@@ -1,4 +1,4 @@
-"""Which tokens of a packed example belong together: those of one document need not see those of another.
+"""Segment ids of packed examples, by which tokens do not attend to those of other documents.
 
 Shape letters: b rows, L sequence length.
 """
@@ -13,18 +13,18 @@ from trainer.data.tokenizers import Documents, Tokenizer
 
 
 def call_options(ids: tf.Tensor, tokenizer: Tokenizer, separate_documents: bool) -> dict[str, Any]:
-    """What a model's `token_losses` is to be told about the documents of a batch.
+    """Makes the arguments of `token_losses` that separate the documents of a batch.
 
-    Each boundary begins a segment. What stands before the first one of a row is the end of a document that an earlier
-    example has begun.
+    Each boundary begins a segment. The tokens before the first boundary of a row are the end of a document that began
+    in an earlier example.
 
     Args:
         ids: `[b, L + 1]` int32.
-        tokenizer: The scheme of the ids.
-        separate_documents: Whether documents do not see each other.
+        tokenizer: Tokenizer of the ids.
+        separate_documents: Whether tokens attend only to those of their own document.
 
     Returns:
-        `segment_ids`, `[b, L + 1]` int32; nothing if documents see each other.
+        `segment_ids`, `[b, L + 1]` int32; nothing if `separate_documents` is False.
     """
     if not separate_documents:
         return {}
@@ -32,7 +32,7 @@ def call_options(ids: tf.Tensor, tokenizer: Tokenizer, separate_documents: bool)
 
 
 def are_wanted(data: ConfigDict) -> bool:
-    """Whether the documents of an example have to be told apart, by `config.data` of a run."""
+    """Whether `config.data` asks to separate the documents of an example."""
     return data.separate_documents and data.layout == "packed"
 
 
@@ -40,11 +40,11 @@ def check_boundaries(documents: Documents, tokenizer: Tokenizer) -> None:
     """Checks that documents can be told apart by their ids alone.
 
     Args:
-        documents: In the ids of the scheme.
-        tokenizer: The scheme.
+        documents: Documents in the ids of the tokenizer.
+        tokenizer: The tokenizer.
 
     Raises:
-        ValueError: If the boundary's id stands inside of documents too, as that of unknown characters for instance.
+        ValueError: If the id of the boundary also stands inside documents, for unknown characters for instance.
     """
     found = int(np.count_nonzero(documents.ids == tokenizer.boundary))
     if found != len(documents):

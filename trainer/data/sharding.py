@@ -1,4 +1,4 @@
-"""Which rows of a global batch a process reads: each row is read by one process, and by none twice."""
+"""Shards of a global batch: each row is read by one process, once."""
 
 import dataclasses
 
@@ -7,12 +7,12 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """The replicas of a process among those of the run.
+    """The rows of a global batch that the replicas of one process read.
 
     Attributes:
-        first: Number of its first replica, counted over all processes.
-        count: How many it has.
-        replicas: How many all processes have together.
+        first: Index of the first replica of the process among all replicas.
+        count: Number of replicas of the process.
+        replicas: Number of replicas of all processes.
     """
 
     first: int = 0
@@ -21,19 +21,19 @@ class Shard:
 
     @classmethod
     def from_input_context(cls, context: tf.distribute.InputContext) -> "Shard":
-        """The share of an input pipeline. All pipelines feed the same number of replicas."""
+        """Makes the shard of an input pipeline. All pipelines feed the same number of replicas."""
         count = context.num_replicas_in_sync // context.num_input_pipelines
         return cls(context.input_pipeline_id * count, count, context.num_replicas_in_sync)
 
     def rows(self, element: tf.Tensor, batch_size: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """The rows that are an element of the process' dataset: one element for each of its replicas, batch by batch.
+        """Computes the rows of an element of the process' dataset: batch by batch, one element for each replica.
 
         Args:
-            element: Number of the element, a scalar int64.
+            element: Index of the element, a scalar int64.
             batch_size: B, rows of the global batch; the number of replicas divides it.
 
         Returns:
-            Number of the batch, and `[B / replicas]` int64 places in it.
+            Index of the batch, and `[B / replicas]` int64 indices of its rows.
         """
         rows = batch_size // self.replicas
         replica = self.first + element % self.count

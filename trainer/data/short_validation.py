@@ -12,15 +12,15 @@ _FEW = 4
 def warn(config: ConfigDict, documents: Documents) -> None:
     """Warns where validation is shorter than a few examples, in a run that evaluates.
 
-    Tokens are counted as bytes here, of which the pieces of a SentencePiece model have more than one: then the warning
-    comes later than it might.
+    Tokens are counted as bytes. SentencePiece's tokens have more than one byte, so for them the warning comes only at
+    fewer examples.
 
     Args:
         config: Config of the run.
         documents: Its validation documents.
     """
     length = config.train.sequence_length
-    if config.data.layout == "padded":  # A document makes an example, however short it is.
+    if config.data.layout == "padded":  # Even a short document makes an example.
         examples = np.ceil((np.diff(documents.offsets) - 1) / length).sum()
     else:
         examples = documents.num_bytes / length

@@ -1,4 +1,4 @@
-"""A new order of the examples each epoch, computed from the place alone: there is no state to keep or to restore.
+"""Permutes the examples anew each epoch, by a function without a state that would have to be saved and restored.
 
 Shape letters: B examples.
 """
@@ -9,23 +9,23 @@ import tensorflow as tf
 
 
 def shuffled_indices(examples: tf.Tensor, count: int, seed: int) -> tf.Tensor:
-    """Where the examples of an endless list of epochs are, each epoch being a permutation of `count` places.
+    """Maps positions in an endless list of epochs to examples. Each epoch is a permutation of all examples.
 
     Args:
-        examples: `[B]` int64, numbered from 0 on; example `i` is number `i % count` of epoch `i // count`.
-        count: number of places.
-        seed: decides the permutations; 64 bits of it count.
+        examples: `[B]` int64 positions from 0 on; position `i` is number `i % count` of epoch `i // count`.
+        count: number of examples.
+        seed: seed of the permutations; 64 bits of it count.
 
     Returns:
-        `[B]` int64 places from 0 to `count - 1`.
+        `[B]` int64 indices of examples, from 0 to `count - 1`.
     """
     epochs = tf.cast(examples // count, tf.uint64)
     keys = _mix(_mix(tf.constant(seed % 2**64, tf.uint64)) + epochs)
-    # The shuffle has three words of key, but looks at no more than their lowest 8 bits where there are few places:
-    # epoch and seed as such would give the same order again at epoch 256.
+    # The op has three words of key, but uses only their lowest 8 bits where there are few indices: with epoch and seed
+    # as the key, epoch 256 would have the same permutation again.
     words = [tf.bitwise.right_shift(keys, tf.constant(shift, tf.uint64)) % 2**21 for shift in (0, 21, 42)]
     # The raw op, because tf.random.experimental.index_shuffle refuses one seed an example (it pads the wrong axis).
-    # With its 4 rounds the orders of different epochs still correlate (0.08 for 7,545 places), with 8 they do not.
+    # With its 4 rounds the permutations of epochs still correlate (0.08 for 7,545 indices), with 8 they do not.
     return tf.raw_ops.RandomIndexShuffle(
         index=examples % count,
         seed=tf.cast(tf.stack(words, axis=-1), tf.int32),
@@ -35,7 +35,7 @@ def shuffled_indices(examples: tf.Tensor, count: int, seed: int) -> tf.Tensor:
 
 
 def _mix(values: tf.Tensor) -> tf.Tensor:
-    """Spreads every bit of uint64 values over all bits, one to one (the steps of the SplitMix64 generator)."""
+    """Mixes every bit of uint64 values into all bits, bijectively (the steps of the SplitMix64 generator)."""
     values += tf.constant(0x9E3779B97F4A7C15, tf.uint64)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         values = tf.bitwise.bitwise_xor(values, tf.bitwise.right_shift(values, tf.constant(shift, tf.uint64)))

@@ -1,7 +1,7 @@
-"""How a model numbers what it reads: its ids, beside the plain ones of `trainer.data.documents`.
+"""Tokenizers: how text becomes ids.
 
-A scheme says which ids text becomes, which id stands before a document, and how many bytes an id stands for, so that
-losses can be told in bits per byte.
+A tokenizer defines the ids of a text, the boundary id before each document, and the number of bytes that each id stands
+for, so that losses can be reported in bits per byte.
 
 Shape letters: T ids of all documents together, D documents.
 """
@@ -21,11 +21,11 @@ from trainer.data import documents as text
 
 @dataclasses.dataclass(frozen=True)
 class NumberedDocuments:
-    """Documents in other ids than those of `documents.Documents`, one after another, each after its boundary.
+    """Documents in the ids of a tokenizer, one after another, each after its boundary; see `documents.Documents`.
 
     Attributes:
         ids: `[T]` integers.
-        offsets: `[D + 1]` int64, the place of each document's boundary in `ids`, and T.
+        offsets: `[D + 1]` int64, position of each document's boundary in `ids`, and T.
         num_bytes: Bytes of all documents together.
     """
 
@@ -41,31 +41,31 @@ Documents = text.Documents | NumberedDocuments
 
 
 class Tokenizer(Protocol):
-    """A scheme."""
+    """Interface of a tokenizer."""
 
     name: str
     vocabulary_size: int
-    """How many ids a model must have at least."""
+    """Number of ids that a model must have at least."""
     boundary: int
     """The id that stands before a document."""
     byte_counts: np.ndarray
-    """`[vocabulary_size]` float32, how many bytes each id stands for; 0 for the boundary."""
+    """`[vocabulary_size]` float32, number of bytes that each id stands for; 0 for the boundary."""
 
     def encode(self, prompt: str | bytes) -> np.ndarray:
-        """The ids of one text, int32, the boundary first."""
+        """Turns one text into ids, int32, beginning with the boundary."""
 
     def decode(self, ids: Sequence[int]) -> bytes:
-        """The text of ids; those that stand for no text are left out."""
+        """Turns ids into text; ids that stand for no text are left out."""
 
     def documents(self, documents: text.Documents) -> Documents:
-        """Documents in the ids of this scheme."""
+        """Turns documents into the ids of this tokenizer."""
 
 
 class ByteTokenizer:
-    """One id a byte.
+    """A tokenizer with one id for each byte.
 
     Args:
-        name: of the scheme.
+        name: name of the tokenizer.
         first: the id of byte 0; the others follow.
         boundary: the id that stands before a document.
     """
@@ -91,12 +91,12 @@ class ByteTokenizer:
         return NumberedDocuments(self._renumbered(documents.ids), documents.offsets, documents.num_bytes)
 
     def _renumbered(self, ids: np.ndarray) -> np.ndarray:
-        """The ids of `trainer.data.documents` in this scheme."""
+        """Maps the ids of `trainer.data.documents` to those of this tokenizer."""
         return np.where(ids == text.BOUNDARY, self.boundary, ids + self.first).astype(np.uint16)
 
 
 class SentencePieceTokenizer:
-    """The pieces of a SentencePiece model, for which the package `sentencepiece` must be installed.
+    """The tokenizer of a SentencePiece model. The package `sentencepiece` must be installed.
 
     It normalises text (several blanks become one, for instance); bytes are those of the normalised text. A document
     begins with id 0, as the sequences of the released models did.
@@ -116,7 +116,7 @@ class SentencePieceTokenizer:
             import sentencepiece
         except ImportError as error:
             raise ValueError(
-                "Text in pieces takes the package sentencepiece. Received: an environment without"
+                "A SentencePiece model needs the package sentencepiece. Received: an environment without it"
             ) from error
         try:
             self._model = sentencepiece.SentencePieceProcessor(model_file=os.fspath(path))
@@ -132,7 +132,7 @@ class SentencePieceTokenizer:
     def decode(self, ids: Sequence[int]) -> bytes:
         known = [int(i) for i in ids if 0 <= i < self.vocabulary_size and self.byte_counts[i]]
         text_first = list(itertools.takewhile(lambda i: not self._model.is_byte(i), known))
-        # The model leaves out a blank at the beginning, and turns bytes that are not UTF-8 yet into other characters.
+        # The model drops a blank at the beginning, and replaces bytes that are not yet complete UTF-8 characters.
         rest = (self._written(i) for i in known[len(text_first) :])
         return b"".join([self._model.decode(text_first).encode("utf-8"), *rest])
 
@@ -163,12 +163,12 @@ _load_sentencepiece = functools.lru_cache(maxsize=4)(SentencePieceTokenizer)
 
 
 def from_config(data: Mapping[str, Any]) -> Tokenizer:
-    """The scheme that `config.data` names.
+    """Returns the tokenizer that `config.data` names.
 
     Raises:
-        ValueError: if there is no such scheme, or it cannot be used.
+        ValueError: if there is no such tokenizer, or it cannot be used.
     """
-    name = data.get("tokens", BYTES.name)  # Runs of before there were schemes have no such field.
+    name = data.get("tokens", BYTES.name)  # Runs older than the field have bytes.
     if name == SentencePieceTokenizer.name:
         path = data.get("sentencepiece_model", "")
         return _load_sentencepiece(os.fspath(local_paths.checked("config.data.sentencepiece_model", path)))

@@ -24,8 +24,8 @@ class Task:
     Attributes:
         cluster: Addresses, `host:port`, of the processes of each kind: `chief` (one at most), `worker` and `ps` (the
             parameter servers).
-        kind: What this process is, one of `KINDS`.
-        index: Its place among those of its kind.
+        kind: Kind of this process, one of `KINDS`.
+        index: Index of this process among those of its kind.
     """
 
     cluster: Mapping[str, Sequence[str]]
@@ -39,11 +39,11 @@ class Task:
 
     @property
     def name(self) -> str:
-        """The process in words."""
+        """Name of the process in messages."""
         return self.kind if self.kind == "chief" else f"{self.kind} {self.index}"
 
     def to_json(self) -> str:
-        """What `TF_CONFIG` of this process holds."""
+        """Returns the value of `TF_CONFIG` for this process."""
         return json.dumps({"cluster": dict(self.cluster), "task": {"type": self.kind, "index": self.index}})
 
 
@@ -51,10 +51,10 @@ def from_environment() -> Task | None:
     """Reads `TF_CONFIG`.
 
     Returns:
-        What this process is, or `None` if the variable is not set or names no cluster.
+        The task of this process, or `None` if the variable is not set or names no cluster.
 
     Raises:
-        ValueError: If it is not what it should be; the message names the rule and what was received.
+        ValueError: If its value is malformed; the message names the rule and what was received.
     """
     text = os.environ.get(VARIABLE, "").strip()
     if not text:
@@ -75,15 +75,15 @@ def from_environment() -> Task | None:
 
 
 def make_task(cluster: Mapping[str, Sequence[str]], kind: str, index: int | str) -> Task:
-    """Checks what a process says to be.
+    """Checks the description of a process and makes its task.
 
     Args:
         cluster: Addresses of the processes of each kind.
-        kind: Kind of this one.
-        index: Its place among those.
+        kind: Kind of this process.
+        index: Index of this process among those of its kind.
 
     Raises:
-        ValueError: If the cluster has a kind that a run does not know, or no such process.
+        ValueError: If the cluster has an unknown kind of processes, or no such process.
     """
     unknown = sorted(set(cluster) - set(KINDS))
     if unknown:
@@ -105,7 +105,7 @@ def make_task(cluster: Mapping[str, Sequence[str]], kind: str, index: int | str)
 
 
 def _addresses(kind: str, addresses: object) -> list[str]:
-    if isinstance(addresses, dict):  # Some platforms leave out those that failed, and number the rest.
+    if isinstance(addresses, dict):  # Some platforms number the addresses and leave out failed processes.
         addresses = [addresses[number] for number in sorted(addresses, key=int)]
     if not isinstance(addresses, list) or not all(isinstance(address, str) and ":" in address for address in addresses):
         raise ValueError(f"`{VARIABLE}` must list the `host:port` of each {kind}. Received: {addresses!r}")

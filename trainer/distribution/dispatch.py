@@ -1,4 +1,4 @@
-"""How a program is carried out: by this process and those in step with it, or by workers that it sends work to."""
+"""Dispatch of steps: to the replicas of this process, or to workers that run them for it."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,26 +8,26 @@ import tensorflow as tf
 from trainer.data.sharding import Shard
 
 LOST_PEER_ERRORS = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError)
-"""What TensorFlow raises in the others when a process of a cluster is gone."""
+"""Errors that TensorFlow raises in the other processes of a cluster when one is gone."""
 
 _MakeDataset = Callable[[Shard], tf.data.Dataset]
 
 
 class DirectDispatch:
-    """Every process computes its share of each batch.
+    """Every process computes its shard of each batch.
 
     Args:
-        strategy: Where to compute.
+        strategy: Strategy whose replicas compute.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy):
         self._strategy = strategy
 
     def batches(self, make_dataset: _MakeDataset) -> Iterator[Any]:
-        """Goes through batches.
+        """Iterates over batches.
 
         Args:
-            make_dataset: Makes the dataset of a process: an element for each of its replicas in turn.
+            make_dataset: Makes the dataset of a shard: one element for each replica of the process, batch by batch.
 
         Returns:
             The batches, each distributed over the replicas.
@@ -39,11 +39,11 @@ class DirectDispatch:
         return iter(self._strategy.distribute_datasets_from_function(make_process_dataset))
 
     def start(self, function: Callable[..., Any], *args: Any) -> Callable[[], Any]:
-        """Begins to compute.
+        """Starts a computation.
 
         Args:
             function: A `tf.function`.
-            args: Its arguments.
+            args: Arguments of the function.
 
         Returns:
             A function that waits for the result and returns it.
@@ -53,10 +53,10 @@ class DirectDispatch:
 
 
 class ScheduledDispatch:
-    """Each batch is computed by one worker, which reads the variables from the parameter servers and updates them.
+    """One worker computes each batch; it reads the variables from the parameter servers and updates them.
 
-    The batch is made here and sent along: it is small beside the work on it, its place is known exactly, and workers
-    need no data of their own.
+    The batch is made here and sent to the worker: it is small beside the work on it, its step is known exactly, and
+    workers need no data of their own.
 
     Args:
         strategy: A strategy with parameter servers.
@@ -66,16 +66,16 @@ class ScheduledDispatch:
         self._coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
 
     def batches(self, make_dataset: _MakeDataset) -> Iterator[Any]:
-        """The batches as `Direct.batches` gives them, whole."""
+        """Iterates over global batches; see `DirectDispatch.batches`."""
         return iter(make_dataset(Shard()))
 
     def start(self, function: Callable[..., Any], *args: Any) -> Callable[[], Any]:
-        """As `Direct.start`, on the next worker that is free."""
+        """Starts a computation on the next free worker; see `DirectDispatch.start`."""
         return self._coordinator.schedule(function, args=args).fetch
 
 
 def make_dispatch(strategy: tf.distribute.Strategy) -> DirectDispatch | ScheduledDispatch:
-    """The way to carry out a program under a strategy."""
+    """Makes the dispatch of a strategy."""
     if isinstance(strategy, tf.distribute.ParameterServerStrategy):
         return ScheduledDispatch(strategy)
     return DirectDispatch(strategy)

@@ -1,4 +1,4 @@
-"""A process that serves a run with parameter servers: it keeps variables, or computes what the chief sends it."""
+"""A process that serves the chief of a run: as a parameter server, or as a worker that computes steps for it."""
 
 import time
 
@@ -9,13 +9,13 @@ from trainer.distribution import cluster
 
 
 def serves(strategy: str) -> bool:
-    """Whether this process is a server under that strategy, and not the one that leads."""
+    """Whether this process serves under that strategy and is not the chief."""
     task = cluster.from_environment()
     return strategy == "parameter_server" and task is not None and task.kind != "chief"
 
 
 def serve(stop: exits.StopRequest) -> int:
-    """Serves until a stop is requested: servers outlive the chief, and a chief that is started again finds them.
+    """Serves until a stop is requested. Servers outlive the chief, so that a restarted chief finds them.
 
     Returns:
         `exits.DONE`.

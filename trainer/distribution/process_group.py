@@ -1,8 +1,7 @@
-"""What the processes of a run agree on: the state that they begin with, and when to stop.
+"""The processes of a run that compute each step together: broadcasts from the chief, and barriers.
 
-One process, the chief, reads and writes the files of the run. The others learn from it where the run stands, so that
-they need not see those files, and all of them take the same turns: a collective operation that one of them leaves out
-would hang.
+Only the chief reads and writes the files of the run, which the others need not see: they get its state and its
+decisions. All processes must take the same decisions, because a collective operation that one of them skips hangs.
 """
 
 import contextlib
@@ -18,17 +17,17 @@ from trainer.distribution import cluster, dispatch
 
 
 class ProcessGroup:
-    """Agreements of the processes that run the same program in step.
+    """The processes that run the same program step by step.
 
-    With one such process (also the one that leads parameter servers) every method gives back what it was given.
+    With a single process (also the chief of parameter servers) every method returns its argument.
 
     Args:
         strategy: The strategy of the run.
-        task: What this process is among those in step, or `None` if it is alone.
+        task: Task of this process in the group, or `None` if it is the only one.
 
     Attributes:
         is_chief: Whether this process reads and writes the files.
-        processes: How many run in step.
+        processes: Number of processes in the group.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy, task: cluster.Task | None = None):
@@ -37,28 +36,28 @@ class ProcessGroup:
         self.processes = 1 if task is None else sum(map(len, task.cluster.values()))
 
     def any(self, flag: bool) -> bool:
-        """Whether it is so in any process. All of them must ask."""
+        """Whether the flag is set in any process. All processes must call it."""
         return flag if self.processes == 1 else bool(self._sum(np.array([flag], np.int32))[0])
 
     def barrier(self) -> None:
-        """Returns when all processes have come here."""
+        """Returns when all processes have called it."""
         self.any(False)
 
     def leave(self) -> None:
-        """Returns when all processes have come here: the last thing that they agree on before they end."""
+        """Returns when all processes have called it: the last collective operation before they end."""
         self.barrier()
-        # One that has its answer may be gone before the others have theirs. That all came here they know already.
+        # A process that is done may end before the others are, which know by now that all processes got here.
         with contextlib.suppress(*dispatch.LOST_PEER_ERRORS):
             self.barrier()
 
     def broadcast(self, value: Any) -> Any:
-        """Gives every process the chief's value.
+        """Broadcasts the chief's value.
 
         Args:
-            value: Whatever JSON can hold; looked at in the chief only.
+            value: Anything that JSON can hold; ignored in the other processes.
 
         Returns:
-            The chief's.
+            The value of the chief.
         """
         if self.processes == 1:
             return value
@@ -67,7 +66,7 @@ class ProcessGroup:
         return json.loads(self._chiefs(text, int(size)))
 
     def broadcast_variables(self, variables: Mapping[str, keras.Variable]) -> None:
-        """Gives the variables of every process the values that they have in the chief, bit for bit.
+        """Broadcasts the values of variables in the chief, bit for bit.
 
         Args:
             variables: The same in every process, by name.
@@ -81,12 +80,12 @@ class ProcessGroup:
                 variable.assign(chiefs)
 
     def _chiefs(self, content: bytes, size: int) -> bytes:
-        """The chief's bytes, of which there are `size`."""
+        """Broadcasts `size` bytes of the chief."""
         words = np.zeros(-(-size // 4), np.int32)
         if self.is_chief:
             words.view(np.uint8)[:size] = np.frombuffer(content, np.uint8)
         return self._sum(words).tobytes()[:size]
 
     def _sum(self, words: np.ndarray) -> np.ndarray:
-        """The sum over the processes; as all but the chief give zeros, or as it is a count, nothing overflows."""
+        """Sums over the processes. Nothing overflows: all but the chief give zeros, or the sum is a small count."""
         return self._strategy.reduce(tf.distribute.ReduceOp.SUM, tf.constant(words), axis=None).numpy()

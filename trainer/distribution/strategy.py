@@ -12,7 +12,7 @@ _NEEDS = {
     "multi_worker": ("worker",),
     "parameter_server": ("chief", "worker", "ps"),
 }
-"""Which kinds of processes the cluster of a strategy must have; other strategies have no cluster."""
+"""Kinds of processes that the cluster of a strategy must have; other strategies have no cluster."""
 
 
 def check_strategy(name: str) -> None:
@@ -56,8 +56,8 @@ def make_strategy(name: str, logical_devices: int = 0, tpu_address: str = "local
     Args:
         name: `one_device` (the first GPU, else the CPU), `mirrored` (all GPUs, else the CPU or its parts),
             `multi_worker` (all devices of all workers), `parameter_server`, or `tpu`.
-        logical_devices: If not 0, the CPU is split into so many devices, which are used in place of any GPU.
-        tpu_address: Which TPU: see `trainer.distribution.tpu`.
+        logical_devices: Number of devices that the CPU is split into and that are used instead of GPUs; 0 for no split.
+        tpu_address: Address of a TPU: see `trainer.distribution.tpu`.
 
     Returns:
         A strategy.
@@ -80,7 +80,7 @@ def _mirrored(logical_devices: int) -> tf.distribute.Strategy:
     gpus = [] if logical_devices else tf.config.list_logical_devices("GPU")
     if gpus:
         return tf.distribute.MirroredStrategy([f"GPU:{index}" for index in range(len(gpus))])
-    # Plain sums: collectives keep state in the process, and a second strategy of it would meet that of the first.
+    # Plain sums, because collectives keep state in the process, which a second strategy would run into.
     return tf.distribute.MirroredStrategy(
         [f"CPU:{index}" for index in range(max(logical_devices, 1))],
         cross_device_ops=tf.distribute.ReductionToOneDevice(),
@@ -93,7 +93,7 @@ def _multi_worker(logical_devices: int) -> tf.distribute.Strategy:
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     finally:
-        # TensorFlow takes SIGTERM to tell the other workers, whom the training loop tells by itself.
+        # TensorFlow handles SIGTERM to notify the other workers; the training loop does that itself.
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
 
@@ -107,7 +107,7 @@ def _split_cpu(parts: int) -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
     try:
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * parts)
-    except RuntimeError as error:  # TensorFlow has started; the split of that moment may be enough.
+    except RuntimeError as error:  # TensorFlow has started; its devices may be enough.
         if len(tf.config.list_logical_devices("CPU")) < parts:
             raise ValueError(
                 "`config.logical_devices` must be set before TensorFlow's first operation of the process, or be at "

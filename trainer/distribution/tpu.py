@@ -1,4 +1,4 @@
-"""A strategy over the cores of a TPU; whatever is missing for one is explained.
+"""Makes a strategy over the cores of a TPU, or explains what is missing for one.
 
 A TPU is named in one of three ways: it is part of this machine (a Cloud TPU VM), it listens at an address, or Google
 Cloud knows it by a name, as it does the slices that span several machines.
@@ -29,7 +29,7 @@ def check_address(address: str) -> None:
         address: `config.tpu_address` of a run.
 
     Raises:
-        ValueError: If it is none of the ways to name a TPU.
+        ValueError: If it names no TPU in any of the three ways.
     """
     if not any(form.fullmatch(address) for form in (_ADDRESS, _NAME)):
         raise ValueError(
@@ -63,7 +63,7 @@ def make_tpu_strategy(address: str) -> tf.distribute.TPUStrategy:
 
 
 def _check_answer(address: str) -> None:
-    """Tries an address first: TensorFlow itself would wait for it for minutes."""
+    """Connects to the address first, because TensorFlow would wait for minutes."""
     found = _ADDRESS.fullmatch(address)
     if found:
         socket.create_connection((found["host"], int(found["port"] or _PORT)), timeout=_SECONDS).close()
@@ -71,7 +71,7 @@ def _check_answer(address: str) -> None:
 
 @contextlib.contextmanager
 def _patience(seconds: float) -> Iterator[None]:
-    """Limits how long a connection is waited for: a name is looked up with requests that have no limit of their own."""
+    """Limits the time of connections: TensorFlow looks up names by requests without a limit of their own."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

@@ -1,1 +1,1 @@
-"""The optimizer, its learning rate, and what goes with an update."""
+"""The optimizer, its learning rate, the loss scale and the moving average."""

@@ -1,4 +1,4 @@
-"""The scale of the loss in float16, whose smallest numbers would swallow small gradients."""
+"""The loss scale in float16, in which small gradients would underflow."""
 
 import math
 from typing import Any
@@ -10,8 +10,8 @@ GREATEST = 2.0**24
 class LossScale:
     """A factor of the loss that halves when a gradient overflows and doubles after enough steps without.
 
-    It lives on the host: the loop hands its value to the step, which multiplies the loss by it and divides the summed
-    gradient by it. All values are powers of two, so that neither rounds.
+    It lives on the host: the loop passes its value to the step, which multiplies the loss and divides the summed
+    gradient by it. All values are powers of two, so that neither operation rounds.
 
     Args:
         value: The scale to begin with, a power of two from `LEAST` to `GREATEST`.
@@ -28,24 +28,24 @@ class LossScale:
         self._growth_steps = growth_steps
 
     def count_good_step(self) -> None:
-        """Takes note of a step whose gradient was finite."""
+        """Counts a step whose gradient was finite."""
         self.good_steps += 1
         if self.good_steps >= self._growth_steps:
             self.value, self.good_steps = min(2.0 * self.value, GREATEST), 0
 
     def halve(self) -> None:
-        """Takes note of a step whose gradient overflowed."""
+        """Halves the scale after a step whose gradient overflowed."""
         self.value, self.good_steps = max(0.5 * self.value, LEAST), 0
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint has to hold of it."""
+        """Returns the state for a checkpoint."""
         return {"value": self.value, "good_steps": self.good_steps}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Takes up a state that `state` gave."""
+        """Restores a state that `state` returned."""
         self.value, self.good_steps = float(state["value"]), int(state["good_steps"])
 
 
 def is_scale(value: float) -> bool:
-    """Whether a scale may have this value: a power of two from `LEAST` to `GREATEST`."""
+    """Whether a value is a valid scale: a power of two from `LEAST` to `GREATEST`."""
     return LEAST <= value <= GREATEST and math.frexp(value)[0] == 0.5

@@ -1,4 +1,4 @@
-"""A moving average of the weights, kept beside them in training and put in their place where the model is used."""
+"""A moving average of the weights: updated in training, and used instead of them in evaluation and export."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -8,16 +8,16 @@ import tensorflow as tf
 
 
 class MovingAverage:
-    """An average of each trainable variable over the updates so far, in which an old update weighs less and less.
+    """Exponential moving averages of the trainable variables over the updates so far.
 
     After an update, `average = momentum * average + (1 - momentum) * variable`, as `ema_momentum` of the Keras
     optimizers means it; the average after the first update is the variable itself.
 
-    Make it in the scope of the strategy. The averages lie where the variables lie.
+    Make it in the scope of the strategy. Each average is on the devices of its variable.
 
     Args:
-        variables: What to average.
-        momentum: Share of the average that an update leaves, above 0 and below 1.
+        variables: The variables.
+        momentum: Weight of the old average in an update, above 0 and below 1.
 
     Attributes:
         variables: The averages, in the order of `variables`.
@@ -31,17 +31,17 @@ class MovingAverage:
         self.reset()
 
     def reset(self) -> None:
-        """Begins anew with the variables as they are."""
+        """Sets the averages to the current values of the variables."""
         for variable, average in zip(self._sources, self.variables, strict=True):
             average.assign(variable.value)
 
     def update(self, index: int, variable: tf.Variable, first: tf.Tensor) -> None:
-        """Takes up an update of one variable, on the device of a replica.
+        """Updates the average of one variable, on the device of a replica.
 
         Args:
-            index: Which variable it is.
-            variable: The part of it that lies on the device.
-            first: Scalar bool, whether it is the first update.
+            index: Index of the variable.
+            variable: Its component on the device.
+            first: Scalar bool, whether this is the first update.
         """
         average = self.variables[index].value
         momentum = tf.where(first, tf.zeros([], average.dtype), tf.cast(self._momentum, average.dtype))
@@ -49,10 +49,9 @@ class MovingAverage:
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
-        """Exchanges the variables and their averages, and changes them back at the end.
+        """Swaps the variables and their averages, and swaps them back at the end.
 
-        The values only change their owners, so this takes no memory. Nothing that is to be kept should be read from
-        either inside.
+        The swap takes no memory. Do not save either of them inside.
         """
         self._exchange()
         try:

@@ -1,4 +1,4 @@
-"""The Keras optimizer of a run, taking gradients that are summed over the replicas already."""
+"""Makes the Keras optimizer of a run, which takes gradients that are summed over the replicas already."""
 
 import contextvars
 import re
@@ -12,21 +12,21 @@ from ml_collections import ConfigDict
 from trainer.optimization import schedule
 from trainer.optimization.moving_average import MovingAverage
 
-# In a context variable, because each replica has a thread and a rate of its own: if they shared one, the optimizer of
-# graphs would order the factors of their updates differently, and mirrored variables would drift apart by rounding.
+# A context variable, because each replica has its own thread and rate: with a common one, TensorFlow's graph optimizer
+# would order the factors of their updates differently, and mirrored variables would drift apart by rounding.
 _update_rate: contextvars.ContextVar[tf.Tensor | None] = contextvars.ContextVar("update_rate", default=None)
 
 
 class TakesReducedGradients:
-    """Makes a Keras optimizer take gradients that are summed over the replicas, and update one variable at a time.
+    """Mixin for Keras optimizers that take summed gradients and update one variable at a time.
 
     The learning rate is computed once for an update; Keras would compute it again for each variable that decays.
 
-    The norm to clip by is that of the whole gradient, so the training step reduces and clips before it applies; summing
-    again would multiply the gradient by the number of replicas.
+    The training step sums and clips gradients before it applies them, because it clips by the norm of the summed
+    gradient. Summing again would multiply the gradient by the number of replicas.
 
-    Nothing else orders the updates of a graph, and its executor would begin with all of them at once: temporary tensors
-    of the size of the whole gradient, and more than one of them, would be alive together.
+    Control dependencies put the updates in sequence. Otherwise TensorFlow's executor would start all of them at once,
+    and several temporary tensors of the size of the whole gradient would be alive together.
 
     Attributes:
         average: The moving average that follows the updates, or None.
@@ -50,7 +50,7 @@ class TakesReducedGradients:
         return grads_and_vars
 
     def _distributed_tf_update_step(self, distribution: Any, grads_and_vars: Any, learning_rate: Any) -> None:
-        finished: dict[str, list[tf.Operation]] = {}  # By device: devices do not wait for each other.
+        finished: dict[str, list[tf.Operation]] = {}  # By device, so that devices do not wait for each other.
 
         def update(variable: tf.Variable, gradient: tf.Tensor, learning_rate: Any) -> None:
             graph = tf.compat.v1.get_default_graph()
@@ -88,14 +88,14 @@ def make_optimizer(
 ) -> keras.optimizers.Optimizer:
     """Makes the optimizer of a run and its slots.
 
-    Call it in the scope of the strategy. Clipping is not its business but the training step's. Weight decay is
-    decoupled (times the learning rate) and leaves alone what has fewer than two dimensions (biases and scales) and what
-    the config excludes.
+    Call it in the scope of the strategy. Clipping is left to the training step. Weight decay is decoupled (times the
+    learning rate); it excludes variables with fewer than two dimensions (biases and scales) and those that the config
+    names.
 
     Args:
         config: `config.optimizer` of a run.
         steps: Number of updates of the run, for the schedule.
-        variables: What is trained; slots are made for it.
+        variables: The trainable variables, for which slots are made.
 
     Returns:
         A Keras optimizer. All replicas must give it the same gradients.
@@ -110,7 +110,7 @@ def make_optimizer(
     elif config.name == "adafactor":
         optimizer = _Adafactor(relative_step=False, **common)
     elif config.name == "muon":
-        # Matrices of the feed-forward layers get orthogonal updates (Jordan et al., 2024), everything else Adam's.
+        # Matrices of the feed-forward layers get orthogonal updates (Jordan et al., 2024), all other variables Adam's.
         optimizer = _Muon(
             adam_beta_1=config.beta_1,
             adam_beta_2=config.beta_2,
@@ -132,7 +132,7 @@ def make_optimizer(
 
 
 def _without_weight_decay(variables: Sequence[keras.Variable], exclusions: Sequence[str]) -> list[keras.Variable]:
-    """Biases, scales, and the variables in whose paths an expression is found."""
+    """Returns biases, scales, and the variables whose paths match an expression."""
     paths = [variable.path for variable in variables]
     for exclusion in exclusions:
         if not any(re.search(exclusion, path) for path in paths):

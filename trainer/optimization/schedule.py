@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 
 class _WarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """A linear warm-up times what a subclass does after it."""
+    """A linear warm-up times the factor of a subclass."""
 
     def __init__(self, learning_rate: float, warmup_steps: int):
         super().__init__()
@@ -34,7 +34,7 @@ class _WarmUp(keras.optimizers.schedules.LearningRateSchedule):
 
 @keras.saving.register_keras_serializable("reformer_tf_trainer")
 class Constant(_WarmUp):
-    """The learning rate stays after the warm-up.
+    """A constant learning rate after the warm-up.
 
     Args:
         learning_rate: Rate after the warm-up.
@@ -66,7 +66,7 @@ class Cosine(_WarmUp):
         learning_rate: Highest rate, reached at the end of the warm-up.
         warmup_steps: Number of updates until the rate is reached.
         steps: Number of updates until the end.
-        final_fraction: What is left of `learning_rate` at the last update, and after it.
+        final_fraction: Fraction of `learning_rate` at the last update and after it.
     """
 
     def __init__(self, learning_rate: float, warmup_steps: int, steps: int, final_fraction: float = 0.0):
@@ -85,7 +85,7 @@ class Cosine(_WarmUp):
 
 SCHEDULES = ("constant", "cosine", "inverse_square_root")
 WITH_AN_END = "cosine"
-"""The schedule that depends on how many steps it spans."""
+"""The schedule that depends on the number of steps."""
 
 
 def from_config(settings: ConfigDict, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
@@ -110,7 +110,7 @@ def make_schedule(
         learning_rate: Highest rate.
         warmup_steps: Number of updates of the linear warm-up.
         steps: Number of updates until the end; only the cosine has one.
-        final_fraction: What the cosine leaves of `learning_rate` at the end.
+        final_fraction: Fraction of `learning_rate` at the end of the cosine.
 
     Returns:
         A function of the step, counted from 0.

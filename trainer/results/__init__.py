@@ -1,1 +1,1 @@
-"""What a run makes at its end: export, report and sample."""
+"""Results of a run after its last step: export, final report and sample."""

@@ -1,4 +1,4 @@
-"""What a model does without its attention: the outputs of all attention layers are zero for a while."""
+"""Ablation of attention: sets the outputs of all attention layers of a model to zero for a while."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _OUTPUT = ("output", "output_bias")
 
 
 def output_weights(model: keras.Model) -> list[keras.Variable]:
-    """Finds the weights that attention layers write to the residual stream with.
+    """Finds the weights that project the outputs of attention layers to the residual stream.
 
     Args:
         model: A model with layers of the registered kinds, at any depth.
@@ -27,7 +27,7 @@ def output_weights(model: keras.Model) -> list[keras.Variable]:
 
 @contextlib.contextmanager
 def without_attention(model: keras.Model) -> Iterator[None]:
-    """Sets the output weights of all attention layers to zero, and back.
+    """Sets the output weights of all attention layers to zero, and restores them at the end.
 
     Args:
         model: A model with attention layers.

@@ -1,4 +1,4 @@
-"""What a run exports: its model with the signatures that its text allows, and a card that says how it was trained."""
+"""Exports the model of a run, with the signatures that its tokenizer allows and a card that describes the training."""
 
 import os
 import pathlib
@@ -27,18 +27,18 @@ def export_model(
 
     Args:
         model: The model, with the weights of a checkpoint.
-        description: Of that checkpoint.
+        description: Description in that checkpoint.
         config: Config of the run.
         workdir: Folder of the run.
         directory: Folder of the versions.
-        sentencepiece: Whether a run in pieces gets the signatures for strings. They need TensorFlow Text wherever the
-            export is loaded.
+        sentencepiece: Whether a SentencePiece run gets the signatures for strings. They need TensorFlow Text wherever
+            the export is loaded.
 
     Returns:
         The folder of the new version.
 
     Raises:
-        ValueError: If strings in pieces are asked for and cannot be had.
+        ValueError: If `sentencepiece` is True and the run has another tokenizer.
     """
     return export.export_saved_model(
         model, directory, _tokenizer(config.data, sentencepiece), _card(description, config, workdir)
@@ -66,13 +66,13 @@ def _card(description: Mapping[str, Any], config: ConfigDict, workdir: Workdir) 
     step = description["step"]
     last = {
         record["split"]: record for record in metrics.read_records(workdir.metrics) if record["step"] <= step
-    }  # A later line of a split takes the place of an earlier one.
+    }  # The last line of each split.
     return {
         "training": {
             "step": step,
             "examples_seen": description.get("examples_seen"),
             "tokens_seen": description.get("tokens_seen"),
-            # None for weights that come from elsewhere, and in checkpoints that are older than the field.
+            # None for published weights, and in checkpoints that are older than the field.
             "corpus": description.get("corpus"),
             "fingerprints": description.get("data"),
             "config": as_dict(config),

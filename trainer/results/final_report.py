@@ -1,4 +1,4 @@
-"""What a run does after its last step: export, reference lines, an ablation and a sample of text."""
+"""The final report of a run, after its last step: export, reference entropies, an ablation and a sample of text."""
 
 import json
 import sys
@@ -21,17 +21,17 @@ _CHECKED_LENGTH = 1000
 
 
 def close(run: Run, stop: exits.StopRequest) -> int:
-    """Ends a run that has made its last step, as its config asks. Done once: a later start only prints the report.
+    """Makes and prints the final report that the config asks for. A later start only prints it again.
 
     Args:
-        run: The run. Its state is saved, so a stop ends the work at once.
-        stop: Whether to stop earlier.
+        run: The run, after its last step. Its state is saved, so a stop ends the work at once.
+        stop: Request to stop earlier.
 
     Returns:
-        What the process should return.
+        The exit code of the process.
     """
     if not run.config.export and not run.config.report:
-        run.process_group.leave()  # A process that ends earlier would be missed by the others.
+        run.process_group.leave()  # The others would miss a process that ends earlier.
         return exits.DONE
     chief = run.process_group.is_chief
     report = run.process_group.broadcast(_finished_report(run) if chief else None)
@@ -44,11 +44,11 @@ def close(run: Run, stop: exits.StopRequest) -> int:
                     with stop.interruptible():
                         report = _make_report(run)
         except exits.Stopped:
-            print("Stopped before the closing report. The same command makes it.", flush=True)
+            print("Stopped before the final report. The same command makes it.", flush=True)
             run.process_group.leave()
             return exits.STOPPED
         except (exits.NotSaved, OSError) as error:
-            print(f"The closing report could not be made: {error}", file=sys.stderr, flush=True)
+            print(f"The final report could not be made: {error}", file=sys.stderr, flush=True)
             run.process_group.leave()
             return exits.NOT_SAVED
     if chief:
@@ -60,7 +60,7 @@ def close(run: Run, stop: exits.StopRequest) -> int:
 
 
 def _finished_report(run: Run) -> dict[str, Any] | None:
-    """The report of an earlier start, if it is one of this step and has everything that is asked for."""
+    """Returns the report of an earlier start, if it is of this step and has all parts that the config asks for."""
     report = report_file.read(run.workdir.report)
     asked = {name for name in ("export", "report") if run.config[name]}
     return report if report and report["step"] == run.step and asked <= set(report["made"]) else None
@@ -76,7 +76,7 @@ def _make_report(run: Run) -> dict[str, Any]:
     if run.config.report:
         report["made"].append("report")
         report.update(_compare(run))
-    with tf.device("CPU:0"):  # Where the check of the export computes too.
+    with tf.device("CPU:0"):  # The check of the export computes on the CPU, too.
         model, description = load_described(run.config, run.workdir)
     if run.config.report:
         asked = run.config.sample
@@ -99,7 +99,7 @@ def _evaluate_without_attention(run: Run, stop: exits.StopRequest) -> None:
 
 
 def _compare(run: Run) -> dict[str, Any]:
-    """Reference lines of the validation bytes, and the evaluation with attention switched off."""
+    """Returns entropies of the validation bytes and the evaluation without attention."""
     documents = run.corpus.validation
     ablation = run.files.find(ABLATION, run.step)
     some = {"evaluated_bytes": ablation and ablation["bytes"], "validation_bytes": documents.num_bytes}
@@ -149,5 +149,5 @@ def _as_text(report: dict[str, Any]) -> str:
 
 
 def _bits(number: float | None) -> str:
-    """Metrics lines have None in place of what is not finite."""
+    """Formats a number of a metrics line, which is None if it was not finite."""
     return "not finite" if number is None else f"{number:.4f}"

@@ -1,4 +1,4 @@
-"""Text as the model would go on."""
+"""Continues a text with the model of a run."""
 
 from collections.abc import Iterator, Sequence
 
@@ -19,10 +19,10 @@ def continue_text(
         tokens: Number of tokens to sample.
         temperature: Above 0; the lower, the more likely the text.
         seed: The same seed gives the same text.
-        tokenizer: How the model numbers its tokens.
+        tokenizer: Tokenizer of the model.
 
     Returns:
-        The new text alone. Bytes that are not UTF-8 become replacement characters; ids that stand for no text, such as
+        The new text only. Bytes that are not UTF-8 become replacement characters; ids that stand for no text, such as
         boundaries between documents, are left out.
     """
     ids = tokenizer.encode(prompt).tolist()
@@ -39,19 +39,19 @@ def stream_bytes(
     tokenizer: Tokenizer = BYTES,
     stop_tokens: Sequence[int] = (),
 ) -> Iterator[bytes]:
-    """Goes on with ids, and hands over the bytes of each new one as soon as it is there.
+    """Continues ids, and yields the bytes of each new one as soon as it is generated.
 
     Args:
         model: Has `stream` and `generate`.
         ids: At least one.
         tokens: Number of tokens to generate.
-        sampler: Of a beam search, which knows no token before the last, all bytes come at once.
+        sampler: The sampler. The bytes of a beam search come all at once, as no token is known before its end.
         seed: The same seed gives the same bytes.
-        tokenizer: How the model numbers its tokens.
-        stop_tokens: Ids that end it.
+        tokenizer: Tokenizer of the model.
+        stop_tokens: Ids that end the text.
 
     Returns:
-        An iterator of pieces of at least one byte.
+        An iterator of fragments of at least one byte.
 
     Raises:
         ValueError: If ids and new tokens do not fit the model.

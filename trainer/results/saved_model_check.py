@@ -1,4 +1,4 @@
-"""Runs an exported model in a process of its own, which imports nothing but TensorFlow, and compares its logits."""
+"""Compares the logits of an exported model, run in a process that imports only TensorFlow, with those of the model."""
 
 import pathlib
 import subprocess
@@ -23,7 +23,7 @@ def largest_difference(model: keras.Model, exported: pathlib.Path, ids: np.ndarr
     """Compares the logits of an exported model with those of the model itself.
 
     Args:
-        model: What was exported.
+        model: The model that was exported.
         exported: Folder of one version of the export.
         ids: `[B, L]` int32.
 
@@ -31,12 +31,12 @@ def largest_difference(model: keras.Model, exported: pathlib.Path, ids: np.ndarr
         The largest difference of any logit.
 
     Raises:
-        RuntimeError: If the export cannot be loaded or run; the message ends with what the process said.
+        RuntimeError: If the export cannot be loaded or run; the message ends with the output of the process.
     """
     with tempfile.TemporaryDirectory() as folder:
         question, answer = pathlib.Path(folder, "ids"), pathlib.Path(folder, "logits")
         tf.io.write_file(str(question), tf.io.serialize_tensor(tf.constant(ids, tf.int32)))
-        # -c puts the working directory on the path; an empty one has no module to import by mistake.
+        # -c puts the working directory on the path; this one has no module to import by mistake.
         arguments = [sys.executable, "-c", _PROGRAM, str(exported.resolve()), str(question), str(answer)]
         process = subprocess.Popen(arguments, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         try:

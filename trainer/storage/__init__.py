@@ -1,1 +1,1 @@
-"""What a run keeps in its folder: config, checkpoints, metrics and events."""
+"""The files in the folder of a run: config, checkpoints, metrics and events."""

@@ -1,4 +1,4 @@
-"""Which checkpoint of a run a command reads: the newest, the best by validation, or that of a step."""
+"""Chooses the checkpoint that a command reads: the newest, the best by validation loss, or that of a step."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ BEST = "best"
 
 
 def is_choice(checkpoint: str) -> bool:
-    """Whether this names a checkpoint: `newest`, `best` or the number of a step."""
+    """Whether a string names a checkpoint: `newest`, `best` or the number of a step."""
     return checkpoint in (NEWEST, BEST) or (checkpoint.isascii() and checkpoint.isdigit())
 
 
 def check(checkpoint: str) -> None:
-    """Checks that this names a checkpoint.
+    """Checks that a string names a checkpoint.
 
     Raises:
         ValueError: If it does not.
@@ -32,8 +32,8 @@ def read(workdir: Workdir, checkpoint: str = NEWEST) -> tuple[dict[str, np.ndarr
 
     Args:
         workdir: Folder of the run.
-        checkpoint: `newest` (of those that are not damaged), `best` or the number of a step. The best is the one of the
-            smallest validation loss in the metrics, among the steps that there is a checkpoint of.
+        checkpoint: `newest` (of those that are not damaged), `best` or the number of a step. The best is that of the
+            smallest validation loss in the metrics, among the steps that have a checkpoint.
 
     Returns:
         Arrays by name and the description, which has `step`.
@@ -74,10 +74,10 @@ def read_to_go_on(
     Args:
         workdir: Folder of the run.
         checkpoint: As for `read`.
-        set_aside: Whether damaged ones that it passes over are set aside.
+        set_aside: Whether to set aside damaged checkpoints that are passed over.
 
     Returns:
-        Arrays by name and the description; None if the newest is asked for and there are none.
+        Arrays by name and the description; None for the newest of no checkpoints.
 
     Raises:
         ValueError: If there is no such checkpoint, if it is damaged, or if it is not finite.
@@ -86,7 +86,7 @@ def read_to_go_on(
     if found is None:
         return None
     try:
-        finite.check(found[0])  # One that is older than the check in `Checkpoints.save` may hold anything.
+        finite.check(found[0])  # Checkpoints older than the check in `Checkpoints.save` may hold anything.
     except finite.NotFiniteArraysError as error:
         there = ", ".join(map(str, workdir.checkpoints().steps()))
         raise ValueError(

@@ -1,4 +1,4 @@
-"""One checkpoint as one file: named arrays and a description, with a checksum over all of it.
+"""File format of a checkpoint: named arrays and a description, with a checksum of both.
 
 The file is in the safetensors format: the length of the header, the header in JSON, then the arrays one after another.
 The checksum in the header's `__metadata__` is the SHA-256 of the header without it and of the arrays.
@@ -37,16 +37,16 @@ _LENGTH = struct.Struct("<Q")
 
 
 class DamagedCheckpoint(Exception):  # noqa: N818 (a state of the file)
-    """The file is not complete or its content is not what was written."""
+    """Raised when a file is incomplete or its content has changed."""
 
 
 def write(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> None:
-    """Writes a checkpoint, as a whole or not at all.
+    """Writes a checkpoint atomically.
 
     Args:
         path: File to write or to replace.
         arrays: Arrays of any shape by name.
-        description: Whatever JSON can hold.
+        description: Anything that JSON can hold.
     """
     contents = {name: np.asarray(array) for name, array in arrays.items()}
     entries, offset = {}, 0
@@ -73,7 +73,7 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], descri
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Reads a checkpoint and checks that it is what was written.
+    """Reads a checkpoint and verifies its checksum.
 
     Args:
         path: File that `write` wrote.

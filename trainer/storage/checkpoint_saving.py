@@ -1,4 +1,4 @@
-"""How the state of a run gets to the disk: when it waits for the disk, and what it says if it cannot write."""
+"""Saves the state of a run while it trains: waits for the disk where it must, and reports what cannot be written."""
 
 import sys
 import threading
@@ -16,17 +16,17 @@ _State = tuple[Mapping[str, np.ndarray], Mapping[str, Any], Mapping[int, float]]
 
 
 class CheckpointWriter:
-    """Writes one checkpoint at a time beside the training.
+    """Writes one checkpoint at a time, in a thread beside the training.
 
-    The thread is no daemon: a process that ends in the ordinary way finishes the file that is under way. One that is
-    killed leaves the earlier checkpoints as they were, and at most a half-written file that is none.
+    The thread is no daemon, so a process that ends normally finishes the file. A process that is killed leaves the
+    earlier checkpoints unchanged, and at most a temporary file that does not count.
 
     Args:
         checkpoints: The folder to write to.
-        step: The step whose state is in there already, if the run goes on from one.
+        step: The step whose checkpoint the run goes on from, if any.
 
     Attributes:
-        step: The step whose checkpoint is written or under way; None if there is none, or none since a failure.
+        step: The step whose checkpoint is written or being written; None if there is none, or after a failure.
     """
 
     def __init__(self, checkpoints: Checkpoints, step: int | None = None):
@@ -38,12 +38,12 @@ class CheckpointWriter:
     def begin(
         self, arrays: Mapping[str, np.ndarray], description: Mapping[str, Any], losses: Mapping[int, float]
     ) -> None:
-        """Begins to write a checkpoint. Nothing else may be under way: call `wait` or see that `busy` is False before.
+        """Begins to write a checkpoint. Call `wait` before, as only one can be written at a time.
 
         Args:
-            arrays: Everything to keep, by name. Nobody may change them any more.
-            description: What else belongs to the state, with `step`.
-            losses: Validation loss by step, for the best checkpoint to be kept.
+            arrays: Arrays of the state by name. They must not change any more.
+            description: The rest of the state, with `step`.
+            losses: Validation loss by step, to retain the best checkpoint.
         """
         if self._thread is not None:
             raise RuntimeError(f"A checkpoint must be waited for before the next. Received: that of {self.step}")
@@ -60,17 +60,17 @@ class CheckpointWriter:
 
     @property
     def busy(self) -> bool:
-        """Whether a checkpoint is being written at this moment."""
+        """Whether a checkpoint is being written."""
         return self._thread is not None and self._thread.is_alive()
 
     def wait(self) -> OSError | NotFiniteArraysError | None:
-        """Waits for the checkpoint under way, if there is one.
+        """Waits for the checkpoint that is being written, if any.
 
         Returns:
-            Why it was not written, for instance because the disk is full; None if it is there.
+            Why it could not be written, for instance because the disk is full; None if it was.
 
         Raises:
-            BaseException: Whatever else went wrong in the thread.
+            BaseException: Any other error of the thread.
         """
         if self._thread is None:
             return None
@@ -86,18 +86,18 @@ class CheckpointWriter:
 class Saving:
     """Saves the state of a run beside the training.
 
-    A checkpoint that cannot be written is reported, and the run goes on: the earlier ones stand, and the next may find
-    room. Only where a run ends, in `finish`, it is an error.
+    A checkpoint that cannot be written is reported and the run goes on: the earlier ones are there, and the next may be
+    written. It is an error only where a run ends, in `finish`.
 
-    A state that is not finite is no good one: the thread that writes finds it, nothing is written from then on, and the
+    A state that is not finite is not saved. The writing thread finds that out; from then on nothing is written, and the
     run must end.
 
     Args:
         checkpoints: The folder of the checkpoints.
         settings: `config.train` of the run.
-        capture: Makes durable what a checkpoint of now stands for, and returns the arrays, the description with `step`,
-            and the validation losses by step. Nobody may change the arrays afterwards.
-        step: The step whose state is in the folder already, if the run goes on from one.
+        capture: Makes the metrics so far durable and returns the current arrays, the description with `step`, and the
+            validation losses by step. The arrays must not change afterwards.
+        step: The step whose checkpoint the run goes on from, if any.
     """
 
     def __init__(
@@ -110,17 +110,17 @@ class Saving:
         self._not_finite: exits.NotFinite | None = None
 
     def is_saved(self, step: int) -> bool:
-        """Whether there is a checkpoint of this step, or one is being written."""
+        """Whether the checkpoint of this step is written or being written."""
         return self._writer.step == step
 
     def begin(self, step: int) -> None:
-        """Begins to write a checkpoint of the state of now, unless there is one; waits for the one before.
+        """Begins to write a checkpoint of the current state, unless there is one; waits for the previous one.
 
         Args:
             step: Number of steps done.
 
         Raises:
-            NotSaved: If what the checkpoint would stand for cannot be made durable.
+            NotSaved: If the metrics cannot be made durable.
         """
         if self.is_saved(step):
             return
@@ -134,17 +134,17 @@ class Saving:
         self._writer.begin(arrays, description, losses)
 
     def look(self, step: int) -> bool:
-        """Reports if a checkpoint could not be written; does not wait for one that is under way.
+        """Reports if a checkpoint could not be written, without waiting for one that is being written.
 
         Returns:
-            Whether a state was found that is not finite, so that the run must end: `finish` says so.
+            Whether a state was not finite, so that the run must end: `finish` raises the error.
         """
         if not self._writer.busy:
             self.wait(step)
         return self._not_finite is not None
 
     def wait(self, step: int) -> None:
-        """Waits for the checkpoint under way, and reports if it could not be written.
+        """Waits for the checkpoint that is being written, and reports if it could not be.
 
         Args:
             step: Number of steps done.
@@ -161,14 +161,14 @@ class Saving:
             )
 
     def finish(self, step: int) -> None:
-        """Waits until there is a checkpoint of the state of now; tries once more if writing it failed.
+        """Waits until the current state is saved; tries once more if writing it failed.
 
         Args:
             step: Number of steps done.
 
         Raises:
-            NotFinite: If it is not finite, or one before was not.
-            NotSaved: If it cannot be written.
+            NotFinite: If this state or an earlier one is not finite.
+            NotSaved: If the checkpoint cannot be written.
         """
         error = self._wait()
         if not self.is_saved(step):
@@ -180,11 +180,11 @@ class Saving:
             raise self.failure(f"The checkpoint of step {step}", error) from error
 
     def failure(self, what: str, error: OSError) -> exits.NotSaved:
-        """What to raise where a run must end because something could not be written.
+        """Makes the error of a run that must end because something could not be written.
 
         Args:
-            what: What it was, as the beginning of a sentence.
-            error: Why not.
+            what: Name of the thing, as the beginning of a sentence.
+            error: The reason.
         """
         self._writer.wait()
         then = "goes on from there" if self._checkpoints.usable_steps() else "begins anew"
@@ -194,7 +194,7 @@ class Saving:
         )
 
     def _wait(self) -> OSError | None:
-        """Waits for the checkpoint under way, and remembers if its state was not finite."""
+        """Waits for the checkpoint that is being written, and remembers if its state was not finite."""
         step = self._writer.step
         error = self._writer.wait()
         if not isinstance(error, NotFiniteArraysError):

@@ -1,4 +1,4 @@
-"""The checkpoints of a run: one file a step, the newest few and the best kept, damaged ones passed over."""
+"""The checkpoints of a run: one file a step; the newest few and the best stay, damaged ones are passed over."""
 
 import os
 import pathlib
@@ -19,27 +19,27 @@ class Checkpoints:
     """The folder of a run's checkpoints.
 
     Args:
-        folder: Where they are. Made by the first save.
-        keep: How many of the newest to keep.
+        folder: The folder. Made by the first save.
+        keep: Number of newest checkpoints to keep.
     """
 
     def __init__(self, folder: str | os.PathLike[str], keep: int = 3):
         self.folder = pathlib.Path(folder)
         self.keep = keep
-        self._in_the_way: set[int] = set()  # Damaged ones that could not be set aside.
+        self._in_the_way: set[int] = set()  # Steps of damaged files that could not be set aside.
 
     def steps(self) -> list[int]:
-        """The steps that there is a checkpoint of, in ascending order, damaged or not."""
+        """Returns the steps that have a checkpoint, damaged or not, in ascending order."""
         if not self.folder.is_dir():
             return []
         return sorted(int(match[1]) for match in map(_PATTERN.fullmatch, os.listdir(self.folder)) if match)
 
     def usable_steps(self) -> list[int]:
-        """The steps without those whose damaged files could not be set aside."""
+        """Returns the steps without those of damaged files that could not be set aside."""
         return [step for step in self.steps() if step not in self._in_the_way]
 
     def best(self, losses: Mapping[int, float]) -> int | None:
-        """The step of the smallest validation loss among those that there is a checkpoint of.
+        """Finds the step with the smallest validation loss among those that have a checkpoint.
 
         Args:
             losses: Validation loss by step.
@@ -56,17 +56,17 @@ class Checkpoints:
         description: Mapping[str, Any],
         losses: Mapping[int, float] | None = None,
     ) -> None:
-        """Writes the checkpoint of `step`, then removes those that are not kept.
+        """Writes the checkpoint of `step`, then prunes the others.
 
         Args:
             step: Number of steps done.
-            arrays: Everything to keep, by name.
-            description: Whatever else belongs to the state, as JSON knows it.
+            arrays: Arrays of the state by name.
+            description: The rest of the state, anything that JSON can hold.
             losses: Validation loss by step.
 
         Raises:
-            NotFiniteArraysError: If the arrays are not finite, so that nothing could go on from them.
-            OSError: If it cannot be written; the other checkpoints stay as they were.
+            NotFiniteArraysError: If an array is not finite, so that no run could go on from it.
+            OSError: If the file cannot be written; the other checkpoints are unchanged.
         """
         finite.check(arrays)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,7 @@ class Checkpoints:
             Arrays by name and the description, which has `step`.
 
         Raises:
-            ValueError: If there is none, or if it is damaged.
+            ValueError: If the checkpoint does not exist or is damaged.
         """
         steps = self.steps()
         if step not in steps:
@@ -113,7 +113,7 @@ class Checkpoints:
             raise ValueError(f"`checkpoint` must not be a damaged one. Received: {error}") from error
 
     def newest(self, set_aside: bool = False) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-        """Reads the newest checkpoint that is not damaged, and reports every damaged one it passes over.
+        """Reads the newest checkpoint that is not damaged, and reports the damaged ones that it passes over.
 
         Args:
             set_aside: Whether to rename damaged ones, so that they do not count as checkpoints any more.

@@ -1,4 +1,4 @@
-"""The metrics of a run as TensorBoard shows them: one folder a split, each step once, at the time of its line."""
+"""The metrics of a run for TensorBoard: one folder a split, each step once, at the time of its line."""
 
 import contextlib
 import json
@@ -13,24 +13,24 @@ from absl import logging
 from trainer.storage import event_summaries
 from trainer.storage.event_writer import EventWriter
 
-_RUN_FOLDER = "."  # The folder of what belongs to no split.
+_RUN_FOLDER = "."  # The folder of texts and hyperparameters, which have no split.
 _EVENT_FILES = ("events.out.tfevents.*", "*/events.out.tfevents.*")
 _NO_SCALARS = ("step", "wall_time")
 _FLUSH_SECONDS = 30.0
 
 
 class EventFiles:
-    """Event files beside `metrics.jsonl`, with the same numbers and times; the config as text and as hyperparameters.
+    """Event files with the numbers and times of `metrics.jsonl`, and the config as text and as hyperparameters.
 
-    A restarted run writes them anew from the lines that `metrics.jsonl` kept: event files cannot be cut at a step. So
-    they may fall behind: if they cannot be written, that is said once and the run goes on without them.
+    A restarted run writes them anew from the lines of `metrics.jsonl`, because event files cannot be cut at a step. So
+    they are not essential: if they cannot be written, a warning says so once and the run goes on.
 
-    Lines that are older than their field `wall_time` are events without a time, which TensorBoard takes for 1970.
+    Lines that are older than the field `wall_time` become events without a time, which TensorBoard takes for 1970.
 
     Args:
         folder: Folder of all splits, for `tensorboard --logdir`.
-        records: What `metrics.jsonl` holds already.
-        config: Config of the run as JSON knows it.
+        records: The records of `metrics.jsonl` so far.
+        config: Config of the run in JSON types.
     """
 
     def __init__(self, folder: pathlib.Path, records: Sequence[dict[str, Any]], config: Mapping[str, Any]):
@@ -40,7 +40,7 @@ class EventFiles:
         self._flushed = time.monotonic()
         with self._saying_what_fails():
             for old in (path for pattern in _EVENT_FILES for path in folder.glob(pattern)):
-                if not old.name.endswith(".profile-empty"):  # What a profile leaves for its plugin.
+                if not old.name.endswith(".profile-empty"):  # A profile leaves it for its plugin.
                     old.unlink()
             began = _began(records)
             name = str(folder.resolve().parent)
@@ -70,7 +70,7 @@ class EventFiles:
             self._writer(_RUN_FOLDER, when).write(event_summaries.text(name, text), record["step"], when)
 
     def flush(self) -> None:
-        """Hands what was written to the operating system."""
+        """Flushes all files."""
         self._flushed = time.monotonic()
         with self._saying_what_fails():
             for writer in self._writers.values():
@@ -98,5 +98,5 @@ class EventFiles:
 
 
 def _began(records: Sequence[Mapping[str, Any]]) -> float | None:
-    """When the run began, if its first line says it; a run without lines begins now."""
+    """Returns the time of the first line, if it has one; now for a run without lines."""
     return records[0].get("wall_time") if records else time.time()

@@ -1,4 +1,4 @@
-"""What the event files of a run hold, in the forms that TensorBoard's plugins read: scalars, text, hyperparameters."""
+"""Summaries for TensorBoard's plugins: scalars, text and hyperparameters."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 
 
 def scalars(numbers: Mapping[str, float]) -> Summary:
-    """Numbers by name."""
+    """Makes a summary of numbers by name."""
     summary = Summary()
     for name, value in numbers.items():
         summary.value.extend(scalar_pb(name, value).value)
@@ -19,23 +19,23 @@ def scalars(numbers: Mapping[str, float]) -> Summary:
 
 
 def text(name: str, content: str) -> Summary:
-    """A text that is shown as it is, line by line: TensorBoard takes text for Markdown, and this is a block of code."""
+    """Makes a summary of a text as a block of code, because TensorBoard takes text for Markdown."""
     return text_pb(name, "\n".join(f"    {line}" for line in _shown(content).splitlines()))
 
 
 def hyperparameters(config: Mapping[str, Any], name: str, began: float) -> Summary:
-    """All fields of a config, to compare runs by.
+    """Makes a summary of all fields of a config, by which runs can be compared.
 
     Args:
-        config: As JSON knows it.
-        name: Of the run.
-        began: Unix time in seconds of the beginning; 0 if nobody knows.
+        config: Config in JSON types.
+        name: Name of the run.
+        began: Unix time of its beginning in seconds; 0 if it is not known.
     """
     return hparams.hparams_pb(dict(_flat(config)), trial_id=_shown(name), start_time_secs=began)
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The fields with their full names; those without a value are left out."""
+    """Yields the fields with their full names, except those without a value."""
     for key, value in config.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
@@ -46,5 +46,5 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _shown(text: str) -> str:
-    """The text as UTF-8 can write it: paths may have bytes that are none."""
+    """Makes a text encodable as UTF-8: paths may have bytes that are not."""
     return text.encode("utf-8", errors="replace").decode("utf-8")

@@ -1,6 +1,6 @@
-"""One event file of TensorBoard, written with the times that its events are of.
+"""Writes an event file of TensorBoard with the original times of its events.
 
-`tf.summary` gives each event the time at which it writes it; a file that is written anew would lose when things were.
+`tf.summary` gives each event the time of writing, so a file that is written anew would lose the original times.
 """
 
 import itertools
@@ -21,8 +21,8 @@ class EventWriter:
     """Writes events to a new file.
 
     Args:
-        folder: Where the file is to be. Made if it is not there.
-        began: Unix time in seconds of the first event; None if nobody knows.
+        folder: Folder of the file. Made if it does not exist.
+        began: Unix time of the first event in seconds; None if it is not known.
 
     Raises:
         OSError: If the folder cannot be made.
@@ -39,14 +39,14 @@ class EventWriter:
         """Adds an event.
 
         Args:
-            summary: What is to be shown.
+            summary: Summary of the event.
             step: Number of steps done.
-            wall_time: Unix time in seconds; None if nobody knows.
+            wall_time: Unix time in seconds; None if it is not known.
         """
         self._write(Event(wall_time=wall_time, step=step, summary=summary))
 
     def flush(self) -> None:
-        """Hands what was written to the operating system."""
+        """Flushes the file."""
         self._file.flush()
 
     def close(self) -> None:

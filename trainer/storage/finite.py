@@ -1,22 +1,22 @@
-"""Whether arrays are finite: before they are kept as a state that a run may go on from."""
+"""Checks that arrays are finite, before they are saved as a state that a run goes on from."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
-_CHUNK = 1 << 18  # Numbers at a time: the result of a comparison stays in the cache of the processor.
+_CHUNK = 1 << 18  # Numbers at a time, so that the result of a comparison stays in the cache of the processor.
 _NAMED = 5
 
 
 class NotFiniteArraysError(ValueError):
-    """Arrays that are not finite; the message counts and names them."""
+    """Raised for arrays that are not finite; the message counts and names them."""
 
 
 def check(arrays: Mapping[str, np.ndarray]) -> None:
     """Checks that every number is finite.
 
     Args:
-        arrays: By name.
+        arrays: Arrays by name.
 
     Raises:
         NotFiniteArraysError: If one is NaN or infinite.
@@ -28,7 +28,7 @@ def check(arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _is_finite(array: np.ndarray) -> bool:
-    if array.dtype.kind in "biuUSO":  # Integers, and what is no number at all.
+    if array.dtype.kind in "biuUSO":  # Integers, and values that are no numbers.
         return True
     flat = array.reshape(-1)
     return all(np.isfinite(flat[first : first + _CHUNK]).all() for first in range(0, flat.size, _CHUNK))

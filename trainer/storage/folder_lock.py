@@ -1,4 +1,4 @@
-"""Takes a folder for this process, so that no other run uses it, and undoes that without a trace."""
+"""Locks a folder for this process, so that no other run uses it, and can undo that without a trace."""
 
 import fcntl
 import os
@@ -24,11 +24,11 @@ class FolderLock:
         self._made_file = False
 
     def take(self) -> None:
-        """Makes the folder and takes it.
+        """Makes the folder and locks it.
 
         Raises:
-            ValueError: If another process has it.
-            OSError: If the folder cannot be made or written to; then nothing of it is there.
+            ValueError: If another process has locked it.
+            OSError: If the folder cannot be made or written to; folders made so far are removed.
         """
         for _ in range(_ATTEMPTS):
             self._made = [path for path in (self._folder, *self._folder.parents) if not path.exists()]
@@ -74,7 +74,7 @@ class FolderLock:
         return descriptor
 
     def _lock(self, descriptor: int) -> bool:
-        """Whether the lock is that of the file which is there: a process that was refused removes its own."""
+        """Locks the file; False if the file was removed since, by a process that was refused."""
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -1,12 +1,12 @@
-"""A run that goes back to an earlier checkpoint: what came after it is set aside, all of it or nothing.
+"""Takes a run back to an earlier checkpoint and sets aside all that is later, completely or not at all.
 
-The later checkpoints, the later lines of the metrics and the closing report move to `WORKDIR/before_STEP_N/`, with a
-copy of the config, so that the folder can be evaluated like that of a run. Event files need nothing: every start writes
-them from the lines that are left.
+The later checkpoints, the later lines of the metrics and the final report move to `WORKDIR/before_STEP_N/`, with a
+copy of the config, so that the folder can be evaluated like that of a run. Event files are not moved, because every
+start writes them anew from the remaining lines.
 
-A note in the folder of the run says what is to be moved before anything is. Whoever starts the run after a kill
-completes it, with or without `--checkpoint`. The note stays until the run is done or is started without the flag: the
-same command, given again after a stop, goes on and does not go back once more.
+A note in the folder of the run lists the moves before the first one. If the process is killed, the next start completes
+them, with or without `--checkpoint`. The note stays until the run is done or started without the flag, so that the same
+command, repeated after a stop, continues the run and does not go back again.
 """
 
 import json
@@ -25,21 +25,21 @@ _CHECKPOINT = re.compile(r"step-(\d+)\.safetensors.*")  # Damaged ones too.
 
 
 class GoingBack:
-    """Whether a start of a run goes back, and to what.
+    """Decides whether a start of a run goes back, and to which checkpoint.
 
-    What an earlier start began is completed first, if it was killed in the middle.
+    Moves of an earlier start that was killed are completed first.
 
     Args:
         workdir: Folder of the run, locked.
-        checkpoint: What `--checkpoint` says: `newest`, `best` or the number of a step.
-        same_config: Whether the config is that of the start before.
+        checkpoint: Value of `--checkpoint`: `newest`, `best` or the number of a step.
+        same_config: Whether the config is that of the previous start.
 
     Attributes:
-        checkpoint: What to read. It is the newest one if nothing else is asked for, or if the same command went back
-            already and has not ended since.
+        checkpoint: The checkpoint to read. It is the newest by default, and if the same command went back already and
+            its run is not done.
 
     Raises:
-        ValueError: If the note is not what an earlier start wrote.
+        ValueError: If the note is damaged.
     """
 
     def __init__(self, workdir: Workdir, checkpoint: str, same_config: bool):
@@ -52,13 +52,13 @@ class GoingBack:
         self.checkpoint = checkpoint_choice.NEWEST if went_back else self._asked
 
     def carry_out(self, step: int) -> str | None:
-        """Sets aside what came after a step, if the start goes back.
+        """Sets aside all that is later than a step, if the start goes back.
 
         Args:
             step: The step of the checkpoint that was read.
 
         Returns:
-            What was done, as a sentence.
+            A sentence about it; None if the start does not go back.
         """
         if self._asked == checkpoint_choice.NEWEST:
             forget(self._workdir)
@@ -82,12 +82,12 @@ class GoingBack:
 
 
 def forget(workdir: Workdir) -> None:
-    """Takes note that the run is not that of a command that went back, or no longer."""
+    """Removes the note: the run is done, or was started without going back."""
     (workdir.root / _NOTE).unlink(missing_ok=True)
 
 
 def _move(workdir: Workdir, note: dict[str, Any]) -> None:
-    """Does what is left of the note. Whatever was moved before stays as it is."""
+    """Makes the remaining moves of a note."""
     step = note["step"]
     if note["folder"] is not None:
         target = workdir.root / note["folder"]
@@ -98,11 +98,12 @@ def _move(workdir: Workdir, note: dict[str, Any]) -> None:
         if later:
             _copy(b"".join(later), target / "metrics.jsonl")
             _copy(b"".join(earlier), workdir.metrics)
-        if _has_later_report(workdir, step):  # The report last, because it says that both are of a later step.
+        if _has_later_report(workdir, step):  # The report last, because only it has the step of both.
             for path in (workdir.sample, workdir.report):
                 if path.exists():
                     os.replace(path, target / path.name)
-        for path in reversed(_checkpoints(workdir, step)):  # The newest first: those that are left are a run's.
+        # The newest first, so that the remaining ones are always those of a run.
+        for path in reversed(_checkpoints(workdir, step)):
             os.replace(path, target / "checkpoints" / path.name)
         for changed in (target / "checkpoints", target, workdir.root / "checkpoints", workdir.root):
             atomic.sync_folder(changed)
@@ -110,7 +111,7 @@ def _move(workdir: Workdir, note: dict[str, Any]) -> None:
 
 
 def _split(workdir: Workdir, step: int) -> tuple[list[bytes], list[bytes]]:
-    """The whole lines of the metrics up to a step, and after it."""
+    """Splits the complete lines of the metrics into those up to a step and those after it."""
     earlier: list[bytes] = []
     later: list[bytes] = []
     for line, record in metrics.read_lines(workdir.metrics):
@@ -119,14 +120,14 @@ def _split(workdir: Workdir, step: int) -> tuple[list[bytes], list[bytes]]:
 
 
 def _checkpoints(workdir: Workdir, step: int) -> list[pathlib.Path]:
-    """The files of the checkpoints after a step, in ascending order."""
+    """Lists the files of the checkpoints after a step, in ascending order."""
     folder = workdir.checkpoints().folder
     found = [(int(match[1]), name) for name in os.listdir(folder) if (match := _CHECKPOINT.fullmatch(name))]
     return [folder / name for number, name in sorted(found) if number > step]
 
 
 def _has_later_report(workdir: Workdir, step: int) -> bool:
-    """Whether the closing report is of a later step, or cannot be read."""
+    """Whether the final report is of a later step, or cannot be read."""
     try:
         report = report_file.read(workdir.report)
     except ValueError:
@@ -142,7 +143,7 @@ def _new_folder(workdir: Workdir, step: int) -> str:
 
 
 def _normal(checkpoint: str) -> str:
-    """The same for `0040` and `40`."""
+    """Normalises the number of a step: `0040` becomes `40`."""
     return str(int(checkpoint)) if checkpoint.isdigit() else checkpoint
 
 

@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: one JSON object a line, each split and step once, whatever happens to the process."""
+"""The file `metrics.jsonl`: one JSON object a line, each split and step once, even if the process is killed."""
 
 import errno
 import json
@@ -16,21 +16,21 @@ from trainer import atomic, json_text
 _LARGEST = sys.float_info.max
 
 MEASURED = ("tokens_per_second", "peak_memory_mib", "wall_time")
-"""Fields that differ between runs that are the same otherwise: leave them out to compare two runs bit for bit."""
+"""Fields that differ even between equal runs; leave them out to compare two runs bit for bit."""
 
 
 class Metrics:
-    """The metrics file of a run, taken up where a restored state left it.
+    """The metrics file of a run, cut at the step of the restored state.
 
-    Lines of later steps are dropped, as the run will write them again, and so is a line that a dying process left
-    half written. The file changes as a whole or not at all.
+    Lines of later steps are dropped, because the run will write them again, and so are incomplete lines. The file is
+    replaced atomically.
 
     Args:
-        path: The file. Made if it is not there.
+        path: The file. Made if it does not exist.
         step: Number of steps done in the restored state.
 
     Attributes:
-        records: What the file holds, in order.
+        records: The records of the file, in order.
     """
 
     def __init__(self, path: str | os.PathLike[str], step: int = 0):
@@ -52,7 +52,7 @@ class Metrics:
         return self.find(split, step) is not None
 
     def find(self, split: str, step: int) -> dict[str, Any] | None:
-        """The record of a split and step, or `None`."""
+        """Returns the record of a split and step, or `None`."""
         for record in reversed(self.records):
             if record["step"] < step:
                 return None
@@ -65,14 +65,14 @@ class Metrics:
 
         Args:
             split: `train`, `validation`, or the name of another evaluation.
-            step: Number of steps done, not less than in the line before.
-            **numbers: What to record; a number that is not finite, and `None`, become `null`.
+            step: Number of steps done, not less than in the previous line.
+            **numbers: Numbers to record; `None` and numbers that are not finite become `null`.
 
         Returns:
             The record.
 
         Raises:
-            OSError: If the line could not be written, or only its beginning: the file must not be written to any more.
+            OSError: If the line could not be written, or only its beginning. Do not write to the file any more.
         """
         record: dict[str, Any] = {"split": split, "step": step}
         record.update({name: value if _is_finite(value) else None for name, value in numbers.items()})
@@ -81,7 +81,7 @@ class Metrics:
         return record
 
     def sync(self) -> None:
-        """Makes the lines durable; called before a checkpoint that stands for them is written."""
+        """Makes the lines durable. Call it before the checkpoint of their step is written."""
         os.fsync(self._descriptor)
 
     def close(self) -> None:
@@ -90,33 +90,33 @@ class Metrics:
 
 
 def read_records(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """What a metrics file holds, in order, without a line that is half written; nothing if there is no file."""
+    """Reads the records of a metrics file, in order, without incomplete lines; none if there is no file."""
     return [record for _, record in read_lines(path)]
 
 
 def read_lines(path: str | os.PathLike[str]) -> list[tuple[bytes, dict[str, Any]]]:
-    """As `read_records`, each with the line that it stands in."""
+    """Reads records as `read_records` does, each with its line."""
     path = pathlib.Path(path)
     return list(_parse(path.read_bytes())) if path.exists() else []
 
 
 def evaluations(records: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The lines of the plain evaluation that can be compared, in order: those of as many tokens as the newest.
+    """Selects the validation records that can be compared: those with as many tokens as the newest, in order.
 
-    An evaluation of other examples (`config.train.eval_examples` may change in a run) has another loss, for no merit of
-    the model.
+    An evaluation on other examples (`config.train.eval_examples` may change in a run) has another loss without any
+    change of the model.
     """
     found = [record for record in records if record["split"] == "validation"]
     return [record for record in found if record.get("tokens") == found[-1].get("tokens")]
 
 
 def validation_losses(records: Iterable[Mapping[str, Any]]) -> dict[int, float]:
-    """The loss of `evaluations` by step, without losses that are not finite."""
+    """Returns the losses of `evaluations` by step, without losses that are not finite."""
     return {record["step"]: record["loss"] for record in evaluations(records) if record.get("loss") is not None}
 
 
 def best_step(losses: Mapping[int, float]) -> int | None:
-    """The step of the smallest loss, the earliest of several; None if there is none.
+    """Finds the step of the smallest loss, the earliest of several; None if there is no loss.
 
     Args:
         losses: Loss by step.
@@ -125,9 +125,9 @@ def best_step(losses: Mapping[int, float]) -> int | None:
 
 
 def _parse(content: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:
-    """The whole lines, each with its record, without those that are none; of these, the first is named."""
+    """Yields complete lines with their records; warns of damaged lines, which are left out."""
     damaged = []
-    for number, line in enumerate(content.split(b"\n")[:-1], 1):  # What follows the last end of a line is torn.
+    for number, line in enumerate(content.split(b"\n")[:-1], 1):  # A line without an end is incomplete.
         try:
             record = json_text.parse_object(line)
         except ValueError:
@@ -144,7 +144,7 @@ def _parse(content: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:
 
 
 def _is_record(record: dict[str, Any]) -> bool:
-    """Whether it has a split, a step, and, if any, a loss and other numbers that are finite."""
+    """Whether a record has a split and a step, and its loss and other numbers, if any, are finite."""
     split, step, loss = record.get("split"), record.get("step"), record.get("loss")
     numbers = [value for value in record.values() if isinstance(value, int | float)]
     is_loss = loss is None or type(loss) in (int, float)
@@ -156,7 +156,7 @@ def _is_finite(value: float | None) -> bool:
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
-    """Writes all of it: a disk that fills up takes a part first."""
+    """Writes all data, in several calls if one writes only a part, as when the disk fills up."""
     rest = memoryview(data)
     while rest:
         written = os.write(descriptor, rest)

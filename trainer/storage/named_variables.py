@@ -1,4 +1,4 @@
-"""What has to be kept of a run: every variable by a name of its own, and how saved arrays get back into them."""
+"""Names for all variables of a run, and the assignment of saved arrays to them."""
 
 import itertools
 import re
@@ -23,16 +23,16 @@ def named_variables(
 ) -> dict[str, keras.Variable]:
     """Lists every variable of a model, its random generators included, and of an optimizer.
 
-    The names do not depend on what else was built in this process: numbers that Keras adds to names it makes up are
-    left out, and variables that would then have the same name are numbered in their order.
+    The names do not depend on other models built in this process: the numbers that Keras adds to default names are left
+    out, and variables that would then have the same name are numbered in sequence.
 
     Args:
         model: A built model.
         optimizer: A built optimizer.
 
     Returns:
-        The variables by name: `model/` and the path of the variable, `optimizer/` and its place among the slots, or, of
-        an optimizer with a moving average, `average/` and the path of the variable that it is the average of.
+        The variables by name: `model/` and the path of a weight; `optimizer/` and the index of a slot; for an optimizer
+        with a moving average, `average/` and the path of the averaged weight.
     """
     made_up = {layer.name: _class_name(layer) for layer in model._flatten_layers() if _has_made_up_name(layer)}
     found: dict[str, keras.Variable] = {}
@@ -52,22 +52,22 @@ def named_variables(
 
 
 def model_entries(by_name: Mapping[str, _Value]) -> dict[str, _Value]:
-    """What is the model's of variables or values by the names of `named_variables`."""
+    """Selects the entries of the model, from variables or values by the names of `named_variables`."""
     return {name: value for name, value in by_name.items() if name.startswith(_MODEL)}
 
 
 def averages(by_name: Mapping[str, _Value]) -> dict[str, _Value]:
-    """What is the moving average's."""
+    """Selects the entries of the moving average."""
     return {name: value for name, value in by_name.items() if name.startswith(_AVERAGE)}
 
 
 def without_averages(by_name: Mapping[str, _Value]) -> dict[str, _Value]:
-    """All but what is the moving average's."""
+    """Selects all entries except those of the moving average."""
     return {name: value for name, value in by_name.items() if not name.startswith(_AVERAGE)}
 
 
 def averaged(by_name: Mapping[str, _Value]) -> dict[str, _Value]:
-    """What is the model's, with their moving averages in place of the weights that have one."""
+    """Selects the entries of the model, with moving averages instead of the weights that have one."""
     found = {_MODEL + name.removeprefix(_AVERAGE): value for name, value in averages(by_name).items()}
     return {**model_entries(by_name), **found}
 
@@ -78,15 +78,15 @@ def values(variables: Mapping[str, keras.Variable]) -> dict[str, np.ndarray]:
 
 
 def assign(variables: Mapping[str, keras.Variable], arrays: Mapping[str, np.ndarray], source: str) -> None:
-    """Gives variables their saved values: all of them, or none when anything does not fit.
+    """Assigns saved values to variables: to all of them, or to none if any does not fit.
 
     Args:
-        variables: As `named_variables` lists them.
+        variables: Variables by the names of `named_variables`.
         arrays: Saved values by the same names.
-        source: Where the values come from, for the message.
+        source: Source of the values, for the message.
 
     Raises:
-        ValueError: If a name is missing or left over, or a shape or dtype differs.
+        ValueError: If a name is missing or superfluous, or a shape or dtype differs.
     """
     problems = mismatches(variables, arrays)
     if problems:
@@ -106,20 +106,20 @@ def restore(
     is_new: bool,
     source: str,
 ) -> None:
-    """Gives the variables of a run the values of a checkpoint, also where one of them alone has a moving average.
+    """Assigns a checkpoint to the variables of a run, also if only one of the two has a moving average.
 
     Args:
-        variables: As `named_variables` lists them.
+        variables: Variables by the names of `named_variables`.
         arrays: Saved values by the same names.
         average: The moving average of the run, if it has one.
-        is_new: Whether no step was made yet.
-        source: Where the values come from, for the message.
+        is_new: Whether the checkpoint is of step 0.
+        source: Source of the values, for the message.
 
     Raises:
         ValueError: As `assign` does.
     """
     if is_new:
-        # An optimizer begins with zeros, and weights that come from elsewhere come without one.
+        # Slots begin with zeros, and published weights have no optimizer.
         variables, arrays = model_entries(variables), model_entries(arrays)
     elif average is None or not averages(arrays):
         # `config.optimizer.ema_momentum` may change in a run.
@@ -130,7 +130,7 @@ def restore(
 
 
 def mismatches(variables: Mapping[str, keras.Variable], arrays: Mapping[str, np.ndarray]) -> Sequence[str]:
-    """Says in words where saved arrays do not fit variables; empty if they fit."""
+    """Describes where saved arrays do not fit variables; empty if they fit."""
     problems = [f"{name} is not in the checkpoint" for name in variables if name not in arrays]
     problems += [f"{name} is only in the checkpoint" for name in arrays if name not in variables]
     for name, variable in variables.items():
@@ -148,5 +148,5 @@ def _class_name(layer: keras.Layer) -> str:
 
 
 def _has_made_up_name(layer: keras.Layer) -> bool:
-    """Whether the name is that of the class in snake case, with or without a number."""
+    """Whether a layer has Keras' default name: the class in snake case, with or without a number."""
     return _NUMBER.sub("", layer.name).replace("_", "") == _class_name(layer).lower()

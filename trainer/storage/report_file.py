@@ -1,4 +1,4 @@
-"""`report.json`: what a run found out after its last step, for a later start to show again."""
+"""The file `report.json` with the final report of a run, which a later start prints again."""
 
 import os
 import pathlib
@@ -18,7 +18,7 @@ _KINDS: dict[str, dict[str, tuple[type, ...]]] = {
     },
     "export": {"export": (str,), "export_difference": _NUMBER},
 }
-"""What each part of a report consists of, by the name that stands for the part in `made`."""
+"""Types of the fields of each part of a report, by the name of the part in `made`."""
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any] | None:
@@ -42,14 +42,14 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any] | None:
         problem = str(error)
     if problem:
         raise ValueError(
-            f"The closing report of a run must be as it was written. Received: {path}: {problem}. Without the file, "
+            f"The final report of a run must be as it was written. Received: {path}: {problem}. Without the file, "
             "the same command makes the report again."
         )
     return report
 
 
 def _problem(report: Mapping[str, Any]) -> str | None:
-    """What is wrong with a report, in words."""
+    """Describes the first fault of a report; None if there is none."""
     made = report.get("made")
     if not isinstance(report.get("step"), int) or not isinstance(made, list):
         return "it has no `step` and `made`"

@@ -1,4 +1,4 @@
-"""What a run writes while it goes on: its config, metrics, events and checkpoints."""
+"""The files of a run: its config, metrics, events and checkpoints."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -16,16 +16,16 @@ Capture = Callable[[], tuple[Mapping[str, np.ndarray], Mapping[str, Any]]]
 
 
 class RunFiles(Protocol):
-    """The files of a run, as one of its processes sees them. Steps are numbers of steps done."""
+    """Interface of one process to the files of its run. A `step` is the number of steps done."""
 
     def find(self, split: str, step: int) -> dict[str, Any] | None:
-        """The metrics record of a split and step, if there is one."""
+        """Returns the metrics record of a split and step, if there is one."""
 
     def records(self) -> Sequence[dict[str, Any]]:
-        """The metrics so far, in order."""
+        """Returns the metrics records so far, in order."""
 
     def text(self, name: str, text: str) -> None:
-        """Shows a text of the step of the newest metrics line in TensorBoard."""
+        """Adds a text to the event files, at the step of the newest metrics line."""
 
     def record(self, split: str, step: int, numbers: Mapping[str, float | None]) -> None:
         """Writes numbers to the metrics and the event files.
@@ -35,38 +35,38 @@ class RunFiles(Protocol):
         """
 
     def save(self, step: int) -> None:
-        """Begins to write a checkpoint, if there is none of this step; the metrics up to it are durable before.
+        """Makes the metrics durable and begins to write a checkpoint, if there is none of this step.
 
-        The state is copied at once, and written by a thread while the run goes on. The call waits for the checkpoint
-        before, if that is still under way. One that could not be written is reported here or by `look`.
+        The state is copied at once and written by a thread while the run goes on. The call waits for the previous
+        checkpoint if that is still being written. A failure to write is reported here or by `look`.
 
         Raises:
             NotSaved: If the metrics cannot be made durable.
         """
 
     def look(self, step: int) -> bool:
-        """Reports if a checkpoint could not be written; to be called between two steps.
+        """Reports if a checkpoint could not be written. Call it between two steps.
 
         Returns:
-            Whether a state was found that is not finite, so that the run must end: `finish` says so.
+            Whether a state was not finite, so that the run must end: `finish` raises the error.
         """
 
     def finish(self, step: int) -> None:
         """Waits until there is a checkpoint of this step.
 
         Raises:
-            NotFinite: If its state is not finite, or one before was not.
+            NotFinite: If its state or an earlier one is not finite.
             NotSaved: If it cannot be written.
         """
 
     def keep_best(self, step: int) -> None:
-        """Makes sure that there is a checkpoint of this step if its validation loss is the smallest so far."""
+        """Saves this step if its validation loss is the smallest so far."""
 
     def prune(self, step: int) -> None:
-        """Removes the checkpoints that are neither among the newest nor the best."""
+        """Removes all checkpoints except the newest and the best."""
 
     def close(self, step: int) -> None:
-        """Waits for the checkpoint under way and closes the files."""
+        """Waits for the checkpoint that is being written and closes the files."""
 
 
 class DiskRunFiles:
@@ -74,9 +74,9 @@ class DiskRunFiles:
 
     Args:
         workdir: The folder of the run.
-        config: Its config, which is kept there.
+        config: Config of the run, which is written to the folder.
         step: Number of steps done in the state that the run goes on from.
-        capture: Copies the state of now to the host: arrays by name and the description, with `step`.
+        capture: Copies the current state to the host: arrays by name and the description, with `step`.
     """
 
     def __init__(self, workdir: Workdir, config: ConfigDict, step: int, capture: Capture):
@@ -133,14 +133,14 @@ class DiskRunFiles:
         self._events.close()
 
     def _durable(self) -> tuple[Mapping[str, np.ndarray], Mapping[str, Any], dict[int, float]]:
-        """Makes the metrics durable and copies the state, for the checkpoint that stands for both."""
+        """Makes the metrics durable and copies the state for a checkpoint."""
         self._metrics.sync()
         self._events.flush()
         return *self._capture(), metrics.validation_losses(self._metrics.records)
 
 
 class NullRunFiles:
-    """The files of a run in a process that leaves them to another one: nothing is written, nothing is found."""
+    """Null object for a process that is not the chief, and for a dry run: it writes nothing and finds nothing."""
 
     def find(self, split: str, step: int) -> dict[str, Any] | None:
         return None

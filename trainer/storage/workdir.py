@@ -1,4 +1,4 @@
-"""The folder of a run: what lies where, who may use it, and which runs may go on in it."""
+"""The folder of a run: its paths, its lock, and the check that a config fits the run in it."""
 
 import os
 from typing import Any
@@ -21,7 +21,7 @@ _FIXED = (
     "config.train.seed",
     "config.train.sequence_length",
 )
-"""What cannot change within a run: its weights, its slots, or which examples it has seen."""
+"""Fields that cannot change within a run: they decide its weights, its slots, or the examples that it has seen."""
 _FIXED_BEFORE_THE_FIRST_STEP = ("config.model.", "config.data.tokens")
 
 
@@ -36,11 +36,11 @@ class Workdir:
         metrics: Path of the metrics, one JSON object a line.
         events: Folder of the event files and profiles for TensorBoard.
         export: Folder of the exported models.
-        report: Path of the closing report.
+        report: Path of the final report.
         sample: Path of the sample of generated text.
 
     Raises:
-        ValueError: If the folder cannot be one of this machine.
+        ValueError: If the path is not one of the local file system.
     """
 
     def __init__(self, root: str | os.PathLike[str]):
@@ -54,14 +54,14 @@ class Workdir:
         self._lock = FolderLock(self.root)
 
     def checkpoints(self, keep: int = 1) -> Checkpoints:
-        """The checkpoints of the run, of which `save` keeps so many."""
+        """Returns the checkpoints of the run; `save` keeps the newest `keep`."""
         return Checkpoints(self.root / "checkpoints", keep)
 
     def lock(self) -> None:
-        """Makes the folder and takes it for this process, until it ends or calls `unlock`.
+        """Makes the folder and locks it until the process ends or calls `unlock`.
 
         Raises:
-            ValueError: If another process has it.
+            ValueError: If another process has locked it.
         """
         self._lock.take()
 
@@ -70,11 +70,11 @@ class Workdir:
         self._lock.release()
 
     def abandon(self) -> None:
-        """Lets other processes use the folder, and leaves nothing of `lock` behind: for a run that is refused."""
+        """Undoes `lock` without a trace, for a run that is refused."""
         self._lock.undo()
 
     def config_before(self) -> ConfigDict | None:
-        """The config of the run that has checkpoints here; None if there are none."""
+        """Returns the config of the run in the folder; None if there are no checkpoints."""
         return configs.read_config(self.config) if self.config.exists() and self.checkpoints().steps() else None
 
     def check_config(self, config: ConfigDict) -> dict[str, tuple[Any, Any]]:
@@ -84,17 +84,17 @@ class Workdir:
             config: Config of the run that is to start.
 
         Returns:
-            Fields that differ from those of the run before and may differ, with both values.
+            Fields that differ from the run's config and may differ, with both values.
 
         Raises:
-            ValueError: If the checkpoints here belong to another model or to another order of the examples.
+            ValueError: If the checkpoints here belong to another model or to another sequence of examples.
         """
         steps = self.checkpoints().steps()
         if not steps or not self.config.exists():
             return {}
         before, now = (_comparable(each) for each in (configs.read_config(self.config), config))
         found = configs.differences(before, now)
-        # No example was seen yet, and the optimizer is as new.
+        # At step 0 no example was seen and the slots are new.
         unchanging = _FIXED if max(steps) else _FIXED_BEFORE_THE_FIRST_STEP
         fixed = {field: values for field, values in found.items() if field.startswith(unchanging)}
         if fixed:
@@ -107,6 +107,6 @@ class Workdir:
 
 
 def _comparable(config: ConfigDict) -> dict[str, Any]:
-    """A config in which an argument of the model that is left out and one that is set to its default are the same."""
+    """Converts a config to a dictionary with all arguments of the model, so that equal models compare equal."""
     fields = configs.as_dict(config)
     return {**fields, "model": model_fields.completed(fields["model"])}

@@ -1,4 +1,4 @@
-"""When a checkpoint is due by the clock, beside those that are due by the step."""
+"""Timer for checkpoints that are due by the clock, besides those that are due by the step."""
 
 import time
 
@@ -6,11 +6,10 @@ import time
 class CheckpointTimer:
     """Measures the time since the last checkpoint.
 
-    Each process may have its own: the process that writes the files alone acts on it, and the others take no part in
-    writing.
+    The timers of several processes need not agree, because only the chief writes checkpoints.
 
     Args:
-        minutes: How long a run may go on without a checkpoint; 0 for any time.
+        minutes: Longest time between two checkpoints; 0 for no limit.
     """
 
     def __init__(self, minutes: float):
@@ -18,9 +17,9 @@ class CheckpointTimer:
         self.restart()
 
     def restart(self) -> None:
-        """A checkpoint was begun."""
+        """Starts anew, because a checkpoint was begun."""
         self._began = time.monotonic()
 
     def is_due(self) -> bool:
-        """Whether the time is over."""
+        """Whether a checkpoint is due."""
         return self._seconds > 0 and time.monotonic() - self._began >= self._seconds

@@ -1,4 +1,4 @@
-"""What a run would take: `python -m trainer.task --dry_run` counts, makes a few steps in memory, and writes nothing."""
+"""The dry run, `python -m trainer.task --dry_run`: estimates what a run would take from a few steps in memory."""
 
 import json
 import math
@@ -18,30 +18,30 @@ from trainer.training.progress import Heartbeat, duration
 from trainer.training.run import Run
 
 _TIMED_STEPS = 5
-_TIMED_BATCHES = 3  # Of an evaluation.
-_ENOUGH_SECONDS = 30.0  # After so much time, fewer steps will do.
+_TIMED_BATCHES = 3  # Batches of an evaluation that are timed.
+_ENOUGH_SECONDS = 30.0  # After so much time, no more steps are made.
 
 
 def show(run: Run) -> int:
-    """Says what a run would take, in words and, as the last line, as one JSON object.
+    """Prints what a run would take, in words and, as the last line, as one JSON object.
 
     Args:
-        run: A dry one. Its state in memory is changed, that on the disk is not.
+        run: A dry run. Its state in memory changes, that on the disk does not.
 
     Returns:
-        What the process should return.
+        The exit code of the process.
     """
     found = {**_counts(run), **_measure(run)}
     found.update(_time(run, found))
     if run.process_group.is_chief:
         print(_as_text(run, found))
         print(json.dumps(found), flush=True)
-    run.process_group.barrier()  # A process that ends earlier would be missed by the others.
+    run.process_group.barrier()  # The others would miss a process that ends earlier.
     return exits.DONE
 
 
 def _counts(run: Run) -> dict[str, Any]:
-    """What can be counted: the model, its optimizer, and the data."""
+    """Counts the parameters, variables and data."""
     settings, number = run.config.train, len(run.examples)
     seen = settings.steps * settings.batch_size / number
     return {
@@ -60,7 +60,7 @@ def _counts(run: Run) -> dict[str, Any]:
 
 
 def _measure(run: Run) -> dict[str, Any]:
-    """Makes a few steps: the first traces and compiles, those after it are timed."""
+    """Makes a few steps: the first one traces and compiles, the others are timed."""
     start, step = loop.step_starter(run), run.step
     before = memory.resident_mib()
     seconds: list[float] = []
@@ -77,7 +77,7 @@ def _measure(run: Run) -> dict[str, Any]:
                 memory.forget_peak()
                 _forget_device_peaks(run)
             enough = len(seconds) > _TIMED_STEPS or sum(seconds[1:]) > _ENOUGH_SECONDS
-            more = run.process_group.broadcast(not enough)  # All processes make the same number.
+            more = run.process_group.broadcast(not enough)  # All processes make equally many steps.
     found = {
         "loss": first_loss if math.isfinite(first_loss) else None,
         "first_step_seconds": seconds[0],
@@ -91,7 +91,7 @@ def _measure(run: Run) -> dict[str, Any]:
 
 
 def _time(run: Run, found: dict[str, Any]) -> dict[str, Any]:
-    """Adds the evaluations, of which a few batches are timed, and what is left of the run."""
+    """Times a few batches of an evaluation and estimates the time of the remaining run."""
     settings = run.config.train
     evaluations, batches, seconds = _evaluations(run), 0, 0.0
     if evaluations:
@@ -110,21 +110,21 @@ def _time(run: Run, found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _time_batches(evaluation: Evaluation) -> tuple[float, float]:
-    """Seconds that an evaluation takes to begin, and then for a batch."""
+    """Returns the seconds until the first batch of an evaluation, and the median seconds of a batch."""
     times = [time.perf_counter()]
 
     def look_at_the_clock() -> bool:
         times.append(time.perf_counter())
         return False
 
-    evaluation.run(look_at_the_clock)  # It asks before each batch.
+    evaluation.run(look_at_the_clock)  # The evaluation calls the function before each batch.
     times.append(time.perf_counter())
     begins, *batches = np.diff(times).tolist()
     return begins, statistics.median(batches)
 
 
 def _evaluations(run: Run) -> int:
-    """How many evaluations are to come."""
+    """Number of remaining evaluations."""
     settings = run.config.train
     if settings.eval_every < 0 or run.step >= settings.steps:
         return 0
@@ -133,7 +133,7 @@ def _evaluations(run: Run) -> int:
 
 
 def _devices(run: Run) -> list[str]:
-    """The GPUs of this process, if the run is on them. The memory of other accelerators cannot be asked for."""
+    """Returns the GPUs of this process if the run uses them. TensorFlow reports no memory of other accelerators."""
     used = [device for device in getattr(run.strategy.extended, "worker_devices", ()) if "GPU" in device.upper()]
     return [f"GPU:{index}" for index in range(len(tf.config.list_logical_devices("GPU")))] if used else []
 

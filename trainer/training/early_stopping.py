@@ -1,7 +1,7 @@
-"""Whether a run has stopped getting better: early stopping by a figure of the validation lines.
+"""Early stopping by a metric of the validation lines.
 
-Nothing is kept for it. The lines are read anew each time, so that a run that was restarted decides as it would have
-without the restart.
+It has no state: the lines are read anew each time, so that a restarted run decides as it would have without the
+restart.
 """
 
 import math
@@ -14,14 +14,14 @@ from trainer.storage import metrics
 
 
 def reason(settings: ConfigDict, records: Iterable[Mapping[str, Any]]) -> str | None:
-    """Says why a run is to end before its last step.
+    """Returns why a run should end before its last step.
 
     Args:
         settings: `config.train` of the run.
-        records: Its metrics so far, in order. Evaluations of other examples than the newest do not count.
+        records: Its metrics so far, in order. Evaluations on other examples than the newest do not count.
 
     Returns:
-        The reason as a clause; None if there is none.
+        The reason as a clause; None if the run should go on.
     """
     patience = settings.early_stopping_evaluations
     if not patience:

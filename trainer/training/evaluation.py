@@ -1,4 +1,4 @@
-"""Loss and bits per byte of a model over a finite set of examples."""
+"""Evaluation: loss and bits per byte of a model over a finite set of examples."""
 
 import math
 from collections.abc import Callable
@@ -16,16 +16,16 @@ from trainer.training import gradients
 
 
 class Evaluation:
-    """Evaluates a model on all examples of a set, in a fixed order and without randomness.
+    """Evaluates a model on all examples of a set, in a fixed sequence and without randomness.
 
     Args:
         model: Has `token_losses`.
-        strategy: Where to compute.
-        examples: Examples to predict.
-        batch_size: Rows at a time, of all replicas together.
+        strategy: Strategy whose replicas compute.
+        examples: The examples.
+        batch_size: Rows of a batch of all replicas together.
         jit_compile: Whether XLA compiles the forward pass; on a TPU it always does.
-        tokenizer: Numbers the ids.
-        separate_documents: Whether documents of an example do not see each other.
+        tokenizer: Tokenizer of the ids.
+        separate_documents: Whether tokens attend only to those of their own document.
     """
 
     def __init__(
@@ -45,15 +45,15 @@ class Evaluation:
         self._dispatch = dispatch.make_dispatch(strategy)
         self._examples = examples
         self._batch_size = batch_size
-        # A TPUStrategy compiles what it runs, and takes nothing that is compiled already.
+        # A TPUStrategy compiles its functions, and accepts none that are compiled already.
         compiled = jit_compile and not isinstance(strategy, tf.distribute.TPUStrategy)
         self._sums = tf.function(self._local_sums, jit_compile=compiled or None, autograph=False)
 
     def run(self, stop_requested: Callable[[], bool] = lambda: False) -> dict[str, float]:
-        """Evaluates with the model's weights of now.
+        """Evaluates the model with its current weights.
 
         Args:
-            stop_requested: Asked before each batch; once it is true in any process, all of them leave off.
+            stop_requested: Called before each batch; once it is true in any process, all of them stop.
 
         Returns:
             `loss` (nats a token), `bits_per_byte` (over the targets that stand for bytes), `tokens` and `bytes` (the
@@ -82,7 +82,7 @@ class Evaluation:
         return [self._strategy.experimental_local_results(part)[0] for part in sums]
 
     def _replica_sums(self, ids: tf.Tensor, mask: tf.Tensor, stop: tf.Tensor) -> list[tf.Tensor]:
-        """The sums over all replicas, in the context of one."""
+        """Sums over all replicas, in the context of one."""
         parts = [*self._sums(ids, mask), tf.identity(stop)]
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, parts)
 

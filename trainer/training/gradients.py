@@ -1,4 +1,4 @@
-"""Loss and gradient of the rows of one replica, in one go or in parts one after another.
+"""Loss and gradient of the rows of one replica, at once or in parts one after another.
 
 Shape letters: b rows of a replica, L sequence length.
 """
@@ -14,12 +14,12 @@ _Sums = tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]
 
 
 def count_targets(ids: tf.Tensor, mask: tf.Tensor, tokenizer: Tokenizer = BYTES) -> list[tf.Tensor]:
-    """Counts what is to be predicted.
+    """Counts the targets and their bytes.
 
     Args:
         ids: `[b, L + 1]` int32.
         mask: `[b, L + 1]` bool, True for real tokens.
-        tokenizer: The scheme of the ids.
+        tokenizer: Tokenizer of the ids.
 
     Returns:
         Number of targets and number of bytes that they stand for, float32 scalars.
@@ -29,22 +29,22 @@ def count_targets(ids: tf.Tensor, mask: tf.Tensor, tokenizer: Tokenizer = BYTES)
 
 
 def sum_losses(losses: tf.Tensor, ids: tf.Tensor, tokenizer: Tokenizer = BYTES) -> tuple[tf.Tensor, tf.Tensor]:
-    """Adds up losses.
+    """Sums losses.
 
     Args:
         losses: `[b, L]` float32 nats, 0 where the target is masked.
         ids: `[b, L + 1]` int32.
-        tokenizer: The scheme of the ids.
+        tokenizer: Tokenizer of the ids.
 
     Returns:
-        Sum of all and sum over the targets that stand for bytes, float32 scalars.
+        Sum over all targets and sum over the targets that stand for bytes, float32 scalars.
     """
     is_byte = _look_up((tokenizer.byte_counts > 0).astype(losses.dtype.as_numpy_dtype), ids[:, 1:])
     return tf.reduce_sum(losses), tf.reduce_sum(losses * is_byte)
 
 
 def _look_up(numbers: np.ndarray, ids: tf.Tensor) -> tf.Tensor:
-    """A number for each id; any for an id outside the scheme, whose loss decides what becomes of the step."""
+    """Looks up a number for each id, any number for an unknown id: the loss of that decides about the step."""
     return tf.gather(numbers, tf.clip_by_value(ids, 0, len(numbers) - 1))
 
 
@@ -53,9 +53,9 @@ class LocalGradients:
 
     Args:
         model: Has `token_losses` and `trainable_variables`.
-        parts: Number of equal groups of rows to compute one after another, for less memory at the same result.
-        tokenizer: The scheme of the ids.
-        separate_documents: Whether documents of a row do not see each other.
+        parts: Number of equal groups of rows that are computed one after another, to save memory.
+        tokenizer: Tokenizer of the ids.
+        separate_documents: Whether tokens attend only to those of their own document.
     """
 
     def __init__(
@@ -76,16 +76,16 @@ class LocalGradients:
             ids: `[b, L + 1]` int32.
             mask: `[b, L + 1]` bool, True for real tokens.
             seed: `[2]` int32, (base, step).
-            first_row: Scalar int32, place of the first row in the global batch.
+            first_row: Scalar int32, index of the first row in the global batch.
             weight: Scalar float32, weight of each token in the loss.
 
         Returns:
-            The weighted loss, the sum of the losses of bytes (not weighted), and the gradient of the weighted loss, a
-            dense tensor for each trainable variable.
+            The weighted loss, the unweighted sum of the losses of bytes, and the gradient of the weighted loss, a dense
+            tensor for each trainable variable.
         """
         if self._parts == 1:
             return self._one(ids, mask, seed, first_row, weight)
-        rows, length = ids.shape  # XLA wants shapes that it knows.
+        rows, length = ids.shape  # Static, because XLA needs static shapes.
         if rows is None:
             raise ValueError(f"`ids` must have a known number of rows to be computed in parts. Received: {ids.shape}")
         rows //= self._parts

@@ -1,12 +1,11 @@
-"""The training loop: steps, metrics, checkpoints and evaluations, from where the run stands to its last step.
+"""The training loop: steps, metrics, checkpoints and evaluations, from the current step of a run to its last.
 
-What is due at a step is done in this order: metrics line, checkpoint, evaluation. A run that is killed and restarted
-goes on from its newest checkpoint; evaluations that are due at that step and not in the metrics are done first. An
-evaluation that is the best so far has its step saved too. Checkpoints are written beside the steps that follow, and
-with `config.train.checkpoint_minutes` also where no step is due. After an evaluation, a run that has stopped getting
-better may end.
+After a step come its metrics line, its checkpoint and its evaluation, as far as they are due. A restarted run goes on
+from its newest checkpoint; if an evaluation was due at that step and is not in the metrics, it comes first. The step of
+the best evaluation so far is saved, too. Checkpoints are written while the next steps are computed; with
+`config.train.checkpoint_minutes` they are also due by the clock. After an evaluation, early stopping may end the run.
 
-Of several processes in step, each comes to the same decisions at the same places, and the chief writes them down.
+With several processes, all take the same decisions after the same steps, and only the chief writes.
 """
 
 import contextlib
@@ -24,8 +23,7 @@ from trainer.training.progress import Heartbeat, Progress
 from trainer.training.run import Run, evaluate
 from trainer.training.steps_in_flight import StepsInFlight
 
-# How many ids a message names.
-_NAMED_IDS = 5
+_NAMED_IDS = 5  # Number of ids that a message names.
 
 
 def train(run: Run, stop: exits.StopRequest) -> int:
@@ -33,10 +31,10 @@ def train(run: Run, stop: exits.StopRequest) -> int:
 
     Args:
         run: The run, at any step.
-        stop: Whether to stop earlier.
+        stop: Request to stop earlier.
 
     Returns:
-        What the process should return: `exits.DONE`, `exits.NOT_FINITE` or `exits.STOPPED`, each with the last good
+        The exit code of the process: `exits.DONE`, `exits.NOT_FINITE` or `exits.STOPPED`, each with the last good
         state saved, or `exits.NOT_SAVED`.
     """
     _say_what_begins(run)
@@ -50,7 +48,7 @@ def train(run: Run, stop: exits.StopRequest) -> int:
 
 def _until_it_ends(run: Run, stop: exits.StopRequest) -> int:
     try:
-        run.files.prune(run.step)  # What a run that was killed did not come to.
+        run.files.prune(run.step)  # A run that was killed may have left too many.
         run.files.save(run.step)
         _evaluate_if_due(run, stop)
         return _steps(run, stop)
@@ -83,7 +81,7 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
             last = steps.started if stops or saves else _next_due(run)
             if last == run.step and stops:
                 raise exits.Stopped
-            if last == run.step:  # Nothing is under way.
+            if last == run.step:  # No step is in flight.
                 run.files.save(run.step)
                 timer.restart()
                 last = _next_due(run)
@@ -126,9 +124,9 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
 
 
 def _ends_early(run: Run) -> bool:
-    """Whether the run is not to go on, as `config.train.early_stopping_evaluations` asks. If so, it is saved and said.
+    """Whether early stopping ends the run. If so, saves its state and says why.
 
-    A run that ended early finds the same reason in its metrics when it is started again, and ends at once.
+    When such a run is started again, it finds the same reason in its metrics and ends at once.
     """
     reason = run.reason_to_stop()
     if reason is None:
@@ -146,7 +144,7 @@ def _ends_early(run: Run) -> bool:
 
 
 def _finish(run: Run) -> None:
-    """Waits until the state is saved. If it is not, all processes end with the same code, and the chief says why.
+    """Waits until the state is saved. If it cannot be, all processes end with the same code and the chief says why.
 
     Raises:
         exits.EndOfRun: If the state cannot be saved.
@@ -163,7 +161,7 @@ def _finish(run: Run) -> None:
 
 
 def step_starter(run: Run) -> Callable[[int], Callable[[], Any]]:
-    """What begins a step: makes the step's program, and takes its batch from those to come."""
+    """Makes the training step and returns a function that starts it on the next batch, given the number of the step."""
     train_step, batches = run.train_step(), run.batches()
 
     def start(step: int) -> Callable[[], Any]:
@@ -176,14 +174,14 @@ def step_starter(run: Run) -> Callable[[int], Callable[[], Any]]:
 
 
 def _next_due(run: Run) -> int:
-    """The next step after which the state is looked at."""
+    """Returns the next step after which a checkpoint or an evaluation needs the state."""
     settings = run.config.train
     every = [every for every in (settings.checkpoint_every, settings.eval_every) if every > 0]
     return min([settings.steps, *((run.step // steps + 1) * steps for steps in every)])
 
 
 def _evaluate_if_due(run: Run, stop: exits.StopRequest) -> bool:
-    """Evaluates if this step asks for it and the metrics have no line of it yet. Returns whether it did."""
+    """Evaluates if an evaluation is due and the metrics do not have it yet. Returns whether it did."""
     settings = run.config.train
     wanted = run.step > 0 and settings.eval_every >= 0
     due = wanted and _is_due(run.step, settings.eval_every, settings.steps)
@@ -216,7 +214,7 @@ def _say_what_begins(run: Run) -> None:
 
 
 def _say(run: Run, text: str) -> None:
-    """Says it once for all processes."""
+    """Prints a text in the chief only."""
     if run.process_group.is_chief:
         print(text, flush=True)
 

@@ -11,29 +11,29 @@ _FORGET_PEAK = "5"
 
 
 def peak_mib() -> float:
-    """The largest resident size of this process so far; memory of devices other than the CPU is not in it.
+    """Returns the largest resident size of this process so far, without the memory of devices other than the CPU.
 
-    Linux' own figure of the process, where there is one: that of `getrusage` counts in what the process that started
-    this one had resident at that moment.
+    It is Linux' figure of the process, where there is one: that of `getrusage` includes the resident size of the parent
+    process when it started this one.
     """
     found = _status("VmHWM")
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 if found is None else found
 
 
 def resident_mib() -> float:
-    """The resident size of this process now, where Linux tells it; elsewhere the largest so far."""
+    """Returns the current resident size of this process; the largest so far where the system is not Linux."""
     found = _status("VmRSS")
     return peak_mib() if found is None else found
 
 
 def forget_peak() -> None:
-    """Makes `peak_mib` begin anew, where Linux lets a process do that."""
+    """Resets the peak that `peak_mib` returns, where Linux allows it."""
     with contextlib.suppress(OSError):
         _CLEAR_REFS.write_text(_FORGET_PEAK, encoding="ascii")
 
 
 def _status(name: str) -> float | None:
-    """A size in Linux' status of this process, in MiB."""
+    """Reads a size in MiB from Linux' status of this process."""
     try:
         found = re.search(rf"^{name}:\s+(\d+) kB$", _STATUS.read_text(encoding="ascii"), re.MULTILINE)
     except OSError:

@@ -9,7 +9,7 @@ class ProfileWindow:
     """Profiles the steps from `start` on.
 
     Args:
-        folder: Where TensorBoard looks for events.
+        folder: Folder of the event files of TensorBoard.
         start: First step to profile, counted from 0.
         steps: Number of steps to profile; 0 for none.
     """

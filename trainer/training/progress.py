@@ -1,4 +1,4 @@
-"""The progress line of a run: speed, and the time that is left; and a sign of life during steps that take minutes."""
+"""The progress lines of a run, with speed and remaining time, and a heartbeat during steps that take minutes."""
 
 import math
 import threading
@@ -7,7 +7,7 @@ from types import TracebackType
 
 
 class Progress:
-    """Measures the steps of a run.
+    """Measures the speed of the steps of a run.
 
     Only the time between `begin` and `end` counts, so evaluations and checkpoints do not make the steps look slower.
 
@@ -21,14 +21,14 @@ class Progress:
         self._seconds = 0.0
         self._tokens = 0.0
         self._count = 0
-        self._warm = False  # The first step traces and compiles: no measure of those to come.
+        self._warm = False  # Whether the first step, which traces and compiles, is over.
 
     def begin(self) -> None:
-        """A step begins."""
+        """Marks the beginning of a step."""
         self._began = time.perf_counter()
 
     def end(self, tokens: float) -> None:
-        """The step is done.
+        """Marks the end of a step.
 
         Args:
             tokens: Number of targets in its batch.
@@ -42,8 +42,8 @@ class Progress:
 
         Args:
             step: Number of steps done.
-            loss: Nats a token of that step.
-            bits_per_byte: Of that step.
+            loss: Loss of the last step, nats a token.
+            bits_per_byte: Bits per byte of the last step.
 
         Returns:
             The line, and tokens a second.
@@ -61,11 +61,11 @@ class Progress:
 
 
 class Heartbeat:
-    """Says again and again for how long a step is under way, from a thread of its own. Short steps are not mentioned.
+    """Prints at intervals for how long a step has been running, from a thread of its own; nothing for short steps.
 
     Args:
         steps: Number of steps of the whole run.
-        every: Seconds between two signs.
+        every: Seconds between two lines.
 
     Example:
         >>> import time
@@ -93,7 +93,7 @@ class Heartbeat:
 
     @property
     def step(self) -> int | None:
-        """The step that is under way, counted from 1; None between steps."""
+        """The running step, counted from 1; None between steps."""
         return self._under_way and self._under_way[0]
 
     @step.setter

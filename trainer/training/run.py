@@ -1,4 +1,4 @@
-"""Everything a run consists of, made from its config and brought to the state of its newest checkpoint."""
+"""The parts of a run, made from its config and restored from a checkpoint."""
 
 import contextlib
 import os
@@ -28,28 +28,28 @@ from trainer.training.step import TrainStep
 
 
 class Run:
-    """A run that is ready to go on. Of several processes in step, the chief alone reads and writes its folder.
+    """A run that is ready to train. With several processes, only the chief reads and writes its folder.
 
-    Everything that can be refused is refused here, before any long work and before anything of an earlier run is
-    changed. The order: the config by itself, the folder, the data, the model, the checkpoint.
+    All checks are made here, before any long work and before any file of an earlier run is changed: first of the config
+    by itself, then of the folder, the data, the model and the checkpoint.
 
     Args:
         config: Config of the run.
-        workdir: Its folder.
-        checkpoint: Where to go on: `newest`, or, going back, `best` or the number of a step.
+        workdir: Folder of the run.
+        checkpoint: The checkpoint to go on from: `newest`, or, to go back, `best` or the number of a step.
         dry: Whether nothing may be written, not even the folder: see `trainer.training.dry_run`.
 
     Attributes:
         step: Number of steps done.
-        tokens_seen: The tokens that these steps have trained on.
-        tokenizer: Numbers the text.
+        tokens_seen: Number of tokens that these steps have trained on.
+        tokenizer: Tokenizer of the documents.
         corpus: The documents.
         examples: The training examples.
         model: The model, in the scope of `strategy`.
-        process_group: What the processes of the run agree on.
-        dispatch: How its steps are carried out.
-        files: What it writes: of several processes in step, the chief alone does.
-        skipped: The steps that were not finite, and the scale of the loss.
+        process_group: The processes that compute each step together.
+        dispatch: Runs the steps on replicas or workers.
+        files: The files of the run; with several processes, only the chief writes them.
+        skipped: Count of skipped steps, and the loss scale.
 
     Raises:
         ValueError: If the config, the data or the folder cannot be used.
@@ -64,7 +64,7 @@ class Run:
     ):
         config_checks.check_config(config)
         checkpoint_choice.check(checkpoint)
-        self.config = config = config.copy_and_resolve_references()  # What it leaves open is filled in below.
+        self.config = config = config.copy_and_resolve_references()  # Empty fields are filled in below.
         self._dry = dry
         self.tokenizer = tokenizers.from_config(config.data)
         self.workdir = Workdir(workdir)
@@ -77,7 +77,7 @@ class Run:
                     undo.callback(self.workdir.abandon)
                 config.data.validation_rule = self._validation_rule()
                 changed = self.workdir.check_config(config)
-                report_file.read(self.workdir.report)  # A damaged one would be found after the last step.
+                report_file.read(self.workdir.report)  # Otherwise a damaged one is found only after the last step.
                 if not dry:
                     back = going_back.GoingBack(self.workdir, checkpoint, same_config=not changed)
                     checkpoint = back.checkpoint
@@ -92,7 +92,7 @@ class Run:
             if self.process_group.is_chief:
                 short_validation.warn(config, self.corpus.validation)
             self.examples = datasets.train_examples(config, self.tokenizer, self.corpus.train)
-            # Not before: preparing a corpus, which only the first run does, takes random numbers.
+            # Not earlier, because preparing a corpus, which only the first run does, takes random numbers.
             keras.utils.set_random_seed(config.train.seed)
             with self.strategy.scope():
                 self.model = build_model(config)
@@ -126,7 +126,7 @@ class Run:
             undo.pop_all()
 
     def variables_by_use(self) -> dict[str, Sequence[keras.Variable]]:
-        """The variables of a run, as they count towards its memory."""
+        """Returns the variables of the run by use, to compute their memory."""
         average = self._optimizer.average
         return {
             "weights": self.model.variables,
@@ -137,7 +137,7 @@ class Run:
     def train_step(self) -> TrainStep:
         """Makes the training step."""
         settings = self.config.train
-        self._train_step = TrainStep(  # Kept: see `entry.keep`.
+        self._train_step = TrainStep(  # An attribute, so that it lives as long as the run: see `entry.keep`.
             self.model,
             self._optimizer,
             self.strategy,
@@ -150,7 +150,7 @@ class Run:
         return self._train_step
 
     def batches(self) -> Iterator[Any]:
-        """The batches of the steps to come, without end."""
+        """Returns an infinite iterator over the batches of the next steps."""
         settings, step = self.config.train, self.step
 
         def dataset(shard: Shard) -> tf.data.Dataset:
@@ -160,21 +160,21 @@ class Run:
         return self._batches
 
     def unknown_ids(self) -> list[int]:
-        """Those ids of the next step's batch that the model has no vector for."""
+        """Returns the ids in the next step's batch that are outside the vocabulary of the model."""
         settings = self.config.train
         ids, mask = next(iter(datasets.train_dataset(self.examples, settings.batch_size, settings.seed, self.step)))
         found = np.unique(ids.numpy()[mask.numpy()])
         return found[(found < 0) | (found >= self.config.model.vocabulary_size)].tolist()
 
     def needs(self, split: str) -> bool:
-        """Whether the metrics have no line of this split and step yet. The processes of a run ask together."""
+        """Whether the metrics have no line of this split and step yet. All processes must call it."""
         return self.process_group.broadcast(self.files.find(split, self.step) is None)
 
     def evaluate(self, stop_requested: Callable[[], bool] = lambda: False) -> dict[str, float]:
-        """Evaluates the model as it is on the validation examples; see `averaged`.
+        """Evaluates the model on the validation examples with its current weights; see `averaged`.
 
         Args:
-            stop_requested: Asked before each batch; once it is true in any process, all of them leave off.
+            stop_requested: Called before each batch; once it is true in any process, all of them stop.
 
         Raises:
             exits.Stopped: If a stop was requested.
@@ -184,11 +184,11 @@ class Run:
         return self._evaluation.run(stop_requested)
 
     def validation_examples(self) -> datasets.Examples:
-        """Cuts the examples that an evaluation is of."""
+        """Cuts the examples of an evaluation."""
         return datasets.validation_examples(self.config, self.tokenizer, self.corpus.validation)
 
     def make_evaluation(self, examples: datasets.Examples) -> Evaluation:
-        """Makes what evaluates the model on examples."""
+        """Makes an evaluation of the model on examples."""
         settings = self.config.train
         return Evaluation(
             self.model,
@@ -201,21 +201,21 @@ class Run:
         )
 
     def reason_to_stop(self) -> str | None:
-        """Why the run is to end before its last step, if it is. The processes of a run ask together."""
+        """Returns why early stopping ends the run, or None. All processes must call it."""
         if not self.config.train.early_stopping_evaluations:
             return None
         return self.process_group.broadcast(early_stopping.reason(self.config.train, self.files.records()))
 
     def averaged(self) -> contextlib.AbstractContextManager[None]:
-        """Where the model has the moving averages of its weights in place of them, if there are any.
+        """Returns a context in which the model has the moving averages of its weights, if there are any.
 
-        Enter it where no signal can break in, and do not save inside.
+        Enter it where no signal can interrupt, and do not save inside.
         """
         average = self._optimizer.average
         return contextlib.nullcontext() if average is None else average.in_place()
 
     def record(self, split: str, **numbers: float) -> None:
-        """Writes numbers of this step to the metrics and the event files, with where the run stands and the time.
+        """Writes numbers of this step to the metrics and the event files, with tokens, epochs and the time.
 
         Raises:
             NotSaved: If the metrics cannot be written.
@@ -228,17 +228,17 @@ class Run:
         self.files.record(split, self.step, {**numbers, **stands})
 
     def end(self) -> None:
-        """Takes note that the run is done, so that the same command would be a new one."""
+        """Marks the run as done, so that repeating a command that went back goes back again."""
         if self.process_group.is_chief:
             going_back.forget(self.workdir)
 
     def close(self) -> None:
-        """Waits for the checkpoint under way, closes the files and lets go of the folder."""
+        """Waits for the checkpoint that is being written, closes the files and unlocks the folder."""
         self.files.close(self.step)
         self.workdir.unlock()
 
     def _validation_rule(self) -> str:
-        """The rule that the config asks for, else the one that the run in the folder began with, else that of today."""
+        """Returns the rule of the config, else that of the run in the folder, else that of new runs."""
         began = self.workdir.config_before() or self.config
         return self.config.data.validation_rule or validation.resolve_rule(began.data)
 
@@ -262,7 +262,7 @@ class Run:
         }
 
     def _restore(self, checkpoint: str) -> tuple[int, int]:
-        """Takes up a checkpoint; returns its step and the steps that the run was first started with."""
+        """Restores a checkpoint; returns its step and `config.train.steps` of the first start."""
         found = checkpoint_choice.read_to_go_on(self.workdir, checkpoint, set_aside=not self._dry)
         first = schedule_steps.first_steps(self.config, self.workdir, found and found[1])
         if found is None:
@@ -278,7 +278,7 @@ class Run:
 
 
 def evaluate(run: Run, stop: exits.StopRequest) -> dict[str, float]:
-    """Evaluates unless a stop is requested: alone at once, with others at the end of a batch.
+    """Evaluates until a stop is requested. It ends one process at once, several processes after a batch.
 
     Raises:
         exits.Stopped: If a stop was requested.

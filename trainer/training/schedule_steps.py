@@ -1,4 +1,4 @@
-"""How long the schedule of a run is, kept with the run; and what is said where a start changes the learning rate."""
+"""Number of steps of the schedule of a run, and warnings where a start changes the learning rate."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,44 +11,44 @@ from trainer.optimization import schedule
 from trainer.storage.workdir import Workdir
 
 FIRST_STEPS = "first_train_steps"
-"""In the description of a checkpoint: `config.train.steps` of the first start of the run."""
+"""Key in the description of a checkpoint: `config.train.steps` of the first start of the run."""
 
 
 def first_steps(config: ConfigDict, workdir: Workdir, description: Mapping[str, Any] | None) -> int:
-    """The steps that a run was first started with.
+    """Returns `config.train.steps` of the first start of a run.
 
     Args:
         config: Config of this start.
-        workdir: Folder of the run, with the config of the start before.
-        description: Of the checkpoint that the run goes on from, if there is one.
+        workdir: Folder of the run, with the config of the previous start.
+        description: Description of the checkpoint that the run goes on from, if any.
     """
     if description is None:
         return config.train.steps
     if FIRST_STEPS in description:
         return description[FIRST_STEPS]
-    # A run that is older than the field followed `train.steps`, if it has made a step at all.
+    # Runs older than the field followed `train.steps`, if they have made a step.
     if description["step"] and workdir.config.exists():
         return configs.read_config(workdir.config).train.steps
     return config.train.steps
 
 
 def make(config: ConfigDict, first: int) -> keras.optimizers.schedules.LearningRateSchedule:
-    """The schedule of a run.
+    """Makes the schedule of a run.
 
     Args:
-        config: Its config.
-        first: The steps that it was first started with.
+        config: Config of the run.
+        first: `config.train.steps` of its first start.
     """
     return schedule.from_config(config.optimizer, config.optimizer.schedule_steps or first)
 
 
 def warnings(config: ConfigDict, workdir: Workdir, first: int, updates: int) -> list[str]:
-    """What is to be said about the learning rate when a run starts.
+    """Makes warnings about the learning rate of a run that starts.
 
     Args:
         config: Config of this start.
-        workdir: Folder of the run, with the config of the start before.
-        first: The steps that the run was first started with.
+        workdir: Folder of the run, with the config of the previous start.
+        first: `config.train.steps` of the first start.
         updates: Number of updates done.
 
     Returns:

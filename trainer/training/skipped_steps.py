@@ -1,4 +1,4 @@
-"""What becomes of steps whose loss or gradient is not finite: skipped and counted, up to a limit."""
+"""Skips and counts steps whose loss or gradient is not finite, up to a limit."""
 
 import math
 import sys
@@ -10,20 +10,20 @@ from trainer.optimization.loss_scale import LEAST, LossScale
 
 
 class SkippedSteps:
-    """Decides whether a run goes on after a step, and counts those that were skipped over the whole run.
+    """Decides whether a run goes on after a step, and counts the skipped steps of the whole run.
 
-    A skipped step changed no variable, but it is a step: the data and the seeds go on.
+    A skipped step changes no variable, but it counts as a step: data and seeds advance.
 
-    Where the loss is finite and the gradient is not, the loss scale was too large for float16. Such a step is skipped
-    as well and the scale halved; it counts only if the scale is at its least. A loss that is not finite has nothing to
-    do with the scale.
+    If the loss is finite and the gradient is not, the loss scale was too large for float16. The step is skipped and the
+    scale is halved; the step counts only if the scale is at its least already. If the loss is not finite, the scale is
+    not the cause and stays.
 
     Args:
         settings: `config.train` of a run.
 
     Attributes:
         count: Number of skipped steps that count.
-        loss_scale: The scale, in mixed_float16; None in the other precisions.
+        loss_scale: The loss scale in mixed_float16; None in the other precisions.
     """
 
     def __init__(self, settings: ConfigDict):
@@ -36,10 +36,10 @@ class SkippedSteps:
         self._limit = settings.max_skipped_steps
 
     def may_go_on(self, step: int, loss: float, norm: float, applied: bool) -> bool:
-        """Takes note of a step, and says on standard error if it was skipped.
+        """Counts a step, and reports on standard error if it was skipped.
 
         Args:
-            step: Its number, counted from 1.
+            step: Number of the step, counted from 1.
             loss: Nats a token.
             norm: Global norm of the gradient.
             applied: Whether both were finite and the update was made.
@@ -60,7 +60,7 @@ class SkippedSteps:
         if self.count >= self._limit:
             return False
         if scale is not None and overflow:
-            scale.halve()  # It stays at its least.
+            scale.halve()  # Resets the count of good steps; the scale stays at its least.
         self.count += 1
         _say(
             f"Step {step} is skipped: its loss or gradient is not finite (loss {loss}, gradient norm {norm}). "
@@ -69,17 +69,17 @@ class SkippedSteps:
         return True
 
     def numbers(self) -> dict[str, float]:
-        """What the metrics line of a step says, as it is after the step."""
+        """Returns the numbers for the metrics line of a step."""
         counted = {"skipped_steps": self.count} if self._limit else {}
         return {**counted, **({"loss_scale": self.loss_scale.value} if self.loss_scale else {})}
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint has to hold of it."""
+        """Returns the entries of a checkpoint's description."""
         scale = {"loss_scale": self.loss_scale.state()} if self.loss_scale else {}
         return {"skipped_steps": self.count, **scale}
 
     def restore(self, description: dict[str, Any]) -> None:
-        """Takes up the state in the description of a checkpoint, perhaps one of another precision or older."""
+        """Restores the state in the description of a checkpoint, which may be older or of another precision."""
         self.count = description.get("skipped_steps", 0)
         if self.loss_scale is not None and "loss_scale" in description:
             self.loss_scale.restore(description["loss_scale"])

@@ -15,20 +15,20 @@ from trainer.training import gradients
 
 
 class StepResult(NamedTuple):
-    """What a step tells. All are scalars."""
+    """Results of a step, all scalars."""
 
     loss: tf.Tensor
     """Nats a token over the global batch, before the update. float32."""
     tokens: tf.Tensor
     """Targets in the global batch. float32."""
     bits_per_byte: tf.Tensor
-    """Of those targets that are bytes. float32."""
+    """Bits per byte of the targets that stand for bytes. float32."""
     gradient_norm: tf.Tensor
     """Global norm of the summed gradient, before clipping. float32."""
     learning_rate: tf.Tensor
-    """Of this update. float32."""
+    """Learning rate of this update. float32."""
     applied: tf.Tensor
-    """Whether loss and gradient were finite and the update was made; if not, nothing was changed. bool."""
+    """Whether the update was made; if loss or gradient is not finite, no variable changes. bool."""
 
 
 class TrainStep:
@@ -39,18 +39,18 @@ class TrainStep:
 
     Args:
         model: Has `token_losses` and `trainable_variables`, made in the scope of `strategy`.
-        optimizer: Built for the model, and taking gradients that are summed already.
-        strategy: Where to compute.
-        accumulation_steps: Number of parts that a replica computes its rows in, one after another.
+        optimizer: Built for the model; takes gradients that are summed already.
+        strategy: Strategy whose replicas compute.
+        accumulation_steps: Number of parts of a replica's rows, which are computed one after another.
         clip_norm: Largest global norm of a gradient; 0 for no limit.
         jit_compile: Whether XLA compiles forward and backward of a replica.
-        compile_whole: Whether XLA compiles all of the step as one program, with the sum over the replicas, clipping and
-            update. A TPU takes nothing else; elsewhere only one replica can.
-        tokenizer: Numbers the ids.
-        separate_documents: Whether documents of a row do not see each other.
+        compile_whole: Whether XLA compiles the whole step as one program, with the sum over the replicas, clipping and
+            update. Always so on a TPU; elsewhere only possible with one replica.
+        tokenizer: Tokenizer of the ids.
+        separate_documents: Whether tokens attend only to those of their own document.
 
     Attributes:
-        run_whole: With `compile_whole` the function of a batch that is compiled, else None.
+        run_whole: The compiled function of a batch with `compile_whole`, else None.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class TrainStep:
                 by, for float16. If None, neither is done.
 
         Returns:
-            What is to be said about the step, the same for all replicas.
+            The results of the step, the same in all replicas.
         """
         batch = (ids, mask, seed, loss_scale)
         if self.run_whole is not None:
@@ -109,7 +109,7 @@ class TrainStep:
         return result._replace(applied=tf.cond(result.applied, apply, lambda: tf.constant(False)))
 
     def _compile_step(self) -> Callable[..., StepResult]:
-        """Makes the function that runs the whole step in every replica, compiled."""
+        """Makes the compiled function that runs the whole step in every replica."""
         on_tpu = isinstance(self._strategy, tf.distribute.TPUStrategy)
         if not on_tpu and self._strategy.num_replicas_in_sync > 1:
             raise ValueError(
@@ -125,7 +125,7 @@ class TrainStep:
         return run if on_tpu else tf.function(run, jit_compile=True, autograph=False)
 
     def _replica_step(self, *batch: Any) -> StepResult:
-        """The step in the context of a replica: its gradient and, if that is finite, the update."""
+        """Runs the step in the context of a replica: its gradient and, if that is finite, the update."""
         with compiled_functions.compiled_as_a_whole():
             result, summed = self._gradients(*batch)
 
@@ -138,7 +138,7 @@ class TrainStep:
     def _gradients(
         self, ids: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, loss_scale: tf.Tensor | None = None
     ) -> tuple[StepResult, list[tf.Tensor]]:
-        """The clipped gradient of the global batch, in the context of a replica."""
+        """Computes the clipped gradient of the global batch, in the context of a replica."""
         replica = tf.distribute.get_replica_context()
         targets = gradients.count_targets(ids, mask, self._tokenizer)
         tokens, byte_count = replica.all_reduce(tf.distribute.ReduceOp.SUM, targets)
@@ -149,7 +149,7 @@ class TrainStep:
         nats, byte_nats, parts = self._local(ids, mask, seed, first_row, weight)
         nats, byte_nats, *summed = replica.all_reduce(tf.distribute.ReduceOp.SUM, [nats, byte_nats, *parts])
         if loss_scale is not None:
-            # What overflowed in one replica is not finite in the sum, so that all skip the step.
+            # An overflow in one replica makes the sum not finite, so that all replicas skip the step.
             nats, *summed = [value / tf.cast(loss_scale, value.dtype) for value in (nats, *summed)]
         norm = tf.linalg.global_norm(summed)
         if self._clip_norm:

@@ -1,4 +1,4 @@
-"""Steps that are under way at once, for strategies whose workers need not wait for each other."""
+"""Steps in flight: several at once, for strategies whose workers need not wait for each other."""
 
 import collections
 from collections.abc import Callable
@@ -6,18 +6,18 @@ from typing import Any
 
 
 class StepsInFlight:
-    """Starts steps in order and gives back their results in order.
+    """Starts steps in sequence and returns their results in the same sequence.
 
-    With one step outstanding a step begins when the one before it is done. With more, a step may read weights that
-    the steps before it have not updated yet (Recht et al., 2011).
+    With one step in flight, a step begins when the previous one is done. With more, a step may read weights that
+    earlier steps have not updated yet (Recht et al., 2011).
 
     Args:
-        start: Begins a step, given its number from 0 on, and returns a function that waits for the result.
-        step: The first step to begin.
-        max_in_flight: How many may be under way at once.
+        start: Starts a step, given its number from 0 on, and returns a function that waits for its result.
+        step: Number of the first step to start.
+        max_in_flight: Number of steps that may be in flight at once.
 
     Attributes:
-        started: Number of steps begun so far, those before the first included.
+        started: Number of steps started so far, those of earlier starts of the run included.
     """
 
     def __init__(self, start: Callable[[int], Callable[[], Any]], step: int, max_in_flight: int = 1):
@@ -27,13 +27,14 @@ class StepsInFlight:
         self._in_flight: collections.deque[Callable[[], Any]] = collections.deque()
 
     def next(self, last: int) -> Any:
-        """Waits for the oldest step.
+        """Starts steps as far as allowed, and waits for the oldest one in flight.
 
         Args:
-            last: How many steps may be begun in all: none later than something that must see the state in between.
+            last: Largest number of steps that may be started: up to the next checkpoint or evaluation, which needs the
+                state after exactly so many steps.
 
         Returns:
-            What it gives.
+            The result of the oldest step.
         """
         while self.started < last and len(self._in_flight) < self._max_in_flight:
             self._in_flight.append(self._start(self.started))

@@ -1,4 +1,4 @@
-"""How many tokens a run has trained on: targets that are no padding, of the steps that changed the weights."""
+"""Counts the tokens that a run has trained on: targets without padding, of steps that changed the weights."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ import tensorflow as tf
 from trainer.data.examples import Examples
 from trainer.data.shuffle import shuffled_indices
 
-_BLOCK = 1 << 20  # Examples whose sizes are looked up at a time.
+_BLOCK = 1 << 20  # Number of examples whose sizes are looked up at a time.
 
 
 class TokensSeen:
@@ -18,7 +18,7 @@ class TokensSeen:
         count: Number of tokens before; None if it is not known.
 
     Attributes:
-        count: Number of tokens so far; None if those of the beginning are not known.
+        count: Number of tokens so far; None if it is not known.
     """
 
     def __init__(self, count: int | None = 0):
@@ -65,7 +65,7 @@ def count_tokens(examples: Examples, number: int, seed: int) -> int:
 
     Args:
         examples: The training examples.
-        number: How many examples to count, of all epochs together.
+        number: Number of examples, of all epochs together.
         seed: Seed of the shuffling.
     """
     epochs, rest = divmod(number, len(examples))

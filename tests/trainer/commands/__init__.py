@@ -1,1 +1,1 @@
-"""Tests of what the commands share."""
+"""Tests of the parts that the commands share."""

@@ -1,4 +1,4 @@
-"""What the commands say of a command line that cannot be: one sentence and 2, and nothing is written."""
+"""Commands refuse a bad command line in one sentence and with code 2, and write nothing."""
 
 import json
 import os
@@ -20,7 +20,7 @@ TINY = f"--config={ROOT / 'configs/tiny.py'}"
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The working directory, with the config that a run kept."""
+    """The working directory, with the `config.json` of a run."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "config.json").write_text(json.dumps(as_dict(tiny.get_config())))

@@ -1,4 +1,4 @@
-"""`--config` and the flags of its fields, as far as the command line goes."""
+"""The flag `--config` and the flags of its fields."""
 
 import inspect
 import json
@@ -21,7 +21,7 @@ TINY = f"--config={ROOT / 'configs/tiny.py'}"
 
 
 def _config(*arguments, define=run_flags.define_config):
-    """The config that a command line makes."""
+    """Returns the config that a command line makes."""
     values = flags.FlagValues()
     values.set_gnu_getopt()
     flags.DEFINE_string("workdir", None, "", values, allow_override=True)

@@ -27,7 +27,7 @@ entry.run(work)
 
 
 def _start(*arguments, fake=None, **options):
-    """Starts Python; `fake` is a folder whose modules come before those that are installed."""
+    """Starts Python; modules in the folder `fake` hide installed ones."""
     path = os.pathsep.join(map(str, [*([fake] if fake else []), ROOT]))
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": ROOT}
     return subprocess.Popen([sys.executable, *arguments], env={**os.environ, "PYTHONPATH": path}, **pipes, **options)
@@ -173,7 +173,7 @@ def test_an_interrupt_ends_work_cleanly_and_without_a_trace(begin, work):
 
 
 def test_descriptors_that_a_process_is_started_without():
-    """The first file that is opened would get their numbers, and with them what TensorFlow writes."""
+    """Otherwise the first file that is opened gets their number, and the messages of TensorFlow."""
     code = "import os; file = open(os.devnull); os._exit(file.fileno())"
     closed = [sys.executable, "-c", BEGIN_RUN + code]
     done = subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *closed], cwd=ROOT, timeout=60)

@@ -1,4 +1,4 @@
-"""Standard output and error that outlive whoever reads them."""
+"""Standard output and error that survive the loss of their readers."""
 
 import contextlib
 import io
@@ -11,7 +11,7 @@ from trainer.commands import output
 
 
 class _Pipe:
-    """Puts the writing end of a pipe in the place of a standard stream."""
+    """Replaces a standard stream by the writing end of a pipe."""
 
     def __init__(self, monkeypatch, stream, **options):
         self.reading, self.writing = os.pipe()
@@ -25,7 +25,7 @@ class _Pipe:
 
 @contextlib.contextmanager
 def _pipes(monkeypatch, unbuffered):
-    """In a test and not in a fixture, after which pytest puts streams of its own there."""
+    """Not a fixture, because pytest replaces the streams after fixtures."""
     with monkeypatch.context() as patched:
         found = {name: _Pipe(patched, name, write_through=unbuffered) for name in ("stdout", "stderr")}
         yield found

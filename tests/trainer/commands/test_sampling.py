@@ -1,4 +1,4 @@
-"""Samplers that a command line asks for."""
+"""Samplers that a command line names."""
 
 import pytest
 

@@ -9,7 +9,7 @@ TEXT = st.text("ab", max_size=12).map(str.encode)
 
 
 def _expected(text, stops):
-    """Byte by byte: at the first end of a stop string, the text before the longest of those that end there."""
+    """Reference, byte by byte: the text before the longest stop string that ends at the first end of one."""
     for end in range(len(text) + 1):
         ending = [stop for stop in stops if text[:end].endswith(stop)]
         if ending:

@@ -1,1 +1,1 @@
-"""Tests of the way from documents to batches."""
+"""Tests of the data, from documents to batches."""

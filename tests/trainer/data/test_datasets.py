@@ -12,7 +12,7 @@ from trainer.data.examples import LAYOUTS
 
 @pytest.fixture(scope="module")
 def examples() -> data.Examples:
-    """Eleven examples; the documents are such that each example holds other bytes."""
+    """Eleven examples of documents in which no two examples have the same bytes."""
     return data.Examples([bytes(range(1, 20)), bytes(range(40, 93))], sequence_length=7, layout="padded")
 
 
@@ -21,7 +21,7 @@ def _batches(dataset, count):
 
 
 def _indices(examples, batches):
-    """Which example each row is, row after row."""
+    """Returns the index of the example in each row."""
     known = {ids.tobytes(): index for index, (ids, _) in enumerate(examples)}
     assert len(known) == len(examples)
     return [known[row.tobytes()] for ids, _ in batches for row in ids]

@@ -16,14 +16,12 @@ DOCUMENTS = st.lists(st.binary(max_size=40), max_size=8)
 @given(DOCUMENTS)
 @settings(deadline=None)
 def test_documents_stay_as_they_are(documents):
-    documents_again = text.Documents(documents)
-    assert list(documents_again) == documents
-    assert documents_again[1:] == documents[1:]
-    assert documents_again.num_bytes == sum(map(len, documents))
-    assert documents_again.ids.dtype == np.uint16
-    assert [int(documents_again.ids[start]) for start in documents_again.offsets[:-1]] == [text.BOUNDARY] * len(
-        documents
-    )
+    parsed = text.Documents(documents)
+    assert list(parsed) == documents
+    assert parsed[1:] == documents[1:]
+    assert parsed.num_bytes == sum(map(len, documents))
+    assert parsed.ids.dtype == np.uint16
+    assert [int(parsed.ids[start]) for start in parsed.offsets[:-1]] == [text.BOUNDARY] * len(documents)
 
 
 def test_documents_index_like_a_sequence():

@@ -14,7 +14,7 @@ LENGTHS = st.integers(1, 12)
 
 
 def _reassemble(examples):
-    """The streams that the examples were cut from: an example that does not start a stream repeats one id."""
+    """Joins examples to the streams that they were cut from; an example within a stream repeats one id."""
     streams = []
     for index, (ids, mask) in enumerate(examples):
         real = ids[mask].tolist()
@@ -84,7 +84,7 @@ def test_layouts_by_hand():
 @settings(deadline=None, max_examples=50)
 def test_some_examples_at_equal_distances(documents, length, layout, count):
     examples = Examples(documents, length, layout)
-    examples.gather(tf.constant([0], tf.int64))  # What this prepares must not be taken for that of the others.
+    examples.gather(tf.constant([0], tf.int64))  # The chosen examples must not reuse the tensors that this makes.
     some = examples.spread(count)
     if not 0 < count < len(examples):
         assert len(some) == len(examples)

@@ -27,7 +27,7 @@ def _examples(buckets=BUCKETS):
 
 
 def _ordered(examples, batch_size=2):
-    """Batches in the order of the documents, again and again."""
+    """Repeats the batches in the order of the documents."""
     return data.validation_dataset(examples, batch_size).repeat()
 
 

@@ -1,4 +1,4 @@
-"""With `separate_documents`, a packed example is to the trainer as its documents in examples of their own."""
+"""With `separate_documents`, a packed example gives the same as examples of one document each."""
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ def test_a_training_step(kind, jit_compile):
 
 
 def test_a_run(tmp_path):
-    """What the run evaluates is what the command evaluates, and the field makes a difference."""
+    """The run and the command evaluate alike, and the field makes a difference."""
     config = runs.make_config(runs.write_corpus(tmp_path / "corpus"))
     for number in range(30):  # Examples hold several documents.
         (tmp_path / "corpus" / f"short-{number}.txt").write_text("abc " * (1 + number % 5))
@@ -93,7 +93,7 @@ def test_segments_by_hand():
 
 
 def test_a_boundary_inside_of_a_document_is_refused(tmp_path, monkeypatch):
-    """As where a SentencePiece model has the same id for unknown characters."""
+    """For instance where a SentencePiece model has the same id for unknown characters."""
     monkeypatch.setattr(tokenizers.BYTES, "boundary", ord("a"))
     config = runs.make_config(runs.write_corpus(tmp_path / "corpus"))
     Run(config, tmp_path / "run").close()

@@ -1,4 +1,4 @@
-"""The order of the examples."""
+"""The permutations of the examples."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_all_bits_of_the_seed_count():
 def test_permutations_look_random():
     count, epochs = 3000, 30
     permutations = _epochs(count, epochs, seed=1).astype(np.float64)
-    deviation = 1.0 / np.sqrt(count)  # of the correlation of two random orders
+    deviation = 1.0 / np.sqrt(count)  # of the correlation of two random permutations
     before = np.corrcoef(np.vstack([np.arange(count), permutations]))
     pairs = before[np.triu_indices(epochs + 1, 1)]
     assert abs(pairs.mean()) < 0.2 * deviation

@@ -1,4 +1,4 @@
-"""Schemes of ids: text there and back, and the bytes that ids stand for."""
+"""Tokenizers: text to ids and back, and the bytes that ids stand for."""
 
 import itertools
 import math
@@ -64,7 +64,7 @@ def test_documents():
 
 @SCHEMES
 def test_bits_per_byte_are_of_bytes(tokenizer):
-    """A model that gives each id a loss of its own: boundaries cost 1000 nats, and count as tokens alone."""
+    """With a model that gives each id a fixed loss: boundaries cost 1000 nats, and count only as tokens."""
 
     class Model:
         def token_losses(self, ids, mask, training):
@@ -127,7 +127,7 @@ def test_sentencepiece(sentencepiece_model):
 
 
 def test_sentencepiece_and_bytes(sentencepiece_model):
-    """A model that writes what it has no piece for in bytes: more ids add to the text, also within a character."""
+    """A model with byte pieces for unknown characters: each id adds to the text, also within a character."""
     sentencepiece = pytest.importorskip("sentencepiece")
     options = {
         "input": str(sentencepiece_model.with_name("text.txt")),
@@ -147,7 +147,7 @@ def test_sentencepiece_that_cannot_be_had(sentencepiece_model, monkeypatch, tmp_
     with pytest.raises(ValueError, match=r"config.data.sentencepiece_model must be such a file. Received: '.*none'"):
         tokenizers.SentencePieceTokenizer(str(tmp_path / "none"))
     monkeypatch.setitem(sys.modules, "sentencepiece", None)
-    with pytest.raises(ValueError, match=r"takes the package sentencepiece. Received: an environment without"):
+    with pytest.raises(ValueError, match=r"needs the package sentencepiece. Received: an environment without it"):
         tokenizers.SentencePieceTokenizer(str(sentencepiece_model))
 
 

@@ -1,4 +1,4 @@
-"""Which rule chooses the validation documents of a run, and what is said about them."""
+"""The rule for the validation documents of a run, and the messages about them."""
 
 import json
 
@@ -21,7 +21,7 @@ FILES = {
 
 @pytest.fixture
 def corpus(tmp_path):
-    """A few documents of which the rules choose others, with a file that is no text."""
+    """A few documents among which the rules choose differently, with a binary file."""
     return write_files(tmp_path / "corpus", FILES)
 
 
@@ -38,7 +38,7 @@ def _documents(config, workdir):
 
 
 def _begin_as_before(config, workdir):
-    """What the code of before there was a rule has left after half of a run."""
+    """Makes the folder of half a run by code that is older than the rule."""
     config.data.validation_rule = validation.WHOLE_DOCUMENTS
     assert runs.run(config, workdir, runs.StopAfter(9)) == exits.STOPPED
     config.data.validation_rule = ""
@@ -52,7 +52,7 @@ def test_a_new_run_has_the_new_rule_and_keeps_it(config, tmp_path):
     found = _documents(config, tmp_path / "run")
     assert len(found.train) + len(found.validation) == 22  # The large one is on both sides.
     assert read_config(tmp_path / "run" / "config.json").data.validation_rule == validation.DOCUMENTS_AND_ENDS
-    assert config.data.validation_rule == ""  # That of the caller is as it was.
+    assert config.data.validation_rule == ""  # The caller's config is unchanged.
 
 
 def test_a_run_of_before_goes_on_bit_for_bit(config, tmp_path, caplog):
@@ -65,7 +65,7 @@ def test_a_run_of_before_goes_on_bit_for_bit(config, tmp_path, caplog):
     chosen = choose_validation(names, [len(document) for document in documents], 0.2)
     assert list(found.validation) == [documents[i] for i in sorted(chosen)]
     assert list(found.train) == [document for i, document in enumerate(documents) if i not in chosen]
-    assert "validation_rule" not in caplog.text  # It is the same for whoever goes on.
+    assert "validation_rule" not in caplog.text  # The rule stays the same when the run goes on.
     assert runs.run(config, tmp_path / "run") == exits.DONE
     runs.assert_same(tmp_path / "run", tmp_path / "undisturbed")
 

@@ -1,4 +1,4 @@
-"""What a process takes itself to be, from `TF_CONFIG` or from flags, and what is refused."""
+"""The task of a process, from `TF_CONFIG` or from flags, and values that are refused."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A worker that dies ends the others soon, with a message, where nothing else looks after them."""
+"""When a worker dies, the others end soon with a message, also without a supervising process."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 
 class _Run:
-    """An endless run of several processes, each started by itself."""
+    """An endless run of several processes that are started one by one."""
 
     def __init__(self, folder, strategy, workers, parameter_servers):
         config = clusters.make_config(folder)

@@ -1,4 +1,4 @@
-"""Workers in processes of their own train as one device does, and go on in another number after a stop."""
+"""Workers in processes of their own train as one device does, and a different number of them goes on after a stop."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""The TPU as far as it goes without one: what is missing is explained, and what would run there is traced."""
+"""TPU support without a TPU: messages about what is missing, and the trace of the program for one."""
 
 import contextlib
 import socket
@@ -42,7 +42,7 @@ def test_the_address_is_a_field_of_the_config(tmp_path):
     config.tpu_address = "10.0.0.1"
     with pytest.raises(ValueError, match="`config.tpu_address` must be 'local'"):
         config_checks.check_config(config)
-    del config.tpu_address  # A run that is older than the field.
+    del config.tpu_address  # A run older than the field.
     configs.write_config(config, tmp_path / "config.json")
     assert configs.read_config(tmp_path / "config.json").tpu_address == "local"
 
@@ -122,7 +122,7 @@ def _made(strategy, name="adam", dtype="float32", kinds=("lsh", "full"), **optio
 
 
 def _batch(strategy):
-    """The first batch of a run, given to the cores as the trainer gives it."""
+    """Returns the first batch of a run, distributed over the cores as the trainer does it."""
     examples = datasets.Examples([b"some bytes to read " * 20], LENGTH)
     return next(
         dispatch.make_dispatch(strategy).batches(lambda shard: datasets.train_dataset(examples, ROWS, shard=shard))
@@ -130,7 +130,7 @@ def _batch(strategy):
 
 
 def _replicated(traced):
-    """The operations that are in the replicas' program, by the attribute that TPUStrategy gives them."""
+    """Finds the operations of the replicas' program by the attribute that TPUStrategy gives them."""
     return [op for op in traced.graph.get_operations() if "_tpu_replicate" in op.node_def.attr]
 
 
@@ -153,13 +153,13 @@ def test_the_whole_step_is_traced_for_a_tpu(strategy, name, dtype):
     traced = step.__call__.get_concrete_function(ids, mask, tf.constant([0, 0]), scale)
     found = xla_ops.examine(traced, also=xla_ops.TPU_STRATEGY_OPS)
     assert found.problems() == []
-    # The program is one, and all that the host does is to hand things in and out.
+    # There is one program; the host only passes inputs and outputs.
     assert found.counts["TPUReplicateMetadata"] == 1
     own = {op.name for op in _replicated(traced)}
     for op in traced.graph.get_operations():
         if op.name not in own:
             assert op.type in {*xla_ops.TPU_STRATEGY_OPS, "Placeholder", "Const", "Identity", "NoOp"}, op
-    # Counts, loss and every gradient are summed over the replicas; the updates are in there, too.
+    # Counts, loss and every gradient are summed over the replicas; the program includes the updates.
     assert found.counts["CrossReplicaSum"] >= 2 + 2 + len(model.trainable_variables)
     updates = sum(number for op, number in found.counts.items() if op.startswith("Assign"))
     assert updates >= 2 * len(model.trainable_variables), "a weight and its average change together"
@@ -195,7 +195,7 @@ def test_every_length_of_the_batches_is_a_program_of_static_shapes(strategy):
 
 
 def _assert_replicas_read_their_rows(traced):
-    """Each core draws the dropout of its own rows: the place of its first row is made of the core's number."""
+    """Each core draws the dropout of its own rows: the index of its first row is computed from the core's number."""
     numbers = [op for op in traced.graph.get_operations() if op.type == "TPUReplicatedInput"]
     constants = [[tf.get_static_value(x) for x in op.inputs] for op in numbers]
     assert [0, 1] in constants

@@ -1,1 +1,1 @@
-"""Tests of the optimizer and what goes with it."""
+"""Tests of the optimizer, its learning rate, the loss scale and the moving average."""

@@ -1,4 +1,4 @@
-"""The loss scale of float16: its rule, its part in a step, and runs that use it."""
+"""The loss scale of float16: its rule, its use in a step, and runs with it."""
 
 import itertools
 
@@ -52,7 +52,7 @@ class _SGD(optimizer.TakesReducedGradients, keras.optimizers.SGD):
 
 
 class _HalfBigrams(keras.Model):
-    """A table of logits by the token before, whose gradient goes through float16."""
+    """A table of logits by the previous token, with a gradient in float16."""
 
     def __init__(self):
         super().__init__()
@@ -104,7 +104,7 @@ def test_the_scale_keeps_small_gradients_and_changes_nothing_else():
     strategy = tf.distribute.OneDeviceStrategy("CPU:0")
     ids = np.random.default_rng(0).integers(1, 257, [8, 513]).astype(np.int32)
     sure = np.zeros([257, 257], np.float32)
-    sure[:, 0] = 10.0  # All other tokens are unlikely, and where they are no target their gradient is small.
+    sure[:, 0] = 10.0  # All other tokens are unlikely, so that their gradient is small where they are no target.
     unlikely = 1 / (np.exp(10.0) + 256)
     found = []
     for scale in (None, 2.0**15):

@@ -1,4 +1,4 @@
-"""The moving average of the weights: what it is, and who uses it."""
+"""The moving average of the weights: its values, and its use in evaluations and exports."""
 
 import keras
 import numpy as np
@@ -50,7 +50,7 @@ def _checkpoint(workdir, step):
 
 
 def _expected_average(values):
-    """What the average after the last of these values of a variable should be."""
+    """Computes the average after the last of these values of a variable."""
     average = values[0].astype(np.float64)
     for value in values[1:]:
         average = MOMENTUM * average + (1.0 - MOMENTUM) * value
@@ -156,8 +156,8 @@ def test_training_is_as_without(config, undisturbed, tmp_path):
 def test_a_run_that_stops_in_an_evaluation_goes_on_bit_for_bit(config, programs, undisturbed, tmp_path):
     early = config.copy_and_resolve_references()
     early.train.eval_every = 3
-    early.train.checkpoint_every = 6  # What is saved at step 3 is saved after the evaluation was left.
-    # Looks: three for the steps, then that of the evaluation at step 3.
+    early.train.checkpoint_every = 6  # The checkpoint of step 3 is written after the evaluation was stopped.
+    # Looks at the request: three for the steps, then one in the evaluation at step 3.
     assert programs.run(early, tmp_path, runs.StopAfter(3)) == exits.STOPPED
     assert max(Workdir(tmp_path).checkpoints().steps()) == 3
     assert programs.run(early, tmp_path) == exits.DONE
@@ -223,7 +223,7 @@ def test_it_may_begin_and_end_within_a_run(config, tmp_path):
 
 
 def test_it_begins_with_the_weights(config, tmp_path):
-    """A checkpoint of before the first step, such as that of weights that come from elsewhere, is a model too."""
+    """The average at step 0 equals the weights, so that the checkpoint is a usable model too."""
     run = Run(config, tmp_path)
     run.files.save(run.step)
     run.close()

@@ -1,4 +1,4 @@
-"""An update of many variables goes through them one after another, so that temporary tensors are not alive together."""
+"""An update changes variables one after another, so that their temporary tensors are not alive together."""
 
 import keras
 import pytest
@@ -34,7 +34,7 @@ def test_one_variable_at_a_time(name):
     for variable in variables:
         handle = captured[id(variable.value.handle)]
         (assignment,) = [op for op in handle.consumers() if op.type.startswith("Assign")]
-        # What the update computes is what feeds its assignment.
+        # The inputs of an assignment are the results of its update.
         assert not before or _follows(assignment.inputs[1].op, before)
         before = {assignment}
 

@@ -1,4 +1,4 @@
-"""The learning rate at the steps that matter."""
+"""The learning rate at selected steps."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Which variables weight decay shrinks."""
+"""The variables that weight decay shrinks."""
 
 import pytest
 import tensorflow as tf

@@ -1,1 +1,1 @@
-"""Tests of what a run makes at its end."""
+"""Tests of the results of a run after its last step."""

@@ -1,4 +1,4 @@
-"""Which signatures a run exports, by how it numbers text."""
+"""The signatures that a run exports, by its tokenizer."""
 
 import pytest
 import tensorflow as tf

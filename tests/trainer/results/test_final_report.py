@@ -1,4 +1,4 @@
-"""What a run does after its last step, and the commands that work on a finished run."""
+"""The final report of a run, and the commands that work on a finished run."""
 
 import json
 import shutil
@@ -81,7 +81,7 @@ def test_the_export_says_how_it_was_trained(config, workdir):
 
 
 def test_killed_while_making_the_report(config, workdir, tmp_path, monkeypatch):
-    """Exports that were killed are the matter of `tests/export/test_versions.py`; here it has been made before."""
+    """The export is complete here; `tests/export/test_versions.py` has exports that are killed."""
     monkeypatch.setattr(
         exporting, "export_model", lambda *arguments: shutil.copytree(workdir / "export", arguments[-1]) / "1"
     )
@@ -119,7 +119,7 @@ def test_evaluate_gives_the_same_figures(config, workdir):
 
 
 def test_evaluate_on_some_examples(config, workdir):
-    """The figures are those of these very examples, added up here one by one."""
+    """The result equals the sum over exactly these examples, one by one."""
     config = read_config(workdir / "config.json")
     config.train.eval_examples, config.train.batch_size = 3, 2  # The last batch is not full.
     numbers = evaluate.evaluate(config, Workdir(workdir))
@@ -170,7 +170,7 @@ def test_without_attention(config):
     before = model(ids).numpy()
     assert [weight.path.rsplit("/", 1)[1] for weight in output_weights(model)] == ["output"]
     with without_attention(model):
-        # No token sees another one any more.
+        # No token attends to another one any more.
         np.testing.assert_allclose(model(changed)[:, 11:], model(ids)[:, 11:], atol=1e-5)
         assert np.abs(model(changed)[:, 10] - model(ids)[:, 10]).max() > 1e-3
     np.testing.assert_array_equal(model(ids).numpy(), before)

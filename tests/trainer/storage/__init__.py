@@ -1,1 +1,1 @@
-"""Tests of what a run keeps."""
+"""Tests of the files in the folder of a run."""

@@ -1,4 +1,4 @@
-"""The best checkpoint by validation loss: kept by the run, read by the commands, the same after any kill."""
+"""The best checkpoint by validation loss: saved by the run, read by commands, the same after any kill."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ def config(tmp_path_factory):
 
 
 class _Kills:
-    """Copies of the folder of a run as a kill would leave it, before each change of a file and within each line."""
+    """Copies the folder of a run as a kill would leave it: before each change of a file and within each line."""
 
     def __init__(self, workdir, folder):
         self.copies = []
@@ -42,7 +42,7 @@ class _Kills:
             with self._lock:
                 self._copy()
                 if change.__name__ == "write" and len(arguments[0]) > 60:
-                    arguments = (arguments[0][:60],)  # A part of a line; the rest is asked for again.
+                    arguments = (arguments[0][:60],)  # Only a part of a line; the writer has to write the rest.
                 return change(first, *arguments, **options)
 
         return changed
@@ -65,7 +65,7 @@ class _Kills:
 
 @pytest.fixture(scope="module")
 def undisturbed(config, tmp_path_factory):
-    """The folder of a run, and what kills would have left of it."""
+    """The folder of a run, and copies of it as kills would have left it."""
     workdir = tmp_path_factory.mktemp("undisturbed")
     kills = _Kills(workdir, tmp_path_factory.mktemp("killed") / "run")
     with pytest.MonkeyPatch.context() as monkeypatch:
@@ -127,7 +127,7 @@ def test_the_best_that_is_there(undisturbed, tmp_path, caplog):
 
 
 def test_the_metrics_are_durable_before_the_checkpoint_that_stands_for_them(undisturbed):
-    """In whatever a kill leaves, the lines up to a checkpoint are there."""
+    """Whenever the run is killed, the lines up to a checkpoint are complete."""
     for contents in undisturbed[1].copies:
         by_name = {path.name: content for path, content in contents.items()}
         steps = [int(name[5:13]) for name in by_name if name.endswith(".safetensors")]

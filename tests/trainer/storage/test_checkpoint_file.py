@@ -1,4 +1,4 @@
-"""One checkpoint as a file: what comes back, and that damage is noticed."""
+"""The file of a checkpoint: it reads back what was written, and notices damage."""
 
 import ml_dtypes
 import numpy as np

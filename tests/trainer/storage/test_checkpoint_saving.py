@@ -19,7 +19,7 @@ def writer(tmp_path):
 
 @pytest.fixture
 def gate(monkeypatch):
-    """Holds up every writing until it is set."""
+    """Delays writing until it is set."""
     gate, write = threading.Event(), checkpoint_file.write
 
     def held_up(*arguments):

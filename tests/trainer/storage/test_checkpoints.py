@@ -124,11 +124,11 @@ def test_a_damaged_one_that_cannot_be_renamed_hides_no_other(checkpoints, monkey
     monkeypatch.setattr(os, "replace", no_renaming)
     assert checkpoints.newest(set_aside=True)[1]["step"] == 1
     assert "A damaged checkpoint could not be renamed and is passed over where it is: " in caplog.text
-    _save(checkpoints, 0)  # Were the damaged one counted, 0 would be the third newest and go.
+    _save(checkpoints, 0)  # If the damaged one counted, 0 would be the third newest and be removed.
     assert checkpoints.steps() == [0, 1, 2]
     assert checkpoints.usable_steps() == [0, 1]
     assert checkpoints.best({2: 0.1, 1: 0.2}) == 1
-    _save(checkpoints, 2)  # A good one takes its place.
+    _save(checkpoints, 2)  # A good one replaces it.
     assert checkpoints.usable_steps() == [1, 2]
     assert checkpoints.newest()[1]["step"] == 2
 

@@ -1,4 +1,4 @@
-"""Files of a run that were edited by hand or damaged: a sentence that names them, or they are passed over."""
+"""Damaged or edited files of a run: they are named in one sentence, or passed over."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ def config(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(config, tmp_path_factory):
-    """A run that has made its steps, as its files tell."""
+    """A folder with the files of a run that is done."""
     workdir = tmp_path_factory.mktemp("finished")
     run = Run(config, workdir)
     run.step = 2
@@ -78,9 +78,7 @@ def test_a_damaged_report(config, workdir, content):
     config.export = True
     (workdir / "report.json").write_text(content)
     before = {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}
-    message = (
-        "The closing report of a run must be as it was written. Received: .*report.json: .* makes the report again"
-    )
+    message = "The final report of a run must be as it was written. Received: .*report.json: .* makes the report again"
     with pytest.raises(ValueError, match=message):
         _start(config, workdir)
     assert {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()} == before

@@ -1,4 +1,4 @@
-"""A disk that is full: what stands, what is said, how the run ends, and how it goes on when there is room."""
+"""A full disk: the files that remain, the messages, the end of the run, and how it goes on when there is space."""
 
 import errno
 import os
@@ -148,11 +148,11 @@ def test_the_final_report(config, undisturbed, tmp_path, monkeypatch, capsys, er
         assert final_report.close(run, exits.StopRequest()) == exits.NOT_SAVED
     finally:
         run.close()
-    assert re.search("The closing report could not be made: .*No space left", capsys.readouterr().err)
+    assert re.search("The final report could not be made: .*No space left", capsys.readouterr().err)
 
 
 def test_a_crash_waits_for_the_checkpoint_under_way(config, tmp_path, monkeypatch):
-    """The folder is let go of only when nobody writes to it."""
+    """The folder is unlocked only when nobody writes to it."""
 
     def crash(run):
         raise RuntimeError("crash")

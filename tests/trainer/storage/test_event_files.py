@@ -1,4 +1,4 @@
-"""What TensorBoard makes of a run: figures at the times of their lines, the config, a sample, and runs to compare."""
+"""A run in TensorBoard: metrics at the times of their lines, the config, a sample, and the comparison of runs."""
 
 import json
 import os
@@ -71,7 +71,7 @@ def test_what_a_profile_left_stays(tmp_path):
 
 
 def test_runs_are_compared_by_their_hyperparameters(tmp_path):
-    """By the page of TensorBoard that does so."""
+    """Through TensorBoard's own backend for hyperparameters."""
     for name, rate in (("one", 0.5), ("two", 0.25)):
         config = {**CONFIG, "optimizer": {**CONFIG["optimizer"], "learning_rate": rate}}
         records = [{**record, "loss": record["loss"] and record["loss"] + rate} for record in RECORDS]

@@ -1,4 +1,4 @@
-"""Arrays that are not finite are found, wherever in them."""
+"""Arrays with a number that is not finite at any index are found."""
 
 import ml_dtypes
 import numpy as np

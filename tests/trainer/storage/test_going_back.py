@@ -1,4 +1,4 @@
-"""A run goes back to an earlier checkpoint: no step stands twice, and nothing is lost, whenever it is killed."""
+"""A run goes back to an earlier checkpoint: no step is there twice, and nothing is lost, whenever it is killed."""
 
 import json
 import os
@@ -19,7 +19,7 @@ STEPS = (4, 8, 9, 12)
 
 
 def _write_run(root):
-    """A folder with what a run leaves, without a run."""
+    """Writes the files of a run without running it."""
     (root / "checkpoints").mkdir(parents=True)
     for step in STEPS:
         checkpoint_file.write(root / "checkpoints" / f"step-{step:08d}.safetensors", {}, {"step": step})
@@ -98,7 +98,7 @@ def test_the_newest_changes_nothing(tmp_path):
 
 
 def test_the_same_command_goes_on_until_the_run_is_another_one(tmp_path):
-    """What stops a run, such as SIGTERM, promises that the same command goes on."""
+    """After a stop, by SIGTERM for instance, the same command must go on and not go back again."""
     workdir = _write_run(tmp_path)
     assert _go_back(workdir, "best", 8)[0] == "best"
     assert _go_back(workdir, "best", 11) == (

@@ -1,4 +1,4 @@
-"""The folder of a run: what may go on in it, what may not, and who has it."""
+"""The folder of a run: configs that may and may not go on in it, and its lock."""
 
 import fcntl
 import os
@@ -103,7 +103,7 @@ def test_the_lock_of_a_refused_run_is_that_of_nobody(tmp_path):
     waiting = os.open(refused.root / ".lock", os.O_RDWR)
     refused.abandon()
     assert not list(tmp_path.iterdir())
-    # Whoever had opened the file that is gone has nothing.
+    # A lock on the removed file is worth nothing.
     fcntl.flock(waiting, fcntl.LOCK_EX | fcntl.LOCK_NB)
     other.lock()
     os.close(waiting)

@@ -1,4 +1,4 @@
-"""An update that breaks weights though loss and gradient are finite: no checkpoint of it is kept as a good state."""
+"""An update that breaks weights though loss and gradient are finite: no checkpoint of it is written."""
 
 import re
 
@@ -17,7 +17,7 @@ def config(tmp_path_factory):
 
 
 def _break_after(monkeypatch, step, value):
-    """Makes the steps those of a toy, of which one breaks a weight that the loss does not see."""
+    """Replaces the steps by toys, one of which breaks a weight that the loss does not depend on."""
     toy.make_steps_free(monkeypatch)
     make = Run.train_step
 
@@ -70,7 +70,7 @@ def test_the_last_good_state_stands(config, tmp_path, monkeypatch, capsys, step,
 
 @pytest.mark.slow
 def test_an_update_that_overflows(config, tmp_path, capsys):
-    """The learning rate is finite, the loss and the gradient of the step are, and the weights after it are not."""
+    """Learning rate, loss and gradient are finite, but the weights after the update are not."""
     config = config.copy_and_resolve_references()
     config.optimizer.learning_rate, config.optimizer.warmup_steps = 3e38, 0
     assert runs.run(config, tmp_path) == exits.NOT_FINITE

@@ -1,4 +1,4 @@
-"""Checkpoints by the clock: when they are due, and that they change nothing but what there is to go on from."""
+"""Checkpoints by the clock: when they are due, and that the run is the same with them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What `--dry_run` says, and that it leaves nothing behind."""
+"""The output of `--dry_run`, which leaves no files."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def config(tmp_path_factory):
 
 
 class _NoEvaluation:
-    """Takes 2 batches of no work."""
+    """A fake evaluation of 2 batches without work."""
 
     def run(self, stop_requested):
         assert not stop_requested() and not stop_requested()
@@ -81,7 +81,7 @@ def test_a_new_run(config, tmp_path, capsys):
 
 @pytest.mark.usefixtures("_steps_that_are_free")
 def test_a_run_that_is_there(config, tmp_path, capsys):
-    """Even while it is in use."""
+    """Even while its folder is locked."""
     assert runs.run(config, tmp_path, runs.StopAfter(10)) == exits.STOPPED
     damaged = tmp_path / "checkpoints" / "step-00000009.safetensors"
     damaged.write_bytes(b"not a checkpoint")

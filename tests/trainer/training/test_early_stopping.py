@@ -1,4 +1,4 @@
-"""A run that has stopped getting better ends: when, with what, and what a new start makes of it."""
+"""Early stopping: when a run ends, its state then, and what a new start does."""
 
 import re
 import shutil

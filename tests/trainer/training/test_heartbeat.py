@@ -1,4 +1,4 @@
-"""What is said during steps that take long, and that nothing is said during others."""
+"""The heartbeat prints lines during long steps, and nothing during short ones."""
 
 import time
 
@@ -10,7 +10,8 @@ def test_a_long_step_is_mentioned_again_and_again(capsys):
         heartbeat.step = 3
         time.sleep(0.35)
     said = capsys.readouterr().out.splitlines()
-    assert said and all(line.startswith("  in step 3/7 for 0:0") for line in said)  # How many: threads may be late.
+    # Any number of lines, as threads may be late.
+    assert said and all(line.startswith("  in step 3/7 for 0:0") for line in said)
 
 
 def test_short_steps_and_what_is_between_steps_are_not(capsys):

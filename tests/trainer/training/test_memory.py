@@ -19,7 +19,7 @@ def test_the_peak_grows_by_what_was_used():
 
 
 def test_a_peak_that_is_forgotten():
-    """Where the system lets a process forget it, as Linux does."""
+    """Where the system lets a process reset it, as Linux does."""
     block = np.ones([128, 1024, 1024], np.uint8)
     peak = memory.peak_mib()
     assert memory.resident_mib() > block.nbytes / 2**20

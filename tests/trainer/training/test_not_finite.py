@@ -1,4 +1,4 @@
-"""A run whose loss is not finite stops, says so, and keeps the last good state."""
+"""A run whose loss is not finite stops, says so, and saves the last good state."""
 
 import pytest
 

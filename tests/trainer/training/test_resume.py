@@ -29,7 +29,7 @@ def undisturbed(config, programs, tmp_path_factory):
 
 @pytest.fixture
 def workdir(undisturbed, tmp_path):
-    """The undisturbed run as it was when it was killed after step 10: its newest checkpoint is that of step 8."""
+    """A copy of the undisturbed run as if killed after step 10: its newest checkpoint is that of step 8."""
     workdir = tmp_path / "killed"
     shutil.copytree(undisturbed, workdir)
     (workdir / "checkpoints" / "step-00000012.safetensors").unlink()
@@ -47,7 +47,7 @@ def test_each_step_is_there_once(undisturbed):
 
 
 def test_stopped_on_request_and_started_again(config, programs, undisturbed, tmp_path):
-    """With nothing of the first start but its files."""
+    """The second start has nothing of the first one except its files."""
     assert programs.run(config, tmp_path, runs.StopAfter(8)) == exits.STOPPED
     assert Checkpoints(tmp_path / "checkpoints").steps()[-1] == 7
     assert runs.run(config, tmp_path) == exits.DONE

@@ -41,7 +41,7 @@ def _extended(config, steps=12, schedule_steps=0):
 
 
 def _assert_rates(workdir, *parts):
-    """The rates of the lines are those of cosines: each of so many lines, with its end."""
+    """Asserts that the learning rates of the lines follow cosines, each given by its number of lines and its end."""
     found = [line["learning_rate"] for line in runs.lines(workdir) if line["split"] == "train"]
     expected = []
     for lines, end in parts:
@@ -51,7 +51,7 @@ def _assert_rates(workdir, *parts):
 
 
 def _as_before_the_field(workdir):
-    """Makes the folder one that the code of before wrote."""
+    """Changes the folder to one that was written by code older than the field."""
     for path in (workdir / "checkpoints").iterdir():
         arrays, description = checkpoint_file.read(path)
         del description["first_train_steps"]

@@ -89,12 +89,12 @@ def programs():
 
 
 def _run(programs, config, workdir, stop=None):
-    """A run whose model has an embedding of one byte that overflows: batches with that byte are not finite."""
+    """Runs a model in which the embedding of one byte overflows: batches with that byte are not finite."""
     run = programs.start(config, workdir)
     if not run.step:
         table = next(variable for variable in run.model.variables if variable.path.endswith("embeddings"))
         value = table.numpy()
-        value[BAD_BYTE] = np.finfo(np.float32).max  # Finite, as what is saved must be.
+        value[BAD_BYTE] = np.finfo(np.float32).max  # Finite, because a saved state must be.
         table.assign(value)
     return runs.train(run, stop)
 

@@ -1,4 +1,4 @@
-"""One step is the same however it is computed: by several replicas, in parts, in a graph or by XLA."""
+"""A step has the same result by several replicas, in parts, in a graph and by XLA."""
 
 import functools
 
@@ -37,7 +37,7 @@ def _model(dropout=0.0, kind="lsh", **options):
 
 
 def _batch(step, rows=4, length=40):
-    """Rows of uneven lengths: the second half has far fewer targets than the first."""
+    """Makes rows of uneven lengths: the second half has far fewer targets than the first."""
     rng = np.random.default_rng(step)
     ids = rng.integers(0, 257, [rows, length + 1]).astype(np.int32)
     sizes = np.where(np.arange(rows) < rows // 2, length + 1, 9)
@@ -49,7 +49,7 @@ class _SGD(optimizer.TakesReducedGradients, keras.optimizers.SGD):
 
 
 class _Bigrams(keras.Model):
-    """A table of logits by the token before: the smallest model with `token_losses`."""
+    """A table of logits by the previous token: the smallest model with `token_losses`."""
 
     def __init__(self):
         super().__init__()
@@ -82,7 +82,7 @@ def _optimizer_config(**fields):
 
 
 def _train(strategy, config, make_model, steps=STEPS, **options):
-    """Losses, gradient norms and final weights of a few steps."""
+    """Returns losses, gradient norms and final weights of a few steps."""
     keras.utils.set_random_seed(0)  # Initial weights are drawn from Keras' global seed.
     with strategy.scope():
         model = make_model()
@@ -150,7 +150,7 @@ def test_parts_give_the_gradient_of_the_batch_with_dropout():
 
 @pytest.mark.parametrize("limit", [0.25, 2.0])
 def test_the_clipped_gradient_is_the_reduced_one(mirrored_strategy, limit):
-    """Clipped before the sum, each replica's part would be cut on its own and the update would be another."""
+    """Clipping before the sum would clip each replica's part on its own and change the update."""
     with mirrored_strategy.scope():
         model = _Bigrams()
         slots = _SGD(learning_rate=1.0)

@@ -1,4 +1,4 @@
-"""Steps come back in order, and no more are under way than may be."""
+"""Results come back in the sequence of the steps, and no more steps are in flight than allowed."""
 
 import pytest
 

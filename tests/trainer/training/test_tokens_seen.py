@@ -1,4 +1,4 @@
-"""Where a line of the metrics stands: time, tokens and epochs, exact across restarts and for runs of before."""
+"""Time, tokens and epochs in the metrics lines: exact across restarts and for older runs."""
 
 import itertools
 import json
@@ -20,7 +20,7 @@ NEW_FIELDS = ("tokens_seen", "epoch", "wall_time")
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
-    """Batches of unequal fill: each document ends in a short example."""
+    """A config whose batches have different numbers of tokens: each document ends in a short example."""
     config = toy.make_config_with_corpus(tmp_path_factory)
     config.data.layout = "padded"
     config.train.sequence_length = 60
@@ -38,7 +38,7 @@ def _records(workdir):
 
 @pytest.fixture(scope="module")
 def restarted(config, tmp_path_factory):
-    """A run that was stopped after step 7, and went on: between what times, and its folder as it was then and is."""
+    """A run that was stopped after step 7 and went on: the times around the stop, and its folder then and now."""
     workdir, before = tmp_path_factory.mktemp("run") / "run", tmp_path_factory.mktemp("before") / "run"
     with pytest.MonkeyPatch.context() as monkeypatch:
         toy.make_steps_free(monkeypatch)
@@ -85,7 +85,7 @@ def test_tensorboard_has_the_times_of_the_lines(restarted):
 
 @pytest.mark.parametrize("updates", [7, 5])
 def test_a_run_of_before_goes_on(config, restarted, tmp_path, updates):
-    """Its count is known from the order of the examples, unless it skipped steps."""
+    """Its count follows from the sequence of the examples, unless it skipped steps."""
     _, before, after = restarted
     workdir = tmp_path / "run"
     shutil.copytree(before, workdir)

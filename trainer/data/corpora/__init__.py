@@ -1,6 +1,6 @@
-"""Where text comes from: one file a kind, each with `load(config_data) -> Corpus`.
+"""Sources of text: one module a kind, each with `load(config_data) -> Corpus`.
 
-A kind of which parts can be given by name has `scored(config_data, given) -> Scored` besides.
+A kind whose parts fields of the config name also has `scored(config_data, overrides) -> Scored`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CORPORA: dict[str, Callable[[ml_collections.ConfigDict], Corpus]] = {
     "tfds": tfds_text.load,
 }
 
-# config.data.name -> loader of what is to be scored; of other kinds it is the validation documents
+# config.data.name -> loader of the documents to score; other kinds score their validation documents
 SCORED: dict[str, Callable[[ml_collections.ConfigDict, Collection[str]], Scored]] = {
     "text": text_files.scored,
     "tfds": tfds_text.scored,

@@ -14,10 +14,10 @@ class Corpus:
     """Documents in two parts.
 
     Attributes:
-        name: what it is, for people; records the version where there is one.
+        name: description for people, with the version where there is one.
         train: the documents to train on.
         validation: the documents to validate on.
-        notes: what was taken and left out, and how the two parts were chosen, in sentences for people.
+        notes: sentences for people about what was taken and left out, and how the two parts were chosen.
     """
 
     name: str
@@ -31,10 +31,10 @@ class Scored:
     """Documents to score a model on.
 
     Attributes:
-        name: what they are, for people.
+        name: description for people.
         documents: the documents.
         is_validation: whether they are the validation documents of a corpus, and not all of it.
-        notes: as those of a corpus.
+        notes: sentences for people, as in a corpus.
     """
 
     name: str
@@ -44,12 +44,12 @@ class Scored:
 
 
 def validation_part(corpus: Corpus) -> Scored:
-    """The validation documents of a corpus, to score a model on."""
+    """Returns the validation documents of a corpus, to score a model on."""
     return Scored(f"the validation documents of {corpus.name}", corpus.validation, True, corpus.notes)
 
 
 def sorted_by_hash(names: Sequence[str]) -> list[int]:
-    """The indices of names in the order of their SHA-256, so in no order that means anything, but always the same."""
+    """Sorts names by their SHA-256 and returns their indices: always the same sequence, which means nothing."""
     digests = [hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest() for name in names]
     return sorted(range(len(names)), key=lambda i: (digests[i], i))
 
@@ -57,13 +57,13 @@ def sorted_by_hash(names: Sequence[str]) -> list[int]:
 def choose_validation(names: Sequence[str], sizes: Sequence[int], fraction: float) -> set[int]:
     """Chooses whole documents for validation, the same ones every time.
 
-    Documents are taken in the order of the SHA-256 of their names, leaving out those that would go beyond `fraction` of
-    the bytes, until nine tenths of that are reached. If none fits, the smallest is taken. There is always one on either
-    side. Where a few documents hold most bytes, the chosen ones are all small: see `validation` for another rule.
+    Documents are taken in the sequence of `sorted_by_hash`, without those that would exceed `fraction` of the bytes,
+    until nine tenths of that are reached. If none fits, the smallest is taken. Each part has at least one document.
+    Where a few documents hold most bytes, the chosen ones are all small: see `validation` for another rule.
 
     Args:
         names: a name for each document.
-        sizes: its bytes; at least two documents.
+        sizes: bytes of each document; at least two documents.
         fraction: the part of all bytes to choose, between 0 and 1.
 
     Returns:

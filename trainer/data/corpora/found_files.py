@@ -21,26 +21,26 @@ NOT_REGULAR = "no regular file"
 WITHOUT_TARGET = "link to nowhere"
 BY_CONTENT = (plain_text.WITH_NUL, plain_text.NOT_UTF8)
 
-# A file that is there and may be read, but cannot be (a failing disk, a server that is away), is never left out: it
-# would be a document at the next start.
+# A file that may be read but cannot be (a failing disk, an unreachable server) is an error and never left out: it would
+# be a document at the next start.
 _REASONS = {
     errno.EACCES: NOT_READABLE,
     errno.EPERM: NOT_READABLE,
     errno.ENOENT: WITHOUT_TARGET,
     errno.ELOOP: WITHOUT_TARGET,
 }
-_LOOK = 1 << 20  # Bytes after which most large files that are no text are known, without reading on.
+_LOOK = 1 << 20  # Bytes to read first: most large binary files are recognised by them.
 _SHOWN = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class FoundFiles:
-    """What was found.
+    """The documents in a folder, and the files that are left out.
 
     Attributes:
-        names: of the documents, paths relative to the folder with `/`, in order.
-        documents: their content.
-        left_out: names of the others, by reason.
+        names: paths of the documents, relative to the folder with `/`, sorted.
+        documents: contents of the documents.
+        left_out: paths of the other files, by reason.
     """
 
     names: list[str]
@@ -48,12 +48,12 @@ class FoundFiles:
     left_out: Mapping[str, list[str]]
 
     def summary(self) -> str:
-        """What was left out, in words; empty if nothing was."""
+        """Describes the files that are left out; empty if there are none."""
         return "; ".join(f"{reason}: {len(names):,} ({shown(names)})" for reason, names in self.left_out.items())
 
 
 def shown(names: Iterable[str]) -> str:
-    """The first few names, in a form that can be printed whatever they hold."""
+    """Lists the first few names, escaped so that any name can be printed."""
     quoted = [repr(name) for name in itertools.islice(names, _SHOWN + 1)]
     return ", ".join(quoted if len(quoted) <= _SHOWN else [*quoted[:_SHOWN], "..."])
 
@@ -67,7 +67,7 @@ def find(root: Path, pattern: str, any_bytes: bool) -> FoundFiles:
 
     Args:
         root: the folder.
-        pattern: which file names to look at, such as `"*.txt"`; the others are not even mentioned.
+        pattern: which file names to look at, such as `"*.txt"`; other files do not count as left out.
         any_bytes: whether files that are no text are documents too.
 
     Raises:
@@ -85,10 +85,10 @@ def find(root: Path, pattern: str, any_bytes: bool) -> FoundFiles:
 
 
 def read(file: Path, any_bytes: bool) -> tuple[bytes, str]:
-    """The content of a file, and why it is no document: empty if it is one.
+    """Reads a file: its content, and the reason why it is no document (empty if it is one).
 
     Raises:
-        OSError: if it may be read and cannot be.
+        OSError: if the file may be read but cannot be.
     """
     try:
         if not stat.S_ISREG(file.stat().st_mode):  # A pipe would wait for ever.

@@ -1,9 +1,9 @@
-"""Which bytes are text: a rule that can be checked by hand.
+"""A rule for which files are text, simple enough to be checked by hand.
 
 Text holds no NUL byte, and at least 95 of 100 bytes are UTF-8 without control characters other than line ends, tabs and
-those that terminals know (backspace, form feed, escape). Archives, images, arrays and compressed files break the first
-part or the second. A few broken bytes do no harm, nor does a character that is cut at the end: of text in another
-encoding, that with few letters outside of ASCII is taken (Latin-1 in English or German, for instance), and the rest is
+those that terminals know (backspace, form feed, escape). Archives, images, arrays and compressed files break one of the
+two conditions. A few broken bytes do no harm, nor does a character that is cut at the end. Text in another encoding
+counts as text if few of its letters are outside of ASCII (English or German in Latin-1, for instance), and otherwise
 not (Cyrillic in KOI8-R, UTF-16).
 """
 
@@ -23,7 +23,7 @@ def has_nul(content: bytes) -> bool:
 
 
 def fault(content: bytes) -> str:
-    r"""Why bytes are no text: `WITH_NUL` or `NOT_UTF8`; empty if they are text.
+    r"""Returns why bytes are no text: `WITH_NUL` or `NOT_UTF8`; empty if they are text.
 
     Example:
         >>> fault(b"def f():\n"), fault(b"a\0b"), fault(bytes(range(128, 255)))

@@ -69,7 +69,7 @@ def source_files(root: str | os.PathLike[str]) -> list[tuple[str, bytes]]:
 
 @dataclasses.dataclass(kw_only=True)
 class PythonStdlibConfig(tfds.core.BuilderConfig):
-    """One set of sources, cut in one way.
+    """One version of the sources with one split.
 
     Attributes:
         files: the sources, (path, content).
@@ -85,7 +85,7 @@ class PythonStdlib(tfds.core.GeneratorBasedBuilder):
 
     Features: `text` (the file's bytes) and `name` (its path). See `source_files` for what is taken and
     `choose_validation` for the split. The config is named after the Python version and the content, so another
-    interpreter, or another fraction, is another data set; what is prepared once is never stale.
+    interpreter, or another fraction, is another data set, and prepared data is never stale.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -104,7 +104,7 @@ class PythonStdlib(tfds.core.GeneratorBasedBuilder):
         Args:
             source: the folder of the sources; by default that of the running interpreter.
             validation_fraction: the part of the bytes that is for validation.
-            config: a config made before, in place of the two.
+            config: a config of `make_config`, instead of the two.
             **kwargs: for `tfds.core.GeneratorBasedBuilder`, such as `data_dir`.
         """
         super().__init__(config=config or make_config(source, validation_fraction), **kwargs)
@@ -185,15 +185,15 @@ def load(config: ml_collections.ConfigDict) -> Corpus:
 
 
 def default_data_dir() -> Path:
-    """Where prepared data is kept: `reformer_tf` in the user's cache folder."""
+    """Returns the default folder of prepared data: `reformer_tf` in the user's cache folder."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "reformer_tf"
 
 
 def prepared_builder(config: PythonStdlibConfig, data_dir: Path) -> PythonStdlib:
     """Returns a builder whose data is prepared, offline.
 
-    The data is prepared in a folder of this process alone and then renamed, so any number of processes may do this at
-    the same time, and being killed leaves nothing half-done in place.
+    The data is prepared in a private folder that is then renamed, so any number of processes may do this at the same
+    time, and a process that is killed leaves nothing half-done.
     """
     target = data_dir / PythonStdlib.name / config.name / str(PythonStdlib.VERSION)
     if not target.exists():
@@ -212,7 +212,7 @@ def prepared_builder(config: PythonStdlibConfig, data_dir: Path) -> PythonStdlib
 
 
 def _read(builder: PythonStdlib, split: str) -> list[tuple[str, bytes]]:
-    """Reads (path, content), in the order of the paths; what TFDS can read before a damaged place."""
+    """Reads (path, content), sorted by path; of a damaged file, the records before the damage."""
     examples = []
     with contextlib.suppress(tf.errors.OpError, OSError, ValueError):
         for example in tfds.as_numpy(builder.as_dataset(split=split)):
@@ -229,7 +229,7 @@ def _is_utf8(content: bytes) -> bool:
 
 
 def _remove_leftovers(data_dir: Path) -> None:
-    """Removes what processes that were killed while preparing have left, once it is an hour old."""
+    """Removes private folders of killed processes, once they are an hour old."""
     for folder in data_dir.glob(".preparing-*"):
         with contextlib.suppress(OSError):
             if time.time() - folder.stat().st_mtime > 3600:
@@ -238,7 +238,7 @@ def _remove_leftovers(data_dir: Path) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what TFDS tells about private folders and configs of one's own."""
+    """Hides messages of TFDS about private folders and custom configs."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
     try:

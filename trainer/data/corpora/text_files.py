@@ -20,8 +20,8 @@ _ANY = "config.data.any_bytes=True takes files of any content"
 def load(config: ml_collections.ConfigDict) -> Corpus:
     """Loads a folder (each file of text with at least one byte is a document) or one file.
 
-    The validation part is `config.validation_path` if given. Otherwise it is a part of what `config.path` holds, chosen
-    by `config.validation_rule`.
+    The validation part is `config.validation_path` if set. Otherwise `config.validation_rule` chooses it among the
+    documents of `config.path`.
 
     Args:
         config: `config.data`, with `path`, `pattern`, `any_bytes`, `validation_path`, `validation_rule` and
@@ -49,11 +49,11 @@ def load(config: ml_collections.ConfigDict) -> Corpus:
 
 
 def scored(config: ml_collections.ConfigDict, overrides: Collection[str]) -> Scored:
-    """Loads what is to be scored: all of a folder or file that is given by name, else the validation documents.
+    """Loads the documents to score: all of the folder or file that `overrides` name, else the validation documents.
 
     Args:
         config: as for `load`.
-        overrides: names of its fields that were given, in place of those that the run began with.
+        overrides: names of the fields that were set anew, instead of the run's.
     """
     if {"path", "validation_path"} <= {*overrides}:
         raise ValueError(

@@ -40,11 +40,11 @@ def load(config: ml_collections.ConfigDict) -> Corpus:
 
 
 def scored(config: ml_collections.ConfigDict, overrides: Collection[str]) -> Scored:
-    """Loads what is to be scored: a split that is given by name, or the validation split if there is one.
+    """Loads the documents to score: the split that `overrides` name, else the validation split if there is one.
 
     Args:
         config: as for `load`.
-        overrides: names of its fields that were given, in place of those that the run began with.
+        overrides: names of the fields that were set anew, instead of the run's.
     """
     if {"tfds_train_split", "tfds_validation_split"} <= {*overrides}:
         raise ValueError(

@@ -1,10 +1,10 @@
-"""The rules that choose what to validate on: `config.data.validation_rule`.
+"""Rules that choose the validation documents: `config.data.validation_rule`.
 
-- `documents_and_ends`, the rule of new runs: of small documents whole ones, of large ones the ends, in each case
-  `validation_fraction` of their bytes. So both sides have documents of every size, whether there is one, or a few large
-  and many small ones.
-- `whole_documents`, the rule of runs that were begun before there was a choice: whole documents that fit into
-  `validation_fraction` of all bytes, see `choose_validation`; of a single document its end.
+- `documents_and_ends`, the rule of new runs: some small documents as a whole, and the ends of large ones, each with
+  `validation_fraction` of the bytes of all small or large ones. So both parts have documents of every size, whether
+  there is one document, or a few large and many small ones.
+- `whole_documents`, the rule of runs that are older than the choice: whole documents that fit into
+  `validation_fraction` of all bytes, see `choose_validation`; the end of the document if there is only one.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ DOCUMENTS_AND_ENDS = "documents_and_ends"
 WHOLE_DOCUMENTS = "whole_documents"
 RULES = (DOCUMENTS_AND_ENDS, WHOLE_DOCUMENTS)
 
-_SHORTEST_END = 4096  # Bytes. The end of a document has nothing before it, so few long ones say more than many short.
-_LINE_REACH = 4096  # Bytes before a cut among which the start of a line is looked for.
+_SHORTEST_END = 4096  # Bytes. The first tokens of an end lack context, so few long ends say more than many short ones.
+_LINE_REACH = 4096  # Bytes before a cut that are searched for the start of a line.
 
 
 def resolve_rule(data: Mapping[str, Any]) -> str:
-    """The rule that `config.data` asks for."""
+    """Returns the rule in `config.data`, by default that of new runs."""
     return data["validation_rule"] or DOCUMENTS_AND_ENDS
 
 
@@ -36,14 +36,14 @@ def split(
     """Makes a corpus of documents, with `validation_fraction` of them to validate on.
 
     Args:
-        name: of the corpus.
+        name: name of the corpus.
         names: a name for each document.
         documents: none of them empty.
         data: `config.data`, with `validation_rule` and `validation_fraction`.
-        notes: of the corpus so far.
+        notes: notes of the corpus so far.
 
     Returns:
-        The corpus; on both sides the documents are in the order given.
+        The corpus; the documents of both parts are in the order of `documents`.
     """
     sizes, fraction = [len(document) for document in documents], data["validation_fraction"]
     if resolve_rule(data) == DOCUMENTS_AND_ENDS:
@@ -68,20 +68,21 @@ def choose_ends(sizes: Sequence[int], sequence: Sequence[int], fraction: float) 
     """Chooses how many bytes at the end of each document are for validation.
 
     With f for the fraction, the small documents are those up to the largest size s for which s is at most f (1 - f) of
-    the bytes of all documents up to s: one of them more or less makes little difference. Whole ones are taken in the
-    given order until they have f of all small documents' bytes. Of each large document the last f of its bytes are
-    taken, but at least 4,096 (at most half of it), in the same order until there are f of all large documents' bytes.
+    the bytes of all documents up to s: one of them more or less makes little difference. Small documents are taken as a
+    whole, in `sequence`, until they have f of the bytes of all small ones. Of each large document the last f of its
+    bytes are taken, but at least 4,096 (at most half of it), in `sequence` until there are f of the bytes of all large
+    ones.
 
-    So a document that is added changes little in the others: nothing in large ones whose ends are longer than 4,096.
+    So adding a document changes little in the others, and nothing in large ones whose ends are longer than 4,096.
 
     Args:
         sizes: bytes of each document, at least 1.
-        sequence: all indices, in the order in which documents are looked at.
+        sequence: all indices, as documents are to be considered one after another.
         fraction: f, between 0 and 1.
 
     Returns:
-        By index of a document, the number of bytes; its size if it is taken whole. At least one byte of some document
-        is not taken, but if there are very few bytes, none may be.
+        Number of bytes by index of a document; its size if it is taken as a whole. At least one byte of all is not
+        taken; if there are very few bytes, none may be taken.
     """
     largest = _largest_small_size(sizes, fraction)
     small = [index for index in sequence if sizes[index] <= largest]
@@ -122,7 +123,7 @@ def _largest_small_size(sizes: Sequence[int], fraction: float) -> int:
 
 
 def _cut_end(document: bytes, end: int) -> tuple[bytes, bytes]:
-    """Cuts so many bytes off the end, or a few more: up to half as many again, for a cut at the start of a line."""
+    """Cuts `end` bytes off the end, or up to half as many more for a cut at the start of a line."""
     position = len(document) - end
     return _cut(document, position, min(_LINE_REACH, end // 2, position // 2))
 

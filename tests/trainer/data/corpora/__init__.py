@@ -1,1 +1,1 @@
-"""Tests of where text comes from."""
+"""Tests of the sources of text."""

@@ -1,4 +1,4 @@
-"""The rule that parts train from validation."""
+"""The rule that separates training and validation documents."""
 
 import pytest
 from hypothesis import given, settings

@@ -29,7 +29,7 @@ SOURCES = {
 
 @pytest.fixture
 def sources(tmp_path, monkeypatch):
-    """A small standard library in place of the real one."""
+    """A small standard library instead of the real one."""
     root = write_files(tmp_path / "stdlib", SOURCES)
     (root / "broken.py").symlink_to(root / "gone")
     monkeypatch.setattr(sysconfig, "get_paths", lambda: {"stdlib": str(root)})

@@ -73,7 +73,7 @@ TEXT = {"d.txt": b"some text\n" * 90, "sub/e.txt": b"other text\n" * 90, "sub/f.
 
 @pytest.fixture
 def mixed(tmp_path):
-    """A folder of text and of all else that folders have."""
+    """A folder of text and of all other kinds of files."""
     root = write_files(tmp_path / "mixed", {**JUNK, **TEXT})
     (root / "gone.txt").symlink_to(root / "nowhere")
     (root / "ring.txt").symlink_to(root / "ring.txt")
@@ -97,7 +97,7 @@ def test_what_is_no_text_is_left_out_and_said(mixed):
 
 @pytest.mark.parametrize("fields", [{"any_bytes": True}, {"validation_rule": "whole_documents"}])
 def test_any_bytes_if_asked_for(mixed, fields):
-    """Also by the rule of before, so that a run goes on with the documents that it began with."""
+    """Also with the older rule, so that a run goes on with the documents that it began with."""
     corpus = _text(mixed, validation_path=str(mixed / "a.zip"), **fields)
     taken = ["a.zip", "b.npy", "c.bin", "d.txt", "d.txt", "sub/e.txt", "sub/f.txt"]
     assert list(corpus.train) == [{**JUNK, **TEXT}[name] for name in taken]
@@ -208,7 +208,7 @@ def test_what_is_scored(tmp_path, overrides, scored, is_validation):
 
 
 def test_only_what_is_scored_is_read(tmp_path):
-    """The training documents need not even be there."""
+    """The training documents need not exist."""
     write_files(tmp_path, {"own.txt": b"its own", "other.txt": b"o"})
     saved = {"name": "text", "path": str(tmp_path / "gone"), "validation_path": str(tmp_path / "own.txt")}
     for overrides, fields, name, content in (

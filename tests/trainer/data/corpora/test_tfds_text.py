@@ -7,7 +7,7 @@ from trainer.data import datasets as data
 
 
 class TinyTexts(tfds.core.GeneratorBasedBuilder):
-    """A few texts, to be read as any other TFDS data set."""
+    """A small data set that is read as any other of TFDS."""
 
     VERSION = tfds.core.Version("1.0.0")
 

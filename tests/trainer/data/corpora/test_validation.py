@@ -1,4 +1,4 @@
-"""The rules that choose what to validate on."""
+"""The rules that choose the validation documents."""
 
 import pytest
 from hypothesis import given, settings
@@ -30,7 +30,7 @@ def test_the_fraction_is_reached(sizes, fraction):
     taken, total = sum(ends.values()), sum(sizes)
     assert all(0 < end <= sizes[index] for index, end in ends.items())
     assert taken < total
-    # With the last whole document it may be up to twice as much, but not everything; ends are whole bytes.
+    # The last whole document may double the amount, but some bytes are left; ends are whole bytes.
     assert fraction * total - len(sizes) <= taken <= fraction * (2 - fraction) * total + len(sizes)
 
 
@@ -43,7 +43,7 @@ def test_few_large_and_many_small_documents(fraction):
         assert taken == pytest.approx(fraction * total, rel=0.15)
     assert [ends[i] for i in range(3)] == [fraction * sizes[i] for i in range(3)]
     assert all(ends[i] == sizes[i] for i in ends if i >= 3)
-    # By the rule of before it was nothing of the large ones and most of the small ones.
+    # The older rule took nothing of the large ones and most of the small ones.
     if fraction < 0.1:
         before = choose_validation(_names(len(sizes)), sizes, fraction)
         assert before.isdisjoint(range(3))
@@ -81,7 +81,7 @@ def test_two_documents():
     assert len(corpus.train) == len(corpus.validation) == 2
     assert [head + tail for head, tail in zip(corpus.train, corpus.validation, strict=True)] == large
     assert corpus.validation.num_bytes == pytest.approx(0.02 * sum(map(len, large)), rel=0.01)
-    # Short ones give one end in place of two that say nothing.
+    # Short documents give one long end instead of two short ones.
     short = _split([b"first line\n" * 400, b"second line\n" * 600])
     assert (len(short.train), len(short.validation)) == (2, 1)
     assert 200 < short.validation.num_bytes < 400
