@@ -1,4 +1,4 @@
-"""Pickles that declare sizes which they do not hold, or hold more than a checkpoint: refused within bounds."""
+"""Pickles that declare larger sizes than they hold, or hold more than a checkpoint, are refused with little memory."""
 
 import gzip
 import tracemalloc
@@ -11,7 +11,7 @@ from tests.pretrained import test_trax
 
 
 def _peak_of(action):
-    """The largest size that Python's memory had while something is refused."""
+    """The peak of Python's memory while a file is refused."""
     tracemalloc.start()
     try:
         with pytest.raises(ValueError, match="must") as error:
@@ -27,9 +27,9 @@ def _opcodes(*parts):
 
 _ZEROS = 1 << 27
 _BOMBS = {
-    # A table of the unpickler as long as the index of an entry.
+    # The unpickler's memo table would be as long as the index of an entry.
     "an index": _opcodes(b"]r\xff\xff\xff\x3f"),
-    # Arrays by their shapes alone.
+    # Arrays with shapes and without bytes.
     "a call of ndarray": _opcodes(b"cnumpy\nndarray\nJ\x00\x00\x00\x40\x85R"),
     "a shape in the making": _opcodes(
         b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nJ\x00\x00\x00\x40\x85C\x01b\x87R"
@@ -43,10 +43,10 @@ _BOMBS = {
         b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85C\x01b\x87R",
         b"(K\x01J\x00\x00\x00\x40\x85cnumpy\ndtype\nX\x02\x00\x00\x00O8\x85R\x89]tb",
     ),
-    # Bytes that are not there.
+    # The declared bytes are missing.
     "bytes of 8 bytes": _opcodes(b"\x8e" + (1 << 40).to_bytes(8, "little")),
     "bytes of 4 bytes": _opcodes(b"B" + (1 << 31).to_bytes(4, "little")),
-    # Twice as long each time.
+    # Each part doubles the length.
     "an encoding": _opcodes(b"c_codecs\nencode\nX\x02\x00\x00\x00abX\x03\x00\x00\x00hex\x86R"),
 }
 
