@@ -46,7 +46,7 @@ _BOMBS = {
     # The declared bytes are missing.
     "bytes of 8 bytes": _opcodes(b"\x8e" + (1 << 40).to_bytes(8, "little")),
     "bytes of 4 bytes": _opcodes(b"B" + (1 << 31).to_bytes(4, "little")),
-    # Each part doubles the length.
+    # Encoding as hex doubles the length.
     "an encoding": _opcodes(b"c_codecs\nencode\nX\x02\x00\x00\x00abX\x03\x00\x00\x00hex\x86R"),
 }
 
