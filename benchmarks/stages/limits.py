@@ -73,7 +73,7 @@ def _elements(function: Callable[[tf.Tensor], tf.Tensor], dtype: tf.DType, secon
 
 
 def _gelu(x: tf.Tensor) -> tf.Tensor:
-    """Gelu as feed-forward layers compute it in training."""
+    """As feed-forward layers compute it in training."""
     with compiled_functions.fusing(True):
         return bias_activation.biased(activations.get("gelu"), x)
 

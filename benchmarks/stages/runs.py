@@ -57,8 +57,7 @@ def _around_attention(model: ReformerCausalLM) -> dict[str, Run]:
     norm, layer, feed_forward = attention_branch.normalization, attention_branch.layer, feed_forward_branch.layer
     compute = tf.as_dtype(attention_branch.compute_dtype)
     stream, values, attended = _stream(), tf.cast(_stream(), compute), tf.cast(_vectors(0), compute)
-    # Layers would compute each of their chunks twice in the backward pass of more tokens than one chunk, so the stack
-    # passes them one chunk at a time.
+    # Of more tokens, layers would compute each of their chunks twice going back; the stack hands them one at a time.
     cutting = Cutting(setting.BATCH.value, setting.LENGTH.value, feed_forward.rows)
     stream_piece, piece = (cutting.piece(cutting.prepared(x), tf.constant(0)) for x in (stream, values))
     heads = Heads(0, layer.num_heads)

@@ -244,7 +244,7 @@ class ReformerCausalLM(TokenModel):
             **options: of a sampler that is passed by name.
 
         Returns:
-            An iterator of ids. `reformer_tf.generation.streamed_text.pieces` turns them into text.
+            An iterator of ids. `reformer_tf.generation.streamed_text.pieces` makes text of them.
 
         Raises:
             ValueError: as `generate` does, at once.

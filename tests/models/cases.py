@@ -47,7 +47,7 @@ MODELS: dict[str, tuple[type[keras.Model], dict[str, Any]]] = {
 
 
 def perturb(model: keras.Model) -> keras.Model:
-    """Gives all trainable variables random values of one size."""
+    """Sets all trainable variables to random values of one size."""
     rng = np.random.default_rng(0)
     for variable in model.trainable_variables:
         variable.assign(0.4 * rng.normal(size=variable.shape))
