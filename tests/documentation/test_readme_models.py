@@ -60,7 +60,7 @@ def test_saved_and_loaded(tmp_path):
     np.testing.assert_allclose(loaded(names["ids"]), names["logits"], atol=1e-5)
 
 
-def _of_kind(kind):
+def _build(kind):
     more = {"num_classes": 3} if kind == "ReformerClassifier" else {}
     return getattr(models, kind)(*SIZES, **more)
 
@@ -76,7 +76,7 @@ def _targets(kind, ids):
 
 
 def _loss(kind):
-    """The targets of a model for `fit`; None if it needs none."""
+    """The loss for `compile`; None if the model has its own."""
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     return {"ReformerClassifier": loss, "ReformerSpanPredictor": {"start": loss, "end": loss}}.get(kind)
 
@@ -91,7 +91,7 @@ def test_compile_fit_and_save_with_padding(kind, tmp_path):
     losses = []
     for content in (7, 200):
         keras.utils.set_random_seed(0)
-        model = _of_kind(kind)
+        model = _build(kind)
         ids = np.where(mask, np.random.default_rng(0).integers(0, 256, mask.shape), content).astype("int32")
         model.compile("sgd", _loss(kind), jit_compile=False)
         arguments = [x for x in ({"ids": ids, "mask": mask}, _targets(kind, ids)) if x is not None]

@@ -155,7 +155,7 @@ def test_inputs_of_a_dict_are_those_of_a_call(case):
         model({"mask": mask})
 
 
-class _MaskOfZeros(keras.layers.Layer):
+class _ZeroMask(keras.layers.Layer):
     """Returns ids unchanged, and masks zeros."""
 
     def call(self, ids):
@@ -169,6 +169,6 @@ class _MaskOfZeros(keras.layers.Layer):
 def test_implicit_masks_are_used_inside_another_model(case):
     ids = keras.Input((None,), dtype="int32")
     model, data = cases.make(case), cases.ids()
-    outer = keras.Model(ids, model(_MaskOfZeros(dtype="int32")(ids)))
+    outer = keras.Model(ids, model(_ZeroMask(dtype="int32")(ids)))
     for a, b in zip(cases.flat(outer(data)), cases.flat(model(data, mask=data != 0)), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)

@@ -83,7 +83,7 @@ CASES = [
 
 
 def _lengths(config):
-    """The longest length, one that is no multiple of a chunk, and lengths close to one chunk and to the multiple."""
+    """The longest length, lengths that are no multiple of a chunk, and lengths up to and just above one chunk."""
     longest = config.max_position_embeddings
     if config.axial_pos_embds:
         longest = min(longest, math.prod(config.axial_pos_shape))

@@ -145,7 +145,7 @@ def test_arrays_of_jax(tmp_path, monkeypatch):
     sys.modules["jax._src.array"]._reconstruct_array = _reconstruct_array
     monkeypatch.setattr(_reconstruct_array, "__module__", "jax._src.array")
     made = _Made()
-    path = _write(tmp_path / "model.pkl", _replaced(made.weights, (1,), _OfJax(made.table)))
+    path = _write(tmp_path / "model.pkl", _replaced(made.weights, (1,), _JaxArray(made.table)))
     monkeypatch.undo()
     model = from_trax(path, **ARGUMENTS)
     np.testing.assert_array_equal(model.backbone.token_embedding.embeddings, made.table)
@@ -155,7 +155,7 @@ def _reconstruct_array(*_):
     raise AssertionError("only its name is pickled")
 
 
-class _OfJax:
+class _JaxArray:
     def __init__(self, array):
         self._array = array
 

@@ -10,7 +10,7 @@ from reformer_tf.pretrained import from_trax, trax, trax_file
 from tests.pretrained import test_trax
 
 
-def _peak_of(action):
+def _measure_peak(action):
     """The peak of Python's memory while a file is refused."""
     tracemalloc.start()
     try:
@@ -69,7 +69,7 @@ _SAID = {
 def test_sizes_that_a_file_only_declares_take_no_memory(name, compressed, tmp_path):
     path = tmp_path / "model.pkl"
     path.write_bytes(gzip.compress(_BOMBS[name], 1) if compressed else _BOMBS[name])
-    peak, message = _peak_of(lambda: from_trax(path, **test_trax.ARGUMENTS))
+    peak, message = _measure_peak(lambda: from_trax(path, **test_trax.ARGUMENTS))
     assert _SAID[name] in message
     assert peak < 32 << 20
 
@@ -85,7 +85,7 @@ def test_what_unpacks_to_more_than_a_checkpoint_does_takes_no_memory(in_parts, t
         for _ in range(_ZEROS >> 20):
             file.write(compressor.compress(part))
         file.write(compressor.compress(b"s.") + compressor.flush())
-    peak, message = _peak_of(lambda: from_trax(path, **test_trax.ARGUMENTS))
+    peak, message = _measure_peak(lambda: from_trax(path, **test_trax.ARGUMENTS))
     assert (
         "A checkpoint must not unpack to more than 20 times its size. Received: one that asks for more than" in message
     )
