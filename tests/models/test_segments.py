@@ -58,9 +58,8 @@ def test_losses_and_gradients_are_those_of_rows_of_their_own(kind, positions):
     if positions == "rotary" and kind == "lsh":
         pytest.skip("LSH layers hash content and have no rotary positions")
     model = _model(kind, positions="none", rotary=positions == "rotary")
-    counted = np.delete(
-        np.arange(sum(LENGTHS) - 1), STARTS[1:] - 1
-    )  # Without the losses of each next document's first id.
+    # Without the losses of each next document's first id.
+    counted = np.delete(np.arange(sum(LENGTHS) - 1), STARTS[1:] - 1)
 
     def packed():
         losses = model.token_losses(_packed(), segment_ids=SEGMENTS, training=True, seed=SEED)
