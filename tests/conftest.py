@@ -1,4 +1,4 @@
-"""What holds for every test: the Keras backend, two logical CPUs, fixed seeds and a clean global state."""
+"""The setup of every test: the Keras backend, two logical CPUs, fixed seeds and a clean global state."""
 
 import contextlib
 import gc
@@ -9,7 +9,7 @@ from unittest import mock
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# Small programs that run a few times: LLVM's optimization of them takes longer than they do. Commands inherit it.
+# Tests compile small programs that run a few times: LLVM's optimization would take longer. Commands inherit the flag.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import keras
@@ -17,26 +17,26 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.util import tf_stack
 
-# Logical devices can only be set before TensorFlow's first operation, so they are there for every test.
+# Logical devices can only be set before TensorFlow's first operation, so every test has them.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 
-# Tracing makes millions of objects, which Python searches for garbage again and again, among all that was imported
-# too: 4 to 6 % of the time of the tests. What was imported stays, and `_release_graphs` collects the rest.
+# Tracing makes millions of objects, which Python searches for garbage repeatedly, together with all imported objects.
+# That took 4 to 6 % of the time of the tests. Imported objects are frozen, and `_release_graphs` collects the rest.
 gc.freeze()
 gc.set_threshold(200_000, 50, 100)
 
-# Each operation of a graph notes the calls that made it, a hundred with those of pytest and Keras: a fifth of the time
-# that tracing takes. Nothing here reads these notes, so all operations get the same one.
+# Each operation of a graph records its call stack, a hundred calls with those of pytest and Keras, which takes a fifth
+# of the time of tracing. No test reads these records, so all operations get the same one.
 _CALLS = tf_stack.extract_stack()
 tf_stack.extract_stack = lambda stacklevel=1: _CALLS
 
 
 def pytest_configure() -> None:
-    """Lets commands be tested as they are used: what this process ignores, its children would ignore as well.
+    """Restores the default handling of signals, since child processes inherit ignored signals.
 
-    That is SIGHUP under `nohup`, and SIGINT in the background of a script.
+    SIGHUP is ignored under `nohup`, and SIGINT in the background of a script.
     """
     if threading.current_thread() is threading.main_thread():
         for number, handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
@@ -45,22 +45,22 @@ def pytest_configure() -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Lets the processes of pytest-xdist end at once, and the summary be the last line."""
+    """Makes the processes of pytest-xdist end at once, and the summary the last line."""
     capture = session.config.pluginmanager.get_plugin("capturemanager")
     if capture.is_globally_capturing():
-        # What TensorFlow wrote when it was imported would be printed after it. An interrupted session captures no more.
+        # TensorFlow's output at import would be printed after the summary. Interrupted sessions do not capture output.
         with contextlib.suppress(AssertionError):
             capture.read_global_capture()
     if hasattr(session.config, "workerinput"):
-        # A worker's last search for garbage in all graphs would take longer than it is waited for.
+        # A worker's last garbage collection of all graphs would take longer than pytest-xdist waits.
         gc.freeze()
 
 
 @pytest.fixture(autouse=True)
 def _fixed_seeds_and_global_state():
-    """Starts every test from the same seeds, and undoes what it did to Keras' global state."""
-    # A new seed makes TensorFlow forget every operation and program that it has made ready to run, for the sake of
-    # operations that keep a random state, which nothing here uses. Making them ready again took a quarter of the time.
+    """Starts every test from the same seeds, and resets Keras' global state after it."""
+    # A new seed makes TensorFlow drop all prepared operations and programs, for operations with a random state, which
+    # no test uses. Preparing them again took a quarter of the time.
     with mock.patch("tensorflow.python.pywrap_tfe.TFE_ContextClearCaches"):
         keras.utils.set_random_seed(0)
     policy = keras.config.dtype_policy()
@@ -70,7 +70,7 @@ def _fixed_seeds_and_global_state():
 
 @pytest.fixture(autouse=True, scope="module")
 def _release_graphs():
-    """Lets go of the graphs and names of a test file once it is done, and does not search what is left again."""
+    """Releases the graphs and names of a test file once it is done, and freezes the remaining objects."""
     yield
     keras.backend.clear_session()
     gc.freeze()
@@ -80,6 +80,6 @@ def _release_graphs():
 def mirrored_strategy() -> tf.distribute.Strategy:
     """A MirroredStrategy over two logical CPUs.
 
-    It sums plainly: the collective operations of several strategies in one process would get into each other's way.
+    It sums without collective operations, because those of several strategies in one process would interfere.
     """
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"], tf.distribute.ReductionToOneDevice())

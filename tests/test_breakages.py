@@ -1,4 +1,4 @@
-"""Deliberate breakages: each can be applied to the code of today, and the tool finds what catches them."""
+"""Deliberate breakages: each can be applied to the present code, and the tool finds the tests that catch them."""
 
 import ast
 import collections
@@ -117,7 +117,7 @@ def test_a_function_that_is_there_twice_is_refused(tree):
 def repository(tree: pathlib.Path) -> pathlib.Path:
     (tree / "tests/ops").mkdir(parents=True)
     (tree / "reformer_tf/__init__.py").write_text("")
-    # Without an __init__.py below it, as a package of the name space.
+    # Without an __init__.py, as a namespace package.
     (tree / "tests/ops/test_window.py").write_text(
         "import os, subprocess, sys, time\n"
         "from reformer_tf.ops.windows.window import Window\n"
@@ -265,9 +265,9 @@ def test_command_finds_a_breakage_caught(tmp_path):
     assert "1 of 1 caught" in result.stdout
     (found,) = json.loads((tmp_path / "results.json").read_text())
     assert found["caught_by"].startswith("tests/generation/")
-    # What is there is not tried again.
+    # Breakages with results are not tried again.
     assert "breakage 1 of" not in _command(*flags).stdout
-    # What caught it is known now.
+    # The catching test is now known.
     again = _command(*flags, "--again", f"--first={tmp_path / 'results.json'}")
     assert again.returncode == 0, again.stderr
     (quickly,) = json.loads((tmp_path / "results.json").read_text())

@@ -1,4 +1,4 @@
-"""The BUILD files: every Python file in exactly one target, dependencies as imported."""
+"""BUILD files: every Python file is in exactly one target, and dependencies are those of the imports."""
 
 import ast
 import collections
@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def _targets() -> list[tuple[str, str, list[str], list[str]]]:
-    """All targets in the BUILD files on disk: folder, name, srcs, deps. A BUILD file is valid Python syntax."""
+    """All targets in the BUILD files on disk: folder, name, srcs, deps. BUILD files have Python's syntax."""
     found = []
     for build in [ROOT / "BUILD", *(path for tree in imports.TREES for path in (ROOT / tree).rglob("BUILD"))]:
         folder = build.parent.relative_to(ROOT).as_posix()

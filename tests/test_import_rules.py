@@ -1,4 +1,4 @@
-"""What may import what, and what happens under another Keras backend."""
+"""Rules of imports between folders, and the error under another Keras backend."""
 
 import os
 import pathlib
@@ -12,10 +12,10 @@ from tools import imports
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 GRAPH = {file: imports.find_imports(ROOT, file) for file in imports.python_files(ROOT)}
 LIBRARY_PACKAGES = {"keras", "numpy", "safetensors", "tensorflow"}
-# Imported only where a file needs it, and not installed with the library.
+# Packages that are imported only where a file needs them, and not installed with the library.
 OPTIONAL_PACKAGES = {"tensorflow_text", "torch"}
-# The levels of the product trees, from the bottom. Each file is at the level of the longest entry that is its path or a
-# folder that it is in, and imports only files of its own level or of lower ones. So no folders import each other.
+# The levels of the product trees, from the bottom. The level of a file is that of the longest entry that is its path or
+# one of its folders. A file imports only files of its own level or of lower ones, so no folders import each other.
 LEVELS = (
     "reformer_tf/local_paths.py",
     "reformer_tf/ops/shapes.py",
@@ -74,7 +74,7 @@ def test_cycles_are_found():
 
 
 def _level(path: str) -> int:
-    """The place in `LEVELS` of what `path` is or is in; -1 if there is none."""
+    """The index in `LEVELS` of the entry for `path`; -1 if there is none."""
     parts = path.split("/")
     within = ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
     return next((LEVELS.index(entry) for entry in within if entry in LEVELS), -1)
@@ -146,7 +146,7 @@ def test_the_library_needs_only_a_few_packages():
 
 @pytest.mark.parametrize("backend", ["numpy", "jax", "torch"])
 def test_another_backend_is_refused(backend, tmp_path):
-    # The environment need not have the other framework: the error must come before Keras looks for it.
+    # The other framework need not be installed: the error must come before Keras looks for it.
     result = subprocess.run(
         [sys.executable, "-c", "import reformer_tf"],
         cwd=tmp_path,

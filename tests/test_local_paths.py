@@ -1,4 +1,4 @@
-"""Paths that people give."""
+"""Paths from users."""
 
 import pathlib
 
@@ -15,7 +15,7 @@ from reformer_tf import local_paths
         "file:///tmp/run",
         "GS://bucket",
         "hdfs+x.y-1://host/run",
-        # What pathlib makes of an address.
+        # The form in which pathlib writes an address.
         pathlib.Path("gs://bucket/run"),
         "gs:/bucket",
     ],

@@ -1,4 +1,4 @@
-"""README, continuous integration and pre-commit say the same."""
+"""README, continuous integration and pre-commit agree."""
 
 import pathlib
 

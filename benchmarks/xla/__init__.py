@@ -1,1 +1,1 @@
-"""Programs compiled by XLA: what they need and consist of."""
+"""Analysis of programs compiled by XLA: memory and operations."""

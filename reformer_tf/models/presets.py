@@ -1,7 +1,7 @@
 """Sizes and options of published models by name, for `from_preset` of the models; without the published weights.
 
 The sizes are those of the configurations published with the weights (google/reformer-enwik8 and
-google/reformer-crime-and-punishment). Both models have the attention of the authors' released code: windows of whole
+google/reformer-crime-and-punishment). Both models have the attention of the authors' released code: windows of complete
 chunks that wrap around the ends. They concatenate the two residual streams before the last normalisation.
 """
 

@@ -1,7 +1,7 @@
 """Updates Keras metrics a few rows at a time, for models that train without a loss in `compile`.
 
 Keras passes a metric all outputs of a batch at once. With one number for each token and each id of the vocabulary, that
-would be the largest tensor of the whole step.
+would be the largest tensor of the complete step.
 """
 
 from collections.abc import Callable, Sequence

@@ -165,9 +165,9 @@ class _Dtype:
         self.dtype = dtype
 
     def __setstate__(self, state: Any) -> None:
-        byte_order = state[1]
-        if byte_order in ("<", ">", "="):
-            self.dtype = self.dtype.newbyteorder(byte_order)
+        endianness = state[1]
+        if endianness in ("<", ">", "="):
+            self.dtype = self.dtype.newbyteorder(endianness)
 
 
 class _Array:

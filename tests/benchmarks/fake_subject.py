@@ -1,10 +1,10 @@
-"""Measurements as if of a machine, by formulas."""
+"""Fake measurements, computed by formulas."""
 
 from benchmarks.measuring.subjects import parse
 
 
 def measured(point):
-    """What `benchmarks.measuring.point_process.run` gives: exact attention slows down with length, LSH does not."""
+    """A fake result of `measuring.point_process.run`: exact attention slows down with length, LSH does not."""
     seconds = 1e-3 * (point.length / 2048 if point.subject.exact else 1) * (1 + 0.1 * point.round)
     seconds *= {"huggingface": 4, "lucidrains": 8}.get(point.subject.name, 1)
     return {

@@ -1,4 +1,4 @@
-"""The benchmark of the compiled step as the command that people run."""
+"""The benchmark of the compiled step, run as a command."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The trials of `benchmarks.faults`: a fault inside a write, and a full disk, lose nothing."""
+"""Trials of `benchmarks.faults`: nothing is lost by a fault inside a write or by a full disk."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The benchmark of how soon a small model trains."""
+"""The benchmark of the first step of a small model."""
 
 import pytest
 

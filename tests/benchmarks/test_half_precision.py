@@ -1,4 +1,4 @@
-"""The errors of half precision, at sizes small enough for every day."""
+"""The errors of half precision at small sizes."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The gradient of the whole model beside the unblocked one, at sizes small enough for every day."""
+"""The gradient of the complete model against the unblocked one at small sizes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Bits per byte at equal steps: the command at its smallest, and the table."""
+"""Bits per byte after equally many steps: the command at its smallest, and the table."""
 
 import importlib.util
 import json

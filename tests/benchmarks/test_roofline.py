@@ -1,4 +1,4 @@
-"""The roofline benchmark as the command that people run, in this process."""
+"""The roofline benchmark, run as a command in this process."""
 
 import importlib.util
 import json
@@ -14,7 +14,7 @@ TINY += ["--matmul_size=64", "--array_mib=1", "--seconds=0"]
 
 @pytest.fixture
 def run(tmp_path, capfd):
-    """Runs the command; gives what it exits with, what it says, and the file of its results."""
+    """Runs the command; returns its exit code, its output, and the content of its results file."""
 
     def run(*arguments):
         output = tmp_path / "roofline.json"
@@ -45,7 +45,7 @@ def test_a_tiny_step(run, tmp_path, precision):
             assert one["limit_s"] == pytest.approx(max(moving, computing))
             assert one["practical_limit_s"] >= 0
     blocks, attention = (next(s for s in stages if s["name"] == name) for name in ("blocks", "attention"))
-    # Two rounds of two heads in seven blocks, the last of them filled up.
+    # Two rounds of two heads in seven blocks, the last of them padded.
     assert blocks["forward"]["exponentials"] == 2 * 2 * 7 * 16 * 32
     assert attention["forward"]["flops"] > blocks["forward"]["flops"]
     counted = [s for s in stages if not s["part_of"]]

@@ -1,4 +1,4 @@
-"""The scaling benchmark as the command that people run."""
+"""The scaling benchmark, run as a command."""
 
 import json
 import subprocess

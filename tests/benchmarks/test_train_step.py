@@ -1,4 +1,4 @@
-"""The train step benchmark as the command that people run."""
+"""The train step benchmark, run as a command."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ def _run(*arguments):
 
 
 def test_the_last_line_is_what_was_measured(capfd):
-    """In this process: a process of its own is for the peak of its memory."""
+    """Runs in this process: only the peak of memory needs a process of its own."""
     assert (
         command_line.run_benchmark(
             "train_step", *TINY, "--attention=local,lsh", "--local_round", "--noreversible", "--check"

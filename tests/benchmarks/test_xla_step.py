@@ -1,4 +1,4 @@
-"""The whole training step as one XLA program: what it holds, and that it trains as the step that is not compiled."""
+"""The complete training step as one XLA program: its operations, and the same training as without compiling."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ def _losses(step, steps):
 
 
 def _compare(name, steps, parts, rtol, **options):
-    """Compares losses and gradient norms, compiled as a whole and not; returns the model and step of the former."""
+    """Compares losses and gradient norms, compiled and not; returns the model and the step of the compiled run."""
     model = _model(**options)
     step = whole_step.make_step(model, name, accumulation_steps=parts)
     arguments = whole_step.batch(ROWS, LENGTH, 0)
@@ -70,7 +70,7 @@ def test_the_compiled_step_trains_as_the_plain_one_and_leaves_off_what_is_not_fi
     ],
 )
 def test_every_optimizer_and_precision(name, dtype, parts):
-    # In bfloat16 the compiled program rounds less often than the other.
+    # In bfloat16 the compiled program rounds less often.
     _compare(name, steps=4, parts=parts, rtol=1e-5 if dtype == "float32" else 5e-3, dtype=dtype)
 
 

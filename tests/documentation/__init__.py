@@ -1,1 +1,1 @@
-"""What the documentation shows and says."""
+"""Tests of the code and the statements in the documentation."""

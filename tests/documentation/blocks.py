@@ -1,4 +1,4 @@
-"""The code that a page of the documentation shows."""
+"""Reads the code blocks of the documentation's pages."""
 
 import pathlib
 import re
@@ -12,7 +12,7 @@ def read(page):
 
 
 def find(page, language):
-    """The blocks in a language, as they stand in the page."""
+    """The page's blocks in a language, unchanged."""
     return re.findall(rf"^```{language}\n(.*?)^```", read(page), re.DOTALL | re.MULTILINE)
 
 
@@ -21,7 +21,7 @@ def python(page, **instead):
 
     Args:
         page: path from the root.
-        **instead: what to write for a name, such as another layer.
+        **instead: replacements of names, such as another layer.
     """
     found = find(page, "python")
     for before, after in instead.items():

@@ -1,6 +1,6 @@
-"""Examples in docstrings run as they stand and give what they say, with the usual imports and the documented object.
+"""Examples in docstrings run unchanged and give the results shown, with the usual imports and the documented object.
 
-Those that read a file from elsewhere, a checkpoint, are marked to be skipped where there is none; here there is one.
+Examples that read an external file, a checkpoint, are marked to be skipped without it; these tests provide one.
 """
 
 import doctest

@@ -1,4 +1,4 @@
-"""The Python of every page runs, with folders that exist; and whatever pages name is there."""
+"""The Python code of every page runs, with folders that exist, and the names, files and links in pages exist."""
 
 import re
 
@@ -13,7 +13,7 @@ from tests.documentation import blocks
 from tests.documentation.blocks import ROOT
 from trainer import exits, model_fields
 
-# Where the blocks of a page are run.
+# The tests that run the blocks of a page.
 TESTS = {
     "README.md": "test_readme_layer, test_readme_models",
     "docs/serving.md": "here",
@@ -49,7 +49,7 @@ def test_serving_in_python_without_a_server(tmp_path):
 
 @pytest.mark.slow
 def test_fit_under_a_strategy(monkeypatch, mirrored_strategy):
-    """On two logical CPUs, since collective operations of several strategies do not mix in one process."""
+    """Runs on two logical CPUs, since collective operations of several strategies do not mix in one process."""
     (block,) = blocks.python("docs/several_gpus.md")
     monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda: mirrored_strategy)
     names = {}
@@ -58,7 +58,7 @@ def test_fit_under_a_strategy(monkeypatch, mirrored_strategy):
 
 
 def _commands():
-    """Every command line of the pages, with those of inline code."""
+    """Every command line of the pages, inline code included."""
     for page in blocks.PAGES:
         text = blocks.read(page).replace("\\\n", " ")
         for line in re.findall(r"python3? -m [^`\n]+", text):
@@ -76,7 +76,7 @@ def test_modules_of_commands_exist():
 
 
 def test_options_of_commands_exist():
-    """Flags are defined in the module of the command or in one beside it; fields of a config in one of the configs."""
+    """Flags are defined in the command's module or one of its folder; config fields in one of the configs."""
     defined = {}
     for package in ("trainer", "benchmarks", "examples"):
         text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / package).rglob("*.py"))
@@ -102,7 +102,7 @@ def test_fields_of_configs_exist():
     missing = []
     for field in fields - {"json"}:
         part = config
-        if ".".join(field.split(".")[:2]) in model_arguments:  # Which need not be in a config.
+        if ".".join(field.split(".")[:2]) in model_arguments:  # Arguments of models need not be in a config.
             continue
         for name in field.split("."):
             if name not in part:

@@ -1,4 +1,4 @@
-"""The README's model with one layer of this package keeps what the text beside it promises."""
+"""The README's model with one layer of this package does what the text there promises."""
 
 import functools
 
@@ -14,7 +14,7 @@ KINDS = ("LSHSelfAttention", "LocalSelfAttention", "FullSelfAttention")
 
 @functools.cache
 def _model(kind, options="", dtype="float32"):
-    """The example as it stands, with another kind of layer, further options of it or another policy."""
+    """The README's example, optionally with another kind of layer, further options of it or another policy."""
     (block, *_) = blocks.python("README.md", LSHSelfAttention=kind)
     block = block.replace("key_dim=16", f"key_dim=16{options}")
     names = {}
@@ -29,10 +29,10 @@ def _model(kind, options="", dtype="float32"):
 
 
 def _rows(lengths, longest, rest=0):
-    """Ids from 1, `rest` after the end of a row."""
+    """Rows of ids from 1 on, with `rest` after the end of each row."""
     ids = np.random.default_rng(len(lengths)).integers(1, 256, (len(lengths), longest)).astype("int32")
     first = np.random.default_rng(0).integers(1, 256, longest)
-    ids[0] = first  # The same row in any company.
+    ids[0] = first  # The same row, whatever the other rows.
     return np.where(np.arange(longest) < np.asarray(lengths)[:, None], ids, rest)
 
 
@@ -59,13 +59,13 @@ def test_padding_and_neighbours_change_nothing(kind, dtype, tolerance):
         found = model(_rows(lengths, longest))
         np.testing.assert_allclose(found[0], unpadded[0], atol=tolerance)
         assert np.all(np.isfinite(found))
-    # The mask reaches the pooling, too: a mean over padding would be another one.
+    # The mask reaches the pooling too: a mean that includes padding would differ.
     assert not np.allclose(model(_rows([3, 3], 90))[0], unpadded[0], atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_second_layer_gets_the_mask(kind):
-    """As people go on from the example: one more layer of the same kind in the same way."""
+    """Extends the example by one more layer of the same kind in the same way."""
     ids = keras.Input([None], dtype="int32")
     x = keras.layers.Embedding(256, 64, mask_zero=True)(ids)
     for seed in (1, 2):
@@ -110,7 +110,7 @@ def _case(kind, dtype="float32", jit_compile=False, slow=True):
     ],
 )
 def test_fit(kind, dtype, jit_compile):
-    """The class is whether a row begins with some id; half of the rows are padding to a half."""
+    """The class is whether a row begins with a certain id; half of the rows are half padding."""
     model = keras.models.clone_model(_model(kind, dtype=dtype))
     ids = np.tile(_rows([1], 1), (16, 24))
     labels = np.arange(16) // 2 % 2

@@ -1,4 +1,4 @@
-"""The README's language model, and what it says of the other models beside it."""
+"""The README's language model, and the README's statements about the other models."""
 
 import functools
 
@@ -15,7 +15,7 @@ LENGTHS, LONGEST = [9, 5, 12, 1], 12
 
 @functools.cache
 def _example():
-    """The names that the second block leaves behind with half of its layers, and what it prints."""
+    """The variables that the second block defines, run with half of its layers, and its output."""
     names, printed = {}, []
     names["print"] = printed.append
     exec(blocks.python("README.md", **{"num_layers=4": "num_layers=2"})[1], names)
@@ -23,7 +23,7 @@ def _example():
 
 
 def test_the_block():
-    """Shapes as the comments say; new ids only; a stream one by one."""
+    """Shapes are as in the comments; results are only new ids; a stream yields ids one by one."""
     names, printed = _example()
     assert names["logits"].shape == (1, 12, 257)
     assert names["losses"].shape == (1, 11)
@@ -42,7 +42,7 @@ def test_token_losses_are_those_of_the_logits():
 
 @pytest.mark.slow
 def test_generation_gives_the_logits_of_the_whole_sequence():
-    """The likeliest token each time is that of the model on all before it."""
+    """Each generated token is the likeliest one by the model on all tokens before it."""
     names, _ = _example()
     model, row = names["model"], [256, *b"def "]
     (new,) = model.generate([row], 3)
@@ -60,7 +60,7 @@ def test_saved_and_loaded(tmp_path):
     np.testing.assert_allclose(loaded(names["ids"]), names["logits"], atol=1e-5)
 
 
-def _of_kind(kind):
+def _build(kind):
     more = {"num_classes": 3} if kind == "ReformerClassifier" else {}
     return getattr(models, kind)(*SIZES, **more)
 
@@ -76,7 +76,7 @@ def _targets(kind, ids):
 
 
 def _loss(kind):
-    """None where `fit` needs none."""
+    """The loss for `compile`; None if the model has its own."""
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     return {"ReformerClassifier": loss, "ReformerSpanPredictor": {"start": loss, "end": loss}}.get(kind)
 
@@ -86,12 +86,12 @@ def _loss(kind):
     "kind", ["ReformerCausalLM", "ReformerMaskedLM", "ReformerClassifier", "ReformerSpanPredictor"]
 )
 def test_compile_fit_and_save_with_padding(kind, tmp_path):
-    """`fit({"ids": ids, "mask": mask}, targets)`: what is padded does not matter."""
+    """With `fit({"ids": ids, "mask": mask}, targets)` the ids of padding do not matter."""
     mask = np.arange(LONGEST) < np.asarray(LENGTHS)[:, None]
     losses = []
     for content in (7, 200):
         keras.utils.set_random_seed(0)
-        model = _of_kind(kind)
+        model = _build(kind)
         ids = np.where(mask, np.random.default_rng(0).integers(0, 256, mask.shape), content).astype("int32")
         model.compile("sgd", _loss(kind), jit_compile=False)
         arguments = [x for x in ({"ids": ids, "mask": mask}, _targets(kind, ids)) if x is not None]

@@ -1,4 +1,4 @@
-"""`score_text.c`, built and run."""
+"""Builds and runs `score_text.c`."""
 
 import pathlib
 import shutil
@@ -14,7 +14,7 @@ _SOURCE = pathlib.Path(__file__).with_name("score_text.c")
 
 
 def build(folder: pathlib.Path) -> pathlib.Path:
-    """Compiles and links the program; skips the test where that cannot be done."""
+    """Compiles and links the program; skips the test if that is not possible."""
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("there is no C compiler called cc")
@@ -31,12 +31,12 @@ def build(folder: pathlib.Path) -> pathlib.Path:
 def score(
     program: pathlib.Path, exported: pathlib.Path, output: str, texts: list[str], libraries: Sequence[pathlib.Path] = ()
 ) -> list[str]:
-    """The lines that come out for the texts, by an output of the signature `score`."""
+    """The lines that the program prints for the texts, for one output of the signature `score`."""
     saved = saved_model_pb2.SavedModel.FromString((exported / "saved_model.pb").read_bytes())
     signature = saved.meta_graphs[0].signature_def["score"]
     names = [signature.inputs["text"].name, signature.outputs[output].name]
     flags = [f"--library={path}" for path in libraries]
-    environment = {"TF_CPP_MIN_LOG_LEVEL": "3"}  # No PYTHONPATH, no anything else.
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "3"}  # An empty environment, without PYTHONPATH.
     command = [str(program), *flags, str(exported), *names, *texts]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
@@ -46,7 +46,7 @@ def score(
 
 
 def numbers(line: str) -> np.ndarray:
-    """Those of a line that is no error."""
+    """The numbers in a line that is no error."""
     word, *found = line.split()
     assert word == "ok", line
     return np.array([float(number) for number in found], np.float32)

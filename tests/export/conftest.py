@@ -38,7 +38,7 @@ def make_model(**changes):
 
 
 class Export:
-    """A model, the folder of its export, and what TensorFlow makes of that."""
+    """A model, the folder of its export, and the loaded export."""
 
     def __init__(self, model: ReformerCausalLM, folder: pathlib.Path):
         self.model = model
@@ -46,7 +46,7 @@ class Export:
 
     @functools.cached_property
     def module(self):
-        """The loaded export, which keeps the variables that its signatures use."""
+        """The loaded export; it must stay referenced, because it owns the variables of its signatures."""
         return tf.saved_model.load(self.path)
 
     @property
@@ -55,7 +55,7 @@ class Export:
 
 
 class _Exports(dict):
-    """Exports by the name of the kind, made when they are asked for."""
+    """Exports by the name of the kind, made at first use."""
 
     def __init__(self, folder):
         super().__init__()
@@ -73,7 +73,7 @@ def exports(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def loaded(exports):
-    """The one of most tests."""
+    """The export that most tests use."""
     return exports["strictly_causal"]
 
 

@@ -2,8 +2,9 @@
 
    score_text [--library=FILE ...] DIRECTORY INPUT OUTPUT [TEXT ...]
 
-   Each FILE has operations that TensorFlow itself has not, such as those of TensorFlow Text. INPUT and OUTPUT are OPERATION:INDEX, a string [B] and a float tensor with B = 1 as its first dimension. Each TEXT is
-   a request of its own. For each, a line comes out: "ok" and the numbers of the output, or "error" and the message. */
+   Each FILE is a library of further operations, such as those of TensorFlow Text. INPUT and OUTPUT are OPERATION:INDEX,
+   a string [B] and a float tensor with B = 1 as its first dimension. Each TEXT is a request of its own. The program
+   prints a line for each: "ok" and the numbers of the output, or "error" and the message. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +43,7 @@ static void score(TF_Session* session, TF_Output input, TF_Output output, const 
   TF_Tensor* response = NULL;
   TF_SessionRun(session, NULL, &input, &request, 1, &output, &response, 1, NULL, 0, NULL, status);
   if (TF_GetCode(status) != TF_OK) {
-    /* Only the first line, which says what is wrong; where in the graph follows. */
+    /* Only the first line, which has the reason; later lines name the operation in the graph. */
     printf("error %.*s\n", (int)strcspn(TF_Message(status), "\n"), TF_Message(status));
   } else {
     const float* numbers = TF_TensorData(response);

@@ -1,6 +1,6 @@
 """Test doubles of TensorFlow Serving's gRPC and REST servers, on loopback.
 
-They speak its protocols and answer with what the loaded SavedModel computes. They do not batch, and load one version.
+They speak its protocols and answer with the results of the loaded SavedModel. They do not batch, and load one version.
 """
 
 import base64
@@ -40,10 +40,10 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
 
 def _run(signature, inputs):
-    """Calls a signature as a server does: every input is there, of the right type.
+    """Calls a signature as a server does: every input must be there and of the right type.
 
     Raises:
-        ValueError: for a request that is not valid, with the message of the export itself if that refuses it.
+        ValueError: for a request that is not valid, with the export's own message if the export refuses it.
     """
     wanted = {spec.name: spec for spec in signature.structured_input_signature[1].values()}
     if set(inputs) != set(wanted):
@@ -105,7 +105,7 @@ def rest_server(signatures):
 
 
 def _rest_answer(signatures, body):
-    """Rows in, rows out ("instances"), or columns in, columns out ("inputs")."""
+    """Answers rows with rows ("instances"), or columns with columns ("inputs")."""
     signature = signatures[body.get("signature_name", "serving_default")]
     specs = {spec.name: spec for spec in signature.structured_input_signature[1].values()}
     by_row = "instances" in body
@@ -137,7 +137,7 @@ def _from_json(value):
 
 
 def _to_json(name, value):
-    """Names that end in _bytes are base64, as in TensorFlow Serving; other strings must be UTF-8."""
+    """Values whose names end in _bytes are base64, as in TensorFlow Serving; other strings must be UTF-8."""
     if value.dtype != object:
         return value.tolist()
     encode = (lambda x: {"b64": base64.b64encode(x).decode()}) if name.endswith("_bytes") else bytes.decode

@@ -1,4 +1,4 @@
-"""Exports run by TensorFlow's C API, in a process without Python: what TensorFlow Serving does, on a small scale."""
+"""Exports run by TensorFlow's C API in a process without Python, as in TensorFlow Serving."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The signature `generate` goes on with texts as `model.generate` does with their ids."""
+"""The signature `generate` continues texts as `model.generate` continues their ids."""
 
 import numpy as np
 import pytest
@@ -51,7 +51,7 @@ def test_samplers_and_greedy(loaded):
 
 
 def test_each_row_by_itself(loaded):
-    """With settings of its own, in any company."""
+    """Each row has settings of its own, and the other rows do not matter."""
     settings = {"seed": SEEDS, "temperature": [0.0, 1.0, 2.0], "top_k": [0, 5, 0], "top_p": [1.0, 1.0, 0.7]}
     counts = [3, 30, 11]
     together = _generate(loaded.module, TEXTS, counts, **settings)
@@ -69,7 +69,7 @@ def test_a_boundary_ends_a_text_and_is_no_part_of_it(loaded):
 
 
 def test_up_to_the_longest(chunks, loaded):
-    """Rows that are at the end of their room wait for others."""
+    """Rows that have reached their longest length wait for others."""
     longest = loaded.model.backbone.config["max_sequence_length"]
     texts, counts = [b"a" * (longest - 2), b"", b"b"], [2, 40, 1]
     found = _generate(loaded.module, texts, counts, seed=SEEDS)
@@ -89,7 +89,7 @@ def test_a_model_whose_past_changes(chunks):
 
 
 def test_in_a_session_again_and_again(loaded):
-    """As a server runs it. Caches are written in place: what one request leaves must not reach the next."""
+    """Requests as a server runs them: caches are written in place, and must not leak from one request to the next."""
     counts, settings = [3, 30, 11], {"temperature": [0.0, 1.0, 2.0], "top_k": [0, 5, 0], "top_p": [1.0, 1.0, 0.7]}
     expected = _generate(loaded.module, TEXTS, counts, seed=SEEDS, **settings)
     request = {"text": TEXTS, "max_new_tokens": counts, "seed": SEEDS, **settings}
@@ -99,7 +99,7 @@ def test_in_a_session_again_and_again(loaded):
         for _ in range(3):
             found = session.run(signature.outputs["generated_text_bytes"].name, feed)
             assert found.tolist() == expected
-        # No Python looks at shapes before the graph does.
+        # In a graph no Python code checks shapes first.
         with pytest.raises(tf.errors.InvalidArgumentError, match=r"`text` must have a shape \[B\]. Received"):
             session.run(signature.outputs["generated_text_bytes"].name, {**feed, signature.inputs["text"].name: "abc"})
 

@@ -14,7 +14,7 @@ _SIGNATURES = ("score", "score_ids", "predict", "embed", "generate")
 
 
 def _request(module, seed):
-    """Makes one random request, which the seed decides, and returns the answer."""
+    """Makes one random request, decided by the seed, and returns the answer."""
     rng = np.random.default_rng(seed)
     name = _SIGNATURES[seed % len(_SIGNATURES)]
     signature = module.signatures[name]
@@ -39,7 +39,7 @@ def _request(module, seed):
 
 
 def _same(answer, other):
-    """Up to rounding, which the number of free threads may change."""
+    """Whether two answers are equal up to rounding, which the number of free threads may change."""
     return answer.keys() == other.keys() and all(
         np.array_equal(value, other[name]) if value.dtype == object else np.allclose(value, other[name], atol=1e-4)
         for name, value in answer.items()

@@ -1,4 +1,4 @@
-"""A request that is not valid gives an error that says why, and the next one works."""
+"""An invalid request gives an error with the reason, and the next request works."""
 
 import re
 
@@ -82,7 +82,7 @@ _GENERATE = {"text": [b"abc"], "max_new_tokens": [2], "temperature": [0.0], "top
 
 @pytest.mark.parametrize("signature", ["score", "generate", "predict", "serving_default", "embed", "score_ids"])
 def test_inputs_of_another_rank(loaded, signature):
-    """A scalar above all, which people send who have one text. The message has the input, the rule and the shape."""
+    """For instance a scalar, which users with one text may send. The message has the input, the rule and the shape."""
     right = {"score": TEXT, "generate": _GENERATE}.get(signature, IDS)
     specs = {spec.name: spec for spec in loaded.signatures[signature].structured_input_signature[1].values()}
     for name in right:

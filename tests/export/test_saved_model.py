@@ -1,4 +1,4 @@
-"""A SavedModel computes what the model computes, for any batch and lengths, and appears as a module."""
+"""A SavedModel gives the results of the model, for any batch and lengths."""
 
 import functools
 import json
@@ -34,7 +34,7 @@ def _padded(rows, length=None):
 
 @functools.lru_cache(maxsize=16)
 def _graph(fn):
-    """As in an export: rounding differs between eager mode and graphs, and can move a token to another bucket."""
+    """Runs in a graph, as an export does: eager mode rounds differently, which can move a token to another bucket."""
     return tf.function(fn, input_signature=[tf.TensorSpec([None, None], tf.int32)], autograph=False)
 
 
@@ -132,13 +132,13 @@ def test_weights_once_and_nothing_that_needs_xla(loaded):
     saved = (loaded.path / "saved_model.pb").read_bytes()
     definition = saved_model_pb2.SavedModel.FromString(saved).meta_graphs[0].graph_def
     assert "_XlaMustCompile" not in str(definition)
-    # Weights would be constants: none is larger than the table of bytes.
+    # Weights in the graph would be constants: no constant is larger than the table of bytes.
     constants = [node for function in definition.library.function for node in function.node_def if node.op == "Const"]
     assert max(node.ByteSize() for node in constants) < 8192
 
 
 def test_loading_takes_nothing_but_tensorflow(loaded, tmp_path):
-    """In another process, without this package on the path. Keras itself comes with TensorFlow."""
+    """Runs in another process, without this package on the path. Keras itself comes with TensorFlow."""
     code = f"""
 import sys
 import tensorflow as tf

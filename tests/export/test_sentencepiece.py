@@ -77,7 +77,7 @@ def test_generates(model, exported, processor):
     rows = [[BOUNDARY, *prompt] for prompt in prompts]
     new = model.generate(rows, 12, sampler="random", seed=7, stop_tokens=[BOUNDARY])
     for prompt, ids, text in zip(prompts, new, found, strict=True):
-        # Blanks between the prompt and what follows are part of it.
+        # A blank between the prompt and the generated text is part of the latter.
         full_text = processor.decode(prompt + [token for token in ids if token != BOUNDARY])
         assert processor.decode(prompt) + text.decode() == full_text
 
@@ -104,7 +104,7 @@ def test_it_needs_tensorflow_text_and_nothing_else(path, tmp_path):
     without = [sys.executable, "-c", code.format("", str(path))]
     refused = subprocess.run(without, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert refused.returncode != 0
-    # Which of its operations is missed first differs from export to export.
+    # The first missing operation differs from export to export.
     assert re.search(r"not registered 'Sentencepiece\w*Op'", refused.stderr)
     assert with_it.wait(timeout=120) == 0
 

@@ -143,7 +143,7 @@ def test_rows_and_columns_over_rest(loaded, rest_address):
     expected = loaded.signatures["predict"](ids=tf.constant([[1, 2, 3]]))["logits"][0]
     np.testing.assert_allclose(logits, expected, atol=1e-5)
     with pytest.raises(urllib.error.HTTPError, match="400") as error:
-        _post(rest_address, signature_name="score", inputs="abc")  # A text where a list of texts should be.
+        _post(rest_address, signature_name="score", inputs="abc")  # A text instead of a list of texts.
     assert "`text` must have a shape [B]" in json.load(error.value)["error"]
     with pytest.raises(urllib.error.HTTPError, match="400") as error:
         _post(rest_address, signature_name="score", instances=[""])
@@ -151,7 +151,7 @@ def test_rows_and_columns_over_rest(loaded, rest_address):
 
 
 def test_the_requests_of_the_documentation(rest_address):
-    """Every body of `docs/serving.md` is sent as it stands, and answered in the form beside it."""
+    """Every body of `docs/serving.md` is sent unchanged, and answered in the form shown there."""
     page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
     generate, score = (json.loads(body) for body in re.findall(r"-d '(.*?)'\n", page, re.DOTALL))
     (prediction,) = _post(rest_address, **generate)["predictions"]
@@ -170,7 +170,7 @@ def test_the_file_of_models():
 def test_warm_up_requests(loaded):
     records = tf.data.TFRecordDataset(str(loaded.path / "assets.extra" / "tf_serving_warmup_requests"))
     logs = [prediction_log_pb2.PredictionLog.FromString(record) for record in records.as_numpy_iterator()]
-    assert len(logs) <= 1000  # TensorFlow Serving reads no more.
+    assert len(logs) <= 1000  # TensorFlow Serving's limit.
     seen = set()
     for log in logs:
         assert log.WhichOneof("log_type") == "predict_log"

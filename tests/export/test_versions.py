@@ -1,4 +1,4 @@
-"""Numbered folders: what is left of exports that were killed, and of those that are under way."""
+"""Numbered folders: the remains of killed exports are removed, and exports under way are not touched."""
 
 import errno
 import fcntl
@@ -50,7 +50,7 @@ def test_an_export_that_fails_leaves_nothing(tmp_path):
 
 
 def test_a_folder_that_another_export_took_for_dead_is_made_again(tmp_path, monkeypatch):
-    """Between its making and its lock."""
+    """A folder is removed between its creation and its lock."""
     make, removed = versions.tempfile.mkdtemp, []
 
     def make_and_remove(**options):

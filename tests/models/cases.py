@@ -20,14 +20,14 @@ ARGUMENTS: dict[str, Any] = {
     "chunk_length": 8,
     "num_hashes": 2,
 }
-# Both streams, and options of each kind, so that the tests of all models meet them.
+# Both streams, and options of each kind, so that the tests of all models cover them.
 TWO_STREAMS: dict[str, Any] = {
     "combine_streams": "concatenate",
     "attention_options": {"lsh": {"num_buckets": [2, 4], "local_round": False}, "local": {"use_bias": True}},
     "layer_norm_epsilon": 1e-5,
     "embedding_scale": 2.0,
 }
-# What the published models have, in small.
+# The options of the published models, at small sizes.
 _WINDOW = {"window": "chunk", "wrap": True, "length_multiple": 16, "exact_length": 8}
 RELEASED: dict[str, Any] = {
     "combine_streams": "concatenate",
@@ -47,7 +47,7 @@ MODELS: dict[str, tuple[type[keras.Model], dict[str, Any]]] = {
 
 
 def perturb(model: keras.Model) -> keras.Model:
-    """Gives all trainable variables random values of one size."""
+    """Sets all trainable variables to random values of one size."""
     rng = np.random.default_rng(0)
     for variable in model.trainable_variables:
         variable.assign(0.4 * rng.normal(size=variable.shape))
@@ -55,7 +55,7 @@ def perturb(model: keras.Model) -> keras.Model:
 
 
 def make(case: str, **changes: Any) -> keras.Model:
-    """Builds the model of a case, with other arguments if wanted."""
+    """Builds the model of a case, optionally with other arguments."""
     model, arguments = MODELS[case]
     return perturb(model(**{**ARGUMENTS, **arguments, **changes}))
 
@@ -66,7 +66,7 @@ def ids(batch: int = 3, length: int = 50, seed: int = 1) -> np.ndarray:
 
 
 def mask(length: int = 50) -> np.ndarray:
-    """Masks `[3, L]` of rows that are whole, shorter, and full of holes, the first token masked too."""
+    """Masks `[3, L]`: a full row, a shorter one, and one masked at random, its first token too."""
     result = np.ones((3, length), bool)
     result[1, length // 2 :] = False
     result[2] = np.random.default_rng(2).random(length) < 0.5

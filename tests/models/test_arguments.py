@@ -1,4 +1,4 @@
-"""Constructor and call arguments of every model are used, or refused by name; another model's config, too."""
+"""Constructor and call arguments of every model, and another model's config, are used or refused by name."""
 
 import inspect
 import itertools

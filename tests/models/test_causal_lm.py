@@ -1,4 +1,4 @@
-"""The language model as a whole: six layers deep, with weights that are not tiny."""
+"""The complete language model, six layers deep, with weights that are not tiny."""
 
 import keras
 import numpy as np
@@ -37,7 +37,7 @@ def _ids(batch=3, length=131, seed=1):
 
 
 class _Hashes:
-    """Watches a model hash: buckets of each layer, gaps of its two best projections, and its projections."""
+    """Records a model's hashing: buckets of each layer, gaps between the two best projections, and projections."""
 
     def __init__(self, monkeypatch):
         self.buckets, self.gaps, self.projections = [], [], []
@@ -59,10 +59,10 @@ class _Hashes:
 
 
 def _assert_early_outputs_stay(monkeypatch, model, first, second, unchanged, valid=None):
-    """Outputs of the first `unchanged` positions are the same for two calls, given as (ids, call options) each.
+    """Outputs of the first `unchanged` positions are the same for two calls, each a pair of ids and call options.
 
-    With the same buckets to 1e-5; and by themselves, unless a bucket differs, in the first layer where one does, at a
-    near-tie: a gap within the error of the projections seen there.
+    With the same buckets they agree to 1e-5. Otherwise too, unless a bucket differs; in the first layer with different
+    buckets each of these must be a near-tie, a gap within the error of the projections there.
     """
     hashes = _Hashes(monkeypatch)
     valid = np.ones((len(first[0]), unchanged), bool) if valid is None else valid[:, :unchanged]
@@ -128,7 +128,7 @@ def _gradients(model, ids, mask, seed):
     return [losses, *(tf.convert_to_tensor(g) for g in tape.gradient(loss, model.trainable_variables))]
 
 
-# In a graph in CI: eagerly, shallower models are compared in `test_keras_citizens`.
+# In CI only in a graph: `test_keras_citizens` compares shallower models eagerly.
 @pytest.mark.parametrize(
     "mode", [pytest.param("eager", marks=pytest.mark.slow), "graph", pytest.param("xla", marks=pytest.mark.slow)]
 )
@@ -167,7 +167,7 @@ def test_a_seed_decides_training_and_inference_needs_none():
     assert np.abs(loss([1, 2], training=True) - loss([1, 3], training=True)).max() > 1e-3
     np.testing.assert_array_equal(loss([1, 2]), loss([1, 3]))
     np.testing.assert_array_equal(loss([1, 2]), model.token_losses(ids))
-    # A row's randomness follows its place in the global batch.
+    # A row's randomness follows its index in the global batch.
     expected = loss([1, 2, 0], training=True)
     part = model.token_losses(ids[1:], seed=tf.constant([1, 2, 1]), training=True)
     np.testing.assert_allclose(part, expected[1:], atol=1e-4)

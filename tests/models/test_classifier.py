@@ -8,7 +8,7 @@ import tensorflow as tf
 from reformer_tf.models import ReformerClassifier
 from tests.models import cases
 
-# Without hashes, a rounding error stays one; padding of hashed sequences has tests of its own.
+# Without hashing, rounding errors stay small; padding of hashed sequences has tests of its own.
 NO_HASH = {"attention_layers": ["local", "full"], "attention_options": None}
 
 # Learned in a few seconds.
@@ -44,7 +44,7 @@ def test_padding_its_content_and_neighbours_do_not_matter(pooling):
     np.testing.assert_allclose(model(padded, mask=np.pad(mask, [(0, 0), (0, 31)])), expected, atol=1e-5)
     np.testing.assert_allclose(model(ids[::-1], mask=mask[::-1]), expected[::-1], atol=1e-5)
     np.testing.assert_allclose(model(ids[1:2, :25]), expected[1:2], atol=1e-5)
-    # The first token that is not masked, not the first.
+    # The first token is masked, so the vector is that of a later one.
     assert not mask[2, 0]
     changed = ids.copy()
     changed[2, 0] += 1
@@ -108,7 +108,7 @@ def test_fit_can_be_repeated():
 
 
 def test_fit_on_replicas_equals_fit_on_one_device(mirrored_strategy):
-    """Dropout too: it follows a row's place in the global batch."""
+    """With dropout, which follows a row's index in the global batch."""
     results = []
     for strategy in (tf.distribute.get_strategy(), mirrored_strategy):
         with strategy.scope():

@@ -1,4 +1,4 @@
-"""What fit, evaluate, train_on_batch and test_on_batch are given is used, or refused by name before any work."""
+"""Arguments of fit, evaluate, train_on_batch and test_on_batch are used, or refused by name before any work."""
 
 import keras
 import numpy as np
@@ -39,7 +39,7 @@ def _dataset(batch):
 
 @pytest.fixture(scope="module")
 def untouched():
-    """Compiled models without a loss whose calls are errors, so that what is refused is refused before."""
+    """Compiled models without a loss whose calls are errors, to show that arguments are refused before any call."""
     found = {}
     for case in ("causal_lm", "masked_lm", "span_predictor"):
         found[case] = make(case)

@@ -1,4 +1,4 @@
-"""Metrics of `compile` beside the models' own losses: values, keys, memory, and what is refused."""
+"""Metrics of `compile` with the models' own losses: values, keys, memory, and refused metrics."""
 
 import keras
 import numpy as np
@@ -37,7 +37,7 @@ def test_they_equal_those_of_all_logits(monkeypatch, mode):
     ids, targets, weights = _data()
     results = []
     for loss in (None, LOGITS):
-        # Several chunks of rows, the last of them filled up.
+        # Several chunks of rows, the last of them padded.
         monkeypatch.setattr(row_chunks, "rows_in_budget", lambda width: 7)
         model = _compiled("masked_lm", loss, **options)
         history = model.fit(ids, targets, sample_weight=weights, batch_size=4, verbose=0, shuffle=False).history
@@ -46,7 +46,7 @@ def test_they_equal_those_of_all_logits(monkeypatch, mode):
     (history, evaluated), (expected, expected_metrics) = results
     assert set(history) == set(expected) and {"accuracy", "nats", "top", "weighted_nats"} < set(history)
     for name, values in history.items():
-        # Of batches with uneven weights Keras takes the mean over batches.
+        # For batches with uneven weights Keras takes the mean over batches.
         if name != "loss":
             np.testing.assert_allclose(values, expected[name], rtol=1e-4, err_msg=name)
     for name, value in evaluated.items():

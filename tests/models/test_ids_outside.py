@@ -1,4 +1,4 @@
-"""Ids and labels outside their range, and too long inputs: an error in eager mode, NaN in a graph, XLA or not."""
+"""Ids and labels out of range, and too long inputs, give an error in eager mode and NaN in graphs, also with XLA."""
 
 import keras
 import numpy as np
@@ -61,7 +61,7 @@ def _graph(function, jit_compile):
 @each
 def test_an_id_outside_is_an_error_in_eager_mode(case):
     model = make(case)
-    # A functional model of Keras casts its inputs to int32 before they are seen.
+    # A functional Keras model casts its inputs to int32 before the layers see them.
     for value in (-1, -100, VOCABULARY, *(() if case == "backbone" else (2**32 + 5, -(2**32) + 5))):
         with pytest.raises(ValueError, match=r"ids must be integers in \[0, 11\) wherever they count. Received: -?\d+"):
             model(with_one(value))

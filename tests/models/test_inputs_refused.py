@@ -1,4 +1,4 @@
-"""Models take dense integer ids [batch, length]; all else is refused by name, eagerly, in graphs and in `fit`."""
+"""Models take dense integer ids [batch, length], and refuse other inputs by name, eagerly, in graphs and in `fit`."""
 
 import functools
 
@@ -41,7 +41,7 @@ WRONG = {
     "something else in a dict": ({"ids": IDS, "x": IDS}, r"Received: \['ids', 'x'\]"),
 }
 
-# The check is one Python function, whatever runs around it: graphs are tried with some values.
+# The check is the same Python function everywhere, so graphs are tested with some of the values.
 IN_GRAPHS = ("ragged", "fractions", "one axis")
 
 
@@ -109,7 +109,7 @@ def test_a_backbone_takes_no_mask_in_a_dict():
 
 
 def test_the_way_that_the_message_shows():
-    """A ragged batch made dense, with its mask, gives what each row gives alone."""
+    """A ragged batch made dense, with its mask, gives the same results as each row by itself."""
     model = _model("classifier")
     found = model(RAGGED.to_tensor(), mask=tf.sequence_mask(RAGGED.row_lengths()))
     for row, result in zip(RAGGED.to_list(), found, strict=True):

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tests.models import cases
 
-# One of each head, for what takes long.
+# One model of each head, for slow tests.
 HEADS = ["causal_lm_as_released", "classifier", "span_predictor"]
 each = pytest.mark.parametrize("case", sorted(cases.MODELS))
 
@@ -58,14 +58,14 @@ def test_a_graph_of_unknown_shape_serves_every_shape(case, changes):
 @each
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float64"])
 def test_outputs_are_float32_or_more(case, policy):
-    # Without hashes, whose buckets rounding would change.
+    # Without hashing, since rounding could change buckets.
     changes = {"attention_layers": ["local", "full"], "attention_options": None}
     model, expected = cases.make(case, dtype=policy, **changes), cases.make(case, **changes)
     assert model.dtype_policy.name == policy
     for a, b in zip(keras.tree.flatten(model(cases.ids())), cases.flat(expected(cases.ids())), strict=True):
         assert a.dtype == ("float64" if policy == "float64" else "float32")
         assert np.abs(a - b).max() <= (1e-4 if policy == "float64" else 0.05) * np.abs(b).max()
-    # Keras scales the loss of models that say that they compute in float16.
+    # Keras scales the loss of models whose compute dtype is float16.
     model.compile("sgd")
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == (policy == "mixed_float16")
 
@@ -108,7 +108,7 @@ def test_the_reversible_model_has_the_gradients_of_the_plain_one(case):
         model = cases.make(case, reversible=reversible, dropout=0.1, attention_dropout=0.1)
         with tf.GradientTape() as tape:
             outputs = keras.tree.flatten(model(ids, mask=mask, seed=tf.constant([1, 2]), training=True))
-            # Not of the masked tokens, whose outputs mean nothing.
+            # Without the masked tokens, whose outputs mean nothing.
             loss = sum(tf.reduce_sum(tf.where(x > -1e8, tf.sin(x), 0.0)) for x in outputs)
         gradients.append([np.asarray(tf.convert_to_tensor(g)) for g in tape.gradient(loss, model.trainable_variables)])
     largest = max(np.abs(g).max() for g in gradients[1])
@@ -155,8 +155,8 @@ def test_inputs_of_a_dict_are_those_of_a_call(case):
         model({"mask": mask})
 
 
-class _MaskOfZeros(keras.layers.Layer):
-    """Leaves ids as they are, and masks those that are zero."""
+class _ZeroMask(keras.layers.Layer):
+    """Returns ids unchanged, and masks zeros."""
 
     def call(self, ids):
         return ids
@@ -169,6 +169,6 @@ class _MaskOfZeros(keras.layers.Layer):
 def test_implicit_masks_are_used_inside_another_model(case):
     ids = keras.Input((None,), dtype="int32")
     model, data = cases.make(case), cases.ids()
-    outer = keras.Model(ids, model(_MaskOfZeros(dtype="int32")(ids)))
+    outer = keras.Model(ids, model(_ZeroMask(dtype="int32")(ids)))
     for a, b in zip(cases.flat(outer(data)), cases.flat(model(data, mask=data != 0)), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)

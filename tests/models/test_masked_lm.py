@@ -28,7 +28,7 @@ def test_token_losses_are_the_cross_entropies_of_the_logits(monkeypatch, changes
     monkeypatch.setattr(row_chunks, "rows_in_budget", lambda width: 7)
     losses = model.token_losses(ids, targets, mask=mask)
     np.testing.assert_allclose(losses, expected, rtol=1e-4, atol=1e-4)
-    # What stands under the mask may be anything.
+    # Ids under the mask may be anything.
     wild = np.where(mask, targets, -100)
     np.testing.assert_array_equal(model.token_losses(ids, wild, mask=mask), losses)
 
@@ -55,7 +55,7 @@ def test_evaluate_is_the_weighted_mean_of_the_losses():
     ):
         data = {"ids": ids, "mask": mask}, targets, weights
         expected = (losses * all_weights).sum() / max(all_weights.sum(), 1e-9)
-        # Batches of two rows: their losses count by their weights.
+        # The losses of batches of two rows count by their weights.
         found = model.evaluate(*data[:2], sample_weight=weights, batch_size=2, verbose=0)
         assert found == pytest.approx(expected, rel=1e-4)
 

@@ -1,4 +1,4 @@
-"""Somebody's own functional model with a reversible stack in it: fit, also on replicas, and SavedModels."""
+"""A user's own functional model with a reversible stack: fit, also on replicas, and SavedModels."""
 
 import keras
 import numpy as np
@@ -61,7 +61,7 @@ def _fitted(strategy, kinds):
 
 @pytest.mark.parametrize("kinds", [("local",), pytest.param(("local", "full"), marks=pytest.mark.slow)])
 def test_fit_on_replicas_equals_fit_on_one_device(mirrored_strategy, kinds):
-    """Dropout too: it follows a row's place in the global batch."""
+    """With dropout, which follows a row's index in the global batch."""
     losses, weights = _fitted(tf.distribute.get_strategy(), kinds)
     again, others = _fitted(mirrored_strategy, kinds)
     np.testing.assert_allclose(again, losses, rtol=1e-5)

@@ -1,4 +1,4 @@
-"""A model keeps what was done to its parts: clones, configs, files, copies, and training that goes on."""
+"""Changes of a model's parts survive cloning, configs, files and copies, and training can be continued."""
 
 import copy
 import json
@@ -54,7 +54,7 @@ ACTS = {
     },
     "span_predictor": {"span": lambda m: _freeze(m.span, m.backbone.get_layer("final_norm"))},
 }
-# In quick tests several at once.
+# Quick tests make several changes at once.
 _TOGETHER = [
     ("causal_lm", ["branch", "embedding", "one_weight", "policy_of_a_layer", "rate", "epsilon", "causal", "dropout"]),
     ("causal_lm", ["all_but_the_head", "policy_of_the_head", "policy_of_the_model", "reversible"]),
@@ -188,7 +188,7 @@ def test_a_branch_by_itself_keeps_what_was_done_to_its_parts():
     other.build((None, None, 6))
     assert other.get_config() == config
     assert [w.trainable for w in other.weights] == [w.trainable for w in branch.weights]
-    # It was made before the branch got another policy.
+    # The layer was made before the branch got another policy.
     assert branch.normalization.compute_dtype == other.normalization.compute_dtype == "float32"
 
 

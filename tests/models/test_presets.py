@@ -6,7 +6,7 @@ import pytest
 from reformer_tf import models
 from reformer_tf.models import presets
 
-# What the published configurations say: (vocabulary, longest, width, heads, size, inner width, layers, chunk lengths,
+# The published configurations: (vocabulary, longest, width, heads, size, inner width, layers, chunk lengths,
 # rounds, buckets, axes, their widths).
 PUBLISHED = {
     "reformer-enwik8": (
@@ -18,7 +18,7 @@ PUBLISHED = {
         (1, [64, 128], (512, 1024), (64, 192)),
     ),
 }
-# Small enough for a test, the rest as published.
+# Small enough for a test; all other arguments are as published.
 SMALL = {
     "hidden_dim": 16,
     "axial_dims": [4, 12],
@@ -43,7 +43,7 @@ def _layers(backbone):
 
 @pytest.mark.parametrize("name", sorted(presets.PRESETS))
 def test_layers_are_as_published(name):
-    """Widths are small here; everything else is the preset's."""
+    """Widths are small here; all other arguments are the preset's."""
     (vocabulary, longest, *_, kinds, lsh_chunk, local_chunk), (rounds, buckets, axes, _) = PUBLISHED[name]
     widths = {key: SMALL[key] for key in ("hidden_dim", "axial_dims", "num_heads", "key_dim", "intermediate_dim")}
     backbone = models.ReformerBackbone.from_preset(name, **widths)
@@ -54,7 +54,7 @@ def test_layers_are_as_published(name):
         assert layer.chunk_length == (lsh_chunk if is_lsh else local_chunk)
         assert (layer.window, layer.wrap, layer.chunks_before, layer.chunks_after) == ("chunk", True, 1, 0)
         assert layer.length_multiple == max(lsh_chunk, local_chunk)
-        # Both divide the multiple: a layer is exact up to its own chunk, as its original is.
+        # Both chunks divide the multiple: a layer is exact up to its own chunk, like the original.
         assert layer.exact_length == layer.chunk_length
         if is_lsh:
             assert (layer.num_hashes, layer.num_buckets, layer.max_sequence_length) == (rounds, buckets, longest)

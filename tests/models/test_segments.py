@@ -1,4 +1,4 @@
-"""Documents that share a row and have segments of their own are to the model as if each had a row of its own."""
+"""Documents packed into one row, each with its own segment, give the same results as in rows of their own."""
 
 import numpy as np
 import pytest
@@ -40,12 +40,12 @@ def test_a_document_changes_no_loss_of_the_others(kind, reversible, in_graph):
     for changed in (0, 1, 3):
         inside = SEGMENTS[0] == changed
         other = np.where(inside, cases.ids(batch=1, length=sum(LENGTHS), seed=7), ids).astype("int32")
-        other[0, STARTS[changed]] = ids[0, STARTS[changed]]  # The target of the document before.
+        other[0, STARTS[changed]] = ids[0, STARTS[changed]]  # This token is a target of the document before.
         after = losses(tf.constant(other), **options).numpy()[0]
         difference = np.abs(after - before)
         assert difference[~inside[:-1]].max() <= 1e-5
         assert difference[inside[:-1]].max() > 1e-2, "the document was not changed"
-    # Without segments the change is seen.
+    # Without segments the change has an effect.
     del options["segment_ids"]
     other = np.where(SEGMENTS == 1, other + 1, ids) % cases.VOCABULARY
     seen = losses(tf.constant(other), **options).numpy()[0] - losses(tf.constant(ids), **options).numpy()[0]
@@ -58,7 +58,8 @@ def test_losses_and_gradients_are_those_of_rows_of_their_own(kind, positions):
     if positions == "rotary" and kind == "lsh":
         pytest.skip("LSH layers hash content and have no rotary positions")
     model = _model(kind, positions="none", rotary=positions == "rotary")
-    counted = np.delete(np.arange(sum(LENGTHS) - 1), STARTS[1:] - 1)  # Not what predicts the next document's first id.
+    # Without the losses of each next document's first id.
+    counted = np.delete(np.arange(sum(LENGTHS) - 1), STARTS[1:] - 1)
 
     def packed():
         losses = model.token_losses(_packed(), segment_ids=SEGMENTS, training=True, seed=SEED)

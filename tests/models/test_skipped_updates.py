@@ -1,4 +1,4 @@
-"""Keras' fit meets a batch whose loss is not finite: it changes nothing, and the next batch is trained on."""
+"""In Keras' fit a batch whose loss is not finite changes nothing, and training continues with the next batch."""
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from reformer_tf import models
 from tests.models.test_ids_outside import VOCABULARY, make
 
 _LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-# What stands in the second of three batches: an id in x, or a label in y.
+# The bad value in the second of three batches: an id in x, or a label in y.
 CASES = {
     "causal_lm": ("id", None),
     "causal_lm_masked": ("id", None),
@@ -20,7 +20,7 @@ CASES = {
 
 
 def _batches(case, wrong=True):
-    """Three batches of four rows, of which the second cannot be used."""
+    """Three batches of four rows; the second one cannot be used."""
     rng = np.random.default_rng(3)
     ids = rng.integers(0, VOCABULARY, (3, 4, 8)).astype("int32")
     labels = {
@@ -30,10 +30,10 @@ def _batches(case, wrong=True):
     }.get(case.removesuffix("_masked"))
     mask = np.ones(ids.shape, "int32")
     if case == "causal_lm_masked":
-        # A row of one token, which nothing is predicted from.
+        # A row of one token has no target.
         mask[1, 3, 1:] = 0
     if wrong and CASES[case][0] == "id":
-        # In the last row, so that one of several replicas has it; neither pooling nor a loss sees it.
+        # The last row belongs to only one of several replicas; neither pooling nor a loss sees this token.
         ids[1, 3, 0 if case == "causal_lm_masked" else 7] = 300
     if wrong and CASES[case][0] == "label":
         keras.tree.flatten(labels)[-1][1, 3] = 300
@@ -46,7 +46,7 @@ def _state(model):
 
 
 class _States(keras.callbacks.Callback):
-    """What the model and the optimizer are after each call of the train function."""
+    """The states of the model and of the optimizer after each call of the train function."""
 
     def __init__(self):
         super().__init__()
@@ -73,7 +73,7 @@ def _assert_skipped(case, **mode):
     assert np.abs(third[0] - second[0]).max() > 1e-3
 
 
-# Plainly, the causal language model is one of those compiled by XLA and of several replicas below.
+# The tests with XLA and with several replicas below cover the causal language model.
 @pytest.mark.parametrize(
     "case",
     [

@@ -20,7 +20,7 @@ def test_the_head_equals_numpy(changes):
 
 
 def test_padding_its_content_and_neighbours_do_not_matter():
-    # Without hashes, a rounding error stays one.
+    # Without hashing, rounding errors stay small.
     model = cases.make("span_predictor", attention_layers=["local", "full"])
     ids, mask = cases.ids(), cases.mask()
     padded = np.concatenate([np.where(mask, ids, 7), cases.ids(length=31, seed=5)], axis=1)
@@ -35,7 +35,7 @@ def test_padding_its_content_and_neighbours_do_not_matter():
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_fit_learns(policy):
-    """The span is between the ids 1 and 2; rows are of different lengths, and one of them is nothing but padding."""
+    """The span is between the ids 1 and 2; rows have different lengths, and one row is only padding."""
     rng = np.random.default_rng(0)
     ids = rng.integers(3, cases.VOCABULARY, (64, 20)).astype("int32")
     start, end = rng.integers(0, 4, 64), rng.integers(5, 10, 64)

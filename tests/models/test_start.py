@@ -1,4 +1,4 @@
-"""What a new model begins with: its first loss."""
+"""The first loss and the initial weights of a new model."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def _kernels(model: ReformerCausalLM) -> list[tuple[str, np.ndarray]]:
 def test_kernels_start_within_the_root_of_what_enters():
     model = ReformerCausalLM(16, 256, 3, 32, 4, 16, 64, ["lsh", "local", "full"])
     kernels = _kernels(model)
-    assert len(kernels) == 3 + 4 + 4 + 3 * 2  # LSH layers share queries with keys.
+    assert len(kernels) == 3 + 4 + 4 + 3 * 2  # In LSH layers queries and keys have one kernel.
     for path, kernel in kernels:
         limit = len(kernel) ** -0.5
         assert 0.9 * limit < np.abs(kernel).max() <= limit, path

@@ -1,1 +1,1 @@
-"""Tests of weights of other implementations."""
+"""Tests of loading weights of other implementations."""

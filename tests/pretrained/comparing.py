@@ -1,4 +1,4 @@
-"""Compares a loaded model with what the original gave: first the buckets, then, with the same buckets, the outputs."""
+"""Compares a loaded model with the original: first the buckets, then, with the same buckets, the outputs."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from tests.testing import near_ties
 
 
 def outputs(model: keras.Model, ids: np.ndarray, mask: np.ndarray | None = None) -> dict[str, np.ndarray]:
-    """What a model gives, by the names of transformers."""
+    """The outputs of a model by their names in transformers."""
     return {name: value.numpy() for name, value in _named_outputs(model, ids, mask).items()}
 
 
@@ -38,7 +38,8 @@ def assert_same_outputs(
 ) -> dict[str, float]:
     """Asserts that a model gives the outputs of the original where tokens are not masked.
 
-    Buckets that differ must be near-ties in the first layer where any differ; then all are those of the original.
+    In the first layer with different buckets, these must be near-ties; the outputs are then compared with all buckets
+    of the original.
 
     Args:
         model: the loaded model, with the rotations of the original.
@@ -56,7 +57,7 @@ def assert_same_outputs(
     valid = np.ones(ids.shape, bool) if mask is None else mask
     with replay.recording() as recorded, _hashed() as hashed:
         found = outputs(model, ids, mask)
-    # Where the original does not hash, all tokens see each other whatever their buckets, which may then be ours.
+    # Where the original does not hash, all tokens see each other whatever their buckets, so ours are used.
     hashed_there = [their for their in buckets if their is not None]
     theirs = hashed_there if len(recorded) == len(hashed_there) else list(buckets)
     theirs = [our.numpy() if their is None else their for our, their in zip(recorded, theirs, strict=True)]
@@ -67,7 +68,7 @@ def assert_same_outputs(
             continue
         vectors, rotations = hashed[number]
         gaps = near_ties.gaps(vectors, rotations, factors)
-        # The scale of rounding in float32, of sums over a few layers.
+        # The scale of rounding errors in float32 after a few layers.
         error = 1e-5 * np.abs(np.einsum("bhld,hdrn->bhrln", vectors, rotations)).max()
         flips = near_ties.count_flips(our.numpy(), their, gaps, error, valid)
         with replay.replaying(theirs):
@@ -117,7 +118,7 @@ def assert_same_gradients(
 
     Args:
         found: by path of the weight.
-        expected: by name of the original's.
+        expected: by name of the original tensor.
         targets: by name of the original tensor, the weight of the model that it goes into.
 
     Returns:

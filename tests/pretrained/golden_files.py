@@ -1,4 +1,4 @@
-"""Small checkpoints of transformers, and what it gave for them (see `make_golden`)."""
+"""Small checkpoints of transformers with their outputs (see `make_golden`)."""
 
 import json
 import pathlib
@@ -34,11 +34,11 @@ def write(folder, content, without=(), tensors=None, **fields):
 
 
 def rotations(run):
-    """The rotations of a run, by index of the layer."""
+    """The rotations of a run by index of the layer."""
     return {int(index): value for index, value in run.get("rotations", {}).items()}
 
 
 def buckets(run):
-    """The buckets of a run, of each LSH layer."""
+    """The buckets of each LSH layer in a run."""
     found = run.get("buckets", {})
     return [found[index].astype(np.int32) for index in sorted(found, key=int)]

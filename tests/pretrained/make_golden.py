@@ -1,4 +1,4 @@
-"""Writes the files that `golden_files` reads: what transformers gives for small models, with all that is needed.
+"""Writes the files that `golden_files` reads: small models of transformers with inputs, outputs and gradients.
 
     python -m tests.pretrained.make_golden
 

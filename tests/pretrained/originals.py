@@ -1,6 +1,6 @@
-"""Runs of the original models: Reformers of Hugging Face transformers, of known weights, rotations and buckets.
+"""Runs Reformers of Hugging Face transformers with known weights, rotations and buckets.
 
-Only for those who have torch and transformers: import it after `pytest.importorskip`.
+Needs torch and transformers: import it after `pytest.importorskip`.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ SMALL: dict[str, Any] = {
 
 @dataclasses.dataclass(frozen=True)
 class Outputs:
-    """What a model gave.
+    """The results of a model.
 
     Attributes:
         logits: by name of the output.
@@ -79,8 +79,8 @@ def save(model: Any, directory: pathlib.Path) -> pathlib.Path:
 
 
 def run(model: Any, ids: np.ndarray, mask: np.ndarray | None = None) -> Outputs:
-    """Runs a model in evaluation mode. It is to be a fresh one where `num_buckets` is not set."""
-    # The models without causal attention hand no cache on.
+    """Runs a model in evaluation mode. It must be a new one if `num_buckets` is not set."""
+    # Models without causal attention return no cache.
     base, config = getattr(model, "reformer", model), model.config
     arguments = {
         "input_ids": torch.tensor(ids, dtype=torch.long),
@@ -116,7 +116,7 @@ def bucket_factors(num_buckets: Any) -> list[int]:
 
 
 def stored_rotations(config: Any, columns: int) -> np.ndarray:
-    """What every call of an LSH layer draws when `hash_seed` is set."""
+    """The rotations that every call of an LSH layer draws when `hash_seed` is set."""
     torch.manual_seed(config.hash_seed)
     shape = (config.num_attention_heads, config.attention_head_size, config.num_hashes, columns)
     return torch.randn(shape).numpy()
@@ -146,13 +146,13 @@ NO_DROPOUT = {
 
 
 def _has_masked(config: Any, length: int, mask: np.ndarray | None) -> bool:
-    """Whether there are masked tokens, such as those that a model adds by itself."""
+    """Whether there are masked tokens, including padding that a model adds itself."""
     lengths = [getattr(config, f"{kind}_attn_chunk_length") for kind in set(config.attn_layers)]
     padded = length > min(lengths) and length % math.lcm(*lengths) != 0
     return padded or (mask is not None and not np.all(mask))
 
 
 def _without_offsets(buckets: np.ndarray, count: int, masked: bool) -> np.ndarray:
-    """Buckets in [0, count) in each round; masked tokens, which have one of their own, get any."""
+    """Buckets in [0, count) in each round; masked tokens, which have a bucket of their own there, get any."""
     rounds = np.arange(buckets.shape[2])[:, None]
     return np.minimum(buckets - rounds * (count + masked), count - 1)

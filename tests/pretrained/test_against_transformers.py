@@ -1,7 +1,7 @@
-"""Loaded models against transformers itself: outputs, buckets and gradients over what a config may say.
+"""Loaded models against transformers itself: outputs, buckets and gradients for many configs.
 
 Run where torch and transformers are installed. Rotations are those that `hash_seed` gives the original. Each original
-is a fresh one, since it keeps the number of buckets of the first length it sees, where ours follows each call's length.
+is a new one, since it fixes the number of buckets at its first length, while ours follows each call's length.
 """
 
 import itertools
@@ -83,12 +83,12 @@ CASES = [
 
 
 def _lengths(config):
-    """The longest, one that is no multiple of a chunk, and those around which chunks begin to be cut."""
+    """The longest length, lengths that are no multiple of a chunk, and lengths up to and just above one chunk."""
     longest = config.max_position_embeddings
     if config.axial_pos_embds:
         longest = min(longest, math.prod(config.axial_pos_shape))
     chunks = [getattr(config, f"{kind}_attn_chunk_length") for kind in set(config.attn_layers)]
-    # The original fails where padding to a multiple goes beyond the longest.
+    # The original fails if padding to a multiple exceeds the longest length.
     longest -= longest % math.lcm(*chunks)
     return sorted({longest, longest - 3, longest // 2 + 1, min(chunks), min(chunks) + 1, 5})
 
@@ -109,7 +109,7 @@ def _compare(kind, fields, lengths, ours, masked=True):
     """Compares at several lengths, with and without masks."""
     results = []
     for number, length in enumerate(sorted(lengths, reverse=True)):
-        # Masks at the longest, and at one that has to be padded.
+        # Masks only for the two longest lengths, one of which is padded.
         for which in range(3 if masked and number < 2 else 1):
             model = originals.make(kind, **fields)
             ids = _ids(model.config, length)

@@ -1,4 +1,4 @@
-"""Loaded models against what transformers gave when the golden files were made."""
+"""Loaded models against the results of transformers in the golden files."""
 
 import json
 
@@ -25,7 +25,7 @@ def golden():
 @pytest.mark.parametrize("name", golden_files.NAMES)
 def test_outputs(golden, name, run, tmp_path):
     content, original = golden[name], golden[name][run]
-    # The file of base holds all; rotations are by index of the layer, and buckets by place among LSH layers.
+    # Rotations are by index among all layers, buckets by index among LSH layers.
     kinds = json.loads(content["config"].tobytes())["attn_layers"]
     assert sorted(golden_files.rotations(original)) == [index for index, kind in enumerate(kinds) if kind == "lsh"]
     model = from_huggingface(golden_files.write(tmp_path, content), golden_files.rotations(original), head_bias=False)
@@ -62,7 +62,7 @@ def test_which_model(golden, tmp_path):
     }
     for name, kind in expected.items():
         assert type(from_huggingface(golden_files.write(tmp_path, golden[name]))) is kind
-        # By the names of tensors, where the config does not say.
+        # The class follows from the names of tensors, if the config has no architecture.
         assert type(from_huggingface(golden_files.write(tmp_path, golden[name], without=["architectures"]))) is kind
 
 
@@ -73,7 +73,7 @@ def test_the_bias_of_the_head(golden, tmp_path):
     with_bias, without = (from_huggingface(tmp_path, head_bias=value) for value in (True, False))
     np.testing.assert_allclose(with_bias(ids), without(ids) + bias, atol=1e-5)
     assert len(with_bias.trainable_variables) == len(without.trainable_variables) + 1
-    # Files of before version 5 hold it under two names.
+    # Files from before version 5 hold it under two names.
     twice = {**content["tensors"], "lm_head.decoder.bias": bias}
     np.testing.assert_array_equal(
         from_huggingface(golden_files.write(tmp_path, content, tensors=twice))(ids), with_bias(ids)
@@ -141,7 +141,7 @@ def test_dropout_and_training_follow_the_config(golden, tmp_path):
     branches = model.backbone.get_layer("stack").branches
     assert [branch.layer.dropout for branch in branches[::2]] == [0.3, 0.2, 0.2]
     assert branches[2].layer.redraw_rotations
-    # Rotations that are given or seeded hold in training too.
+    # Rotations that are passed or seeded are used in training too.
     assert not from_huggingface(tmp_path, golden_files.rotations(content["64"])).backbone.config["redraw_rotations"]
     assert not from_huggingface(golden_files.write(tmp_path, content, hash_seed=3)).backbone.config["redraw_rotations"]
     content = golden["classifier"]

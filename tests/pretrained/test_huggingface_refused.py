@@ -1,4 +1,4 @@
-"""What cannot be loaded from transformers, and what is said of it."""
+"""Checkpoints of transformers that cannot be loaded, and the messages for them."""
 
 import json
 import struct
@@ -60,7 +60,7 @@ def test_more_columns_than_the_longest_length_takes_are_refused(golden, tmp_path
             r"layers.3.feed_forward.layer_norm.bias \[8\] has no place",
         ),
         ({QUERY: np.zeros([8, 9], np.float32)}, rf"{QUERY} must have the shape \[8, 8\] and has \[8, 9\]"),
-        # A head with the table of the embedding, as a tied one would be, has half the width that it needs.
+        # A tied head, with the table of the embedding, would have half the width that it needs.
         ({HEAD: np.zeros([12, 8], np.float32)}, rf"{HEAD} must have the shape \[12, 16\] and has \[12, 8\]"),
     ],
 )
@@ -103,7 +103,7 @@ def test_tensors_that_do_not_fit(golden, change, message, tmp_path):
         ({"architectures": 5}, r"architectures must be one of .* Received: architectures=5"),
         ({"architectures": [["x"]]}, r"architectures must be one of .* Received: architectures=\[\['x'\]\]"),
         ({"hidden_act": ["relu"]}, r"hidden_act must be one of"),
-        # Sizes that would take more memory than there is, if a model of them was built.
+        # A model of these sizes would take more memory than there is.
         ({"vocab_size": 10**15}, rf"{EMBEDDING} must have the shape \[1{15 * '0'}, 8\] and has \[12, 8\]"),
         ({"feed_forward_size": 10**15}, r"feed_forward.dense.dense.weight must have the shape \[10{15}, 8\] and has"),
         ({"attention_head_size": 10**15}, r"self_attention.value.weight must have the shape \[20{15}, 8\] and has"),

@@ -1,4 +1,4 @@
-"""Checkpoints in the structure of Trax's: what is read, and what is refused."""
+"""Checkpoints in the structure of Trax are read, and other files refused."""
 
 import gzip
 import os
@@ -34,11 +34,11 @@ ARGUMENTS = {
 
 
 class _Made:
-    """Weights of a model of `ARGUMENTS` as Trax keeps them, and by name as we keep them.
+    """Weights of a model of `ARGUMENTS` in Trax's structure, and by their names here.
 
     Args:
-        chunked: whether feed-forward layers are wrapped, as those in chunks are.
-        axes_in_tuples: whether a table of positions is alone in a tuple, or has an axis for the batch.
+        chunked: whether feed-forward layers are wrapped, as Trax does for chunks.
+        axes_in_tuples: whether a table of positions is in a tuple of one, or has an axis for the batch.
     """
 
     def __init__(self, chunked=True, axes_in_tuples=True):
@@ -72,7 +72,7 @@ def _write(path, weights, compressed=False, protocol=None, **others):
 
 
 def _replaced(tree, path, value):
-    """Nested tuples with another value at a place."""
+    """Nested tuples with another value at a path of indices."""
     first, *rest = path
     return tuple(
         (_replaced(part, rest, value) if rest else value) if index == first else part for index, part in enumerate(tree)
@@ -111,7 +111,7 @@ def test_every_weight_finds_its_target(options, written, tmp_path):
 
 
 def _block(made, index, attention):
-    """The weights of a layer as ours has them, in its order."""
+    """The weights of a layer in the layout and sequence of ours."""
     *kernels, output = attention
     yield from (np.transpose(kernel, (1, 0, 2)) for kernel in kernels)
     yield output
@@ -139,13 +139,13 @@ def test_heads_attend_as_there(tmp_path):
 
 
 def test_arrays_of_jax(tmp_path, monkeypatch):
-    """They are pickled as a call of a function of JAX, with what numpy makes of the array."""
+    """Arrays of JAX are pickled as a call of a function of JAX with the parts of a numpy array."""
     for name in ("jax", "jax._src", "jax._src.array"):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
     sys.modules["jax._src.array"]._reconstruct_array = _reconstruct_array
     monkeypatch.setattr(_reconstruct_array, "__module__", "jax._src.array")
     made = _Made()
-    path = _write(tmp_path / "model.pkl", _replaced(made.weights, (1,), _OfJax(made.table)))
+    path = _write(tmp_path / "model.pkl", _replaced(made.weights, (1,), _JaxArray(made.table)))
     monkeypatch.undo()
     model = from_trax(path, **ARGUMENTS)
     np.testing.assert_array_equal(model.backbone.token_embedding.embeddings, made.table)
@@ -155,7 +155,7 @@ def _reconstruct_array(*_):
     raise AssertionError("only its name is pickled")
 
 
-class _OfJax:
+class _JaxArray:
     def __init__(self, array):
         self._array = array
 
@@ -208,7 +208,7 @@ def test_a_pickle_runs_no_code(tmp_path):
     path = tmp_path / "model.pkl"
     with pytest.raises(ValueError, match=r"could run code. Received: posix.system"):
         from_trax(_write(path, (), history=_Evil()), **ARGUMENTS)
-    # A call of what numpy would not need, by its dotted name (pickle's opcodes, written by hand).
+    # A call of a function that arrays do not need, by its dotted name (pickle's opcodes, written by hand).
     path.write_bytes(b"cnumpy\nsave\n.")
     with pytest.raises(ValueError, match=r"Received: numpy.save"):
         from_trax(path, **ARGUMENTS)
@@ -222,7 +222,7 @@ def test_objects_of_trax_are_passed_over_outside_the_weights(tmp_path):
 
 
 def _with_a_stranger(path, weights, **others):
-    """The same as `_write`, with the class of this file as one of Trax, by a name of the same length."""
+    """Like `_write`, but renames the class of this file to one of Trax with a name of the same length."""
     data = _write(path, weights, **others).read_bytes()
     assert data.count(__name__.encode()) == 1
     path.write_bytes(data.replace(__name__.encode(), f"{'trax.':x<{len(__name__)}}".encode()))

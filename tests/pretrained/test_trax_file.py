@@ -1,4 +1,4 @@
-"""Pickles that declare sizes which they do not hold, or hold more than a checkpoint: refused within bounds."""
+"""Pickles that declare larger sizes than they hold, or hold more than a checkpoint, are refused with little memory."""
 
 import gzip
 import tracemalloc
@@ -10,8 +10,8 @@ from reformer_tf.pretrained import from_trax, trax, trax_file
 from tests.pretrained import test_trax
 
 
-def _peak_of(action):
-    """The largest size that Python's memory had while something is refused."""
+def _measure_peak(action):
+    """The peak of Python's memory while a file is refused."""
     tracemalloc.start()
     try:
         with pytest.raises(ValueError, match="must") as error:
@@ -27,9 +27,9 @@ def _opcodes(*parts):
 
 _ZEROS = 1 << 27
 _BOMBS = {
-    # A table of the unpickler as long as the index of an entry.
+    # The unpickler's memo table would be as long as the index of an entry.
     "an index": _opcodes(b"]r\xff\xff\xff\x3f"),
-    # Arrays by their shapes alone.
+    # Arrays with shapes and without bytes.
     "a call of ndarray": _opcodes(b"cnumpy\nndarray\nJ\x00\x00\x00\x40\x85R"),
     "a shape in the making": _opcodes(
         b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nJ\x00\x00\x00\x40\x85C\x01b\x87R"
@@ -43,10 +43,10 @@ _BOMBS = {
         b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85C\x01b\x87R",
         b"(K\x01J\x00\x00\x00\x40\x85cnumpy\ndtype\nX\x02\x00\x00\x00O8\x85R\x89]tb",
     ),
-    # Bytes that are not there.
+    # The declared bytes are missing.
     "bytes of 8 bytes": _opcodes(b"\x8e" + (1 << 40).to_bytes(8, "little")),
     "bytes of 4 bytes": _opcodes(b"B" + (1 << 31).to_bytes(4, "little")),
-    # Twice as long each time.
+    # Encoding as hex doubles the length.
     "an encoding": _opcodes(b"c_codecs\nencode\nX\x02\x00\x00\x00abX\x03\x00\x00\x00hex\x86R"),
 }
 
@@ -69,7 +69,7 @@ _SAID = {
 def test_sizes_that_a_file_only_declares_take_no_memory(name, compressed, tmp_path):
     path = tmp_path / "model.pkl"
     path.write_bytes(gzip.compress(_BOMBS[name], 1) if compressed else _BOMBS[name])
-    peak, message = _peak_of(lambda: from_trax(path, **test_trax.ARGUMENTS))
+    peak, message = _measure_peak(lambda: from_trax(path, **test_trax.ARGUMENTS))
     assert _SAID[name] in message
     assert peak < 32 << 20
 
@@ -85,7 +85,7 @@ def test_what_unpacks_to_more_than_a_checkpoint_does_takes_no_memory(in_parts, t
         for _ in range(_ZEROS >> 20):
             file.write(compressor.compress(part))
         file.write(compressor.compress(b"s.") + compressor.flush())
-    peak, message = _peak_of(lambda: from_trax(path, **test_trax.ARGUMENTS))
+    peak, message = _measure_peak(lambda: from_trax(path, **test_trax.ARGUMENTS))
     assert (
         "A checkpoint must not unpack to more than 20 times its size. Received: one that asks for more than" in message
     )

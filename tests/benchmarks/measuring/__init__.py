@@ -1,1 +1,1 @@
-"""Tests of what measurements share."""
+"""Tests of the common parts of measurements."""

@@ -1,4 +1,4 @@
-"""Processes that end well, and those that do not."""
+"""Processes that succeed, fail, time out or need too much memory."""
 
 import sys
 import time

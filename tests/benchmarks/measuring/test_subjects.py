@@ -1,4 +1,4 @@
-"""How subjects are written."""
+"""Labels of subjects."""
 
 import re
 

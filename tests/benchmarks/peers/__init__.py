@@ -1,1 +1,1 @@
-"""Tests of the models that are compared with."""
+"""Tests of the peers' models."""

@@ -12,7 +12,7 @@ from reformer_tf.models import ReformerCausalLM
 
 
 def _model(kind):
-    # A tied head begins far from chance.
+    # The loss of a tied head begins far from chance.
     return ReformerCausalLM(256, 64, 2, 32, 2, 16, 128, [kind], tie_embeddings=False)
 
 

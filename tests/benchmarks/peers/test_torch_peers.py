@@ -32,7 +32,7 @@ def _ids(length=SIZES.length):
 
 
 def _inside(name):
-    """Whether a weight is of a layer, and not of an embedding, a position table or the head."""
+    """Whether a weight belongs to a layer, and not to an embedding, a position table or the head."""
     parts = [part for part in name.split(".") if part != "model"]
     return not set(parts[:2]) & set(TABLES) or "layers" in parts or "blocks" in parts
 
@@ -43,7 +43,7 @@ def test_layers_have_as_many_weights_as_ours(peer):
     stack = sum(int(np.prod(v.shape)) for v in ours.backbone.get_layer("stack").trainable_variables)
     theirs = sum(p.numel() for key, p in model.named_parameters() if _inside(key))
     if name == "torch_exact":
-        theirs -= SIZES.layers * SIZES.width**2  # Keys of their own.
+        theirs -= SIZES.layers * SIZES.width**2  # This peer has a kernel for keys.
     assert theirs == pytest.approx(stack, rel=0.02)
 
 
@@ -92,5 +92,5 @@ def test_exact_attention_is_causal():
 def test_what_is_measured():
     measured = torch_step.measure(builder("torch_exact"), SIZES, 1, "float32", 1)
     assert measured["tokens_per_s"] == pytest.approx(SIZES.length / measured["step_s"])
-    # The kernel keeps the two in counters of their own, which differ a little.
+    # The operating system has separate counters for the two, which differ a little.
     assert measured["peak_mib"] >= 0.98 * measured["base_mib"] > 0

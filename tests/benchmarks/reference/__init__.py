@@ -1,1 +1,1 @@
-"""Tests of the plain forms."""
+"""Tests of the reference implementations."""

@@ -15,7 +15,7 @@ LENGTH = 37
 
 
 def _dense(entries: reference_attention.Entries) -> np.ndarray:
-    """How often each pair counts, `[L, L]`."""
+    """The number of times that each pair counts, `[L, L]`."""
     counts = np.zeros([len(entries.indices)] * 2, int)
     for query, (indices, seen) in enumerate(zip(*entries, strict=True)):
         for index in indices[seen]:
@@ -42,7 +42,7 @@ def test_chunk_entries_count_as_often_as_they_meet(chunk_length):
 
 
 def _compare(layer, x, visible, monkeypatch, **options):
-    """Outputs and gradients of the layer on the unblocked core and of dense attention, in float64."""
+    """Compares outputs and gradients of the layer on the unblocked core with dense attention, in float64."""
     monkeypatch.setattr(reference_attention, "_BUDGET", 2000)  # Several slices.
     buckets = options.pop("buckets", None)
     heads = reference_layer.entries(layer, buckets, *x.shape[:2])

@@ -1,4 +1,4 @@
-"""The check of a layer finds nothing wrong with ours, and something with a layer that is."""
+"""The check of a layer finds no error in our layers, and finds the errors of a wrong one."""
 
 import pytest
 import tensorflow as tf

@@ -1,4 +1,4 @@
-"""What stages must compute and move, against counts by hand and against compiled programs."""
+"""Operations and bytes of stages against counts by hand and against compiled programs."""
 
 import numpy as np
 import pytest
@@ -114,7 +114,7 @@ def test_parts_of_the_attention_add_up():
     assert [stage.name for stage in parts] == ["laying out", "blocks", "merging"]
     for mine, others in ((total.forward, [p.forward for p in parts]), (total.backward, [p.backward for p in parts])):
         assert mine.flops == sum(part.flops for part in others)
-        # What one part writes and the next reads need not go through memory.
+        # Values that one part writes and the next reads need not go through memory.
         assert 0 < mine.bytes < sum(part.bytes for part in others)
 
 

@@ -1,4 +1,4 @@
-"""Medians, ratios, crossovers, and how they are shown."""
+"""Medians, ratios, crossovers, their tables and plots."""
 
 import pytest
 
@@ -97,7 +97,7 @@ def test_the_plot_shows_the_crossover(measurements):
     labels = {line.get_label(): line for line in time.get_lines()}
     assert labels["ours faster than torch_exact from 2,048"].get_xdata()[0] == pytest.approx(2048)
     assert not any("faster" in line.get_label() for axes in (memory, depth) for line in axes.get_lines())
-    # At another depth, and where one is faster everywhere, nothing crosses.
+    # There is no crossover at another depth, or if one subject is faster everywhere.
     everywhere = {**summarized, "crossovers": [{**summarized["crossovers"][0], "length": 1024.0}]}
     for other in (plot.draw(summarized, 12, 4096), plot.draw(everywhere, 6, 4096)):
         assert not any("faster" in line.get_label() for line in other.axes[0].get_lines())

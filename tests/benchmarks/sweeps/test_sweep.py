@@ -1,4 +1,4 @@
-"""The loop over points: order, resuming, giving up."""
+"""The loop over points: sequence, resuming, giving up."""
 
 import json
 

@@ -1,1 +1,1 @@
-"""Tests of what is read from compiled programs."""
+"""Tests of the analysis of compiled programs."""

@@ -1,4 +1,4 @@
-"""What is read from a compiled program."""
+"""Memory and operations read from compiled programs."""
 
 import tensorflow as tf
 
@@ -15,7 +15,7 @@ def test_matrix_products_and_exponentials():
     assert needs["matmul_flops"] == 2 * 32 * 48 * 64
     assert needs["transcendentals"] == 32 * 64
     product = 4 * 32 * 64
-    # The product is written, read and turned into the result.
+    # The product is written, then read to compute the result.
     assert needs["bytes_accessed"] == 4 * (32 * 48 + 48 * 64) + 3 * product
     assert needs["argument_bytes"] == 4 * (32 * 48 + 48 * 64)
     assert needs["output_bytes"] == product
@@ -55,7 +55,7 @@ def test_a_slice_in_a_loop_moves_its_own_bytes():
         ]
 
     needs = _read(loop, [100, 1000])
-    # A slice and the sum are read, and the sum is written, at each turn; not the whole of x.
+    # Each iteration reads a slice and the sum, and writes the sum; it does not read all of x.
     assert 100 * 3 * 4000 <= needs["bytes_accessed"] < 2 * 100 * 3 * 4000
 
 

@@ -1,4 +1,4 @@
-"""What stands in the way of a TPU is found, wherever in a function it is."""
+"""Operations that a TPU would not take are found anywhere in a function."""
 
 import pytest
 import tensorflow as tf
