@@ -100,7 +100,7 @@ def default_data_config() -> ConfigDict:
     config.validation_rule = ""
     config.path = ""  # text: a folder (all its files of text, recursively) or one file
     config.pattern = "*"  # text: which file names of a folder to take
-    config.any_bytes = False  # text: takes files that are no text too, see trainer.data.corpora.plain_text
+    config.any_bytes = False  # text: takes files that are no text too, see trainer.data.corpora.text_or_binary
     config.validation_path = ""  # text: a folder or file that is the validation part; empty: split config.path
     config.tfds_name = ""  # tfds: the data set, such as "lm1b" or "wikipedia/20230601.en:1.0.0"
     config.tfds_text_key = "text"  # tfds: the feature that holds the text

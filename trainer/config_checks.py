@@ -11,7 +11,7 @@ from reformer_tf import local_paths
 from reformer_tf.models import attention_kinds, model_arguments
 from reformer_tf.ops import bucket_counts
 from trainer import config as configs
-from trainer import config_kinds, model_fields, near
+from trainer import config_kinds, model_fields, spelling
 from trainer.data import tokenizers
 from trainer.distribution import strategy, tpu
 from trainer.optimization import loss_scale, optimizer, schedule
@@ -159,7 +159,7 @@ def _check_model(config: ConfigDict) -> None:
     if unknown:
         raise ValueError(
             f"`config.model` must hold arguments of ReformerCausalLM only, which are {', '.join(known)}. "
-            f"Received: {', '.join(unknown)}{near.suggestion(unknown[0], known)}"
+            f"Received: {', '.join(unknown)}{spelling.suggestion(unknown[0], known)}"
         )
     for name in ("vocabulary_size", "max_sequence_length"):
         if name not in config.model:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from trainer import near
+from trainer import spelling
 
 _KINDS: dict[type, tuple[str, tuple[type, ...]]] = {
     bool: ("True or False", (bool,)),
@@ -33,7 +33,7 @@ def check(config: Mapping[str, Any], known: Mapping[str, Any], name: str = "conf
         if field not in known:
             # Before missing fields, because a misspelt field is missing as well.
             raise ValueError(
-                f"`{name}` must have fields that there are. Received: `{field}`{near.suggestion(str(field), known)}"
+                f"`{name}` must have fields that there are. Received: `{field}`{spelling.suggestion(str(field), known)}"
             )
     for field, default in known.items():
         if field not in config:

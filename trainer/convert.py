@@ -31,7 +31,7 @@ from trainer import config as configs
 from trainer import config_checks, exits
 from trainer.commands import console
 from trainer.data import tokenizers
-from trainer.storage import finite, named_variables
+from trainer.storage import finite_check, named_variables
 from trainer.storage.workdir import Workdir
 
 _FROM = flags.DEFINE_enum("from", None, ["huggingface", "trax"], "Whose weights they are.", required=True)
@@ -96,8 +96,8 @@ def convert(
     config_checks.check_config(config)
     weights = named_variables.values(named_variables.named_variables(model))
     try:
-        finite.check(weights)
-    except finite.NotFiniteArraysError as error:
+        finite_check.check(weights)
+    except finite_check.NotFiniteArraysError as error:
         raise ValueError(f"`source` must hold weights that are finite. Received: {error}") from error
     folder = _folder_without_a_run(workdir)
     folder.lock()

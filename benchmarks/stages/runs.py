@@ -240,7 +240,7 @@ class _Groups:
 
     def _function(self, direction: int, number: int) -> Callable:
         group = block_group.Group(
-            self.layout.reach, self.window, number, None, None, self.statistics, key=windowed.normalised
+            self.layout.neighbors, self.window, number, None, None, self.statistics, key=windowed.normalised
         )
         with compiled_functions.compiling_functions(True):
             return half_precision_group.functions(group, self.pays, self.seen[0].dtype)[direction]

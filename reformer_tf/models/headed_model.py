@@ -10,7 +10,7 @@ import tensorflow as tf
 from reformer_tf.layers import arguments, parts
 from reformer_tf.layers.checked_inputs import CheckedInputs
 from reformer_tf.layers.seed_state import SavesSeedState
-from reformer_tf.models import fit_data, model_arguments, presets, updates
+from reformer_tf.models import fit_data, model_arguments, presets, skipped_updates
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.ops import ranges, seeds
 
@@ -144,7 +144,7 @@ class HeadedModel(CheckedInputs, SavesSeedState, keras.Model):
         variables = self.trainable_variables
         gradients = tape.gradient(scaled, variables)
         logs = report()  # before the update, so that they are of the same weights as the loss
-        updates.apply_if_finite(self.optimizer, loss, gradients, variables)
+        skipped_updates.apply_if_finite(self.optimizer, loss, gradients, variables)
         return logs
 
     def test_step(self, data: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from trainer import model_fields, near
+from trainer import model_fields, spelling
 
 _FIELD = re.compile(r"--?(?:no)?config\.([^=]+)")
 _MODEL = "model."
@@ -99,7 +99,7 @@ def _check_known(config: ConfigDict, fields: dict[str, str]) -> None:
     known = [*_leaves(config), *(f"model.{name}" for name in model_fields.parameters())]
     unknown = {flag: path for flag, path in fields.items() if not _is_there(config, path)}
     if unknown:
-        found = [near.nearest(path, known) for path in unknown.values()]
+        found = [spelling.nearest(path, known) for path in unknown.values()]
         meant = " ".join(dict.fromkeys(f"--config.{name}" for name in found if name))
         hint = f"; did you mean {meant}?" if meant else ""
         raise ValueError(f"Flags must name fields of the config. Received: {', '.join(unknown)}{hint}")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from trainer.storage import finite, metrics
+from trainer.storage import finite_check, metrics
 from trainer.storage.workdir import Workdir
 
 NEWEST = "newest"
@@ -86,8 +86,8 @@ def read_to_go_on(
     if found is None:
         return None
     try:
-        finite.check(found[0])  # Checkpoints older than the check in `Checkpoints.save` may hold anything.
-    except finite.NotFiniteArraysError as error:
+        finite_check.check(found[0])  # Checkpoints older than the check in `Checkpoints.save` may hold anything.
+    except finite_check.NotFiniteArraysError as error:
         there = ", ".join(map(str, workdir.checkpoints().steps()))
         raise ValueError(
             "`workdir` must hold a checkpoint that is finite; `--checkpoint=best` or `--checkpoint=STEP` goes back to "

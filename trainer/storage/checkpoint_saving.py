@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from trainer import exits
 from trainer.storage.checkpoints import Checkpoints
-from trainer.storage.finite import NotFiniteArraysError
+from trainer.storage.finite_check import NotFiniteArraysError
 
 _State = tuple[Mapping[str, np.ndarray], Mapping[str, Any], Mapping[int, float]]
 

@@ -10,7 +10,7 @@ import numpy as np
 from absl import logging
 
 from trainer import atomic
-from trainer.storage import checkpoint_file, finite, metrics
+from trainer.storage import checkpoint_file, finite_check, metrics
 
 _PATTERN = re.compile(r"step-(\d+)\.safetensors")
 
@@ -68,7 +68,7 @@ class Checkpoints:
             NotFiniteArraysError: If an array is not finite, so that no run could go on from it.
             OSError: If the file cannot be written; the other checkpoints are unchanged.
         """
-        finite.check(arrays)
+        finite_check.check(arrays)
         self.folder.mkdir(parents=True, exist_ok=True)
         atomic.remove_leftovers(self.folder)
         checkpoint_file.write(self._path(step), arrays, {**description, "step": step})

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from reformer_tf.ops.attention import block
+from reformer_tf.ops.attention.neighbor_blocks import NeighborBlocks
 from reformer_tf.ops.attention.pair_dropout import PairDropout
-from reformer_tf.ops.attention.reach import Reach
 from reformer_tf.ops.attention.windows import Window
 
 # A list of a group's tensors, `[G, N, C, ...]` or `[before + G + after, N, C, ...]`.
@@ -22,7 +22,7 @@ class Group(NamedTuple):
     """The description of a group's computation besides its tensors.
 
     Attributes:
-        reach: which blocks a block looks at.
+        neighbors: which blocks a block looks at.
         window: what a query sees.
         number: of the pass.
         segment_tag: which tag is the segment, or None.
@@ -31,7 +31,7 @@ class Group(NamedTuple):
         key: a function that makes keys from queries, row by row; or None, if keys are inputs.
     """
 
-    reach: Reach
+    neighbors: NeighborBlocks
     window: Window
     number: int
     segment_tag: int | None
@@ -59,10 +59,10 @@ class Group(NamedTuple):
         """The window of each block in parts: keys, values and pairs at each shift."""
         key_source, value, tags = seen
         key = self.keys(key_source)
-        cut = self.reach.cut
+        cut = self.neighbors.cut
         return [
             block.Part(cut(key, shift), cut(value, shift), self.pairs(query_tags, cut(tags, shift), dropout))
-            for shift in self.reach.shifts
+            for shift in self.neighbors.shifts
         ]
 
 
@@ -98,7 +98,7 @@ def backward(group: Group) -> Callable[..., list[tf.Tensor]]:
             delta,
             upstream,
         )
-        d_key, d_value = group.reach.fold(d_keys), group.reach.fold(d_values)
+        d_key, d_value = group.neighbors.fold(d_keys), group.neighbors.fold(d_values)
         return folded(group, seen[0], d_query, d_key, d_value)
 
     return attend_gradient
@@ -111,7 +111,7 @@ def folded(
     results = [d_query, d_key, d_value]
     if group.key is not None:
         through = _through(group.key, tf.cast(key_source, d_key.dtype), d_key)
-        results = [tf.cast(through, d_query.dtype) + group.reach.pad_own(d_query), d_value]
+        results = [tf.cast(through, d_query.dtype) + group.neighbors.pad_own(d_query), d_value]
     return [tf.cast(x, key_source.dtype) for x in results]
 
 

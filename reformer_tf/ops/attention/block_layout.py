@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from reformer_tf.ops import shapes
+from reformer_tf.ops.attention.neighbor_blocks import NeighborBlocks
 from reformer_tf.ops.attention.ordering import SortedOrder
-from reformer_tf.ops.attention.reach import Reach
 from reformer_tf.ops.execution import loops
 
 # Bytes of float32 logits that one group may hold, and the bytes up to which there is no loop at all. Measured on CPU:
@@ -104,7 +104,7 @@ class Layout:
         self.wrap = wrap
         self.before = max(0, -min(shifts))
         self.after = max(0, max(shifts))
-        self.reach = Reach(tuple(self._within_blocks(shift) for shift in shifts), self.before, self.after)
+        self.neighbors = NeighborBlocks(tuple(self._within_blocks(shift) for shift in shifts), self.before, self.after)
         self.groups, self.group = self._groups(self.blocks, compiled, split)
 
     def _within_blocks(self, shift: int) -> shapes.Size:
@@ -117,7 +117,7 @@ class Layout:
 
     def _groups(self, blocks: shapes.Size, compiled: Any, split: bool) -> tuple[shapes.Size, shapes.Size]:
         """The number of groups, and the number of blocks in each."""
-        block_bytes = 4 * self.count * self.block * self.block * len(self.reach.shifts)
+        block_bytes = 4 * self.count * self.block * self.block * len(self.neighbors.shifts)
         # Gradients of the blocks beside a group must fall on the neighbouring groups only.
         least = max(self.before, self.after, 1)
         group_bytes = GROUP_BYTES if compiled is False or split else min(GROUP_BYTES, COMPILED_GROUP_BYTES)
@@ -211,13 +211,13 @@ class Layout:
 
         Args:
             body: maps the group's own blocks `[G, N, C, ...]` of `own`, and all blocks of `seen` that these look at,
-                `[before + G + after, N, C, ...]` (see `Reach.cut`), to results `[G, N, C, ...]`.
+                `[before + G + after, N, C, ...]` (see `NeighborBlocks.cut`), to results `[G, N, C, ...]`.
             indices: of the tokens.
             own: sources of the queries.
             seen: sources of the keys that they look at. A source may be in both.
             widths: dtype of each result, and its sizes after `[K, N, C]`.
-            folded: indices of results that come as `[before + G + after, N, C, ...]`, from `Reach`; their parts for
-                blocks beside a group are added to these blocks' own groups.
+            folded: indices of results that come as `[before + G + after, N, C, ...]`, from `NeighborBlocks`; their
+                parts for blocks beside a group are added to these blocks' own groups.
 
         Returns:
             The results `[K, N, C, ...]`.
@@ -229,7 +229,7 @@ class Layout:
 
             def own_rows(source: Source) -> tf.Tensor:
                 if id(source) in wide:
-                    return self.reach.cut(wide[id(source)], 0)
+                    return self.neighbors.cut(wide[id(source)], 0)
                 return self._gathered(source, indices, first + self.before, self.group)
 
             return body([own_rows(x) for x in own], [wide[id(x)] for x in seen])
@@ -268,7 +268,7 @@ class Layout:
 
     def _apart(self, x: tf.Tensor) -> list[tf.Tensor]:
         """Splits `[before + G + after, ...]` into the blocks before, in and after a group."""
-        return [x[: self.before], self.reach.cut(x, 0), x[self.before + self.group :]]
+        return [x[: self.before], self.neighbors.cut(x, 0), x[self.before + self.group :]]
 
     def _joined(self, before: tf.Tensor, own: tf.Tensor, after: tf.Tensor) -> tf.Tensor:
         """Adds the parts of groups `[T, ..., N, C, P]` for blocks beside them to these blocks.

@@ -81,7 +81,7 @@ def backward(group: Group) -> Callable[..., list[tf.Tensor]]:
 
 
 def _cut(group: Group, rows: tf.Tensor) -> list[tf.Tensor]:
-    return [group.reach.cut(rows, shift) for shift in group.reach.shifts]
+    return [group.neighbors.cut(rows, shift) for shift in group.neighbors.shifts]
 
 
 def _logits(group: Group, query: tf.Tensor, rows: tf.Tensor) -> list[tf.Tensor]:
@@ -146,8 +146,8 @@ def _folded(group: Group) -> Callable[..., list[tf.Tensor]]:
         key_source: tf.Tensor, d_query: Sequence[tf.Tensor], d_key: Sequence[tf.Tensor], d_value: Sequence[tf.Tensor]
     ) -> list[tf.Tensor]:
         d_query, d_key, d_value = ([tf.cast(x, group.statistics) for x in some] for some in (d_query, d_key, d_value))
-        reach = group.reach
-        return block_group.folded(group, key_source, tf.add_n(d_query), reach.fold(d_key), reach.fold(d_value))
+        neighbors = group.neighbors
+        return block_group.folded(group, key_source, tf.add_n(d_query), neighbors.fold(d_key), neighbors.fold(d_value))
 
     return compute
 

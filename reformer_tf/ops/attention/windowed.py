@@ -190,7 +190,7 @@ class _Rounds:
         self.functions = []
         for index in range(self.passes):
             number = len(sorted_orders) - 1 if beside else index
-            plain = Group(self.layout.reach, window, number, segment_tag, rate, self.statistics, key)
+            plain = Group(self.layout.neighbors, window, number, segment_tag, rate, self.statistics, key)
             self.functions.append(half_precision_group.functions(plain, pays, self.dtype))
         # Half-precision products give half-precision outputs.
         self.output_dtype = self.dtype if pays is not False else self.statistics

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from trainer.data.corpora import plain_text
+from trainer.data.corpora import text_or_binary
 
 EMPTY = "empty"
 HIDDEN = "hidden"
@@ -19,7 +19,7 @@ LINKED_FOLDER = "link to a folder"
 NOT_READABLE = "not readable"
 NOT_REGULAR = "no regular file"
 WITHOUT_TARGET = "link to nowhere"
-BY_CONTENT = (plain_text.WITH_NUL, plain_text.NOT_UTF8)
+BY_CONTENT = (text_or_binary.WITH_NUL, text_or_binary.NOT_UTF8)
 
 # A file that may be read but cannot be (a failing disk, an unreachable server) is an error and never left out: it would
 # be a document at the next start.
@@ -95,8 +95,8 @@ def read(file: Path, any_bytes: bool) -> tuple[bytes, str]:
             return b"", NOT_REGULAR
         with file.open("rb") as stream:
             content = stream.read(_LOOK)
-            if not any_bytes and plain_text.has_nul(content):
-                return b"", plain_text.WITH_NUL
+            if not any_bytes and text_or_binary.has_nul(content):
+                return b"", text_or_binary.WITH_NUL
             content += stream.read()
     except OSError as error:
         if error.errno not in _REASONS:
@@ -105,7 +105,7 @@ def read(file: Path, any_bytes: bool) -> tuple[bytes, str]:
         return b"", _REASONS[error.errno]
     if not content:
         return b"", EMPTY
-    return content, "" if any_bytes else plain_text.fault(content)
+    return content, "" if any_bytes else text_or_binary.fault(content)
 
 
 def _names(root: Path, pattern: str, left_out: dict[str, list[str]]) -> list[str]:

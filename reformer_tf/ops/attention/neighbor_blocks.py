@@ -8,7 +8,7 @@ import tensorflow as tf
 from reformer_tf.ops import shapes, sums
 
 
-class Reach(NamedTuple):
+class NeighborBlocks(NamedTuple):
     """The blocks that a block of queries looks at.
 
     Attributes:

@@ -8,8 +8,8 @@ import zlib
 import numpy as np
 import pytest
 
-from trainer.data.corpora import plain_text
-from trainer.data.corpora.plain_text import NOT_UTF8, WITH_NUL, fault
+from trainer.data.corpora import text_or_binary
+from trainer.data.corpora.text_or_binary import NOT_UTF8, WITH_NUL, fault
 
 RANDOM = np.random.RandomState(0)
 
@@ -68,7 +68,7 @@ def test_no_text(content, expected):
 
 
 def test_the_limit_is_one_in_twenty(monkeypatch):
-    monkeypatch.setattr(plain_text, "_BLOCK", 7)  # No character is lost between two blocks.
+    monkeypatch.setattr(text_or_binary, "_BLOCK", 7)  # No character is lost between two blocks.
     for strange in (b"\xff", b"\x01"):
         assert fault("ä".encode() * 5 + b"b" * 9 + strange) == ""
         assert fault("ä".encode() * 5 + b"b" * 8 + strange) == NOT_UTF8
