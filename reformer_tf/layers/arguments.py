@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from reformer_tf.ops import ranges
+from reformer_tf.ops import id_ranges
 
 
 def integer(name: str, value: Any) -> int:
@@ -243,7 +243,7 @@ def per_token(name: str, value: Any, dtype: tf.DType, tokens: tf.Tensor) -> tf.T
             " one entry a token."
             f" Received: {name} of shape {value.shape} and dtype {value.dtype.name}"
         )
-    return ranges.int32(value) if dtype == tf.int32 else tf.cast(value, dtype)
+    return id_ranges.int32(value) if dtype == tf.int32 else tf.cast(value, dtype)
 
 
 def fresh(initializer: Any) -> Any:

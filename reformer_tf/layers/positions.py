@@ -10,7 +10,7 @@ import tensorflow as tf
 from reformer_tf.layers import arguments
 from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.layers.fixed_arguments import FixedArguments
-from reformer_tf.ops import ranges, shapes, sums
+from reformer_tf.ops import id_ranges, shapes, sums
 from reformer_tf.ops.execution import row_chunks
 
 
@@ -36,7 +36,7 @@ class _PositionEmbedding(VectorLayer, FixedArguments):
         batch, length, _ = shapes.sizes(inputs)
         fits = self._fits(length)
         outputs = self.add(inputs, tf.tile(tf.range(length)[None], [batch, 1]))
-        return outputs if fits is True else outputs + tf.cast(ranges.nan_unless(fits), outputs.dtype)
+        return outputs if fits is True else outputs + tf.cast(id_ranges.nan_unless(fits), outputs.dtype)
 
     def add(self, inputs: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
         """Adds the embeddings of positions, int32 `[B, L]`, that need not begin at 0, to `[B, L, M]`."""
@@ -59,11 +59,11 @@ class _PositionEmbedding(VectorLayer, FixedArguments):
         return self.add_weight(shape, initializer, autocast=False, name=name)
 
     def _fits(self, length: shapes.Size) -> Any:
-        """Whether there are positions for the length; see `ranges.at_most`."""
+        """Whether there are positions for the length; see `id_ranges.at_most`."""
         if self.max_length is None:
             return True
         rule = f"inputs must be at most {self.max_length} positions long ({self.name})."
-        return ranges.at_most(self.max_length, length, rule)
+        return id_ranges.at_most(self.max_length, length, rule)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return tuple(input_shape)

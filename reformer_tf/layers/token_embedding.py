@@ -8,7 +8,7 @@ import tensorflow as tf
 from reformer_tf.layers import arguments
 from reformer_tf.layers.checked_inputs import CheckedInputs
 from reformer_tf.layers.fixed_arguments import FixedArguments
-from reformer_tf.ops import ranges, shapes, sums
+from reformer_tf.ops import id_ranges, shapes, sums
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
@@ -82,7 +82,7 @@ class TokenEmbedding(CheckedInputs, FixedArguments):
         # The table is scaled instead of the vectors, because there may be many more vectors than rows.
         table = table if scale == 1 else table * tf.constant(scale, table.dtype)
         vectors = tf.cast(sums.look_up(table, ids), self.compute_dtype)
-        return vectors + tf.cast(ranges.nan_unless(right), vectors.dtype)[:, :, None]
+        return vectors + tf.cast(id_ranges.nan_unless(right), vectors.dtype)[:, :, None]
 
     def checked(self, inputs: tf.Tensor, mask: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Ids that are safe to look up, and which of them the caller passed.
@@ -102,11 +102,11 @@ class TokenEmbedding(CheckedInputs, FixedArguments):
         fits = self._fits(shapes.sizes(inputs)[1])
         if mask is not None:
             mask = arguments.per_token("mask", mask, tf.bool, inputs)
-        ids, right = ranges.within("ids", inputs, self.vocabulary_size, mask)
+        ids, right = id_ranges.within("ids", inputs, self.vocabulary_size, mask)
         return ids, right & fits
 
     def _fits(self, length: shapes.Size) -> Any:
-        """Whether the length is in range; see `ranges.at_most`."""
+        """Whether the length is in range; see `id_ranges.at_most`."""
         longest = self.max_sequence_length
         rule = f"ids must hold at least 1 token a row and at most max_sequence_length={longest}."
         if isinstance(length, int):
@@ -114,7 +114,7 @@ class TokenEmbedding(CheckedInputs, FixedArguments):
                 raise ValueError(f"{rule} Received: length {length}")
             return True
         tf.debugging.assert_greater(length, 0, message=rule)
-        return True if longest is None else ranges.at_most(longest, length, rule)
+        return True if longest is None else id_ranges.at_most(longest, length, rule)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*input_shape, self.hidden_dim)

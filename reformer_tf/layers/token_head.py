@@ -9,7 +9,7 @@ from reformer_tf.layers import arguments, sharing
 from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.layers.fixed_arguments import FixedArguments
 from reformer_tf.layers.token_embedding import TokenEmbedding
-from reformer_tf.ops import ranges, shapes, sums
+from reformer_tf.ops import id_ranges, shapes, sums
 from reformer_tf.ops.execution import row_chunks
 
 
@@ -82,8 +82,8 @@ class TokenHead(VectorLayer, FixedArguments):
         for name, value in (("hidden", hidden), ("targets", targets)):
             arguments.dense(name, value)
         hidden = tf.cast(hidden, self.compute_dtype)
-        shape, counted = shapes.sizes(targets), ranges.counted(targets, ignore_id)
-        targets, right = ranges.within("targets", targets, self.vocabulary_size, counted)
+        shape, counted = shapes.sizes(targets), id_ranges.counted(targets, ignore_id)
+        targets, right = id_ranges.within("targets", targets, self.vocabulary_size, counted)
         flat = [tf.reshape(hidden, [-1, hidden.shape[-1]]), tf.reshape(targets, [-1])]
         kernel, *bias = self._weights()
         weights = [tf.cast(kernel, self.compute_dtype), *bias]  # cast once, not for each chunk
@@ -96,7 +96,7 @@ class TokenHead(VectorLayer, FixedArguments):
             rows, flat, weights, row_chunks.rows_in_budget(self.vocabulary_size), tf.TensorSpec([None], dtype)
         )
         losses = tf.where(counted, tf.reshape(losses, shape), tf.zeros([], dtype))
-        return losses + tf.cast(ranges.nan_unless(right), dtype)
+        return losses + tf.cast(id_ranges.nan_unless(right), dtype)
 
     def _weights(self) -> list[tf.Tensor]:
         """The kernel, `[V, M]` if tied and `[M, V]` if not, and the bias, if there is one."""

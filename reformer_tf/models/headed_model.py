@@ -12,7 +12,7 @@ from reformer_tf.layers.checked_inputs import CheckedInputs
 from reformer_tf.layers.seed_state import SavesSeedState
 from reformer_tf.models import fit_data, model_arguments, presets, skipped_updates
 from reformer_tf.models.backbone import ReformerBackbone
-from reformer_tf.ops import ranges, seeds
+from reformer_tf.ops import id_ranges, seeds
 
 _Model = TypeVar("_Model", bound="HeadedModel")
 _COMPILE = inspect.signature(keras.Model.compile)
@@ -94,7 +94,9 @@ class HeadedModel(CheckedInputs, SavesSeedState, keras.Model):
         """The backbone's vectors."""
         options = {"mask": mask, "segment_ids": segment_ids, "seed": seed, "training": training}
         # If the backbone cast the ids itself, ids beyond int32 would wrap around into the vocabulary.
-        return self.backbone(ranges.int32(ids), **{name: value for name, value in options.items() if value is not None})
+        return self.backbone(
+            id_ranges.int32(ids), **{name: value for name, value in options.items() if value is not None}
+        )
 
     # Whether a row has a class, by which Keras looks up `class_weight`.
     takes_class_weight = False
@@ -188,7 +190,9 @@ class HeadedModel(CheckedInputs, SavesSeedState, keras.Model):
             ValueError: in eager mode, for such ids.
         """
         inputs = unpacked(inputs)
-        return ranges.nan_unless(tf.reduce_all(self.backbone.token_embedding.checked(inputs["ids"], inputs["mask"])[1]))
+        return id_ranges.nan_unless(
+            tf.reduce_all(self.backbone.token_embedding.checked(inputs["ids"], inputs["mask"])[1])
+        )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return self.head_output_shape(tuple(input_shape["ids"] if isinstance(input_shape, dict) else input_shape))

@@ -12,7 +12,7 @@ from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.models.headed_model import as_ids
 from reformer_tf.models.own_loss_model import Scored
 from reformer_tf.models.token_model import TokenModel
-from reformer_tf.ops import ranges
+from reformer_tf.ops import id_ranges
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
@@ -148,7 +148,7 @@ class ReformerMaskedLM(TokenModel):
         """The vectors of all tokens, their targets, and whether these count."""
         ids = as_ids(ids)
         targets = arguments.per_token("targets", targets, tf.int32, ids)
-        counted = ranges.counted(targets, self.ignore_id)
+        counted = id_ranges.counted(targets, self.ignore_id)
         if mask is not None:
             mask = arguments.per_token("mask", mask, tf.bool, ids)
             counted &= mask

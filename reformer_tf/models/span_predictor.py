@@ -10,7 +10,7 @@ from reformer_tf.layers import arguments, parts
 from reformer_tf.models import model_arguments, row_metrics
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.models.own_loss_model import OwnLossModel, Scored
-from reformer_tf.ops import ranges, shapes
+from reformer_tf.ops import id_ranges, shapes
 
 _OUTPUTS = ("end", "start")
 # Far below any logit, and finite, so that the loss of a masked position is large but not NaN.
@@ -153,14 +153,14 @@ class ReformerSpanPredictor(OwnLossModel):
         """The losses `[B]` of one output, and the rows for its metrics."""
         name = f"y[{name!r}]"
         targets, weights = _per_row(name, y, tf.int32), _per_row("sample_weight", weights, tf.float32)
-        counted = ranges.counted(targets, self.ignore_id) & (weights != 0)
-        indices, right = ranges.within(name, targets, tf.shape(scores)[1], counted)
+        counted = id_ranges.counted(targets, self.ignore_id) & (weights != 0)
+        indices, right = id_ranges.within(name, targets, tf.shape(scores)[1], counted)
         if mask is not None:
             real = ~counted | tf.gather(mask, indices, batch_dims=1)
-            ranges.refuse_eagerly(f"{name} must be indices of tokens that are not masked.", targets, real)
+            id_ranges.refuse_eagerly(f"{name} must be indices of tokens that are not masked.", targets, real)
             right &= real
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(indices, scores)
-        losses += tf.cast(ranges.nan_unless(right), losses.dtype)
+        losses += tf.cast(id_ranges.nan_unless(right), losses.dtype)
         weights = tf.where(counted, tf.cast(weights, losses.dtype), tf.zeros([], losses.dtype))
         # The vectors are the scores themselves: a row has only as many as tokens.
         return losses, row_metrics.Rows(scores, tf.identity, indices, counted, weights, chunk=_ALL_ROWS)
@@ -181,4 +181,4 @@ def _per_row(name: str, value: Any, dtype: tf.DType) -> tf.Tensor:
             f"{name} must be {'integers' if dtype.is_integer else 'numbers'} [batch], one for each row."
             f" Received: shape {value.shape} and dtype {value.dtype.name}"
         )
-    return tf.reshape(ranges.int32(value) if dtype.is_integer else tf.cast(value, dtype), [-1])
+    return tf.reshape(id_ranges.int32(value) if dtype.is_integer else tf.cast(value, dtype), [-1])

@@ -9,7 +9,7 @@ from reformer_tf.layers.token_head import TokenHead
 from reformer_tf.models import row_metrics
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.models.own_loss_model import OwnLossModel, Scored
-from reformer_tf.ops import ranges
+from reformer_tf.ops import id_ranges
 from reformer_tf.ops.execution import row_chunks
 
 _Model = TypeVar("_Model", bound="TokenModel")
@@ -81,9 +81,9 @@ class TokenModel(OwnLossModel):
             counted: boolean `[B, L]`.
             weights: float32 `[B, L]` or `[B, 1]`, where targets count; all equal if None.
         """
-        targets, right = ranges.within("targets", targets, self.classes(), counted)
+        targets, right = id_ranges.within("targets", targets, self.classes(), counted)
         losses = self.head.token_losses(hidden, targets)
-        losses += tf.cast(ranges.nan_unless(right), losses.dtype)
+        losses += tf.cast(id_ranges.nan_unless(right), losses.dtype)
         weights = tf.cast(counted, losses.dtype) * (1.0 if weights is None else tf.cast(weights, losses.dtype))
         rows = row_metrics.Rows(
             vectors=tf.reshape(hidden, [-1, hidden.shape[-1]]),

@@ -11,7 +11,7 @@ from reformer_tf.layers import arguments
 from reformer_tf.layers.attention.base import Call
 from reformer_tf.layers.attention.projections import Heads
 from reformer_tf.layers.attention.windowed import WindowedSelfAttention
-from reformer_tf.ops import bucket_counts, hashing, ranges, shapes
+from reformer_tf.ops import bucket_counts, hashing, id_ranges, shapes
 from reformer_tf.ops.attention import ordering
 from reformer_tf.ops.attention.ordering import SortedOrder
 from reformer_tf.ops.caches import BucketWindowsCache, Cache
@@ -166,7 +166,7 @@ class LSHSelfAttention(WindowedSelfAttention):
         ordering.check_range(length, self.most_buckets, self.chunk_length)
         fits = self._fits(length)
         result = super().attend(query, key, value, **options)
-        return result if fits is True else result + tf.cast(ranges.nan_unless(fits), result.dtype)
+        return result if fits is True else result + tf.cast(id_ranges.nan_unless(fits), result.dtype)
 
     def is_random(self, training: bool | None) -> bool:
         return bool(training) and (self.dropout > 0 or self.redraw_rotations)
@@ -195,12 +195,12 @@ class LSHSelfAttention(WindowedSelfAttention):
         return bucket_counts.length_num_buckets(padded, self.chunk_length, self._longest)
 
     def _fits(self, length: shapes.Size) -> Any:
-        """Whether the stored rotations are enough for the length; see `ranges.at_most`."""
+        """Whether the stored rotations are enough for the length; see `id_ranges.at_most`."""
         if self._factors is not None:
             return True
         longest = self.padded_length(self._longest)
         rule = f'inputs must be at most {longest} tokens long where window="chunk" and num_buckets follows the length.'
-        return ranges.at_most(longest, length, rule)
+        return id_ranges.at_most(longest, length, rule)
 
     @property
     def _longest(self) -> int:
