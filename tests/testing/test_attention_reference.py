@@ -99,11 +99,13 @@ def test_layer_by_hand():
     x = np.array([[[1.0, 0.0], [0.0, 1.0]]])  # Two tokens, width 2, one head of depth 1.
     ones = np.ones([2, 1, 1])
     value = np.array([3.0, 5.0])[:, None, None]
-    projections = reference.Projections.from_weights([ones, value, np.array([[[1.0, -1.0]]])], shared=True)
+    projections = reference.Projections.from_weights([ones, value, np.array([[[1.0, -1.0]]])], shared_query_key=True)
     out = reference.attention(x, projections, reference.all_pairs(np.ones([1, 2], bool), 1, causal=False))
     np.testing.assert_allclose(out, [[[5.0, -5.0], [3.0, -3.0]]])  # Each token sees the other.
     # Not shared: logits 1 * 1 for all pairs, so each token takes the mean of both values.
-    projections = reference.Projections.from_weights([ones, ones, value, np.array([[[1.0, -1.0]]])], shared=False)
+    projections = reference.Projections.from_weights(
+        [ones, ones, value, np.array([[[1.0, -1.0]]])], shared_query_key=False
+    )
     out = reference.attention(x, projections, reference.all_pairs(np.ones([1, 2], bool), 1, causal=False))
     np.testing.assert_allclose(out, [[[4.0, -4.0], [4.0, -4.0]]])
 
