@@ -60,10 +60,10 @@ def model():
 def test_new_weights_are_used(model):
     before = model.generate([[1, 2, 3]], 4)
     kernel = model.trainable_variables[-1]
-    before = kernel.numpy()
-    kernel.assign(np.roll(before, 1, axis=-1))
+    value = kernel.numpy()
+    kernel.assign(np.roll(value, 1, axis=-1))
     after = model.generate([[1, 2, 3]], 4)
-    kernel.assign(before)
+    kernel.assign(value)
     assert before != after
     assert model.generate([[1, 2, 3]], 4) == before
 

@@ -69,8 +69,8 @@ class Heartbeat:
 
     Example:
         >>> import time
-        >>> with SignOfLife(steps=2) as sign:
-        ...     sign.step = 1
+        >>> with Heartbeat(steps=2) as heartbeat:
+        ...     heartbeat.step = 1
         ...     time.sleep(0.1)  # The work of step 1.
     """
 
