@@ -1,6 +1,7 @@
 """Identifiers use the words of the field: none has a word of the table in CONTRIBUTING.md that went."""
 
 import ast
+import functools
 import pathlib
 import re
 
@@ -26,6 +27,7 @@ def _segments(name: str) -> list[str]:
     return [part.lower() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
 
 
+@functools.cache
 def _identifiers(file: str) -> set[str]:
     """Names that a file gives: its own, and those of classes, functions, parameters, attributes and constants."""
     names = {pathlib.PurePosixPath(file).stem, *pathlib.PurePosixPath(file).parts[:-1]}
@@ -42,6 +44,7 @@ def _identifiers(file: str) -> set[str]:
     return names
 
 
+@functools.cache
 def _words() -> list[tuple[str, str]]:
     """Words that went, each with the folder that this holds for."""
     table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("| goes | where | take |")[1]
