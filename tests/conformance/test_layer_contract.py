@@ -31,6 +31,7 @@ from reformer_tf.layers import (
 from reformer_tf.layers.dropout import SeededDropout
 from reformer_tf.layers.token_embedding import TokenEmbedding
 from reformer_tf.layers.token_head import TokenHead
+from tests.conformance import cases
 
 WIDTH, LONGEST, VOCABULARY = 8, 40, 11
 
@@ -76,18 +77,15 @@ def make(case: Case, **changes: Any) -> keras.layers.Layer:
     """Builds the layer of a case, with weights that are not tiny."""
     layer = case.layer(**{**case.arguments(), **changes})
     layer(inputs(case))
-    rng = np.random.default_rng(1)
-    for variable in layer.trainable_variables:
-        variable.assign(0.3 * rng.normal(size=variable.shape))
+    cases.perturb(layer)
     return layer
 
 
 def inputs(case: Case, batch: int = 2, length: int = 9) -> np.ndarray:
     """Random ids `[B, L]` or vectors `[B, L, M]`."""
-    rng = np.random.default_rng(2)
     if case.takes_ids:
-        return rng.integers(0, VOCABULARY, [batch, length]).astype("int32")
-    return rng.normal(size=[batch, length, WIDTH]).astype("float32")
+        return np.random.default_rng(2).integers(0, VOCABULARY, [batch, length]).astype("int32")
+    return cases.inputs(batch, length, WIDTH)
 
 
 def symbolic(case: Case) -> keras.KerasTensor:

@@ -194,10 +194,7 @@ def attend_to_all_gradient(
     """
     upstream = tf.where((floor > 0.5 * FLOOR)[..., None], upstream, tf.zeros([], upstream.dtype))
     weights = tf.nn.softmax(_masked_logits(query, part))
-    d_weights = tf.matmul(upstream, part.value, transpose_b=True)
-    if part.pairs.keep is not None:
-        d_weights *= part.pairs.keep
-    d_logits = weights * (d_weights - delta[..., None])
+    d_logits = _softmax_gradient(weights, tf.matmul(upstream, part.value, transpose_b=True), part.pairs, delta)
     d_value = tf.matmul(after_dropout(weights, part.pairs, part.value.dtype), upstream, transpose_a=True)
     return tf.matmul(d_logits, part.key), tf.matmul(d_logits, query, transpose_a=True), d_value
 
@@ -219,12 +216,17 @@ def logit_gradients(
         Both `[..., Q, W]`.
     """
     weights = tf.exp(logits - log_sum_exp[..., None])
-    if pairs.keep is not None:
-        d_weights *= pairs.keep
-    d_logits = weights * (d_weights - delta[..., None])
+    d_logits = _softmax_gradient(weights, d_weights, pairs, delta)
     if pairs.penalised is not None:  # Their logits are constants.
         d_logits = tf.where(pairs.penalised, tf.zeros([], d_logits.dtype), d_logits)
     return weights, d_logits
+
+
+def _softmax_gradient(weights: tf.Tensor, d_weights: tf.Tensor, pairs: Pairs, delta: tf.Tensor) -> tf.Tensor:
+    """The gradient `[..., Q, W]` of the logits of a softmax; arguments as in `logit_gradients`."""
+    if pairs.keep is not None:
+        d_weights *= pairs.keep
+    return weights * (d_weights - delta[..., None])
 
 
 def masked(logits: tf.Tensor, pairs: Pairs) -> tf.Tensor:
