@@ -49,25 +49,32 @@ def build_files(root: pathlib.Path) -> dict[str, str]:
         folders[_folder(file)][label].append(file)
     contents = {}
     for folder, targets in folders.items():
-        texts, rules = [], set()
-        for label, files in targets.items():
-            rule = "pytest_test" if _is_test(files[0]) else "py_binary" if files[0] in commands else "py_library"
-            deps = {labels[other] for file in files for other in graph[file].files} - {label}
-            deps |= {f"//third_party:{package}" for file in files for package in graph[file].packages}
-            if rule == "pytest_test":  # Tests use files such as `conftest.py` without importing them.
-                deps = (deps | {_library(folder)}) - {_EVERY_TEST_HAS}
-            names = [pathlib.PurePosixPath(file).name for file in files]
-            attributes = {"srcs": names, "deps": sorted((_relative(dep, folder) for dep in deps), key=_sort_key)}
-            texts.append(_rule(rule, label.partition(":")[2], attributes))
-            rules.add(rule)
+        rules = {label: _target_rule(files[0], commands) for label, files in targets.items()}
+        texts = [_target(label, rules[label], files, graph, labels) for label, files in targets.items()]
         exports = [] if folder else ['exports_files(["pyproject.toml"])']
         exports += ['exports_files(["pytest_main.py"])'] if (root / folder / "pytest_main.py").is_file() else []
-        parts = [_loads(rules), _VISIBILITY, *exports, *texts]
+        parts = [_loads({*rules.values()}), _VISIBILITY, *exports, *texts]
         contents[(pathlib.PurePosixPath(folder) / "BUILD").as_posix()] = "\n\n".join(parts) + "\n"
     packages = {"pytest"}.union(*(found.packages for found in graph.values()))
     libraries = [_rule("py_library", package, {}) for package in sorted(packages)]
     contents["third_party/BUILD"] = "\n\n".join([_THIRD_PARTY, _loads({"py_library"}), _VISIBILITY, *libraries]) + "\n"
     return contents
+
+
+def _target_rule(file: str, commands: set[str]) -> str:
+    return "pytest_test" if _is_test(file) else "py_binary" if file in commands else "py_library"
+
+
+def _target(label: str, rule: str, files: list[str], graph: dict[str, imports.Imports], labels: dict[str, str]) -> str:
+    """The text of a target of some files of one folder."""
+    folder = _folder(files[0])
+    deps = {labels[other] for file in files for other in graph[file].files} - {label}
+    deps |= {f"//third_party:{package}" for file in files for package in graph[file].packages}
+    if rule == "pytest_test":  # Tests use files such as `conftest.py` without importing them.
+        deps = (deps | {_library(folder)}) - {_EVERY_TEST_HAS}
+    names = [pathlib.PurePosixPath(file).name for file in files]
+    attributes = {"srcs": names, "deps": sorted((_relative(dep, folder) for dep in deps), key=_sort_key)}
+    return _rule(rule, label.partition(":")[2], attributes)
 
 
 def _is_test(file: str) -> bool:

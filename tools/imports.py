@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import graphlib
 import pathlib
 import sys
 from collections.abc import Collection, Mapping
@@ -54,7 +55,7 @@ def find_imports(root: pathlib.Path, file: str) -> Imports:
 
 
 def cycle(graph: Mapping[str, Collection[str]]) -> list[str]:
-    """Finds a cycle in `graph` by depth-first search.
+    """Finds a cycle in `graph`.
 
     Args:
         graph: The successors of each node.
@@ -62,21 +63,12 @@ def cycle(graph: Mapping[str, Collection[str]]) -> list[str]:
     Returns:
         The nodes of the cycle in sequence, the first one again at the end; an empty list if there is none.
     """
-    done: set[str] = set()
-    path: list[str] = []
-
-    def visit(node: str) -> list[str]:
-        if node in path:
-            return [*path[path.index(node) :], node]
-        if node in done:
-            return []
-        path.append(node)
-        found = next(filter(None, map(visit, sorted(graph[node]))), [])
-        path.pop()
-        done.add(node)
-        return found
-
-    return next(filter(None, map(visit, sorted(graph))), [])
+    try:
+        # Sorted, so that it is the same cycle every time.
+        graphlib.TopologicalSorter({node: sorted(graph[node]) for node in sorted(graph)}).prepare()
+    except graphlib.CycleError as error:
+        return error.args[1][::-1]  # It names each node after its successor.
+    return []
 
 
 def _imported_names(tree: ast.Module, file: str) -> set[str]:
