@@ -88,8 +88,9 @@ class ChunkedFeedForward(VectorLayer, LowRankAdapted, FixedArguments):
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         inputs = tf.convert_to_tensor(inputs)
         width = inputs.shape[-1]
-        adapters = [weight for name in self.kernels() for weight in self.adapter(name) or ()]
-        variables = [*self._weights, *adapters]
+        adapters = self.adapters()
+        chosen = [adapters[name] for name in self.kernels() if name in adapters]
+        variables = [*self._weights, *(weight for adapter in chosen for weight in adapter[:2])]
         weights, joined = frozen_weights.separated(variables, [frozen_weights.value(v) for v in variables])
 
         def rows(x: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
@@ -113,7 +114,7 @@ class ChunkedFeedForward(VectorLayer, LowRankAdapted, FixedArguments):
 
         def project(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
             result = sums.matmul(x, remaining.pop(0))
-            if self.adapter(next(names)) is not None:
+            if next(names) in self.adapters():
                 result = self.adapted(result, x, adapters.pop(0), adapters.pop(0))
             return result, remaining.pop(0) if self.use_bias else None
 

@@ -89,12 +89,11 @@ class TokenEmbedding(CheckedInputs, LowRankAdapted, FixedArguments):
         # The table is scaled instead of the vectors, because there may be many more vectors than rows.
         table = table if scale == 1 else table * tf.constant(scale, table.dtype)
         vectors = sums.look_up(table, ids)
-        adapter = self.adapter("embeddings")
+        adapter = self.adapters().get("embeddings")
         if adapter is not None:
-            a, b = adapter
-            inner = tf.reshape(sums.look_up(value(a), ids), [-1, a.shape[-1]])
+            inner = tf.reshape(sums.look_up(value(adapter.a), ids), [-1, adapter.a.shape[-1]])
             inner = inner if scale == 1 else inner * tf.constant(scale, inner.dtype)
-            vectors += tf.reshape(self.expanded(inner, value(b)), shapes.sizes(vectors))
+            vectors += tf.reshape(self.expanded(inner, value(adapter.b)), shapes.sizes(vectors))
         vectors = tf.cast(vectors, self.compute_dtype)
         return vectors + tf.cast(id_ranges.nan_unless(right), vectors.dtype)[:, :, None]
 

@@ -8,13 +8,14 @@ import tensorflow as tf
 from reformer_tf.layers import arguments, frozen_weights, sharing
 from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.layers.fixed_arguments import FixedArguments
+from reformer_tf.layers.not_quantized import NotQuantized
 from reformer_tf.layers.token_embedding import TokenEmbedding
 from reformer_tf.ops import id_ranges, shapes, sums
 from reformer_tf.ops.execution import row_chunks
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class TokenHead(VectorLayer, FixedArguments):
+class TokenHead(VectorLayer, NotQuantized, FixedArguments):
     """Projects `[B, L, M]` to logits `[B, L, V]` in float32.
 
     Weights that are tied to an embedding stay tied when a model with both is saved and loaded.
@@ -103,8 +104,8 @@ class TokenHead(VectorLayer, FixedArguments):
     def _used_weights(self) -> list[keras.Variable]:
         """The kernel, `[V, M]` if tied and `[M, V]` if not; the bias, if there is one; the tied embedding's adapter."""
         own = [self.kernel if self.embedding is None else self.embedding.embeddings, self.bias]
-        adapter = None if self.embedding is None else self.embedding.adapter("embeddings")
-        return [*(weight for weight in own if weight is not None), *(adapter or ())]
+        adapters = [] if self.embedding is None else self.embedding.adapters().values()
+        return [*(x for x in own if x is not None), *(weight for adapter in adapters for weight in adapter[:2])]
 
     def _logits(self, hidden: tf.Tensor, kernel: tf.Tensor, *others: tf.Tensor) -> tf.Tensor:
         shape, (bias, adapter) = shapes.sizes(hidden), (others[:1], others[1:]) if self.use_bias else ((), others)

@@ -125,10 +125,10 @@ class HeadProjections(VectorLayer, LowRankAdapted, FixedArguments):
         projected = []
         for kernel, bias in self._projections:
             result = sums.matmul(flat, tf.reshape(self._select_heads(value(kernel), heads, axis=1), [width, -1]))
-            adapter = self.adapter(kernel.name)
+            adapter = self.adapters().get(kernel.name)
             if adapter is not None:
-                a, b = adapter
-                result = self.adapted(result, flat, value(a), self._select_heads(value(b), heads, axis=1))
+                b = self._select_heads(value(adapter.b), heads, axis=1)
+                result = self.adapted(result, flat, value(adapter.a), b)
             before = [batch * length, heads.count * self.key_dim]
             result = shapes.reshaped(result, before, [batch, length, heads.count, self.key_dim])
             if bias is not None:
@@ -148,10 +148,10 @@ class HeadProjections(VectorLayer, LowRankAdapted, FixedArguments):
         # No size is -1: with an empty batch it could not be inferred.
         flat = tf.reshape(x, [batch * length, heads.count * self.key_dim])
         output = sums.matmul(flat, tf.reshape(kernel, [-1, width]))
-        adapter = self.adapter(self._output.name)
+        adapter = self.adapters().get(self._output.name)
         if adapter is not None:
-            a, b = adapter
-            output = self.adapted(output, flat, self._select_heads(value(a), heads, axis=0), value(b))
+            a = self._select_heads(value(adapter.a), heads, axis=0)
+            output = self.adapted(output, flat, a, value(adapter.b))
         if self._output_bias is not None:  # Once, not for each group of heads.
             bias = value(self._output_bias)
             if not (isinstance(heads.first, int) and heads.first == 0):
