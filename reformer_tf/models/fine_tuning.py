@@ -23,7 +23,7 @@ class FineTuned:
         """The part whose weights are frozen for adapters; the rest of the model is trained as it is."""
         raise NotImplementedError
 
-    def enable_lora(self, rank: int, lora_alpha: float | None = None, kernels: Sequence[str] = _KERNELS) -> None:
+    def train_adapters(self, rank: int, lora_alpha: float | None = None, kernels: Sequence[str] = _KERNELS) -> None:
         """Freezes the backbone and gives kernels of its layers low-rank adapters; these and the head are trained.
 
         A compiled model must be compiled again. Layers of Keras, and single layers of this package, have their own
@@ -43,7 +43,7 @@ class FineTuned:
         Example:
             >>> from reformer_tf.models import ReformerClassifier
             >>> model = ReformerClassifier(257, 1024, 2, 32, 2, 16, 64, ["local", "lsh"], num_classes=3)
-            >>> model.enable_lora(rank=4)
+            >>> model.train_adapters(rank=4)
             >>> stack = model.backbone.get_layer("stack")
             >>> [weight.name for weight in stack.branches[2].trainable_weights]
             ['lora_query_key_a', 'lora_query_key_b', 'lora_value_a', 'lora_value_b']
@@ -71,7 +71,7 @@ class FineTuned:
                 layer.train_adapters_only()
         self._forget_compilation()
 
-    def merge_lora(self) -> None:
+    def merge_adapters(self) -> None:
         """Adds all adapters of this package's layers to their kernels for good, as exports do for themselves.
 
         A compiled model must be compiled again.
@@ -81,14 +81,15 @@ class FineTuned:
         """
         adapted = _adapted_layers(self)
         if not adapted:
-            raise ValueError(f"merge_lora must come after enable_lora. Received: {self.name}, without adapters")
+            raise ValueError(f"merge_adapters must come after train_adapters. Received: {self.name}, without adapters")
         for layer in adapted:
             layer.merge_lora()
         self._forget_compilation()
 
     def _forget_compilation(self) -> None:
-        # The compiled steps and the optimizer know the weights of before; Keras asks for `compile` first.
+        # The optimizer and all functions know the weights of before. Keras asks for `compile` before the next `fit`.
         self.compiled = False
+        self.train_function = self.test_function = self.predict_function = None
 
     def quantize(self, mode: Any = None, config: Any = None, filters: Any = None, **kwargs: Any) -> None:
         """Keras' `quantize`, of layers of Keras alone.
