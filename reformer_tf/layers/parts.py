@@ -43,7 +43,6 @@ class Parts:
         if self._complete:
             # The owner's own config has its other attributes.
             self._made[""] = _Part(owner, _policy(owner), [])
-            self._was_trainable = owner.trainable
             self._take_over_inner_models()
 
     def _take_over_inner_models(self) -> None:
@@ -51,13 +50,9 @@ class Parts:
         for path, part in list(self._made.items()):
             inner = getattr(part.layer, "_parts", None)
             if path and isinstance(inner, Parts) and inner._complete:
-                # A config of the owner makes the model inside with all of its parts trained.
-                trained = {"trainable": True, _FLAGS: None}
-                again = {} if inner._was_trainable else trained
-                for below, made in inner._made.items():
-                    if below:
-                        self._made[f"{path}.{below}"] = made._replace(attributes={**made.attributes, **again})
-                attributes = {**part.attributes, **trained, **inner._made[""].attributes}
+                self._made |= {f"{path}.{below}": made for below, made in inner._made.items() if below}
+                # The owner makes it again with the same policy, and to be trained.
+                attributes = {**part.attributes, **inner._made[""].attributes, "trainable": True, _FLAGS: None}
                 self._made[path] = part._replace(attributes=attributes)
 
     def changes(self, expected: Mapping[str, Any] | None = None) -> dict[str, dict[str, Any]]:
