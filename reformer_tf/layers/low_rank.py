@@ -3,6 +3,7 @@
 Shape letters: T rows, M inputs, P outputs of a kernel as a matrix, r the rank.
 """
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -163,9 +164,10 @@ class LowRankAdapted(NotQuantized):
         self, name: str, kernel: keras.Variable, shape: tuple[int, ...], input_axes: int, initializer: Any
     ) -> keras.Variable:
         dtype = shapes.statistics_dtype(tf.as_dtype(kernel.dtype)).name
-        # Keras must not cast weights: their gradients would be cast before they are summed.
         drawn = _drawn_as_matrix(initializer, input_axes)
-        weight = self.add_weight(shape, drawn, dtype=dtype, autocast=False, name=name)
+        with _strategy_scope(kernel):
+            # Keras must not cast weights: their gradients would be cast before they are summed.
+            weight = self.add_weight(shape, drawn, dtype=dtype, autocast=False, name=name)
         weight.trainable = self.trainable
         return weight
 
@@ -236,6 +238,12 @@ class LowRankAdapted(NotQuantized):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.lora_config()}
+
+
+def _strategy_scope(kernel: keras.Variable) -> contextlib.AbstractContextManager[Any]:
+    """The scope of the strategy that a kernel was made in, unless the caller is in one."""
+    strategy = getattr(kernel.value, "distribute_strategy", None)
+    return contextlib.nullcontext() if strategy is None or tf.distribute.has_strategy() else strategy.scope()
 
 
 def _drawn_as_matrix(initializer: Any, input_axes: int) -> Any:
