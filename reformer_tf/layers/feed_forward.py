@@ -30,7 +30,7 @@ class ChunkedFeedForward(VectorLayer, LowRankAdapted, FixedArguments):
             tensor of a chunk below 32 MiB. A batch that fits in one chunk is not recomputed.
         use_bias: whether projections have biases.
         kernel_initializer: of the projections.
-        **kwargs: see `keras.layers.Layer`.
+        **kwargs: see `keras.layers.Layer`, and `LowRankAdapted` for `lora_rank`, `lora_alpha` and `lora_kernels`.
 
     Call arguments:
         inputs: `[B, L, M]`, or any other number of axes before the last.

@@ -28,7 +28,7 @@ class TokenEmbedding(CheckedInputs, LowRankAdapted, FixedArguments):
         max_sequence_length: the longest input, or None for no limit.
         embeddings_initializer: of the table; by default normal with standard deviation `hidden_dim ** -0.5`.
         scale: factor of the vectors; `sqrt(hidden_dim)` if None. The released models have 1.
-        **kwargs: see `keras.layers.Layer`.
+        **kwargs: see `keras.layers.Layer`, and `LowRankAdapted` for `lora_rank`, `lora_alpha` and `lora_kernels`.
 
     Call arguments:
         inputs: integers `[B, L]` in [0, V).

@@ -37,7 +37,7 @@ class HeadProjections(VectorLayer, LowRankAdapted, FixedArguments):
         use_bias: whether projections have biases.
         rotary: whether queries and keys are rotated by their positions (Su et al., 2021, RoFormer).
         kernel_initializer: of the projections, drawn as matrices `[M, H * D]`.
-        **kwargs: see `LowRankAdapted`.
+        **kwargs: see `keras.layers.Layer`, and `LowRankAdapted` for `lora_rank`, `lora_alpha` and `lora_kernels`.
 
     Raises:
         ValueError: for sizes that are not positive, or an odd `key_dim` with `rotary`.
