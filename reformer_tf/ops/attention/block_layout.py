@@ -12,19 +12,12 @@ import tensorflow as tf
 from reformer_tf.ops import shapes
 from reformer_tf.ops.attention.neighbor_blocks import NeighborBlocks
 from reformer_tf.ops.attention.ordering import SortedOrder
-from reformer_tf.ops.execution import loops
-
-# Bytes of float32 logits that one group may hold, and the bytes up to which there is no loop at all. Measured on CPU:
-# groups that fit the cache are fastest, in much smaller ones the fixed cost of operations dominates.
-GROUP_BYTES = 4 * 2**20
-UNGROUPED_BYTES = 20 * 2**20
-# The bytes of a compiled group, whose few operations have a small fixed cost.
-COMPILED_GROUP_BYTES = 2**20
+from reformer_tf.ops.execution import budgets, loops
 
 
 def is_ungrouped(pairs: shapes.Size) -> bool:
     """Whether this many logits need no loop over groups; False if their number is a tensor."""
-    return isinstance(pairs, int) and 4 * pairs <= UNGROUPED_BYTES
+    return isinstance(pairs, int) and 4 * pairs <= budgets.current().ungrouped_bytes
 
 
 class LayoutIndices(NamedTuple):
@@ -120,9 +113,12 @@ class Layout:
         block_bytes = 4 * self.count * self.block * self.block * len(self.neighbors.shifts)
         # Gradients of the blocks beside a group must fall on the neighbouring groups only.
         least = max(self.before, self.after, 1)
-        group_bytes = GROUP_BYTES if compiled is False or split else min(GROUP_BYTES, COMPILED_GROUP_BYTES)
+        budget = budgets.current()
+        group_bytes = budget.group_bytes
+        if compiled is not False and not split:
+            group_bytes = min(group_bytes, budget.compiled_group_bytes)
         if isinstance(blocks, int) and isinstance(block_bytes, int):
-            if blocks * block_bytes <= UNGROUPED_BYTES and not compiled:
+            if blocks * block_bytes <= budget.ungrouped_bytes and not compiled:
                 return 1, max(blocks, 1)
             groups = shapes.ceil_div(blocks, min(max(group_bytes // block_bytes, least), blocks))
             return groups, max(shapes.ceil_div(blocks, groups), least)

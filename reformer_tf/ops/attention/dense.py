@@ -5,9 +5,8 @@ is written by hand and computes the probabilities again from the log-sum-exp.
 """
 
 import contextlib
-import contextvars
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
@@ -16,24 +15,13 @@ from reformer_tf.ops import shapes
 from reformer_tf.ops.attention import block, ordering
 from reformer_tf.ops.attention.pair_dropout import PairDropout
 from reformer_tf.ops.attention.windows import BucketWindow
-from reformer_tf.ops.execution import compiled_functions, loops
+from reformer_tf.ops.execution import budgets, compiled_functions, loops, scopes
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices
 
-# Bytes of float32 logits that may be alive at a time.
-BLOCK_BYTES = 16 * 2**20
 
-
-_always: contextvars.ContextVar[bool | None] = contextvars.ContextVar("always", default=None)
-
-
-@contextlib.contextmanager
-def always(dense: bool | None) -> Iterator[None]:
+def always(dense: bool | None) -> contextlib.AbstractContextManager[None]:
     """Forces or forbids dense attention in place of windows inside, for tests and measurements."""
-    token = _always.set(dense)
-    try:
-        yield
-    finally:
-        _always.reset(token)
+    return scopes.holding(scopes.all_pairs, dense)
 
 
 def is_cheaper(length: shapes.Size, window: BucketWindow, rounds: int) -> Any:
@@ -47,12 +35,11 @@ def is_cheaper(length: shapes.Size, window: BucketWindow, rounds: int) -> Any:
     Returns:
         A boolean, or a boolean scalar tensor if the length is a tensor.
     """
-    if (forced := _always.get()) is not None:
+    if (forced := scopes.all_pairs.get()) is not None:
         return forced
-    # Measured on CPU, eagerly, in graphs and in XLA: up to 1.6 times as many tokens as candidates with one round, up to
-    # 2.2 times with five, because windows compare a pair with all rounds before theirs.
-    candidates = rounds * window.chunk_length * len(window.shifts)
-    return 20 * length <= (30 + 3 * rounds) * candidates
+    budget = budgets.current()
+    percent = budget.all_pairs_percent + rounds * budget.all_pairs_percent_a_round
+    return 100 * length <= percent * rounds * window.chunk_length * len(window.shifts)
 
 
 class Pattern(Protocol):
@@ -245,7 +232,7 @@ def _attend(
     """
     statistics = shapes.statistics_dtype(value.dtype)
     count, length, size = shapes.sizes(query)
-    slices = SequenceSlices(count, length, BLOCK_BYTES // (4 * length))
+    slices = SequenceSlices(count, length, budgets.current().all_pairs_bytes // (4 * length))
     # XLA's products in half precision are slow on CPU.
     pays = query.dtype == statistics and compiled_functions.worth_compiling(count * length * length)
     forward, backward = (compiled_functions.compiled(make, pairs, pays=pays) for make in (_forward, _backward))
