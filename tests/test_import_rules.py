@@ -57,7 +57,6 @@ LEVELS = (
     "benchmarks/reference",
     "benchmarks/xla",
     "benchmarks/sweeps",
-    "benchmarks/stages",
     "benchmarks/fault_injection",
     "benchmarks/train_step.py",
     "benchmarks/peers",

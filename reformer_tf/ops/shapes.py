@@ -105,7 +105,7 @@ def cut(x: tf.Tensor, start: Size, length: Size) -> tf.Tensor:
     size, *rest = sizes(x)
     begin, extent = [start, *(0 for _ in rest)], [length, *rest]
     if known(begin) and known(extent):
-        return x if length == size else tf.slice(x, begin, extent)
+        return x if length == static(size) else tf.slice(x, begin, extent)
     result = tf.slice(x, tf.stack(begin), tf.stack(extent))
     return ensured(result, [static(length), *x.shape[1:]])
 

@@ -36,3 +36,11 @@ def test_integers_stay_integers_and_tensors_become_tensors():
         assert shapes.static(x) == (None if unknown else 2)
     assert shapes.where(True, two, 3) is two
     assert shapes.is_one(1) and not shapes.is_one(2) and not shapes.is_one(tf.constant(1))
+
+
+def test_a_part_of_an_unknown_size_is_cut_without_autograph():
+    specs = [tf.TensorSpec([None, 3])]
+    cut = tf.function(lambda x: shapes.cut(x, 1, 2), input_signature=specs, autograph=False)
+    x = np.arange(12.0, dtype=np.float32).reshape(4, 3)
+    np.testing.assert_array_equal(cut(x), x[1:3])
+    assert cut.get_concrete_function().output_shapes == [2, 3]

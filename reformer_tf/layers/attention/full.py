@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers.attention.base import SelfAttention
-from reformer_tf.ops.attention import full, windowed
+from reformer_tf.ops.attention import all_pairs, windowed
 from reformer_tf.ops.attention.pair_dropout import PairDropout
 from reformer_tf.ops.caches import Cache, FullCache
 
@@ -50,7 +50,7 @@ class FullSelfAttention(SelfAttention):
     ) -> tf.Tensor:
         if key is None:
             key = windowed.normalised(query)
-        return full.full_attention(query, key, value, valid, self.causal, self.shared_query_key, segments, dropout)
+        return all_pairs.full_attention(query, key, value, valid, self.causal, self.shared_query_key, segments, dropout)
 
     def cache(self) -> Cache | None:
         return FullCache(self.shared_query_key) if self.causal else None

@@ -66,6 +66,11 @@ def count_up(
     return last
 
 
+def concatenated(array: Array) -> tf.Tensor:
+    """The elements of an array one after another along their first axis."""
+    return array.element if isinstance(array, OneElementArray) else shapes.flat(array.stack(), 2)
+
+
 def in_xla() -> bool:
     """Whether the graph being traced is compiled by XLA."""
     return bool(control_flow_util.GraphOrParentsInXlaContext(ops.get_default_graph()))

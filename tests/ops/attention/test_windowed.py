@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reformer_tf.ops.attention import full, ordering, windowed, windows
+from reformer_tf.ops.attention import all_pairs, ordering, windowed, windows
 from reformer_tf.ops.attention.pair_dropout import PairDropout
 from reformer_tf.ops.execution import budgets, compiled_functions
 from tests.testing import modes
@@ -44,7 +44,7 @@ def _windowed(causal, query, key, value, upstream, buckets, valid):
 def _full(causal, query, key, value, upstream, _, valid):
     with tf.GradientTape() as tape:
         tape.watch([query, key, value])
-        output = full.full_attention(query, key, value, valid, causal, True, dropout=_dropout())
+        output = all_pairs.full_attention(query, key, value, valid, causal, True, dropout=_dropout())
     return [output, *tape.gradient(output, [query, key, value], output_gradients=upstream)]
 
 
@@ -216,3 +216,20 @@ def test_windows_that_hold_all_tokens_equal_full_attention_with_dropout_on(causa
     window = windows.BucketWindow(LENGTH, causal, True)
     output = windowed.windowed_attention(*data[:3], sorted_orders, window, dropout=_dropout())
     np.testing.assert_allclose(output, _full(causal, *data)[0], atol=1e-5)
+
+
+def test_rounds_in_a_circle_of_unknown_length_equal_those_of_a_known_one():
+    """Without autograph, as the trainer traces its step."""
+    data, window = _data(), windows.ChunkWindow(CHUNK, False, True, 2, 1, True, CHUNK)
+
+    def call(query, key, value, upstream, buckets, valid):
+        sorted_orders = [ordering.hash_sorted_order(buckets[r], valid, BUCKETS, CHUNK) for r in range(2)]
+        with tf.GradientTape() as tape:
+            tape.watch([query, key, value])
+            output = windowed.windowed_attention(query, key, value, sorted_orders, window)
+        return [output, *tape.gradient(output, [query, key, value], output_gradients=upstream)]
+
+    specs = [tf.TensorSpec([ROWS, None, HEADS, SIZE])] * 4
+    specs += [tf.TensorSpec([2, COUNT, None], tf.int32), tf.TensorSpec([COUNT, None], tf.bool)]
+    unknown = tf.function(call, input_signature=specs, autograph=False)
+    modes.assert_close(unknown(*data), call(*data))

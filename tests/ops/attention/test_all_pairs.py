@@ -1,4 +1,4 @@
-"""Dense attention over the union of windows: the same pairs, gradients and dropout as window by window."""
+"""All pairs over the union of windows: the same pairs, gradients and dropout as window by window."""
 
 import itertools
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reformer_tf.ops.attention import dense as dense_attention
-from reformer_tf.ops.attention import ordering, windowed, windows
+from reformer_tf.ops.attention import all_pairs, ordering, windowed, windows
 from reformer_tf.ops.attention.pair_dropout import PairDropout
+from reformer_tf.ops.attention.patterns import WindowUnion
 from reformer_tf.ops.execution import budgets, compiled_functions
 from tests.testing import modes
 
@@ -26,8 +26,8 @@ def _data(length, dtype=tf.float32):
     return [*vectors, buckets, valid, segments]
 
 
-def _results(dense, causal, exclude_self, masked, segmented, dropped, data):
-    """Output and gradients, densely or window by window."""
+def _results(at_once, causal, exclude_self, masked, segmented, dropped, data):
+    """Output and gradients, by all pairs at once or window by window."""
     query, key, value, upstream, buckets, valid, segments = data
     length = tf.shape(query)[1] if query.shape[1] is None else query.shape[1]
     valid = valid if masked else None
@@ -38,13 +38,13 @@ def _results(dense, causal, exclude_self, masked, segmented, dropped, data):
     }
     with tf.GradientTape() as tape:
         tape.watch([query, key, value])
-        if dense:
+        if at_once:
             sort_keys = [
                 ordering.local_sort_keys(length, valid),
                 ordering.hash_sort_keys(buckets, valid, BUCKETS, CHUNK),
             ]
-            pattern = dense_attention.WindowUnion(window, masked)
-            output = dense_attention.dense_attention(query, key, value, sort_keys, pattern, **options)
+            pattern = WindowUnion(window, masked)
+            output = all_pairs.all_pairs_attention(query, key, value, sort_keys, pattern, **options)
         else:
             sorted_orders = [ordering.local_sorted_order(COUNT, length, valid)]
             sorted_orders += [ordering.hash_sorted_order(buckets[:, r], valid, BUCKETS, CHUNK) for r in range(ROUNDS)]
@@ -112,10 +112,10 @@ def test_rounds_side_by_side_equal_one_after_the_other(causal, masked, segmented
 
 def test_what_is_cheaper_depends_on_length_and_rounds():
     window = windows.BucketWindow(32, False, True)
-    assert dense_attention.is_cheaper(90, window, 5)
-    assert not dense_attention.is_cheaper(4096, window, 5)
-    assert not dense_attention.is_cheaper(1000, window, 1)
-    unknown = tf.function(lambda length: dense_attention.is_cheaper(length, window, 5))
+    assert all_pairs.is_cheaper(90, window, 5)
+    assert not all_pairs.is_cheaper(4096, window, 5)
+    assert not all_pairs.is_cheaper(1000, window, 1)
+    unknown = tf.function(lambda length: all_pairs.is_cheaper(length, window, 5))
     assert unknown(tf.constant(90)) and not unknown(tf.constant(4096))
-    with dense_attention.always(False):
-        assert not dense_attention.is_cheaper(90, window, 5)
+    with all_pairs.always(False):
+        assert not all_pairs.is_cheaper(90, window, 5)
