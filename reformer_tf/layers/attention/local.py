@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from reformer_tf.layers.attention.chunk_arguments import ChunkArguments
 from reformer_tf.layers.attention.windowed import WindowedSelfAttention
 from reformer_tf.ops import shapes
 from reformer_tf.ops.attention import ordering
@@ -74,11 +75,7 @@ class LocalSelfAttention(WindowedSelfAttention):
             key_dim,
             chunk_length,
             window,
-            chunks_before,
-            chunks_after,
-            wrap,
-            length_multiple,
-            exact_length,
+            ChunkArguments(chunks_before, chunks_after, wrap, length_multiple, exact_length),
             causal=causal,
             shared_query_key=shared_query_key,
             dropout=dropout,

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments
 from reformer_tf.layers.attention.base import Call
+from reformer_tf.layers.attention.chunk_arguments import ChunkArguments
 from reformer_tf.layers.attention.projections import Heads
 from reformer_tf.layers.attention.windowed import WindowedSelfAttention
 from reformer_tf.ops import bucket_counts, hashing, id_ranges, shapes
@@ -100,11 +101,7 @@ class LSHSelfAttention(WindowedSelfAttention):
             key_dim,
             chunk_length,
             window,
-            chunks_before,
-            chunks_after,
-            wrap,
-            length_multiple,
-            exact_length,
+            ChunkArguments(chunks_before, chunks_after, wrap, length_multiple, exact_length),
             causal=causal,
             shared_query_key=True,
             dropout=dropout,
