@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from reformer_tf.layers.attention.capabilities import AttentionCapabilities, DecodingCache
 from reformer_tf.layers.attention.chunk_arguments import ChunkArguments
 from reformer_tf.layers.attention.windowed import WindowedSelfAttention
 from reformer_tf.ops import shapes
@@ -49,6 +50,22 @@ class LocalSelfAttention(WindowedSelfAttention):
         >>> layer(np.random.normal(size=(1, 1000, 32))).shape
         TensorShape([1, 1000, 32])
     """
+
+    capabilities = AttentionCapabilities(
+        causal=True,
+        bidirectional=True,
+        segments="equal",
+        pair_dropout=True,
+        shared_query_key=True,
+        rotary=True,
+        decoding_cache=DecodingCache(state="the latest C keys and values", time_grows=False, state_grows=False),
+        cross_attention=False,
+        model_arguments={
+            "chunk_length": "local_chunk_length",
+            "kernel_initializer": "kernel_initializer",
+            "rotary": "rotary",
+        },
+    )
 
     def __init__(
         self,

@@ -147,6 +147,10 @@ class WindowedSelfAttention(SelfAttention):
     def strictly_causal(self) -> bool:
         return self.causal and self.window == "bucket"
 
+    @property
+    def ignores_padding(self) -> bool:
+        return self.window == "bucket" or self.strictly_causal
+
     def padded_length(self, length: shapes.Size) -> shapes.Size:
         """The length of a round of `window="chunk"`."""
         return shapes.ceil_div(length, self.length_multiple) * self.length_multiple
