@@ -218,10 +218,13 @@ def test_arguments_of_keras_attention_that_mean_nothing_here_say_what_to_use(cas
         layer(cases.inputs(1, 4), **{argument: True})
 
 
-@cases.each(cases.DEFAULTS)
 @pytest.mark.parametrize(
-    ("argument", "value"),
-    [("num_heads", 0), ("key_dim", 0), ("key_dim", -3), ("num_heads", 1.5), ("dropout", 1.0), ("dropout", -0.1)],
+    ("case", "argument", "value"),
+    [
+        *((case, "num_heads", value) for case in cases.DEFAULTS for value in (0, 1.5)),
+        *((case, "key_dim", value) for case in cases.DEFAULTS for value in (0, -3)),
+        *((case, "dropout", value) for case in cases.DROPPING_DEFAULTS for value in (1.0, -0.1)),
+    ],
 )
 def test_bad_arguments_are_named(case, argument, value):
     with pytest.raises(ValueError, match=rf"{argument}(.|\n)*Received(.|\n)*{value}"):
