@@ -142,7 +142,8 @@ def _directions(kind: str) -> list[bool]:
 ALL = [Case(kind, setting, causal) for kind in SETTINGS for setting in SETTINGS[kind] for causal in _directions(kind)]
 # The plain setting of each kind, and the form of the authors' released code.
 DEFAULTS = [case for case in ALL if case.setting == "default" or (case.setting == "released" and case.causal)]
-CAUSAL_DEFAULTS = [case for case in DEFAULTS if case.causal]
+# For tests in which the direction hardly matters: causal, where a kind can be.
+ONE_DIRECTION = [case for case in DEFAULTS if case.causal or not case.capabilities.causal]
 DROPPING_DEFAULTS = [case for case in DEFAULTS if case.capabilities.pair_dropout]
 
 
@@ -153,8 +154,9 @@ def each(cases: list[Case]) -> pytest.MarkDecorator:
 
 def each_direction(cases: list[Case]) -> pytest.MarkDecorator:
     """Like `each`, for a test in which the direction hardly matters: the other of two directions is marked slow."""
-    quick = lambda case: case.causal or not case.capabilities.causal
-    marked = [pytest.param(case, marks=[] if quick(case) else pytest.mark.slow, id=case.name) for case in cases]
+    marked = [
+        pytest.param(case, marks=[] if case in ONE_DIRECTION else pytest.mark.slow, id=case.name) for case in cases
+    ]
     return pytest.mark.parametrize("case", marked)
 
 

@@ -41,16 +41,22 @@ def test_a_layer_in_a_model_follows_the_arguments_that_its_kind_declares(kind):
         "redraw_rotations": False,
         "rotary": True,
         "kernel_initializer": "zeros",
-        "attention_dropout": 0.5,
     }
-    required = {"vocabulary_size": 9, "num_layers": 1, "hidden_dim": 8, "intermediate_dim": 8}
-    sizes = {"num_heads": 2, "key_dim": 4, "causal": able.causal}
-    values = {name: value for name, value in values.items() if name != "attention_dropout" or able.pair_dropout}
-    backbone = ReformerBackbone(**required, **sizes, **values, attention_layers=[kind])
-    layer = backbone.get_layer("stack").branches[0].layer
     followed = {argument: values[name] for argument, name in able.model_arguments.items()}
-    followed |= sizes if able.causal else {"num_heads": 2, "key_dim": 4}
-    followed |= {"dropout": 0.5} if able.pair_dropout else {}
+    passed = {"max_sequence_length": 64, **{name: values[name] for name in able.model_arguments.values()}}
+    if able.pair_dropout:
+        followed["dropout"] = passed["attention_dropout"] = 0.5
+    sizes = {
+        "vocabulary_size": 9,
+        "num_layers": 1,
+        "hidden_dim": 8,
+        "num_heads": 2,
+        "key_dim": 4,
+        "intermediate_dim": 8,
+    }
+    backbone = ReformerBackbone(**sizes, **passed, causal=able.causal, attention_layers=[kind])
+    layer = backbone.get_layer("stack").branches[0].layer
+    followed |= {"num_heads": 2, "key_dim": 4, "causal": able.causal}
     found = {name: getattr(layer, name) for name in followed}
     if "kernel_initializer" in followed:
         found["kernel_initializer"] = type(layer.kernel_initializer).__name__.lower()
