@@ -1,4 +1,7 @@
-"""Every attention kind as a Keras layer among others: configs, saving, masks, shapes, dtypes, training, export."""
+"""Every attention kind as a Keras layer among others, in all its settings: configs, masks, shapes, training, export.
+
+The contract of every layer, in one setting, is in `test_layer_contract.py`.
+"""
 
 import inspect
 import json
@@ -11,6 +14,7 @@ import tensorflow as tf
 from tests.conformance import cases
 
 VOCABULARY = 11
+RELEASED = [case for case in cases.DEFAULTS if case.setting == "released"]
 
 
 def _classifier(case, **changes):
@@ -48,7 +52,7 @@ def test_config_round_trip(case):
     np.testing.assert_array_equal(copy(x), layer(x))
 
 
-@cases.each(cases.DEFAULTS)
+@cases.each(RELEASED)
 def test_clone_model_and_saving_keep_the_function(case, tmp_path):
     model = _classifier(case)
     cases.perturb(model)
@@ -112,7 +116,7 @@ def test_graph_of_unknown_shape_serves_every_shape(case):
     assert output_and_gradients.experimental_get_tracing_count() == 1
 
 
-@cases.each(cases.DEFAULTS)
+@cases.each(RELEASED)
 def test_implicit_masks_are_used_and_passed_on(case):
     layer, ids = cases.make_layer(case), _ids()
     embedded = keras.layers.Embedding(VOCABULARY, cases.WIDTH, mask_zero=True)(ids)
