@@ -41,8 +41,9 @@ def export_saved_model(
     - `embed`: `ids` to `token_embeddings` `[B, L, output_dim]` and their mean, `embedding` `[B, output_dim]`.
 
     In `ids`, -1 pads rows at their end; outputs are zero there. All outputs are float32. `score` and `generate` exist
-    only with a tokenizer. Other models with a `ReformerBackbone` have `predict`, with the names of their outputs if
-    these are a dict, and `embed`. Any other Keras model has only `predict`, which passes ids on unchanged.
+    only with a tokenizer, `generate` only if all kinds of attention of the model can decode. Other models with a
+    `ReformerBackbone` have `predict`, with the names of their outputs if these are a dict, and `embed`. Any other Keras
+    model has only `predict`, which passes ids on unchanged.
 
     A version appears only when it is complete, so a server may watch the folder. Its `assets.extra` holds warm-up
     requests for TensorFlow Serving and `model_card.json`.

@@ -16,6 +16,7 @@ from trainer import exits, model_fields
 # The tests that run the blocks of a page.
 TESTS = {
     "README.md": "test_readme_layer, test_readme_models",
+    "docs/attention_kinds.md": "test_attention_kinds",
     "docs/serving.md": "here",
     "docs/several_gpus.md": "here",
 }
@@ -24,7 +25,7 @@ TESTS = {
 def test_every_block_of_python_is_run():
     assert {page for page in blocks.PAGES if blocks.python(page)} == set(TESTS)
     counts = {page: len(blocks.python(page)) for page in TESTS}
-    assert counts == {"README.md": 2, "docs/serving.md": 1, "docs/several_gpus.md": 1}
+    assert counts == {"README.md": 2, "docs/attention_kinds.md": 1, "docs/serving.md": 1, "docs/several_gpus.md": 1}
 
 
 def test_every_block_names_its_language():

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers.attention.base import SelfAttention
+from reformer_tf.layers.attention.capabilities import AttentionCapabilities, DecodingCache
 from reformer_tf.ops.attention import all_pairs, windowed
 from reformer_tf.ops.attention.pair_dropout import PairDropout
 from reformer_tf.ops.caches import Cache, FullCache
@@ -36,6 +37,18 @@ class FullSelfAttention(SelfAttention):
         >>> layer(np.random.normal(size=(1, 1000, 32))).shape
         TensorShape([1, 1000, 32])
     """
+
+    capabilities = AttentionCapabilities(
+        causal=True,
+        bidirectional=True,
+        segments="equal",
+        pair_dropout=True,
+        shared_query_key=True,
+        rotary=True,
+        decoding_cache=DecodingCache(state="all keys and values", time_grows=True, state_grows=True),
+        cross_attention=False,
+        model_arguments={"kernel_initializer": "kernel_initializer", "rotary": "rotary"},
+    )
 
     def attend(
         self,
