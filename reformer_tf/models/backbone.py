@@ -15,13 +15,14 @@ from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.layers.reversible import ReversibleStack
 from reformer_tf.layers.token_embedding import TokenEmbedding
 from reformer_tf.models import attention_kinds, model_arguments, position_layers, presets
+from reformer_tf.models.fine_tuning import FineTuned
 
 # Layers of a model get seeds this far apart from those of a model with the next seed.
 _SEEDS_A_MODEL = 100_003
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class ReformerBackbone(CheckedInputs, keras.Model):
+class ReformerBackbone(CheckedInputs, FineTuned, keras.Model):
     """The Reformer without a head: ids `[B, L]` to vectors `[B, L, output_dim]`.
 
     Args:
@@ -204,6 +205,9 @@ class ReformerBackbone(CheckedInputs, keras.Model):
         self.policy = policy
         self.token_embedding = embedding
         self._parts = parts.Parts(self)
+
+    def adapted_part(self) -> "ReformerBackbone":
+        return self
 
     def check_inputs(self, inputs: Any) -> None:
         """Refuses anything but ids: Keras would cast fractions, and drop a mask that is in a dict with the ids."""
