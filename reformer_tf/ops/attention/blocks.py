@@ -53,19 +53,16 @@ class Neighbors(NamedTuple):
 
 
 class Pass(NamedTuple):
-    """One or several rounds that are computed together: where their blocks find rows, and positions their results.
+    """One or several rounds that are computed together.
 
     Attributes:
-        rows: int32 `[before + K + after, N, C]`, for each slot of a block the row of its token in tensors by position,
-            `[B * L * H, ...]`. A slot without a token repeats one of its own sequence, which is finite if that is.
-        tag_rows: int32 of that shape, the row of its tags.
-        tags: int32 `[N * L + 1, T]`, the tags of each token by sequence; at the end those of slots without a token.
+        tokens: int32 `[before + K + after, N, C]`, for each slot of a block the position of its token, or -1.
+        tags: how many of `Blocks.tags` tell which pairs count.
         back: for each round int32 `[B, L, H]`, the slot of each token, counted without the blocks beside the rounds.
     """
 
-    rows: tf.Tensor
-    tag_rows: tf.Tensor
-    tags: tf.Tensor
+    tokens: tf.Tensor
+    tags: int
     back: list[tf.Tensor]
 
 
@@ -94,7 +91,11 @@ class Blocks:
             end.
         groups: how many groups there are.
         group: G, how many blocks a group has.
-        passes: the passes.
+        first_rows: int32 `[N, 1]`, the row of each sequence's first token in tensors by position, `[B * L * H, ...]`;
+            H rows on is the next.
+        first_tag_rows: int32 `[N, 1]`, the row of its tags; the next row has those of the next token.
+        tags: int32 `[N * L + 1, T]`; the last row is that of slots without a token.
+        passes: the passes. Round r needs the first of the tags, up to its own.
     """
 
     def __init__(
@@ -118,9 +119,16 @@ class Blocks:
         self.groups, self.group = self._groups(split)
         sequence = tf.range(self.sequences)
         first = sequence // self.heads * (self.length * self.heads) + sequence % self.heads
-        self._first_rows = self.for_rounds(first)[:, None]
-        self._first_tags = (tf.range(self.count) * self.length)[:, None]
-        self.passes = self._passes(sorted_orders, tags)
+        self.first_rows = self.for_rounds(first)[:, None]
+        self.first_tag_rows = (tf.range(self.count) * self.length)[:, None]
+        of_window = window.tags(sorted_orders)
+        self.tags = self._stacked(tags, of_window)
+        number = len(tags) + len(of_window)
+        if window.wrap or self.side_by_side > 1:
+            self.passes = [self._pass(sorted_orders, number)]
+        else:
+            each = enumerate(sorted_orders)
+            self.passes = [self._pass([x], min(len(tags) + index + 1, number)) for index, x in each]
 
     def for_rounds(self, x: tf.Tensor) -> tf.Tensor:
         """Repeats a tensor of all B * H sequences for each of the rounds side by side."""
@@ -159,31 +167,21 @@ class Blocks:
         # Equal groups waste least, but their size follows the length, and each size would have to be compiled.
         return groups, equal if isinstance(self.compiled, bool) else tf.where(self.compiled, most, equal)
 
-    def _passes(self, sorted_orders: Sequence[SortedOrder], tags: Sequence[tf.Tensor]) -> list[Pass]:
-        of_window = self.window.tags(sorted_orders)
-        if self.window.wrap:
-            return [self._pass(sorted_orders, self._stacked([*tags, *of_window]))]
-        of_rounds = [of_window[: number + 1] for number in range(len(sorted_orders))]
-        if self.side_by_side == 1:
-            return [
-                self._pass([sorted_order], self._stacked([*tags, *own]))
-                for sorted_order, own in zip(sorted_orders, of_rounds, strict=True)
-            ]
-        # Side by side, all have as many tags. In a round that another has before it and this one has not, nobody meets.
-        nowhere = tf.fill(tf.shape(of_window[0]), ordering.NOWHERE)
-        stacked = [self._stacked([*tags, *[nowhere] * (len(of_window) - len(own)), *own]) for own in of_rounds]
-        return [self._pass(sorted_orders, tf.concat(stacked, axis=0))]
+    def _stacked(self, tags: Sequence[tf.Tensor], of_window: Sequence[tf.Tensor]) -> tf.Tensor:
+        of_sequences = [[*tags, *of_window]]
+        if self.side_by_side > 1:
+            # In the rounds before that others have and this one has not, a token meets nobody.
+            nowhere = tf.fill(tf.shape(of_window[0]), ordering.NOWHERE)
+            of_rounds = [of_window[: number + 1] for number in range(self.side_by_side)]
+            of_sequences = [[*tags, *[nowhere] * (len(of_window) - len(own)), *own] for own in of_rounds]
+        without_token = tf.fill([1, len(of_sequences[0])], ordering.NOWHERE)
+        return tf.concat([*(shapes.flat(tf.stack(x, axis=-1), 2) for x in of_sequences), without_token], axis=0)
 
-    @staticmethod
-    def _stacked(tags: Sequence[tf.Tensor]) -> tf.Tensor:
-        return shapes.flat(tf.stack(tags, axis=-1), 2)
-
-    def _pass(self, sorted_orders: Sequence[SortedOrder], tags: tf.Tensor) -> Pass:
+    def _pass(self, sorted_orders: Sequence[SortedOrder], tags: int) -> Pass:
         chunk_length, beside = self.window.chunk_length, self.side_by_side > 1
         missing = self.blocks_a_round * chunk_length - self.length
         tokens = [tf.pad(x.tokens, [[0, 0], [0, missing]], constant_values=-1) for x in sorted_orders]
         tokens = tf.reshape(tf.concat(tokens, axis=0 if beside else 1), [self.count, self.blocks, chunk_length])
-        tokens = self._with_blocks_beside(tf.transpose(tokens, [1, 0, 2]))
         back = []
         for number, sorted_order in enumerate(sorted_orders):
             block, among = sorted_order.ranks // chunk_length, tf.range(self.sequences)[:, None]
@@ -193,12 +191,7 @@ class Blocks:
                 block += number * self.blocks_a_round
             slot = (block * self.count + among) * chunk_length + sorted_order.ranks % chunk_length
             back.append(shapes.by_position(slot, self.heads))
-        return Pass(
-            rows=tf.maximum(tokens, 0) * self.heads + self._first_rows,
-            tag_rows=tf.where(tokens < 0, self.count * self.length, tokens + self._first_tags),
-            tags=tf.pad(tags, [[0, 1], [0, 0]], constant_values=ordering.NOWHERE),
-            back=back,
-        )
+        return Pass(self._with_blocks_beside(tf.transpose(tokens, [1, 0, 2])), tags, back)
 
     def _with_blocks_beside(self, tokens: tf.Tensor) -> tf.Tensor:
         """`[blocks, N, C]` to `[before + K + after, N, C]`, K the blocks of all groups together."""

@@ -158,12 +158,16 @@ def _over_groups(
 
     def step(index: tf.Tensor, arrays: list[list[loops.Array]]) -> list[list[loops.Array]]:
         first, count = index * blocks.group, neighbors.before + blocks.group + neighbors.after
-        rows, tag_rows = (shapes.cut(x, first, count) for x in (this_pass.rows, this_pass.tag_rows))
-        seen = [*(tf.gather(x, rows) for x in keys), tf.gather(this_pass.tags, tag_rows)]
+        tokens = shapes.cut(this_pass.tokens, first, count)
+        # A slot without a token repeats one of its own sequence, which is finite if that is; its tags are the last.
+        rows = tf.maximum(tokens, 0) * blocks.heads + blocks.first_rows
+        tag_rows = tf.where(tokens < 0, blocks.count * blocks.length, tokens + blocks.first_tag_rows)
+        tags = tf.gather(blocks.tags, tag_rows)[..., : this_pass.tags]
+        seen = [*(tf.gather(x, rows) for x in keys), tags]
         own_rows = neighbors.cut(rows, 0)
         # Rows of queries that keys are made from are there already.
         query, *rest = (neighbors.cut(seen[0], 0) if x is keys[0] else tf.gather(x, own_rows) for x in queries)
-        found = attend([query, blocks.own_tags(seen[-1], first), *rest], seen, rounds.dropout_keys)
+        found = attend([query, blocks.own_tags(tags, first), *rest], seen, rounds.dropout_keys)
         parts = [neighbors.split(x) if len(array) > 1 else [x] for x, array in zip(found, arrays, strict=True)]
         return [
             [a.write(index, x) for a, x in zip(array, part, strict=True)]

@@ -78,7 +78,7 @@ BREAKAGES = (
     Breakage(
         name="rounds_side_by_side_mixed",
         part="ops",
-        function="Blocks._passes",
+        function="Blocks._stacked",
         old="[nowhere]",
         new="[own[-1]]",
         breaks="A round computed side by side with others leaves out its own pairs.",
