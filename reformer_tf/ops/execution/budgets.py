@@ -85,8 +85,9 @@ def override(**changes: int) -> Iterator[None]:
 
     It holds in all threads: a distribution strategy traces each replica in a thread of its own.
 
-        >>> with override(group_bytes=2**10):
-        ...     current().group_bytes
+        >>> from reformer_tf.ops.execution import budgets
+        >>> with budgets.override(group_bytes=2**10):
+        ...     budgets.current().group_bytes
         1024
 
     Args:
