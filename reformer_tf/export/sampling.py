@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from reformer_tf.export import requests
 from reformer_tf.generation.samplers import filters
+from reformer_tf.ops import requests
 
 # Lower temperatures would only overflow: at this one the likeliest token is always drawn.
 _COLDEST = 1e-4

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from reformer_tf.export import requests
 from reformer_tf.export.ids_signatures import Signature, log_probabilities, mean_bits
 from reformer_tf.export.independent_rows import IndependentRows
 from reformer_tf.export.sampling import Settings
-from reformer_tf.export.tokenizer import Tokenizer
 from reformer_tf.generation import decoder, token_loop
 from reformer_tf.models import ReformerCausalLM
+from reformer_tf.ops import requests
+from reformer_tf.tokenizers import Tokenizer
 
 _TEXT = tf.TensorSpec([None], tf.string, name="text")
 _SETTINGS = [

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from trainer import atomic, exits
 from trainer.data import documents as text
+from trainer.data import numbered_documents
 from trainer.model import load_described
 from trainer.results import exporting, sample, saved_model_check
 from trainer.results.ablation import without_attention
@@ -113,7 +114,7 @@ def _compare(run: Run) -> dict[str, Any]:
 
 def _export(run: Run, model: Any, description: dict[str, Any]) -> tuple[str, float]:
     exported = exporting.export_model(model, description, run.config, run.workdir, run.workdir.export)
-    documents = run.tokenizer.documents(run.corpus.validation)
+    documents = numbered_documents.number(run.corpus.validation, run.tokenizer)
     ids = documents.ids[: min(_CHECKED_LENGTH, run.config.train.sequence_length)].astype(np.int32)
     difference = saved_model_check.largest_difference(model, exported, ids[None])
     if not difference <= _TOLERANCE:

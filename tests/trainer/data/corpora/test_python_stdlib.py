@@ -78,7 +78,9 @@ def test_the_split_is_that_of_whole_documents(sources, tmp_path):
     assert sorted([*corpus.train, *corpus.validation]) == sorted(documents)
     assert corpus.name == f"Python {platform.python_version()} standard library"
     taken, chosen = corpus.notes
-    assert taken.startswith(f"{corpus.name}: 4 document(s): 'a.py', 'package/b.py', 'package/c.py', .... Left out: empty: 1 ('")
+    assert taken.startswith(
+        f"{corpus.name}: 4 document(s): 'a.py', 'package/b.py', 'package/c.py', .... Left out: empty: 1 ('"
+    )
     assert chosen.startswith("To validate on: ")
 
 
