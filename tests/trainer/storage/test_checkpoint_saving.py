@@ -71,6 +71,6 @@ def test_a_full_disk_is_handed_over_once(writer, monkeypatch):
 
 def test_any_other_error_is_raised_where_it_is_waited_for(writer):
     writer.begin({"weight": np.array(["text"])}, {"step": 3}, {})
-    with pytest.raises(KeyError, match="U4"):
+    with pytest.raises(ValueError, match="`arrays` must be of types that the format has"):
         writer.wait()
     assert writer.wait() is None
