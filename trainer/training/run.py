@@ -20,6 +20,7 @@ from trainer.distribution import cluster, dispatch, process_group, strategy
 from trainer.model import build_model
 from trainer.optimization import optimizer
 from trainer.storage import checkpoint_choice, going_back, named_variables, report_file, run_files
+from trainer.storage.disk_run_files import DiskRunFiles
 from trainer.storage.workdir import Workdir
 from trainer.training import early_stopping, schedule_steps, tokens_seen
 from trainer.training.evaluation import Evaluation
@@ -121,7 +122,7 @@ class Run:
                 said = back.carry_out(self.step)
                 if said:
                     print(said, flush=True)
-                self.files = run_files.DiskRunFiles(self.workdir, config, self.step, self._capture)
+                self.files = DiskRunFiles(self.workdir, config, self.step, self._capture)
             self._evaluation: Evaluation | None = None
             undo.pop_all()
 
