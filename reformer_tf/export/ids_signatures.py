@@ -11,10 +11,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from reformer_tf.export import requests
 from reformer_tf.export.independent_rows import IndependentRows
 from reformer_tf.models import ReformerCausalLM
 from reformer_tf.models.headed_model import HeadedModel
-from reformer_tf.ops import requests
 
 _EXAMPLE_LENGTH = 8
 IDS = tf.TensorSpec([None, None], tf.int32, name="ids")

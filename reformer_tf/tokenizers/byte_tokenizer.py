@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
-from reformer_tf.ops import requests
+from reformer_tf.ops import graph_checks
 
 
 class ByteTokenizer:
@@ -58,7 +58,7 @@ class ByteTokenizer:
         """See `Tokenizer.encode`."""
         lengths = tf.strings.length(text)
         rule = f"have from {shortest} to {longest} bytes a row"
-        text = requests.checked(text, requests.between("text", lengths, shortest, longest, rule))
+        text = graph_checks.checked(text, graph_checks.between("text", lengths, shortest, longest, rule))
         # decode_raw does not allow a width of 0; the extra column is cut off again.
         width = tf.reduce_max(lengths)
         values = tf.io.decode_raw(text, tf.uint8, fixed_length=tf.maximum(width, 1))

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
-from reformer_tf.ops import requests
+from reformer_tf.ops import graph_checks
 
 
 class SentencePieceTokenizer:
@@ -85,11 +85,11 @@ class SentencePieceTokenizer:
         valid = tf.equal(tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="ignore"), text)
         # The message does not hold the text itself, since messages must be UTF-8 too.
         received = tf.strings.join(["other bytes in row ", tf.strings.as_string(tf.argmin(tf.cast(valid, tf.int32)))])
-        text = requests.checked(text, (tf.reduce_all(valid), "`text` must be UTF-8", received))
+        text = graph_checks.checked(text, (tf.reduce_all(valid), "`text` must be UTF-8", received))
         pieces = self._operations.tokenize(text)
         lengths = tf.cast(pieces.row_lengths(), tf.int32)
         rule = f"have from {shortest} to {longest} pieces a row"
-        ids = requests.checked(pieces.to_tensor(), requests.between("text", lengths, shortest, longest, rule))
+        ids = graph_checks.checked(pieces.to_tensor(), graph_checks.between("text", lengths, shortest, longest, rule))
         return ids, lengths
 
     def decode(self, ids: tf.Tensor, lengths: tf.Tensor, new_ids: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:

@@ -14,7 +14,7 @@ from trainer.model import load_described
 from trainer.results import exporting, sample, saved_model_check
 from trainer.results.ablation import without_attention
 from trainer.storage import report_file
-from trainer.training.run import Run, evaluate
+from trainer.training.run import Run
 
 ABLATION = "ablation_no_attention"
 _TOLERANCE = 1e-5
@@ -93,10 +93,8 @@ def _make_report(run: Run) -> dict[str, Any]:
 
 
 def _evaluate_without_attention(run: Run, stop: exits.StopRequest) -> None:
-    if run.needs(ABLATION):
-        with without_attention(run.model):
-            numbers = evaluate(run, stop)
-        run.record(ABLATION, **numbers)
+    with without_attention(run.model):
+        run.evaluate_once(ABLATION, stop)
 
 
 def _compare(run: Run) -> dict[str, Any]:
