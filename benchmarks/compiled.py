@@ -9,6 +9,7 @@ otherwise the CPU. Each point is a process of its own (see `benchmarks.points.co
 `--output` point by point, one JSON object a line; the same command continues with the missing points.
 """
 
+import itertools
 import pathlib
 import sys
 
@@ -40,12 +41,10 @@ def main() -> None:
         command_line.check_heads()
         results = Results(pathlib.Path(_OUTPUT.value), arguments, machine.describe())
     planned = []
-    for length in lengths:
-        for layers in depths:
-            for reversible in kinds:
-                identity = {"length": length, "layers": layers, "reversible": reversible}
-                options = command_line.options({**identity, **arguments})
-                planned.append(points.Point(identity, ["benchmarks.points.compiled", *options], length * layers))
+    for length, layers, reversible in itertools.product(lengths, depths, kinds):
+        identity = {"length": length, "layers": layers, "reversible": reversible}
+        options = command_line.options({**identity, **arguments})
+        planned.append(points.Point(identity, ["benchmarks.points.compiled", *options], length * layers))
     measured = points.run(planned, results, lambda point: points.measure(point, _TIMEOUT.value), compiled.outcome)
     print(f"\n{compiled.report(measured)}\n\nresults: {results.path}")
     if any(point["status"] != point_process.DONE for point in measured):

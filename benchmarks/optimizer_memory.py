@@ -17,7 +17,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from benchmarks.measuring import command_line
-from benchmarks.measuring.memory import resident_mib
+from benchmarks.measuring.machine import resident_mib
 from trainer.config import default_config
 from trainer.optimization.optimizer import OPTIMIZERS, make_optimizer
 from trainer.training.memory import peak_mib

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.measuring.memory import resident_mib
+from benchmarks.measuring.machine import resident_mib
 
 DONE, TIMEOUT, MEMORY, FAILED = "done", "timeout", "out_of_memory", "failed"
 

@@ -10,9 +10,6 @@ from benchmarks.measuring import machine, point_process
 from benchmarks.measuring.results import Results
 from trainer.training.progress import duration
 
-MEMORY_FRACTION = 0.9
-"""Of the machine's memory: the resident size at which a point is given up."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Point:
@@ -31,9 +28,7 @@ class Point:
 
 def name(identity: Mapping[str, Any]) -> str:
     """The identity of a point as text."""
-    return ", ".join(
-        f"{field} {value:,}" if type(value) is int else f"{field} {value}" for field, value in identity.items()
-    )
+    return ", ".join(f"{field} {value}" for field, value in identity.items())
 
 
 def measure(point: Point, timeout: float, memory_limit_mib: float | None = None) -> dict[str, Any]:
@@ -42,12 +37,12 @@ def measure(point: Point, timeout: float, memory_limit_mib: float | None = None)
     Args:
         point: the point.
         timeout: seconds after which it is given up.
-        memory_limit_mib: resident size at which it is given up; by default `MEMORY_FRACTION` of the machine's.
+        memory_limit_mib: resident size at which it is given up; by default 0.9 of the machine's memory.
 
     Returns:
         The result of `point_process.run`, the commit of the sources as `code`, and the load of the machine before.
     """
-    limit = memory_limit_mib or MEMORY_FRACTION * machine.memory_mib()
+    limit = memory_limit_mib or 0.9 * machine.memory_mib()
     # The load shows other work, which slows down frameworks unequally.
     about = {"code": machine.code(), "load_before": os.getloadavg()[0]}
     return {**about, **point_process.run([sys.executable, "-m", *point.command], timeout, limit)}

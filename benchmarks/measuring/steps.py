@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measuring.memory import resident_mib
+from benchmarks.measuring.machine import resident_mib
 from benchmarks.measuring.sizes import VOCABULARY
 from trainer.training.memory import peak_mib
 

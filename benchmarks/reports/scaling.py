@@ -53,11 +53,10 @@ def crossover_line(found: dict[str, Any]) -> str:
 def _points(points: Iterable[dict[str, Any]]) -> str:
     rows = [["length", "subject", "tokens/s", "min", "max", "us/token", "MiB above base", "rounds", ""]]
     for p in points:
-        speed = p.get("tokens_per_s")
         numbers = [_MISSING] * 5
-        if speed:
-            numbers = [f"{speed[k]:,.0f}" for k in ("median", "min", "max")]
-            numbers += [f"{1e6 / speed['median']:,.0f}", f"{p['above_base_mib']['median']:,.0f}"]
+        if p["rounds"]:
+            numbers = [f"{p['tokens_per_s'][k]:,.0f}" for k in ("median", "min", "max")]
+            numbers += [f"{p[quantity]['median']:,.0f}" for quantity in ("us_per_token", "above_base_mib")]
         failed = failure(p)[:100] if "status" in p else ""
         rows.append([f"{p['length']:,}", p["subject"], *numbers, str(p["rounds"]), failed])
     return table(rows)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from benchmarks.measuring import subjects
+
 _COLORS = {
     "ours": "tab:blue",
     "ours_plain": "tab:cyan",
@@ -38,16 +40,17 @@ def draw(summary: dict[str, Any], layers: int, depth_length: int) -> Any:
     figure = Figure(figsize=(17 if depths else 11.5, 5.5), layout="constrained")
     FigureCanvasAgg(figure)
     time, memory, *over = figure.subplots(1, 2 + depths)
-    for subject in dict.fromkeys(p["subject"] for p in points):
-        own = [p for p in over_length if p["subject"] == subject]
-        _line(time, subject, own, "length", lambda p: {k: 1e6 / v for k, v in p["tokens_per_s"].items()})
-        _line(memory, subject, own, "length", lambda p: p["above_base_mib"])
+    for label in dict.fromkeys(p["subject"] for p in points):
+        _line(time, label, over_length, "length", "us_per_token")
+        _line(memory, label, over_length, "length", "above_base_mib")
         for axes in over:
-            own = [p for p in over_depth if p["subject"] == subject]
-            _line(axes, subject, own, "layers", lambda p: p["above_base_mib"])
+            _line(axes, label, over_depth, "layers", "above_base_mib")
     for found in summary["crossovers"]:
-        if found["layers"] == layers:
-            _crossover(time, found)
+        inside = found["length"] is not None and found["length"] != found["shortest"]
+        if inside and found["layers"] == layers:
+            said = f"{found['subject']} faster than {found['exact']} from {found['length']:,.0f}"
+            color = _COLORS[subjects.parse(found["exact"]).name]
+            time.axvline(found["length"], label=said, color=color, linestyle=":")
     _axes(time, f"Time of a training step, {layers} layers", "length (tokens)", "microseconds a token")
     _axes(memory, f"Memory of a training step, {layers} layers", "length (tokens)", "peak above base (MiB)")
     for axes in over:
@@ -58,41 +61,20 @@ def draw(summary: dict[str, Any], layers: int, depth_length: int) -> Any:
     return figure
 
 
-def _crossover(axes: Any, found: dict[str, Any]) -> None:
-    """Marks a crossover, if there is one inside the range of lengths."""
-    if found["length"] is None or found["length"] == found["shortest"]:
-        return
-    axes.axvline(
-        found["length"],
-        label=f"{found['subject']} faster than {found['exact']} from {found['length']:,.0f}",
-        color=_COLORS[found["exact"].split(":")[0]],
-        linestyle=":",
-    )
-
-
-def _line(axes: Any, subject: str, points: list[dict[str, Any]], over: str, quantity: Any) -> None:
+def _line(axes: Any, label: str, points: list[dict[str, Any]], over: str, quantity: str) -> None:
     """Draws one subject; values that are not positive cannot be on a logarithmic axis."""
-    points = [p for p in points if quantity(p)["median"] > 0]
-    if not points:
+    own = [p for p in points if p["subject"] == label and p[quantity]["median"] > 0]
+    if not own:
         return
-    name, *options = subject.split(":")
-    precision = next((option for option in options if option in _STYLES), "float32")
-    window = "chunk" if "chunk" in options else "bucket"
-    values = [quantity(p) for p in points]
-    middle = [v["median"] for v in values]
-    # Values may be reciprocals, of which the one under "min" is the largest.
-    spread = [
-        [m - min(v.values()) if min(v.values()) > 0 else 0 for m, v in zip(middle, values, strict=True)],
-        [max(v.values()) - m for m, v in zip(middle, values, strict=True)],
-    ]
+    subject, values = subjects.parse(label), [p[quantity] for p in own]
     axes.errorbar(
-        [p[over] for p in points],
-        middle,
-        yerr=spread,
-        label=subject,
-        color=_COLORS[name],
-        linestyle=_STYLES[precision],
-        marker=_MARKERS[window],
+        [p[over] for p in own],
+        [v["median"] for v in values],
+        yerr=[[v["median"] - max(v["min"], 0) for v in values], [v["max"] - v["median"] for v in values]],
+        label=label,
+        color=_COLORS[subject.name],
+        linestyle=_STYLES[subject.precision],
+        marker=_MARKERS[subject.window],
         capsize=2,
     )
 

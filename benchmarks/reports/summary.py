@@ -12,6 +12,7 @@ from benchmarks.measuring.point_process import DONE
 
 _QUANTITIES: dict[str, Callable[[dict[str, Any]], float]] = {
     **{name: operator.itemgetter(name) for name in ("tokens_per_s", "step_s", "peak_mib", "base_mib")},
+    "us_per_token": lambda m: 1e6 / m["tokens_per_s"],
     "above_base_mib": lambda m: m["peak_mib"] - m["base_mib"],
     # Without the memory that must grow with depth: gradients, 4 bytes a parameter, and saved buckets.
     "activations_mib": lambda m: (

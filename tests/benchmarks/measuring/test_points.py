@@ -45,7 +45,7 @@ def test_a_run_goes_on_with_what_is_missing(tmp_path):
         file.write('{"subject": "ou')  # Killed while it wrote a line.
     seen, lines = _run(_results(tmp_path))
     assert seen == POINTS[1:]
-    assert lines[0] == "point 2 of 3: subject ours, length 2,048: 4096.0; 0:08 left"
+    assert lines[0] == "point 2 of 3: subject ours, length 2048: 4096.0; 0:08 left"
     assert _run(_results(tmp_path)) == ([], [])
     assert [json.loads(line)["length"] for line in path.read_text().splitlines()[1:]] == [1024, 2048, 4096]
     assert [p.name for p in tmp_path.iterdir()] == ["results.jsonl"]
@@ -63,7 +63,7 @@ def test_a_failure_does_not_stop_the_others(tmp_path):
 
     seen, lines = _run(_results(tmp_path), measure)
     assert seen == POINTS
-    assert lines[0].endswith("length 1,024: failed (no such weight); -:-- left")
+    assert lines[0].endswith("length 1024: failed (no such weight); -:-- left")
     assert _run(_results(tmp_path), retry_failed=False) == ([], [])
     results = _results(tmp_path)
     assert _run(results)[0] == POINTS[:1]

@@ -34,5 +34,5 @@ def test_what_was_given_up_is_not_tried_larger(status):
     assert [(i["layers"], i["round"]) for i in skipped] == [(6, 0), (2, 1), (6, 1)]
     assert all((i["subject"], i["length"]) == ("torch_exact", 4096) for i in skipped)
     found = sweep.skip(skipped[0], measured)
-    reason = f"{status} at subject torch_exact, length 4,096, layers 2, round 0"
+    reason = f"{status} at subject torch_exact, length 4096, layers 2, round 0"
     assert found == {"status": "skipped", "reason": reason, "seconds": 0.0}
