@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks.measuring import gradient_errors
 from reformer_tf.ops import sums
+from tests.half_precision import gradient_errors
 
 LENGTH = 512
 
@@ -58,7 +58,7 @@ def test_text_begins_with_the_boundary():
 @pytest.mark.parametrize("compiled", [False, True])
 def test_errors_do_not_grow_with_the_length(compiled):
     options = ["--lengths=4096,32768", "--layers=4", f"--jit_compile={compiled}"]
-    command = [sys.executable, "-m", "benchmarks.half_precision", *options]
+    command = [sys.executable, "-m", "tests.half_precision", *options]
     result = subprocess.run(command, capture_output=True, text=True, timeout=3000, check=False)
     assert result.returncode == 0, result.stderr
     measured = json.loads(result.stdout.splitlines()[-1])

@@ -1,6 +1,6 @@
 """Errors of the gradients of a half-precision model against float32, for each weight, over the length.
 
-    python -m benchmarks.half_precision --lengths=4096,65536 --precisions=mixed_bfloat16,mixed_float16
+    python -m tests.half_precision --lengths=4096,65536 --precisions=mixed_bfloat16,mixed_float16
 
 A causal language model of text is differentiated in float32, and in half precision with the same weights, seed and
 buckets: once unchanged, and once with the sums of its weights' gradients in float64. The rounding of single numbers
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import app, flags
 
-from benchmarks.measuring import gradient_errors
+from tests.half_precision import gradient_errors
 
 LENGTHS = flags.DEFINE_list("lengths", ["4096", "65536"], "Tokens of a sequence.")
 PRECISIONS = flags.DEFINE_list("precisions", ["mixed_bfloat16", "mixed_float16"], "Dtype policies.")
