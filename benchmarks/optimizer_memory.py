@@ -19,10 +19,11 @@ import pathlib
 
 import keras
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 from ml_collections import ConfigDict
 
-from benchmarks.measuring.memory import resident_mib
+from benchmarks.measuring import command_line
+from benchmarks.measuring.machine import resident_mib
 from trainer.config import default_config
 from trainer.optimization.optimizer import OPTIMIZERS, make_optimizer
 from trainer.training.memory import peak_mib
@@ -68,7 +69,7 @@ def measure() -> dict:
         "parameters": parameters,
         "grown_mib": grown,
         "graph_mib": graph,
-        **{name: flags.FLAGS[name].value for name in _ARGUMENTS},
+        **command_line.arguments(_ARGUMENTS),
     }
 
 
@@ -89,12 +90,10 @@ def _grown(size: int) -> float:
     return peak_mib() - before
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Measures and prints."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
     print(json.dumps(measure()))
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main)

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from reformer_tf.export import text_signatures
-from reformer_tf.export.byte_tokenizer import ByteTokenizer
+from reformer_tf.tokenizers import ByteTokenizer
 from reformer_tf.export.independent_rows import IndependentRows
 from reformer_tf.layers import ResidualBranch, ReversibleStack
 from reformer_tf.layers.attention import SelfAttention
