@@ -12,9 +12,11 @@ from reformer_tf.export import requests
 from reformer_tf.export.ids_signatures import Signature, log_probabilities, mean_bits
 from reformer_tf.export.independent_rows import IndependentRows
 from reformer_tf.export.sampling import Settings
-from reformer_tf.export.tokenizer import Tokenizer
 from reformer_tf.generation import decoder, token_loop
+from reformer_tf.layers.attention import registry
 from reformer_tf.models import ReformerCausalLM
+from reformer_tf.ops import graph_checks
+from reformer_tf.tokenizers import Tokenizer
 
 _TEXT = tf.TensorSpec([None], tf.string, name="text")
 _SETTINGS = [
@@ -30,8 +32,14 @@ _SETTINGS = [
 
 
 def make(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokenizer) -> dict[str, Signature]:
-    """Makes the signatures for strings, by name. See `reformer_tf.export.export_saved_model`."""
+    """Makes the signatures for strings, by name. See `reformer_tf.export.export_saved_model`.
+
+    A model has no `generate` if a kind of its attention layers cannot decode.
+    """
     score = Signature(_score(rows, tokenizer), (_TEXT,), {"text": np.array([b"a"], object)})
+    kinds = model.backbone.config["attention_layers"]
+    if not all(registry.get(kind).capabilities.decoding_cache for kind in kinds):
+        return {"score": score}
     # The shortest text leaves capacity for new tokens in every model.
     settings = {"max_new_tokens": min(2, rows.longest), "temperature": 1.0, "top_k": 2, "top_p": 0.9, "seed": 0}
     example = {spec.name: np.array([settings[spec.name]], spec.dtype.as_numpy_dtype) for spec in _SETTINGS}
@@ -44,7 +52,7 @@ def _score(rows: IndependentRows, tokenizer: Tokenizer) -> Any:
     @tf.function(input_signature=requests.any_rank_specs([_TEXT]), autograph=False)
     def score(text: tf.Tensor) -> dict[str, tf.Tensor]:
         text = requests.with_rank(_TEXT, text)
-        text = requests.checked(text, requests.has_rows("text", text))
+        text = graph_checks.checked(text, requests.has_rows("text", text))
         # The last token is a target and no input, so the boundary fits in too.
         ids, lengths = tokenizer.encode(text, 1, rows.longest)
         losses = rows.token_losses(_after_boundary(tokenizer, ids), lengths + 1)
@@ -67,14 +75,14 @@ def _generate(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokeniz
         seed: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
         text = requests.with_rank(_TEXT, text)
-        text = requests.checked(text, requests.has_rows("text", text))
+        text = graph_checks.checked(text, requests.has_rows("text", text))
         values = (max_new_tokens, temperature, top_k, top_p, seed)
         settings = Settings(*map(requests.with_rank, _SETTINGS, values)).checked(text)
         # The last new token is no input, so the boundary fits in too.
         ids, lengths = tokenizer.encode(text, 0, rows.longest - 1)
         fits = tf.reduce_all(settings.max_new_tokens <= rows.longest - lengths)
         rule = f"`max_new_tokens` and the tokens of `text` must be at most {rows.longest} together in each row"
-        limits = requests.checked(settings.max_new_tokens, (fits, rule, settings.max_new_tokens))
+        limits = graph_checks.checked(settings.max_new_tokens, (fits, rule, settings.max_new_tokens))
         new_ids = token_loop.go_on(
             decoder.make_decoder(model),
             _after_boundary(tokenizer, ids),

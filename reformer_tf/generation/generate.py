@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from reformer_tf.generation import beam_search, decoder, prompts, samplers, token_loop
 from reformer_tf.layers import arguments
+from reformer_tf.layers.attention import registry
 
 # Stored outside the models: Keras and SavedModels would treat a function in a model's attribute as a part of it.
 _PROGRAMS: weakref.WeakKeyDictionary[Any, "_Programs"] = weakref.WeakKeyDictionary()
@@ -79,6 +80,7 @@ class Continuation:
         seed: Any,
         stop_tokens: Any,
     ):
+        registry.require_decoding(model.backbone.config["attention_layers"])
         arguments.positive_integer("max_new_tokens", max_new_tokens)
         self.sampler = sampler
         _check_lengths(rows, max_new_tokens, model.backbone.config["max_sequence_length"])
