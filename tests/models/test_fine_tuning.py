@@ -87,6 +87,24 @@ def test_fit_changes_adapters_and_the_head_alone():
         assert np.array_equal(variable, old) == (variable.path in frozen), variable.path
 
 
+@pytest.mark.slow
+def test_adapters_are_made_under_the_strategy_of_the_model(mirrored_strategy):
+    """Also where they are asked for outside of its scope."""
+    results = []
+    for strategy in (tf.distribute.get_strategy(), mirrored_strategy):
+        with strategy.scope():
+            model = cases.make("classifier", **{**SMALL, **ONE_LAYER}, dropout=0.3)
+        keras.utils.set_random_seed(1)
+        model.train_adapters(2)
+        with strategy.scope():
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+            model.compile(keras.optimizers.SGD(0.1), loss, jit_compile=False)
+        model.fit(cases.ids(4), np.arange(4) % 3, epochs=3, batch_size=4, verbose=0, shuffle=False)
+        results.append(model.get_weights())
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
 def test_a_compiled_model_is_compiled_again():
     model = cases.make("causal_lm", **SMALL)
     for change in (lambda: model.train_adapters(2), model.merge_adapters):
