@@ -56,10 +56,31 @@ class LowRankAdapted(NotQuantized):
         passed = {"lora_alpha": lora_alpha, "lora_kernels": lora_kernels}
         if lora_rank is None and any(value is not None for value in passed.values()):
             raise ValueError(f"lora_alpha and lora_kernels must be left out without lora_rank. Received: {passed}")
-        self.lora_enabled = False
-        self.lora_rank = arguments.optional(arguments.positive_integer, "lora_rank", lora_rank)
-        self.lora_alpha = arguments.optional(arguments.positive_number, "lora_alpha", lora_alpha)
-        self.lora_kernels: list[str] | None = None if lora_kernels is None else list(lora_kernels)
+        self._lora_enabled = False
+        self._lora_rank = arguments.optional(arguments.positive_integer, "lora_rank", lora_rank)
+        self._lora_alpha = arguments.optional(arguments.positive_number, "lora_alpha", lora_alpha)
+        self._lora_kernels: list[str] | None = None if lora_kernels is None else list(lora_kernels)
+
+    # Setting one of these would be half a change, so they are properties.
+    @property
+    def lora_enabled(self) -> bool:
+        """Whether the layer has adapters."""
+        return self._lora_enabled
+
+    @property
+    def lora_rank(self) -> int | None:
+        """The rank of the adapters that the layer has, or is to get when it is built."""
+        return self._lora_rank
+
+    @property
+    def lora_alpha(self) -> float | None:
+        """Adapters count times `lora_alpha / lora_rank`."""
+        return self._lora_alpha
+
+    @property
+    def lora_kernels(self) -> list[str] | None:
+        """The names of the kernels with adapters; None if all are to get one."""
+        return None if self._lora_kernels is None else list(self._lora_kernels)
 
     def kernels(self) -> Mapping[str, Kernel]:
         """The kernels of the built layer that may get adapters, by name."""
@@ -72,7 +93,7 @@ class LowRankAdapted(NotQuantized):
         found = {}
         for name in self.lora_kernels:
             a, b = (getattr(self, key) for key in adapter_files.keys(name))
-            found[name] = Adapter(a, b, self.lora_alpha)
+            found[name] = Adapter(a, b, self._lora_alpha)
         return found
 
     def enable_lora(
@@ -133,7 +154,7 @@ class LowRankAdapted(NotQuantized):
         if not self.lora_enabled:
             raise ValueError(f"merge_lora must come after enable_lora. Received: {self.name}, without adapters")
         kernels, adapters = self.kernels(), self.adapters()
-        self.lora_enabled, self.lora_rank, self.lora_alpha, self.lora_kernels = False, None, None, None
+        self._lora_enabled, self._lora_rank, self._lora_alpha, self._lora_kernels = False, None, None, None
         for name, adapter in adapters.items():
             variable = kernels[name].variable
             variable.assign(adapter_files.merged(variable, adapter))
@@ -156,8 +177,8 @@ class LowRankAdapted(NotQuantized):
             key_a, key_b = adapter_files.keys(name)
             setattr(self, key_a, self._adapter_weight(key_a, variable, (*inputs, rank), axes, a_initializer))
             setattr(self, key_b, self._adapter_weight(key_b, variable, (rank, *outputs), 1, b_initializer))
-        self.lora_enabled, self.lora_rank, self.lora_kernels = True, rank, chosen
-        self.lora_alpha = float(rank) if lora_alpha is None else lora_alpha
+        self._lora_enabled, self._lora_rank, self._lora_kernels = True, rank, chosen
+        self._lora_alpha = float(rank) if lora_alpha is None else lora_alpha
         self._freeze_adapted()
 
     def _adapter_weight(
@@ -233,8 +254,7 @@ class LowRankAdapted(NotQuantized):
         """The entries of the config that say which adapters the layer has, or is to get; none without."""
         if self.lora_rank is None:
             return {}
-        names = None if self.lora_kernels is None else list(self.lora_kernels)
-        return {"lora_rank": self.lora_rank, "lora_alpha": self.lora_alpha, "lora_kernels": names}
+        return {"lora_rank": self.lora_rank, "lora_alpha": self.lora_alpha, "lora_kernels": self.lora_kernels}
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.lora_config()}

@@ -170,6 +170,12 @@ def test_some_kernels_of_a_layer():
     assert [v.name for v in layer.trainable_variables] == names
 
 
+@pytest.mark.parametrize("name", ["lora_enabled", "lora_rank", "lora_alpha", "lora_kernels"])
+def test_what_adapters_are_is_not_set_later(name):
+    with pytest.raises(AttributeError, match=rf"property '{name}' of 'FullSelfAttention' object has no setter"):
+        setattr(_make("full"), name, 2)
+
+
 def test_a_frozen_layer_stays_frozen():
     layer = _make("full", trainable=False)
     layer.enable_lora(RANK)
