@@ -128,9 +128,11 @@ class LowRankAdapted(NotQuantized):
         lora_alpha = arguments.optional(arguments.positive_number, "lora_alpha", lora_alpha)
         was_locked = self._tracker.locked
         self._tracker.unlock()
-        self._add_adapters(rank, lora_alpha, a_initializer, b_initializer, kernels)
-        if was_locked:
-            self._tracker.lock()
+        try:
+            self._add_adapters(rank, lora_alpha, a_initializer, b_initializer, kernels)
+        finally:
+            if was_locked:
+                self._tracker.lock()
 
     def build_lora(self) -> None:
         """Makes the adapters that the constructor was asked for; called at the end of `build`."""
@@ -244,7 +246,7 @@ class LowRankAdapted(NotQuantized):
     def load_own_variables(self, store: Any) -> None:
         """Loads a file with or without adapters, see `adapter_files`."""
         values, saved = adapter_files.read(store)
-        if self.lora_enabled or saved:
+        if self.lora_enabled or (saved and self.built):
             kernels = {name: kernel.variable for name, kernel in self.kernels().items()}
             adapter_files.load(values, saved, self.name, self.weights_without_adapters(), kernels, self.adapters())
         else:
