@@ -67,4 +67,28 @@ BREAKAGES = (
         new="wrong > 1",
         breaks="One replica whose loss is not finite writes NaN into the weights.",
     ),
+    Breakage(
+        name="models_ask_for_what_kinds_cannot_do",
+        part="models",
+        function="_check_option",
+        old='registry.require(used, can, rule, f"{name}={values[name]!r}")',
+        new="pass",
+        breaks="A model with attention dropout leaves out the layers of a kind without pairs, in silence.",
+    ),
+    Breakage(
+        name="segments_of_other_kinds_ignored",
+        part="models",
+        function="ReformerBackbone.__call__",
+        old='attention_kinds.check_segments(self.config["attention_layers"])',
+        new="pass",
+        breaks="Documents see each other in layers of a kind that takes no segments.",
+    ),
+    Breakage(
+        name="local_chunks_as_long_as_others",
+        part="models",
+        function="layer_arguments",
+        old="{argument: values[name] for argument, name in followed.items()}",
+        new='{argument: values[name.removeprefix("local_")] for argument, name in followed.items()}',
+        breaks="Local layers have the chunk length of LSH layers.",
+    ),
 )
