@@ -15,12 +15,12 @@ import pathlib
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
-from benchmarks.measuring import our_model, size_flags
+from benchmarks.measuring import command_line, our_model
 from benchmarks.measuring.sizes import VOCABULARY
 from trainer import atomic
 
@@ -34,7 +34,7 @@ _LOCAL_ROUND = flags.DEFINE_boolean(
 _PEER_CONTEXT = flags.DEFINE_integer("peer_context", 16384, "Context of the peer; 0 for no peer.", lower_bound=0)
 _OUTPUT = flags.DEFINE_string("output", "decoding.json", "File of the results.")
 for _name in ("layers", "width", "heads", "num_hashes", "chunk_length"):
-    size_flags.define(_name)
+    command_line.define(_name)
 
 # Seconds between two implementations: threads of the first wait for work actively, and would slow down the second.
 _PAUSE = 0.5
@@ -44,19 +44,13 @@ GoOn = Callable[[int], Any]
 TakeIn = Callable[[np.ndarray], GoOn]
 
 
-class _Point(NamedTuple):
-    """One measured point: the implementation, the number of rows, and the length of the context."""
-
-    subject: str
-    batch: int
-    context: int
-
-
 def _ours(longest: int) -> TakeIn:
     from reformer_tf.generation import samplers
     from reformer_tf.generation.generate import Continuation
 
-    model = our_model.build(size_flags.sizes(length=longest), attention_layers=["lsh"], local_round=_LOCAL_ROUND.value)
+    model = our_model.build(
+        command_line.sizes(length=longest), attention_layers=["lsh"], local_round=_LOCAL_ROUND.value
+    )
 
     def take_in(context: np.ndarray) -> GoOn:
         rows = Continuation(model, context.tolist(), _new_tokens(), samplers.get("random"), 0, ())
@@ -72,7 +66,7 @@ def _hugging_face(longest: int) -> TakeIn:
     from benchmarks.peers.huggingface import HuggingFaceReformer
 
     torch.manual_seed(0)
-    model = HuggingFaceReformer(size_flags.sizes(length=longest)).model.eval()
+    model = HuggingFaceReformer(command_line.sizes(length=longest)).model.eval()
 
     @torch.no_grad()
     def take_in(context: np.ndarray) -> GoOn:
@@ -96,17 +90,17 @@ def _new_tokens() -> int:
     return 1 + _TOKENS.value * (_ROUNDS.value + 1)
 
 
-def _measure(points: Sequence[_Point], subjects: dict[str, TakeIn]) -> list[list[float]]:
-    """The seconds of a decoding step in each repetition, by point; the points alternate."""
+def _measure(points: Sequence[tuple[str, int]], batch: int, subjects: dict[str, TakeIn]) -> list[list[float]]:
+    """The seconds of a decoding step in each repetition, by subject and context; these points alternate."""
     rng = np.random.default_rng(0)
-    runs = [subjects[p.subject](rng.integers(0, VOCABULARY, (p.batch, p.context))) for p in points]
+    runs = [subjects[subject](rng.integers(0, VOCABULARY, (batch, context))) for subject, context in points]
     measured: list[list[float]] = [[] for _ in points]
-    before = points[0].subject
+    before, _ = points[0]
     for repetition in range(_ROUNDS.value + 1):
-        for point, go_on, values in zip(points, runs, measured, strict=True):
-            if point.subject != before:
+        for (subject, _), go_on, values in zip(points, runs, measured, strict=True):
+            if subject != before:
                 time.sleep(_PAUSE)
-                before = point.subject
+                before = subject
             start = time.perf_counter()
             go_on(_TOKENS.value)
             seconds = (time.perf_counter() - start) / _TOKENS.value
@@ -115,27 +109,28 @@ def _measure(points: Sequence[_Point], subjects: dict[str, TakeIn]) -> list[list
     return measured
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Measures, prints and writes."""
-    del arguments
-    size_flags.check_heads()
-    contexts, batches = [int(x) for x in _CONTEXTS.value], [int(x) for x in _BATCHES.value]
+    with command_line.checking():
+        command_line.check_heads()
+        contexts, batches = (command_line.positive_integers(name) for name in ("contexts", "batches"))
     longest = 1 << (max([*contexts, _PEER_CONTEXT.value]) + _new_tokens()).bit_length()
     subjects = {"ours": _ours(longest)}
     if _PEER_CONTEXT.value and all(importlib.util.find_spec(name) for name in ("torch", "transformers")):
         subjects["huggingface"] = _hugging_face(longest)
     rows: list[dict[str, Any]] = []
     for batch in batches:
-        points = [_Point("ours", batch, context) for context in contexts]
+        points = [("ours", context) for context in contexts]
         if batch == 1 and "huggingface" in subjects:
-            points.append(_Point("huggingface", 1, _PEER_CONTEXT.value))
-        for point, values in zip(points, _measure(points, subjects), strict=True):
+            points.append(("huggingface", _PEER_CONTEXT.value))
+        for (subject, context), values in zip(points, _measure(points, batch, subjects), strict=True):
             step = statistics.median(values)
-            rows.append({**point._asdict(), "step_s": step, "tokens_per_s": batch / step, "all_step_s": values})
-            print(f"{point.subject}, batch {batch}, context {point.context:,}: {1e3 * step:.2f} ms a step", flush=True)
+            about = {"subject": subject, "batch": batch, "context": context}
+            rows.append({**about, "step_s": step, "tokens_per_s": batch / step, "all_step_s": values})
+            print(f"{subject}, batch {batch}, context {context:,}: {1e3 * step:.2f} ms a step", flush=True)
     speed = {(row["subject"], row["batch"], row["context"]): row["tokens_per_s"] for row in rows}
     result = {
-        "sizes": {name: getattr(flags.FLAGS, name) for name in size_flags.SIZES if name != "length"},
+        "sizes": command_line.arguments(name for name in command_line.SIZES if name != "length"),
         "local_round": _LOCAL_ROUND.value,
         "tokens": _TOKENS.value,
         "points": rows,
@@ -151,4 +146,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main)

@@ -17,11 +17,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
-from absl import app, flags
+from absl import flags
 
-from benchmarks.measuring import trainer_options
+from benchmarks.measuring import command_line
+from trainer.storage import metrics
 
 _STEPS = flags.DEFINE_integer("steps", 60, "Steps of each run.", lower_bound=20)
 _LENGTH = flags.DEFINE_integer("length", 2048, "Tokens of a row.", lower_bound=1)
@@ -29,6 +29,7 @@ _REPEATS = flags.DEFINE_integer("repeats", 3, "Repetitions, in which the runs al
 _EVERY = flags.DEFINE_integer("checkpoint_every", 50, "Steps between two checkpoints.", lower_bound=1)
 _OUTPUT = flags.DEFINE_string("output", "efficiency.json", "File of the results.")
 
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
 _NEVER = 10**9
 # A program that pins the process to the core of its worker index, and then runs the task.
 _PIN = (
@@ -43,6 +44,8 @@ def _train(workdir: pathlib.Path, workers: int, pinned: bool, checkpoint_every: 
     task = [sys.executable, *(["-c", _PIN] if pinned else ["-m", "trainer.task"])]
     cluster = [sys.executable, "-m", "trainer.local_cluster", f"--workers={workers}", "--"]
     changes = {
+        "export": False,
+        "report": False,
         "strategy": "multi_worker" if workers > 1 else "one_device",
         "train.steps": _STEPS.value,
         "train.sequence_length": _LENGTH.value,
@@ -51,30 +54,23 @@ def _train(workdir: pathlib.Path, workers: int, pinned: bool, checkpoint_every: 
         "train.eval_every": -1,
         "train.checkpoint_every": checkpoint_every,
     }
-    options = trainer_options.options("quickstart", workdir, changes)
-    process = subprocess.Popen(
+    options = [f"--config={_ROOT / 'configs' / 'quickstart.py'}", f"--workdir={workdir}"]
+    options += [f"--config.{name}={value}" for name, value in changes.items()]
+    subprocess.run(
         [*(cluster if workers > 1 else []), *task, *options],
-        cwd=trainer_options.ROOT,
+        cwd=_ROOT,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        check=True,
     )
-    seen: dict[int, float] = {}
-    path = workdir / "metrics.jsonl"
-    while process.poll() is None:
-        for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else ():
-            if line.endswith("\n"):
-                seen.setdefault(json.loads(line)["step"], time.monotonic())
-        time.sleep(0.01)
-    if process.returncode:
-        raise RuntimeError(f"A run with {workers} worker(s) ended with {process.returncode}.")
+    written = {record["step"]: record["wall_time"] for record in metrics.read_records(workdir / "metrics.jsonl")}
     first, last = 10, _STEPS.value // 10 * 10
-    return (seen[last] - seen[first]) / (last - first)
+    return (written[last] - written[first]) / (last - first)
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Runs all, prints the ratios and writes them."""
-    del arguments
     runs = {
         "one_worker": (1, True, _NEVER),
         "two_workers": (2, True, _NEVER),
@@ -103,4 +99,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main)

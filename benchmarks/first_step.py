@@ -10,38 +10,107 @@ seconds of the first step (with tracing and compiling), the median of later step
 """
 
 import json
-import multiprocessing
+import resource
+import statistics
+import sys
+from collections.abc import Callable
 
-from absl import app, flags
+import keras
+import numpy as np
+from absl import flags
 
-from benchmarks.first_step_point import KINDS, measure
+from benchmarks.measuring import command_line, point_process, points
+from benchmarks.measuring.results import Results
+from reformer_tf.layers import FullSelfAttention, LocalSelfAttention, LSHSelfAttention
 
-_KINDS = flags.DEFINE_list("kinds", list(KINDS), f"Kinds of attention, of {', '.join(KINDS)}.")
+_WIDTH, _HEADS, _HEAD_SIZE, _CLASSES = 48, 4, 16, 2
+
+
+def _multi_head() -> Callable:
+    layer = keras.layers.MultiHeadAttention(_HEADS, _HEAD_SIZE)
+    return lambda x: layer(x, x)
+
+
+_LAYERS: dict[str, Callable[[], Callable]] = {
+    "multi_head": _multi_head,
+    "lsh": lambda: LSHSelfAttention(_HEADS, _HEAD_SIZE, chunk_length=32, num_hashes=4),
+    "local": lambda: LocalSelfAttention(_HEADS, _HEAD_SIZE, chunk_length=32),
+    "full": lambda: FullSelfAttention(_HEADS, _HEAD_SIZE),
+}
+
+_KINDS = flags.DEFINE_list("kinds", list(_LAYERS), f"Kinds of attention, of {', '.join(_LAYERS)}.")
 _LENGTH = flags.DEFINE_integer("length", 90, "Tokens of a sequence.", lower_bound=1)
 _BATCH = flags.DEFINE_integer("batch", 50, "Rows of a batch.", lower_bound=1)
 _EAGER_LENGTH = flags.DEFINE_integer("eager_length", 1000, "Tokens of the one row of an eager call.", lower_bound=1)
 _STEPS = flags.DEFINE_integer("steps", 15, "Steps after the first, and eager calls after the first.", lower_bound=1)
+_TIMEOUT = command_line.define_timeout()
 
 
-def main(argv: list[str]) -> None:
-    """Measures all kinds, one after the other, and prints the summary."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {argv[1:]}")
-    unknown = sorted(set(_KINDS.value) - set(KINDS))
-    if unknown:
-        raise app.UsageError(f"--kinds must be among {', '.join(KINDS)}. Received: {', '.join(unknown)}")
-    settings = (_LENGTH.value, _BATCH.value, _EAGER_LENGTH.value, _STEPS.value)
-    summary: dict[str, dict[str, float]] = {}
-    for kind in _KINDS.value:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            summary[kind] = pool.apply(measure, (kind, *settings))
-        base_seconds = summary[_KINDS.value[0]]
-        said = (
-            f"{name} {seconds:.4f} s ({seconds / base_seconds[name]:.2f})" for name, seconds in summary[kind].items()
-        )
-        print(f"{kind}: {', '.join(said)}", flush=True)
-    print(json.dumps(summary))
+def _cpu_seconds(call: Callable[[], object]) -> float:
+    """The CPU time of a call, user and system."""
+
+    def used() -> float:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        return usage.ru_utime + usage.ru_stime
+
+    began = used()
+    call()
+    return used() - began
+
+
+def _classifier(attention: Callable[[], Callable]) -> keras.Model:
+    x = inputs = keras.Input((_LENGTH.value, _WIDTH))
+    for _ in range(2):
+        x = keras.layers.LayerNormalization()(keras.layers.Add()([x, attention()(x)]))
+        wide = keras.layers.Dense(2 * _WIDTH, activation="gelu")(x)
+        x = keras.layers.LayerNormalization()(keras.layers.Add()([x, keras.layers.Dense(_WIDTH)(wide)]))
+    x = keras.layers.Dense(_CLASSES, activation="softmax")(keras.layers.GlobalAveragePooling1D()(x))
+    model = keras.Model(inputs, x)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    return model
+
+
+def measure(kind: str) -> dict[str, float]:
+    """Measures one kind of attention in this process, which should be new."""
+    keras.utils.set_random_seed(0)
+    model, batch, rng = _classifier(_LAYERS[kind]), _BATCH.value, np.random.default_rng(0)
+    rows = rng.normal(size=(batch, _LENGTH.value, _WIDTH)).astype("float32")
+    labels = rng.integers(0, _CLASSES, batch)
+    first = _cpu_seconds(lambda: model.fit(rows, labels, batch_size=batch, verbose=0))
+    later = [_cpu_seconds(lambda: model.train_on_batch(rows, labels)) for _ in range(_STEPS.value + 1)][1:]
+    layer = _LAYERS[kind]()
+    row = keras.ops.convert_to_tensor(rng.normal(size=(1, _EAGER_LENGTH.value, _WIDTH)).astype("float32"))
+    eager = [_cpu_seconds(lambda: layer(row)) for _ in range(_STEPS.value + 1)]
+    return {
+        "first_step": first,
+        "step": statistics.median(later),
+        "first_eager_call": eager[0],
+        "eager_call": statistics.median(eager[1:]),
+    }
+
+
+def main() -> None:
+    """Measures one kind in this process, several in processes of their own, and prints the summary."""
+    with command_line.checking():
+        kinds = command_line.choices("kinds", _LAYERS)
+    if len(kinds) == 1:
+        print(json.dumps({kinds[0]: measure(kinds[0])}))
+        return
+    options = command_line.options(command_line.arguments(["length", "batch", "eager_length", "steps"]))
+    planned = [points.Point({"kind": kind}, ["benchmarks.first_step", f"--kinds={kind}", *options]) for kind in kinds]
+    results = Results(None, {}, {})
+
+    def outcome(measured: dict) -> str:
+        base = results.points[0].get(kinds[0], {})
+        times = measured[measured["kind"]].items()
+        return ", ".join(f"{name} {time:.4f} s ({time / base.get(name, time):.2f})" for name, time in times)
+
+    measured = points.run(planned, results, lambda point: points.measure(point, _TIMEOUT.value), outcome)
+    done = [point for point in measured if point["status"] == point_process.DONE]
+    print(json.dumps({point["kind"]: point[point["kind"]] for point in done}))
+    if len(done) < len(kinds):
+        sys.exit(1)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main)

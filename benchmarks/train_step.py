@@ -7,84 +7,64 @@ after one step at length 256, before the long steps; a step needs their differen
 gradients, and `kept_buckets_mib` are the integer buckets that a reversible stack saves.
 
 With `--check`, the model's first LSH layer is then compared with unblocked attention, on as many random inputs and with
-the same buckets (see `benchmarks.reference.check`): `check_output_error` and `check_gradient_error`.
+the same buckets (see `tests.testing.unblocked.check`): `check_output_error` and `check_gradient_error`.
 """
 
 import json
-import statistics
-import time
+from typing import Any
 
-import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
-from benchmarks.measuring import setting
-from benchmarks.measuring.memory import resident_mib
-from benchmarks.reference import check
+from benchmarks.measuring import command_line, steps, training_step
 from reformer_tf.layers import LSHSelfAttention
 from reformer_tf.models import ReformerCausalLM
-from trainer.training.memory import peak_mib
 
-_SHORT = 256
+flags.adopt_module_key_flags(training_step)  # For --help.
 _CHECK = flags.DEFINE_bool("check", False, "Whether an LSH layer is checked against the unblocked core.")
 
 
-def measure() -> dict:
+def measure() -> dict[str, Any]:
     """Builds the model, runs the steps, and returns the content of the last line."""
-    model = setting.build_model()
-    batch, length = setting.BATCH.value, setting.LENGTH.value
-    compiled = setting.JIT_COMPILE.value
+    model = training_step.build_model()
+    batch, length, repeat = (flag.value for flag in (training_step.BATCH, training_step.LENGTH, training_step.REPEAT))
+    compiled = training_step.JIT_COMPILE.value
     # One program for all lengths, so that the base includes its memory; XLA needs a static length.
-    step = tf.function(
-        setting.build_step(model),
-        input_signature=None if compiled else setting.signature(None),
+    program = tf.function(
+        training_step.build_step(model),
+        input_signature=None if compiled else training_step.signature(None),
         jit_compile=compiled,
         autograph=False,
     )
-
-    def timed(ids: np.ndarray, index: int) -> float:
-        start = time.perf_counter()
-        loss, _ = step(tf.constant(ids), tf.constant([0, index]))
-        if not np.isfinite(loss.numpy()):
-            raise FloatingPointError(f"The loss of step {index} is {loss.numpy()}.")
-        return time.perf_counter() - start
-
-    ids = np.random.default_rng(0).integers(0, setting.VOCABULARY_SIZE, (batch, length + 1), dtype=np.int32)
-    timed(ids[:, : min(_SHORT, length) + 1], 0)
-    base = resident_mib()
-    timed(ids, 1)
-    seconds = [timed(ids, 2 + index) for index in range(setting.REPEAT.value)]
-    median = statistics.median(seconds)
-    peak = peak_mib()
-    errors: dict[str, float] = {}
-    if _CHECK.value:
-        errors = check.check(_lsh_layer(model), length, batch, setting.JIT_COMPILE.value)
     return {
-        "tokens_per_s": batch * length / median,
-        "step_s": median,
-        "peak_mib": peak,
-        "base_mib": base,
-        "kept_buckets_mib": setting.saved_buckets_mib(),
-        "parameters": int(sum(np.prod(v.shape) for v in model.trainable_variables)),
-        **errors,
-        **setting.arguments(),
+        **steps.measure(training_step.run(program), batch, length, repeat),
+        "kept_buckets_mib": training_step.saved_buckets_mib(),
+        "parameters": training_step.parameters(model),
+        **(_errors(model) if _CHECK.value else {}),
+        **training_step.arguments(),
         "check": _CHECK.value,
     }
 
 
-def _lsh_layer(model: ReformerCausalLM) -> LSHSelfAttention:
-    """The first LSH layer of the model."""
+def _errors(model: ReformerCausalLM) -> dict[str, float]:
+    """The errors of the first LSH layer of the model."""
+    # The references are part of the tests, so the command needs them for this option alone.
+    from tests.testing.unblocked import check
+
     branches = model.backbone.get_layer("stack").branches
-    return next(branch.layer for branch in branches if isinstance(branch.layer, LSHSelfAttention))
+    layer = next(branch.layer for branch in branches if isinstance(branch.layer, LSHSelfAttention))
+    return check.check(layer, training_step.LENGTH.value, training_step.BATCH.value, training_step.JIT_COMPILE.value)
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Checks the arguments, measures, and prints."""
-    setting.check(argv)
-    if _CHECK.value and "lsh" not in setting.kinds():
-        raise app.UsageError(f"--check needs a layer of LSH attention. Received: --attention={setting.kinds()}")
+    with command_line.checking():
+        training_step.check()
+        if _CHECK.value and "lsh" not in training_step.kinds():
+            kinds = training_step.ATTENTION.value
+            raise ValueError(f"--check needs a layer of LSH attention. Received: --attention={kinds}")
     print(json.dumps(measure()))
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main)

@@ -1,1 +1,1 @@
-"""Common parts of the measurements: sizes, flags, clocks, memory, processes, and the measured model."""
+"""Common parts of the measurements: flags, points and their processes, results, memory, and the measured model."""

@@ -1,4 +1,4 @@
-"""Describes the machine of a measurement without importing the measured packages."""
+"""The machine of a measurement: its description, and the memory of processes; imports no measured package."""
 
 import importlib.metadata
 import os
@@ -30,6 +30,16 @@ def describe() -> dict[str, Any]:
 def memory_mib() -> int:
     """The memory of the machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+
+
+def resident_mib(process: int | str = "self") -> float:
+    """The present resident size of a process, by its id; of this one by default.
+
+    Raises:
+        OSError: if there is no such process.
+    """
+    with open(f"/proc/{process}/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def code() -> str:

@@ -6,9 +6,13 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from typing import Any
+
+from benchmarks.measuring.machine import resident_mib
 
 DONE, TIMEOUT, MEMORY, FAILED = "done", "timeout", "out_of_memory", "failed"
 
@@ -30,6 +34,7 @@ def run(command: list[str], timeout: float, memory_limit_mib: float) -> dict[str
     """
     start = time.monotonic()
     with (
+        _exiting_at_sigterm(),
         tempfile.TemporaryFile("w+", errors="replace") as output,
         tempfile.TemporaryFile("w+", errors="replace") as log,
     ):
@@ -50,13 +55,24 @@ def run(command: list[str], timeout: float, memory_limit_mib: float) -> dict[str
         return {"seconds": seconds, **_result(process.returncode, output.read(), log.read())}
 
 
+@contextlib.contextmanager
+def _exiting_at_sigterm() -> Iterator[None]:
+    """Lets SIGTERM end this process by an exception, so that it still kills the other one."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _watch(process: subprocess.Popen, deadline: float, memory_limit_mib: float) -> str | None:
     """Waits for the process; returns the reason if it must be killed, otherwise None."""
     while process.poll() is None:
         if time.monotonic() > deadline:
             return TIMEOUT
-        if _resident_mib(process.pid) > memory_limit_mib:
-            return MEMORY
+        with contextlib.suppress(OSError, IndexError):  # It has just ended.
+            if resident_mib(process.pid) > memory_limit_mib:
+                return MEMORY
         time.sleep(_POLL_SECONDS)
     return None
 
@@ -76,14 +92,6 @@ def _result(code: int, output: str, log: str) -> dict[str, Any]:
     except (IndexError, ValueError):
         return {"status": FAILED, "reason": f"the last line was no JSON object: {output.strip()[-_SAID:]!r}"}
     return {**measured, "status": DONE}
-
-
-def _resident_mib(pid: int) -> float:
-    try:
-        pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError):  # It has just ended.
-        return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def _prefer_as_victim(pid: int) -> None:

@@ -11,7 +11,12 @@ The backward pass of a reversible model then computes its layers again in float3
 values than the forward pass.
 """
 WINDOWS = ("bucket", "chunk")
-OURS = ("ours", "ours_plain", "keras_attention")
+OURS = {
+    "ours": ["benchmarks.train_step", "--attention=lsh"],
+    "ours_plain": ["benchmarks.train_step", "--attention=lsh", "--reversible=false"],
+    "keras_attention": ["benchmarks.peers.keras_attention", "--attention=keras"],
+}
+"""The module and flags that measure each model of this package."""
 PEERS = {
     "huggingface": ("torch", "transformers"),
     "lucidrains": ("torch", "reformer_pytorch"),
@@ -23,12 +28,6 @@ BETAS, EPSILON, CLIP_NORM = (0.9, 0.98), 1e-9, 1.0
 EXACT = ("keras_attention", "torch_exact")
 
 _HAS_WINDOWS = ("ours", "ours_plain")
-_MODULES = {"keras_attention": "benchmarks.peers.keras_attention"}
-_FLAGS = {
-    "ours": ["--attention=lsh"],
-    "ours_plain": ["--attention=lsh", "--reversible=false"],
-    "keras_attention": ["--attention=keras"],
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,10 +68,9 @@ class Subject:
     def command(self) -> list[str]:
         """Module and flags that measure it, sizes left out."""
         if self.peer:
-            return ["benchmarks.scaling_point", f"--peer={self.name}", f"--precision={self.precision}"]
+            return ["benchmarks.points.peer_step", f"--peer={self.name}", f"--precision={self.precision}"]
         window = [f"--window={self.window}"] if self.name in _HAS_WINDOWS else []
-        module = _MODULES.get(self.name, "benchmarks.train_step")
-        return [module, *_FLAGS[self.name], f"--precision={self.policy}", *window]
+        return [*OURS[self.name], f"--precision={self.policy}", *window]
 
 
 def parse(label: str) -> Subject:

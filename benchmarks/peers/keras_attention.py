@@ -60,9 +60,8 @@ class KerasSelfAttention(keras.layers.Layer):
 
 
 if __name__ == "__main__":
-    from absl import app
-
     from benchmarks import train_step
+    from benchmarks.measuring import command_line
 
     ATTENTION_LAYERS[KIND] = KerasSelfAttention
-    app.run(train_step.main)
+    command_line.run(train_step.main)

@@ -1,4 +1,4 @@
-"""Trains a PyTorch model, for `benchmarks.quality_point`."""
+"""Trains a PyTorch model, for `benchmarks.points.quality`."""
 
 import numpy as np
 import torch
@@ -6,7 +6,6 @@ import torch
 from benchmarks.measuring.sizes import Sizes
 from benchmarks.measuring.subjects import BETAS, CLIP_NORM, EPSILON, Subject
 from benchmarks.peers import torch_step
-from benchmarks.peers.builders import builder
 
 
 class TorchLearner:
@@ -20,7 +19,7 @@ class TorchLearner:
     """
 
     def __init__(self, sizes: Sizes, subject: Subject, rate: float, seed: int):
-        self.model = torch_step.new_model(builder(subject.name), sizes, seed)
+        self.model = torch_step.new_model(subject.name, sizes, seed)
         self._precision = subject.precision
         self._optimizer = torch.optim.Adam(self.model.parameters(), rate, BETAS, EPSILON)
 

@@ -1,8 +1,6 @@
 """Time and memory of one training step of a PyTorch model, measured as in `benchmarks.train_step`."""
 
 import os
-import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,20 +8,15 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from benchmarks.measuring.memory import resident_mib
-from benchmarks.measuring.sizes import VOCABULARY, Sizes
-from trainer.training.memory import peak_mib
-
-_SHORT = 256
+from benchmarks.measuring import steps
+from benchmarks.measuring.sizes import Sizes
 
 
-def measure(
-    build: Callable[[Sizes], torch.nn.Module], sizes: Sizes, batch: int, precision: str, repeat: int
-) -> dict[str, Any]:
-    """Builds the model, and runs one short step, one full step that is not timed and `repeat` timed steps.
+def measure(peer: str, sizes: Sizes, batch: int, precision: str, repeat: int) -> dict[str, Any]:
+    """Builds the model of a peer, and measures its step.
 
     Args:
-        build: makes a model from ids `[B, L]` to logits `[B, L, V]`.
+        peer: its name.
         sizes: of the model.
         batch: B.
         precision: `"float32"`, `"bfloat16"` for automatic casts, or `"bfloat16_forward"` for casts only in the forward
@@ -31,43 +24,45 @@ def measure(
         repeat: timed steps.
 
     Returns:
-        `tokens_per_s` (median), `step_s`, `peak_mib`, `base_mib`, `parameters` and the `loss` of the first step at full
-        length.
-
-    Raises:
-        FloatingPointError: if a loss is not finite.
+        What `benchmarks.measuring.steps.measure` returns, and `parameters`.
     """
-    model = new_model(build, sizes, seed=0)
-    ids = np.random.default_rng(0).integers(0, VOCABULARY, (batch, sizes.length + 1))
+    model = new_model(peer, sizes, seed=0)
 
-    def timed(length: int) -> tuple[float, float]:
-        start = time.perf_counter()
-        loss = training_step(model, torch.from_numpy(ids[:, : length + 1]), precision)
-        seconds = time.perf_counter() - start
+    def step(ids: np.ndarray, index: int) -> float:
+        loss = training_step(model, torch.from_numpy(ids).long(), precision)
         model.zero_grad(set_to_none=True)  # So that the base does not include gradients.
-        if not np.isfinite(loss):
-            raise FloatingPointError(f"The loss at length {length} is {loss}.")
-        return seconds, loss
+        return loss
 
-    timed(min(_SHORT, sizes.length))
-    base = resident_mib()
-    _, loss = timed(sizes.length)
-    median = statistics.median(timed(sizes.length)[0] for _ in range(repeat))
-    return {
-        "tokens_per_s": batch * sizes.length / median,
-        "step_s": median,
-        "peak_mib": peak_mib(),
-        "base_mib": base,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "loss": loss,
-    }
+    parameters = sum(p.numel() for p in model.parameters())
+    return {**steps.measure(step, batch, sizes.length, repeat), "parameters": parameters}
 
 
-def new_model(build: Callable[[Sizes], torch.nn.Module], sizes: Sizes, seed: int) -> torch.nn.Module:
-    """Makes a model in training mode, and lets PyTorch use all cores; `seed` decides the weights and later draws."""
+def new_model(peer: str, sizes: Sizes, seed: int) -> torch.nn.Module:
+    """Makes a model from ids `[B, L]` to logits `[B, L, V]` in training mode, and lets PyTorch use all cores.
+
+    Args:
+        peer: its name.
+        sizes: of the model.
+        seed: of the weights and of later draws.
+    """
     torch.manual_seed(seed)
     torch.set_num_threads(len(os.sched_getaffinity(0)))  # PyTorch's default is one thread for each physical core.
-    return build(sizes).train()
+    return _model_class(peer)(sizes).train()
+
+
+def _model_class(peer: str) -> Callable[[Sizes], torch.nn.Module]:
+    """The class of a peer's model; only its own packages are imported."""
+    if peer == "huggingface":
+        from benchmarks.peers.huggingface import HuggingFaceReformer
+
+        return HuggingFaceReformer
+    if peer == "lucidrains":
+        from benchmarks.peers.lucidrains import LucidrainsReformer
+
+        return LucidrainsReformer
+    from benchmarks.peers.torch_exact import ExactTransformer
+
+    return ExactTransformer
 
 
 def casts(precision: str) -> torch.autocast:

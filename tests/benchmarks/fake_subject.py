@@ -3,18 +3,19 @@
 from benchmarks.measuring.subjects import parse
 
 
-def measured(point):
-    """A fake result of `measuring.point_process.run`: exact attention slows down with length, LSH does not."""
-    seconds = 1e-3 * (point.length / 2048 if point.subject.exact else 1) * (1 + 0.1 * point.round)
-    seconds *= {"huggingface": 4, "lucidrains": 8}.get(point.subject.name, 1)
+def measured(identity):
+    """A fake result of `measuring.points.measure`: exact attention slows down with length, LSH does not."""
+    subject, length = parse(identity["subject"]), identity["length"]
+    seconds = 1e-3 * (length / 2048 if subject.exact else 1) * (1 + 0.1 * identity["round"])
+    seconds *= {"huggingface": 4, "lucidrains": 8}.get(subject.name, 1)
     return {
         "status": "done",
         "seconds": 3.0,
         "tokens_per_s": 1 / seconds,
-        "step_s": point.length * seconds,
+        "step_s": length * seconds,
         "base_mib": 500.0,
-        "peak_mib": 500.0 + point.length / 10 * (4 if point.subject.peer else 1),
-        "parameters": 1000 * point.layers,
+        "peak_mib": 500.0 + length / 10 * (4 if subject.peer else 1),
+        "parameters": 1000 * identity["layers"],
     }
 
 

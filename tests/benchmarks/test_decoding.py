@@ -23,3 +23,16 @@ def test_only_ours(tmp_path, capfd):
     speed = {where: point["tokens_per_s"] for where, point in zip(asked, result["points"], strict=True)}
     for batch in (1, 2):
         assert result["longest_over_shortest"][str(batch)] == pytest.approx(speed[batch, 9] / speed[batch, 5])
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [("--contexts=0", "--contexts must be positive integers"), ("--width=15", "--width must be a multiple of --heads")],
+)
+def test_bad_arguments_are_refused(argument, message):
+    assert message in command_line.run_benchmark("decoding", argument)
+
+
+def test_arguments_that_are_no_flags_are_refused(capfd):
+    assert command_line.run_benchmark("decoding", "contexts=5") == 1
+    assert "Unknown arguments: ['contexts=5']" in "".join(capfd.readouterr())

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from benchmarks.sweeps import quality_report
+from benchmarks.reports import quality
 
 TINY = [
     "--length=128",
@@ -28,10 +28,11 @@ def _ended(output, *arguments):
 
 
 def _run(folder, *arguments):
-    output = folder / "quality.json"
+    output = folder / "quality.jsonl"
     result = _ended(output, *arguments)
     assert result.returncode == 0, result.stderr
-    return json.loads(output.read_text())["runs"], result.stdout
+    _, *runs = map(json.loads, output.read_text().splitlines())
+    return runs, result.stdout
 
 
 def _check(run):
@@ -46,16 +47,16 @@ def test_our_windows(tmp_path):
     assert [run["subject"] for run in runs] == ["ours", "ours:chunk"]
     for run in runs:
         _check(run)
-        assert f"{run['subject']:10}  {run['validation_bits']:.4f}" in said
+        assert [run["subject"], f"{run['validation_bits']:.4f}"] in [line.split()[:2] for line in said.splitlines()]
     assert runs[0]["validation_bits"] != runs[1]["validation_bits"]
     again, said = _run(tmp_path, "--subjects=ours:chunk,ours")
     assert again == runs and "seed 0" not in said
-    refused = _ended(tmp_path / "quality.json", "--steps=13")
-    assert refused.returncode != 0 and "arguments must be as in" in refused.stderr
+    refused = _ended(tmp_path / "quality.jsonl", "--steps=13")
+    assert refused.returncode != 0 and "steps must be as in" in refused.stderr
 
 
 def test_other_files_and_bad_arguments_are_refused(tmp_path):
-    output = tmp_path / "quality.json"
+    output = tmp_path / "quality.jsonl"
     refused = _ended(output, "--width=15")
     assert refused.returncode != 0 and "--width must be a multiple of --heads" in refused.stderr and not output.exists()
     output.write_text("[]")
@@ -77,7 +78,7 @@ def test_table():
         {"subject": "lucidrains", "status": "failed", "reason": "no"},
         {"subject": "ours", "validation_bits": 3.25, **done},
     ]
-    assert [line.split() for line in quality_report.table(runs).splitlines()] == [
+    assert [line.split() for line in quality.report(runs).splitlines()] == [
         ["subject", "validation", "range", "training", "minutes"],
         ["ours", "3.3750", "0.2500", "3.0000", "1.5"],
         ["lucidrains", "failed"],

@@ -18,7 +18,7 @@ TINY = [
 
 
 def _run(tmp_path, *arguments):
-    output = tmp_path / "scaling.json"
+    output = tmp_path / "scaling.jsonl"
     command = [sys.executable, "-m", "benchmarks.scaling", *TINY, "--steps=1", f"--output={output}", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False), output
 
@@ -26,13 +26,12 @@ def _run(tmp_path, *arguments):
 def test_a_tiny_point(tmp_path):
     result, output = _run(tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "point 1 of 1: ours:chunk, length 64, depth 1, round 1: " in result.stdout
-    content = json.loads(output.read_text())
-    (measurement,) = content["measurements"]
+    assert "point 1 of 1: subject ours:chunk, length 64, layers 1, round 0: " in result.stdout
+    header, measurement = map(json.loads, output.read_text().splitlines())
     assert measurement["status"] == "done", measurement
     assert measurement["window"] == "chunk" and measurement["width"] == 32 and measurement["tokens_per_s"] > 0
-    assert content["arguments"]["lengths"] == ["64"] and content["machine"]["cores"] >= 1
-    assert content["summary"]["points"][0]["rounds"] == 1
+    assert header["arguments"]["width"] == 32 and header["machine"]["cores"] >= 1
+    assert json.loads(result.stdout.splitlines()[-1])["points"][0]["rounds"] == 1
     again, _ = _run(tmp_path)
     assert again.returncode == 0 and "point 1" not in again.stdout
     refused, _ = _run(tmp_path, "--num_hashes=3")

@@ -47,7 +47,8 @@ def test_configs_hold_every_argument_and_give_the_layer_back(case):
     config = layer.get_config()
     parameters = inspect.signature(case.layer.__init__).parameters.values()
     names = {parameter.name for parameter in parameters if parameter.kind is not inspect.Parameter.VAR_KEYWORD}
-    assert (names | {*case.arguments()}) - {"self"} <= set(config) | {"causal"}
+    # A backbone that was passed is in the config with its own arguments.
+    assert (names | {*case.arguments()}) - {"self", "backbone"} <= set(config) | {"causal"}
     assert config["name"] == "mine" and config["trainable"] is False
     text = json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
     for copy in (case.layer.from_config(layer.get_config()), keras.saving.deserialize_keras_object(text)):

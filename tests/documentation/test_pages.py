@@ -17,6 +17,7 @@ from trainer import exits, model_fields
 TESTS = {
     "README.md": "test_readme_layer, test_readme_models",
     "docs/attention_kinds.md": "test_attention_kinds",
+    "docs/fine_tuning.md": "here",
     "docs/serving.md": "here",
     "docs/several_gpus.md": "here",
 }
@@ -25,7 +26,13 @@ TESTS = {
 def test_every_block_of_python_is_run():
     assert {page for page in blocks.PAGES if blocks.python(page)} == set(TESTS)
     counts = {page: len(blocks.python(page)) for page in TESTS}
-    assert counts == {"README.md": 2, "docs/attention_kinds.md": 1, "docs/serving.md": 1, "docs/several_gpus.md": 1}
+    assert counts == {
+        "README.md": 2,
+        "docs/attention_kinds.md": 1,
+        "docs/fine_tuning.md": 1,
+        "docs/serving.md": 1,
+        "docs/several_gpus.md": 1,
+    }
 
 
 def test_every_block_names_its_language():
@@ -49,6 +56,20 @@ def test_serving_in_python_without_a_server(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_classifier_on_a_language_model(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (block,) = blocks.python("docs/fine_tuning.md")
+    names = {}
+    exec(block, names)
+    loaded = keras.models.load_model("classifier.keras")
+    expected = names["model"](names["ids"])
+    np.testing.assert_array_equal(loaded(names["ids"]), expected)
+    exported = tf.saved_model.load("models/classifier/1").signatures["predict"]
+    logits = exported(ids=tf.constant(names["ids"], tf.int32))["logits"]
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
+
+
+@pytest.mark.slow
 def test_fit_under_a_strategy(monkeypatch, mirrored_strategy):
     """Runs on two logical CPUs, since collective operations of several strategies do not mix in one process."""
     (block,) = blocks.python("docs/several_gpus.md")
@@ -68,8 +89,12 @@ def _commands():
 
 def test_modules_of_commands_exist():
     found = {re.match(r"python3? -m (\S+)", line).group(1) for _, line in _commands()}
-    ours = {name for name in found if name.split(".")[0] in ("trainer", "benchmarks", "examples", "tools", "configs")}
-    assert len(ours) >= 20
+    ours = {
+        name
+        for name in found
+        if name.split(".")[0] in ("trainer", "benchmarks", "examples", "tools", "configs", "tests")
+    }
+    assert len(ours) >= 15
     for name in ours:
         path = ROOT / name.replace(".", "/")
         assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), name
@@ -79,7 +104,7 @@ def test_modules_of_commands_exist():
 def test_options_of_commands_exist():
     """Flags are defined in the command's module or one of its folder; config fields in one of the configs."""
     defined = {}
-    for package in ("trainer", "benchmarks", "examples"):
+    for package in ("trainer", "benchmarks", "examples", "tests"):
         text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / package).rglob("*.py"))
         defined[package] = set(re.findall(r"(?:DEFINE_\w+|define)\(\s*\"(\w+)\"", text)) | set(
             re.findall(r"\"--(\w+)", text)

@@ -65,7 +65,7 @@ class SelfAttention(SavesSeedState, HeadProjections):
         rotary: whether queries and keys are rotated by their positions (Su et al., 2021, RoFormer).
         kernel_initializer: of the projections, drawn as matrices `[M, H * D]`.
         seed: integer that tells this layer's randomness from other layers'; drawn if None.
-        **kwargs: see `keras.layers.Layer`.
+        **kwargs: see `keras.layers.Layer`, and `LowRankAdapted` for `lora_rank`, `lora_alpha` and `lora_kernels`.
 
     Call arguments:
         inputs: `[B, L, M]`.

@@ -54,6 +54,7 @@ class AttentionCapabilities:
         ValueError: for capabilities that exclude each other.
 
     Example:
+        >>> from reformer_tf.layers.attention import AttentionCapabilities, DecodingCache
         >>> means = AttentionCapabilities(
         ...     causal=True,
         ...     bidirectional=True,

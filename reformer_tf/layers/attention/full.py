@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from reformer_tf.layers.attention.base import SelfAttention
 from reformer_tf.layers.attention.capabilities import AttentionCapabilities, DecodingCache
-from reformer_tf.ops.attention import full, windowed
+from reformer_tf.ops.attention import all_pairs, windowed
 from reformer_tf.ops.attention.pair_dropout import PairDropout
 from reformer_tf.ops.caches import Cache, FullCache
 
@@ -27,7 +27,7 @@ class FullSelfAttention(SelfAttention):
         rotary: whether queries and keys are rotated by their positions.
         kernel_initializer: of the projections.
         seed: integer that tells this layer's randomness from others'.
-        **kwargs: see `keras.layers.Layer`.
+        **kwargs: see `keras.layers.Layer`, and `LowRankAdapted` for `lora_rank`, `lora_alpha` and `lora_kernels`.
 
     Raises:
         ValueError: for sizes that are not positive.
@@ -63,7 +63,7 @@ class FullSelfAttention(SelfAttention):
     ) -> tf.Tensor:
         if key is None:
             key = windowed.normalised(query)
-        return full.full_attention(query, key, value, valid, self.causal, self.shared_query_key, segments, dropout)
+        return all_pairs.full_attention(query, key, value, valid, self.causal, self.shared_query_key, segments, dropout)
 
     def cache(self) -> Cache | None:
         return FullCache(self.shared_query_key) if self.causal else None

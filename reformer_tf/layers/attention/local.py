@@ -40,7 +40,7 @@ class LocalSelfAttention(WindowedSelfAttention):
         rotary: whether queries and keys are rotated by their positions.
         kernel_initializer: of the projections.
         seed: integer that tells this layer's randomness from others'.
-        **kwargs: see `keras.layers.Layer`.
+        **kwargs: see `keras.layers.Layer`, and `LowRankAdapted` for `lora_rank`, `lora_alpha` and `lora_kernels`.
 
     Raises:
         ValueError: for sizes that are not positive.

@@ -57,7 +57,7 @@ class LSHSelfAttention(WindowedSelfAttention):
         rotary: whether queries and keys are rotated by their positions, before they are hashed.
         kernel_initializer: of the projections.
         seed: integer from which the stored rotations are drawn and which tells this layer's randomness from others'.
-        **kwargs: see `keras.layers.Layer`.
+        **kwargs: see `keras.layers.Layer`, and `LowRankAdapted` for `lora_rank`, `lora_alpha` and `lora_kernels`.
 
     Raises:
         ValueError: for sizes that are not positive, odd bucket counts, or an unknown window.

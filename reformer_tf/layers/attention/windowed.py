@@ -9,9 +9,10 @@ from reformer_tf.layers import arguments
 from reformer_tf.layers.attention.base import SelfAttention
 from reformer_tf.layers.attention.chunk_arguments import ChunkArguments
 from reformer_tf.ops import shapes
-from reformer_tf.ops.attention import dense, full, ordering, windowed
+from reformer_tf.ops.attention import all_pairs, ordering, windowed
 from reformer_tf.ops.attention.ordering import SortedOrder
 from reformer_tf.ops.attention.pair_dropout import PairDropout
+from reformer_tf.ops.attention.patterns import WindowUnion
 from reformer_tf.ops.attention.windows import BucketWindow, ChunkWindow
 
 WINDOWS = ("bucket", "chunk")
@@ -101,12 +102,12 @@ class WindowedSelfAttention(SelfAttention):
 
         def densely() -> tf.Tensor:
             narrow = ordering.fits_16_bits(length, self.most_buckets, self.chunk_length)
-            union = dense.WindowUnion(bucket_window, valid is not None, narrow)
+            union = WindowUnion(bucket_window, valid is not None, narrow)
             sort_keys = self.sort_keys(length, valid, buckets)
-            return dense.dense_attention(query, made_keys(), value, sort_keys, union, segments, dropout)
+            return all_pairs.all_pairs_attention(query, made_keys(), value, sort_keys, union, segments, dropout)
 
         def exact() -> tf.Tensor:
-            return full.full_attention(
+            return all_pairs.full_attention(
                 query, made_keys(), value, valid, self.causal, self.shared_query_key, segments, dropout
             )
 
@@ -116,17 +117,17 @@ class WindowedSelfAttention(SelfAttention):
             return windowed.windowed_attention(query, keys, value, sorted_orders, window, segments, dropout)
 
         if self.window == "bucket":
-            all_pairs, is_short = densely, dense.is_cheaper(length, bucket_window, self.rounds)
+            on_short, is_short = densely, all_pairs.is_cheaper(length, bucket_window, self.rounds)
         else:
-            all_pairs, is_short = exact, self.is_exact(length)
+            on_short, is_short = exact, self.is_exact(length)
             # A sequence that fits in one chunk of each round is exact in any case, up to the rounding of a penalty,
             # because all pairs meet equally often.
             one_chunk = self.exact_length <= self.chunk_length == self.length_multiple and not window.penalises_self
             if is_short is not True and one_chunk:
                 is_short = False
         if isinstance(is_short, bool):
-            return all_pairs() if is_short else in_windows()
-        return tf.cond(is_short, all_pairs, in_windows)
+            return on_short() if is_short else in_windows()
+        return tf.cond(is_short, on_short, in_windows)
 
     def _chunk_window(self) -> ChunkWindow:
         return ChunkWindow(

@@ -1,5 +1,8 @@
 """Processes that succeed, fail, time out or need too much memory."""
 
+import pathlib
+import signal
+import subprocess
 import sys
 import time
 
@@ -42,3 +45,21 @@ def test_too_long():
 def test_too_much_memory():
     result = _run("import time; x = b'1' * 300_000_000; time.sleep(60)", memory=200)
     assert result["status"] == "out_of_memory" and result["reason"] == "more than 200 MiB resident"
+
+
+def test_both_processes_end_at_sigterm():
+    code = "from benchmarks.measuring import point_process; point_process.run(['sleep', '60'], 60.0, 4096.0)"
+    process = subprocess.Popen([sys.executable, "-S", "-c", code])
+    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+
+    def watched():
+        """The process that is watched, which the system would kill first when memory runs out."""
+        found = [pathlib.Path(f"/proc/{child}") for child in children.read_text().split()]
+        return [child for child in found if (child / "oom_score_adj").read_text().strip() == "1000"]
+
+    until = time.monotonic() + 30
+    while not (found := watched()) and time.monotonic() < until:
+        time.sleep(0.01)
+    process.terminate()
+    assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    assert found and not found[0].exists()

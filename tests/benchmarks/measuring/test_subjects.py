@@ -44,7 +44,7 @@ def test_commands():
         "--window=chunk",
     ]
     assert Subject("lucidrains", "bfloat16").command() == [
-        "benchmarks.scaling_point",
+        "benchmarks.points.peer_step",
         "--peer=lucidrains",
         "--precision=bfloat16",
     ]

@@ -10,7 +10,6 @@ torch = pytest.importorskip("torch")
 from benchmarks.measuring.sizes import VOCABULARY, Sizes  # noqa: E402
 from benchmarks.measuring.subjects import PEERS  # noqa: E402
 from benchmarks.peers import torch_step  # noqa: E402
-from benchmarks.peers.builders import builder  # noqa: E402
 from reformer_tf.models import ReformerCausalLM  # noqa: E402
 
 SIZES = Sizes(length=512, layers=2, width=64, heads=2, num_hashes=2, chunk_length=64)
@@ -23,8 +22,7 @@ TABLES = ("embedding", "embeddings", "token_emb", "pos_emb", "axes", "lm_head", 
 def peer(request):
     for package in PEERS[request.param]:
         pytest.importorskip(package)
-    torch.manual_seed(0)
-    return request.param, builder(request.param)(SIZES).train()
+    return request.param, torch_step.new_model(request.param, SIZES, seed=0)
 
 
 def _ids(length=SIZES.length):
@@ -80,7 +78,7 @@ def test_bucket_counts_follow_the_rule_of_transformers():
 
 
 def test_exact_attention_is_causal():
-    model = builder("torch_exact")(SIZES)
+    model = torch_step.new_model("torch_exact", SIZES, seed=0)
     ids = _ids()[:, :-1]
     changed = ids.clone()
     changed[:, 300:] = 0
@@ -90,7 +88,7 @@ def test_exact_attention_is_causal():
 
 
 def test_what_is_measured():
-    measured = torch_step.measure(builder("torch_exact"), SIZES, 1, "float32", 1)
+    measured = torch_step.measure("torch_exact", SIZES, 1, "float32", 1)
     assert measured["tokens_per_s"] == pytest.approx(SIZES.length / measured["step_s"])
     # The operating system has separate counters for the two, which differ a little.
     assert measured["peak_mib"] >= 0.98 * measured["base_mib"] > 0

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks.xla import xla_ops
 from configs import tiny
-from tests.testing import tiny_models
+from tests.testing import tiny_models, xla_ops
 from tests.trainer import fake_tpu
 from trainer import config as configs
 from trainer import config_checks

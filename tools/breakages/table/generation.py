@@ -83,4 +83,12 @@ BREAKAGES = (
         new="pass",
         breaks="A model generates with a kind that declares that it cannot decode.",
     ),
+    Breakage(
+        name="programs_of_other_weights",
+        part="generation",
+        function="_Programs.are_for",
+        old="len(variables) == len(self._variables) and all(map(operator.is_, variables, self._variables))",
+        new="True",
+        breaks="Generation goes on with the weights that a model had before its adapters were merged.",
+    ),
 )

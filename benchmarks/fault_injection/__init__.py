@@ -1,1 +1,0 @@
-"""Injects faults into training runs."""

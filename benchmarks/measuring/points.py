@@ -1,0 +1,93 @@
+"""Points, settings measured each in a process of its own, and the loop that measures those that are missing."""
+
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from benchmarks.measuring import machine, point_process
+from benchmarks.measuring.results import Results
+from trainer.training.progress import duration
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """A setting to measure.
+
+    Attributes:
+        identity: what tells it from the other points of a file of results.
+        command: module and flags of its process, whose last line of output is one JSON object.
+        work: an estimate of its time, in any unit.
+    """
+
+    identity: Mapping[str, Any]
+    command: Sequence[str]
+    work: float = 1.0
+
+
+def name(identity: Mapping[str, Any]) -> str:
+    """The identity of a point as text."""
+    return ", ".join(f"{field} {value}" for field, value in identity.items())
+
+
+def measure(point: Point, timeout: float, memory_limit_mib: float | None = None) -> dict[str, Any]:
+    """Measures a point in a new process.
+
+    Args:
+        point: the point.
+        timeout: seconds after which it is given up.
+        memory_limit_mib: resident size at which it is given up; by default 0.9 of the machine's memory.
+
+    Returns:
+        The result of `point_process.run`, the commit of the sources as `code`, and the load of the machine before.
+    """
+    limit = memory_limit_mib or 0.9 * machine.memory_mib()
+    # The load shows other work, which slows down frameworks unequally.
+    about = {"code": machine.code(), "load_before": os.getloadavg()[0]}
+    return {**about, **point_process.run([sys.executable, "-m", *point.command], timeout, limit)}
+
+
+def run(
+    points: Sequence[Point],
+    results: Results,
+    measure: Callable[[Point], dict[str, Any]],
+    outcome: Callable[[dict[str, Any]], str],
+    retry_failed: bool = True,
+    say: Callable[[str], None] = lambda line: print(line, flush=True),
+) -> list[dict[str, Any]]:
+    """Measures the points that are missing, one after another, and reports the progress.
+
+    Args:
+        points: the points in sequence.
+        results: earlier results, to which new ones are added.
+        measure: measures one point.
+        outcome: says what was measured of a point that is done.
+        retry_failed: whether points that failed are measured again.
+        say: takes a line of progress.
+
+    Returns:
+        The results of these points.
+    """
+    seconds = work = 0.0
+    measured = []
+    for number, point in enumerate(points, 1):
+        known = results.find(point.identity)
+        is_missing = known is None or (retry_failed and known["status"] != point_process.DONE)
+        if known is None or is_missing:
+            known = results.add(point.identity, measure(point))
+        if known["seconds"]:
+            seconds, work = seconds + known["seconds"], work + point.work
+        if is_missing:
+            left = seconds / work * sum(p.work for p in points[number:]) if work else None
+            said = outcome(known) if known["status"] == point_process.DONE else failure(known)
+            time_left = "-:--" if left is None else duration(left)
+            say(f"point {number} of {len(points)}: {name(point.identity)}: {said}; {time_left} left")
+        measured.append(known)
+    return measured
+
+
+def failure(result: Mapping[str, Any]) -> str:
+    """Says why a point is not done: its status, and the last line of the reason."""
+    lines = result["reason"].strip().splitlines()
+    return f"{result['status']} ({lines[-1] if lines else ''})"

@@ -1,0 +1,52 @@
+"""The points of a comparison of subjects over sizes: their sequence, and those that need not be tried."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from benchmarks.measuring import point_process, points
+from benchmarks.measuring.subjects import Subject
+
+SKIPPED = "skipped"
+
+
+def plan(
+    subjects: Sequence[Subject], sizes: Iterable[tuple[int, int]], rounds: int
+) -> list[tuple[Subject, dict[str, Any]]]:
+    """Lists all points: in each repetition every size, and at each size all subjects one after another.
+
+    So a machine that gets slower affects all subjects alike. Every other repetition takes the subjects in reverse.
+
+    Args:
+        subjects: the subjects to compare.
+        sizes: pairs of length and layers, smaller ones first.
+        rounds: repetitions.
+
+    Returns:
+        The subject of each point, and what tells it from others: `subject`, `length`, `layers` and `round`.
+    """
+    planned = []
+    for number in range(rounds):
+        for length, layers in dict.fromkeys(sizes):
+            for subject in subjects if number % 2 == 0 else subjects[::-1]:
+                identity = {"subject": subject.label, "length": length, "layers": layers, "round": number}
+                planned.append((subject, identity))
+    return planned
+
+
+def skip(identity: Mapping[str, Any], measured: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The result of a point that need not be tried, or None.
+
+    A subject that took too long or too much memory at one size is not tried again at that size, nor at sizes that are
+    at least as long and as deep.
+
+    Args:
+        identity: of the point, as in `plan`.
+        measured: the results so far.
+    """
+    for other in measured:
+        where = {name: other[name] for name in identity}
+        gave_up = other["status"] in (point_process.TIMEOUT, point_process.MEMORY)
+        as_hard = all(identity[size] >= where[size] for size in ("length", "layers"))
+        if gave_up and as_hard and where["subject"] == identity["subject"] and where != identity:
+            return {"status": SKIPPED, "reason": f"{other['status']} at {points.name(where)}", "seconds": 0.0}
+    return None

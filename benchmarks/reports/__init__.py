@@ -1,0 +1,1 @@
+"""What measurements say: medians, ratios, crossovers, tables and plots."""

@@ -1,1 +1,0 @@
-"""The stages of a training step: their costs by formula, their times, and the limits of the machine."""

@@ -1,1 +1,0 @@
-"""Sweeps over sizes: points, results, and their evaluation."""

@@ -1,1 +1,0 @@
-"""Analysis of programs compiled by XLA: memory and operations."""

@@ -1,1 +1,0 @@
-"""Tests of the stages of a training step."""
