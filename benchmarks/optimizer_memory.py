@@ -6,8 +6,14 @@ A chain of large matrices takes a few steps on a few tokens, so that activations
 JSON object: `copies`, the peak memory of a step besides weights and slots, in units of 4 bytes a parameter (the
 gradient is one of them); `parameters`; `grown_mib`, the measured growth of memory; `graph_mib`, the growth of a narrow
 model with as many matrices, which was subtracted; and the arguments.
+
+The figure is that of the tensors that are alive together, and depends neither on the cores nor on the allocator: there
+are threads for all that may run at once, and freed tensors go back to the system. In a run of the trainer, glibc keeps
+what was freed for the thread that asked for it, which can be a few matrices for each thread of TensorFlow
+(`MALLOC_ARENA_MAX=1` in the environment prevents that).
 """
 
+import ctypes
 import json
 import pathlib
 
@@ -30,6 +36,7 @@ _CLIP_NORM = flags.DEFINE_float("clip_norm", 1.0, "Largest norm of a gradient; 0
 _WEIGHT_DECAY = flags.DEFINE_float("weight_decay", 0.0, "Weight decay.", lower_bound=0.0)
 _ARGUMENTS = ["optimizer", "matrices", "size", "clip_norm", "weight_decay"]
 
+_M_MMAP_THRESHOLD = -3  # Of glibc's `mallopt`.
 _NARROW = 8
 _TOKENS = 16
 
@@ -50,8 +57,10 @@ class _Chain(keras.Model):
 
 def measure() -> dict:
     """Makes the steps, of a narrow model first, and returns the content of the last line."""
-    # TensorFlow does not return allocated memory, so the first step shows the peak. The memory of the graph is
-    # subtracted.
+    tf.config.threading.set_inter_op_parallelism_threads(_MATRICES.value)
+    if ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 2**20) != 1:
+        raise OSError("The benchmark needs glibc, whose `mallopt` did not take the threshold of 1 MiB.")
+    # The memory of the graph is subtracted.
     graph = _grown(_NARROW)
     grown = _grown(_SIZE.value)
     parameters = _MATRICES.value * _SIZE.value**2

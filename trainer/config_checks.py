@@ -8,11 +8,12 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from reformer_tf import local_paths
+from reformer_tf.layers.attention import registry
 from reformer_tf.models import attention_kinds, model_arguments
 from reformer_tf.ops import bucket_counts
 from trainer import config as configs
 from trainer import config_kinds, model_fields, spelling
-from trainer.data import tokenizers
+from trainer.data import segments, tokenizers
 from trainer.distribution import strategy, tpu
 from trainer.optimization import loss_scale, optimizer, schedule
 
@@ -165,6 +166,7 @@ def _check_model(config: ConfigDict) -> None:
         if name not in config.model:
             raise ValueError(f"`config.model` must have `{name}`. Received: {', '.join(sorted(config.model))}")
     _check_model_values(configs.as_dict(config.model))
+    _check_kinds(config)
     tokenizer = tokenizers.from_config(config.data)
     _check(
         config,
@@ -189,6 +191,7 @@ def _check_model_values(arguments: dict[str, Any]) -> None:
         model_arguments.check_used(values)
         kinds = attention_kinds.pattern(values["attention_layers"], values["num_layers"])
         attention_kinds.checked_options(values["attention_options"], kinds)
+        attention_kinds.check_abilities(kinds, values)
         if values["num_buckets"] is not None:
             bucket_counts.bucket_factors(values["num_buckets"])
     except KeyError as error:
@@ -197,6 +200,19 @@ def _check_model_values(arguments: dict[str, Any]) -> None:
         ) from error
     except (ValueError, TypeError) as error:
         raise ValueError(f"`config.model` must hold what the model takes: {error}") from error
+
+
+def _check_kinds(config: ConfigDict) -> None:
+    """Checks that the kinds of attention can do what else the run does with the model."""
+    for field, asked, check in (
+        ("data.separate_documents", segments.are_wanted(config.data), attention_kinds.check_segments),
+        ("report", config.report, registry.require_decoding),
+    ):
+        if asked:
+            try:
+                check(config.model.attention_layers)
+            except ValueError as error:
+                raise ValueError(f"`config.{field}` must be False with this model: {error}") from error
 
 
 def _check_sample(config: ConfigDict) -> None:

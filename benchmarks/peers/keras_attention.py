@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from reformer_tf.layers.attention.capabilities import PREFIX_AGAIN, AttentionCapabilities
 from reformer_tf.layers.attention.registry import ATTENTION_LAYERS
 
 KIND = "keras"
@@ -27,7 +28,19 @@ class KerasSelfAttention(keras.layers.Layer):
         **kwargs: see `keras.layers.Layer`.
     """
 
+    capabilities = AttentionCapabilities(
+        causal=True,
+        bidirectional=True,
+        segments=None,
+        pair_dropout=True,
+        shared_query_key=False,
+        rotary=False,
+        decoding_cache=PREFIX_AGAIN,
+        cross_attention=False,
+        model_arguments={},
+    )
     strictly_causal = True
+    ignores_padding = True
 
     def __init__(self, num_heads: int, key_dim: int, causal: bool, dropout: float, seed: int, **kwargs: Any):
         super().__init__(**kwargs)

@@ -76,8 +76,7 @@ class IndependentRows:
 
 def _padding_is_harmless(backbone: ReformerBackbone) -> bool:
     """Whether trailing padding changes nothing: because layers are strictly causal, or because the mask excludes it."""
-    layers = [branch.layer for branch in backbone.get_layer("stack").branches[::2]]
-    return all(layer.strictly_causal or getattr(layer, "window", "bucket") == "bucket" for layer in layers)
+    return all(branch.layer.ignores_padding for branch in backbone.get_layer("stack").branches[::2])
 
 
 def _zero_beyond(mask: tf.Tensor, result: tf.Tensor) -> tf.Tensor:

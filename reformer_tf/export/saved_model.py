@@ -14,7 +14,7 @@ from reformer_tf.export.byte_tokenizer import ByteTokenizer
 from reformer_tf.export.independent_rows import IndependentRows
 from reformer_tf.export.tokenizer import Tokenizer
 from reformer_tf.layers import arguments
-from reformer_tf.models import ReformerCausalLM
+from reformer_tf.models import ReformerCausalLM, fine_tuning
 from reformer_tf.models.headed_model import HeadedModel
 
 _DEFAULT = "serving_default"
@@ -41,14 +41,16 @@ def export_saved_model(
     - `embed`: `ids` to `token_embeddings` `[B, L, output_dim]` and their mean, `embedding` `[B, output_dim]`.
 
     In `ids`, -1 pads rows at their end; outputs are zero there. All outputs are float32. `score` and `generate` exist
-    only with a tokenizer. Other models with a `ReformerBackbone` have `predict`, with the names of their outputs if
-    these are a dict, and `embed`. Any other Keras model has only `predict`, which passes ids on unchanged.
+    only with a tokenizer, `generate` only if all kinds of attention of the model can decode. Other models with a
+    `ReformerBackbone` have `predict`, with the names of their outputs if these are a dict, and `embed`. Any other Keras
+    model has only `predict`, which passes ids on unchanged.
 
     A version appears only when it is complete, so a server may watch the folder. Its `assets.extra` holds warm-up
     requests for TensorFlow Serving and `model_card.json`.
 
     Args:
-        model: the model. Its weights are saved once, for all signatures.
+        model: the model. Its weights are saved once, for all signatures, low-rank adapters merged into their kernels;
+            the model itself stays as it is.
         directory: folder of the versions. Made if it does not exist.
         tokenizer: the model's tokenizer: a `ByteTokenizer`, or a `SentencePieceTokenizer` (then TensorFlow Text must be
             installed wherever the export is loaded, for any of its signatures). None for no text; `"auto"` takes a
@@ -72,6 +74,7 @@ def export_saved_model(
         raise ValueError(f"`model` must be a Keras model. Received: {type(model).__name__}")
     versions_folder = local_paths.checked_folder("`directory`", directory)
     chosen = _checked_tokenizer(model, tokenizer)
+    model = fine_tuning.merged(model)
     content = model_card.make(model, chosen, card)
     made = _signatures(model, chosen)
 

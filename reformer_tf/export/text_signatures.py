@@ -14,6 +14,7 @@ from reformer_tf.export.independent_rows import IndependentRows
 from reformer_tf.export.sampling import Settings
 from reformer_tf.export.tokenizer import Tokenizer
 from reformer_tf.generation import decoder, token_loop
+from reformer_tf.layers.attention import registry
 from reformer_tf.models import ReformerCausalLM
 
 _TEXT = tf.TensorSpec([None], tf.string, name="text")
@@ -30,8 +31,14 @@ _SETTINGS = [
 
 
 def make(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokenizer) -> dict[str, Signature]:
-    """Makes the signatures for strings, by name. See `reformer_tf.export.export_saved_model`."""
+    """Makes the signatures for strings, by name. See `reformer_tf.export.export_saved_model`.
+
+    A model has no `generate` if a kind of its attention layers cannot decode.
+    """
     score = Signature(_score(rows, tokenizer), (_TEXT,), {"text": np.array([b"a"], object)})
+    kinds = model.backbone.config["attention_layers"]
+    if not all(registry.get(kind).capabilities.decoding_cache for kind in kinds):
+        return {"score": score}
     # The shortest text leaves capacity for new tokens in every model.
     settings = {"max_new_tokens": min(2, rows.longest), "temperature": 1.0, "top_k": 2, "top_p": 0.9, "seed": 0}
     example = {spec.name: np.array([settings[spec.name]], spec.dtype.as_numpy_dtype) for spec in _SETTINGS}

@@ -4,8 +4,9 @@ Two programs, one for prompts and one for the tokens after them, are traced once
 """
 
 import functools
+import operator
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import tensorflow as tf
 
 from reformer_tf.generation import beam_search, decoder, prompts, samplers, token_loop
 from reformer_tf.layers import arguments
+from reformer_tf.layers.attention import registry
 
 # Stored outside the models: Keras and SavedModels would treat a function in a model's attribute as a part of it.
 _PROGRAMS: weakref.WeakKeyDictionary[Any, "_Programs"] = weakref.WeakKeyDictionary()
@@ -78,6 +80,7 @@ class Continuation:
         seed: Any,
         stop_tokens: Any,
     ):
+        registry.require_decoding(model.backbone.config["attention_layers"])
         arguments.positive_integer("max_new_tokens", max_new_tokens)
         self.sampler = sampler
         _check_lengths(rows, max_new_tokens, model.backbone.config["max_sequence_length"])
@@ -88,7 +91,7 @@ class Continuation:
         self._seeds = prompts.row_seeds(seed, len(rows))
         self._limits = np.full(len(rows), max_new_tokens, np.int32)
         self._stops = prompts.stop_ids(stop_tokens, model.backbone.config["vocabulary_size"])
-        if model not in _PROGRAMS:
+        if model not in _PROGRAMS or not _PROGRAMS[model].are_for(model.variables):
             _PROGRAMS[model] = _Programs(model)
         self._programs = _PROGRAMS[model]
         self._progress: token_loop.Progress | None = None
@@ -132,10 +135,15 @@ class _Programs:
             return traced_decoder().prefill(ids, lengths, capacity)
 
         self.prefill = prefill
+        self._variables = model.variables
         self._decoder = traced_decoder
         # Traced at the first use.
         self.sampler_programs = functools.cache(self._trace_sampler)
         self.beam_program = functools.cache(self._trace_beams)
+
+    def are_for(self, variables: Sequence[Any]) -> bool:
+        """Whether a model with these variables has the same ones as when the programs were made."""
+        return len(variables) == len(self._variables) and all(map(operator.is_, variables, self._variables))
 
     def _trace_sampler(self, sampler: samplers.Sampler) -> tuple[Callable, Callable]:
         """Makes the programs of the first step and of later steps."""

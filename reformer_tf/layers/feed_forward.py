@@ -1,19 +1,21 @@
 """The position-wise feed-forward layer, a few rows at a time."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from reformer_tf.layers import activations, arguments
+from reformer_tf.layers import activations, arguments, frozen_weights
 from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.layers.fixed_arguments import FixedArguments
+from reformer_tf.layers.low_rank import Kernel, LowRankAdapted
 from reformer_tf.ops import bias_activation, shapes, sums
 from reformer_tf.ops.execution import compiled_functions, row_chunks
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class ChunkedFeedForward(VectorLayer, FixedArguments):
+class ChunkedFeedForward(VectorLayer, LowRankAdapted, FixedArguments):
     """Two projections with an activation between, computed in chunks: the inner tensor is never alive as a whole.
 
     Forward and backward both go through the chunks, and the backward pass recomputes the inner tensor of each (paper,
@@ -28,7 +30,7 @@ class ChunkedFeedForward(VectorLayer, FixedArguments):
             tensor of a chunk below 32 MiB. A batch that fits in one chunk is not recomputed.
         use_bias: whether projections have biases.
         kernel_initializer: of the projections.
-        **kwargs: see `keras.layers.Layer`.
+        **kwargs: see `keras.layers.Layer`, and `LowRankAdapted` for `lora_rank`, `lora_alpha` and `lora_kernels`.
 
     Call arguments:
         inputs: `[B, L, M]`, or any other number of axes before the last.
@@ -77,15 +79,27 @@ class ChunkedFeedForward(VectorLayer, FixedArguments):
                 weights.append(self.add_weight(shape[1:], "zeros", autocast=False, name=f"{name}_bias"))
         # A tuple, because TensorFlow's checkpoints leave out variables and layers in lists.
         self._weights = tuple(weights)
+        self.build_lora()
+
+    def kernels(self) -> Mapping[str, Kernel]:
+        kernels = self._weights[:: 2 if self.use_bias else 1]
+        return {kernel.name: Kernel(kernel, input_axes=1) for kernel in kernels}
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         inputs = tf.convert_to_tensor(inputs)
         width = inputs.shape[-1]
-        weights = [tf.convert_to_tensor(w) for w in self._weights]
+        adapters = self.adapters()
+        chosen = [adapters[name] for name in self.kernels() if name in adapters]
+        variables = [*self._weights, *(weight for adapter in chosen for weight in adapter[:2])]
+        weights, joined = frozen_weights.separated(variables, [frozen_weights.value(v) for v in variables])
+
+        def rows(x: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
+            return self._rows(x, joined(weights))
+
         spec = tf.TensorSpec([None, width], inputs.dtype)
         # Functions inside may be compiled in training; an exported model must run where XLA is not linked in.
         with compiled_functions.compiling_functions(bool(training)):
-            result = row_chunks.map_rows(self._rows, [tf.reshape(inputs, [-1, width])], weights, self.rows, spec)
+            result = row_chunks.map_rows(rows, [tf.reshape(inputs, [-1, width])], weights, self.rows, spec)
         return tf.reshape(result, shapes.sizes(inputs))
 
     @property
@@ -93,12 +107,16 @@ class ChunkedFeedForward(VectorLayer, FixedArguments):
         """The most tokens of a chunk."""
         return self.chunk_length or row_chunks.rows_in_budget(self.intermediate_dim * (2 if self.gated else 1))
 
-    def _rows(self, x: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
-        """Computes the layer on rows `[T, M]`."""
-        remaining = list(weights)
+    def _rows(self, x: tf.Tensor, weights: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Computes the layer on rows `[T, M]`; the weights are those of the projections, then those of adapters."""
+        remaining, adapters = list(weights[: len(self._weights)]), list(weights[len(self._weights) :])
+        names = iter(self.kernels())
 
         def project(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
-            return sums.matmul(x, remaining.pop(0)), remaining.pop(0) if self.use_bias else None
+            result = sums.matmul(x, remaining.pop(0))
+            if next(names) in self.adapters():
+                result = self.adapted(result, x, adapters.pop(0), adapters.pop(0))
+            return result, remaining.pop(0) if self.use_bias else None
 
         hidden = bias_activation.biased(self.activation, *project(x))
         if self.gated:

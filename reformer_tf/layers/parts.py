@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import keras
 
+from reformer_tf.layers.low_rank import LowRankAdapted
+
 _Owner = TypeVar("_Owner", bound=keras.layers.Layer)
 
 # The entry of a config.
@@ -41,6 +43,17 @@ class Parts:
         if self._complete:
             # The owner's own config has its other attributes.
             self._made[""] = _Part(owner, _policy(owner), [])
+            self._take_over_inner_models()
+
+    def _take_over_inner_models(self) -> None:
+        """Takes the parts of a model inside as they were when that was made: it may have been changed since then."""
+        for path, part in list(self._made.items()):
+            inner = getattr(part.layer, "_parts", None)
+            if path and isinstance(inner, Parts) and inner._complete:
+                self._made |= {f"{path}.{below}": made for below, made in inner._made.items() if below}
+                # The owner makes it again with the same policy, and to be trained.
+                attributes = {**part.attributes, **inner._made[""].attributes, "trainable": True, _FLAGS: None}
+                self._made[path] = part._replace(attributes=attributes)
 
     def changes(self, expected: Mapping[str, Any] | None = None) -> dict[str, dict[str, Any]]:
         """Lists attributes that changed since the parts were made, by path, such as `{"head": {"trainable": False}}`.
@@ -62,7 +75,7 @@ class Parts:
                 if not _is_plain(value):
                     self._refuse(path, f"{name} was set to {value!r}")
             if made.layer.quantization_mode is None and made.weights and _weights(made.layer) != made.weights:
-                self._refuse(path, "weights were added or taken away (as enable_lora does)")
+                self._refuse(path, "weights were added or taken away")
             if changed:
                 found[path] = changed
         return found
@@ -77,13 +90,15 @@ class Parts:
             if path not in self._made:
                 raise ValueError(f"parts must be among {sorted(self._made)}. Received: {path!r}")
             layer = self._made[path].layer
+            if attributes.get(_ADAPTERS):
+                layer.enable_lora(**attributes[_ADAPTERS])
             for name, value in attributes.items():
                 if name == "dtype":
                     layer.dtype_policy = value
                 elif name == "trainable":
                     # Not by the property, which would set the flags of its sublayers as well.
                     layer._trainable = value
-                elif name != _FLAGS:
+                elif name not in (_FLAGS, _ADAPTERS):
                     setattr(layer, name, value)
             flags = attributes.get(_FLAGS) or [layer.trainable] * len(layer._trainable_variables)
             for variable, trainable in zip(layer._trainable_variables, flags, strict=True):
@@ -109,6 +124,9 @@ class Parts:
 
 # The `trainable` flag of each trainable weight of a layer, if they differ.
 _FLAGS = "trainable_weights"
+# The arguments of `enable_lora`, of Keras' layers or of this package's, if it was called.
+_ADAPTERS = "enable_lora"
+_ADAPTER_ATTRIBUTES = ("lora_rank", "lora_alpha", "lora_kernels")
 
 
 def _walk(owner: keras.layers.Layer, path: str = "") -> Iterator[tuple[str, keras.layers.Layer]]:
@@ -135,13 +153,18 @@ def _walk(owner: keras.layers.Layer, path: str = "") -> Iterator[tuple[str, kera
 def _attributes(layer: keras.layers.Layer) -> dict[str, Any]:
     """The layer's constructor arguments that are attributes, and its flags and policy."""
     # `quantization_config` is left out, because the policy says how a layer is quantized.
+    left_out = ("quantization_config", *_ADAPTER_ATTRIBUTES)
     taken = [*inspect.signature(type(layer).__init__).parameters, "activity_regularizer", "autocast"]
-    taken = [name for name in taken if name in vars(layer) and name != "quantization_config"]
+    taken = [name for name in taken if name in vars(layer) and name not in left_out]
     attributes = {name: _listed(vars(layer)[name]) for name in taken}
     attributes = {name: value for name, value in attributes.items() if not _has_layers(value)}
     attributes["trainable"] = layer.trainable
     flags = [variable.trainable for variable in layer._trainable_variables]
     attributes[_FLAGS] = None if all(flag == layer.trainable for flag in flags) else flags
+    if getattr(layer, "lora_enabled", False):
+        attributes[_ADAPTERS] = {"rank": layer.lora_rank, "lora_alpha": layer.lora_alpha}
+        if isinstance(layer, LowRankAdapted):
+            attributes[_ADAPTERS]["kernels"] = _listed(layer.lora_kernels)
     return {**attributes, **_policy(layer)}
 
 
@@ -152,7 +175,10 @@ def _policy(layer: keras.layers.Layer) -> dict[str, Any]:
 
 
 def _weights(layer: keras.layers.Layer) -> list[tuple[Any, ...]]:
-    return [(*v.shape, v.dtype) for v in (*layer._trainable_variables, *layer._non_trainable_variables)]
+    """The shapes and dtypes of the layer's own weights, without those of adapters."""
+    adapters = "lora_" if getattr(layer, "lora_enabled", False) else None
+    variables = (*layer._trainable_variables, *layer._non_trainable_variables)
+    return [(*v.shape, v.dtype) for v in variables if adapters is None or not v.name.startswith(adapters)]
 
 
 def _listed(value: Any) -> Any:

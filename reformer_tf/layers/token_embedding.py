@@ -1,5 +1,6 @@
 """Token ids to vectors."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -8,11 +9,13 @@ import tensorflow as tf
 from reformer_tf.layers import arguments
 from reformer_tf.layers.checked_inputs import CheckedInputs
 from reformer_tf.layers.fixed_arguments import FixedArguments
+from reformer_tf.layers.frozen_weights import value
+from reformer_tf.layers.low_rank import Kernel, LowRankAdapted
 from reformer_tf.ops import id_ranges, shapes, sums
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class TokenEmbedding(CheckedInputs, FixedArguments):
+class TokenEmbedding(CheckedInputs, LowRankAdapted, FixedArguments):
     """Looks up a vector for each token, checks the length, and passes an implicit mask on.
 
     Vectors are the table's rows times `scale`, by default `sqrt(hidden_dim)` (Vaswani et al., 2017, section 3.4): with
@@ -25,7 +28,7 @@ class TokenEmbedding(CheckedInputs, FixedArguments):
         max_sequence_length: the longest input, or None for no limit.
         embeddings_initializer: of the table; by default normal with standard deviation `hidden_dim ** -0.5`.
         scale: factor of the vectors; `sqrt(hidden_dim)` if None. The released models have 1.
-        **kwargs: see `keras.layers.Layer`.
+        **kwargs: see `keras.layers.Layer`, and `LowRankAdapted` for `lora_rank`, `lora_alpha` and `lora_kernels`.
 
     Call arguments:
         inputs: integers `[B, L]` in [0, V).
@@ -74,14 +77,24 @@ class TokenEmbedding(CheckedInputs, FixedArguments):
         shape = (self.vocabulary_size, self.hidden_dim)
         # Keras must not cast the table: the gradient of a look-up sums the tokens of an id in the table's dtype.
         self.embeddings = self.add_weight(shape, self.embeddings_initializer, autocast=False, name="embeddings")
+        self.build_lora()
+
+    def kernels(self) -> Mapping[str, Kernel]:
+        return {"embeddings": Kernel(self.embeddings, input_axes=1)}
 
     def call(self, inputs: tf.Tensor, mask: tf.Tensor | None = None) -> tf.Tensor:
         ids, right = self.checked(inputs, mask)
-        table = tf.convert_to_tensor(self.embeddings)
+        table = value(self.embeddings)
         scale = self.hidden_dim**0.5 if self.scale is None else self.scale
         # The table is scaled instead of the vectors, because there may be many more vectors than rows.
         table = table if scale == 1 else table * tf.constant(scale, table.dtype)
-        vectors = tf.cast(sums.look_up(table, ids), self.compute_dtype)
+        vectors = sums.look_up(table, ids)
+        adapter = self.adapters().get("embeddings")
+        if adapter is not None:
+            inner = tf.reshape(sums.look_up(value(adapter.a), ids), [-1, adapter.a.shape[-1]])
+            inner = inner if scale == 1 else inner * tf.constant(scale, inner.dtype)
+            vectors += tf.reshape(self.expanded(inner, value(adapter.b)), shapes.sizes(vectors))
+        vectors = tf.cast(vectors, self.compute_dtype)
         return vectors + tf.cast(id_ranges.nan_unless(right), vectors.dtype)[:, :, None]
 
     def checked(self, inputs: tf.Tensor, mask: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:

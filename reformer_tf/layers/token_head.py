@@ -5,16 +5,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from reformer_tf.layers import arguments, sharing
+from reformer_tf.layers import arguments, frozen_weights, sharing
 from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.layers.fixed_arguments import FixedArguments
+from reformer_tf.layers.not_quantized import NotQuantized
 from reformer_tf.layers.token_embedding import TokenEmbedding
 from reformer_tf.ops import id_ranges, shapes, sums
 from reformer_tf.ops.execution import row_chunks
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class TokenHead(VectorLayer, FixedArguments):
+class TokenHead(VectorLayer, NotQuantized, FixedArguments):
     """Projects `[B, L, M]` to logits `[B, L, V]` in float32.
 
     Weights that are tied to an embedding stay tied when a model with both is saved and loaded.
@@ -62,7 +63,7 @@ class TokenHead(VectorLayer, FixedArguments):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         inputs = tf.convert_to_tensor(inputs)
-        return self._logits(inputs, *self._weights())
+        return self._logits(inputs, *map(frozen_weights.value, self._used_weights()))
 
     def token_losses(self, hidden: tf.Tensor, targets: tf.Tensor, ignore_id: int | None = None) -> tf.Tensor:
         """Computes cross-entropies of targets, a few rows at a time, so that `L x V` logits are never alive together.
@@ -85,12 +86,14 @@ class TokenHead(VectorLayer, FixedArguments):
         shape, counted = shapes.sizes(targets), id_ranges.counted(targets, ignore_id)
         targets, right = id_ranges.within("targets", targets, self.vocabulary_size, counted)
         flat = [tf.reshape(hidden, [-1, hidden.shape[-1]]), tf.reshape(targets, [-1])]
-        kernel, *bias = self._weights()
-        weights = [tf.cast(kernel, self.compute_dtype), *bias]  # cast once, not for each chunk
+        variables = self._used_weights()
+        kernel, *others = map(frozen_weights.value, variables)
+        kernel = tf.cast(kernel, self.compute_dtype)  # once, not for each chunk
+        weights, joined = frozen_weights.separated(variables, [kernel, *others])
         dtype = shapes.statistics_dtype(hidden.dtype)
 
         def rows(hidden: tf.Tensor, targets: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
-            return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, self._logits(hidden, *weights))
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, self._logits(hidden, *joined(weights)))
 
         losses = row_chunks.map_rows(
             rows, flat, weights, row_chunks.rows_in_budget(self.vocabulary_size), tf.TensorSpec([None], dtype)
@@ -98,17 +101,22 @@ class TokenHead(VectorLayer, FixedArguments):
         losses = tf.where(counted, tf.reshape(losses, shape), tf.zeros([], dtype))
         return losses + tf.cast(id_ranges.nan_unless(right), dtype)
 
-    def _weights(self) -> list[tf.Tensor]:
-        """The kernel, `[V, M]` if tied and `[M, V]` if not, and the bias, if there is one."""
-        kernel = self.kernel if self.embedding is None else self.embedding.embeddings
-        return [tf.convert_to_tensor(weight) for weight in (kernel, self.bias) if weight is not None]
+    def _used_weights(self) -> list[keras.Variable]:
+        """The kernel, `[V, M]` if tied and `[M, V]` if not; the bias, if there is one; the tied embedding's adapter."""
+        own = [self.kernel if self.embedding is None else self.embedding.embeddings, self.bias]
+        adapters = [] if self.embedding is None else self.embedding.adapters().values()
+        return [*(x for x in own if x is not None), *(weight for adapter in adapters for weight in adapter[:2])]
 
-    def _logits(self, hidden: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
-        shape = shapes.sizes(hidden)
+    def _logits(self, hidden: tf.Tensor, kernel: tf.Tensor, *others: tf.Tensor) -> tf.Tensor:
+        shape, (bias, adapter) = shapes.sizes(hidden), (others[:1], others[1:]) if self.use_bias else ((), others)
         flat = tf.reshape(hidden, [-1, shape[-1]])
         logits = sums.wide(sums.matmul(flat, kernel, transpose_b=self.embedding is not None))
-        if bias is not None:
-            logits += tf.cast(bias, logits.dtype)
+        if adapter and self.embedding is not None:
+            a, b = adapter
+            inner = sums.matmul(flat, b, transpose_b=True)
+            logits += sums.wide(self.embedding.expanded(inner, a, transpose_b=True))
+        if bias:
+            logits += tf.cast(bias[0], logits.dtype)
         return tf.reshape(logits, [*shape[:-1], self.vocabulary_size])
 
     def compute_output_spec(self, inputs: keras.KerasTensor) -> keras.KerasTensor:

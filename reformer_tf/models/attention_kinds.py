@@ -1,7 +1,8 @@
-"""Kinds of attention: the kind of each layer of a model, and the arguments of each kind."""
+"""Kinds of attention: the kind of each layer of a model, what the kinds can do, and the arguments of each kind."""
 
 import inspect
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reformer_tf.layers import arguments
@@ -9,7 +10,7 @@ from reformer_tf.layers.attention import registry
 
 # The model decides these for all of its layers: with a layer's own choice it would not be causal, or two layers would
 # drop the same values.
-_MODEL_ARGUMENTS = ("self", "kwargs", "causal", "seed")
+_NOT_OPTIONS = ("self", "kwargs", "causal", "seed")
 
 
 def pattern(attention_layers: Sequence[str], num_layers: int) -> list[str]:
@@ -31,6 +32,76 @@ def pattern(attention_layers: Sequence[str], num_layers: int) -> list[str]:
     return kinds * (num_layers // len(kinds))
 
 
+def check_abilities(kinds: Iterable[str], values: Mapping[str, Any]) -> None:
+    """Refuses arguments of a model that ask for what its kinds of attention cannot do.
+
+    Args:
+        kinds: the kinds in use.
+        values: arguments of a backbone, `causal`, `attention_dropout` and `rotary` among them.
+
+    Raises:
+        ValueError: if a kind cannot do it; the error names kinds that can, and how they alone are asked for it.
+    """
+    used = list(dict.fromkeys(kinds))
+    if values["causal"]:
+        rule = "attention_layers of a causal model must be kinds that can keep tokens from seeing later ones"
+        registry.require(used, lambda kind: kind.causal, rule, "causal=True")
+    else:
+        rule = "attention_layers of a model that is not causal must be kinds that can let tokens see later ones"
+        registry.require(used, lambda kind: kind.bidirectional, rule, "causal=False")
+    _check_option(used, values, "attention_dropout", "dropout", "pair_dropout", "drop pairs of tokens")
+    _check_option(used, values, "rotary", "rotary", "rotary", "rotate queries and keys")
+
+
+def _check_option(
+    used: list[str], values: Mapping[str, Any], name: str, option: str, capability: str, ability: str
+) -> None:
+    """Refuses an argument of a model that becomes an option of its layers, if it is set and some kind cannot do it."""
+    if not values[name]:
+        return
+    can = operator.attrgetter(capability)
+    rule = f"{name} must be left out unless all attention_layers are kinds that can {ability}"
+    able = {kind: {option: values[name]} for kind in used if can(registry.get(kind).capabilities)}
+    if able:
+        rule += f" (attention_options={able} asks only these)"
+    registry.require(used, can, rule, f"{name}={values[name]!r}")
+
+
+def check_segments(kinds: Iterable[str]) -> None:
+    """Refuses `segment_ids` for kinds that do not take them.
+
+    Raises:
+        ValueError: if there is such a kind.
+    """
+    rule = "segment_ids must be left out unless all attention_layers are kinds that can keep segments apart"
+    registry.require(kinds, lambda kind: kind.segments, rule, "segment_ids")
+
+
+def layer_arguments(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the arguments of a layer that follow from those of its model, as the kind declares.
+
+    Args:
+        kind: of the layer.
+        values: arguments of a backbone, and what their defaults stand for.
+
+    Raises:
+        ValueError: if the kind declares an argument that a backbone does not have.
+    """
+    capabilities = registry.get(kind).capabilities
+    unknown = sorted(set(capabilities.model_arguments.values()) - set(values))
+    if unknown:
+        raise ValueError(
+            f"model_arguments in the capabilities of kind {kind!r} must name arguments of a backbone, which are"
+            f" {sorted(values)}. Received: {unknown}"
+        )
+    followed = {"num_heads": "num_heads", "key_dim": "key_dim", **capabilities.model_arguments}
+    if capabilities.causal:
+        followed["causal"] = "causal"
+    if capabilities.pair_dropout:
+        followed["dropout"] = "attention_dropout"
+    return {argument: values[name] for argument, name in followed.items()}
+
+
 def checked_options(attention_options: Any, kinds: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Returns `attention_options` as plain dicts and lists.
 
@@ -39,7 +110,8 @@ def checked_options(attention_options: Any, kinds: Iterable[str]) -> dict[str, d
         kinds: the kinds in use.
 
     Raises:
-        ValueError: for kinds that are not in use, or arguments that layers of a kind do not take.
+        ValueError: for kinds that are not in use, arguments that layers of a kind do not take, or arguments that ask
+            for what the kind cannot do.
     """
     used = sorted(set(kinds))
     options: dict[str, dict[str, Any]] = {}
@@ -48,17 +120,15 @@ def checked_options(attention_options: Any, kinds: Iterable[str]) -> dict[str, d
             raise ValueError(
                 f"attention_options must be for kinds that attention_layers names, which are {used}. Received: {kind!r}"
             )
-        options[kind] = {
-            name: arguments.plain(value) for name, value in _items(f"attention_options[{kind!r}]", requested)
-        }
-        taken = [
-            name for name in inspect.signature(registry.get(kind).__init__).parameters if name not in _MODEL_ARGUMENTS
-        ]
+        name, cls = f"attention_options[{kind!r}]", registry.get(kind)
+        options[kind] = {argument: arguments.plain(value) for argument, value in _items(name, requested)}
+        cls.capabilities.check(name, options[kind])
+        taken = [argument for argument in inspect.signature(cls.__init__).parameters if argument not in _NOT_OPTIONS]
         unknown = sorted(set(options[kind]) - set(taken))
         if unknown:
             raise ValueError(
-                f"attention_options[{kind!r}] must hold arguments of its layers other than causal and seed, which are"
-                f" {taken}. Received: {unknown}"
+                f"{name} must hold arguments of its layers other than causal and seed, which are {taken}."
+                f" Received: {unknown}"
             )
     return options
 

@@ -15,13 +15,14 @@ from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.layers.reversible import ReversibleStack
 from reformer_tf.layers.token_embedding import TokenEmbedding
 from reformer_tf.models import attention_kinds, model_arguments, position_layers, presets
+from reformer_tf.models.fine_tuning import FineTuned
 
 # Layers of a model get seeds this far apart from those of a model with the next seed.
 _SEEDS_A_MODEL = 100_003
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class ReformerBackbone(CheckedInputs, keras.Model):
+class ReformerBackbone(CheckedInputs, FineTuned, keras.Model):
     """The Reformer without a head: ids `[B, L]` to vectors `[B, L, output_dim]`.
 
     Args:
@@ -83,8 +84,8 @@ class ReformerBackbone(CheckedInputs, keras.Model):
         `[B, L, output_dim]` in the compute dtype.
 
     Raises:
-        ValueError: for sizes that are not positive, unknown kinds, lists that do not fit, or options that layers do not
-            take.
+        ValueError: for sizes that are not positive, unknown kinds, lists that do not fit, options that layers do not
+            take, or what a kind of attention cannot do.
 
     Example:
         >>> model = ReformerBackbone(257, 1024, 2, 32, 2, 16, 64, ["local", "lsh"])
@@ -144,6 +145,7 @@ class ReformerBackbone(CheckedInputs, keras.Model):
         arguments.boolean("trainable", trainable)
         kinds = attention_kinds.pattern(attention_layers, num_layers)
         overrides = attention_kinds.checked_options(attention_options, kinds)
+        attention_kinds.check_abilities(kinds, config)
         config["attention_options"] = overrides or None
         if kernel_initializer is None:
             # The variance 1 / (3 fan_in) is that of a uniform distribution within 1 / sqrt(fan_in).
@@ -151,42 +153,25 @@ class ReformerBackbone(CheckedInputs, keras.Model):
         else:
             kernel_initializer = keras.initializers.get(kernel_initializer)
             config["kernel_initializer"] = keras.initializers.serialize(kernel_initializer)
-        initializer = {"kernel_initializer": kernel_initializer}
         policy = _policy(dtype)
         seeds = iter(layer_seeds(seed))
 
-        attention: dict[str, Any] = {
-            "num_heads": num_heads,
-            "key_dim": key_dim,
-            "causal": causal,
-            "dropout": attention_dropout,
+        # What layers follow: the arguments, with what their defaults stand for.
+        values = {
+            **config,
+            "kernel_initializer": kernel_initializer,
+            "local_chunk_length": local_chunk_length or chunk_length,
         }
-        options: dict[str, dict[str, Any]] = {
-            "full": {**initializer, "rotary": rotary},
-            "local": {**initializer, "rotary": rotary, "chunk_length": local_chunk_length or chunk_length},
-            "lsh": {
-                **initializer,
-                "chunk_length": chunk_length,
-                "num_hashes": num_hashes,
-                "num_buckets": num_buckets,
-                "max_sequence_length": max_sequence_length,
-                "redraw_rotations": redraw_rotations,
-            },
-        }
-        if local_round is not None:
-            options["lsh"]["local_round"] = local_round
         blocks = []
         for index, kind in enumerate(kinds):
-            layer_options = {**attention, **options.get(kind, {}), **overrides.get(kind, {})}
-            layer = registry.get(kind)(
-                **layer_options, seed=next(seeds), dtype=policy, name=f"{kind}_attention_{index}"
-            )
+            options = {**attention_kinds.layer_arguments(kind, values), **overrides.get(kind, {})}
+            layer = registry.get(kind)(**options, seed=next(seeds), dtype=policy, name=f"{kind}_attention_{index}")
             feed_forward = ChunkedFeedForward(
                 intermediate_dim,
                 activation=activation,
                 gated=gated,
                 chunk_length=feed_forward_chunk_length,
-                **initializer,
+                kernel_initializer=kernel_initializer,
                 dtype=policy,
                 name=f"feed_forward_{index}",
             )
@@ -221,6 +206,9 @@ class ReformerBackbone(CheckedInputs, keras.Model):
         self.token_embedding = embedding
         self._parts = parts.Parts(self)
 
+    def adapted_part(self) -> "ReformerBackbone":
+        return self
+
     def check_inputs(self, inputs: Any) -> None:
         """Refuses anything but ids: Keras would cast fractions, and drop a mask that is in a dict with the ids."""
         if isinstance(inputs, dict) and list(inputs) != ["ids"]:
@@ -230,6 +218,8 @@ class ReformerBackbone(CheckedInputs, keras.Model):
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         model_arguments.check_call(type(self), kwargs)
+        if kwargs.get("segment_ids") is not None:
+            attention_kinds.check_segments(self.config["attention_layers"])
         return super().__call__(inputs, *args, **kwargs)
 
     @property

@@ -214,7 +214,8 @@ class ReformerCausalLM(TokenModel):
 
         Raises:
             ValueError: for prompts that are no rows of ids, ids beyond the vocabulary, a result beyond
-                `max_sequence_length`, an unknown sampler or option, or seeds that are not one for each row.
+                `max_sequence_length`, an unknown sampler or option, seeds that are not one for each row, or a kind of
+                attention that cannot decode.
 
         Example:
             >>> model = ReformerCausalLM(257, 1024, 1, 16, 2, 8, 32, ["local"])

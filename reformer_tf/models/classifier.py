@@ -8,12 +8,12 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments, parts
 from reformer_tf.layers.dropout import SeededDropout
-from reformer_tf.models import model_arguments
+from reformer_tf.models import backbone_choice
 from reformer_tf.models.backbone import ReformerBackbone, layer_seeds
 from reformer_tf.models.headed_model import HeadedModel
 from reformer_tf.ops import shapes
 
-_POOLINGS = ("first", "mean")
+_POOLINGS = ("first", "last", "mean")
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
@@ -23,6 +23,8 @@ class ReformerClassifier(HeadedModel):
     The head is dropout, a dense layer with tanh, dropout, and a dense layer, on one vector of each sequence. The model
     trains like any Keras model, for instance with `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`;
     sequences of different lengths are padded and passed as `fit({"ids": ids, "mask": mask}, labels)`.
+
+    All sizes must be passed, or a backbone in their place.
 
     Args:
         vocabulary_size: V, the number of token ids.
@@ -34,14 +36,17 @@ class ReformerClassifier(HeadedModel):
         intermediate_dim: the inner width of the feed-forward layers.
         attention_layers: the kind of attention of each layer, or a pattern of kinds that is repeated.
         num_classes: the number of classes.
-        pooling: the vector of a sequence: `"first"`, the vector of its first token that is not masked, or `"mean"`, the
-            mean over all tokens that are not masked. A sequence that is entirely masked has the zero vector.
-        dropout: fraction of embeddings and branch outputs to drop in training.
+        pooling: the vector of a sequence: `"first"` or `"last"`, the vector of its first or last token that is not
+            masked, or `"mean"`, the mean over all tokens that are not masked. If the model is causal, the last token
+            is the only one that sees all others. A sequence that is entirely masked has the zero vector.
+        dropout: fraction of embeddings and branch outputs to drop in training; 0 if None.
         head_dropout: fraction of the head's vectors to drop in training; `dropout` if None.
-        seed: non-negative integer from which each layer's own seed comes.
+        seed: non-negative integer from which each layer's own seed comes; 0 if None.
         dtype: dtype policy of all layers, for instance `"mixed_bfloat16"`. Logits are float32.
         name: of the model.
         trainable: see `keras.Model`.
+        backbone: a backbone, such as a language model's, in place of all arguments that a backbone has. It is shared,
+            not copied: training the classifier changes the language model, too.
         **options: further arguments of `ReformerBackbone` (`chunk_length`, `num_hashes`, `causal`, ...).
 
     Call arguments:
@@ -56,10 +61,19 @@ class ReformerClassifier(HeadedModel):
         float32 `[B, num_classes]`.
 
     Raises:
-        ValueError: for sizes that are not positive, unknown kinds or poolings, or lists that do not fit.
+        ValueError: for sizes that are missing or not positive, unknown kinds or poolings, lists that do not fit,
+            arguments that the backbone has already, or the first token of a causal backbone as the pooling.
 
     Example:
         >>> model = ReformerClassifier(257, 1024, 2, 32, 2, 16, 64, ["local", "lsh"], num_classes=3)
+        >>> model(np.zeros((5, 1000), "int32")).shape
+        TensorShape([5, 3])
+
+        On the backbone of a language model:
+
+        >>> from reformer_tf.models import ReformerCausalLM
+        >>> language_model = ReformerCausalLM(257, 1024, 2, 32, 2, 16, 64, ["local", "lsh"])
+        >>> model = ReformerClassifier(backbone=language_model.backbone, num_classes=3, pooling="last")
         >>> model(np.zeros((5, 1000), "int32")).shape
         TensorShape([5, 3])
 
@@ -69,49 +83,57 @@ class ReformerClassifier(HeadedModel):
 
     def __init__(
         self,
-        vocabulary_size: int,
-        max_sequence_length: int,
-        num_layers: int,
-        hidden_dim: int,
-        num_heads: int,
-        key_dim: int,
-        intermediate_dim: int,
-        attention_layers: Sequence[str],
-        num_classes: int,
+        vocabulary_size: int | None = None,
+        max_sequence_length: int | None = None,
+        num_layers: int | None = None,
+        hidden_dim: int | None = None,
+        num_heads: int | None = None,
+        key_dim: int | None = None,
+        intermediate_dim: int | None = None,
+        attention_layers: Sequence[str] | None = None,
+        num_classes: int | None = None,
         pooling: str = "first",
-        dropout: float = 0.0,
+        dropout: float | None = None,
         head_dropout: float | None = None,
-        seed: int = 0,
+        seed: int | None = None,
         dtype: Any = None,
         name: str | None = None,
         trainable: bool = True,
+        backbone: ReformerBackbone | None = None,
         **options: Any,
     ):
         num_classes = arguments.positive_integer("num_classes", num_classes)
         arguments.choice("pooling", pooling, _POOLINGS)
-        model_arguments.refuse_unknown([type(self), ReformerBackbone], options)
-        backbone = ReformerBackbone(
-            vocabulary_size,
-            max_sequence_length,
-            num_layers,
-            hidden_dim,
-            num_heads,
-            key_dim,
-            intermediate_dim,
-            attention_layers,
-            dropout=dropout,
-            seed=seed,
-            dtype=dtype,
-            name="backbone",
-            **options,
+        if isinstance(backbone, ReformerBackbone) and backbone.config["causal"] and pooling == "first":
+            raise ValueError(
+                'pooling must be "last" or "mean" with a causal backbone, whose first token sees no other token.'
+                f" Received: pooling={pooling!r}"
+            )
+        backbone = backbone_choice.passed_or_new(
+            type(self),
+            backbone,
+            {
+                "vocabulary_size": vocabulary_size,
+                "max_sequence_length": max_sequence_length,
+                "num_layers": num_layers,
+                "hidden_dim": hidden_dim,
+                "num_heads": num_heads,
+                "key_dim": key_dim,
+                "intermediate_dim": intermediate_dim,
+                "attention_layers": attention_layers,
+                "dropout": dropout,
+                "seed": seed,
+                "dtype": dtype,
+            },
+            options,
         )
-        super().__init__(backbone, seed, name, trainable)
+        super().__init__(backbone, backbone.config["seed"], name, trainable)
         self.num_classes = num_classes
         self.head_dropout = None if head_dropout is None else arguments.rate("head_dropout", head_dropout)
         hidden_dim = backbone.config["hidden_dim"]
-        rate = dropout if self.head_dropout is None else self.head_dropout
+        rate = backbone.config["dropout"] if self.head_dropout is None else self.head_dropout
         self.pooling = pooling
-        policy, seeds = backbone.policy, reversed(layer_seeds(seed))
+        policy, seeds = backbone.policy, reversed(layer_seeds(backbone.config["seed"]))
         self.input_dropout = SeededDropout(rate, next(seeds), dtype=policy, name="input_dropout")
         # The head computes in at least float32: it is small, and its gradient sums over rows.
         dtype = shapes.statistics_dtype(policy.compute_dtype).name
@@ -136,10 +158,14 @@ class ReformerClassifier(HeadedModel):
         if mask is None:
             mask = tf.ones(tf.shape(vectors)[:2], tf.bool)
         mask = arguments.per_token("mask", mask, tf.bool, vectors)
-        if self.pooling == "first":
-            index = tf.argmax(tf.cast(mask, tf.int32), axis=1, output_type=tf.int32)  # argmax takes the first
-            first = tf.gather(vectors, index[:, None], batch_dims=1)
-            return tf.where(tf.reduce_any(mask, axis=1)[:, None, None], first, tf.zeros([], first.dtype))
+        if self.pooling != "mean":
+            real = tf.cast(mask, tf.int32)
+            if self.pooling == "first":
+                index = tf.argmax(real, axis=1, output_type=tf.int32)  # argmax takes the first
+            else:
+                index = tf.reduce_max(real * tf.range(tf.shape(real)[1]), axis=1)
+            chosen = tf.gather(vectors, index[:, None], batch_dims=1)
+            return tf.where(tf.reduce_any(mask, axis=1)[:, None, None], chosen, tf.zeros([], chosen.dtype))
         # The sum of thousands of vectors would suffer in half precision.
         vectors = tf.cast(vectors, shapes.statistics_dtype(vectors.dtype))
         weights = tf.cast(mask, vectors.dtype)[:, :, None]

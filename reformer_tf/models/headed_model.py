@@ -12,6 +12,7 @@ from reformer_tf.layers.checked_inputs import CheckedInputs
 from reformer_tf.layers.seed_state import SavesSeedState
 from reformer_tf.models import fit_data, model_arguments, presets, skipped_updates
 from reformer_tf.models.backbone import ReformerBackbone
+from reformer_tf.models.fine_tuning import FineTuned
 from reformer_tf.ops import id_ranges, seeds
 
 _Model = TypeVar("_Model", bound="HeadedModel")
@@ -19,7 +20,7 @@ _COMPILE = inspect.signature(keras.Model.compile)
 _INPUTS = ("ids", "mask", "segment_ids")
 
 
-class HeadedModel(CheckedInputs, SavesSeedState, keras.Model):
+class HeadedModel(CheckedInputs, SavesSeedState, FineTuned, keras.Model):
     """Base of the models that wrap a functional `ReformerBackbone`; a head maps its vectors to the outputs.
 
     The models are subclasses of `keras.Model` and not functional, so that cloning and loading give the same class. A
@@ -48,6 +49,9 @@ class HeadedModel(CheckedInputs, SavesSeedState, keras.Model):
         self.seed_generator = keras.random.SeedGenerator(seed)
         # All weights are made in the constructor.
         self.built = True
+
+    def adapted_part(self) -> ReformerBackbone:
+        return self.backbone
 
     def check_inputs(self, inputs: Any) -> None:
         arguments.token_ids("ids", _by_name(inputs)["ids"])

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
-from reformer_tf.models import model_arguments
+from reformer_tf.models import backbone_choice
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.models.headed_model import as_ids
 from reformer_tf.models.own_loss_model import Scored
@@ -25,6 +25,8 @@ class ReformerMaskedLM(TokenModel):
     and zero elsewhere; or `fit(ids, targets)`, where the targets elsewhere are `ignore_id`. Metrics of `compile` score
     the targets that count. With a loss, the model trains like any Keras model, and forms the logits.
 
+    All sizes must be passed, or a backbone in their place.
+
     Args:
         vocabulary_size: V, the number of token ids.
         max_sequence_length: the longest input.
@@ -37,12 +39,14 @@ class ReformerMaskedLM(TokenModel):
         tie_embeddings: whether the head's kernel is the table of the token embedding. Not possible with
             `combine_streams="concatenate"`.
         head_bias: whether the head has a bias for each token.
-        seed: non-negative integer from which each layer's own seed comes.
+        seed: non-negative integer from which each layer's own seed comes; 0 if None.
         dtype: dtype policy of all layers, for instance `"mixed_bfloat16"`. Logits and losses are float32.
         name: of the model.
         trainable: see `keras.Model`.
         ignore_id: targets equal to it do not count; None if all count. The default is that of Hugging Face's data
             collators. With a loss in `compile`, that loss decides (Keras' losses have `ignore_class`).
+        backbone: a backbone that is not causal, in place of all arguments that a backbone has. It is shared, not
+            copied.
         **options: further arguments of `ReformerBackbone` (`chunk_length`, `num_hashes`, `dropout`, ...).
 
     Call arguments:
@@ -57,8 +61,8 @@ class ReformerMaskedLM(TokenModel):
         float32 `[B, L, V]`.
 
     Raises:
-        ValueError: for sizes that are not positive, unknown kinds, lists that do not fit, or tied embeddings with
-            concatenated streams.
+        ValueError: for sizes that are missing or not positive, unknown kinds, lists that do not fit, tied embeddings
+            with concatenated streams, arguments that the backbone has already, or a causal backbone.
 
     Example:
         >>> model = ReformerMaskedLM(257, 1024, 2, 32, 2, 16, 64, ["local", "lsh"])
@@ -73,42 +77,50 @@ class ReformerMaskedLM(TokenModel):
 
     def __init__(
         self,
-        vocabulary_size: int,
-        max_sequence_length: int,
-        num_layers: int,
-        hidden_dim: int,
-        num_heads: int,
-        key_dim: int,
-        intermediate_dim: int,
-        attention_layers: Sequence[str],
+        vocabulary_size: int | None = None,
+        max_sequence_length: int | None = None,
+        num_layers: int | None = None,
+        hidden_dim: int | None = None,
+        num_heads: int | None = None,
+        key_dim: int | None = None,
+        intermediate_dim: int | None = None,
+        attention_layers: Sequence[str] | None = None,
         tie_embeddings: bool = True,
         head_bias: bool = True,
-        seed: int = 0,
+        seed: int | None = None,
         dtype: Any = None,
         name: str | None = None,
         trainable: bool = True,
         ignore_id: int | None = -100,
+        backbone: ReformerBackbone | None = None,
         **options: Any,
     ):
         ignore_id = arguments.optional(arguments.integer, "ignore_id", ignore_id)
         if "causal" in options:
             raise ValueError(f"causal is always False in ReformerMaskedLM. Received: causal={options['causal']}")
-        model_arguments.refuse_unknown([type(self), ReformerBackbone], options)
-        backbone = ReformerBackbone(
-            vocabulary_size,
-            max_sequence_length,
-            num_layers,
-            hidden_dim,
-            num_heads,
-            key_dim,
-            intermediate_dim,
-            attention_layers,
-            seed=seed,
-            dtype=dtype,
-            name="backbone",
-            **options,
+        if isinstance(backbone, ReformerBackbone) and backbone.config["causal"]:
+            raise ValueError(
+                "backbone must not be causal, because a hidden token is predicted from both sides."
+                f" Received: backbone={backbone.name} with causal=True"
+            )
+        backbone = backbone_choice.passed_or_new(
+            type(self),
+            backbone,
+            {
+                "vocabulary_size": vocabulary_size,
+                "max_sequence_length": max_sequence_length,
+                "num_layers": num_layers,
+                "hidden_dim": hidden_dim,
+                "num_heads": num_heads,
+                "key_dim": key_dim,
+                "intermediate_dim": intermediate_dim,
+                "attention_layers": attention_layers,
+                "seed": seed,
+                "dtype": dtype,
+            },
+            options,
         )
-        super().__init__(backbone, tie_embeddings, head_bias, seed, name, trainable)
+        super().__init__(backbone, tie_embeddings, head_bias, backbone.config["seed"], name, trainable)
         self.ignore_id = ignore_id
 
     def token_losses(

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments, parts
-from reformer_tf.models import model_arguments, row_metrics
+from reformer_tf.models import backbone_choice, row_metrics
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.models.own_loss_model import OwnLossModel, Scored
 from reformer_tf.ops import id_ranges, shapes
@@ -28,6 +28,8 @@ class ReformerSpanPredictor(OwnLossModel):
     `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`) it trains like any Keras model. Padded sequences are
     passed as `{"ids": ids, "mask": mask}`.
 
+    All sizes must be passed, or a backbone in their place.
+
     Args:
         vocabulary_size: V, the number of token ids.
         max_sequence_length: the longest input.
@@ -37,11 +39,14 @@ class ReformerSpanPredictor(OwnLossModel):
         key_dim: D, the size of a head.
         intermediate_dim: the inner width of the feed-forward layers.
         attention_layers: the kind of attention of each layer, or a pattern of kinds that is repeated.
-        seed: non-negative integer from which each layer's own seed comes.
+        seed: non-negative integer from which each layer's own seed comes; 0 if None.
         dtype: dtype policy of all layers, for instance `"mixed_bfloat16"`. Logits are float32.
         name: of the model.
         trainable: see `keras.Model`.
         ignore_id: indices equal to it do not count; None if all count. With losses in `compile`, those losses decide.
+        backbone: a backbone, such as a language model's, in place of all arguments that a backbone has. It is shared,
+            not copied. With a causal one a token's logits follow from the tokens up to it alone, so a question must
+            stand before its text, and where a span begins is decided without what comes after.
         **options: further arguments of `ReformerBackbone` (`chunk_length`, `num_hashes`, `causal`, ...).
 
     Call arguments:
@@ -56,7 +61,8 @@ class ReformerSpanPredictor(OwnLossModel):
         A dict of `"start"` and `"end"`, float32 `[B, L]` each; -1e9 where masked.
 
     Raises:
-        ValueError: for sizes that are not positive, unknown kinds, or lists that do not fit.
+        ValueError: for sizes that are missing or not positive, unknown kinds, lists that do not fit, or arguments that
+            the backbone has already.
 
     Example:
         >>> model = ReformerSpanPredictor(257, 1024, 2, 32, 2, 16, 64, ["local", "lsh"])
@@ -69,38 +75,41 @@ class ReformerSpanPredictor(OwnLossModel):
 
     def __init__(
         self,
-        vocabulary_size: int,
-        max_sequence_length: int,
-        num_layers: int,
-        hidden_dim: int,
-        num_heads: int,
-        key_dim: int,
-        intermediate_dim: int,
-        attention_layers: Sequence[str],
-        seed: int = 0,
+        vocabulary_size: int | None = None,
+        max_sequence_length: int | None = None,
+        num_layers: int | None = None,
+        hidden_dim: int | None = None,
+        num_heads: int | None = None,
+        key_dim: int | None = None,
+        intermediate_dim: int | None = None,
+        attention_layers: Sequence[str] | None = None,
+        seed: int | None = None,
         dtype: Any = None,
         name: str | None = None,
         trainable: bool = True,
         ignore_id: int | None = -100,
+        backbone: ReformerBackbone | None = None,
         **options: Any,
     ):
         ignore_id = arguments.optional(arguments.integer, "ignore_id", ignore_id)
-        model_arguments.refuse_unknown([type(self), ReformerBackbone], options)
-        backbone = ReformerBackbone(
-            vocabulary_size,
-            max_sequence_length,
-            num_layers,
-            hidden_dim,
-            num_heads,
-            key_dim,
-            intermediate_dim,
-            attention_layers,
-            seed=seed,
-            dtype=dtype,
-            name="backbone",
-            **options,
+        backbone = backbone_choice.passed_or_new(
+            type(self),
+            backbone,
+            {
+                "vocabulary_size": vocabulary_size,
+                "max_sequence_length": max_sequence_length,
+                "num_layers": num_layers,
+                "hidden_dim": hidden_dim,
+                "num_heads": num_heads,
+                "key_dim": key_dim,
+                "intermediate_dim": intermediate_dim,
+                "attention_layers": attention_layers,
+                "seed": seed,
+                "dtype": dtype,
+            },
+            options,
         )
-        super().__init__(backbone, seed, name, trainable)
+        super().__init__(backbone, backbone.config["seed"], name, trainable)
         self.ignore_id = ignore_id
         output_dtype = shapes.statistics_dtype(backbone.policy.compute_dtype).name
         self.span = keras.layers.Dense(2, dtype=output_dtype, name="span")

@@ -11,10 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from reformer_tf.ops import seeds, shapes
-from reformer_tf.ops.execution import compiled_functions, loops
-
-# Bytes of one round's projections that may be alive together: longer sequences are hashed slice by slice.
-PROJECTION_BYTES = 16 * 2**20
+from reformer_tf.ops.execution import budgets, compiled_functions, loops
 
 
 def stored_rotations(seed: int, num_heads: int, key_dim: int, num_hashes: int, columns: int) -> np.ndarray:
@@ -76,16 +73,13 @@ def hash_vectors(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[sha
     """
     vectors, rotations = tf.stop_gradient(vectors), tf.stop_gradient(rotations)
     batch, heads, length, _ = shapes.sizes(vectors)
-    if isinstance(length, int) and length == 1 and shapes.known(factors):
+    if shapes.is_one(length) and shapes.known(factors):
         return _hash_one(vectors[:, :, 0], rotations, factors)[..., None]
     row_bytes = rotations.dtype.size * batch * heads * rotations.shape[-1]
-    if isinstance(row_bytes, int) and isinstance(length, int):
-        slice_length = max(PROJECTION_BYTES // max(row_bytes, 1), 1)
-        if length <= slice_length:
-            return _hash_slice(vectors, rotations, factors)
-    else:
-        slice_length = tf.clip_by_value(PROJECTION_BYTES // tf.maximum(row_bytes, 1), 1, length)
-    return _hash_in_slices(vectors, rotations, factors, slice_length)
+    most = budgets.current().projection_bytes // shapes.maximum(row_bytes, 1)
+    if shapes.known([length, most]) and length <= max(most, 1):
+        return _hash_slice(vectors, rotations, factors)
+    return _hash_in_slices(vectors, rotations, factors, shapes.maximum(shapes.minimum(most, length), 1))
 
 
 def _hash_one(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[int]) -> tf.Tensor:
@@ -113,13 +107,10 @@ def _hash_in_slices(
     def step(index: tf.Tensor, arrays: list[tf.TensorArray]) -> list[tf.TensorArray]:
         start = tf.minimum(index * slice_length, length - slice_length)
         part = tf.slice(vectors, tf.stack([0, 0, start, 0]), tf.stack([batch, heads, slice_length, size]))
-        part = tf.ensure_shape(
-            part, [*vectors.shape[:2], slice_length if isinstance(slice_length, int) else None, size]
-        )
+        part = tf.ensure_shape(part, [*vectors.shape[:2], shapes.static(slice_length), size])
         return [arrays[0].write(index, _hash_slice(part, rotations, factors))]
 
-    static = [slice_length if isinstance(slice_length, int) else None]
-    shape = [*vectors.shape[:2], rotations.shape[2], *static]
+    shape = [*vectors.shape[:2], rotations.shape[2], shapes.static(slice_length)]
     array = tf.TensorArray(tf.int32, size=steps, element_shape=shape)
     slices = loops.count_up(steps, step, [array])[0].stack()  # [steps, B, H, R, slice_length]
     full = tf.reshape(
@@ -136,7 +127,8 @@ def _hash_slice(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[shap
     heads, size, rounds, columns = rotations.shape
     batch, _, length, _ = shapes.sizes(vectors)
     projected = [batch, heads, rounds, columns, length]
-    if shapes.known([*projected, *factors]) and rotations.dtype.size * math.prod(projected) <= PROJECTION_BYTES:
+    most = budgets.current().projection_bytes
+    if shapes.known([*projected, *factors]) and rotations.dtype.size * math.prod(projected) <= most:
         # Positions last: the largest of few columns is then found for many positions at a time.
         together = tf.reshape(tf.transpose(rotations, [0, 2, 3, 1]), [heads, rounds * columns, size])
         projections = tf.matmul(_for_each_row(together, batch), vectors, transpose_b=True)

@@ -16,24 +16,19 @@ other implementations inject buckets in the same way:
 """
 
 import contextlib
-import contextvars
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
-_records: contextvars.ContextVar[tuple[list[tf.Tensor], ...]] = contextvars.ContextVar("records", default=())
-_replay: contextvars.ContextVar[list[tf.Tensor] | None] = contextvars.ContextVar("replay", default=None)
+from reformer_tf.ops.execution import scopes
 
 
 @contextlib.contextmanager
 def recording() -> Iterator[list[tf.Tensor]]:
     """Yields a list that receives the buckets, int32 `[B, H, R, L]`, of each hashing layer called inside."""
     recorded: list[tf.Tensor] = []
-    token = _records.set((*_records.get(), recorded))
-    try:
+    with scopes.holding(scopes.records, (*scopes.records.get(), recorded)):
         yield recorded
-    finally:
-        _records.reset(token)
 
 
 @contextlib.contextmanager
@@ -47,11 +42,8 @@ def replaying(buckets: Sequence[tf.Tensor]) -> Iterator[None]:
         ValueError: if the calls inside use more or fewer entries than there are.
     """
     remaining = list(buckets)
-    token = _replay.set(remaining)
-    try:
+    with scopes.holding(scopes.replayed, remaining):
         yield
-    finally:
-        _replay.reset(token)
     if remaining:
         raise ValueError(
             "buckets must have one entry for each call of a hashing layer."
@@ -61,7 +53,7 @@ def replaying(buckets: Sequence[tf.Tensor]) -> Iterator[None]:
 
 def take() -> tf.Tensor | None:
     """The next replayed buckets inside `replaying`, else None."""
-    remaining = _replay.get()
+    remaining = scopes.replayed.get()
     if remaining is None:
         return None
     if not remaining:
@@ -73,5 +65,5 @@ def take() -> tf.Tensor | None:
 
 def record(buckets: tf.Tensor) -> None:
     """Records the buckets of a call of a hashing layer, inside `recording`."""
-    for recorded in _records.get():
+    for recorded in scopes.records.get():
         recorded.append(buckets)

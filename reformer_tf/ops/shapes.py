@@ -21,9 +21,36 @@ def sizes(x: tf.Tensor) -> list[Size]:
     return [dynamic[axis] if size is None else size for axis, size in enumerate(static)]
 
 
+def static(size: Size) -> int | None:
+    """Returns the size if it is an `int`, else None."""
+    return size if isinstance(size, int) else None
+
+
 def known(sizes: Sequence[Size]) -> bool:
     """Whether all sizes are static."""
     return all(isinstance(size, int) for size in sizes)
+
+
+def is_one(size: Size) -> bool:
+    """Whether a size is 1 in any case; False for a tensor."""
+    return isinstance(size, int) and size == 1
+
+
+def minimum(x: Size, y: Size) -> Size:
+    """Returns the smaller of two sizes; an `int` if both are."""
+    return min(x, y) if known([x, y]) else tf.minimum(x, y)
+
+
+def maximum(x: Size, y: Size) -> Size:
+    """Returns the larger of two sizes; an `int` if both are."""
+    return max(x, y) if known([x, y]) else tf.maximum(x, y)
+
+
+def where(condition: Any, x: Size, y: Size) -> Size:
+    """Returns one size where a condition holds, else the other; the size itself if the condition is a `bool`."""
+    if isinstance(condition, bool):
+        return x if condition else y
+    return tf.where(condition, x, y)
 
 
 def ensured(x: tf.Tensor, shape: Sequence[int | None]) -> tf.Tensor:
@@ -56,7 +83,7 @@ def reshaped(x: tf.Tensor, before: Sequence[Size], after: Sequence[Size]) -> tf.
         Tensor of sizes `after`.
     """
     # TensorFlow's own gradient needs no tensor if at most one size is unknown.
-    if sum(not isinstance(size, int) for size in before) <= 1:
+    if sum(static(size) is None for size in before) <= 1:
         return tf.reshape(x, after)
 
     @tf.custom_gradient
@@ -78,9 +105,9 @@ def cut(x: tf.Tensor, start: Size, length: Size) -> tf.Tensor:
     size, *rest = sizes(x)
     begin, extent = [start, *(0 for _ in rest)], [length, *rest]
     if known(begin) and known(extent):
-        return x if length == size else tf.slice(x, begin, extent)
+        return x if length == static(size) else tf.slice(x, begin, extent)
     result = tf.slice(x, tf.stack(begin), tf.stack(extent))
-    return ensured(result, [length if isinstance(length, int) else None, *x.shape[1:]])
+    return ensured(result, [static(length), *x.shape[1:]])
 
 
 def by_position(x: tf.Tensor, heads: Size) -> tf.Tensor:

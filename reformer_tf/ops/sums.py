@@ -4,7 +4,7 @@ The gradient of a weight is a sum over tokens. In half precision such a sum stop
 unit in the last digit of the total: the gradient of a bias, by TensorFlow's BiasAddGrad on CPU, is then off by 11 % at
 16,384 tokens, that of an embedding, by a scatter, by 5 % at 65,536. So weights come here in their own dtype and are
 cast where they are combined with tokens; only the products are in half precision (all kernels accumulate matrix
-products in float32, and round once).
+products in float32, and round once; TensorFlow's own on CPU rounds bfloat16 toward zero, oneDNN's to the nearest).
 """
 
 import functools

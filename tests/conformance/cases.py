@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+from reformer_tf.layers.attention import AttentionCapabilities
 from reformer_tf.layers.attention.registry import ATTENTION_LAYERS
 from reformer_tf.ops import replay
 from tests.testing import attention_reference as reference
@@ -17,7 +18,8 @@ from tests.testing import chunk_window_reference
 
 WIDTH, HEADS, DEPTH, CHUNK = 12, 2, 8, 16
 
-# Constructor arguments by kind and name of the setting; `causal` and sizes come from `make_layer`.
+# Constructor arguments by kind and name of the setting; `causal` and sizes come from `make_layer`. What a kind can do,
+# and so what is tested of it, is read from its capabilities.
 SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
     "lsh": {
         "default": {"chunk_length": CHUNK, "num_hashes": 2, "num_buckets": 4},
@@ -55,6 +57,10 @@ class Case(NamedTuple):
     @property
     def name(self) -> str:
         return "-".join([self.kind, self.setting, "causal" if self.causal else "both"])
+
+    @property
+    def capabilities(self) -> AttentionCapabilities:
+        return ATTENTION_LAYERS[self.kind].capabilities
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -126,10 +132,19 @@ def _full_pairs(layer: Any, _: None, mask: np.ndarray, segment_ids: np.ndarray |
 # how often it does.
 VISIBLE: dict[str, Callable[..., np.ndarray]] = {"lsh": _lsh_pairs, "local": _local_pairs, "full": _full_pairs}
 
-ALL = [Case(kind, setting, causal) for kind in SETTINGS for setting in SETTINGS[kind] for causal in (False, True)]
+
+def _directions(kind: str) -> list[bool]:
+    """The values of `causal` that layers of a kind can have."""
+    able = ATTENTION_LAYERS[kind].capabilities
+    return [*([False] if able.bidirectional else []), *([True] if able.causal else [])]
+
+
+ALL = [Case(kind, setting, causal) for kind in SETTINGS for setting in SETTINGS[kind] for causal in _directions(kind)]
 # The plain setting of each kind, and the form of the authors' released code.
 DEFAULTS = [case for case in ALL if case.setting == "default" or (case.setting == "released" and case.causal)]
-CAUSAL_DEFAULTS = [case for case in DEFAULTS if case.causal]
+# For tests in which the direction hardly matters: causal, where a kind can be.
+ONE_DIRECTION = [case for case in DEFAULTS if case.causal or not case.capabilities.causal]
+DROPPING_DEFAULTS = [case for case in DEFAULTS if case.capabilities.pair_dropout]
 
 
 def each(cases: list[Case]) -> pytest.MarkDecorator:
@@ -138,14 +153,22 @@ def each(cases: list[Case]) -> pytest.MarkDecorator:
 
 
 def each_direction(cases: list[Case]) -> pytest.MarkDecorator:
-    """Like `each`, for a test in which the direction hardly matters: non-causal cases are marked slow."""
-    marked = [pytest.param(case, marks=[] if case.causal else pytest.mark.slow, id=case.name) for case in cases]
+    """Like `each`, for a test in which the direction hardly matters: the other of two directions is marked slow."""
+    marked = [
+        pytest.param(case, marks=[] if case in ONE_DIRECTION else pytest.mark.slow, id=case.name) for case in cases
+    ]
     return pytest.mark.parametrize("case", marked)
 
 
-def make_layer(case: Case, width: int | None = WIDTH, **changes: Any) -> keras.layers.Layer:
-    """Makes the layer of `case`, with weights that are not tiny if `width` is given."""
-    arguments = {"num_heads": HEADS, "key_dim": DEPTH, "causal": case.causal, "seed": 5, **case.arguments, **changes}
+def make_layer(
+    case: Case, width: int | None = WIDTH, dropout: float | None = None, **changes: Any
+) -> keras.layers.Layer:
+    """Makes the layer of `case`, with weights that are not tiny if `width` is given. Kinds without dropout get none."""
+    arguments = {"num_heads": HEADS, "key_dim": DEPTH, "seed": 5, **case.arguments, **changes}
+    if case.capabilities.causal:
+        arguments["causal"] = case.causal
+    if case.capabilities.pair_dropout and dropout is not None:
+        arguments["dropout"] = dropout
     layer = ATTENTION_LAYERS[case.kind](**arguments)
     if width is not None:
         layer.build([None, None, width])
@@ -171,6 +194,19 @@ def masks(batch: int, length: int, seed: int = 3) -> np.ndarray:
     mask[:, length - length // 5 :] = False
     mask[0] = True
     return mask
+
+
+def segments(batch: int, length: int, in_order: bool) -> np.ndarray:
+    """Integers `[B, L]` from 0 to 3: in order, so that each segment is one run, or in no order."""
+    ids = np.random.default_rng(4).integers(0, 4, [batch, length]).astype("int32")
+    return np.sort(ids, axis=1) if in_order else ids
+
+
+def apart(case: Case, segment_ids: np.ndarray) -> np.ndarray:
+    """Ids that are equal for tokens that `segment_ids` do not keep apart in layers of the kind."""
+    if case.capabilities.segments == "equal":
+        return segment_ids
+    return np.cumsum(np.diff(segment_ids, axis=1, prepend=segment_ids[:, :1]) != 0, axis=1)
 
 
 def call_and_buckets(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> tuple[np.ndarray, np.ndarray | None]:

@@ -1,4 +1,7 @@
-"""Every attention kind as a Keras layer among others: configs, saving, masks, shapes, dtypes, training, export."""
+"""Every attention kind as a Keras layer among others, in all its settings: configs, masks, shapes, training, export.
+
+The contract of every layer, in one setting, is in `test_layer_contract.py`.
+"""
 
 import inspect
 import json
@@ -11,6 +14,7 @@ import tensorflow as tf
 from tests.conformance import cases
 
 VOCABULARY = 11
+RELEASED = [case for case in cases.DEFAULTS if case.setting == "released"]
 
 
 def _classifier(case, **changes):
@@ -48,7 +52,7 @@ def test_config_round_trip(case):
     np.testing.assert_array_equal(copy(x), layer(x))
 
 
-@cases.each(cases.DEFAULTS)
+@cases.each(RELEASED)
 def test_clone_model_and_saving_keep_the_function(case, tmp_path):
     model = _classifier(case)
     cases.perturb(model)
@@ -112,7 +116,7 @@ def test_graph_of_unknown_shape_serves_every_shape(case):
     assert output_and_gradients.experimental_get_tracing_count() == 1
 
 
-@cases.each(cases.DEFAULTS)
+@cases.each(RELEASED)
 def test_implicit_masks_are_used_and_passed_on(case):
     layer, ids = cases.make_layer(case), _ids()
     embedded = keras.layers.Embedding(VOCABULARY, cases.WIDTH, mask_zero=True)(ids)
@@ -147,7 +151,7 @@ def test_low_precision(case, policy, bound):
     [
         # One policy for each kind, in rotation.
         pytest.param(case, policy, marks=[] if number % 3 == index else pytest.mark.slow, id=f"{case.name}-{policy}")
-        for number, case in enumerate(cases.CAUSAL_DEFAULTS)
+        for number, case in enumerate(cases.ONE_DIRECTION)
         for index, policy in enumerate(["mixed_float16", "float32", "mixed_bfloat16"])
     ],
 )
@@ -170,7 +174,7 @@ def test_fit_learns(case, policy):
 
 
 @pytest.mark.slow
-@cases.each(cases.CAUSAL_DEFAULTS)
+@cases.each(cases.ONE_DIRECTION)
 def test_fit_with_xla(case):
     model, ids = _classifier(case), _ids(batch=8)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -179,7 +183,7 @@ def test_fit_with_xla(case):
 
 
 @pytest.mark.parametrize("eagerly", [True, pytest.param(False, marks=pytest.mark.slow)])
-@cases.each(cases.CAUSAL_DEFAULTS)
+@cases.each(cases.ONE_DIRECTION)
 def test_frozen_layer_is_not_trained_and_lets_gradients_through(case, eagerly):
     model, ids = _classifier(case), _ids()
     model.get_layer("attention").trainable = False
@@ -218,31 +222,41 @@ def test_arguments_of_keras_attention_that_mean_nothing_here_say_what_to_use(cas
         layer(cases.inputs(1, 4), **{argument: True})
 
 
-@cases.each(cases.DEFAULTS)
 @pytest.mark.parametrize(
-    ("argument", "value"),
-    [("num_heads", 0), ("key_dim", 0), ("key_dim", -3), ("num_heads", 1.5), ("dropout", 1.0), ("dropout", -0.1)],
+    ("case", "argument", "value"),
+    [
+        *((case, "num_heads", value) for case in cases.DEFAULTS for value in (0, 1.5)),
+        *((case, "key_dim", value) for case in cases.DEFAULTS for value in (0, -3)),
+        *((case, "dropout", value) for case in cases.DROPPING_DEFAULTS for value in (1.0, -0.1)),
+    ],
 )
 def test_bad_arguments_are_named(case, argument, value):
     with pytest.raises(ValueError, match=rf"{argument}(.|\n)*Received(.|\n)*{value}"):
         cases.make_layer(case, width=None, **{argument: value})
 
 
-@cases.each(cases.DEFAULTS)
+BAD_INPUTS = {
+    "rank": ([4, cases.WIDTH], {}, "(?i)shape|rank|ndim"),
+    "mask_length": ([2, 5, cases.WIDTH], {"mask": np.ones([2, 6], bool)}, r"mask(.|\n)*Received"),
+    "mask_rank": ([2, 5, cases.WIDTH], {"mask": np.ones([5], bool)}, r"mask(.|\n)*Received"),
+    "mask_dtype": ([2, 5, cases.WIDTH], {"mask": np.ones([2, 5], "float32")}, r"mask(.|\n)*Received"),
+    "segment_length": ([2, 5, cases.WIDTH], {"segment_ids": np.ones([2, 6], "int32")}, r"segment_ids(.|\n)*Received"),
+    "seed_size": ([2, 5, cases.WIDTH], {"seed": [1, 2, 3, 4], "training": True}, r"seed(.|\n)*Received"),
+    "seed_dtype": ([2, 5, cases.WIDTH], {"seed": [1.0, 2.0], "training": True}, r"seed(.|\n)*Received"),
+}
+
+
 @pytest.mark.parametrize(
-    ("shape", "kwargs", "message"),
+    ("case", "bad"),
     [
-        ([4, cases.WIDTH], {}, "(?i)shape|rank|ndim"),
-        ([2, 5, cases.WIDTH], {"mask": np.ones([2, 6], bool)}, r"mask(.|\n)*Received"),
-        ([2, 5, cases.WIDTH], {"mask": np.ones([5], bool)}, r"mask(.|\n)*Received"),
-        ([2, 5, cases.WIDTH], {"mask": np.ones([2, 5], "float32")}, r"mask(.|\n)*Received"),
-        ([2, 5, cases.WIDTH], {"segment_ids": np.ones([2, 6], "int32")}, r"segment_ids(.|\n)*Received"),
-        ([2, 5, cases.WIDTH], {"seed": [1, 2, 3, 4], "training": True}, r"seed(.|\n)*Received"),
-        ([2, 5, cases.WIDTH], {"seed": [1.0, 2.0], "training": True}, r"seed(.|\n)*Received"),
+        (case, bad)
+        for case in cases.DEFAULTS
+        for bad in BAD_INPUTS
+        if case.capabilities.pair_dropout or not bad.startswith("seed")  # Others may use no seed.
     ],
-    ids=["rank", "mask_length", "mask_rank", "mask_dtype", "segment_length", "seed_size", "seed_dtype"],
 )
-def test_bad_inputs_are_named(case, shape, kwargs, message):
+def test_bad_inputs_are_named(case, bad):
     layer = cases.make_layer(case, dropout=0.1)
+    shape, kwargs, message = BAD_INPUTS[bad]
     with pytest.raises(ValueError, match=message):
         layer(tf.zeros(shape), **kwargs)

@@ -54,7 +54,7 @@ def test_mirrored_equals_one_device(case, mirrored_strategy):
     "case",
     [
         pytest.param(case, marks=[] if case.setting == "default" else pytest.mark.slow, id=case.name)
-        for case in cases.CAUSAL_DEFAULTS
+        for case in cases.ONE_DIRECTION
     ],
 )
 def test_fit_under_a_strategy(case, mirrored_strategy):

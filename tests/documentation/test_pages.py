@@ -16,6 +16,8 @@ from trainer import exits, model_fields
 # The tests that run the blocks of a page.
 TESTS = {
     "README.md": "test_readme_layer, test_readme_models",
+    "docs/attention_kinds.md": "test_attention_kinds",
+    "docs/fine_tuning.md": "here",
     "docs/serving.md": "here",
     "docs/several_gpus.md": "here",
 }
@@ -24,7 +26,13 @@ TESTS = {
 def test_every_block_of_python_is_run():
     assert {page for page in blocks.PAGES if blocks.python(page)} == set(TESTS)
     counts = {page: len(blocks.python(page)) for page in TESTS}
-    assert counts == {"README.md": 2, "docs/serving.md": 1, "docs/several_gpus.md": 1}
+    assert counts == {
+        "README.md": 2,
+        "docs/attention_kinds.md": 1,
+        "docs/fine_tuning.md": 1,
+        "docs/serving.md": 1,
+        "docs/several_gpus.md": 1,
+    }
 
 
 def test_every_block_names_its_language():
@@ -45,6 +53,20 @@ def test_serving_in_python_without_a_server(tmp_path):
     exec(block.replace("/models/reformer/1", str(path)), names)
     losses = model.token_losses(np.array([[256, *b"def main():"]]))
     np.testing.assert_allclose(names["outputs"]["bits_per_byte"][0], np.mean(losses) / np.log(2), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_classifier_on_a_language_model(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (block,) = blocks.python("docs/fine_tuning.md")
+    names = {}
+    exec(block, names)
+    loaded = keras.models.load_model("classifier.keras")
+    expected = names["model"](names["ids"])
+    np.testing.assert_array_equal(loaded(names["ids"]), expected)
+    exported = tf.saved_model.load("models/classifier/1").signatures["predict"]
+    logits = exported(ids=tf.constant(names["ids"], tf.int32))["logits"]
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
 
 
 @pytest.mark.slow

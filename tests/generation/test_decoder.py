@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from reformer_tf.generation import decoder, token_loop
-from reformer_tf.layers.attention import registry
+from reformer_tf.layers.attention.registry import ATTENTION_LAYERS
 from reformer_tf.models import ReformerCausalLM
 from reformer_tf.ops import hashing
 from tests.testing import near_ties
@@ -17,10 +17,9 @@ from tests.testing import near_ties
 CHUNK, TOTAL, STEPS = 16, 280, 21
 VOCABULARY = 40
 _LSH = {"lsh": {"local_round": False}}
+KINDS = [kind for kind, cls in ATTENTION_LAYERS.items() if cls.capabilities.decoding_cache]
 _MODELS = {
-    "local": {"attention_layers": ["local"]},
-    "lsh": {"attention_layers": ["lsh"]},
-    "full": {"attention_layers": ["full"]},
+    **{kind: {"attention_layers": [kind]} for kind in KINDS},
     "pattern": {"attention_layers": ["local", "lsh", "full", "lsh"], "num_layers": 4, "rotary": True},
     "hash rounds alone": {
         "attention_layers": ["lsh"],
@@ -150,17 +149,16 @@ def test_what_has_no_cache_runs_the_prefix():
         logits, state = case.step(case.ids[[0, 1, 2], lengths + index], lengths + index, state)
 
 
-def test_the_cost_of_a_token_does_not_grow_with_the_capacity():
-    """The state grows with the capacity in layers that look at any token, and not in local ones."""
-    state_bytes = lambda name, capacity: sum(
-        x.numpy().nbytes for x in tf.nest.flatten(_case(name).prefill(np.ones([1, 1], np.int32), [1], capacity)[1])
+def test_the_state_of_an_lsh_layer_has_keys_and_values_once():
+    """Not once for each round, of which there are two."""
+    state_bytes = lambda capacity: sum(
+        x.numpy().nbytes for x in tf.nest.flatten(_case("lsh").prefill(np.ones([1, 1], np.int32), [1], capacity)[1])
     )
-    assert state_bytes("local", 270) == state_bytes("local", 20)
     # Two layers, keys and values, two heads of 8 numbers of 4 bytes.
-    assert state_bytes("lsh", 260) - state_bytes("lsh", 10) == 250 * 2 * 2 * 2 * 8 * 4
+    assert state_bytes(260) - state_bytes(10) == 250 * 2 * 2 * 2 * 8 * 4
 
 
-@pytest.mark.parametrize("name", ["lsh", "local", "full"])
+@pytest.mark.parametrize("name", KINDS)
 def test_rows_with_limits_of_their_own_do_not_overwrite_each_other(name):
     """A row that ends at the last position of the capacity stays there while the others go on."""
     case = _case(name)
@@ -181,9 +179,3 @@ def test_rows_with_limits_of_their_own_do_not_overwrite_each_other(name):
     assert [len(row) for row in together] == limits
     for row, length, limit, found in zip([0, 1, 2, 0], lengths, limits, together, strict=True):
         assert continued([row], [length], [limit]) == [found]
-
-
-@pytest.mark.parametrize("kind", registry.ATTENTION_LAYERS)
-def test_every_kind_that_is_causal_has_a_cache(kind):
-    assert registry.get(kind)(num_heads=2, key_dim=8, causal=True).cache() is not None
-    assert registry.get(kind)(num_heads=2, key_dim=8).cache() is None

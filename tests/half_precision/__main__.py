@@ -7,7 +7,8 @@ buckets: once unchanged, and once with the sums of its weights' gradients in flo
 does not grow with the sequence, but errors of sums in half precision would. A weight counts if its gradient is at least
 a thousandth of the largest; its error is the norm of the difference over the norm of the float32 gradient. The last
 line is one JSON object; `growth` is the largest ratio of a weight's error at the last length to that at the first,
-`beyond_float64_sums` the largest excess of an error over the error with sums in float64.
+`beyond_float64_sums` the largest excess of an error over the error with sums in float64, and `product_rounding` the
+error of rounding one product, which bounds that excess where the sums are made in float32.
 """
 
 import json
@@ -84,6 +85,7 @@ def main(argv: list[str]) -> None:
                 for by_dtype in measured.values()
                 for name, x in by_dtype[dtype]["as_it_is"].items()
             ),
+            "product_rounding": gradient_errors.product_rounding(dtype, JIT_COMPILE.value),
         }
     print(json.dumps({"jit_compile": JIT_COMPILE.value, "layers": LAYERS.value, "width": WIDTH.value, **summary}))
 

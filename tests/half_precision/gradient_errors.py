@@ -92,6 +92,23 @@ def float64_sums() -> Iterator[None]:
         yield
 
 
+def product_rounding(dtype: str, jit_compile: bool) -> float:
+    """The relative error of the one rounding with which a matrix product ends, measured on sums over random tokens.
+
+    It is the most by which sums in float32 may be worse than sums in float64, and depends on the machine: where oneDNN
+    has no kernel for bfloat16, TensorFlow's own rounds toward zero, with an error twice as large.
+
+    Args:
+        dtype: dtype policy.
+        jit_compile: whether XLA compiles the product.
+    """
+    rng = np.random.default_rng(0)
+    tokens = [tf.cast(rng.normal(size=[4096, 64]), keras.DTypePolicy(dtype).compute_dtype) for _ in range(2)]
+    exact = tf.matmul(*(tf.cast(x, tf.float64) for x in tokens), transpose_a=True)
+    multiply = tf.function(lambda x, y: tf.matmul(x, y, transpose_a=True), jit_compile=jit_compile, autograph=False)
+    return float(tf.norm(tf.cast(multiply(*tokens), tf.float64) - exact) / tf.norm(exact))
+
+
 def text(length: int) -> np.ndarray:
     """Bytes of the standard library's sources after the boundary of a document, int32 `[1, length + 1]`."""
     found: list[int] = [256]

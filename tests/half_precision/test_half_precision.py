@@ -36,7 +36,7 @@ def test_sums_in_float64_change_little(exact):
         reference, _ = _gradients("mixed_bfloat16", buckets)
     one, other = (_largest_error(gradients, found) for found in (as_it_is, reference))
     assert 1e-4 < other < 0.05
-    assert one < other + 0.002
+    assert one < other + gradient_errors.product_rounding("mixed_bfloat16", jit_compile=False)
 
 
 def test_a_sum_in_half_precision_is_found(exact, monkeypatch):
@@ -46,6 +46,12 @@ def test_a_sum_in_half_precision_is_found(exact, monkeypatch):
     errors = gradient_errors.errors(gradients, found)
     (wrong,) = [name for name in gradient_errors.counting(gradients) if name.endswith("outer_bias")]
     assert errors[wrong] > 0.02
+
+
+@pytest.mark.parametrize(("dtype", "digits"), [("mixed_bfloat16", 7), ("mixed_float16", 10)])
+def test_a_product_is_rounded_once(dtype, digits):
+    # Relative to a unit in the last digit of 1: 0.21 to the nearest number, 0.43 toward zero.
+    assert 0.2 < gradient_errors.product_rounding(dtype, jit_compile=False) * 2**digits < 0.45
 
 
 def test_text_begins_with_the_boundary():
@@ -65,4 +71,4 @@ def test_errors_do_not_grow_with_the_length(compiled):
     for precision in ("mixed_bfloat16", "mixed_float16"):
         assert measured[precision]["weights"] > 40
         assert measured[precision]["growth"] < 1.2
-        assert measured[precision]["beyond_float64_sums"] < 0.002
+        assert measured[precision]["beyond_float64_sums"] < measured[precision]["product_rounding"]

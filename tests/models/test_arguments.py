@@ -4,7 +4,6 @@ import inspect
 import itertools
 import json
 
-import keras
 import numpy as np
 import pytest
 
@@ -123,9 +122,3 @@ def test_unknown_call_arguments_are_refused_by_name(case):
 def test_arguments_of_layers_are_refused_by_name(build, message):
     with pytest.raises(ValueError, match=message):
         build()
-
-
-def test_a_normalisation_is_cloned_from_its_config():
-    layer = layers.ChunkedLayerNormalization(1e-3, name="norm")
-    assert type(layer).from_config(layer.get_config()).get_config() == layer.get_config()
-    assert isinstance(layer, keras.layers.LayerNormalization)

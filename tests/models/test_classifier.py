@@ -123,8 +123,10 @@ def test_fit_on_replicas_equals_fit_on_one_device(mirrored_strategy):
 
 
 def test_arguments_are_checked():
-    with pytest.raises(ValueError, match=r"pooling must be one of \('first', 'mean'\). Received: pooling='last'"):
-        cases.make("classifier", pooling="last")
+    with pytest.raises(
+        ValueError, match=r"pooling must be one of \('first', 'last', 'mean'\). Received: pooling='max'"
+    ):
+        cases.make("classifier", pooling="max")
     with pytest.raises(ValueError, match="num_classes must be a positive integer. Received: num_classes=0"):
         cases.make("classifier", num_classes=0)
     with pytest.raises(ValueError, match="mask must be a boolean or integer tensor"):

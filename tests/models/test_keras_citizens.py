@@ -1,4 +1,7 @@
-"""Every model with a head as a Keras model: configs, cloning, saving, shapes, dtypes, seeds, gradients."""
+"""Every model with a head as a Keras model, beyond the contract of every layer: options, loss scale, seeds, gradients.
+
+`tests/conformance/test_layer_contract.py` has the contract.
+"""
 
 import json
 
@@ -14,8 +17,8 @@ HEADS = ["causal_lm_as_released", "classifier", "span_predictor"]
 each = pytest.mark.parametrize("case", sorted(cases.MODELS))
 
 
-@each
-def test_configs_clones_and_files_keep_the_function(case, tmp_path):
+@pytest.mark.parametrize("case", ["causal_lm_as_released", "classifier"])
+def test_configs_clones_and_files_keep_options_and_seeds(case, tmp_path):
     model, ids = cases.make(case, dropout=0.1, seed=7, name="mine"), cases.ids()
     config = model.get_config()
     assert set(cases.MODELS[case][1]) <= set(config)
@@ -36,8 +39,6 @@ def test_configs_clones_and_files_keep_the_function(case, tmp_path):
     "case, changes",
     [
         ("causal_lm_as_released", {}),
-        ("classifier", {"num_layers": 1, "attention_layers": ["local"], "attention_options": None}),
-        ("span_predictor", {"num_layers": 1, "attention_layers": ["lsh"]}),
         *(pytest.param(case, {}, marks=pytest.mark.slow) for case in ("classifier", "span_predictor")),
     ],
 )
@@ -55,17 +56,9 @@ def test_a_graph_of_unknown_shape_serves_every_shape(case, changes):
     assert call.experimental_get_tracing_count() == 1
 
 
-@each
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float64"])
-def test_outputs_are_float32_or_more(case, policy):
-    # Without hashing, since rounding could change buckets.
-    changes = {"attention_layers": ["local", "full"], "attention_options": None}
-    model, expected = cases.make(case, dtype=policy, **changes), cases.make(case, **changes)
-    assert model.dtype_policy.name == policy
-    for a, b in zip(keras.tree.flatten(model(cases.ids())), cases.flat(expected(cases.ids())), strict=True):
-        assert a.dtype == ("float64" if policy == "float64" else "float32")
-        assert np.abs(a - b).max() <= (1e-4 if policy == "float64" else 0.05) * np.abs(b).max()
-    # Keras scales the loss of models whose compute dtype is float16.
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_keras_scales_the_loss_where_the_compute_dtype_is_float16(policy):
+    model = cases.make("causal_lm", dtype=policy, num_layers=1, attention_layers=["local"])
     model.compile("sgd")
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == (policy == "mixed_float16")
 
@@ -165,7 +158,7 @@ class _ZeroMask(keras.layers.Layer):
         return ids != 0
 
 
-@pytest.mark.parametrize("case", HEADS)
+@pytest.mark.parametrize("case", HEADS[:1])
 def test_implicit_masks_are_used_inside_another_model(case):
     ids = keras.Input((None,), dtype="int32")
     model, data = cases.make(case), cases.ids()

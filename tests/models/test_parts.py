@@ -160,7 +160,8 @@ def test_what_a_config_cannot_say_is_refused_when_it_is_made():
     refused(lambda m: _set(m, head=keras.layers.Dense(5)), r"\.head, where .*Dense\) was put there")
     refused(lambda m: _set(m, more=keras.layers.Dense(5)), r"\.more, where .*Dense\) was put there")
     refused(lambda m: _set(_stack(m).branches[1].layer, activation=relu), r"branches\[1\]\.layer, where activation was")
-    refused(lambda m: m.hidden.enable_lora(2), r"\.hidden, where weights were added", case="classifier")
+    more = lambda layer: (layer._tracker.unlock(), layer.add_weight((2,), name="more"))
+    refused(lambda m: more(m.hidden), r"\.hidden, where weights were added", case="classifier")
     with pytest.raises(ValueError, match=r"parts must be among .*Received: 'nothing'"):
         type(model := cases.make("causal_lm")).from_config({**model.get_config(), "parts": {"nothing": {}}})
 

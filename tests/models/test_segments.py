@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from reformer_tf.layers.attention.registry import ATTENTION_LAYERS
 from tests.models import cases
 
-KINDS = ("lsh", "local", "full")
+ABLE = {kind: cls.capabilities for kind, cls in ATTENTION_LAYERS.items() if cls.capabilities.segments}
+KINDS = [kind for kind, able in ABLE.items() if able.causal]
 LENGTHS = (23, 9, 1, 40)
 STARTS = np.cumsum((0, *LENGTHS[:-1]))
 SEGMENTS = np.repeat(np.arange(len(LENGTHS)), LENGTHS)[None].astype("int32")
@@ -32,7 +34,7 @@ def _documents():
 @pytest.mark.parametrize("reversible", [True, False], ids=["reversible", "plain"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_document_changes_no_loss_of_the_others(kind, reversible, in_graph):
-    model = _model(kind, reversible=reversible, local_round=False if kind == "lsh" else None)
+    model = _model(kind, reversible=reversible, local_round=False)
     losses = tf.function(model.token_losses) if in_graph else model.token_losses
     options = {"segment_ids": tf.constant(SEGMENTS), "training": True, "seed": tf.constant(SEED)}
     ids = _packed()
@@ -52,11 +54,14 @@ def test_a_document_changes_no_loss_of_the_others(kind, reversible, in_graph):
     assert np.abs(seen[STARTS[2] :]).max() > 1e-3
 
 
-@pytest.mark.parametrize("positions", ["none", "rotary"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "positions"),
+    [
+        *((kind, "none") for kind in KINDS),
+        *((kind, "rotary") for kind in KINDS if "rotary" in ABLE[kind].model_arguments.values()),
+    ],
+)
 def test_losses_and_gradients_are_those_of_rows_of_their_own(kind, positions):
-    if positions == "rotary" and kind == "lsh":
-        pytest.skip("LSH layers hash content and have no rotary positions")
     model = _model(kind, positions="none", rotary=positions == "rotary")
     # Without the losses of each next document's first id.
     counted = np.delete(np.arange(sum(LENGTHS) - 1), STARTS[1:] - 1)

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from reformer_tf.ops import bias_activation
-from reformer_tf.ops.execution import compiled_functions
+from reformer_tf.ops.execution import budgets, compiled_functions
 
 SHAPE = (3, 50, 16)
 
@@ -32,13 +32,13 @@ def _run(fn, dtype, allowed, with_bias=True, dynamic=False):
 @pytest.mark.parametrize("dynamic", [False, True])
 @pytest.mark.parametrize("with_bias", [True, False])
 @pytest.mark.parametrize("dtype,tolerance", [(tf.float32, 1e-5), (tf.bfloat16, 0.005), (tf.float64, 1e-12)])
-def test_compiled_and_plain_are_the_same(monkeypatch, dtype, tolerance, with_bias, dynamic):
+def test_compiled_and_plain_are_the_same(dtype, tolerance, with_bias, dynamic):
     # In half precision only inputs and results are rounded, so that it is close to float32.
     exact = tf.float32 if dtype == tf.bfloat16 else dtype
     expected, was_compiled = _run(keras.activations.gelu, exact, False, with_bias, dynamic)
     assert not was_compiled
-    monkeypatch.setattr(compiled_functions, "LEAST_WORK", 1)
-    actual, was_compiled = _run(keras.activations.gelu, dtype, True, with_bias, dynamic)
+    with budgets.override(least_compiled_work=1):
+        actual, was_compiled = _run(keras.activations.gelu, dtype, True, with_bias, dynamic)
     assert was_compiled
     for a, b in zip(actual, expected, strict=True):
         assert a.dtype == dtype
@@ -49,8 +49,8 @@ def test_small_work_is_not_compiled():
     assert not _run(keras.activations.gelu, tf.float32, True)[1]
 
 
-def test_a_function_that_holds_tensors_is_called_as_it_is(monkeypatch):
-    monkeypatch.setattr(compiled_functions, "LEAST_WORK", 1)
+@budgets.override(least_compiled_work=1)
+def test_a_function_that_holds_tensors_is_called_as_it_is():
     factor = tf.Variable(0.5)
     results, was_compiled = _run(lambda x: tf.where(x > 0, x, factor * x), tf.float32, True)
     assert not was_compiled

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from reformer_tf.ops import bucket_counts, hashing
-from reformer_tf.ops.execution import compiled_functions
+from reformer_tf.ops.execution import budgets, compiled_functions
 from tests.testing import attention_reference as reference
 
 
@@ -83,24 +83,24 @@ def test_odd_or_senseless_bucket_counts_are_refused(num_buckets):
 
 @pytest.mark.parametrize("mode", ["eager", "graph", "dynamic", "xla"])
 @pytest.mark.parametrize("length", [1, 7, 50, 56, 57])
-def test_slices_of_a_long_sequence_give_the_same_buckets(monkeypatch, mode, length):
+def test_slices_of_a_long_sequence_give_the_same_buckets(mode, length):
     vectors = tf.constant(np.random.default_rng(0).normal(size=(2, 3, length, 8)), tf.bfloat16)
     rotations = tf.constant(hashing.stored_rotations(1, 3, 8, 4, 5))
     call = lambda x: hashing.hash_vectors(x, rotations, (4, 6))
     expected = call(vectors)
-    monkeypatch.setattr(hashing, "PROJECTION_BYTES", 7 * 4 * 2 * 3 * 5)
     signature = [tf.TensorSpec([None, 3, None, 8], tf.bfloat16)] if mode == "dynamic" else None
     if mode != "eager":
         call = tf.function(call, input_signature=signature, jit_compile=mode == "xla")
-    actual = call(vectors)
+    with budgets.override(projection_bytes=7 * 4 * 2 * 3 * 5):
+        actual = call(vectors)
     assert actual.shape == expected.shape
     np.testing.assert_array_equal(actual, expected)
 
 
-def test_compiled_hashing_gives_the_same_buckets(monkeypatch):
+@budgets.override(least_compiled_work=1)
+def test_compiled_hashing_gives_the_same_buckets():
     vectors = tf.constant(np.random.default_rng(0).normal(size=(2, 3, 50, 8)), tf.float32)
     rotations = tf.constant(hashing.stored_rotations(1, 3, 8, 4, 5))
-    monkeypatch.setattr(compiled_functions, "LEAST_WORK", 1)
 
     def call(allowed):
         with compiled_functions.compiling_functions(allowed):

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from reformer_tf.layers import ChunkedLayerNormalization
 from reformer_tf.ops import normalization
-from reformer_tf.ops.execution import compiled_functions, row_chunks
+from reformer_tf.ops.execution import budgets, compiled_functions
 
 SHAPE, EPSILON = (5, 8), 1e-3
 
@@ -44,8 +44,8 @@ def test_equals_the_formula():
 
 @pytest.mark.parametrize("mode", ["eager", "graph", "compiled parts", "xla"])
 @pytest.mark.parametrize("dtype, tolerance", [(tf.float32, 1e-5), (tf.bfloat16, 0.02)])
-def test_gradient_equals_that_of_keras(monkeypatch, mode, dtype, tolerance):
-    monkeypatch.setattr(compiled_functions, "LEAST_WORK", 1)
+@budgets.override(least_compiled_work=1)
+def test_gradient_equals_that_of_keras(mode, dtype, tolerance):
     call = lambda *args: _gradients(_own(dtype, mode == "compiled parts"), *args)
     if mode != "eager":
         call = tf.function(call, jit_compile=mode == "xla")
@@ -54,8 +54,8 @@ def test_gradient_equals_that_of_keras(monkeypatch, mode, dtype, tolerance):
 
 
 @pytest.mark.parametrize("shape", [(2, 9, 8), (11, 8), (2, 3, 4, 8)])
-def test_layer_in_chunks_equals_that_of_keras(monkeypatch, shape):
-    monkeypatch.setattr(row_chunks, "rows_in_budget", lambda width: 4)
+@budgets.override(chunk_bytes=4 * 4 * 4 * 8)  # 4 rows of 4 tensors.
+def test_layer_in_chunks_equals_that_of_keras(shape):
     x = tf.random.stateless_normal(shape, [1, 2])
     ours, theirs = ChunkedLayerNormalization(EPSILON), keras.layers.LayerNormalization(epsilon=EPSILON)
     for layer in (ours, theirs):

@@ -25,8 +25,9 @@ class TakesReducedGradients:
     The training step sums and clips gradients before it applies them, because it clips by the norm of the summed
     gradient. Summing again would multiply the gradient by the number of replicas.
 
-    Control dependencies put the updates in sequence. Otherwise TensorFlow's executor would start all of them at once,
-    and several temporary tensors of the size of the whole gradient would be alive together.
+    Control dependencies put the updates in sequence, each with the weight decay of its variable, which Keras would make
+    in a pass of its own. Otherwise TensorFlow's executor would start as many of them at once as it has threads, and
+    several temporary tensors of the size of the whole gradient would be alive together.
 
     Attributes:
         average: The moving average that follows the updates, or None.
@@ -49,6 +50,15 @@ class TakesReducedGradients:
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
         return grads_and_vars
 
+    def _apply_weight_decay(self, variables: Sequence[keras.Variable]) -> None:
+        """Leaves the variables to `_decay`, which the update of each calls."""
+
+    def _decay(self, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
+        decay = self.weight_decay  # type: ignore[attr-defined]
+        if decay is not None and self._use_weight_decay(variable):  # type: ignore[attr-defined]
+            factors = [tf.cast(factor, variable.dtype) for factor in (decay, learning_rate)]
+            variable.assign_sub(variable * factors[0] * factors[1])
+
     def _distributed_tf_update_step(self, distribution: Any, grads_and_vars: Any, learning_rate: Any) -> None:
         finished: dict[str, list[tf.Operation]] = {}  # By device, so that devices do not wait for each other.
 
@@ -56,6 +66,7 @@ class TakesReducedGradients:
             graph = tf.compat.v1.get_default_graph()
             known = len(graph.get_operations())
             with tf.control_dependencies(finished.get(variable.device, [])):
+                self._decay(variable, learning_rate)
                 self.update_step(gradient, variable, learning_rate)  # type: ignore[attr-defined]
                 if self.average is not None:
                     index = self._get_variable_index(variable)  # type: ignore[attr-defined]

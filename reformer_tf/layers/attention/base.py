@@ -1,12 +1,13 @@
 """The base class of all kinds of self-attention: masks, seeds, and the steps of a call."""
 
 import random
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
+from reformer_tf.layers.attention.capabilities import AttentionCapabilities, declared_by
 from reformer_tf.layers.attention.projections import HeadProjections, Heads
 from reformer_tf.layers.seed_state import SavesSeedState
 from reformer_tf.ops import replay, seeds, shapes
@@ -48,10 +49,10 @@ class Call(NamedTuple):
 class SelfAttention(SavesSeedState, HeadProjections):
     """Base of the kinds of multi-head self-attention: `[B, L, M]` to `[B, L, M]`.
 
-    A kind implements `attend`. A call projects tokens, attends, and merges heads; a reversible stack, which computes a
-    slice of the tokens and some heads at a time, calls these steps itself. Weights are, in this order, the kernels
-    `query_key` and `value` (shared) or `query`, `key` and `value`, each `[M, H, D]`, and `output` `[H, D, M]`, each
-    followed by its bias if `use_bias`.
+    A kind declares its `capabilities` and implements `attend`. A call projects tokens, attends, and merges heads; a
+    reversible stack, which computes a slice of the tokens and some heads at a time, calls these steps itself. Weights
+    are, in this order, the kernels `query_key` and `value` (shared) or `query`, `key` and `value`, each `[M, H, D]`,
+    and `output` `[H, D, M]`, each followed by its bias if `use_bias`.
 
     Args:
         num_heads: H, the number of heads.
@@ -64,7 +65,7 @@ class SelfAttention(SavesSeedState, HeadProjections):
         rotary: whether queries and keys are rotated by their positions (Su et al., 2021, RoFormer).
         kernel_initializer: of the projections, drawn as matrices `[M, H * D]`.
         seed: integer that tells this layer's randomness from other layers'; drawn if None.
-        **kwargs: see `keras.layers.Layer`.
+        **kwargs: see `keras.layers.Layer`, and `LowRankAdapted` for `lora_rank`, `lora_alpha` and `lora_kernels`.
 
     Call arguments:
         inputs: `[B, L, M]`.
@@ -75,8 +76,11 @@ class SelfAttention(SavesSeedState, HeadProjections):
         training: whether dropout (and new rotations) are on.
 
     Raises:
-        ValueError: for sizes that are not positive, a dropout outside [0, 1), or call arguments of other layers.
+        ValueError: for sizes that are not positive, a dropout outside [0, 1), arguments that ask for what the kind
+            cannot do, or call arguments of other layers.
     """
+
+    capabilities: ClassVar[AttentionCapabilities]
 
     def __init__(
         self,
@@ -94,6 +98,8 @@ class SelfAttention(SavesSeedState, HeadProjections):
         super().__init__(num_heads, key_dim, shared_query_key, use_bias, rotary, kernel_initializer, **kwargs)
         self.causal = arguments.boolean("causal", causal)
         self.dropout = arguments.rate("dropout", dropout)
+        options = {"causal": causal, "shared_query_key": shared_query_key, "dropout": dropout, "rotary": rotary}
+        declared_by(type(self)).check(type(self).__name__, options)
         self.seed = random.randrange(2**31) if seed is None else arguments.integer("seed", seed)
         self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.supports_masking = True
@@ -172,6 +178,11 @@ class SelfAttention(SavesSeedState, HeadProjections):
         Returns:
             `[B, L, h, D]`, zero for masked tokens.
         """
+        if call.segments is not None and self.capabilities.segments is None:
+            raise ValueError(
+                f"segment_ids must be left out of calls of {type(self).__name__}, which attends across segments."
+                f" Received: segment_ids of shape {call.segments.shape}"
+            )
         batch = shapes.sizes(vectors[0])[0]
 
         def per_head(x: tf.Tensor | None) -> tf.Tensor | None:
@@ -236,6 +247,11 @@ class SelfAttention(SavesSeedState, HeadProjections):
     def strictly_causal(self) -> bool:
         """Whether tokens added at the end, including padding, never change what a token sees."""
         return self.causal
+
+    @property
+    def ignores_padding(self) -> bool:
+        """Whether masked tokens at the end never change what the others see."""
+        return True
 
     def is_random(self, training: bool | None) -> bool:
         """Whether a call needs a seed."""

@@ -4,7 +4,8 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.layers.attention.base import SelfAttention
-from reformer_tf.ops.attention import full, windowed
+from reformer_tf.layers.attention.capabilities import AttentionCapabilities, DecodingCache
+from reformer_tf.ops.attention import all_pairs, windowed
 from reformer_tf.ops.attention.pair_dropout import PairDropout
 from reformer_tf.ops.caches import Cache, FullCache
 
@@ -26,7 +27,7 @@ class FullSelfAttention(SelfAttention):
         rotary: whether queries and keys are rotated by their positions.
         kernel_initializer: of the projections.
         seed: integer that tells this layer's randomness from others'.
-        **kwargs: see `keras.layers.Layer`.
+        **kwargs: see `keras.layers.Layer`, and `LowRankAdapted` for `lora_rank`, `lora_alpha` and `lora_kernels`.
 
     Raises:
         ValueError: for sizes that are not positive.
@@ -36,6 +37,18 @@ class FullSelfAttention(SelfAttention):
         >>> layer(np.random.normal(size=(1, 1000, 32))).shape
         TensorShape([1, 1000, 32])
     """
+
+    capabilities = AttentionCapabilities(
+        causal=True,
+        bidirectional=True,
+        segments="equal",
+        pair_dropout=True,
+        shared_query_key=True,
+        rotary=True,
+        decoding_cache=DecodingCache(state="all keys and values", time_grows=True, state_grows=True),
+        cross_attention=False,
+        model_arguments={"kernel_initializer": "kernel_initializer", "rotary": "rotary"},
+    )
 
     def attend(
         self,
@@ -50,7 +63,7 @@ class FullSelfAttention(SelfAttention):
     ) -> tf.Tensor:
         if key is None:
             key = windowed.normalised(query)
-        return full.full_attention(query, key, value, valid, self.causal, self.shared_query_key, segments, dropout)
+        return all_pairs.full_attention(query, key, value, valid, self.causal, self.shared_query_key, segments, dropout)
 
     def cache(self) -> Cache | None:
         return FullCache(self.shared_query_key) if self.causal else None

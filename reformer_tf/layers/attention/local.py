@@ -6,6 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from reformer_tf.layers.attention.capabilities import AttentionCapabilities, DecodingCache
+from reformer_tf.layers.attention.chunk_arguments import ChunkArguments
 from reformer_tf.layers.attention.windowed import WindowedSelfAttention
 from reformer_tf.ops import shapes
 from reformer_tf.ops.attention import ordering
@@ -38,7 +40,7 @@ class LocalSelfAttention(WindowedSelfAttention):
         rotary: whether queries and keys are rotated by their positions.
         kernel_initializer: of the projections.
         seed: integer that tells this layer's randomness from others'.
-        **kwargs: see `keras.layers.Layer`.
+        **kwargs: see `keras.layers.Layer`, and `LowRankAdapted` for `lora_rank`, `lora_alpha` and `lora_kernels`.
 
     Raises:
         ValueError: for sizes that are not positive.
@@ -48,6 +50,22 @@ class LocalSelfAttention(WindowedSelfAttention):
         >>> layer(np.random.normal(size=(1, 1000, 32))).shape
         TensorShape([1, 1000, 32])
     """
+
+    capabilities = AttentionCapabilities(
+        causal=True,
+        bidirectional=True,
+        segments="equal",
+        pair_dropout=True,
+        shared_query_key=True,
+        rotary=True,
+        decoding_cache=DecodingCache(state="the latest C keys and values", time_grows=False, state_grows=False),
+        cross_attention=False,
+        model_arguments={
+            "chunk_length": "local_chunk_length",
+            "kernel_initializer": "kernel_initializer",
+            "rotary": "rotary",
+        },
+    )
 
     def __init__(
         self,
@@ -74,11 +92,7 @@ class LocalSelfAttention(WindowedSelfAttention):
             key_dim,
             chunk_length,
             window,
-            chunks_before,
-            chunks_after,
-            wrap,
-            length_multiple,
-            exact_length,
+            ChunkArguments(chunks_before, chunks_after, wrap, length_multiple, exact_length),
             causal=causal,
             shared_query_key=shared_query_key,
             dropout=dropout,

@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments
 from reformer_tf.layers.attention.base import Call
+from reformer_tf.layers.attention.capabilities import AttentionCapabilities, DecodingCache
+from reformer_tf.layers.attention.chunk_arguments import ChunkArguments
 from reformer_tf.layers.attention.projections import Heads
 from reformer_tf.layers.attention.windowed import WindowedSelfAttention
 from reformer_tf.ops import bucket_counts, hashing, id_ranges, shapes
@@ -55,7 +57,7 @@ class LSHSelfAttention(WindowedSelfAttention):
         rotary: whether queries and keys are rotated by their positions, before they are hashed.
         kernel_initializer: of the projections.
         seed: integer from which the stored rotations are drawn and which tells this layer's randomness from others'.
-        **kwargs: see `keras.layers.Layer`.
+        **kwargs: see `keras.layers.Layer`, and `LowRankAdapted` for `lora_rank`, `lora_alpha` and `lora_kernels`.
 
     Raises:
         ValueError: for sizes that are not positive, odd bucket counts, or an unknown window.
@@ -69,6 +71,27 @@ class LSHSelfAttention(WindowedSelfAttention):
         Kitaev, Kaiser, Levskaya, 2020, Reformer: The Efficient Transformer, section 2.
     """
 
+    capabilities = AttentionCapabilities(
+        causal=True,
+        bidirectional=True,
+        segments="equal",
+        pair_dropout=True,
+        shared_query_key=True,
+        rotary=True,
+        decoding_cache=DecodingCache(
+            state="all keys and values, and the latest C positions of each bucket", time_grows=False, state_grows=True
+        ),
+        cross_attention=False,
+        model_arguments={
+            "chunk_length": "chunk_length",
+            "num_hashes": "num_hashes",
+            "num_buckets": "num_buckets",
+            "max_sequence_length": "max_sequence_length",
+            "local_round": "local_round",
+            "redraw_rotations": "redraw_rotations",
+            "kernel_initializer": "kernel_initializer",
+        },
+    )
     fixed = WindowedSelfAttention.fixed | {"num_hashes", "num_buckets", "max_sequence_length"}
 
     def __init__(
@@ -100,11 +123,7 @@ class LSHSelfAttention(WindowedSelfAttention):
             key_dim,
             chunk_length,
             window,
-            chunks_before,
-            chunks_after,
-            wrap,
-            length_multiple,
-            exact_length,
+            ChunkArguments(chunks_before, chunks_after, wrap, length_multiple, exact_length),
             causal=causal,
             shared_query_key=True,
             dropout=dropout,

@@ -1,6 +1,7 @@
 """The projections of all kinds of self-attention, from tokens to heads and back."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import keras
@@ -9,6 +10,8 @@ import tensorflow as tf
 from reformer_tf.layers import arguments
 from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.layers.fixed_arguments import FixedArguments
+from reformer_tf.layers.frozen_weights import value
+from reformer_tf.layers.low_rank import Kernel, LowRankAdapted
 from reformer_tf.ops import rotary, shapes, sums
 
 
@@ -24,7 +27,7 @@ class Heads(NamedTuple):
     count: shapes.Size
 
 
-class HeadProjections(VectorLayer, FixedArguments):
+class HeadProjections(VectorLayer, LowRankAdapted, FixedArguments):
     """Projects tokens to queries, keys and values of heads, and outputs of heads to tokens; some heads at a time.
 
     Args:
@@ -34,7 +37,7 @@ class HeadProjections(VectorLayer, FixedArguments):
         use_bias: whether projections have biases.
         rotary: whether queries and keys are rotated by their positions (Su et al., 2021, RoFormer).
         kernel_initializer: of the projections, drawn as matrices `[M, H * D]`.
-        **kwargs: see `keras.layers.Layer`.
+        **kwargs: see `keras.layers.Layer`, and `LowRankAdapted` for `lora_rank`, `lora_alpha` and `lora_kernels`.
 
     Raises:
         ValueError: for sizes that are not positive, or an odd `key_dim` with `rotary`.
@@ -80,6 +83,11 @@ class HeadProjections(VectorLayer, FixedArguments):
         self._projections = tuple(projections)
         self._output = self._kernel((heads, size, width), heads * size, "output")
         self._output_bias = self._bias((width,), "output")
+        self.build_lora()
+
+    def kernels(self) -> Mapping[str, Kernel]:
+        kernels = [Kernel(kernel, input_axes=1) for kernel, _ in self._projections]
+        return {kernel.variable.name: kernel for kernel in (*kernels, Kernel(self._output, input_axes=2))}
 
     # Keras must not cast weights: their gradients would be cast before they are summed.
     def _kernel(self, shape: tuple[int, ...], rows: int, name: str) -> Any:
@@ -116,11 +124,15 @@ class HeadProjections(VectorLayer, FixedArguments):
         flat = tf.reshape(x, [-1, width])
         projected = []
         for kernel, bias in self._projections:
-            result = sums.matmul(flat, tf.reshape(self._select_heads(kernel, heads, axis=1), [width, -1]))
+            result = sums.matmul(flat, tf.reshape(self._select_heads(value(kernel), heads, axis=1), [width, -1]))
+            adapter = self.adapters().get(kernel.name)
+            if adapter is not None:
+                b = self._select_heads(value(adapter.b), heads, axis=1)
+                result = self.adapted(result, flat, value(adapter.a), b)
             before = [batch * length, heads.count * self.key_dim]
             result = shapes.reshaped(result, before, [batch, length, heads.count, self.key_dim])
             if bias is not None:
-                result = sums.bias_add(result, self._select_heads(bias, heads, axis=0))
+                result = sums.bias_add(result, self._select_heads(value(bias), heads, axis=0))
             projected.append(result)
         if self.rotary:
             projected[:-1] = [rotary.rotate(vectors, start) for vectors in projected[:-1]]
@@ -131,13 +143,17 @@ class HeadProjections(VectorLayer, FixedArguments):
     def merge(self, x: tf.Tensor, heads: Heads) -> tf.Tensor:
         """Computes the part of the layer's output by some heads: `[B, l, h, D]` to `[B, l, M]`."""
         batch, length = shapes.sizes(x)[:2]
-        kernel = self._select_heads(self._output, heads, axis=0)
+        kernel = self._select_heads(value(self._output), heads, axis=0)
         width = kernel.shape[-1]
         # No size is -1: with an empty batch it could not be inferred.
         flat = tf.reshape(x, [batch * length, heads.count * self.key_dim])
         output = sums.matmul(flat, tf.reshape(kernel, [-1, width]))
+        adapter = self.adapters().get(self._output.name)
+        if adapter is not None:
+            a = self._select_heads(value(adapter.a), heads, axis=0)
+            output = self.adapted(output, flat, a, value(adapter.b))
         if self._output_bias is not None:  # Once, not for each group of heads.
-            bias = tf.convert_to_tensor(self._output_bias)
+            bias = value(self._output_bias)
             if not (isinstance(heads.first, int) and heads.first == 0):
                 bias = tf.where(heads.first == 0, bias, tf.zeros_like(bias))
             output = sums.bias_add(output, bias)

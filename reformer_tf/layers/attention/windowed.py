@@ -7,10 +7,12 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments
 from reformer_tf.layers.attention.base import SelfAttention
+from reformer_tf.layers.attention.chunk_arguments import ChunkArguments
 from reformer_tf.ops import shapes
-from reformer_tf.ops.attention import dense, full, ordering, windowed
+from reformer_tf.ops.attention import all_pairs, ordering, windowed
 from reformer_tf.ops.attention.ordering import SortedOrder
 from reformer_tf.ops.attention.pair_dropout import PairDropout
+from reformer_tf.ops.attention.patterns import WindowUnion
 from reformer_tf.ops.attention.windows import BucketWindow, ChunkWindow
 
 WINDOWS = ("bucket", "chunk")
@@ -25,28 +27,14 @@ class WindowedSelfAttention(SelfAttention):
         chunk_length: C, the length of a chunk and the reach of a bucket window.
         window: `"bucket"`, a window of C entries that slides within a bucket; or `"chunk"`, whole chunks across
             buckets, as in the authors' released code.
-        chunks_before: chunks that a chunk sees before itself; 1 if None. This and the arguments below are only for
-            `"chunk"`.
-        chunks_after: chunks that a chunk sees after itself; 0 if None.
-        wrap: whether the chunk before a round's first is the last of the round before, all rounds in a circle, as in
-            the released code. By default there is none before the first.
-        length_multiple: a multiple of C; chunks are counted as if the length were a multiple of it. C if None.
-        exact_length: sequences up to this length get exact attention to all tokens; C if None.
+        chunks: arguments of `"chunk"`. They are attributes and in the config, each by itself.
         **kwargs: see `SelfAttention`.
 
     Raises:
         ValueError: for an unknown window, sizes out of range, or arguments of `"chunk"` with another window.
     """
 
-    fixed = SelfAttention.fixed | {
-        "chunk_length",
-        "window",
-        "chunks_before",
-        "chunks_after",
-        "wrap",
-        "length_multiple",
-        "exact_length",
-    }
+    fixed = SelfAttention.fixed | {"chunk_length", "window", *ChunkArguments._fields}
 
     def __init__(
         self,
@@ -54,40 +42,15 @@ class WindowedSelfAttention(SelfAttention):
         key_dim: int,
         chunk_length: int,
         window: str,
-        chunks_before: int | None,
-        chunks_after: int | None,
-        wrap: bool | None,
-        length_multiple: int | None,
-        exact_length: int | None,
+        chunks: ChunkArguments,
         **kwargs: Any,
     ):
         super().__init__(num_heads, key_dim, **kwargs)
         self.chunk_length = arguments.positive_integer("chunk_length", chunk_length)
         self.window = arguments.choice("window", window, WINDOWS)
-        self._chunk_arguments = {
-            "chunks_before": chunks_before,
-            "chunks_after": chunks_after,
-            "wrap": wrap,
-            "length_multiple": length_multiple,
-            "exact_length": exact_length,
-        }
-        passed = {name: value for name, value in self._chunk_arguments.items() if value is not None}
-        if window != "chunk" and passed:
-            raise ValueError(f'{", ".join(passed)} must be left out unless window="chunk". Received: {passed}')
-        self.chunks_before = (
-            1 if chunks_before is None else arguments.non_negative_integer("chunks_before", chunks_before)
-        )
-        self.chunks_after = 0 if chunks_after is None else arguments.non_negative_integer("chunks_after", chunks_after)
-        self.wrap = False if wrap is None else arguments.boolean("wrap", wrap)
-        multiple = chunk_length if length_multiple is None else length_multiple
-        self.length_multiple = arguments.positive_integer("length_multiple", multiple)
-        if multiple % chunk_length:
-            raise ValueError(
-                "length_multiple must be a multiple of chunk_length."
-                f" Received: length_multiple={length_multiple}, chunk_length={chunk_length}"
-            )
-        exact_length = chunk_length if exact_length is None else exact_length
-        self.exact_length = arguments.non_negative_integer("exact_length", exact_length)
+        self._chunk_arguments = chunks._asdict()
+        completed = chunks.completed(self.window, self.chunk_length)
+        self.chunks_before, self.chunks_after, self.wrap, self.length_multiple, self.exact_length = completed
 
     def sorted_orders(
         self, count: shapes.Size, length: shapes.Size, valid: tf.Tensor | None, buckets: tf.Tensor | None
@@ -139,12 +102,12 @@ class WindowedSelfAttention(SelfAttention):
 
         def densely() -> tf.Tensor:
             narrow = ordering.fits_16_bits(length, self.most_buckets, self.chunk_length)
-            union = dense.WindowUnion(bucket_window, valid is not None, narrow)
+            union = WindowUnion(bucket_window, valid is not None, narrow)
             sort_keys = self.sort_keys(length, valid, buckets)
-            return dense.dense_attention(query, made_keys(), value, sort_keys, union, segments, dropout)
+            return all_pairs.all_pairs_attention(query, made_keys(), value, sort_keys, union, segments, dropout)
 
         def exact() -> tf.Tensor:
-            return full.full_attention(
+            return all_pairs.full_attention(
                 query, made_keys(), value, valid, self.causal, self.shared_query_key, segments, dropout
             )
 
@@ -154,17 +117,17 @@ class WindowedSelfAttention(SelfAttention):
             return windowed.windowed_attention(query, keys, value, sorted_orders, window, segments, dropout)
 
         if self.window == "bucket":
-            all_pairs, is_short = densely, dense.is_cheaper(length, bucket_window, self.rounds)
+            on_short, is_short = densely, all_pairs.is_cheaper(length, bucket_window, self.rounds)
         else:
-            all_pairs, is_short = exact, self.is_exact(length)
+            on_short, is_short = exact, self.is_exact(length)
             # A sequence that fits in one chunk of each round is exact in any case, up to the rounding of a penalty,
             # because all pairs meet equally often.
             one_chunk = self.exact_length <= self.chunk_length == self.length_multiple and not window.penalises_self
             if is_short is not True and one_chunk:
                 is_short = False
         if isinstance(is_short, bool):
-            return all_pairs() if is_short else in_windows()
-        return tf.cond(is_short, all_pairs, in_windows)
+            return on_short() if is_short else in_windows()
+        return tf.cond(is_short, on_short, in_windows)
 
     def _chunk_window(self) -> ChunkWindow:
         return ChunkWindow(
@@ -184,6 +147,10 @@ class WindowedSelfAttention(SelfAttention):
     @property
     def strictly_causal(self) -> bool:
         return self.causal and self.window == "bucket"
+
+    @property
+    def ignores_padding(self) -> bool:
+        return self.window == "bucket" or self.strictly_causal
 
     def padded_length(self, length: shapes.Size) -> shapes.Size:
         """The length of a round of `window="chunk"`."""

@@ -1,5 +1,6 @@
 """Feed-forward branches of a reversible stack."""
 
+import json
 from collections.abc import Hashable, Sequence
 
 import tensorflow as tf
@@ -15,7 +16,8 @@ class PositionWise(Residual):
 
     def sublayer_kind(self) -> Hashable:
         layer = self.layer.layer
-        return type(layer), layer.activation, layer.gated, layer.use_bias, layer.rows
+        adapters = json.dumps(layer.lora_config())
+        return type(layer), layer.activation, layer.gated, layer.use_bias, layer.rows, adapters
 
     def forward(
         self, slices: SequenceSlices, streams: Streams, branch_inputs: BranchInputs, buckets: tf.Tensor | None

@@ -7,12 +7,8 @@ import tensorflow as tf
 from reformer_tf.layers.attention.base import SelfAttention
 from reformer_tf.layers.attention.projections import Heads
 from reformer_tf.ops import shapes
-from reformer_tf.ops.execution import loops
-from reformer_tf.ops.execution.sequence_slices import OneElementArray, SequenceSlices, SliceArray
-
-# Bytes that the queries of a group of heads may take, if it has more than one head. All tensors that are alive besides
-# the streams take some six to ten times as much.
-HEADS_BYTES = 64 * 2**20
+from reformer_tf.ops.execution import budgets, loops
+from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
 
 
 class HeadGroups:
@@ -24,28 +20,25 @@ class HeadGroups:
         tokens = slices.batch * slices.length
         divisors = [n for n in range(1, self.total + 1) if self.total % n == 0]
         if isinstance(tokens, int):
-            most = HEADS_BYTES // (4 * max(tokens, 1) * attention.key_dim)
+            most = budgets.current().heads_bytes // (4 * max(tokens, 1) * attention.key_dim)
             self.size = max(n for n in divisors if n <= max(most, 1))
         else:
-            most = HEADS_BYTES // (4 * attention.key_dim) // tf.maximum(tokens, 1)
+            most = budgets.current().heads_bytes // (4 * attention.key_dim) // tf.maximum(tokens, 1)
             # With a single head, the size is an integer, and sliced tensors keep their static shape.
             self.size = tf.reduce_max(tf.where(divisors <= most, divisors, 1)) if self.total > 1 else 1
         self.count = self.total // self.size
-        self.is_single = isinstance(self.count, int) and self.count == 1
+        self.is_single = shapes.is_one(self.count)
 
     def heads(self, group: tf.Tensor) -> Heads:
-        return Heads(0 if self.is_single else group * self.size, self.size)
+        return Heads(group * self.size, self.size)
 
     def each(self, body: Callable[[tf.Tensor, list], list], state: list) -> list:
         """Runs `state = body(group, state)` over the groups."""
-        return body(tf.constant(0), state) if self.is_single else loops.count_up(self.count, body, state)
+        return loops.count_up(self.count, body, state)
 
     def buckets(self, rounds: int, after: tf.Tensor) -> SliceArray:
         """Makes an array for the buckets `[B, h, R, L]` of each group; `after` as in `loops.array`."""
-        if self.is_single:
-            return OneElementArray()
-        sizes = [self.slices.batch, self.size, rounds, self.slices.length]
-        return loops.array(tf.int32, self.count, [x if isinstance(x, int) else None for x in sizes], after)
+        return loops.array(tf.int32, self.count, [self.slices.batch, self.size, rounds, self.slices.length], after)
 
     def joined(self, buckets: SliceArray) -> tf.Tensor:
         """Joins the buckets of all groups to `[B, H, R, L]`."""

@@ -36,7 +36,7 @@ class LayerBranch:
         # In their own dtypes: an autocast scope around would round them before layers that compute in full precision.
         with AutocastScope(None):
             self.weights: Sequence[tf.Tensor] = [tf.convert_to_tensor(v.value) for v in self._trainable]
-            fixed = [tf.convert_to_tensor(v.value) for v in self._fixed]
+            fixed = [_without_gradient(v.value) for v in self._fixed]
         # The bits of an unsigned integer, as the functions of seeds take them.
         bits = [tf.constant((i + 2**31) % 2**32 - 2**31, tf.int32) for i in integers]
         self.constants: Sequence[tf.Tensor] = [*fixed, *bits]
@@ -47,8 +47,10 @@ class LayerBranch:
         return None
 
     def signature(self) -> Hashable:
-        """The shapes and dtypes of the weights."""
-        return tuple(tuple((tuple(v.shape), v.dtype) for v in group) for group in (self._trainable, self._fixed))
+        """The names, shapes and dtypes of the weights, those that are trained and those that are not."""
+        return tuple(
+            tuple((v.name, tuple(v.shape), v.dtype) for v in group) for group in (self._trainable, self._fixed)
+        )
 
     def hashes(self, slices: SequenceSlices) -> bool:
         return False
@@ -186,3 +188,9 @@ def changed_everywhere(
         return [changed(state[0], index, change, slices.take(padded, index))]
 
     return slices.sweep(body, [stream])[0]
+
+
+def _without_gradient(weight: Any) -> tf.Tensor:
+    """The value of a frozen weight; Keras freezes a variable without telling TensorFlow, whose tapes watch it."""
+    tensor = tf.convert_to_tensor(weight)
+    return tf.stop_gradient(tensor) if getattr(weight, "trainable", False) else tensor

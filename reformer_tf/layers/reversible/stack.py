@@ -14,13 +14,11 @@ from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.layers.reversible import repeated_blocks
 from reformer_tf.layers.seed_state import SavesSeedState
 from reformer_tf.ops import seeds, shapes
-from reformer_tf.ops.execution import row_chunks
+from reformer_tf.ops.execution import budgets, row_chunks
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices
 from reformer_tf.ops.reversible.gradient import reversible_residual
 
 COMBINATIONS = ("mean", "concatenate")
-# Slices of the streams have at least this many tokens, even if feed-forward layers have smaller chunks.
-_LEAST_TOKENS = 1024
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
@@ -182,7 +180,8 @@ class ReversibleStack(VectorLayer, SavesSeedState, FixedArguments):
         for branch in self.branches:
             if isinstance(branch, ResidualBranch) and isinstance(branch.layer, ChunkedFeedForward):
                 widths.append(branch.layer.rows)
-        return max(min(widths), _LEAST_TOKENS)
+        # Slices are not as small as the chunks of feed-forward layers may be.
+        return max(min(widths), budgets.current().least_slice_tokens)
 
     def compute_output_spec(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         def spec(x: keras.KerasTensor, shape: tuple[int | None, ...]) -> keras.KerasTensor:

@@ -18,37 +18,11 @@ from reformer_tf.ops.attention.block_group import Group, Rows
 from reformer_tf.ops.execution import compiled_functions
 
 
-def functions(group: Group, pays: Any, dtype: tf.DType) -> list[Callable]:
-    """Makes the forward and backward functions of a group in the fastest form.
-
-    Args:
-        group: the description of its computation.
-        pays: whether parts of it are compiled, see `compiled_functions.worth_compiling`.
-        dtype: of queries and values; and of outputs, if parts are compiled.
-    """
+def forward(group: Group, pays: Any) -> Callable[..., list[tf.Tensor]]:
+    """Makes the same function as `block_group.forward`; where parts are compiled, outputs have the dtype of queries."""
+    plain = block_group.forward(group, pays=False)
     if pays is False:
-        return [block_group.forward(group), block_group.backward(group)]
-    if dtype == group.statistics:
-        return [
-            compiled_functions.compiled(make, group, pays=pays) for make in (block_group.forward, block_group.backward)
-        ]
-    split = [forward(group), backward(group)]
-    if pays is True:
-        return split
-
-    def plain_forward(*args: Any) -> list[tf.Tensor]:
-        output, log_sum_exp = block_group.forward(group)(*args)
-        return [tf.cast(output, dtype), log_sum_exp]
-
-    plain = [plain_forward, block_group.backward(group)]
-    return [
-        lambda *args, forms=pair: tf.cond(pays, lambda: forms[0](*args), lambda: forms[1](*args))
-        for pair in zip(split, plain, strict=True)
-    ]
-
-
-def forward(group: Group) -> Callable[..., list[tf.Tensor]]:
-    """Makes the same function as `block_group.forward`, but with outputs in the dtype of values."""
+        return plain
     make_keys, softmax = (compiled_functions.compiled(make, group) for make in (_keys, _softmax))
 
     def attend(own: Rows, seen: Rows, dropout: tf.Tensor | None) -> list[tf.Tensor]:
@@ -59,11 +33,18 @@ def forward(group: Group) -> Callable[..., list[tf.Tensor]]:
         products = [tf.matmul(x, y) for x, y in zip(weights, _cut(group, value), strict=True)]
         return [sums.summed(products), log_sum_exp]
 
-    return attend
+    def rounded(own: Rows, seen: Rows, dropout: tf.Tensor | None) -> list[tf.Tensor]:
+        output, log_sum_exp = plain(own, seen, dropout)
+        return [tf.cast(output, own[0].dtype), log_sum_exp]
+
+    return _either(pays, attend, rounded)
 
 
-def backward(group: Group) -> Callable[..., list[tf.Tensor]]:
+def backward(group: Group, pays: Any) -> Callable[..., list[tf.Tensor]]:
     """Makes the same function as `block_group.backward`."""
+    plain = block_group.backward(group, pays=False)
+    if pays is False:
+        return plain
     make_keys, gradients, folded = (compiled_functions.compiled(make, group) for make in (_keys, _gradients, _folded))
 
     def attend_gradient(own: Rows, seen: Rows, dropout: tf.Tensor | None) -> list[tf.Tensor]:
@@ -77,7 +58,14 @@ def backward(group: Group) -> Callable[..., list[tf.Tensor]]:
         d_value = [tf.matmul(x, upstream, transpose_a=True) for x in weights]
         return folded(key_source, d_query, d_key, d_value)
 
-    return attend_gradient
+    return _either(pays, attend_gradient, plain)
+
+
+def _either(pays: Any, split: Callable, plain: Callable) -> Callable:
+    """The first function if parts of it are compiled; both in a graph that decides when it runs."""
+    if pays is True:
+        return split
+    return lambda *args: tf.cond(pays, lambda: split(*args), lambda: plain(*args))
 
 
 def _cut(group: Group, rows: tf.Tensor) -> list[tf.Tensor]:

@@ -12,15 +12,11 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from reformer_tf.ops import shapes
-from reformer_tf.ops.execution import compiled_functions, loops
+from reformer_tf.ops.execution import budgets, compiled_functions, loops
 
 # The sort key of a masked token; `near` moves it out of reach of all others.
 NOWHERE = -1
 _LARGEST = 2**29
-# How many tokens are compared with all others before the results are summed.
-_TOGETHER = 8
-# Longer sequences are sorted: the time of counting grows with the square of the length.
-_LONGEST_COUNTED = 1024
 
 
 class SortedOrder(NamedTuple):
@@ -74,7 +70,7 @@ def hash_sort_keys(buckets: tf.Tensor, valid: tf.Tensor | None, num_buckets: int
 def _ranks(buckets: tf.Tensor, num_buckets: int) -> tf.Tensor:
     """Computes the rank of each token by (bucket, position), int32 `[N, R, L]`."""
     count, rounds, length = shapes.sizes(buckets)
-    if isinstance(length, int) and length > _LONGEST_COUNTED:
+    if shapes.known([length]) and length > budgets.current().longest_counted:
         return _sorted(buckets)
     if loops.in_xla():
         return _counting(num_buckets)(buckets)
@@ -97,11 +93,12 @@ def _counting(num_buckets: int) -> Callable[[tf.Tensor], tf.Tensor]:
 
     def ranks(buckets: tf.Tensor) -> tf.Tensor:
         count, rounds, length = shapes.sizes(buckets)
-        exact = isinstance(length, int) and (num_buckets + 1) * length < 2**24
+        together = budgets.current().counted_together
+        exact = shapes.known([length]) and (num_buckets + 1) * length < 2**24
         combined = tf.cast(buckets, tf.int64) * tf.cast(length, tf.int64) + tf.range(tf.cast(length, tf.int64))
         combined = tf.cast(combined, tf.float32) if exact else combined
-        padded = tf.pad(combined, [[0, 0], [0, 0], [0, -length % _TOGETHER]], constant_values=combined.dtype.max)
-        others = tf.unstack(tf.reshape(padded, [count, rounds, -1, 1, _TOGETHER]), axis=-1)
+        padded = tf.pad(combined, [[0, 0], [0, 0], [0, -length % together]], constant_values=combined.dtype.max)
+        others = tf.unstack(tf.reshape(padded, [count, rounds, -1, 1, together]), axis=-1)
         before = sum(tf.cast(other < combined[..., None, :], combined.dtype) for other in others)
         return tf.cast(tf.reduce_sum(before, axis=-2), tf.int32)
 
@@ -205,7 +202,7 @@ def fits_16_bits(length: shapes.Size, num_buckets: int, chunk_length: int) -> bo
         num_buckets: as in `hash_sorted_order`; 1 for rounds without buckets.
         chunk_length: C.
     """
-    return isinstance(length, int) and length + chunk_length * (num_buckets + 6) < 2**16
+    return shapes.known([length]) and length + chunk_length * (num_buckets + 6) < 2**16
 
 
 def _apart(sort_keys: tf.Tensor, axis: int) -> list[tf.Tensor]:
@@ -246,7 +243,7 @@ def check_range(length: shapes.Size, num_buckets: int, chunk_length: int) -> Non
     Raises:
         ValueError: if `length + chunk_length * num_buckets` reaches 2**29.
     """
-    reach = chunk_length * (num_buckets + 1) + (length if isinstance(length, int) else 0)
+    reach = chunk_length * (num_buckets + 1) + (shapes.static(length) or 0)
     if reach >= _LARGEST:
         raise ValueError(
             "num_buckets * chunk_length + length must stay below 2**29."

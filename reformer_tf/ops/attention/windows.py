@@ -44,17 +44,14 @@ class Window(Protocol):
     def folds(self) -> bool: ...
 
     def tags(self, sorted_orders: Sequence[SortedOrder]) -> list[tf.Tensor]:
-        """The numbers of each token that `visible` needs: int32 `[N, L]` each, by position."""
+        """The numbers of each token that `visible` needs, int32 `[N, L]` each; in round r the first r + 1 of them."""
 
-    def tags_side_by_side(self, sorted_orders: Sequence[SortedOrder]) -> list[tf.Tensor]:
-        """The tags of R rounds side by side, int32 `[R * N, L]` each; `visible` of the last round holds for all."""
-
-    def visible(self, index: int, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor:
+    def visible(self, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor:
         """Tells which pairs count in a round.
 
         Args:
-            index: of the round.
-            query_tags: `[..., Q, T]`, the tags as `tags` lists them; `ordering.NOWHERE` in slots without a token.
+            query_tags: `[..., Q, T]`, those of `tags` that the round needs, with or without tags of `ordering.NOWHERE`
+                before them; all are `ordering.NOWHERE` in slots without a token.
             key_tags: `[..., W, T]`.
 
         Returns:
@@ -106,21 +103,12 @@ class BucketWindow(NamedTuple):
     def tags(self, sorted_orders: Sequence[SortedOrder]) -> list[tf.Tensor]:
         return [sorted_order.sort_keys for sorted_order in sorted_orders]
 
-    def tags_side_by_side(self, sorted_orders: Sequence[SortedOrder]) -> list[tf.Tensor]:
-        rounds = len(sorted_orders)
-        nowhere = tf.fill(tf.shape(sorted_orders[0].sort_keys), ordering.NOWHERE)
-        # Of the other rounds, only those before its own count for a token: in the rest it meets nobody.
-        earlier = [[sorted_orders[s].sort_keys if s < r else nowhere for r in range(rounds)] for s in range(rounds - 1)]
-        return [
-            tf.concat(tags, axis=0) for tags in (*earlier, [sorted_order.sort_keys for sorted_order in sorted_orders])
-        ]
-
-    def visible(self, index: int, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor:
-        met = self.met(query_tags[..., : index + 1], key_tags[..., : index + 1])
+    def visible(self, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor:
+        met = self.met(query_tags, key_tags)
         result = met[-1]
         for earlier in met[:-1]:
             result = tf.logical_and(result, tf.logical_not(earlier))
-        return self.without_self(result, query_tags[..., index], key_tags[..., index])
+        return self.without_self(result, query_tags[..., -1], key_tags[..., -1])
 
     def met(
         self, query_sort_keys: tf.Tensor, key_sort_keys: tf.Tensor, masked: bool = True, narrow: bool = False
@@ -187,10 +175,7 @@ class ChunkWindow(NamedTuple):
         positions = tf.broadcast_to(tf.range(shapes.sizes(sort_keys)[1]), tf.shape(sort_keys))
         return [tf.where(sort_keys != ordering.NOWHERE, positions, ordering.NOWHERE)]
 
-    def tags_side_by_side(self, sorted_orders: Sequence[SortedOrder]) -> list[tf.Tensor]:
-        return [tf.tile(tag, [len(sorted_orders), 1]) for tag in self.tags(sorted_orders)]
-
-    def visible(self, index: int, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor:
+    def visible(self, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor:
         return ordering.allowed_by_position(query_tags[..., 0], key_tags[..., 0], self.causal, self.exclude_self)
 
     def penalised(self, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor | None:

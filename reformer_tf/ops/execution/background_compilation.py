@@ -16,11 +16,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from reformer_tf.ops.execution import loops
-
-# The zeros and results of such a run must be small beside the memory of training; larger functions are compiled when
-# they are first run.
-MOST_BYTES = 64 * 2**20
+from reformer_tf.ops.execution import budgets, loops
 
 
 def call(function: Any, *args: Any) -> Any:
@@ -37,7 +33,9 @@ def call(function: Any, *args: Any) -> Any:
     if not _is_run_here():
         return results
     specs = [tf.TensorSpec.from_tensor(x) for x in tf.nest.flatten([args, results]) if x is not None]
-    if all(spec.shape.is_fully_defined() for spec in specs) and sum(map(_bytes, specs)) <= MOST_BYTES:
+    known = all(spec.shape.is_fully_defined() for spec in specs)
+    # Larger functions are compiled when they are first run.
+    if known and sum(map(_bytes, specs)) <= budgets.current().background_bytes:
         _background.start(function.get_concrete_function(*args))
     return results
 

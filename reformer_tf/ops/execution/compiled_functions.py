@@ -7,58 +7,41 @@ compiled again for each shape of its arguments, and callers have few shapes.
 """
 
 import contextlib
-import contextvars
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from reformer_tf.ops.execution import background_compilation
-
-# Compiling takes about a second for each shape. In training that pays from this many pairs or numbers in a call on:
-# fewer take about a millisecond, compiled or not.
-LEAST_WORK = 2**19
-
-_allowed: contextvars.ContextVar[bool] = contextvars.ContextVar("allowed", default=False)
-_as_a_whole: contextvars.ContextVar[bool] = contextvars.ContextVar("whole", default=False)
+from reformer_tf.ops.execution import background_compilation, budgets, scopes
 
 
-@contextlib.contextmanager
-def compiling_functions(allowed: bool) -> Iterator[None]:
+def compiling_functions(allowed: bool) -> contextlib.AbstractContextManager[None]:
     """Allows or forbids the calls inside to compile their inner functions.
 
     Layers pass whether they train. Functions for the gradient are made together with those of the forward pass, so the
     scope holds for them too.
     """
-    token = _allowed.set(allowed)
-    try:
-        yield
-    finally:
-        _allowed.reset(token)
+    return scopes.holding(scopes.compiling, allowed)
 
 
-@contextlib.contextmanager
-def compiled_as_a_whole() -> Iterator[None]:
+def compiled_as_a_whole() -> contextlib.AbstractContextManager[None]:
     """Declares that the graph traced inside is compiled as one program, for any device.
 
     No part of it is compiled by itself then, so that the graph is the same on CPU as on an accelerator.
     """
-    token = _as_a_whole.set(True)
-    try:
-        yield
-    finally:
-        _as_a_whole.reset(token)
+    return scopes.holding(scopes.as_a_whole, True)
 
 
 def allowed() -> bool:
     """Whether the scope around allows compiling."""
-    return _allowed.get()
+    return scopes.compiling.get()
 
 
 def possible() -> bool:
     """Whether functions made here may be compiled: in training, without an accelerator, in a graph that is not."""
-    return _allowed.get() and not _as_a_whole.get() and not tf.executing_eagerly() and not _accelerators()
+    wanted = scopes.compiling.get() and not scopes.as_a_whole.get()
+    return wanted and not tf.executing_eagerly() and budgets.device_kind() == "CPU"
 
 
 def worth_compiling(work: Any) -> Any:
@@ -71,7 +54,7 @@ def worth_compiling(work: Any) -> Any:
     Returns:
         A boolean, or a boolean tensor if `work` is a tensor and compiling is `possible` at all.
     """
-    return possible() and work >= LEAST_WORK
+    return possible() and work >= budgets.current().least_compiled_work
 
 
 def compiled(
@@ -125,8 +108,3 @@ def _has_tensor(part: Any) -> bool:
 def _compiled_function(make: Callable[..., Callable], typed: _Typed) -> Callable:
     function = tf.function(make(*typed.description), jit_compile=True, autograph=False)
     return functools.partial(background_compilation.call, function)
-
-
-@functools.cache
-def _accelerators() -> bool:
-    return any(device.device_type != "CPU" for device in tf.config.list_logical_devices())

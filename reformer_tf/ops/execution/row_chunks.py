@@ -5,34 +5,23 @@ Here the backward pass recomputes one chunk at a time and frees it again (paper,
 """
 
 import contextlib
-import contextvars
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from reformer_tf.ops import shapes
-from reformer_tf.ops.execution import compiled_functions
+from reformer_tf.ops.execution import budgets, compiled_functions, scopes
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices
 
-# Bytes that the widest inner tensor of one chunk may take if the caller names no chunk length.
-CHUNK_BYTES = 16 * 2**20
 
-_most: contextvars.ContextVar[int | None] = contextvars.ContextVar("most", default=None)
-
-
-@contextlib.contextmanager
-def at_most(rows: int | None) -> Iterator[None]:
+def at_most(rows: int | None) -> contextlib.AbstractContextManager[None]:
     """Declares the most rows that inputs of `map_rows` inside have, for graphs of unknown shape; None declares none."""
-    token = _most.set(rows)
-    try:
-        yield
-    finally:
-        _most.reset(token)
+    return scopes.holding(scopes.most_rows, rows)
 
 
 def rows_in_budget(width: int) -> int:
     """The number of rows of `width` float32 numbers that fit the budget of a chunk."""
-    return max(CHUNK_BYTES // (4 * width), 1)
+    return max(budgets.current().chunk_bytes // (4 * width), 1)
 
 
 def map_rows(
@@ -56,7 +45,7 @@ def map_rows(
         `[T, ...]`, the results of `fn` for all rows.
     """
     count = shapes.sizes(inputs[0])[0]
-    most = count if isinstance(count, int) else _most.get()
+    most = count if shapes.known([count]) else scopes.most_rows.get()
     if most is not None and most <= rows:
         return fn(*inputs, *weights)
     chunks = _Chunks(fn, count, rows, len(inputs), output)

@@ -1,44 +1,26 @@
 """A tensor `[B, L, ...]` as slices along its length, which are computed one at a time and replaced in place."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 
 from reformer_tf.ops import shapes
-from reformer_tf.ops.execution import loops
+from reformer_tf.ops.execution import budgets, loops
 
-# A TensorArray, or `OneElementArray` in place of one with a single element.
-SliceArray = Any
-
-
-class OneElementArray(NamedTuple):
-    """A stand-in for a TensorArray with one element. Like a TensorArray, it may be a loop variable."""
-
-    element: Any = None
-
-    def read(self, index: Any) -> tf.Tensor:
-        return self.element
-
-    def write(self, index: Any, element: Any) -> "OneElementArray":
-        return OneElementArray(element)
-
-    def stack(self) -> tf.Tensor:
-        return self.element[None]
-
-    def identity(self) -> "OneElementArray":
-        return OneElementArray(tf.identity(self.element))
+# An array of slices, see `loops`.
+SliceArray = loops.Array
 
 
 def packed(array: SliceArray) -> tf.Tensor:
     """Packs all elements of an array into one tensor."""
-    return array.element if isinstance(array, OneElementArray) else array.stack()
+    return array.element if isinstance(array, loops.OneElementArray) else array.stack()
 
 
 def unpacked(tensor: tf.Tensor, like: SliceArray) -> SliceArray:
     """Undoes `packed`: returns an array of the kind of `like`."""
-    if isinstance(like, OneElementArray):
-        return OneElementArray(tensor)
+    if isinstance(like, loops.OneElementArray):
+        return loops.OneElementArray(tensor)
     shape = tensor.shape[1:]
     array = tf.TensorArray(tensor.dtype, shapes.sizes(tensor)[0], element_shape=shape, clear_after_read=False)
     return array.unstack(tensor)
@@ -56,19 +38,18 @@ class SequenceSlices:
     def __init__(self, batch: shapes.Size, length: shapes.Size, most: int):
         self.batch, self.length = batch, length
         # An upper bound of the tokens in a slice, where the size is a tensor.
-        self.most = max(most, batch) if isinstance(batch, int) else None
-        most = most // (max(batch, 1) if isinstance(batch, int) else tf.maximum(batch, 1))
-        most = max(most, 1) if isinstance(most, int) else tf.maximum(most, 1)
+        self.most = max(most, batch) if shapes.known([batch]) else None
+        most = shapes.maximum(most // shapes.maximum(batch, 1), 1)
         # As few slices as possible, of equal length, so that little is computed on padding.
         self.count = shapes.ceil_div(length, most)
-        if isinstance(self.count, int):
+        if shapes.known([self.count]):
             self.size = shapes.ceil_div(length, self.count)
         else:
             self.size, self.count = self._few_sizes(length, most)
-        self.is_single = isinstance(self.count, int) and self.count == 1
+        self.is_single = shapes.is_one(self.count)
         self._missing = self.count * self.size - length
         # In XLA, sizes must not depend on the index of a slice.
-        self._pads_each_slice = not (isinstance(self._missing, int) or loops.in_xla())
+        self._pads_each_slice = not (shapes.known([self._missing]) or loops.in_xla())
 
     @staticmethod
     def _few_sizes(length: tf.Tensor, most: shapes.Size) -> tuple[tf.Tensor, tf.Tensor]:
@@ -77,13 +58,16 @@ class SequenceSlices:
         Large slices have few different sizes over all lengths, because functions are compiled for each size.
         """
         size = shapes.ceil_div(length, tf.maximum(shapes.ceil_div(length, most), 1))
-        step = tf.maximum(most // 32, 1)
-        size = tf.where(size > 8 * step, tf.minimum(shapes.ceil_div(size, step) * step, most), size)
+        budget = budgets.current()
+        step = tf.maximum(most // budget.slice_sizes, 1)
+        size = tf.where(
+            size > budget.free_slice_sizes * step, tf.minimum(shapes.ceil_div(size, step) * step, most), size
+        )
         return size, tf.maximum(shapes.ceil_div(length, tf.maximum(size, 1)), 1)
 
     def prepared(self, x: tf.Tensor) -> tf.Tensor:
         """Prepares `[B, L, ...]` for `take`: pads the length to a multiple of l, unless `take` pads each slice."""
-        if self._pads_each_slice or (isinstance(self._missing, int) and self._missing == 0):
+        if self._pads_each_slice or shapes.static(self._missing) == 0:
             return x
         return tf.pad(x, [[0, 0], [0, self._missing], *([[0, 0]] * (x.shape.rank - 2))])
 
@@ -100,7 +84,7 @@ class SequenceSlices:
         part = tf.slice(prepared, tf.stack([0, start, *rest]), tf.stack([sizes[0], length, *sizes[2:]]))
         if self._pads_each_slice:
             part = tf.pad(part, [[0, 0], [0, self.size - length], *([0, 0] for _ in rest)])
-        return tf.ensure_shape(part, [prepared.shape[0], self._static(self.size), *prepared.shape[2:]])
+        return tf.ensure_shape(part, [prepared.shape[0], shapes.static(self.size), *prepared.shape[2:]])
 
     def cut(self, x: tf.Tensor, dtype: tf.DType, copies: int, factor: float = 1.0) -> list[SliceArray]:
         """Cuts `[B, L, ...]` into slices, in several copies that share memory until one of them is changed.
@@ -130,13 +114,11 @@ class SequenceSlices:
         rest = shapes.sizes(stacked)[3:]
         joined = tf.reshape(tf.transpose(stacked, axes), [self.batch, self.count * self.size, *rest])
         joined = joined[:, : self.length]
-        return tf.ensure_shape(joined, [self._static(self.batch), self._static(self.length), *stacked.shape[3:]])
+        return tf.ensure_shape(joined, [shapes.static(self.batch), shapes.static(self.length), *stacked.shape[3:]])
 
     def empty(self, dtype: tf.DType, shape: Sequence[shapes.Size], after: tf.Tensor) -> SliceArray:
         """Makes an array for slices `[B, l, *shape]`, to be written in a loop; `after` as in `loops.array`."""
-        if self.is_single:
-            return OneElementArray()
-        return loops.array(dtype, self.count, [self._static(size) for size in (self.batch, self.size, *shape)], after)
+        return loops.array(dtype, self.count, [self.batch, self.size, *shape], after)
 
     def copied(self, array: SliceArray) -> SliceArray:
         """Copies an array, so that changes of the copy leave the original as it is. They share memory until then."""
@@ -147,14 +129,8 @@ class SequenceSlices:
 
     def handle(self, array: SliceArray) -> tf.Tensor:
         """A tensor that is computed when all slices are, for control dependencies."""
-        return array.element if self.is_single else array.flow
+        return array.flow
 
     def sweep(self, body: Callable[[tf.Tensor, list], list], state: Sequence[Any]) -> list:
         """Runs `state = body(index, state)` for each slice, one at a time."""
-        if self.is_single:
-            return body(tf.constant(0), list(state))
         return loops.count_up(self.count, body, state)
-
-    @staticmethod
-    def _static(size: shapes.Size) -> int | None:
-        return size if isinstance(size, int) else None

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from reformer_tf.ops import replay
 from reformer_tf.ops.execution import loops
-from reformer_tf.ops.execution.sequence_slices import OneElementArray, SequenceSlices, SliceArray
+from reformer_tf.ops.execution.loops import OneElementArray
+from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
 from reformer_tf.ops.reversible.branch import BranchInputs, Run, Streams
 
 
@@ -37,7 +38,7 @@ class ScanSteps:
 
     def empty(self, dtype: tf.DType, shape: Sequence[int | None], after: tf.Tensor) -> SliceArray:
         """Makes an array for one tensor of each step; `after` as in `loops.array`."""
-        return OneElementArray() if self.is_single else loops.array(dtype, self.count, shape, after)
+        return loops.array(dtype, self.count, shape, after)
 
     def values(self, array: SliceArray) -> list[tf.Tensor]:
         """The tensors of all steps."""
@@ -45,7 +46,7 @@ class ScanSteps:
 
     def forward(self, body: Callable[[Any, list], list], state: Sequence[Any]) -> list:
         """Runs `state = body(step, state)` for each step."""
-        return body(0, list(state)) if self.is_single else loops.count_up(self.count, body, state)
+        return loops.count_up(self.count, body, state)
 
     def backward(self, body: Callable[[Any, list], list], state: Sequence[Any]) -> list:
         """Runs `state = body(step, state)` for each step, the last one first."""

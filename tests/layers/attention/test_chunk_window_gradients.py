@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reformer_tf.ops.attention import block_layout
+from reformer_tf.ops.execution import budgets
 from tests.conformance import cases
 from tests.layers.attention import chunk_window_cases as settings
 from tests.testing import dense_attention
@@ -68,10 +68,9 @@ def test_gradients_in_graph_and_xla_equal_dense_autodiff(kind, name, mode):
         for mode, fast in (("eager", True), ("graph", setting[1] in ("beyond_the_ring", "both_sides")), ("xla", False))
     ],
 )
-def test_groups_of_blocks_change_nothing(monkeypatch, kind, name, mode):
+def test_groups_of_blocks_change_nothing(kind, name, mode):
     """Long sequences are computed some blocks at a time, and windows reach over the ends of such groups."""
-    monkeypatch.setattr(block_layout, "UNGROUPED_BYTES", 0)
     # With the second size, the last group is not full.
     for bytes_a_group in (1, 2400, 2**13) if mode == "eager" else (2**13,):
-        monkeypatch.setattr(block_layout, "GROUP_BYTES", bytes_a_group)
-        _gradients_match(kind, settings.make_layer(kind, name, causal=False), 37, mode, 1e-5)
+        with budgets.override(ungrouped_bytes=0, group_bytes=bytes_a_group):
+            _gradients_match(kind, settings.make_layer(kind, name, causal=False), 37, mode, 1e-5)

@@ -33,7 +33,7 @@ def test_inference_in_graph_and_xla_equals_eager(case, jit_compile):
     comparing.assert_same(np.asarray(z), y)
 
 
-@cases.each(cases.DEFAULTS)
+@cases.each(cases.DROPPING_DEFAULTS)
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
 def test_a_seed_decides_a_training_call(case, mode):
     layer, x = cases.make_layer(case, dropout=0.3), cases.inputs(2, 65)
@@ -49,7 +49,7 @@ def test_a_seed_decides_a_training_call(case, mode):
     assert np.max(np.abs(other - same)) > 0.01
 
 
-@cases.each(cases.DEFAULTS)
+@cases.each(cases.DROPPING_DEFAULTS)
 def test_training_without_a_seed_draws_anew(case):
     layer, x = cases.make_layer(case, dropout=0.3), cases.inputs(2, 65)
     assert np.max(np.abs(layer(x, training=True) - layer(x, training=True))) > 0.01

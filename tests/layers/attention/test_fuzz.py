@@ -6,7 +6,6 @@ what is right nor an output of what is wrong passes.
 """
 
 import collections
-import contextlib
 from typing import Any
 
 import hypothesis
@@ -16,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 from reformer_tf.layers.attention.registry import ATTENTION_LAYERS
-from reformer_tf.ops.attention import block_layout
+from reformer_tf.ops.execution import budgets
 from tests.conformance import cases, comparing
 from tests.layers.attention import fuzz_cases
 from tests.testing import attention_reference, near_ties
@@ -59,10 +58,8 @@ def _called(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Output and buckets, in the case's mode."""
     if case.mode != "graph":
-        with pytest.MonkeyPatch.context() if case.mode == "groups" else contextlib.nullcontext() as patch:
-            if patch is not None:
-                patch.setattr(block_layout, "UNGROUPED_BYTES", 0)
-                patch.setattr(block_layout, "GROUP_BYTES", 2**12)
+        small = {"ungrouped_bytes": 0, "group_bytes": 2**12}
+        with budgets.override(**(small if case.mode == "groups" else {})):
             return cases.call_and_buckets(layer, x, **kwargs)
     tensors = {name: tf.convert_to_tensor(value) for name, value in {"x": x, **kwargs}.items()}
 

@@ -245,14 +245,3 @@ def test_blocks_that_are_no_pairs_are_refused(blocks):
 def test_branches_that_change_the_shape_are_refused():
     with pytest.raises(ValueError, match="must keep the shape.*Received"):
         ReversibleStack([(keras.layers.Dense(4), keras.layers.Dense(5))])(tf.ones([2, 5, 5]))
-
-
-def test_config_and_saving(tmp_path):
-    inputs = keras.Input((None, WIDTH))
-    model = keras.Model(inputs, ReversibleStack(_blocks(layers=2))(inputs))
-    x = _inputs()[0][0]
-    model.save(tmp_path / "model.keras")
-    np.testing.assert_allclose(keras.models.load_model(tmp_path / "model.keras")(x), model(x), atol=1e-6)
-    clone = keras.models.clone_model(model)
-    clone.set_weights(model.get_weights())
-    np.testing.assert_allclose(clone(x), model(x), atol=1e-6)

@@ -6,11 +6,8 @@ import pytest
 import tensorflow as tf
 
 from reformer_tf.layers import ChunkedFeedForward, LSHSelfAttention, ResidualBranch
-from reformer_tf.layers.reversible import head_groups
-from reformer_tf.layers.reversible import stack as reversible_layers
 from reformer_tf.ops import replay
-from reformer_tf.ops.attention import block_layout
-from reformer_tf.ops.execution import compiled_functions
+from reformer_tf.ops.execution import budgets
 from tests.testing import twin_stacks
 
 WIDTH, LENGTH = 12, 29
@@ -18,12 +15,10 @@ SEED = tf.constant([3, 4])
 
 
 @pytest.fixture(autouse=True)
-def small_slices(monkeypatch):
+def small_slices():
     """Slices of 8 tokens of 2 rows, one head at a time, few blocks at a time."""
-    monkeypatch.setattr(reversible_layers, "_LEAST_TOKENS", 16)
-    monkeypatch.setattr(head_groups, "HEADS_BYTES", 1)
-    monkeypatch.setattr(block_layout, "UNGROUPED_BYTES", 0)
-    monkeypatch.setattr(block_layout, "GROUP_BYTES", 2**11)
+    with budgets.override(least_slice_tokens=16, heads_bytes=1, ungrouped_bytes=0, group_bytes=2**11):
+        yield
 
 
 def _branch(layer, dropout, seed):
@@ -101,10 +96,10 @@ def test_without_training_equals_the_plain_stack(mode):
         np.testing.assert_allclose(actual, wanted, atol=1e-5 * np.abs(wanted).max())
 
 
-def test_compiled_parts_change_nothing(monkeypatch):
+@budgets.override(least_compiled_work=1)
+def test_compiled_parts_change_nothing():
     sliced, plain = _twins(0.2, "mean")
     expected = _gradients(plain, *_data())
-    monkeypatch.setattr(compiled_functions, "LEAST_WORK", 1)
     function = tf.function(lambda *args: _gradients(sliced, *args)).get_concrete_function(*_data())
     assert "_XlaMustCompile" in str(function.graph.as_graph_def())
     for actual, wanted in zip(function(*_data()), expected, strict=True):

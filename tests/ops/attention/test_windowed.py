@@ -6,13 +6,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reformer_tf.ops.attention import block_layout, dense, full, ordering, windowed, windows
+from reformer_tf.ops.attention import all_pairs, ordering, windowed, windows
 from reformer_tf.ops.attention.pair_dropout import PairDropout
-from reformer_tf.ops.execution import compiled_functions
+from reformer_tf.ops.execution import budgets, compiled_functions
 from tests.testing import modes
 
 ROWS, LENGTH, HEADS, SIZE, CHUNK, BUCKETS = 2, 203, 3, 4, 8, 4
 COUNT = ROWS * HEADS
+
+
+def _group_bytes(blocks, shifts):
+    """The bytes of groups of some blocks."""
+    return blocks * 4 * COUNT * CHUNK * CHUNK * shifts
 
 
 def _data():
@@ -39,7 +44,7 @@ def _windowed(causal, query, key, value, upstream, buckets, valid):
 def _full(causal, query, key, value, upstream, _, valid):
     with tf.GradientTape() as tape:
         tape.watch([query, key, value])
-        output = full.full_attention(query, key, value, valid, causal, True, dropout=_dropout())
+        output = all_pairs.full_attention(query, key, value, valid, causal, True, dropout=_dropout())
     return [output, *tape.gradient(output, [query, key, value], output_gradients=upstream)]
 
 
@@ -60,12 +65,11 @@ def _modes(*fast, mode, **axes):
     causal=[True, False],
 )
 @pytest.mark.parametrize("blocks", [pytest.param(1, marks=pytest.mark.slow), 7])
-def test_groups_of_blocks_change_nothing(monkeypatch, mode, causal, blocks):
+def test_groups_of_blocks_change_nothing(mode, causal, blocks):
     data = _data()
     expected = _windowed(causal, *data)
-    monkeypatch.setattr(block_layout, "UNGROUPED_BYTES", 0)
-    monkeypatch.setattr(block_layout, "GROUP_BYTES", blocks * 4 * COUNT * CHUNK * CHUNK * (2 if causal else 3))
-    modes.assert_close(modes.run(mode, lambda *args: _windowed(causal, *args), data, LENGTH), expected)
+    with budgets.override(ungrouped_bytes=0, group_bytes=_group_bytes(blocks, 2 if causal else 3)):
+        modes.assert_close(modes.run(mode, lambda *args: _windowed(causal, *args), data, LENGTH), expected)
 
 
 @_modes(
@@ -77,11 +81,11 @@ def test_groups_of_blocks_change_nothing(monkeypatch, mode, causal, blocks):
     causal=[True, False],
     rows=[1, 50],
 )
-def test_blocks_of_queries_change_nothing_in_full_attention(monkeypatch, mode, causal, rows):
+def test_blocks_of_queries_change_nothing_in_full_attention(mode, causal, rows):
     data = _data()
     expected = _full(causal, *data)
-    monkeypatch.setattr(dense, "BLOCK_BYTES", rows * 4 * COUNT * LENGTH)
-    modes.assert_close(modes.run(mode, lambda *args: _full(causal, *args), data, LENGTH), expected)
+    with budgets.override(all_pairs_bytes=rows * 4 * COUNT * LENGTH):
+        modes.assert_close(modes.run(mode, lambda *args: _full(causal, *args), data, LENGTH), expected)
 
 
 def _compiled(function):
@@ -89,11 +93,9 @@ def _compiled(function):
 
 
 @pytest.mark.parametrize("lengths,causal", [("known", False), pytest.param("unknown", True, marks=pytest.mark.slow)])
-def test_compiled_groups_change_nothing(monkeypatch, lengths, causal):
+def test_compiled_groups_change_nothing(lengths, causal):
     data = _data()
     expected = _windowed(causal, *data)
-    monkeypatch.setattr(block_layout, "GROUP_BYTES", 7 * 4 * COUNT * CHUNK * CHUNK * (2 if causal else 3))
-    monkeypatch.setattr(compiled_functions, "LEAST_WORK", 1)
     length = None if lengths == "unknown" else LENGTH
     specs = [tf.TensorSpec([ROWS, length, HEADS, SIZE], tf.float32)] * 4
     specs += [tf.TensorSpec([2, COUNT, length], tf.int32), tf.TensorSpec([COUNT, length], tf.bool)]
@@ -102,16 +104,17 @@ def test_compiled_groups_change_nothing(monkeypatch, lengths, causal):
         with compiled_functions.compiling_functions(True):
             return _windowed(causal, *args)
 
-    function = tf.function(call, input_signature=specs).get_concrete_function()
+    with budgets.override(least_compiled_work=1, group_bytes=_group_bytes(7, 2 if causal else 3)):
+        function = tf.function(call, input_signature=specs).get_concrete_function()
     assert _compiled(function)
     modes.assert_close(function(*data), expected)
 
 
 @pytest.mark.parametrize("jit_compile", [pytest.param(False, marks=pytest.mark.slow), True])
-def test_compiled_groups_on_replicas_and_inside_compiled_functions(monkeypatch, mirrored_strategy, jit_compile):
+@budgets.override(least_compiled_work=1)
+def test_compiled_groups_on_replicas_and_inside_compiled_functions(mirrored_strategy, jit_compile):
     data = _data()
     expected = _windowed(True, *data)
-    monkeypatch.setattr(compiled_functions, "LEAST_WORK", 1)
 
     def call():
         with compiled_functions.compiling_functions(True):
@@ -146,11 +149,9 @@ def test_small_groups_and_what_does_not_train_are_not_compiled():
         *(pytest.param("chunk in a circle", *case, marks=pytest.mark.slow) for case in ((False, True), (True, True))),
     ],
 )
-def test_keys_made_of_queries_equal_keys_passed(monkeypatch, compiles, causal, window):
+@budgets.override(least_compiled_work=1, ungrouped_bytes=0, group_bytes=_group_bytes(7, 2))
+def test_keys_made_of_queries_equal_keys_passed(compiles, causal, window):
     query, _, value, upstream, buckets, valid = _data()
-    monkeypatch.setattr(compiled_functions, "LEAST_WORK", 1)
-    monkeypatch.setattr(block_layout, "UNGROUPED_BYTES", 0)
-    monkeypatch.setattr(block_layout, "GROUP_BYTES", 7 * 4 * COUNT * CHUNK * CHUNK * 2)
     kind = windows.BucketWindow(CHUNK, causal, True)
     if window != "bucket":
         kind = windows.ChunkWindow(CHUNK, causal, True, 1, 0 if causal else 1, window != "chunk", CHUNK)
@@ -176,7 +177,7 @@ def test_keys_made_of_queries_equal_keys_passed(monkeypatch, compiles, causal, w
         pytest.param("known", "chunk in a circle", True, marks=pytest.mark.slow),
     ],
 )
-def test_groups_split_at_products_in_half_precision_equal_full_precision(monkeypatch, lengths, window, made):
+def test_groups_split_at_products_in_half_precision_equal_full_precision(lengths, window, made):
     query, _, value, upstream, buckets, valid = _data()
     vectors = [tf.cast(x, tf.bfloat16) for x in (query, value, upstream)]
     causal = window == "bucket"
@@ -198,11 +199,10 @@ def test_groups_split_at_products_in_half_precision_equal_full_precision(monkeyp
             return call(*args)
 
     expected = call(*(tf.cast(x, tf.float32) for x in vectors), segments)
-    monkeypatch.setattr(compiled_functions, "LEAST_WORK", 1)
-    monkeypatch.setattr(block_layout, "GROUP_BYTES", 7 * 4 * COUNT * CHUNK * CHUNK * 2)
     length = LENGTH if lengths == "known" else None
     specs = [tf.TensorSpec([ROWS, length, HEADS, SIZE], tf.bfloat16)] * 3 + [tf.TensorSpec([COUNT, length], tf.int32)]
-    function = tf.function(split, input_signature=specs).get_concrete_function()
+    with budgets.override(least_compiled_work=1, group_bytes=_group_bytes(7, 2)):
+        function = tf.function(split, input_signature=specs).get_concrete_function()
     assert _compiled(function)
     for result, wanted in zip(function(*vectors, segments), expected, strict=True):
         assert result.dtype == tf.bfloat16
@@ -216,3 +216,20 @@ def test_windows_that_hold_all_tokens_equal_full_attention_with_dropout_on(causa
     window = windows.BucketWindow(LENGTH, causal, True)
     output = windowed.windowed_attention(*data[:3], sorted_orders, window, dropout=_dropout())
     np.testing.assert_allclose(output, _full(causal, *data)[0], atol=1e-5)
+
+
+def test_rounds_in_a_circle_of_unknown_length_equal_those_of_a_known_one():
+    """Without autograph, as the trainer traces its step."""
+    data, window = _data(), windows.ChunkWindow(CHUNK, False, True, 2, 1, True, CHUNK)
+
+    def call(query, key, value, upstream, buckets, valid):
+        sorted_orders = [ordering.hash_sorted_order(buckets[r], valid, BUCKETS, CHUNK) for r in range(2)]
+        with tf.GradientTape() as tape:
+            tape.watch([query, key, value])
+            output = windowed.windowed_attention(query, key, value, sorted_orders, window)
+        return [output, *tape.gradient(output, [query, key, value], output_gradients=upstream)]
+
+    specs = [tf.TensorSpec([ROWS, None, HEADS, SIZE])] * 4
+    specs += [tf.TensorSpec([2, COUNT, None], tf.int32), tf.TensorSpec([COUNT, None], tf.bool)]
+    unknown = tf.function(call, input_signature=specs, autograph=False)
+    modes.assert_close(unknown(*data), call(*data))

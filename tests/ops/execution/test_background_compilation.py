@@ -7,7 +7,7 @@ import sys
 import pytest
 import tensorflow as tf
 
-from reformer_tf.ops.execution import background_compilation
+from reformer_tf.ops.execution import background_compilation, budgets
 
 PROGRAM = """
 import tensorflow as tf
@@ -41,11 +41,11 @@ def test_the_program_is_ready_before_the_graph_is_run():
 
 @pytest.mark.parametrize("shape, most_bytes", [([None, 5], 10**6), ([3, 5], 2 * 4 * 15 - 1)])
 def test_unknown_and_large_shapes_are_left_to_the_first_run(monkeypatch, shape, most_bytes):
-    monkeypatch.setattr(background_compilation, "MOST_BYTES", most_bytes)
     monkeypatch.setattr(background_compilation._Background, "start", lambda *_: pytest.fail("compiled early"))
     function = tf.function(tf.tanh, jit_compile=True)
     around = tf.function(lambda x: background_compilation.call(function, x), autograph=False)
-    assert around.get_concrete_function(tf.TensorSpec(shape))(tf.zeros([3, 5])).shape == [3, 5]
+    with budgets.override(background_bytes=most_bytes):
+        assert around.get_concrete_function(tf.TensorSpec(shape))(tf.zeros([3, 5])).shape == [3, 5]
 
 
 def test_several_replicas_are_left_to_their_first_run(monkeypatch, mirrored_strategy):

@@ -19,10 +19,12 @@ def _follows(later: tf.Operation, earlier: set[tf.Operation]) -> bool:
     return earlier <= seen
 
 
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 @pytest.mark.parametrize("name", optimizer.OPTIMIZERS)
-def test_one_variable_at_a_time(name):
+def test_one_variable_at_a_time(name, weight_decay):
     variables = [keras.Variable(tf.ones([4, 3]), name=f"kernel_{index}") for index in range(4)]
-    made = optimizer.make_optimizer(_optimizer_config(name=name), 10, variables)
+    config = _optimizer_config(name=name, weight_decay=weight_decay, ema_momentum=0.9)
+    made = optimizer.make_optimizer(config, 10, variables)
 
     @tf.function(autograph=False)
     def update(gradients):
@@ -31,12 +33,13 @@ def test_one_variable_at_a_time(name):
     graph = update.get_concrete_function([tf.TensorSpec([4, 3])] * 4).graph
     captured = {id(external): internal for external, internal in graph.captures}
     before: set[tf.Operation] = set()
-    for variable in variables:
-        handle = captured[id(variable.value.handle)]
-        (assignment,) = [op for op in handle.consumers() if op.type.startswith("Assign")]
-        # The inputs of an assignment are the results of its update.
-        assert not before or _follows(assignment.inputs[1].op, before)
-        before = {assignment}
+    for pair in zip(variables, made.average.variables, strict=True):
+        handles = [captured[id(variable.value.handle)] for variable in pair]
+        assignments = {op for handle in handles for op in handle.consumers() if op.type.startswith("Assign")}
+        assert len(assignments) == (3 if weight_decay else 2)  # The decay, the update and the average.
+        # An assignment's inputs are its results, among them the temporary tensors.
+        assert all(_follows(assignment.inputs[1].op, before) for assignment in assignments)
+        before = assignments
 
 
 def test_updates_outside_of_graphs():

@@ -57,7 +57,7 @@ BREAKAGES = (
         function="_Pairs.part",
         old="tf.logical_and(visible, same)",
         new="visible",
-        breaks="Tokens of different segments see each other in dense attention.",
+        breaks="Tokens of different segments see each other in attention to all pairs.",
     ),
     Breakage(
         name="union_of_all_rounds_but_one",
@@ -78,9 +78,9 @@ BREAKAGES = (
     Breakage(
         name="rounds_side_by_side_mixed",
         part="ops",
-        function="BucketWindow.tags_side_by_side",
-        old="s < r",
-        new="s <= r",
+        function="Blocks._stacked",
+        old="[nowhere]",
+        new="[own[-1]]",
         breaks="A round computed side by side with others leaves out its own pairs.",
     ),
     Breakage(
@@ -94,7 +94,7 @@ BREAKAGES = (
     Breakage(
         name="group_gradients_misplaced",
         part="ops",
-        function="Layout._joined",
+        function="Blocks.add_up",
         old="tf.concat([before[1:], tf.zeros_like(before[:1])], axis=0)",
         new="before",
         breaks="Gradients of keys before a group of blocks are added to the wrong group.",

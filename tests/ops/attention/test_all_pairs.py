@@ -1,4 +1,4 @@
-"""Dense attention over the union of windows: the same pairs, gradients and dropout as window by window."""
+"""All pairs over the union of windows: the same pairs, gradients and dropout as window by window."""
 
 import itertools
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reformer_tf.ops.attention import block_layout, ordering, windowed, windows
-from reformer_tf.ops.attention import dense as dense_attention
+from reformer_tf.ops.attention import all_pairs, ordering, windowed, windows
 from reformer_tf.ops.attention.pair_dropout import PairDropout
-from reformer_tf.ops.execution import compiled_functions
+from reformer_tf.ops.attention.patterns import WindowUnion
+from reformer_tf.ops.execution import budgets, compiled_functions
 from tests.testing import modes
 
 ROWS, HEADS, SIZE, CHUNK, BUCKETS, ROUNDS = 2, 2, 4, 8, 3, 3
@@ -26,8 +26,8 @@ def _data(length, dtype=tf.float32):
     return [*vectors, buckets, valid, segments]
 
 
-def _results(dense, causal, exclude_self, masked, segmented, dropped, data):
-    """Output and gradients, densely or window by window."""
+def _results(at_once, causal, exclude_self, masked, segmented, dropped, data):
+    """Output and gradients, by all pairs at once or window by window."""
     query, key, value, upstream, buckets, valid, segments = data
     length = tf.shape(query)[1] if query.shape[1] is None else query.shape[1]
     valid = valid if masked else None
@@ -38,13 +38,13 @@ def _results(dense, causal, exclude_self, masked, segmented, dropped, data):
     }
     with tf.GradientTape() as tape:
         tape.watch([query, key, value])
-        if dense:
+        if at_once:
             sort_keys = [
                 ordering.local_sort_keys(length, valid),
                 ordering.hash_sort_keys(buckets, valid, BUCKETS, CHUNK),
             ]
-            pattern = dense_attention.WindowUnion(window, masked)
-            output = dense_attention.dense_attention(query, key, value, sort_keys, pattern, **options)
+            pattern = WindowUnion(window, masked)
+            output = all_pairs.all_pairs_attention(query, key, value, sort_keys, pattern, **options)
         else:
             sorted_orders = [ordering.local_sorted_order(COUNT, length, valid)]
             sorted_orders += [ordering.hash_sorted_order(buckets[:, r], valid, BUCKETS, CHUNK) for r in range(ROUNDS)]
@@ -70,12 +70,12 @@ def test_graphs_and_xla_equal_eager(mode, causal):
 
 
 @pytest.mark.parametrize("mode", ["eager", "graph", "dynamic xla"])
-def test_blocks_of_queries_change_nothing(monkeypatch, mode):
+def test_blocks_of_queries_change_nothing(mode):
     data = _data(29)
     expected = _results(True, False, True, True, True, True, data)
-    monkeypatch.setattr(dense_attention, "BLOCK_BYTES", 5 * 4 * COUNT * 29)
     call = lambda *args: _results(True, False, True, True, True, True, args)
-    modes.assert_close(modes.run(mode, call, data, 29), expected)
+    with budgets.override(all_pairs_bytes=5 * 4 * COUNT * 29):
+        modes.assert_close(modes.run(mode, call, data, 29), expected)
 
 
 @pytest.mark.parametrize("dtype,bound", [(tf.float64, 1e-12), (tf.bfloat16, 0.03)])
@@ -87,10 +87,10 @@ def test_other_precisions(dtype, bound):
     modes.assert_close([tf.cast(x, tf.float64) for x in results], expected, bound)
 
 
-def test_compiled_parts_change_nothing(monkeypatch):
+@budgets.override(least_compiled_work=1)
+def test_compiled_parts_change_nothing():
     data = _data(29)
     expected = _results(True, True, True, True, False, True, data)
-    monkeypatch.setattr(compiled_functions, "LEAST_WORK", 1)
 
     def call(*args):
         with compiled_functions.compiling_functions(True):
@@ -103,19 +103,19 @@ def test_compiled_parts_change_nothing(monkeypatch):
 
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("masked,segmented,dropped", [(True, True, True), (False, False, False)])
-def test_rounds_side_by_side_equal_one_after_the_other(monkeypatch, causal, masked, segmented, dropped):
+def test_rounds_side_by_side_equal_one_after_the_other(causal, masked, segmented, dropped):
     settings = (causal, True, masked, segmented, dropped, _data(61))
     expected = _results(False, *settings)
-    monkeypatch.setattr(block_layout, "UNGROUPED_BYTES", 0)
-    modes.assert_close(_results(False, *settings), expected)
+    with budgets.override(ungrouped_bytes=0):
+        modes.assert_close(_results(False, *settings), expected)
 
 
 def test_what_is_cheaper_depends_on_length_and_rounds():
     window = windows.BucketWindow(32, False, True)
-    assert dense_attention.is_cheaper(90, window, 5)
-    assert not dense_attention.is_cheaper(4096, window, 5)
-    assert not dense_attention.is_cheaper(1000, window, 1)
-    unknown = tf.function(lambda length: dense_attention.is_cheaper(length, window, 5))
+    assert all_pairs.is_cheaper(90, window, 5)
+    assert not all_pairs.is_cheaper(4096, window, 5)
+    assert not all_pairs.is_cheaper(1000, window, 1)
+    unknown = tf.function(lambda length: all_pairs.is_cheaper(length, window, 5))
     assert unknown(tf.constant(90)) and not unknown(tf.constant(4096))
-    with dense_attention.always(False):
-        assert not dense_attention.is_cheaper(90, window, 5)
+    with all_pairs.always(False):
+        assert not all_pairs.is_cheaper(90, window, 5)

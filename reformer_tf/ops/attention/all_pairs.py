@@ -1,39 +1,28 @@
-"""Attention that computes the logits of all pairs; a pattern says which pairs count.
+"""Attention that computes the logits of all pairs of tokens; a pattern says which pairs count.
 
-Queries come in slices, one after another, so that memory grows linearly with the length, in training too: the gradient
-is written by hand and computes the probabilities again from the log-sum-exp.
+It serves full attention, and windows on short sequences, where all pairs cost less than sorting and blocks. Queries
+come in slices, one after another, so that memory grows linearly with the length, in training too: the gradient is
+written by hand and computes the probabilities again from the log-sum-exp.
 """
 
 import contextlib
-import contextvars
-import functools
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from reformer_tf.ops import shapes
 from reformer_tf.ops.attention import block, ordering
 from reformer_tf.ops.attention.pair_dropout import PairDropout
+from reformer_tf.ops.attention.patterns import AllTokens, Pattern
 from reformer_tf.ops.attention.windows import BucketWindow
-from reformer_tf.ops.execution import compiled_functions, loops
+from reformer_tf.ops.execution import budgets, compiled_functions, scopes
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices
 
-# Bytes of float32 logits that may be alive at a time.
-BLOCK_BYTES = 16 * 2**20
 
-
-_always: contextvars.ContextVar[bool | None] = contextvars.ContextVar("always", default=None)
-
-
-@contextlib.contextmanager
-def always(dense: bool | None) -> Iterator[None]:
-    """Forces or forbids dense attention in place of windows inside, for tests and measurements."""
-    token = _always.set(dense)
-    try:
-        yield
-    finally:
-        _always.reset(token)
+def always(all_pairs: bool | None) -> contextlib.AbstractContextManager[None]:
+    """Forces or forbids all pairs in place of windows inside, for tests and measurements."""
+    return scopes.holding(scopes.all_pairs, all_pairs)
 
 
 def is_cheaper(length: shapes.Size, window: BucketWindow, rounds: int) -> Any:
@@ -47,75 +36,46 @@ def is_cheaper(length: shapes.Size, window: BucketWindow, rounds: int) -> Any:
     Returns:
         A boolean, or a boolean scalar tensor if the length is a tensor.
     """
-    if (forced := _always.get()) is not None:
+    if (forced := scopes.all_pairs.get()) is not None:
         return forced
-    # Measured on CPU, eagerly, in graphs and in XLA: up to 1.6 times as many tokens as candidates with one round, up to
-    # 2.2 times with five, because windows compare a pair with all rounds before theirs.
-    candidates = rounds * window.chunk_length * len(window.shifts)
-    return 20 * length <= (30 + 3 * rounds) * candidates
+    budget = budgets.current()
+    percent = budget.all_pairs_percent + rounds * budget.all_pairs_percent_a_round
+    return 100 * length <= percent * rounds * window.chunk_length * len(window.shifts)
 
 
-class Pattern(Protocol):
-    """Which pairs count. It is hashable; its tensors are the tags of tokens, `[N, L, ...]` (or 1 in place of N)."""
+def full_attention(
+    query: tf.Tensor,
+    key: tf.Tensor,
+    value: tf.Tensor,
+    valid: tf.Tensor | None,
+    causal: bool,
+    exclude_self: bool,
+    segments: tf.Tensor | None = None,
+    dropout: PairDropout | None = None,
+) -> tf.Tensor:
+    """Attends to every token.
 
-    @property
-    def exclude_self(self) -> bool:
-        """Whether a token sees itself only when it sees nothing else."""
-
-    @property
-    def masked(self) -> bool:
-        """Whether there are masked tokens."""
-
-    def visible(self, query_tags: Sequence[tf.Tensor], key_tags: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Boolean `[N, Q, W]` (or 1 in place of N); False for tokens with `ordering.NOWHERE`."""
-
-
-class AllTokens(NamedTuple):
-    """All tokens, or those up to the query if causal. The only tag is the position.
-
-    Attributes:
+    Args:
+        query: `[B, L, H, D]`, scaled; see `all_pairs_attention`.
+        key: `[B, L, H, D]`.
+        value: `[B, L, H, D]`.
+        valid: boolean `[N, L]`, False for masked tokens, or None.
         causal: whether a token sees no later token.
         exclude_self: whether a token sees itself only when it sees nothing else.
-        masked: whether there are masked tokens.
+        segments: int32 `[N, L]` or None.
+        dropout: of the attention probabilities, or None.
+
+    Returns:
+        `[B, L, H, D]`, see `all_pairs_attention`.
     """
-
-    causal: bool
-    exclude_self: bool
-    masked: bool
-
-    def visible(self, query_tags: Sequence[tf.Tensor], key_tags: Sequence[tf.Tensor]) -> tf.Tensor:
-        return ordering.allowed_by_position(query_tags[0], key_tags[0], self.causal, self.exclude_self)
+    positions = tf.range(shapes.sizes(query)[1])[None]
+    if valid is not None:
+        positions = tf.where(valid, positions, ordering.NOWHERE)
+    pattern = AllTokens(causal, exclude_self, masked=valid is not None)
+    return all_pairs_attention(query, key, value, [positions], pattern, segments, dropout)
 
 
-class WindowUnion(NamedTuple):
-    """The pairs that meet in the bucket windows of some rounds. Tags are `SortedOrder.sort_keys`.
-
-    Each tag is `[N, L, T]`, of T rounds.
-
-    Attributes:
-        window: what a token sees in a round.
-        masked: whether there are masked tokens.
-        narrow: whether 16 bits of the sort keys are enough, see `ordering.fits_16_bits`.
-    """
-
-    window: BucketWindow
-    masked: bool
-    narrow: bool = False
-
-    @property
-    def exclude_self(self) -> bool:
-        return self.window.exclude_self
-
-    def visible(self, query_tags: Sequence[tf.Tensor], key_tags: Sequence[tf.Tensor]) -> tf.Tensor:
-        # XLA fuses these operations into one pass, where narrow numbers save nothing.
-        narrow = self.narrow and not loops.in_xla()
-        both = zip(query_tags, key_tags, strict=True)
-        met = [x for tags in both for x in self.window.met(*tags, self.masked, narrow)]
-        union = functools.reduce(tf.logical_or, met)
-        return self.window.without_self(union, query_tags[0][..., 0], key_tags[0][..., 0])
-
-
-def dense_attention(
+def all_pairs_attention(
     query: tf.Tensor,
     key: tf.Tensor,
     value: tf.Tensor,
@@ -245,7 +205,7 @@ def _attend(
     """
     statistics = shapes.statistics_dtype(value.dtype)
     count, length, size = shapes.sizes(query)
-    slices = SequenceSlices(count, length, BLOCK_BYTES // (4 * length))
+    slices = SequenceSlices(count, length, budgets.current().all_pairs_bytes // (4 * length))
     # XLA's products in half precision are slow on CPU.
     pays = query.dtype == statistics and compiled_functions.worth_compiling(count * length * length)
     forward, backward = (compiled_functions.compiled(make, pairs, pays=pays) for make in (_forward, _backward))

@@ -1,0 +1,49 @@
+"""The backbone of a model: one that its constructor was passed, or a new one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from reformer_tf.models import model_arguments
+from reformer_tf.models.backbone import ReformerBackbone
+
+_REQUIRED = (
+    "vocabulary_size",
+    "max_sequence_length",
+    "num_layers",
+    "hidden_dim",
+    "num_heads",
+    "key_dim",
+    "intermediate_dim",
+    "attention_layers",
+)
+
+
+def passed_or_new(owner: type, backbone: Any, named: Mapping[str, Any], options: Mapping[str, Any]) -> ReformerBackbone:
+    """Checks the backbone that a model's constructor was passed, or makes one.
+
+    Args:
+        owner: the class of the model.
+        backbone: the backbone, or None.
+        named: the backbone's arguments that the constructor names; None for those that it was not passed.
+        options: further arguments of the backbone.
+
+    Raises:
+        ValueError: for a backbone of another class, arguments that it has already, or missing or unknown ones.
+    """
+    model_arguments.refuse_unknown([owner, ReformerBackbone], options)
+    passed = {**{name: value for name, value in named.items() if value is not None}, **options}
+    if backbone is None:
+        missing = [name for name in _REQUIRED if name not in passed]
+        if missing:
+            raise ValueError(
+                f"{', '.join(missing)} must be passed to {owner.__name__}, unless backbone is. Received: none of them"
+            )
+        return ReformerBackbone(**passed, name="backbone")
+    if not isinstance(backbone, ReformerBackbone):
+        raise ValueError(
+            "backbone must be a ReformerBackbone, such as the attribute `backbone` of a language model."
+            f" Received: {type(backbone).__name__}"
+        )
+    if passed:
+        raise ValueError(f"{', '.join(passed)} must be left out with backbone, which has its own. Received: {passed}")
+    return backbone
