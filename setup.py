@@ -20,7 +20,7 @@ setuptools.setup(
         "ml_collections>=1.0",
         "ml_dtypes>=0.4",
         "numpy>=1.26",
-        "safetensors>=0.5",  # The format of published weights.
+        "safetensors>=0.8",  # Published weights and checkpoints; earlier ones copy all arrays to write them.
         "tensorboard>=2.19",  # tf.summary raises without it.
         "tensorflow>=2.20",
         "tensorflow-datasets>=4.9.9",

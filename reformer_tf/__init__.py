@@ -1,7 +1,7 @@
 """Reformer for TensorFlow and Keras 3: attention by hashing, reversible residual layers, chunked feed-forward.
 
 `layers` are Keras layers for models of your own, `models` are whole models, `pretrained` reads the weights of other
-implementations, `export` writes SavedModels for serving.
+implementations, `export` writes SavedModels for serving, `tokenizers` turn text into ids and back.
 
 Letters in shape comments, in the whole package:
 
@@ -51,6 +51,6 @@ import keras  # noqa: E402
 
 _refuse_other_backends(keras.config.backend())
 
-from reformer_tf import export, layers, models, pretrained  # noqa: E402
+from reformer_tf import export, layers, models, pretrained, tokenizers  # noqa: E402
 
-__all__ = ["export", "layers", "models", "pretrained"]
+__all__ = ["export", "layers", "models", "pretrained", "tokenizers"]

@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 GRAPH = {file: imports.find_imports(ROOT, file) for file in imports.python_files(ROOT)}
 LIBRARY_PACKAGES = {"keras", "numpy", "safetensors", "tensorflow"}
 # Packages that are imported only where a file needs them, and not installed with the library.
-OPTIONAL_PACKAGES = {"tensorflow_text", "torch"}
+OPTIONAL_PACKAGES = {"sentencepiece", "tensorflow_text", "torch"}
 # The levels of the product trees, from the bottom. The level of a file is that of the longest entry that is its path or
 # one of its folders. A file imports only files of its own level or of lower ones, so no folders import each other.
 LEVELS = (
@@ -28,6 +28,7 @@ LEVELS = (
     "reformer_tf/layers/attention",
     "reformer_tf/layers/reversible",
     "reformer_tf/layers/__init__.py",
+    "reformer_tf/tokenizers",
     "reformer_tf/generation/samplers",
     "reformer_tf/generation",
     "reformer_tf/models",

@@ -15,9 +15,8 @@ TREES = ("reformer_tf", "trainer", "benchmarks", "tools")
 EXCEPTIONS = {
     ("trainer/config.py", "outstanding_steps"),
     ("trainer/data/documents.py", "order"),  # of a source that draws each byte given those before it
-    ("trainer/data/tokenizers.py", "piece"),
-    ("reformer_tf/export/sentencepiece_tokenizer.py", "_pieces"),
-    ("reformer_tf/export/sentencepiece_tokenizer.py", "pieces"),
+    ("reformer_tf/tokenizers/sentencepiece_tokenizer.py", "piece"),
+    ("reformer_tf/tokenizers/sentencepiece_tokenizer.py", "pieces"),
 }
 # Segments after which a word is the field's: `sorted_order`, `in_place`.
 TERMS = {("sorted", "order"), ("sorted", "orders"), ("byte", "order"), ("in", "place"), ("sentence", "piece")}

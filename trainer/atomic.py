@@ -3,17 +3,47 @@
 import contextlib
 import os
 import pathlib
+import shutil
 from collections.abc import Iterator
 from typing import BinaryIO
 
 _TEMPORARY = ".partial"
+_CONTENT = "content"
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
+    """Gives the path of a temporary file that replaces `path` once the body has written it, and it is on the disk.
+
+    It lies in a folder of its own, so that a function which writes it may have temporary files beside it. If the body
+    raises, `path` stays as it was.
+
+    Args:
+        path: File to write. Its folder must exist.
+
+    Yields:
+        The path to write to.
+    """
+    path = pathlib.Path(path)
+    folder = path.with_name(f"{path.name}.{os.getpid()}{_TEMPORARY}")
+    temporary = folder / _CONTENT
+    try:
+        folder.mkdir(exist_ok=True)
+        yield temporary
+        usual = folder.stat().st_mode & 0o666
+        if temporary.stat().st_mode & 0o777 != usual:  # Some functions make files that only their owner can read.
+            temporary.chmod(usual)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    sync_folder(path.parent)
 
 
 @contextlib.contextmanager
 def writing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Opens a temporary file that replaces `path` once it is complete and on the disk.
-
-    If the body raises, `path` stays as it was.
+    """Opens a temporary file that replaces `path` as `replacing` does.
 
     Args:
         path: File to write. Its folder must exist.
@@ -21,18 +51,8 @@ def writing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Yields:
         A binary file to write to.
     """
-    path = pathlib.Path(path)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{_TEMPORARY}")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        yield file
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -42,9 +62,12 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def remove_leftovers(folder: str | os.PathLike[str]) -> None:
-    """Removes temporary files that dead processes left in `folder`."""
+    """Removes what dead processes left in `folder`: temporary files and their folders."""
     for leftover in pathlib.Path(folder).glob(f"*{_TEMPORARY}"):
-        leftover.unlink(missing_ok=True)
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:

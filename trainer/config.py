@@ -107,7 +107,7 @@ def default_data_config() -> ConfigDict:
     config.tfds_train_split = "train"  # tfds: split, slices such as "train[:10%]" too
     config.tfds_validation_split = "validation"  # tfds: split; empty: documents of the train split
     config.tfds_download = True  # tfds: prepare the data set if it is not there
-    config.data_dir = ""  # where prepared data is kept; empty: ~/.cache/reformer_tf, for tfds its own default
+    config.data_dir = ""  # tfds: where prepared data is kept; empty: its own default
     return config
 
 

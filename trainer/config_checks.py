@@ -171,7 +171,7 @@ def _check_model(config: ConfigDict) -> None:
     _check(
         config,
         "model.vocabulary_size",
-        f"must be at least {tokenizer.vocabulary_size} (the ids of `config.data.tokens`, {tokenizer.name!r})",
+        f"must be at least {tokenizer.vocabulary_size} (the ids of `config.data.tokens`, {config.data.tokens!r})",
         lambda value: value >= tokenizer.vocabulary_size,
     )
     longest = config.model.max_sequence_length
@@ -218,7 +218,7 @@ def _check_kinds(config: ConfigDict) -> None:
 def _check_sample(config: ConfigDict) -> None:
     _check(config, "sample.temperature", "must be above 0", lambda value: value > 0)
     _check(config, "sample.tokens", "must be at least 1", lambda value: value >= 1)
-    limit = config.model.max_sequence_length - len(tokenizers.from_config(config.data).encode(config.sample.prompt))
+    limit = config.model.max_sequence_length - len(tokenizers.from_config(config.data).to_ids(config.sample.prompt))
     if config.report:
         rule = f"must be at most {limit}, what `config.model.max_sequence_length` leaves beside the prompt"
         _check(config, "sample.tokens", rule, lambda value: value <= limit)

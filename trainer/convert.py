@@ -82,7 +82,7 @@ def convert(
     config = configs.default_config()
     config.model = ConfigDict({name: value for name, value in model.get_config().items() if name not in _OMITTED})
     config.data.tokens = tokenizer or _choose_tokenizer(config.model.vocabulary_size, sentencepiece_model is not None)
-    if config.data.tokens == tokenizers.SentencePieceTokenizer.name:
+    if config.data.tokens == tokenizers.SENTENCEPIECE:
         if sentencepiece_model is None:
             raise ValueError(
                 f"`source` must hold {_SENTENCEPIECE_FILE} for `tokens` sentencepiece. Received: no such file"
@@ -135,19 +135,15 @@ def _folder_without_a_run(workdir: str | os.PathLike[str]) -> Workdir:
 def _choose_tokenizer(vocabulary_size: int, has_sentencepiece: bool) -> str:
     """Names SentencePiece if there is a model of it, else the byte tokenizer with so many ids, or plain bytes."""
     if has_sentencepiece:
-        return tokenizers.SentencePieceTokenizer.name
+        return tokenizers.SENTENCEPIECE
     if vocabulary_size < tokenizers.BYTES.vocabulary_size:
         raise ValueError(
             f"A model of bytes must have at least {tokenizers.BYTES.vocabulary_size} ids. One of SentencePiece needs "
             f"{_SENTENCEPIECE_FILE} in `source`; others can be used through reformer_tf.pretrained, which takes and "
             f"gives ids. Received: vocabulary_size={vocabulary_size}"
         )
-    exact = [
-        tokenizer.name
-        for tokenizer in (tokenizers.BYTES, tokenizers.SHIFTED_BYTES)
-        if tokenizer.vocabulary_size == vocabulary_size
-    ]
-    return exact[0] if exact else tokenizers.BYTES.name
+    by_size = {tokenizer.vocabulary_size: name for name, tokenizer in tokenizers.BYTE_TOKENIZERS.items()}
+    return by_size.get(vocabulary_size, "bytes")
 
 
 def _load(source: pathlib.Path) -> keras.Model:

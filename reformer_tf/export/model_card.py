@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from reformer_tf.export.tokenizer import Tokenizer
+from reformer_tf.tokenizers import Tokenizer
 
 FILE = "model_card.json"
 _PACKAGE = "reformer_tf"

@@ -1,36 +1,16 @@
-"""Checks of a signature's inputs. A request that breaks a rule fails with `InvalidArgumentError`.
-
-The message names the input, the rule and the value received. Values are checked before any work on them, so that no
-other operation fails first, on any device.
+"""Checks of a signature's inputs, see `graph_checks`.
 
 Shape letters: B batch, L length, V vocabulary size.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import tensorflow as tf
 
+from reformer_tf.ops.graph_checks import Rule, between, checked
+
 PADDING = -1
 """The id that pads rows of ids."""
-
-Rule = tuple[tf.Tensor, str, Any]
-"""Whether the rule holds, the text of the rule with the name of the input, and the value received."""
-
-
-def checked(value: tf.Tensor, *rules: Rule) -> tf.Tensor:
-    """Returns `value`, if all rules hold.
-
-    Args:
-        value: the value to compute with afterwards.
-        *rules: a boolean scalar, the message up to "Received:", and the value that follows there.
-    """
-    assertions = [
-        tf.raw_ops.Assert(condition=holds, data=[f"{message}. Received:", received], summarize=10)
-        for holds, message, received in rules
-    ]
-    with tf.control_dependencies(assertions):
-        return tf.identity(value)
 
 
 def any_rank_specs(specs: Sequence[tf.TensorSpec]) -> list[tf.TensorSpec]:
@@ -56,22 +36,6 @@ def one_a_row(name: str, value: tf.Tensor, rows: tf.Tensor) -> Rule:
     """The rule that there is one entry for each row of `text`."""
     count = tf.shape(rows)[0]
     return tf.equal(tf.shape(value)[0], count), f"`{name}` must have one entry for each row of `text`", tf.shape(value)
-
-
-def between(name: str, value: tf.Tensor, least: Any, most: Any, rule: str) -> Rule:
-    """The rule that all entries are in a range. NaN is in no range.
-
-    Args:
-        name: of the input.
-        value: numbers.
-        least: the smallest value allowed.
-        most: the greatest value allowed; None for no limit.
-        rule: the rule in words, after "must".
-    """
-    fits = value >= tf.cast(least, value.dtype)
-    if most is not None:
-        fits &= value <= tf.cast(most, value.dtype)
-    return tf.reduce_all(fits), f"`{name}` must {rule}", value
 
 
 def padded_ids(ids: tf.Tensor, vocabulary_size: int, shortest: int, longest: int) -> tuple[tf.Tensor, tf.Tensor]:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from reformer_tf.export import requests
 from reformer_tf.generation.samplers import filters
+from reformer_tf.ops import graph_checks
 
 # Lower temperatures would only overflow: at this one the likeliest token is always drawn.
 _COLDEST = 1e-4
@@ -35,24 +36,28 @@ class Settings(NamedTuple):
     def checked(self, text: tf.Tensor) -> "Settings":
         """Returns the same settings, if each has one valid value for each row of `text`."""
         values = {
-            name: requests.checked(value, requests.one_a_row(name, value, text))
+            name: graph_checks.checked(value, requests.one_a_row(name, value, text))
             for name, value in self._asdict().items()
         }
         return Settings(
-            max_new_tokens=requests.checked(
+            max_new_tokens=graph_checks.checked(
                 values["max_new_tokens"],
-                requests.between("max_new_tokens", values["max_new_tokens"], 1, None, "be at least 1"),
+                graph_checks.between("max_new_tokens", values["max_new_tokens"], 1, None, "be at least 1"),
             ),
-            temperature=requests.checked(
+            temperature=graph_checks.checked(
                 values["temperature"],
-                requests.between("temperature", values["temperature"], 0, tf.float32.max, "be finite and at least 0"),
+                graph_checks.between(
+                    "temperature", values["temperature"], 0, tf.float32.max, "be finite and at least 0"
+                ),
             ),
-            top_k=requests.checked(
-                values["top_k"], requests.between("top_k", values["top_k"], 0, None, "be at least 0, which is all")
+            top_k=graph_checks.checked(
+                values["top_k"], graph_checks.between("top_k", values["top_k"], 0, None, "be at least 0, which is all")
             ),
-            top_p=requests.checked(
+            top_p=graph_checks.checked(
                 values["top_p"],
-                requests.between("top_p", values["top_p"], np.finfo(np.float32).tiny, 1, "be above 0 and at most 1"),
+                graph_checks.between(
+                    "top_p", values["top_p"], np.finfo(np.float32).tiny, 1, "be above 0 and at most 1"
+                ),
             ),
             seed=values["seed"],
         )

@@ -10,12 +10,11 @@ import tensorflow as tf
 
 from reformer_tf import local_paths
 from reformer_tf.export import ids_signatures, model_card, text_signatures, versions, warm_up
-from reformer_tf.export.byte_tokenizer import ByteTokenizer
 from reformer_tf.export.independent_rows import IndependentRows
-from reformer_tf.export.tokenizer import Tokenizer
 from reformer_tf.layers import arguments
 from reformer_tf.models import ReformerCausalLM, fine_tuning
 from reformer_tf.models.headed_model import HeadedModel
+from reformer_tf.tokenizers import ByteTokenizer, Tokenizer
 
 _DEFAULT = "serving_default"
 
@@ -76,13 +75,14 @@ def export_saved_model(
     chosen = _checked_tokenizer(model, tokenizer)
     model = fine_tuning.merged(model)
     content = model_card.make(model, chosen, card)
+    resources = chosen.resources if chosen else []  # Refuses a missing package before the work.
     made = _signatures(model, chosen)
 
     def write(folder: pathlib.Path) -> None:
         # Only the weights and the signatures, nothing of Keras. Functions as attributes would be traced again.
         module = tf.Module()
         module.weights = [variable.value for variable in model.variables]
-        module.resources = chosen.resources if chosen else []
+        module.resources = resources
         functions = {name: signature.function.get_concrete_function() for name, signature in made.items()}
         signatures = {**functions, _DEFAULT: functions["predict"]}
         # Exports are not trained, and tracing the gradients would take several times as long as all the rest.

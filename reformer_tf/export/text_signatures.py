@@ -12,10 +12,11 @@ from reformer_tf.export import requests
 from reformer_tf.export.ids_signatures import Signature, log_probabilities, mean_bits
 from reformer_tf.export.independent_rows import IndependentRows
 from reformer_tf.export.sampling import Settings
-from reformer_tf.export.tokenizer import Tokenizer
 from reformer_tf.generation import decoder, token_loop
 from reformer_tf.layers.attention import registry
 from reformer_tf.models import ReformerCausalLM
+from reformer_tf.ops import graph_checks
+from reformer_tf.tokenizers import Tokenizer
 
 _TEXT = tf.TensorSpec([None], tf.string, name="text")
 _SETTINGS = [
@@ -51,7 +52,7 @@ def _score(rows: IndependentRows, tokenizer: Tokenizer) -> Any:
     @tf.function(input_signature=requests.any_rank_specs([_TEXT]), autograph=False)
     def score(text: tf.Tensor) -> dict[str, tf.Tensor]:
         text = requests.with_rank(_TEXT, text)
-        text = requests.checked(text, requests.has_rows("text", text))
+        text = graph_checks.checked(text, requests.has_rows("text", text))
         # The last token is a target and no input, so the boundary fits in too.
         ids, lengths = tokenizer.encode(text, 1, rows.longest)
         losses = rows.token_losses(_after_boundary(tokenizer, ids), lengths + 1)
@@ -74,14 +75,14 @@ def _generate(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokeniz
         seed: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
         text = requests.with_rank(_TEXT, text)
-        text = requests.checked(text, requests.has_rows("text", text))
+        text = graph_checks.checked(text, requests.has_rows("text", text))
         values = (max_new_tokens, temperature, top_k, top_p, seed)
         settings = Settings(*map(requests.with_rank, _SETTINGS, values)).checked(text)
         # The last new token is no input, so the boundary fits in too.
         ids, lengths = tokenizer.encode(text, 0, rows.longest - 1)
         fits = tf.reduce_all(settings.max_new_tokens <= rows.longest - lengths)
         rule = f"`max_new_tokens` and the tokens of `text` must be at most {rows.longest} together in each row"
-        limits = requests.checked(settings.max_new_tokens, (fits, rule, settings.max_new_tokens))
+        limits = graph_checks.checked(settings.max_new_tokens, (fits, rule, settings.max_new_tokens))
         new_ids = token_loop.go_on(
             decoder.make_decoder(model),
             _after_boundary(tokenizer, ids),

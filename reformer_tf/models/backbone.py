@@ -17,9 +17,6 @@ from reformer_tf.layers.token_embedding import TokenEmbedding
 from reformer_tf.models import attention_kinds, model_arguments, position_layers, presets
 from reformer_tf.models.fine_tuning import FineTuned
 
-# Layers of a model get seeds this far apart from those of a model with the next seed.
-_SEEDS_A_MODEL = 100_003
-
 
 @keras.saving.register_keras_serializable("reformer_tf")
 class ReformerBackbone(CheckedInputs, FineTuned, keras.Model):
@@ -134,11 +131,40 @@ class ReformerBackbone(CheckedInputs, FineTuned, keras.Model):
         trainable: bool = True,
         **kwargs: Any,
     ):
-        config = {
-            name: arguments.plain(value)
-            for name, value in locals().items()
-            if name not in ("self", "kwargs", "dtype", "name", "trainable", "__class__")
+        config: dict[str, Any] = {
+            "vocabulary_size": vocabulary_size,
+            "max_sequence_length": max_sequence_length,
+            "num_layers": num_layers,
+            "hidden_dim": hidden_dim,
+            "num_heads": num_heads,
+            "key_dim": key_dim,
+            "intermediate_dim": intermediate_dim,
+            "attention_layers": attention_layers,
+            "chunk_length": chunk_length,
+            "local_chunk_length": local_chunk_length,
+            "num_hashes": num_hashes,
+            "num_buckets": num_buckets,
+            "dropout": dropout,
+            "attention_dropout": attention_dropout,
+            "reversible": reversible,
+            "causal": causal,
+            "local_round": local_round,
+            "redraw_rotations": redraw_rotations,
+            "activation": activation,
+            "gated": gated,
+            "feed_forward_chunk_length": feed_forward_chunk_length,
+            "positions": positions,
+            "axial_shape": axial_shape,
+            "axial_dims": axial_dims,
+            "rotary": rotary,
+            "attention_options": attention_options,
+            "combine_streams": combine_streams,
+            "layer_norm_epsilon": layer_norm_epsilon,
+            "embedding_scale": embedding_scale,
+            "kernel_initializer": kernel_initializer,
+            "seed": seed,
         }
+        config = {argument: arguments.plain(value) for argument, value in config.items()}
         model_arguments.refuse_unknown([type(self)], kwargs)
         model_arguments.check_values(config)
         model_arguments.check_used(config)
@@ -153,8 +179,7 @@ class ReformerBackbone(CheckedInputs, FineTuned, keras.Model):
         else:
             kernel_initializer = keras.initializers.get(kernel_initializer)
             config["kernel_initializer"] = keras.initializers.serialize(kernel_initializer)
-        policy = _policy(dtype)
-        seeds = iter(layer_seeds(seed))
+        policy, seeds = model_arguments.dtype_policy(dtype), iter(model_arguments.layer_seeds(seed))
 
         # What layers follow: the arguments, with what their defaults stand for.
         values = {
@@ -264,16 +289,3 @@ class ReformerBackbone(CheckedInputs, FineTuned, keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "ReformerBackbone":
         model_arguments.refuse_unknown([cls], set(config) - {parts.KEY})
         return parts.make(cls, config)
-
-
-def layer_seeds(seed: int) -> range:
-    """The seeds of a model's layers: the backbone takes them from the start, a head from the end."""
-    return range(arguments.non_negative_integer("seed", seed) * _SEEDS_A_MODEL, (seed + 1) * _SEEDS_A_MODEL)
-
-
-def _policy(dtype: Any) -> Any:
-    policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
-    if not isinstance(policy, keras.dtype_policies.DTypePolicyMap):
-        return policy
-    # The map gets a default policy, because Keras' config of a map without one forgets all its policies.
-    return keras.dtype_policies.DTypePolicyMap(policy.default_policy.name, {path: policy[path] for path in policy})

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments, parts
 from reformer_tf.layers.dropout import SeededDropout
-from reformer_tf.models import backbone_choice
-from reformer_tf.models.backbone import ReformerBackbone, layer_seeds
+from reformer_tf.models import backbone_choice, model_arguments
+from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.models.headed_model import HeadedModel
 from reformer_tf.ops import shapes
 
@@ -133,7 +133,7 @@ class ReformerClassifier(HeadedModel):
         hidden_dim = backbone.config["hidden_dim"]
         rate = backbone.config["dropout"] if self.head_dropout is None else self.head_dropout
         self.pooling = pooling
-        policy, seeds = backbone.policy, reversed(layer_seeds(backbone.config["seed"]))
+        policy, seeds = backbone.policy, reversed(model_arguments.layer_seeds(backbone.config["seed"]))
         self.input_dropout = SeededDropout(rate, next(seeds), dtype=policy, name="input_dropout")
         # The head computes in at least float32: it is small, and its gradient sums over rows.
         dtype = shapes.statistics_dtype(policy.compute_dtype).name

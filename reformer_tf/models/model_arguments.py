@@ -1,4 +1,4 @@
-"""Checks of model arguments: their names, and the values that a backbone passes on to its layers.
+"""Checks of model arguments: their names, and the values that a backbone passes on to its layers; seeds and policies.
 
 A model passes arguments that it does not know to its backbone.
 """
@@ -6,6 +6,8 @@ A model passes arguments that it does not know to its backbone.
 import inspect
 from collections.abc import Iterable
 from typing import Any
+
+import keras
 
 from reformer_tf.layers import arguments
 
@@ -25,6 +27,8 @@ _LISTS_OR_NONE = ("axial_shape", "axial_dims")
 _BOOLEANS = ("reversible", "causal", "redraw_rotations", "gated", "rotary")
 _RATES = ("dropout", "attention_dropout")
 _CALL_ARGUMENTS = ("inputs", "mask", "segment_ids", "seed", "training")
+# Layers of a model get seeds this far apart from those of a model with the next seed.
+_SEEDS_A_MODEL = 100_003
 
 
 def check_values(config: dict[str, Any]) -> None:
@@ -97,6 +101,20 @@ def refuse_unknown(owners: Iterable[type], received: Iterable[str]) -> None:
             f"Arguments of {owners[0].__name__} must be some of {', '.join(dict.fromkeys(known))}."
             f" Received: {', '.join(unknown)}"
         )
+
+
+def layer_seeds(seed: int) -> range:
+    """The seeds of a model's layers: the backbone takes them from the start, a head from the end."""
+    return range(arguments.non_negative_integer("seed", seed) * _SEEDS_A_MODEL, (seed + 1) * _SEEDS_A_MODEL)
+
+
+def dtype_policy(dtype: Any) -> Any:
+    """The dtype policy that `dtype` names, Keras' current one if it is None."""
+    policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+    if not isinstance(policy, keras.dtype_policies.DTypePolicyMap):
+        return policy
+    # The map gets a default policy, because Keras' config of a map without one forgets all its policies.
+    return keras.dtype_policies.DTypePolicyMap(policy.default_policy.name, {path: policy[path] for path in policy})
 
 
 def _own_arguments(cls: type) -> list[str]:

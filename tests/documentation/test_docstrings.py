@@ -62,11 +62,11 @@ def _sentencepiece(monkeypatch):
 
 
 FILES = {
-    "reformer_tf.export.sentencepiece_tokenizer": _sentencepiece,
+    "reformer_tf.tokenizers.sentencepiece_tokenizer": _sentencepiece,
     "reformer_tf.pretrained.huggingface": _huggingface,
     "reformer_tf.pretrained.trax": _trax,
 }
-SLOW = {"reformer_tf.export.sentencepiece_tokenizer", "reformer_tf.pretrained.huggingface"}
+SLOW = {"reformer_tf.tokenizers.sentencepiece_tokenizer", "reformer_tf.pretrained.huggingface"}
 
 
 def test_there_are_examples():

@@ -9,16 +9,16 @@ from trainer.commands import entry
 if __name__ == "__main__":
     entry.begin(entry.STOP)
 
-import contextlib
 import os
 import pathlib
 import time
-from collections.abc import Iterator
 from typing import Any
 
-from trainer import atomic, task
+from safetensors import numpy as safetensors_numpy
 
-_ENDINGS = {"checkpoint": ".safetensors", "metrics": "metrics.jsonl"}
+from trainer import task
+
+_METRICS = "metrics.jsonl"
 
 
 class _Pause:
@@ -36,45 +36,24 @@ class _Pause:
         time.sleep(float(os.environ["PAUSE_SECONDS"]))
 
 
-class _HalfWriting:
-    """A file that pauses in the middle of writing an array."""
-
-    def __init__(self, file: Any, pause: _Pause):
-        self._file = file
-        self._pause = pause
-        self._writes = 0
-
-    def write(self, content: Any) -> int:
-        self._writes += 1
-        if self._writes == 3:  # After the length and the header.
-            half = len(content) // 2
-            self._file.write(content[:half])
-            self._file.flush()
-            self._pause.make()
-            return half + self._file.write(content[half:])
-        return self._file.write(content)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-
 def _pause_in_checkpoint() -> None:
-    pause, writing = _Pause(), atomic.writing
+    pause, save = _Pause(), safetensors_numpy.save_file
 
-    @contextlib.contextmanager
-    def paused(path: str | os.PathLike[str]) -> Iterator[Any]:
-        with writing(path) as file:
-            is_it = str(path).endswith(_ENDINGS["checkpoint"]) and pause.reached()
-            yield _HalfWriting(file, pause) if is_it else file
+    def paused(arrays: Any, path: pathlib.Path, metadata: Any) -> None:
+        if pause.reached():
+            save(arrays, path, metadata)
+            os.truncate(path, path.stat().st_size // 2)
+            pause.make()
+        save(arrays, path, metadata)
 
-    atomic.writing = paused
+    vars(safetensors_numpy)["save_file"] = paused
 
 
 def _pause_in_metrics() -> None:
     pause, write = _Pause(), os.write
 
     def paused(descriptor: int, content: Any) -> int:
-        if not os.readlink(f"/proc/self/fd/{descriptor}").endswith(_ENDINGS["metrics"]) or not pause.reached():
+        if not os.readlink(f"/proc/self/fd/{descriptor}").endswith(_METRICS) or not pause.reached():
             return write(descriptor, content)
         half = write(descriptor, content[: len(content) // 2])
         pause.make()

@@ -7,13 +7,13 @@ import pytest
 import tensorflow as tf
 
 from reformer_tf.export import text_signatures
-from reformer_tf.export.byte_tokenizer import ByteTokenizer
 from reformer_tf.export.independent_rows import IndependentRows
 from reformer_tf.layers import ResidualBranch, ReversibleStack
 from reformer_tf.layers.attention import SelfAttention
 from reformer_tf.layers.attention.capabilities import PREFIX_AGAIN, AttentionCapabilities
 from reformer_tf.layers.attention.registry import ATTENTION_LAYERS
 from reformer_tf.models import ReformerBackbone, ReformerCausalLM, ReformerMaskedLM
+from reformer_tf.tokenizers import ByteTokenizer
 from tests.models import cases
 from trainer import config_checks
 from trainer.config import default_config

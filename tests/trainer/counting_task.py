@@ -12,9 +12,9 @@ from absl import flags
 
 from trainer import task
 from trainer.distribution import cluster
-from trainer.training.run import Run
+from trainer.training import steps
 
-_batches = Run.batches
+_batches = steps.batches
 
 
 def _counted(run):
@@ -32,5 +32,5 @@ def _counted(run):
 
 
 if __name__ == "__main__":
-    Run.batches = _counted
+    steps.batches = _counted
     task.run()

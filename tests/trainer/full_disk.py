@@ -1,15 +1,15 @@
 """A disk that is full while certain files are written, for the tests."""
 
-import contextlib
 import errno
 import os
 import re
 
-from trainer import atomic
+import safetensors
+from safetensors import numpy as safetensors_numpy
 
 
 class FullDisk:
-    """Lets only the first bytes of each file with a matching name be written.
+    """Lets only the first bytes of each checkpoint with a matching name be written.
 
     Args:
         monkeypatch: pytest's.
@@ -20,27 +20,15 @@ class FullDisk:
     def __init__(self, monkeypatch, name, times=None):
         self._name = re.compile(name)
         self._left = times
-        self._writing = atomic.writing
+        self._save = safetensors_numpy.save_file
         self.failed = []
-        monkeypatch.setattr(atomic, "writing", self._limited)
+        monkeypatch.setattr(safetensors_numpy, "save_file", self._limited)
 
-    @contextlib.contextmanager
-    def _limited(self, path):
-        with self._writing(path) as file:
-            is_full = self._name.fullmatch(os.path.basename(path)) and self._left != len(self.failed)
-            if is_full:
-                self.failed.append(os.path.basename(path))
-            yield _Limited(file) if is_full else file
-
-
-class _Limited:
-    def __init__(self, file):
-        self._file = file
-        self._capacity = 100
-
-    def write(self, data):
-        self._file.write(bytes(data)[: self._capacity])
-        self._capacity -= len(data)
-        if self._capacity < 0:
-            self._file.flush()
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def _limited(self, arrays, path, metadata):
+        self._save(arrays, path, metadata)
+        name = path.parent.name.split(f".{os.getpid()}")[0]
+        if self._name.fullmatch(name) and self._left != len(self.failed):
+            self.failed.append(name)
+            os.truncate(path, 100)
+            text = f"{os.strerror(errno.ENOSPC)} (os error {errno.ENOSPC})"  # As the package says it.
+            raise safetensors.SafetensorError(f"Error while serializing: I/O error: {text}")

@@ -1,6 +1,5 @@
 """Small runs for the tests: a corpus, a config, and running it in this process."""
 
-import functools
 import json
 import pathlib
 import random
@@ -94,7 +93,6 @@ class Programs:
         first = self._runs.setdefault(self._key(started), started)
         if first is started:
             first._evaluation = first.make_evaluation(first.validation_examples())
-            first.train_step = functools.cache(first.train_step)
         for name, variable in started._variables.items():
             first._variables[name].assign(variable)
         for part in ("strategy", "dispatch", "model", "_optimizer", "_variables", "_evaluation", "train_step"):

@@ -1,19 +1,17 @@
-"""The first run on a machine begins like all later ones, although it alone prepares the corpus."""
-
-import sysconfig
+"""The first run with a TFDS data set begins like all later ones, although it alone prepares the data."""
 
 import numpy as np
 
 from tests.trainer import runs
-from tests.trainer.data.corpora.writing import write_files
+from tests.trainer.data.corpora import tiny_texts
 from trainer.training.run import Run
 
 
-def test_preparing_the_corpus_changes_no_weights(tmp_path, monkeypatch):
-    library = write_files(tmp_path / "library", {f"{name}.py": b"x = 1\n" * 400 for name in "abcdefgh"})
-    monkeypatch.setattr(sysconfig, "get_paths", lambda: {"stdlib": str(library)})
+def test_preparing_the_corpus_changes_no_weights(tmp_path):
     config = runs.make_config(tmp_path)
-    config.data.name, config.data.path, config.data.data_dir = "python_stdlib", "", str(tmp_path / "prepared")
+    config.data.name, config.data.path, config.data.data_dir = "tfds", "", str(tmp_path / "prepared")
+    config.data.tfds_name, config.data.tfds_text_key = tiny_texts.TinyTexts.name, "body"
+    config.data.tfds_validation_split = "test"
     weights = []
     for name in ("first", "second"):
         run = Run(config, tmp_path / name)

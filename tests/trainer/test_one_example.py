@@ -7,6 +7,7 @@ import pytest
 
 from tests.trainer import runs
 from trainer import exits
+from trainer.training import steps
 from trainer.training.run import Run
 
 
@@ -23,7 +24,7 @@ def config(tmp_path):
 
 def test_every_step_sees_the_same_full_example(config, tmp_path):
     run = Run(config, tmp_path / "run")
-    batches = iter(run.batches())
+    batches = steps.batches(run)
     first, mask = next(batches)
     run.close()
     assert mask.numpy().sum() == 64 + 1  # As many targets as the sequence is long.

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tests.trainer import runs
 from trainer import exits
+from trainer.training import run as run_module
 from trainer.training.run import Run
 from trainer.training.step import StepResult
 
@@ -12,12 +13,12 @@ LOSSES = {2: 3.0, 4: 1.0, 6: 2.0, 8: 0.5, 10: 0.5, 12: 0.75}
 """What the evaluations find: the best are those of 2, 4 and 8."""
 
 
-class _ToyStep:
+class ToyStep:
     """A step that changes one weight depending on its value and the number of the step."""
 
-    def __init__(self, run):
-        self._weight = run.model.trainable_variables[0]
-        self._optimizer = run._optimizer
+    def __init__(self, model, optimizer):
+        self._weight = model.trainable_variables[0]
+        self._optimizer = optimizer
 
     def __call__(self, ids, mask, seed, loss_scale=None):
         self._weight.assign(0.5 * self._weight + float(seed[1]))
@@ -30,7 +31,7 @@ class _ToyStep:
 
 def make_steps_free(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replaces the steps and evaluations of every run by toys."""
-    monkeypatch.setattr(Run, "train_step", lambda run: _ToyStep(run))
+    monkeypatch.setattr(run_module, "TrainStep", lambda model, optimizer, *_, **__: ToyStep(model, optimizer))
     monkeypatch.setattr(Run, "evaluate", lambda run: {"loss": LOSSES[run.step], "bits_per_byte": 1.0})
 
 

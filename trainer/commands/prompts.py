@@ -5,7 +5,7 @@ import sys
 from typing import NamedTuple
 
 from reformer_tf import local_paths
-from trainer.data.tokenizers import Tokenizer
+from reformer_tf.tokenizers import Tokenizer
 
 STANDARD_INPUT = "-"
 DEFAULT_TOKENS = 200
@@ -70,7 +70,7 @@ def fit(prompt: bytes, tokens: int | None, longest: int, tokenizer: Tokenizer) -
     """
     # Encodes no more than the model can read, however long the prompt is.
     last = prompt[-longest * int(tokenizer.byte_counts.max()) :]
-    ids = tokenizer.encode(last).tolist()
+    ids = tokenizer.to_ids(last).tolist()
     is_whole = len(last) == len(prompt)
     if not is_whole:
         ids = ids[1:] or ids  # Without the boundary, as this is not the beginning of a document.

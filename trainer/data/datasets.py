@@ -8,8 +8,9 @@ from typing import Any
 import ml_collections
 import tensorflow as tf
 
+from reformer_tf.tokenizers import Tokenizer
 from trainer import config as configs
-from trainer.data import segments, tokenizers
+from trainer.data import numbered_documents, segments
 from trainer.data.corpora import CORPORA, SCORED, Corpus, Scored, corpus, validation
 from trainer.data.documents import Documents
 from trainer.data.examples import LAYOUTS, Examples
@@ -110,7 +111,7 @@ def _resolve(config: Mapping[str, Any] | ml_collections.ConfigDict) -> ml_collec
 
 
 def cut_examples(
-    config: ml_collections.ConfigDict, tokenizer: tokenizers.Tokenizer, documents: Documents, count: int = 0
+    config: ml_collections.ConfigDict, tokenizer: Tokenizer, documents: Documents, count: int = 0
 ) -> Examples:
     """Cuts documents of a corpus into the examples of a run.
 
@@ -126,15 +127,13 @@ def cut_examples(
     Raises:
         ValueError: if there is nothing to cut, or if documents must be told apart and their ids do not allow it.
     """
-    numbered = tokenizer.documents(documents)
+    numbered = numbered_documents.number(documents, tokenizer)
     if segments.are_wanted(config.data):
         segments.check_boundaries(numbered, tokenizer)
     return Examples(numbered, config.train.sequence_length, config.data.layout, count, config.data.length_buckets)
 
 
-def train_examples(
-    config: ml_collections.ConfigDict, tokenizer: tokenizers.Tokenizer, documents: Documents
-) -> Examples:
+def train_examples(config: ml_collections.ConfigDict, tokenizer: Tokenizer, documents: Documents) -> Examples:
     """Cuts documents into the examples that a run trains on: the first `config.data.train_windows` of them, or all.
 
     Raises:
@@ -149,9 +148,7 @@ def train_examples(
         raise ValueError(f"`config.data.train_windows` asks for more than there is: {error}") from error
 
 
-def validation_examples(
-    config: ml_collections.ConfigDict, tokenizer: tokenizers.Tokenizer, documents: Documents
-) -> Examples:
+def validation_examples(config: ml_collections.ConfigDict, tokenizer: Tokenizer, documents: Documents) -> Examples:
     """Cuts documents into the examples of an evaluation: `config.train.eval_examples` of them, or all."""
     return cut_examples(config, tokenizer, documents).spread(config.train.eval_examples)
 

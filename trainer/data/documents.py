@@ -80,37 +80,6 @@ class Documents(Sequence[bytes]):
         return hashlib.sha256(np.ascontiguousarray(self.ids.astype("<u2", copy=False)).data).hexdigest()
 
 
-def encode(text: str | bytes) -> np.ndarray:
-    """Turns one text into ids.
-
-    Args:
-        text: the text; a `str` is taken as UTF-8.
-
-    Returns:
-        `[1 + bytes]` int32: the boundary, then the bytes.
-    """
-    data = text.encode("utf-8") if isinstance(text, str) else bytes(text)
-    return np.concatenate([[BOUNDARY], np.frombuffer(data, np.uint8)]).astype(np.int32)
-
-
-def decode(ids: Sequence[int] | np.ndarray) -> bytes:
-    """Turns ids into bytes; boundaries are left out.
-
-    Args:
-        ids: `[L]` integers from 0 to 256.
-
-    Returns:
-        The bytes.
-
-    Raises:
-        ValueError: if an id is outside 0..256.
-    """
-    values = np.asarray(ids, np.int64).reshape(-1)
-    if values.size and (values.min() < 0 or values.max() > BOUNDARY):
-        raise ValueError(f"ids must lie in 0..{BOUNDARY}. Received: ids from {values.min()} to {values.max()}")
-    return values[values < BOUNDARY].astype(np.uint8).tobytes()
-
-
 def byte_entropy(documents: Iterable[bytes], order: int = 0) -> float:
     """Computes the empirical entropy of bytes: the length of the best fixed code for exactly these documents.
 

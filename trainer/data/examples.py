@@ -14,7 +14,7 @@ from typing import overload
 import numpy as np
 import tensorflow as tf
 
-from trainer.data import tokenizers
+from trainer.data import numbered_documents
 from trainer.data.documents import Documents
 
 LAYOUTS = ("packed", "padded")
@@ -64,7 +64,7 @@ class Examples(Sequence[Example]):
 
     def __init__(
         self,
-        documents: tokenizers.Documents | Iterable[bytes],
+        documents: numbered_documents.Documents | Iterable[bytes],
         sequence_length: int,
         layout: str = "packed",
         count: int = 0,
@@ -74,7 +74,7 @@ class Examples(Sequence[Example]):
             raise ValueError(f"sequence_length must be a positive integer. Received: {sequence_length!r}")
         if layout not in LAYOUTS:
             raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}. Received: layout={layout!r}")
-        if not isinstance(documents, tokenizers.Documents):
+        if not isinstance(documents, numbered_documents.Documents):
             documents = Documents(documents)
         self.documents = documents
         if not self.documents.num_bytes:

@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
-from trainer.data.tokenizers import Documents, Tokenizer
+from reformer_tf.tokenizers import Tokenizer
+from trainer.data.numbered_documents import Documents
 
 
 def call_options(ids: tf.Tensor, tokenizer: Tokenizer, separate_documents: bool) -> dict[str, Any]:
@@ -50,5 +51,6 @@ def check_boundaries(documents: Documents, tokenizer: Tokenizer) -> None:
     if found != len(documents):
         raise ValueError(
             "`config.data.separate_documents` must be False where the id of the boundary stands inside of documents "
-            f"too. Received: id {tokenizer.boundary} of {tokenizer.name!r}, {found} times in {len(documents)} documents"
+            f"too. Received: id {tokenizer.boundary} of {type(tokenizer).__name__}, {found} times in {len(documents)} "
+            "documents"
         )

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 from ml_collections import ConfigDict
 
-from reformer_tf import export, local_paths
+from reformer_tf import export
+from reformer_tf.tokenizers import Tokenizer
 from trainer.config import as_dict
 from trainer.data import tokenizers
 from trainer.storage import metrics
@@ -45,21 +46,14 @@ def export_model(
     )
 
 
-def _tokenizer(data: ConfigDict, sentencepiece: bool) -> export.Tokenizer | None:
-    tokenizer = tokenizers.from_config(data)
-    if isinstance(tokenizer, tokenizers.SentencePieceTokenizer):
-        file = local_paths.checked("`config.data.sentencepiece_model`", data.sentencepiece_model)
-        return export.SentencePieceTokenizer(file, tokenizer.boundary) if sentencepiece else None
-    if sentencepiece:
+def _tokenizer(data: ConfigDict, sentencepiece: bool) -> Tokenizer | None:
+    is_sentencepiece = data.tokens == tokenizers.SENTENCEPIECE
+    if sentencepiece and not is_sentencepiece:
         raise ValueError(
             "`sentencepiece` must not be asked for where the tokenizer of a run is not SentencePiece. "
-            f"Received: {tokenizer.name}"
+            f"Received: {data.tokens}"
         )
-    return (
-        export.ByteTokenizer(tokenizer.first, tokenizer.boundary)
-        if isinstance(tokenizer, tokenizers.ByteTokenizer)
-        else None
-    )
+    return None if is_sentencepiece and not sentencepiece else tokenizers.from_config(data)
 
 
 def _card(description: Mapping[str, Any], config: ConfigDict, workdir: Workdir) -> dict[str, Any]:

@@ -9,11 +9,12 @@ import tensorflow as tf
 
 from trainer import atomic, exits
 from trainer.data import documents as text
+from trainer.data import numbered_documents
 from trainer.model import load_described
 from trainer.results import exporting, sample, saved_model_check
 from trainer.results.ablation import without_attention
 from trainer.storage import report_file
-from trainer.training.run import Run, evaluate
+from trainer.training.run import Run
 
 ABLATION = "ablation_no_attention"
 _TOLERANCE = 1e-5
@@ -92,10 +93,8 @@ def _make_report(run: Run) -> dict[str, Any]:
 
 
 def _evaluate_without_attention(run: Run, stop: exits.StopRequest) -> None:
-    if run.needs(ABLATION):
-        with without_attention(run.model):
-            numbers = evaluate(run, stop)
-        run.record(ABLATION, **numbers)
+    with without_attention(run.model):
+        run.evaluate_once(ABLATION, stop)
 
 
 def _compare(run: Run) -> dict[str, Any]:
@@ -113,7 +112,7 @@ def _compare(run: Run) -> dict[str, Any]:
 
 def _export(run: Run, model: Any, description: dict[str, Any]) -> tuple[str, float]:
     exported = exporting.export_model(model, description, run.config, run.workdir, run.workdir.export)
-    documents = run.tokenizer.documents(run.corpus.validation)
+    documents = numbered_documents.number(run.corpus.validation, run.tokenizer)
     ids = documents.ids[: min(_CHECKED_LENGTH, run.config.train.sequence_length)].astype(np.int32)
     difference = saved_model_check.largest_difference(model, exported, ids[None])
     if not difference <= _TOLERANCE:

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 import keras
 
 from reformer_tf.generation import samplers, streamed_text
-from trainer.data.tokenizers import BYTES, Tokenizer
+from reformer_tf.tokenizers import Tokenizer
+from trainer.data.tokenizers import BYTES
 
 
 def continue_text(
@@ -25,9 +26,9 @@ def continue_text(
         The new text only. Bytes that are not UTF-8 become replacement characters; ids that stand for no text, such as
         boundaries between documents, are left out.
     """
-    ids = tokenizer.encode(prompt).tolist()
+    ids = tokenizer.to_ids(prompt).tolist()
     new = model.stream(ids, max_new_tokens=tokens, sampler="random", temperature=temperature, seed=seed)
-    return "".join(streamed_text.stream_text(new, tokenizer.decode, ids))
+    return "".join(streamed_text.stream_text(new, tokenizer.to_bytes, ids))
 
 
 def stream_bytes(
@@ -58,6 +59,6 @@ def stream_bytes(
     """
     if isinstance(sampler, samplers.BeamSearch):
         (new,) = model.generate([ids], max_new_tokens=tokens, sampler=sampler, stop_tokens=stop_tokens)
-        return iter(list(streamed_text.stream_bytes(new, tokenizer.decode, ids)))
+        return iter(list(streamed_text.stream_bytes(new, tokenizer.to_bytes, ids)))
     new = model.stream(ids, max_new_tokens=tokens, sampler=sampler, seed=seed, stop_tokens=stop_tokens)
-    return streamed_text.stream_bytes(new, tokenizer.decode, ids)
+    return streamed_text.stream_bytes(new, tokenizer.to_bytes, ids)

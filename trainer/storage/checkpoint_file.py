@@ -1,39 +1,27 @@
-"""File format of a checkpoint: named arrays and a description, with a checksum of both.
+"""File format of a checkpoint: named arrays and a description in the safetensors format, with a checksum of both.
 
-The file is in the safetensors format: the length of the header, the header in JSON, then the arrays one after another.
-The checksum in the header's `__metadata__` is the SHA-256 of the header without it and of the arrays.
+The package safetensors writes and reads it. It comes from those who made the format and whose models are shared in it,
+so other tools read the files as well; it checks every offset in a header before it reads on, and copies no array to
+write it.
 """
 
 import hashlib
 import json
 import os
-import pathlib
+import re
 import struct
 from collections.abc import Mapping
 from typing import Any
 
-import ml_dtypes
 import numpy as np
+import safetensors
+from safetensors import numpy as safetensors_numpy
 
 from trainer import atomic, json_text
 
-_DTYPES = {
-    "BOOL": np.bool_,
-    "U8": np.uint8,
-    "I8": np.int8,
-    "U16": np.uint16,
-    "I16": np.int16,
-    "U32": np.uint32,
-    "I32": np.int32,
-    "U64": np.uint64,
-    "I64": np.int64,
-    "F16": np.float16,
-    "BF16": ml_dtypes.bfloat16,
-    "F32": np.float32,
-    "F64": np.float64,
-}
-_NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
-_LENGTH = struct.Struct("<Q")
+# The only entry of the metadata, because the package writes several entries in any sequence.
+_METADATA = "checkpoint"
+_BLOCK = 1 << 20
 
 
 class DamagedCheckpoint(Exception):  # noqa: N818 (a state of the file)
@@ -47,29 +35,21 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], descri
         path: File to write or to replace.
         arrays: Arrays of any shape by name.
         description: Anything that JSON can hold.
+
+    Raises:
+        OSError: If the file cannot be written; it is as it was before.
+        ValueError: If the format does not have the type of an array.
     """
-    contents = {name: np.asarray(array) for name, array in arrays.items()}
-    entries, offset = {}, 0
-    for name, array in contents.items():
-        entries[name] = {
-            "dtype": _NAMES[array.dtype],
-            "shape": list(array.shape),
-            "data_offsets": [offset, offset + array.nbytes],
-        }
-        offset += array.nbytes
-    blocks = [np.ascontiguousarray(array).reshape(-1).view(np.uint8).data for array in contents.values()]
+    # The package writes the memory of an array as it lies there.
+    contents = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     text = json.dumps(description, sort_keys=True)
-    header = _header(entries, {"description": text})
-    checksum = hashlib.sha256(header)
-    for block in blocks:
-        checksum.update(block)
-    header = _header(entries, {"description": text, "sha256": checksum.hexdigest()})
-    header += b" " * (-len(header) % 8)
-    with atomic.writing(path) as file:
-        file.write(_LENGTH.pack(len(header)))
-        file.write(header)
-        for block in blocks:
-            file.write(block)
+    metadata = json.dumps({"description": text, "sha256": _checksum(contents, text)})
+    with atomic.replacing(path) as temporary:
+        try:
+            safetensors_numpy.save_file(contents, temporary, {_METADATA: metadata})
+        except safetensors.SafetensorError as error:
+            refused = ValueError(f"`arrays` must be of types that the format has. Received: {error}")
+            raise _os_error(error) or refused from error
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -85,27 +65,47 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         DamagedCheckpoint: If the file is cut short or changed.
         OSError: If it cannot be read at all.
     """
-    content = memoryview(pathlib.Path(path).read_bytes())
     try:
-        (length,) = _LENGTH.unpack_from(content)
-        start = _LENGTH.size + length
-        entries = json_text.parse_object(bytes(content[_LENGTH.size : start]))
-        metadata = entries.pop("__metadata__")
-        expected = metadata.pop("sha256")
-        checksum = hashlib.sha256(_header(entries, metadata))
-        checksum.update(content[start:])
-        if checksum.hexdigest() != expected:
+        # A mapped file would count twice in the memory of the process, and an error of the disk would end it.
+        with safetensors.safe_open(path, framework="numpy", backend="pread") as file:
+            metadata, arrays = file.metadata(), file.get_tensors()
+        if _METADATA in metadata:
+            fields = json_text.parse_object(metadata[_METADATA])
+            found = _checksum(arrays, fields["description"])
+        else:
+            fields, found = metadata, _checksum_before(path)
+        if found != fields["sha256"]:
             raise DamagedCheckpoint(f"{path}: the checksum is not that of the content")
-        arrays = {}
-        for name, entry in entries.items():
-            first, last = entry["data_offsets"]
-            block = np.frombuffer(content[start + first : start + last], _DTYPES[entry["dtype"]])
-            arrays[name] = block.reshape(entry["shape"])
-        return arrays, json_text.parse_object(metadata["description"])
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise DamagedCheckpoint(f"{path}: not a complete checkpoint ({error})") from error
+        return arrays, json_text.parse_object(fields["description"])
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _os_error(error) or DamagedCheckpoint(f"{path}: not a complete checkpoint ({error})") from error
 
 
-def _header(entries: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
-    fields = {**entries, "__metadata__": metadata}
-    return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode("utf-8")
+def _checksum(arrays: Mapping[str, np.ndarray], description: str) -> str:
+    """SHA-256 of the description in JSON, and of each array with its name, type and shape."""
+    checksum = hashlib.sha256(description.encode("utf-8"))
+    for name, array in sorted(arrays.items()):
+        checksum.update(json.dumps([name, array.dtype.name, array.shape]).encode("utf-8"))
+        checksum.update(array.reshape(-1).view(np.uint8).data)
+    return checksum.hexdigest()
+
+
+def _checksum_before(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file as earlier versions made it: of the header without the checksum in it, and of all that follows.
+
+    Their metadata has the description and the checksum as two entries.
+    """
+    with open(path, "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json_text.parse_object(file.read(length))
+        del header["__metadata__"]["sha256"]
+        checksum = hashlib.sha256(json.dumps(header, sort_keys=True, separators=(",", ":")).encode("utf-8"))
+        while block := file.read(_BLOCK):
+            checksum.update(block)
+    return checksum.hexdigest()
+
+
+def _os_error(error: Exception) -> OSError | None:
+    """The error of the operating system that an error of the package quotes, if any."""
+    quoted = re.search(r"\(os error (\d+)\)", str(error)) if isinstance(error, safetensors.SafetensorError) else None
+    return OSError(int(quoted[1]), os.strerror(int(quoted[1]))) if quoted else None

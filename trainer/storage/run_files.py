@@ -1,18 +1,7 @@
-"""The files of a run: its config, metrics, events and checkpoints."""
+"""The interface of a process to the files of its run: metrics, events and checkpoints; and the one that has none."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
-
-import numpy as np
-from ml_collections import ConfigDict
-
-from trainer import config as configs
-from trainer.storage import metrics
-from trainer.storage.checkpoint_saving import Saving
-from trainer.storage.event_files import EventFiles
-from trainer.storage.workdir import Workdir
-
-Capture = Callable[[], tuple[Mapping[str, np.ndarray], Mapping[str, Any]]]
 
 
 class RunFiles(Protocol):
@@ -67,76 +56,6 @@ class RunFiles(Protocol):
 
     def close(self, step: int) -> None:
         """Waits for the checkpoint that is being written and closes the files."""
-
-
-class DiskRunFiles:
-    """The files of a run in the process that writes them.
-
-    Args:
-        workdir: The folder of the run.
-        config: Config of the run, which is written to the folder.
-        step: Number of steps done in the state that the run goes on from.
-        capture: Copies the current state to the host: arrays by name and the description, with `step`.
-    """
-
-    def __init__(self, workdir: Workdir, config: ConfigDict, step: int, capture: Capture):
-        configs.write_config(config, workdir.config)
-        self._metrics = metrics.Metrics(workdir.metrics, step)
-        self._events = EventFiles(workdir.events, self._metrics.records, configs.as_dict(config))
-        self._checkpoints = workdir.checkpoints(config.train.keep_checkpoints)
-        self._capture = capture
-        saved = step if self._checkpoints.steps() else None
-        self._saving = Saving(self._checkpoints, config.train, self._durable, saved)
-
-    def find(self, split: str, step: int) -> dict[str, Any] | None:
-        return self._metrics.find(split, step)
-
-    def records(self) -> Sequence[dict[str, Any]]:
-        return self._metrics.records
-
-    def text(self, name: str, text: str) -> None:
-        if self._metrics.records:
-            self._events.write_text(name, text, self._metrics.records[-1])
-
-    def record(self, split: str, step: int, numbers: Mapping[str, float | None]) -> None:
-        try:
-            record = self._metrics.write(split, step, **numbers)
-        except OSError as error:
-            raise self._saving.failure(f"A metrics line of step {step}", error) from error
-        self._events.write(record)
-
-    def save(self, step: int) -> None:
-        self._saving.begin(step)
-
-    def look(self, step: int) -> bool:
-        return self._saving.look(step)
-
-    def finish(self, step: int) -> None:
-        self._saving.finish(step)
-
-    def keep_best(self, step: int) -> None:
-        losses = metrics.validation_losses(self._metrics.records)
-        if metrics.best_step(losses) != step:
-            return
-        if self._saving.is_saved(step):
-            self.prune(step)
-        else:
-            self.save(step)
-
-    def prune(self, step: int) -> None:
-        self._saving.wait(step)
-        self._checkpoints.prune(metrics.validation_losses(self._metrics.records))
-
-    def close(self, step: int) -> None:
-        self._saving.wait(step)
-        self._metrics.close()
-        self._events.close()
-
-    def _durable(self) -> tuple[Mapping[str, np.ndarray], Mapping[str, Any], dict[int, float]]:
-        """Makes the metrics durable and copies the state for a checkpoint."""
-        self._metrics.sync()
-        self._events.flush()
-        return *self._capture(), metrics.validation_losses(self._metrics.records)
 
 
 class NullRunFiles:

@@ -12,10 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import exits
-from trainer.training import loop, memory
+from trainer.training import memory
 from trainer.training.evaluation import Evaluation
 from trainer.training.progress import Heartbeat, duration
 from trainer.training.run import Run
+from trainer.training.steps import Steps
 
 _TIMED_STEPS = 5
 _TIMED_BATCHES = 3  # Batches of an evaluation that are timed.
@@ -61,7 +62,7 @@ def _counts(run: Run) -> dict[str, Any]:
 
 def _measure(run: Run) -> dict[str, Any]:
     """Makes a few steps: the first one traces and compiles, the others are timed."""
-    start, step = loop.step_starter(run), run.step
+    steps, step = Steps(run), run.step
     before = memory.resident_mib()
     seconds: list[float] = []
     with Heartbeat(run.config.train.steps) as heartbeat:
@@ -69,7 +70,7 @@ def _measure(run: Run) -> dict[str, Any]:
         while more:
             heartbeat.step = step + 1
             began = time.perf_counter()
-            loss = float(start(step)().loss)
+            loss = float(steps.start()().loss)
             seconds.append(time.perf_counter() - began)
             step, heartbeat.step = step + 1, None
             if len(seconds) == 1:

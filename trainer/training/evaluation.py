@@ -6,11 +6,12 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from reformer_tf.tokenizers import Tokenizer
 from trainer import exits
 from trainer.data import datasets, segments
 from trainer.data.examples import Examples
 from trainer.data.sharding import Shard
-from trainer.data.tokenizers import BYTES, Tokenizer
+from trainer.data.tokenizers import BYTES
 from trainer.distribution import dispatch
 from trainer.training import gradients
 

@@ -7,8 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from reformer_tf.tokenizers import Tokenizer
 from trainer.data import segments
-from trainer.data.tokenizers import BYTES, Tokenizer
+from trainer.data.tokenizers import BYTES
 
 _Sums = tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]
 

@@ -10,18 +10,14 @@ With several processes, all take the same decisions after the same steps, and on
 
 import contextlib
 import sys
-from collections.abc import Callable
-from typing import Any
-
-import tensorflow as tf
 
 from trainer import exits
-from trainer.training import memory
+from trainer.training import early_stopping, memory
 from trainer.training.checkpoint_timer import CheckpointTimer
 from trainer.training.profiling import ProfileWindow
 from trainer.training.progress import Heartbeat, Progress
-from trainer.training.run import Run, evaluate
-from trainer.training.steps_in_flight import StepsInFlight
+from trainer.training.run import Run
+from trainer.training.steps import Steps, unknown_ids
 
 _NAMED_IDS = 5  # Number of ids that a message names.
 
@@ -71,28 +67,29 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
         return exits.DONE
     if _ends_early(run):
         return exits.DONE
-    steps = StepsInFlight(step_starter(run), run.step, settings.outstanding_steps)
-    progress, timer = Progress(settings.steps), CheckpointTimer(settings.checkpoint_minutes)
+    steps, timer = Steps(run), CheckpointTimer(settings.checkpoint_minutes)
     profile = ProfileWindow(run.workdir.events, settings.profile_start, settings.profile_steps)
+    progress = Progress(settings.steps)
     with contextlib.closing(profile), Heartbeat(settings.steps) as heartbeat:
         while run.step < settings.steps:
             must_end = run.files.look(run.step)
             stops, saves = run.process_group.any(stop.requested or must_end), timer.is_due()
-            last = steps.started if stops or saves else _next_due(run)
-            if last == run.step and stops:
-                raise exits.Stopped
-            if last == run.step:  # No step is in flight.
-                run.files.save(run.step)
-                timer.restart()
-                last = _next_due(run)
+            if steps.started == run.step:  # No step is in flight.
+                if stops:
+                    raise exits.Stopped
+                if saves:
+                    run.files.save(run.step)
+                    timer.restart()
+                    saves = False
             profile.before_step(run.step)
             progress.begin()
             heartbeat.step = run.step + 1
-            result = steps.next(last)
+            result = steps.next(start_more=not (stops or saves))
             loss, norm = float(result.loss), float(result.gradient_norm)
             if not run.skipped.may_go_on(run.step + 1, loss, norm, bool(result.applied)):
+                unknown = unknown_ids(run)
                 _finish(run)
-                _say_not_finite(run, loss, norm)
+                _say_not_finite(run, loss, norm, unknown)
                 run.process_group.leave()
                 return exits.NOT_FINITE
             run.step += 1
@@ -102,7 +99,6 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
             if _is_due(run.step, settings.log_every, settings.steps) or run.step == 1:
                 bits = float(result.bits_per_byte)
                 line, speed = progress.line(run.step, loss, bits)
-                _say(run, line)
                 run.record(
                     "train",
                     loss=loss,
@@ -113,6 +109,7 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
                     **run.skipped.numbers(),
                     **({"peak_memory_mib": memory.peak_mib()} if settings.log_memory else {}),
                 )
+                _say(run, line)
             if _is_due(run.step, settings.checkpoint_every, settings.steps):
                 run.files.save(run.step)
                 timer.restart()
@@ -128,11 +125,13 @@ def _ends_early(run: Run) -> bool:
 
     When such a run is started again, it finds the same reason in its metrics and ends at once.
     """
-    reason = run.reason_to_stop()
+    settings = run.config.train
+    if not settings.early_stopping_evaluations:
+        return False
+    reason = run.process_group.broadcast(early_stopping.reason(settings, run.files.records()))
     if reason is None:
         return False
     _finish(run)
-    settings = run.config.train
     _say(
         run,
         f"Done, ended early after step {run.step} of {settings.steps}: {reason}. The state of this step is saved, and "
@@ -160,37 +159,18 @@ def _finish(run: Run) -> None:
         raise ending or {end.code: end for end in (exits.NotSaved, exits.NotFinite)}[code]()
 
 
-def step_starter(run: Run) -> Callable[[int], Callable[[], Any]]:
-    """Makes the training step and returns a function that starts it on the next batch, given the number of the step."""
-    train_step, batches = run.train_step(), run.batches()
-
-    def start(step: int) -> Callable[[], Any]:
-        ids, mask = next(batches)
-        seed = tf.constant([run.config.train.seed, step], tf.int32)
-        scale = run.skipped.loss_scale and tf.constant(run.skipped.loss_scale.value)
-        return run.dispatch.start(train_step.__call__, ids, mask, seed, scale)
-
-    return start
-
-
-def _next_due(run: Run) -> int:
-    """Returns the next step after which a checkpoint or an evaluation needs the state."""
-    settings = run.config.train
-    every = [every for every in (settings.checkpoint_every, settings.eval_every) if every > 0]
-    return min([settings.steps, *((run.step // steps + 1) * steps for steps in every)])
-
-
 def _evaluate_if_due(run: Run, stop: exits.StopRequest) -> bool:
     """Evaluates if an evaluation is due and the metrics do not have it yet. Returns whether it did."""
     settings = run.config.train
     wanted = run.step > 0 and settings.eval_every >= 0
     due = wanted and _is_due(run.step, settings.eval_every, settings.steps)
-    if not due or not run.needs("validation"):
+    if not due:
         return False
     with run.averaged():
-        numbers = evaluate(run, stop)
+        numbers = run.evaluate_once("validation", stop)
+    if numbers is None:
+        return False
     _say(run, f"step {run.step}: validation loss {numbers['loss']:.4f}, {numbers['bits_per_byte']:.4f} bits/byte")
-    run.record("validation", **numbers)
     run.files.keep_best(run.step)
     return True
 
@@ -219,8 +199,7 @@ def _say(run: Run, text: str) -> None:
         print(text, flush=True)
 
 
-def _say_not_finite(run: Run, loss: float, norm: float) -> None:
-    unknown = run.unknown_ids()
+def _say_not_finite(run: Run, loss: float, norm: float, unknown: list[int]) -> None:
     cause = "A lower learning rate, a longer warm-up or stronger clipping may help"
     if unknown:
         named = ", ".join(map(str, unknown[:_NAMED_IDS])) + (", ..." if len(unknown) > _NAMED_IDS else "")

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -15,13 +15,13 @@ from ml_collections import ConfigDict
 from trainer import config_checks, exits
 from trainer.data import datasets, segments, short_validation, tokenizers
 from trainer.data.corpora import validation
-from trainer.data.sharding import Shard
 from trainer.distribution import cluster, dispatch, process_group, strategy
 from trainer.model import build_model
 from trainer.optimization import optimizer
 from trainer.storage import checkpoint_choice, going_back, named_variables, report_file, run_files
+from trainer.storage.disk_run_files import DiskRunFiles
 from trainer.storage.workdir import Workdir
-from trainer.training import early_stopping, schedule_steps, tokens_seen
+from trainer.training import schedule_steps, tokens_seen
 from trainer.training.evaluation import Evaluation
 from trainer.training.skipped_steps import SkippedSteps
 from trainer.training.step import TrainStep
@@ -50,6 +50,8 @@ class Run:
         dispatch: Runs the steps on replicas or workers.
         files: The files of the run; with several processes, only the chief writes them.
         skipped: Count of skipped steps, and the loss scale.
+        train_step: The training step.
+        retained: What must live as long as the run, because releasing it takes time: see `entry.keep`.
 
     Raises:
         ValueError: If the config, the data or the folder cannot be used.
@@ -65,6 +67,7 @@ class Run:
         config_checks.check_config(config)
         checkpoint_choice.check(checkpoint)
         self.config = config = config.copy_and_resolve_references()  # Empty fields are filled in below.
+        self.retained: list[object] = []
         self._dry = dry
         self.tokenizer = tokenizers.from_config(config.data)
         self.workdir = Workdir(workdir)
@@ -99,6 +102,16 @@ class Run:
                 self._optimizer = optimizer.make_optimizer(
                     config.optimizer, config.train.steps, self.model.trainable_variables
                 )
+            self.train_step = TrainStep(
+                self.model,
+                self._optimizer,
+                self.strategy,
+                accumulation_steps=config.train.accumulation_steps,
+                clip_norm=config.optimizer.clip_norm,
+                jit_compile=config.train.jit_compile,
+                tokenizer=self.tokenizer,
+                separate_documents=segments.are_wanted(config.data),
+            )
             self._variables = named_variables.named_variables(self.model, self._optimizer)
             self.skipped = SkippedSteps(config.train)
             self.step, self._first_steps = 0, config.train.steps
@@ -121,7 +134,7 @@ class Run:
                 said = back.carry_out(self.step)
                 if said:
                     print(said, flush=True)
-                self.files = run_files.DiskRunFiles(self.workdir, config, self.step, self._capture)
+                self.files = DiskRunFiles(self.workdir, config, self.step, self._capture)
             self._evaluation: Evaluation | None = None
             undo.pop_all()
 
@@ -134,41 +147,26 @@ class Run:
             "moving_average": average.variables if average is not None else (),
         }
 
-    def train_step(self) -> TrainStep:
-        """Makes the training step."""
-        settings = self.config.train
-        self._train_step = TrainStep(  # An attribute, so that it lives as long as the run: see `entry.keep`.
-            self.model,
-            self._optimizer,
-            self.strategy,
-            accumulation_steps=settings.accumulation_steps,
-            clip_norm=self.config.optimizer.clip_norm,
-            jit_compile=settings.jit_compile,
-            tokenizer=self.tokenizer,
-            separate_documents=segments.are_wanted(self.config.data),
-        )
-        return self._train_step
+    def evaluate_once(self, split: str, stop: exits.StopRequest) -> dict[str, float] | None:
+        """Evaluates as `evaluate` does and records the numbers. All processes must call it.
 
-    def batches(self) -> Iterator[Any]:
-        """Returns an infinite iterator over the batches of the next steps."""
-        settings, step = self.config.train, self.step
+        A stop request ends one process at once, several processes after a batch.
 
-        def dataset(shard: Shard) -> tf.data.Dataset:
-            return datasets.train_dataset(self.examples, settings.batch_size, settings.seed, step, shard)
+        Returns:
+            The numbers; None, without evaluating, if the metrics have a line of this split and step.
 
-        self._batches = self.dispatch.batches(dataset)
-        return self._batches
-
-    def unknown_ids(self) -> list[int]:
-        """Returns the ids in the next step's batch that are outside the vocabulary of the model."""
-        settings = self.config.train
-        ids, mask = next(iter(datasets.train_dataset(self.examples, settings.batch_size, settings.seed, self.step)))
-        found = np.unique(ids.numpy()[mask.numpy()])
-        return found[(found < 0) | (found >= self.config.model.vocabulary_size)].tolist()
-
-    def needs(self, split: str) -> bool:
-        """Whether the metrics have no line of this split and step yet. All processes must call it."""
-        return self.process_group.broadcast(self.files.find(split, self.step) is None)
+        Raises:
+            exits.Stopped: If a stop was requested.
+        """
+        if not self.process_group.broadcast(self.files.find(split, self.step) is None):
+            return None
+        if self.process_group.processes > 1:
+            numbers = self.evaluate(lambda: stop.requested)
+        else:
+            with stop.interruptible():
+                numbers = self.evaluate()
+        self.record(split, **numbers)
+        return numbers
 
     def evaluate(self, stop_requested: Callable[[], bool] = lambda: False) -> dict[str, float]:
         """Evaluates the model on the validation examples with its current weights; see `averaged`.
@@ -199,12 +197,6 @@ class Run:
             self.tokenizer,
             segments.are_wanted(self.config.data),
         )
-
-    def reason_to_stop(self) -> str | None:
-        """Returns why early stopping ends the run, or None. All processes must call it."""
-        if not self.config.train.early_stopping_evaluations:
-            return None
-        return self.process_group.broadcast(early_stopping.reason(self.config.train, self.files.records()))
 
     def averaged(self) -> contextlib.AbstractContextManager[None]:
         """Returns a context in which the model has the moving averages of its weights, if there are any.
@@ -275,15 +267,3 @@ class Run:
         updates, settings = int(self._optimizer.iterations.numpy()), self.config.train
         self.tokens_seen = tokens_seen.restored(description, updates, self.examples, settings.batch_size, settings.seed)
         return description["step"], first
-
-
-def evaluate(run: Run, stop: exits.StopRequest) -> dict[str, float]:
-    """Evaluates until a stop is requested. It ends one process at once, several processes after a batch.
-
-    Raises:
-        exits.Stopped: If a stop was requested.
-    """
-    if run.process_group.processes > 1:
-        return run.evaluate(lambda: stop.requested)
-    with stop.interruptible():
-        return run.evaluate()

@@ -10,7 +10,8 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.ops.execution import compiled_functions
-from trainer.data.tokenizers import BYTES, Tokenizer
+from reformer_tf.tokenizers import Tokenizer
+from trainer.data.tokenizers import BYTES
 from trainer.training import gradients
 
 

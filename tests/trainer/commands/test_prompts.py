@@ -55,7 +55,7 @@ def test_prompts_that_cannot_be_read(tmp_path, monkeypatch):
 def test_a_prompt_is_fitted(size, asked, read, tokens, tokenizer):
     prompt = bytes(i % 251 for i in range(size))
     fitted = prompts.fit(prompt, asked, 1000, tokenizer)
-    assert fitted.ids == tokenizer.encode(prompt).tolist()[-read:]
+    assert fitted.ids == tokenizer.to_ids(prompt).tolist()[-read:]
     assert fitted.tokens == tokens
     assert fitted.is_cut == (read != size + 1)
     assert len(fitted.ids) + fitted.tokens - 1 <= 1000
@@ -80,6 +80,6 @@ def test_tokens_that_do_not_fit(size, asked, most):
 
 def test_what_is_encoded_does_not_grow_with_the_prompt(monkeypatch):
     asked = []
-    monkeypatch.setattr(BYTES, "encode", lambda text: asked.append(len(text)) or SHIFTED_BYTES.encode(text))
+    monkeypatch.setattr(BYTES, "to_ids", lambda text: asked.append(len(text)) or SHIFTED_BYTES.to_ids(text))
     prompts.fit(b"x" * 1_000_000, None, 1000, BYTES)
     assert asked == [1000]

@@ -43,21 +43,6 @@ def test_documents_must_be_bytes():
         text.Documents(["text"])
 
 
-def test_encode_puts_the_boundary_first_and_decode_takes_it_away():
-    ids = text.encode("aé")
-    assert ids.tolist() == [256, 97, 0xC3, 0xA9]
-    assert ids.dtype == np.int32
-    assert text.decode(ids) == "aé".encode()
-    assert text.decode([]) == b""
-    assert text.encode(b"\xff").tolist() == [256, 255]
-
-
-@pytest.mark.parametrize("ids", [[257], [-1, 3]])
-def test_decode_refuses_other_ids(ids):
-    with pytest.raises(ValueError, match=r"ids must lie in 0\.\.256\. Received: ids from"):
-        text.decode(ids)
-
-
 def _slow_entropy(documents, order):
     pairs = collections.Counter()
     for document in documents:

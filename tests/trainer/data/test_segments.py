@@ -7,7 +7,7 @@ import tensorflow as tf
 from reformer_tf.models import ReformerCausalLM
 from tests.trainer import runs
 from tests.trainer.training.test_step import _optimizer_config
-from trainer.data import segments, tokenizers
+from trainer.data import numbered_documents, segments, tokenizers
 from trainer.data.examples import Examples
 from trainer.evaluate import evaluate
 from trainer.optimization import optimizer
@@ -32,7 +32,7 @@ def _model(kind="local", **options):
 
 
 def _examples(tokenizer, layout):
-    return Examples(tokenizer.documents(Examples(DOCUMENTS, 1).documents), LENGTH, layout)
+    return Examples(numbered_documents.number(Examples(DOCUMENTS, 1).documents, tokenizer), LENGTH, layout)
 
 
 def _evaluate(model, layout, separate, tokenizer=tokenizers.BYTES):
@@ -41,7 +41,7 @@ def _evaluate(model, layout, separate, tokenizer=tokenizers.BYTES):
     ).run()
 
 
-@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=lambda tokenizer: tokenizer.name)
+@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=[*tokenizers.BYTE_TOKENIZERS])
 def test_evaluation(tokenizer):
     separate_examples, packed = (_evaluate(_model(), *how, tokenizer) for how in (("padded", False), ("packed", True)))
     assert packed["bytes"] == separate_examples["bytes"] == sum(map(len, DOCUMENTS))
@@ -98,6 +98,8 @@ def test_a_boundary_inside_of_a_document_is_refused(tmp_path, monkeypatch):
     config = runs.make_config(runs.write_corpus(tmp_path / "corpus"))
     Run(config, tmp_path / "run").close()
     config.data.separate_documents = True
-    message = r"`config.data.separate_documents` must be False .* Received: id 97 of 'bytes', \d+ times in \d documents"
+    message = (
+        r"`config.data.separate_documents` must be False .* Received: id 97 of ByteTokenizer, \d+ times in \d documents"
+    )
     with pytest.raises(ValueError, match=message):
         Run(config, tmp_path / "run")

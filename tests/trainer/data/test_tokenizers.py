@@ -1,8 +1,6 @@
-"""Tokenizers: text to ids and back, and the bytes that ids stand for."""
+"""The tokenizers of a run: by name, for documents, and in the losses."""
 
-import itertools
 import math
-import random
 import sys
 
 import numpy as np
@@ -10,10 +8,11 @@ import pytest
 import tensorflow as tf
 
 from reformer_tf import models
+from tests.tokenizers import pieces
 from trainer.config import read_config
 from trainer.convert import convert
 from trainer.data import documents as text
-from trainer.data import tokenizers
+from trainer.data import numbered_documents, tokenizers
 from trainer.data.examples import Examples
 from trainer.evaluate import evaluate
 from trainer.results import sample
@@ -21,48 +20,30 @@ from trainer.storage.workdir import Workdir
 from trainer.training import gradients
 from trainer.training.evaluation import Evaluation
 
-SCHEMES = pytest.mark.parametrize(
-    "tokenizer", [tokenizers.BYTES, tokenizers.SHIFTED_BYTES], ids=lambda tokenizer: tokenizer.name
-)
+
+def test_names():
+    assert tokenizers.from_config({}) is tokenizers.from_config({"tokens": "bytes"}) is tokenizers.BYTES
+    assert tokenizers.from_config({"tokens": "shifted_bytes"}) is tokenizers.SHIFTED_BYTES
+    with pytest.raises(
+        ValueError, match=r"config.data.tokens must be one of bytes, shifted_bytes, sentencepiece. Received: 'words'"
+    ):
+        tokenizers.from_config({"tokens": "words"})
 
 
-@SCHEMES
-def test_text_there_and_back(tokenizer):
-    data = bytes(range(256))
-    ids = tokenizer.encode(data)
-    assert ids.dtype == np.int32
-    assert ids[0] == tokenizer.boundary
-    assert tokenizer.decode(ids) == data
-    assert np.array_equal(tokenizer.byte_counts[ids], [0] + [1] * 256)
-    assert ids.max() < tokenizer.vocabulary_size == len(tokenizer.byte_counts)
-    assert tokenizer.encode("é").tolist() == tokenizer.encode("é".encode()).tolist()
-
-
-def test_the_ids_of_each_tokenizer():
-    assert tokenizers.BYTES.encode("ab").tolist() == text.encode("ab").tolist() == [256, 97, 98]
-    assert tokenizers.SHIFTED_BYTES.encode("ab").tolist() == [0, 99, 100]
-
-
-@SCHEMES
-def test_ids_that_stand_for_no_text_are_left_out(tokenizer):
-    extra = [1, 999, tokenizer.boundary] if tokenizer is tokenizers.SHIFTED_BYTES else [999, tokenizer.boundary]
-    assert tokenizer.decode([*tokenizer.encode(b"a"), *extra]) == b"a"
-
-
-def test_documents():
+def test_documents_of_bytes():
     documents = text.Documents([b"ab", b"", b"c"])
-    assert tokenizers.BYTES.documents(documents) is documents
-    shifted = tokenizers.SHIFTED_BYTES.documents(documents)
+    assert numbered_documents.number(documents, tokenizers.BYTES) is documents
+    shifted = numbered_documents.number(documents, tokenizers.SHIFTED_BYTES)
     assert shifted.ids.tolist() == [0, 99, 100, 0, 0, 101]
     assert shifted.offsets.tolist() == documents.offsets.tolist()
     assert (len(shifted), shifted.num_bytes) == (3, 3)
     examples = [Examples(each, 4, "padded") for each in (documents, shifted)]
     for (ids, mask), (others, other_mask) in zip(*examples, strict=True):
         np.testing.assert_array_equal(mask, other_mask)
-        np.testing.assert_array_equal(others[mask], tokenizers.SHIFTED_BYTES.encode(bytes(ids[mask][1:].tolist())))
+        np.testing.assert_array_equal(others[mask], tokenizers.SHIFTED_BYTES.to_ids(bytes(ids[mask][1:].tolist())))
 
 
-@SCHEMES
+@pytest.mark.parametrize("tokenizer", tokenizers.BYTE_TOKENIZERS.values(), ids=[*tokenizers.BYTE_TOKENIZERS])
 def test_bits_per_byte_are_of_bytes(tokenizer):
     """With a model that gives each id a fixed loss: boundaries cost 1000 nats, and count only as tokens."""
 
@@ -71,7 +52,7 @@ def test_bits_per_byte_are_of_bytes(tokenizer):
             costs = np.where(tokenizer.byte_counts > 0, math.log(2.0), 1000.0).astype(np.float32)
             return tf.where(mask[:, 1:], tf.gather(costs, ids[:, 1:]), 0.0)
 
-    documents = tokenizer.documents(text.Documents([b"abc", b"de", b"f"]))
+    documents = numbered_documents.number(text.Documents([b"abc", b"de", b"f"]), tokenizer)
     examples = Examples(documents, 4)
     numbers = Evaluation(Model(), tf.distribute.get_strategy(), examples, 2, tokenizer=tokenizer).run()
     assert numbers["bits_per_byte"] == pytest.approx(1.0)
@@ -80,75 +61,33 @@ def test_bits_per_byte_are_of_bytes(tokenizer):
     assert [float(x) for x in gradients.count_targets(ids, mask, tokenizer)] == [4.0, 3.0]
 
 
-def test_unknown_schemes():
-    assert tokenizers.from_config({}) is tokenizers.BYTES
-    with pytest.raises(
-        ValueError, match=r"config.data.tokens must be one of bytes, shifted_bytes, sentencepiece. Received: 'words'"
-    ):
-        tokenizers.from_config({"tokens": "words"})
-
-
 @pytest.fixture(scope="module")
 def sentencepiece_model(tmp_path_factory):
-    """The file of a small SentencePiece model."""
-    sentencepiece = pytest.importorskip("sentencepiece")
-    folder = tmp_path_factory.mktemp("pieces")
-    rng = random.Random(0)
-    words = ["".join(rng.choices("abcdefgh", k=rng.randint(2, 6))) for _ in range(40)]
-    (folder / "text.txt").write_text("\n".join(" ".join(rng.choices(words, k=8)) for _ in range(200)))
-    sentencepiece.SentencePieceTrainer.train(
-        input=str(folder / "text.txt"), model_prefix=str(folder / "spiece"), vocab_size=40, minloglevel=2
-    )
-    return folder / "spiece.model"
+    return pieces.train(tmp_path_factory.mktemp("pieces"), vocab_size=40)
 
 
-def test_sentencepiece(sentencepiece_model):
-    tokenizer = tokenizers.from_config({"tokens": "sentencepiece", "sentencepiece_model": str(sentencepiece_model)})
-    assert (
-        tokenizers.from_config({"tokens": "sentencepiece", "sentencepiece_model": str(sentencepiece_model)})
-        is tokenizer
-    )
-    data = sentencepiece_model.with_name("text.txt").read_text().splitlines()[:3]
-    ids = tokenizer.encode(data[0])
-    assert ids[0] == 0
-    assert len(ids) < len(data[0])
-    assert ids.max() < tokenizer.vocabulary_size == 40
-    assert tokenizer.decode(ids) == data[0].encode()
-    assert tokenizer.decode([*ids.tolist(), 0, 1, 999]) == data[0].encode()
-    # The blank that begins each text counts as well.
-    assert tokenizer.byte_counts[ids].sum() == len(data[0]) + 1
-    documents = tokenizer.documents(text.Documents([line.encode() for line in data]))
+def test_documents_of_pieces(sentencepiece_model):
+    data = {"tokens": "sentencepiece", "sentencepiece_model": str(sentencepiece_model)}
+    tokenizer = tokenizers.from_config(data)
+    assert tokenizers.from_config(data) is tokenizer
+    lines = sentencepiece_model.with_name("text.txt").read_text().splitlines()[:3]
+    documents = numbered_documents.number(text.Documents([line.encode() for line in lines]), tokenizer)
     assert len(documents) == 3
-    assert documents.num_bytes == sum(len(line) + 1 for line in data)
-    for line, start, end in zip(data, documents.offsets[:-1], documents.offsets[1:], strict=True):
-        assert documents.ids[start:end].tolist() == tokenizer.encode(line).tolist()
+    assert documents.num_bytes == sum(len(line) + 1 for line in lines)  # The blank that begins each text counts too.
+    for line, start, end in zip(lines, documents.offsets[:-1], documents.offsets[1:], strict=True):
+        assert documents.ids[start:end].tolist() == tokenizer.to_ids(line).tolist()
     examples = Examples(documents, 16)
     assert examples.target_bytes == documents.num_bytes
 
 
-def test_sentencepiece_and_bytes(sentencepiece_model):
-    """A model with byte pieces for unknown characters: each id adds to the text, also within a character."""
-    sentencepiece = pytest.importorskip("sentencepiece")
-    options = {
-        "input": str(sentencepiece_model.with_name("text.txt")),
-        "model_prefix": str(sentencepiece_model.with_name("bytes")),
-    }
-    sentencepiece.SentencePieceTrainer.train(**options, vocab_size=300, byte_fallback=True, minloglevel=2)
-    tokenizer = tokenizers.SentencePieceTokenizer(sentencepiece_model.with_name("bytes.model"))
-    for written in ("abc é dé€a", "é abc", "😀"):
-        ids = tokenizer.encode(written).tolist()
-        came = [tokenizer.decode(ids[:count]) for count in range(len(ids) + 1)]
-        assert came[-1] == written.encode()
-        assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(came))
-        assert tokenizer.byte_counts[ids].sum() == len(written.encode()) + 1
-
-
-def test_sentencepiece_that_cannot_be_had(sentencepiece_model, monkeypatch, tmp_path):
-    with pytest.raises(ValueError, match=r"config.data.sentencepiece_model must be such a file. Received: '.*none'"):
-        tokenizers.SentencePieceTokenizer(str(tmp_path / "none"))
+def test_pieces_that_cannot_be_had(sentencepiece_model, monkeypatch, tmp_path):
+    data = {"tokens": "sentencepiece", "sentencepiece_model": str(tmp_path / "none")}
+    with pytest.raises(ValueError, match=r"config.data.sentencepiece_model cannot be used: .* Received: path='.*none'"):
+        tokenizers.from_config(data)
+    (tmp_path / "other.model").write_bytes(sentencepiece_model.read_bytes())
     monkeypatch.setitem(sys.modules, "sentencepiece", None)
-    with pytest.raises(ValueError, match=r"needs the package sentencepiece. Received: an environment without it"):
-        tokenizers.SentencePieceTokenizer(str(sentencepiece_model))
+    with pytest.raises(ValueError, match=r"cannot be used: .* package .*. Received: an environment without"):
+        tokenizers.from_config({**data, "sentencepiece_model": str(tmp_path / "other.model")})
 
 
 def test_a_converted_sentencepiece_model(sentencepiece_model, tmp_path):

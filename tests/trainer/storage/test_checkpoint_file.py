@@ -1,11 +1,23 @@
 """The file of a checkpoint: it reads back what was written, and notices damage."""
 
+import errno
+import hashlib
+import json
+import os
+import pathlib
+import stat
+import struct
+import subprocess
+import sys
+
 import ml_dtypes
 import numpy as np
 import pytest
+import safetensors
 
 from trainer.storage import checkpoint_file
 
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 ARRAYS = {
     "b/matrix": np.arange(6, dtype=np.float32).reshape(2, 3),
     "a/count": np.array(7, np.int64),
@@ -18,10 +30,29 @@ ARRAYS = {
 DESCRIPTION = {"step": 3, "data": {"train": "ab"}, "text": "grün\n"}
 
 
-@pytest.fixture
-def path(tmp_path):
+_TYPES = {"float32": "F32", "int64": "I64", "uint32": "U32", "bool": "BOOL", "bfloat16": "BF16", "float64": "F64"}
+
+
+def _write_as_before(path, arrays, description):
+    """Writes the format of earlier versions: two entries in the metadata, arrays in their sequence, not aligned."""
+    header, data = {}, b""
+    for name, array in arrays.items():
+        content = array.tobytes()
+        offsets = [len(data), len(data) + len(content)]
+        header[name] = {"dtype": _TYPES[array.dtype.name], "shape": list(array.shape), "data_offsets": offsets}
+        data += content
+    header["__metadata__"] = {"description": json.dumps(description, sort_keys=True)}
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    header["__metadata__"]["sha256"] = hashlib.sha256(text + data).hexdigest()
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+@pytest.fixture(params=[checkpoint_file.write, _write_as_before], ids=["now", "before"])
+def path(tmp_path, request):
     path = tmp_path / "checkpoint"
-    checkpoint_file.write(path, ARRAYS, DESCRIPTION)
+    request.param(path, ARRAYS, DESCRIPTION)
     return path
 
 
@@ -34,8 +65,66 @@ def test_all_that_was_written_comes_back(path):
         np.testing.assert_array_equal(arrays[name], array)
 
 
-def test_no_other_file_is_left(path):
-    assert list(path.parent.iterdir()) == [path]
+def test_the_package_reads_it(path):
+    with safetensors.safe_open(path, framework="numpy") as file:
+        np.testing.assert_array_equal(file.get_tensor("b/matrix"), ARRAYS["b/matrix"])
+
+
+def test_the_same_state_gives_the_same_bytes(tmp_path):
+    for name, arrays in (("one", ARRAYS), ("other", dict(reversed(ARRAYS.items())))):
+        checkpoint_file.write(tmp_path / name, arrays, DESCRIPTION)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+
+
+def test_a_description_with_numbers_as_keys(tmp_path):
+    checkpoint_file.write(tmp_path / "checkpoint", {}, {"losses": {10: 1.5, 9: float("inf")}})
+    assert checkpoint_file.read(tmp_path / "checkpoint") == ({}, {"losses": {"10": 1.5, "9": float("inf")}})
+
+
+def test_no_other_file_is_left_and_it_is_as_readable_as_others(tmp_path):
+    path, other = tmp_path / "checkpoint", tmp_path / "other"
+    other.touch()
+    checkpoint_file.write(path, ARRAYS, DESCRIPTION)
+    assert sorted(tmp_path.iterdir()) == [path, other]
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(other.stat().st_mode)
+
+
+def test_errors_of_the_system_are_no_damage(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        checkpoint_file.read(tmp_path / "none")
+    with pytest.raises(OSError, match="device|directory"):
+        checkpoint_file.read(tmp_path)
+
+
+def test_a_disk_that_fails(tmp_path, monkeypatch):
+    """The package quotes the errors of the system in its own."""
+
+    def fails(*args, **kwargs):
+        raise safetensors.SafetensorError(f"I/O error: {os.strerror(errno.EIO)} (os error {errno.EIO})")
+
+    monkeypatch.setattr(safetensors, "safe_open", fails)
+    with pytest.raises(OSError, match=rf"^\[Errno {errno.EIO}\] {os.strerror(errno.EIO)}$"):
+        checkpoint_file.read(tmp_path / "checkpoint")
+    monkeypatch.setattr("safetensors.numpy.save_file", fails)
+    with pytest.raises(OSError, match=rf"^\[Errno {errno.EIO}\] {os.strerror(errno.EIO)}$"):
+        checkpoint_file.write(tmp_path / "checkpoint", ARRAYS, DESCRIPTION)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_limit_that_the_system_sets(tmp_path):
+    """A real error, since the text that the package gives it is not its promise."""
+    code = (
+        "import resource, numpy as np\nfrom trainer.storage import checkpoint_file\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
+        "try:\n    checkpoint_file.write('checkpoint', {'large': np.zeros(10_000)}, {})\n"
+        "except OSError as error:\n    print(error.errno)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout == f"{errno.EFBIG}\n", done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_every_cut_is_noticed(path):

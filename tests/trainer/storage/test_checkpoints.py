@@ -75,11 +75,14 @@ def test_only_damaged_ones(checkpoints):
 
 def test_a_half_written_file_is_no_checkpoint_and_goes_with_the_next_save(checkpoints):
     _save(checkpoints, 1)
-    leftover = checkpoints.folder / "step-00000002.safetensors.4711.partial"
-    leftover.write_bytes(b"half")
+    folder = checkpoints.folder / "step-00000002.safetensors.4711.partial"
+    folder.mkdir()
+    (folder / "content").write_bytes(b"half")
+    file = checkpoints.folder / "step-00000003.safetensors.4711.partial"  # As earlier versions left it.
+    file.write_bytes(b"half")
     assert checkpoints.newest()[1]["step"] == 1
     _save(checkpoints, 2)
-    assert not leftover.exists()
+    assert not folder.exists() and not file.exists()
 
 
 def test_the_best_is_retained_besides_the_newest(checkpoints):

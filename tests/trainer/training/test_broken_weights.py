@@ -19,14 +19,13 @@ def config(tmp_path_factory):
 def _break_after(monkeypatch, step, value):
     """Replaces the steps by toys, one of which breaks a weight that the loss does not depend on."""
     toy.make_steps_free(monkeypatch)
-    make = Run.train_step
 
-    def breaking(run):
-        toy_step, weight = make(run), run.model.trainable_variables[-1]
+    def breaking(model, optimizer, *_, **__):
+        toy_step, weight = toy.ToyStep(model, optimizer), model.trainable_variables[-1]
 
-        def take(*arguments):
-            result = toy_step(*arguments)
-            if run.step + 1 == step:
+        def take(ids, mask, seed, loss_scale=None):
+            result = toy_step(ids, mask, seed, loss_scale)
+            if int(seed[1]) + 1 == step:
                 broken = np.array(weight.numpy())
                 broken.flat[-1] = value
                 weight.assign(broken)
@@ -34,7 +33,7 @@ def _break_after(monkeypatch, step, value):
 
         return take
 
-    monkeypatch.setattr(Run, "train_step", breaking)
+    monkeypatch.setattr("trainer.training.run.TrainStep", breaking)
 
 
 @pytest.mark.parametrize(

@@ -75,4 +75,12 @@ BREAKAGES = (
         new="x[:, -1]",
         breaks="Shorter prompts of a batch are continued from their padding.",
     ),
+    Breakage(
+        name="programs_of_other_weights",
+        part="generation",
+        function="_Programs.are_for",
+        old="len(variables) == len(self._variables) and all(map(operator.is_, variables, self._variables))",
+        new="True",
+        breaks="Generation goes on with the weights that a model had before its adapters were merged.",
+    ),
 )

@@ -46,7 +46,7 @@ BREAKAGES = (
     Breakage(
         name="file_not_synced",
         part="trainer",
-        function="writing",
+        function="replacing",
         old="os.fsync(file.fileno())",
         new="pass",
         breaks="A checkpoint may be empty after a power failure.",

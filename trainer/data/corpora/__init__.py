@@ -9,21 +9,15 @@ from collections.abc import Callable, Collection
 
 import ml_collections
 
-from trainer.data.corpora import text_files, tfds_text
+from trainer.data.corpora import python_stdlib, text_files, tfds_text
 from trainer.data.corpora.corpus import Corpus, Scored
 
 __all__ = ["CORPORA", "SCORED", "Corpus", "Scored"]
 
 
-def _python_stdlib(config: ml_collections.ConfigDict) -> Corpus:
-    from trainer.data.corpora import python_stdlib  # imports TFDS, which takes seconds: only where it is needed
-
-    return python_stdlib.load(config)
-
-
 # config.data.name -> loader
 CORPORA: dict[str, Callable[[ml_collections.ConfigDict], Corpus]] = {
-    "python_stdlib": _python_stdlib,
+    "python_stdlib": python_stdlib.load,
     "text": text_files.load,
     "tfds": tfds_text.load,
 }

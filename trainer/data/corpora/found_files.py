@@ -8,7 +8,7 @@ import fnmatch
 import itertools
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from trainer.data.corpora import text_or_binary
@@ -51,6 +51,11 @@ class FoundFiles:
         """Describes the files that are left out; empty if there are none."""
         return "; ".join(f"{reason}: {len(names):,} ({shown(names)})" for reason, names in self.left_out.items())
 
+    def note(self, source: str) -> str:
+        """Describes what was taken and left out, for people; `source` names the folder."""
+        left_out = f" Left out: {self.summary()}." if self.left_out else ""
+        return f"{source}: {len(self.documents):,} document(s): {shown(self.names)}.{left_out}"
+
 
 def shown(names: Iterable[str]) -> str:
     """Lists the first few names, escaped so that any name can be printed."""
@@ -58,7 +63,7 @@ def shown(names: Iterable[str]) -> str:
     return ", ".join(quoted if len(quoted) <= _SHOWN else [*quoted[:_SHOWN], "..."])
 
 
-def find(root: Path, pattern: str, any_bytes: bool) -> FoundFiles:
+def find(root: Path, pattern: str, any_bytes: bool, skipped_folders: Collection[str] = ()) -> FoundFiles:
     """Reads the documents below a folder.
 
     A document is a regular file with at least one byte, of text (see `plain_text`) unless `any_bytes`. Files and
@@ -69,13 +74,14 @@ def find(root: Path, pattern: str, any_bytes: bool) -> FoundFiles:
         root: the folder.
         pattern: which file names to look at, such as `"*.txt"`; other files do not count as left out.
         any_bytes: whether files that are no text are documents too.
+        skipped_folders: names of folders not to look into; what is in them does not count as left out.
 
     Raises:
         OSError: if `root`, or a file that may be read, cannot be read.
     """
     left_out: dict[str, list[str]] = {}
     found: dict[str, bytes] = {}
-    for name in sorted(_names(root, pattern, left_out)):
+    for name in sorted(_names(root, pattern, skipped_folders, left_out)):
         content, reason = read(root / name, any_bytes)
         if reason:
             left_out.setdefault(reason, []).append(name)
@@ -108,7 +114,7 @@ def read(file: Path, any_bytes: bool) -> tuple[bytes, str]:
     return content, "" if any_bytes else text_or_binary.fault(content)
 
 
-def _names(root: Path, pattern: str, left_out: dict[str, list[str]]) -> list[str]:
+def _names(root: Path, pattern: str, skipped_folders: Collection[str], left_out: dict[str, list[str]]) -> list[str]:
     def leave_out(reason: str, folder: str, name: str) -> None:
         left_out.setdefault(reason, []).append(Path(folder, name).relative_to(root).as_posix())
 
@@ -119,6 +125,7 @@ def _names(root: Path, pattern: str, left_out: dict[str, list[str]]) -> list[str
 
     found = []
     for folder, subfolders, names in os.walk(root, onerror=on_error):
+        subfolders[:] = [name for name in subfolders if name not in skipped_folders]
         for name in [name for name in subfolders if name.startswith(".")]:
             leave_out(HIDDEN, folder, name)
             subfolders.remove(name)

@@ -34,10 +34,10 @@ def load(config: ml_collections.ConfigDict) -> Corpus:
         ValueError: if a path is missing, not readable, or holds no text.
     """
     found = _read(config, "path")
-    note = _note(config.path, found)
+    note = found.note(config.path)
     if config.validation_path:
         separate = _read(config, "validation_path")
-        notes = (note, f"To validate on: {_note(config.validation_path, separate)}")
+        notes = (note, f"To validate on: {separate.note(config.validation_path)}")
         return Corpus(config.path, Documents(found.documents), Documents(separate.documents), notes)
     corpus = validation.split(config.path, found.names, found.documents, config, (note,))
     if not len(corpus.train):
@@ -121,12 +121,7 @@ def _file(file: Path, any_bytes: bool, name: str) -> FoundFiles:
     raise ValueError(f"{name} {rule}. Received: {str(file)!r}, {reason}")
 
 
-def _note(path: str, found: FoundFiles) -> str:
-    left_out = f" Left out: {found.summary()}." if found.left_out else ""
-    return f"{path}: {len(found.documents):,} document(s): {found_files.shown(found.names)}.{left_out}"
-
-
 def _scored_whole(config: ml_collections.ConfigDict, field: str, is_validation: bool) -> Scored:
     found = _read(config, field)
     name = f"the validation documents {config[field]}" if is_validation else f"all of {config[field]}"
-    return Scored(name, Documents(found.documents), is_validation, (_note(config[field], found),))
+    return Scored(name, Documents(found.documents), is_validation, (found.note(config[field]),))

@@ -1,14 +1,16 @@
-"""A tokenizer whose tokens are bytes, made of TensorFlow's core operations only.
+"""A tokenizer whose tokens are bytes; in a graph it is made of TensorFlow's core operations only.
 
 Shape letters: B batch, T tokens of the longest text, N new tokens.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from reformer_tf.export import requests
 from reformer_tf.layers import arguments
+from reformer_tf.ops import graph_checks
 
 
 class ByteTokenizer:
@@ -22,7 +24,10 @@ class ByteTokenizer:
         ValueError: if an id is negative, or the boundary is the id of a byte.
 
     Example:
-        >>> ids, lengths = ByteTokenizer().encode(tf.constant(["ab", ""]), 0, 128)
+        >>> tokenizer = ByteTokenizer()
+        >>> tokenizer.to_ids("ab").tolist(), tokenizer.to_bytes([256, 97, 98])
+        ([256, 97, 98], b'ab')
+        >>> ids, lengths = tokenizer.encode(tf.constant(["ab", ""]), 0, 128)
         >>> ids.numpy().tolist(), lengths.numpy().tolist()
         ([[97, 98], [0, 0]], [2, 0])
     """
@@ -35,13 +40,25 @@ class ByteTokenizer:
                 f"boundary must not be the id of a byte, from {first} to {first + 255}. Received: boundary={boundary}"
             )
         self.vocabulary_size = max(first + 256, boundary + 1)
+        self.byte_counts = np.zeros(self.vocabulary_size, np.float32)
+        self.byte_counts[first : first + 256] = 1.0
         self.resources: list[Any] = []
+
+    def to_ids(self, text: str | bytes) -> np.ndarray:
+        """See `Tokenizer.to_ids`."""
+        data = text.encode("utf-8") if isinstance(text, str) else bytes(text)
+        return np.concatenate([[self.boundary], np.frombuffer(data, np.uint8) + np.int32(self.first)]).astype(np.int32)
+
+    def to_bytes(self, ids: Sequence[int] | np.ndarray) -> bytes:
+        """See `Tokenizer.to_bytes`."""
+        values = np.asarray(ids, np.int64).reshape(-1) - self.first
+        return values[(values >= 0) & (values < 256)].astype(np.uint8).tobytes()
 
     def encode(self, text: tf.Tensor, shortest: int, longest: int) -> tuple[tf.Tensor, tf.Tensor]:
         """See `Tokenizer.encode`."""
         lengths = tf.strings.length(text)
         rule = f"have from {shortest} to {longest} bytes a row"
-        text = requests.checked(text, requests.between("text", lengths, shortest, longest, rule))
+        text = graph_checks.checked(text, graph_checks.between("text", lengths, shortest, longest, rule))
         # decode_raw does not allow a width of 0; the extra column is cut off again.
         width = tf.reduce_max(lengths)
         values = tf.io.decode_raw(text, tf.uint8, fixed_length=tf.maximum(width, 1))

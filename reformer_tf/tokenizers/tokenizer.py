@@ -1,25 +1,43 @@
-"""The interface of a tokenizer inside an export: strings to ids and back.
+"""The interface of a tokenizer.
 
 Shape letters: B batch, T tokens of the longest text, N new tokens.
 """
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import tensorflow as tf
 
 
 class Tokenizer(Protocol):
-    """The tokenizer of the text signatures of an export. All of it runs in the graph of the export."""
+    """Text as ids and back: one text at a time in Python, and many in the graph of an export."""
 
     vocabulary_size: int
     """The least number of ids that a model must have."""
     boundary: int
     """The id before a text, which also ends generated text. It is no part of a text."""
-    resources: list[Any]
-    """Objects that TensorFlow must save with the export, such as tables."""
+
+    @property
+    def byte_counts(self) -> np.ndarray:
+        """float32 `[vocabulary_size]`, the number of bytes that each id stands for; 0 for the boundary."""
+
+    def to_ids(self, text: str | bytes) -> np.ndarray:
+        """The ids of one text, int32 `[1 + T]`, beginning with the boundary. A `str` is taken as UTF-8."""
+
+    def to_bytes(self, ids: Sequence[int] | np.ndarray) -> bytes:
+        """The text of ids. Those that stand for no text are left out."""
+
+    @property
+    def resources(self) -> list[Any]:
+        """Objects that TensorFlow must save with an export, such as tables.
+
+        Raises:
+            ValueError: if a package is missing without which the tokenizer cannot be in a graph.
+        """
 
     def encode(self, text: tf.Tensor, shortest: int, longest: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """Turns texts into ids, and fails the request if a text is not valid.
+        """Turns texts into ids in a graph, and fails the request if a text is not valid.
 
         Args:
             text: string `[B]`, B >= 1.
@@ -32,7 +50,7 @@ class Tokenizer(Protocol):
         """
 
     def decode(self, ids: tf.Tensor, lengths: tf.Tensor, new_ids: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
-        """The text that new ids add to a text.
+        """The text that new ids add to a text, in a graph.
 
         Args:
             ids: int32 `[B, T]`, the text before.
@@ -45,4 +63,4 @@ class Tokenizer(Protocol):
         """
 
     def describe(self) -> dict[str, Any]:
-        """The entry of the tokenizer in the model card."""
+        """The entry of the tokenizer in the model card of an export."""
