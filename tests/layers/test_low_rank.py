@@ -196,7 +196,7 @@ def test_keras_finds_what_has_adapters():
     other = keras.models.clone_model(model)
     other.set_weights(model.get_weights())
     np.testing.assert_array_equal(other(IDS), model(IDS))
-    model.compile("adam", "mse", jit_compile=False)
+    model.compile("adam", "mse", run_eagerly=True)
     before = [v.numpy().copy() for v in model.weights]
     model.fit(IDS, np.zeros((2, 9, WIDTH)), verbose=0)
     for variable, old in zip(model.weights, before, strict=True):

@@ -62,8 +62,8 @@ def _steps(stack):
     ("mode", "only_adapters"),
     [
         ("eager", False),
-        ("graph", True),
-        *(pytest.param(*case, marks=pytest.mark.slow) for case in (("graph", False), ("xla", False), ("xla", True))),
+        ("eager", True),
+        *(pytest.param(mode, only, marks=pytest.mark.slow) for mode in ("graph", "xla") for only in (False, True)),
     ],
 )
 def test_gradients_are_those_of_the_plain_stack(mode, only_adapters):
@@ -128,7 +128,7 @@ def _kernel_gradients(stack):
 
 @pytest.mark.parametrize(
     ("reversible", "chunk_length"),
-    [(True, 20), (False, 20), *(pytest.param(case, None, marks=pytest.mark.slow) for case in (True, False))],
+    [(True, 20), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((False, 20), (True, None), (False, None)))],
 )
 def test_no_gradient_of_a_frozen_kernel_is_computed(reversible, chunk_length):
     def count(rank):
