@@ -61,9 +61,10 @@ def _check_option(
         return
     can = operator.attrgetter(capability)
     rule = f"{name} must be left out unless all attention_layers are kinds that can {ability}"
-    able = {kind: {option: values[name]} for kind in used if can(registry.get(kind).capabilities)}
-    if able:
-        rule += f" (attention_options={able} asks only these)"
+    asked = [kind for kind in used if can(registry.get(kind).capabilities) and option in layer_arguments(kind, values)]
+    if asked:
+        way_out = {kind: {option: values[name]} for kind in asked}
+        rule += f" (attention_options={way_out} asks only these)"
     registry.require(used, can, rule, f"{name}={values[name]!r}")
 
 

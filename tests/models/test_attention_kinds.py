@@ -68,7 +68,7 @@ _CAN = r"\['full', 'local', 'lsh'\] can, 'toy' cannot. Received: "
         ),
         (
             {"rotary": False},
-            {"rotary": True},
+            {"rotary": True, "kinds": ("local", "lsh", "toy"), "num_layers": 3},  # LSH layers do not follow the model.
             r"rotary must be left out .*\(attention_options=\{'local': \{'rotary': True\}\} asks only these\): " + _CAN,
         ),
         (

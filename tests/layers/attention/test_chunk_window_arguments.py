@@ -71,3 +71,12 @@ def test_the_sliding_window_has_no_chunks_and_a_local_round():
     layer = LSHSelfAttention(2, 8)
     assert (layer.window, layer.local_round) == ("bucket", True)
     assert (LSHSelfAttention(2, 8, window="chunk").local_round) is False
+
+
+@pytest.mark.parametrize("layer", [LSHSelfAttention, LocalSelfAttention])
+def test_arguments_are_attributes_with_the_defaults_of_the_released_code(layer):
+    names = ("chunks_before", "chunks_after", "wrap", "length_multiple", "exact_length")
+    for passed, expected in ({}, (1, 0, False, 4, 4)), (dict(zip(names, (3, 2, True, 8, 7), strict=True)), None):
+        made = layer(2, 8, chunk_length=4, window="chunk", **passed)
+        assert tuple(getattr(made, name) for name in names) == (expected or tuple(passed.values()))
+        assert {name: made.get_config()[name] for name in names} == {name: passed.get(name) for name in names}

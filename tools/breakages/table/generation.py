@@ -76,6 +76,14 @@ BREAKAGES = (
         breaks="Shorter prompts of a batch are continued from their padding.",
     ),
     Breakage(
+        name="kinds_without_a_cache_generate",
+        part="generation",
+        function="Continuation.__init__",
+        old='registry.require_decoding(model.backbone.config["attention_layers"])',
+        new="pass",
+        breaks="A model generates with a kind that declares that it cannot decode.",
+    ),
+    Breakage(
         name="programs_of_other_weights",
         part="generation",
         function="_Programs.are_for",

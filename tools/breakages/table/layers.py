@@ -114,6 +114,22 @@ BREAKAGES = (
         breaks="A saved model comes back with another scale of its embeddings.",
     ),
     Breakage(
+        name="layers_take_what_they_cannot_do",
+        part="layers",
+        function="AttentionCapabilities.check",
+        old="options.get(name) and not getattr(self, capability)",
+        new="False",
+        breaks="Dropout given to a layer of a kind that forms no pairs is ignored in silence.",
+    ),
+    Breakage(
+        name="chunk_arguments_in_another_order",
+        part="layers",
+        function="ChunkArguments.completed",
+        old='passed.get("chunks_before", 1)',
+        new='passed.get("chunks_after", 1)',
+        breaks="Chunks see as many chunks before themselves as after.",
+    ),
+    Breakage(
         name="adapters_without_alpha",
         part="layers",
         function="LowRankAdapted.expanded",
