@@ -154,7 +154,7 @@ class HeadProjections(VectorLayer, LowRankAdapted, FixedArguments):
             output = self.adapted(output, flat, a, value(adapter.b))
         if self._output_bias is not None:  # Once, not for each group of heads.
             bias = value(self._output_bias)
-            if not (isinstance(heads.first, int) and heads.first == 0):
+            if shapes.static(heads.first) != 0:
                 bias = tf.where(heads.first == 0, bias, tf.zeros_like(bias))
             output = sums.bias_add(output, bias)
         return tf.reshape(output, [batch, length, width])
@@ -162,12 +162,12 @@ class HeadProjections(VectorLayer, LowRankAdapted, FixedArguments):
     def _select_heads(self, weight: Any, heads: Heads, axis: int) -> tf.Tensor:
         """Takes the part of a weight that belongs to some heads; its axis `axis` is that of heads."""
         weight = tf.convert_to_tensor(weight)
-        if isinstance(heads.count, int) and heads.count == self.num_heads:
+        if shapes.static(heads.count) == self.num_heads:
             return weight
         begin, size = [0] * weight.shape.rank, [-1] * weight.shape.rank
         begin[axis], size[axis] = heads.first, heads.count
         shape = weight.shape.as_list()
-        shape[axis] = heads.count if isinstance(heads.count, int) else None
+        shape[axis] = shapes.static(heads.count)
         return tf.ensure_shape(tf.slice(weight, tf.stack(begin), tf.stack(size)), shape)
 
     def get_config(self) -> dict[str, Any]:

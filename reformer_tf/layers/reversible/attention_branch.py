@@ -11,6 +11,7 @@ from reformer_tf.layers.attention.projections import Heads
 from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.layers.reversible.head_groups import HeadGroups, select_heads
 from reformer_tf.layers.reversible.layer_branch import Residual, changed
+from reformer_tf.ops import shapes
 from reformer_tf.ops.execution import compiled_functions, row_chunks
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
 from reformer_tf.ops.reversible.branch import BranchInputs, Streams
@@ -38,7 +39,7 @@ class Attention(Residual):
 
     def buckets_shape(self, slices: SequenceSlices) -> Sequence[int | None]:
         sizes = (slices.batch, self.attention.num_heads, self.attention.num_hashes, slices.length)
-        return [size if isinstance(size, int) else None for size in sizes]
+        return [shapes.static(size) for size in sizes]
 
     def forward(
         self, slices: SequenceSlices, streams: Streams, branch_inputs: BranchInputs, buckets: tf.Tensor | None

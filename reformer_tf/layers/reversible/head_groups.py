@@ -19,11 +19,10 @@ class HeadGroups:
         self.total = attention.num_heads
         tokens = slices.batch * slices.length
         divisors = [n for n in range(1, self.total + 1) if self.total % n == 0]
-        if isinstance(tokens, int):
-            most = budgets.current().heads_bytes // (4 * max(tokens, 1) * attention.key_dim)
+        most = budgets.current().heads_bytes // (4 * attention.key_dim) // shapes.maximum(tokens, 1)
+        if shapes.known([most]):
             self.size = max(n for n in divisors if n <= max(most, 1))
         else:
-            most = budgets.current().heads_bytes // (4 * attention.key_dim) // tf.maximum(tokens, 1)
             # With a single head, the size is an integer, and sliced tensors keep their static shape.
             self.size = tf.reduce_max(tf.where(divisors <= most, divisors, 1)) if self.total > 1 else 1
         self.count = self.total // self.size
