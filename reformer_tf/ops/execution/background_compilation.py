@@ -20,7 +20,7 @@ from reformer_tf.ops.execution import budgets, loops
 
 
 def call(function: Any, *args: Any) -> Any:
-    """Calls a function while a graph is traced, and begins to compile it if the shapes of its arguments are known.
+    """Calls a function while a graph is traced, and begins to compile it if it is traced for known shapes.
 
     Args:
         function: a `tf.function` with `jit_compile=True`.
@@ -32,11 +32,13 @@ def call(function: Any, *args: Any) -> Any:
     results = function(*args)
     if not _is_run_here():
         return results
-    specs = [tf.TensorSpec.from_tensor(x) for x in tf.nest.flatten([args, results]) if x is not None]
+    # If it was traced for unknown shapes before, that is used for known ones too.
+    traced = function.get_concrete_function(*args)
+    specs = [tf.TensorSpec.from_tensor(x) for x in (*traced.inputs, *traced.outputs)]
     known = all(spec.shape.is_fully_defined() for spec in specs)
     # Larger functions are compiled when they are first run.
     if known and sum(map(_bytes, specs)) <= budgets.current().background_bytes:
-        _background.start(function.get_concrete_function(*args))
+        _background.start(traced)
     return results
 
 

@@ -48,6 +48,14 @@ def test_unknown_and_large_shapes_are_left_to_the_first_run(monkeypatch, shape, 
         assert around.get_concrete_function(tf.TensorSpec(shape))(tf.zeros([3, 5])).shape == [3, 5]
 
 
+def test_a_function_that_was_traced_for_unknown_shapes_is_left_to_the_first_run(monkeypatch):
+    monkeypatch.setattr(background_compilation._Background, "start", lambda *_: pytest.fail("compiled early"))
+    function = tf.function(tf.tanh, jit_compile=True)
+    function.get_concrete_function(tf.TensorSpec([None, 5]))
+    around = tf.function(lambda x: background_compilation.call(function, x), autograph=False)
+    assert around(tf.zeros([3, 5])).shape == [3, 5]
+
+
 def test_several_replicas_are_left_to_their_first_run(monkeypatch, mirrored_strategy):
     monkeypatch.setattr(background_compilation._Background, "start", lambda *_: pytest.fail("compiled early"))
     function = tf.function(tf.tanh, jit_compile=True)
