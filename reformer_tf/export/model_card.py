@@ -15,23 +15,38 @@ from reformer_tf.tokenizers import Tokenizer
 
 FILE = "model_card.json"
 _PACKAGE = "reformer_tf"
+# The entries that the export writes.
+_OWN = {"model", "tokenizer", "versions", "signatures"}
 
 
-def make(model: keras.Model, tokenizer: Tokenizer | None, card: Mapping[str, Any] | None) -> dict[str, Any]:
+def checked(card: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The further entries of a card.
+
+    Raises:
+        ValueError: if they are not JSON, or one has a name that the export itself uses.
+    """
+    card = dict(card or {})
+    taken = _OWN & card.keys()
+    if taken:
+        raise ValueError(f"card must not say what the export itself does: {', '.join(sorted(taken))}. Received: {card}")
+    try:
+        json.dumps(card, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"card must be what JSON knows. Received: {error}") from error
+    return card
+
+
+def make(model: keras.Model, tokenizer: Tokenizer | None) -> dict[str, Any]:
     """Describes a model.
 
     Args:
         model: the model.
         tokenizer: its tokenizer, or None.
-        card: further entries.
 
     Returns:
-        `model` (its class, arguments and number of parameters), `tokenizer`, `versions`, and the entries of `card`.
-
-    Raises:
-        ValueError: if `card` is not JSON, or has one of these names.
+        `model` (its class, arguments and number of parameters), `tokenizer` and `versions`.
     """
-    content = {
+    return {
         "model": {
             "class": type(model).__name__,
             "config": model.get_config(),
@@ -46,15 +61,6 @@ def make(model: keras.Model, tokenizer: Tokenizer | None, card: Mapping[str, Any
             _PACKAGE: _package_version(),
         },
     }
-    card = dict(card or {})
-    taken = {*content, "signatures"} & card.keys()
-    if taken:
-        raise ValueError(f"card must not say what the export itself does: {', '.join(sorted(taken))}. Received: {card}")
-    try:
-        json.dumps(card, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"card must be what JSON knows. Received: {error}") from error
-    return {**content, **card}
 
 
 def describe_signatures(functions: Mapping[str, Any], inputs: Mapping[str, Sequence[tf.TensorSpec]]) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def export_saved_model(
 
     Raises:
         ValueError: if `model` is not a Keras model, if `directory` cannot be a folder of this machine, if the tokenizer
-            does not fit the model, or if `card` is not JSON.
+            does not fit the model, if `card` is not JSON, or if a model with adapters cannot be copied to merge them.
 
     Example:
         >>> from reformer_tf.models import ReformerClassifier
@@ -73,9 +73,10 @@ def export_saved_model(
         raise ValueError(f"`model` must be a Keras model. Received: {type(model).__name__}")
     versions_folder = local_paths.checked_folder("`directory`", directory)
     chosen = _checked_tokenizer(model, tokenizer)
-    model = fine_tuning.merged(model)
-    content = model_card.make(model, chosen, card)
+    entries = model_card.checked(card)
     resources = chosen.resources if chosen else []  # Refuses a missing package before the work.
+    model = fine_tuning.merged(model)
+    content = {**model_card.make(model, chosen), **entries}
     made = _signatures(model, chosen)
 
     def write(folder: pathlib.Path) -> None:

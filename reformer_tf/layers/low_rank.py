@@ -41,6 +41,10 @@ class LowRankAdapted(NotQuantized):
         lora_kernels: the names of the kernels that get them; all if None.
         **kwargs: see `keras.layers.Layer`.
 
+    Raises:
+        ValueError: for a rank or alpha that is not positive, or names that are no list, or given without a rank. The
+            names themselves are checked when the layer is built.
+
     References:
         Hu et al., 2021, LoRA: Low-Rank Adaptation of Large Language Models, section 4.
     """
@@ -56,6 +60,8 @@ class LowRankAdapted(NotQuantized):
         passed = {"lora_alpha": lora_alpha, "lora_kernels": lora_kernels}
         if lora_rank is None and any(value is not None for value in passed.values()):
             raise ValueError(f"lora_alpha and lora_kernels must be left out without lora_rank. Received: {passed}")
+        if isinstance(lora_kernels, str):
+            raise ValueError(f"lora_kernels must be a list of names. Received: lora_kernels={lora_kernels!r}")
         self._lora_enabled = False
         self._lora_rank = arguments.optional(arguments.positive_integer, "lora_rank", lora_rank)
         self._lora_alpha = arguments.optional(arguments.positive_number, "lora_alpha", lora_alpha)
@@ -123,13 +129,17 @@ class LowRankAdapted(NotQuantized):
         """
         if not self.built:
             raise ValueError(f"enable_lora must come after the layer is built. Received: {self.name}, not built")
-        self.check_without_adapters()
+        if self.lora_enabled:
+            raise ValueError(
+                "enable_lora must not be called on a layer with adapters; merge_lora() merges them first."
+                f" Received: {self.name}, with adapters of rank {self.lora_rank}"
+            )
         rank = arguments.positive_integer("rank", rank)
         lora_alpha = arguments.optional(arguments.positive_number, "lora_alpha", lora_alpha)
         was_locked = self._tracker.locked
         self._tracker.unlock()
         try:
-            self._add_adapters(rank, lora_alpha, a_initializer, b_initializer, kernels)
+            self._add_adapters(rank, lora_alpha, a_initializer, b_initializer, self._chosen("kernels", kernels))
         finally:
             if was_locked:
                 self._tracker.lock()
@@ -137,15 +147,8 @@ class LowRankAdapted(NotQuantized):
     def build_lora(self) -> None:
         """Makes the adapters that the constructor was asked for; called at the end of `build`."""
         if self.lora_rank is not None:
-            self._add_adapters(self.lora_rank, self.lora_alpha, "he_uniform", "zeros", self.lora_kernels)
-
-    def check_without_adapters(self) -> None:
-        """Raises ValueError if the layer has adapters."""
-        if self.lora_enabled:
-            raise ValueError(
-                "enable_lora must not be called on a layer with adapters; merge_lora() merges them first."
-                f" Received: {self.name}, with adapters of rank {self.lora_rank}"
-            )
+            chosen = self._chosen("lora_kernels", self.lora_kernels)
+            self._add_adapters(self.lora_rank, self.lora_alpha, "he_uniform", "zeros", chosen)
 
     def merge_lora(self) -> None:
         """Adds the adapters to their kernels for good; the kernels are weights like others again.
@@ -160,19 +163,26 @@ class LowRankAdapted(NotQuantized):
         for name, adapter in adapters.items():
             variable = kernels[name].variable
             variable.assign(adapter_files.merged(variable, adapter))
+            # Functions that were traced before go on adding the adapter.
+            adapter.b.assign(tf.zeros(adapter.b.shape, adapter.b.dtype))
             variable.trainable = self.trainable
             for key in adapter_files.keys(name):
                 delattr(self, key)
 
+    def _chosen(self, argument: str, names: Sequence[str] | None) -> list[str]:
+        """The names that an argument chose, all if None."""
+        kernels = list(self.kernels())
+        chosen = list(kernels if names is None else names)
+        if isinstance(names, str) or not chosen or not set(chosen) <= set(kernels) or len(set(chosen)) < len(chosen):
+            raise ValueError(
+                f"{argument} must be different names among {kernels}. Received: {argument}={names!r} for {self.name}"
+            )
+        return chosen
+
     def _add_adapters(
-        self, rank: int, lora_alpha: float | None, a_initializer: Any, b_initializer: Any, names: Sequence[str] | None
+        self, rank: int, lora_alpha: float | None, a_initializer: Any, b_initializer: Any, chosen: list[str]
     ) -> None:
         kernels = self.kernels()
-        chosen = list(kernels if names is None else names)
-        if not chosen or not set(chosen) <= set(kernels) or len(set(chosen)) < len(chosen):
-            raise ValueError(
-                f"kernels must be different names among {list(kernels)}. Received: kernels={names!r} for {self.name}"
-            )
         for name in chosen:
             variable, axes = kernels[name]
             inputs, outputs = variable.shape[:axes], variable.shape[axes:]

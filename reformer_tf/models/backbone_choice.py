@@ -28,7 +28,8 @@ def passed_or_new(owner: type, backbone: Any, named: Mapping[str, Any], options:
         options: further arguments of the backbone.
 
     Raises:
-        ValueError: for a backbone of another class, arguments that it has already, or missing or unknown ones.
+        ValueError: for a backbone of another class, a subclass included, arguments that it has already, or missing or
+            unknown ones.
     """
     model_arguments.refuse_unknown([owner, ReformerBackbone], options)
     passed = {**{name: value for name, value in named.items() if value is not None}, **options}
@@ -39,10 +40,11 @@ def passed_or_new(owner: type, backbone: Any, named: Mapping[str, Any], options:
                 f"{', '.join(missing)} must be passed to {owner.__name__}, unless backbone is. Received: none of them"
             )
         return ReformerBackbone(**passed, name="backbone")
-    if not isinstance(backbone, ReformerBackbone):
+    # From its config, a model makes a plain ReformerBackbone again.
+    if type(backbone) is not ReformerBackbone:
         raise ValueError(
-            "backbone must be a ReformerBackbone, such as the attribute `backbone` of a language model."
-            f" Received: {type(backbone).__name__}"
+            "backbone must be a ReformerBackbone, such as the attribute `backbone` of a language model, and not of a"
+            f" subclass, which the model's config does not describe. Received: {type(backbone).__name__}"
         )
     if passed:
         raise ValueError(f"{', '.join(passed)} must be left out with backbone, which has its own. Received: {passed}")

@@ -38,7 +38,8 @@ class ReformerClassifier(HeadedModel):
         num_classes: the number of classes.
         pooling: the vector of a sequence: `"first"` or `"last"`, the vector of its first or last token that is not
             masked, or `"mean"`, the mean over all tokens that are not masked. If the model is causal, the last token
-            is the only one that sees all others. A sequence that is entirely masked has the zero vector.
+            is the only one that sees all others, and `"first"` is refused. A sequence that is entirely masked has the
+            zero vector.
         dropout: fraction of embeddings and branch outputs to drop in training; 0 if None.
         head_dropout: fraction of the head's vectors to drop in training; `dropout` if None.
         seed: non-negative integer from which each layer's own seed comes; 0 if None.
@@ -104,11 +105,6 @@ class ReformerClassifier(HeadedModel):
     ):
         num_classes = arguments.positive_integer("num_classes", num_classes)
         arguments.choice("pooling", pooling, _POOLINGS)
-        if isinstance(backbone, ReformerBackbone) and backbone.config["causal"] and pooling == "first":
-            raise ValueError(
-                'pooling must be "last" or "mean" with a causal backbone, whose first token sees no other token.'
-                f" Received: pooling={pooling!r}"
-            )
         backbone = backbone_choice.passed_or_new(
             type(self),
             backbone,
@@ -127,6 +123,11 @@ class ReformerClassifier(HeadedModel):
             },
             options,
         )
+        if backbone.config["causal"] and pooling == "first":
+            raise ValueError(
+                'pooling must be "last" or "mean" if the backbone is causal, because its first token sees no other.'
+                f" Received: pooling={pooling!r}, causal=True"
+            )
         super().__init__(backbone, backbone.config["seed"], name, trainable)
         self.num_classes = num_classes
         self.head_dropout = None if head_dropout is None else arguments.rate("head_dropout", head_dropout)
@@ -177,6 +178,15 @@ class ReformerClassifier(HeadedModel):
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
         return None
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "ReformerClassifier":
+        if not config.get("causal") or config.get("pooling") != "first":
+            return super().from_config(config, custom_objects)
+        # Files of models from before the constructor refused this still load. No weight depends on the pooling.
+        model = super().from_config({**config, "pooling": "last"}, custom_objects)
+        model.pooling = "first"
+        return model
 
     def get_config(self) -> dict[str, Any]:
         return {

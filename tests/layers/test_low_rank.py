@@ -134,6 +134,14 @@ def test_merging_for_good(case):
     layer.enable_lora(RANK)
 
 
+def test_functions_of_before_count_merged_adapters_once():
+    layer = _adapted("feed_forward")
+    function = tf.function(layer.__call__, autograph=False)
+    before = function(VECTORS)
+    layer.merge_lora()
+    np.testing.assert_allclose(function(VECTORS), before, atol=1e-5)
+
+
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "float64"])
 def test_weights_of_adapters_are_at_least_float32(policy):
     for case in LAYERS:
@@ -219,7 +227,12 @@ def test_keras_finds_what_has_adapters():
         (lambda: _make("full").merge_lora(), "merge_lora must come after enable_lora. Received: .*without adapters"),
         (lambda: FullSelfAttention(2, 4, lora_alpha=1.0), "must be left out without lora_rank. Received: .*1.0"),
         (lambda: FullSelfAttention(2, 4, lora_rank=1.5), "lora_rank must be a positive integer. Received"),
-        (lambda: _make("lsh", lora_rank=2, lora_kernels=["query"]), r"among \['query_key', .*for lsh_self_attention"),
+        (
+            lambda: _make("lsh", lora_rank=2, lora_kernels=["query"]),
+            r"lora_kernels must be .* among \['query_key', .*Received: lora_kernels=\['query'\] for lsh_self_attention",
+        ),
+        (lambda: FullSelfAttention(2, 4, lora_rank=2, lora_kernels="value"), "lora_kernels must be a list.*='value'"),
+        (lambda: _make("full").enable_lora(2, kernels="value"), "kernels must be .*Received: kernels='value'"),
     ],
 )
 def test_what_is_refused(change, message):

@@ -8,6 +8,8 @@ import pytest
 import tensorflow as tf
 
 from reformer_tf.export import export_saved_model
+from reformer_tf.layers.token_embedding import TokenEmbedding
+from reformer_tf.layers.token_head import TokenHead
 from reformer_tf.models import ReformerBackbone, ReformerClassifier, fine_tuning
 from tests.models import cases
 
@@ -186,6 +188,70 @@ def test_adapters_before_a_head_is_put_on(tmp_path):
     np.testing.assert_array_equal(loaded(cases.ids()), model(cases.ids()))
 
 
+def test_merged_kernels_stay_frozen_as_the_rest_of_the_backbone():
+    model = _adapted("classifier", **ONE_LAYER)
+    model.merge_adapters()
+    assert not model.backbone.trainable_weights and model.trainable_weights
+    copy = type(model).from_config(json.loads(json.dumps(model.get_config())))
+    assert _names(copy) == _names(model)
+    model.backbone.trainable = True
+    assert all(v.trainable for v in model.backbone.weights)
+    # A layer by itself.
+    layer = model.backbone.token_embedding
+    layer.enable_lora(2)
+    layer.merge_lora()
+    assert layer.embeddings.trainable
+
+
+def test_adapters_of_a_frozen_stack_are_trained():
+    model = cases.make("causal_lm", **ONE_LAYER)
+    stack = model.backbone.get_layer("stack")
+    stack.trainable = False
+    model.train_adapters(2)
+    assert len(stack.trainable_weights) == 4 and all(v.name.startswith("lora_") for v in stack.trainable_weights)
+
+
+def test_weights_of_layers_with_sublayers_are_frozen_too():
+    backbone = cases.make("causal_lm", **ONE_LAYER).backbone
+    branch = backbone.get_layer("stack").branches[0]
+    branch._tracker.unlock()
+    branch.gain = branch.add_weight((3,), name="gain")
+    backbone.train_adapters(2)
+    assert not branch.gain.trainable and {name.split("_")[0] for name in _names(backbone)} == {"lora"}
+
+
+@pytest.mark.parametrize("wrong", [{"rank": 0}, {"rank": 2, "lora_alpha": -1.0}, {"rank": 2, "kernels": ["kernel"]}])
+def test_nothing_is_frozen_by_wrong_arguments(wrong):
+    model = cases.make("causal_lm", **ONE_LAYER)
+    with pytest.raises(ValueError, match="must be"):
+        model.train_adapters(**wrong)
+    assert all(v.trainable for v in model.weights)
+
+
+def test_kernels_may_be_an_iterator():
+    model = cases.make("causal_lm", **ONE_LAYER)
+    model.train_adapters(2, kernels=(name for name in ["query", "value"]))
+    assert len(model.trainable_variables) == 4 + 1  # The head has a bias.
+
+
+def test_exports_are_checked_before_a_copy_is_made(tmp_path, monkeypatch):
+    model = _adapted("classifier", **ONE_LAYER)
+    monkeypatch.setattr(fine_tuning, "merged", lambda model: pytest.fail("copied"))
+    with pytest.raises(ValueError, match="card must be what JSON knows"):
+        export_saved_model(model, tmp_path, card={"x": object()})
+
+
+def test_a_model_that_cannot_be_copied_is_refused_with_the_way_out(tmp_path):
+    inputs = keras.Input((None,), dtype="int32")
+    embedding = TokenEmbedding(20, 8)
+    model = keras.Model(inputs, TokenHead(20, embedding)(embedding(inputs)))
+    embedding.enable_lora(2)
+    with pytest.raises(ValueError, match=r"must be one that can be cloned.*merge_lora\(\).*Received: .*embedding must"):
+        export_saved_model(model, tmp_path)
+    embedding.merge_lora()
+    assert fine_tuning.merged(model) is model
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -197,7 +263,7 @@ def test_adapters_before_a_head_is_put_on(tmp_path):
         (lambda m: m.train_adapters(-1), "rank must be a positive integer. Received: rank=-1"),
         (
             lambda m: (m.train_adapters(2), m.train_adapters(2)),
-            "must not be called on a layer with adapters.*Received: lsh_attention",
+            r"train_adapters must not be called on a model with.*merge_adapters\(\).*Received: .*lsh_attention_1",
         ),
         (lambda m: m.merge_adapters(), "merge_adapters must come after train_adapters. Received: .*without adapters"),
         (lambda m: m.quantize("int8"), "filters must select layers of Keras.*Received: filters=None.*token_embedding"),

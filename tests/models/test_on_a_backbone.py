@@ -17,6 +17,10 @@ MODELS = {
 }
 
 
+class _Subclass(ReformerBackbone):
+    pass
+
+
 def _backbone(causal=True, **changes):
     arguments = {"dropout": 0.2, "seed": 7, "gated": True, **cases.ARGUMENTS, **SHALLOW, **changes}
     return cases.perturb(ReformerBackbone(**arguments, causal=causal))
@@ -66,12 +70,30 @@ def test_the_last_token_is_pooled():
     np.testing.assert_allclose(model(padded, mask=np.pad(mask, [(0, 0), (0, 9)])), expected, atol=1e-5)
 
 
+def test_files_of_causal_classifiers_with_the_first_token_load():
+    whole = ReformerClassifier(**{**cases.ARGUMENTS, **SHALLOW}, causal=True, num_classes=3, pooling="last")
+    config = {**whole.get_config(), "pooling": "first"}
+    loaded = ReformerClassifier.from_config(config)
+    assert loaded.pooling == "first" and loaded.get_config() == config
+    loaded.set_weights(whole.get_weights())
+    ids = cases.ids()
+    np.testing.assert_allclose(loaded(ids), whole(ids[:, :1]), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
         (
             lambda b: ReformerClassifier(backbone=b, num_classes=2),
-            'pooling must be "last" or "mean" with a causal back',
+            r'pooling must be "last" or "mean" if the backbone is causal.*Received: pooling=.first., causal=True',
+        ),
+        (
+            lambda b: ReformerClassifier(**{**cases.ARGUMENTS, **SHALLOW}, causal=True, num_classes=2),
+            'pooling must be "last" or "mean" if the backbone is causal',
+        ),
+        (
+            lambda b: ReformerSpanPredictor(backbone=_Subclass(**cases.ARGUMENTS)),
+            "must be a ReformerBackbone.*not of a subclass.*Received: _Subclass",
         ),
         (lambda b: ReformerMaskedLM(backbone=b), "backbone must not be causal.*Received: .*causal=True"),
         (
