@@ -24,12 +24,12 @@ class StepFunctions:
         """Keras' method.
 
         Raises:
-            ValueError: if the model has other weights, or trains others, than when the function was made.
+            ValueError: if the model has other weights than when the function was made.
         """
         if not force and self._is_outdated(self.train_function):
             raise ValueError(
-                "A model must be compiled again, by `compile()`, when its weights or their flags `trainable` changed,"
-                f" for instance by adapters of its backbone. Received: {self.name}, trained before such a change"
+                "A model must be compiled again, by `compile()`, when it has other weights, for instance adapters of its"
+                f" backbone. Received: {self.name}, trained before such a change"
             )
         self._make("train_function", super().make_train_function, force)  # type: ignore[misc]
 
@@ -47,15 +47,9 @@ class StepFunctions:
         made = getattr(self, name)
         if made is not before:
             # Not an attribute of the model, which would take the variables for weights of its own.
-            made.known_weights = self._weights_now()
+            made.known_variables = self.variables
 
     def _is_outdated(self, function: Any) -> bool:
-        known = getattr(function, "known_weights", None)
-        if known is None:
-            return False
-        now = self._weights_now()
+        known = getattr(function, "known_variables", None)
         # Variables are compared by identity: their == is that of their elements.
-        return len(known) != len(now) or any(a is not b or x != y for (a, x), (b, y) in zip(known, now, strict=True))
-
-    def _weights_now(self) -> list[tuple[keras.Variable, bool]]:
-        return [(variable, variable.trainable) for variable in self.variables]
+        return known is not None and list(map(id, known)) != list(map(id, self.variables))
