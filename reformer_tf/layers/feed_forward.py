@@ -27,7 +27,7 @@ class ChunkedFeedForward(VectorLayer, LowRankAdapted, FixedArguments):
         activation: a Keras activation, or one of `reformer_tf.layers.activations` by name.
         gated: whether a second projection gates the inner tensor.
         chunk_length: tokens in a chunk (over all rows of the batch together); by default as many as keep the inner
-            tensor of a chunk below 32 MiB. A batch that fits in one chunk is not recomputed.
+            tensor of a chunk within `Budgets.chunk_bytes`. A batch that fits in one chunk is not recomputed.
         use_bias: whether projections have biases.
         kernel_initializer: of the projections.
         **kwargs: see `keras.layers.Layer`, and `LowRankAdapted` for `lora_rank`, `lora_alpha` and `lora_kernels`.

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from reformer_tf.layers import arguments
+from reformer_tf.layers import arguments, frozen_weights
 from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.ops import normalization, shapes
 from reformer_tf.ops.execution import row_chunks
@@ -58,10 +58,13 @@ class ChunkedLayerNormalization(VectorLayer, keras.layers.LayerNormalization):
         width = inputs.shape[-1]
         dtype = tf.as_dtype(self.compute_dtype)
 
-        def rows(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
+        variables = (self.gamma, self.beta)
+        weights, joined = frozen_weights.separated(variables, [frozen_weights.value(v) for v in variables])
+
+        def rows(x: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
+            gamma, beta = joined(weights)
             return normalization.normalized(x, gamma, beta, self.epsilon, dtype)
 
-        weights = [tf.convert_to_tensor(v.value) for v in (self.gamma, self.beta)]
         flat, budget = tf.reshape(inputs, [-1, width]), row_chunks.rows_in_budget(4 * width)
         result = row_chunks.map_rows(rows, [flat], weights, budget, tf.TensorSpec([None, width], dtype))
         return tf.reshape(result, shapes.sizes(inputs))

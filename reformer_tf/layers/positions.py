@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from reformer_tf.layers import arguments
+from reformer_tf.layers import arguments, frozen_weights
 from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.layers.fixed_arguments import FixedArguments
 from reformer_tf.ops import id_ranges, shapes, sums
@@ -43,9 +43,11 @@ class _PositionEmbedding(VectorLayer, FixedArguments):
         width = shapes.sizes(inputs)[2]
 
         def rows(x: tf.Tensor, positions: tf.Tensor, *tables: tf.Tensor) -> tf.Tensor:
-            return x + tf.cast(self.look_up(positions, width, tables), x.dtype)
+            return x + tf.cast(self.look_up(positions, width, joined(tables)), x.dtype)
 
-        tables = [tf.convert_to_tensor(v) for v in self.trainable_variables + self.non_trainable_variables]
+        # Not `trainable_variables`, whose sequence depends on which tables are frozen.
+        variables = [*self._trainable_variables, *self._non_trainable_variables]
+        tables, joined = frozen_weights.separated(variables, [frozen_weights.value(v) for v in variables])
         flat, budget = tf.reshape(inputs, [-1, width]), row_chunks.rows_in_budget(4 * width)
         flat_positions, spec = tf.reshape(positions, [-1]), tf.TensorSpec([None, width], inputs.dtype)
         return tf.reshape(row_chunks.map_rows(rows, [flat, flat_positions], tables, budget, spec), shapes.sizes(inputs))

@@ -119,7 +119,7 @@ def _update(pairs: Sequence[tuple[keras.metrics.Metric, tf.Tensor]], rows: Rows,
     # The padding of the last chunk has zero weight.
     weights = [slices.prepared(x[None]) for _, x in pairs]
 
-    def body(index: tf.Tensor, state: list) -> list:
+    def body(index: shapes.Size, state: list) -> list:
         scores, labels = rows.scores(slices.take(vectors, index)[0]), slices.take(targets, index)[0]
         return [
             metric.stateless_update_state(values, labels, scores, sample_weight=slices.take(weight, index)[0])

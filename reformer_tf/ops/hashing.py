@@ -104,7 +104,7 @@ def _hash_in_slices(
     batch, heads, length, size = shapes.sizes(vectors)
     steps = shapes.ceil_div(length, slice_length)
 
-    def step(index: tf.Tensor, arrays: list[tf.TensorArray]) -> list[tf.TensorArray]:
+    def step(index: shapes.Size, arrays: list[tf.TensorArray]) -> list[tf.TensorArray]:
         start = tf.minimum(index * slice_length, length - slice_length)
         part = tf.slice(vectors, tf.stack([0, 0, start, 0]), tf.stack([batch, heads, slice_length, size]))
         part = tf.ensure_shape(part, [*vectors.shape[:2], shapes.static(slice_length), size])

@@ -48,6 +48,11 @@ class SentencePieceTokenizer:
 
     def __init__(self, path: str | os.PathLike[str], boundary: int = 0):
         self.boundary = arguments.non_negative_integer("boundary", boundary)
+        if not any(map(importlib.util.find_spec, ("sentencepiece", "tensorflow_text"))):
+            raise ValueError(
+                "Text in pieces takes the package sentencepiece in Python, and tensorflow-text in an export."
+                " Received: an environment without both"
+            )
         try:
             self._model = pathlib.Path(path).read_bytes()
             has_package = importlib.util.find_spec("sentencepiece") is not None
@@ -59,8 +64,11 @@ class SentencePieceTokenizer:
     @functools.cached_property
     def byte_counts(self) -> np.ndarray:
         """See `Tokenizer.byte_counts`."""
-        counts = [self._byte_count(index) for index in range(self._processor.get_piece_size())]
-        return np.pad(np.array(counts, np.float32), (0, self.vocabulary_size - len(counts)))
+        counts = np.zeros([self.vocabulary_size], np.float32)
+        for index in range(self._processor.get_piece_size()):
+            counts[index] = self._byte_count(index)
+        counts[self.boundary] = 0  # It may be the id of a piece.
+        return counts
 
     def to_ids(self, text: str | bytes) -> np.ndarray:
         """See `Tokenizer.to_ids`."""

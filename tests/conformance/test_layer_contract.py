@@ -152,6 +152,24 @@ def test_gradients_reach_inputs_and_weights(case):
 
 
 @each
+def test_frozen_weights_change_neither_outputs_nor_other_gradients(case):
+    layer, data = make(case), inputs(case)
+    frozen, others = layer.trainable_variables[::2], layer.trainable_variables[1::2]
+
+    def results():
+        with tf.GradientTape() as tape:
+            outputs = keras.tree.flatten(layer(data))
+            loss = sum(tf.reduce_sum(tf.sin(output)) for output in outputs)
+        return [*outputs, *map(tf.convert_to_tensor, tape.gradient(loss, others))]
+
+    before = results()
+    for variable in frozen:
+        variable.trainable = False
+    for found, expected in zip(results(), before, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5 * max(np.abs(expected).max(), 1))
+
+
+@each
 def test_a_step_of_fit_changes_the_trainable_weights_and_no_frozen_ones(case):
     layer, x = make(case), symbolic(case)
     outputs = [keras.ops.expand_dims(output, -1) for output in keras.tree.flatten(layer(x))]

@@ -33,6 +33,7 @@ def test_a_boundary_may_be_an_id_of_its_own(model_file):
     tokenizer = SentencePieceTokenizer(model_file, boundary=50)
     assert tokenizer.vocabulary_size == len(tokenizer.byte_counts) == 51
     assert tokenizer.byte_counts[50] == 0
+    assert SentencePieceTokenizer(model_file, boundary=5).byte_counts[5] == 0 < tokenizer.byte_counts[5]
     assert tokenizer.to_bytes(tokenizer.to_ids("abc")) == b"abc"
 
 

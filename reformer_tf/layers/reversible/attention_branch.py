@@ -53,7 +53,7 @@ class Attention(Residual):
             with self.weight_scope(branch_inputs):
                 output = slices.prepared(self.attention.attend_heads(vectors, heads, self._call(branch_inputs), found))
 
-            def add(index: tf.Tensor, state: list) -> list:
+            def add(index: shapes.Size, state: list) -> list:
                 update = self._merge(slices, slices.take(output, index), branch_inputs, heads, index)
                 return [changed(state[0], index, tf.add, update)]
 
@@ -87,7 +87,7 @@ class Attention(Residual):
                     output = self.attention.attend_heads(vectors, heads, self._call(branch_inputs), buckets)
             padded = slices.prepared(tf.stop_gradient(output))
 
-            def rebuild(index: tf.Tensor, state: list) -> list:
+            def rebuild(index: shapes.Size, state: list) -> list:
                 target, d_output, *totals = state
                 part = slices.take(padded, index)
                 with tf.GradientTape() as tape:
@@ -107,7 +107,7 @@ class Attention(Residual):
             d_vectors = [slices.prepared(d_vector) for d_vector in found[: len(vectors)]]
             totals = sums.add(totals, found[len(vectors) :])
 
-            def spread(index: tf.Tensor, state: list) -> list:
+            def spread(index: shapes.Size, state: list) -> list:
                 d_source, *totals = state
                 x = streams.source.read(index)
                 with tf.GradientTape() as tape:
@@ -148,7 +148,7 @@ class Attention(Residual):
         dtype = tf.as_dtype(attention.compute_dtype)
         wanted = self.hashes(slices) and buckets is None
 
-        def body(index: tf.Tensor, state: list) -> list:
+        def body(index: shapes.Size, state: list) -> list:
             projected = self._project(slices, source.read(index), branch_inputs, heads, index)
             written = [a.write(index, x) for a, x in zip(state, projected, strict=False)]
             if not wanted:
@@ -168,7 +168,7 @@ class Attention(Residual):
         return vectors, None if buckets is None else select_heads(buckets, heads)
 
     def _project(
-        self, slices: SequenceSlices, x: tf.Tensor, branch_inputs: BranchInputs, heads: Heads, index: tf.Tensor
+        self, slices: SequenceSlices, x: tf.Tensor, branch_inputs: BranchInputs, heads: Heads, index: shapes.Size
     ) -> list[tf.Tensor]:
         mask = self.options["mask"]
         if mask is not None:
@@ -182,7 +182,7 @@ class Attention(Residual):
             return self.attention.project(normal, heads, mask, index * slices.size)
 
     def _merge(
-        self, slices: SequenceSlices, x: tf.Tensor, branch_inputs: BranchInputs, heads: Heads, index: tf.Tensor
+        self, slices: SequenceSlices, x: tf.Tensor, branch_inputs: BranchInputs, heads: Heads, index: shapes.Size
     ) -> tf.Tensor:
         """Computes the update of a slice of the target by some heads."""
         with self.weight_scope(branch_inputs):

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 import tensorflow as tf
 
 from reformer_tf.layers.reversible.layer_branch import Residual, changed
+from reformer_tf.ops import shapes
 from reformer_tf.ops.execution import compiled_functions, row_chunks
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
 from reformer_tf.ops.reversible.branch import BranchInputs, Streams
@@ -22,7 +23,7 @@ class PositionWise(Residual):
     def forward(
         self, slices: SequenceSlices, streams: Streams, branch_inputs: BranchInputs, buckets: tf.Tensor | None
     ) -> tuple[SliceArray, list[tf.Tensor]]:
-        def body(index: tf.Tensor, state: list) -> list:
+        def body(index: shapes.Size, state: list) -> list:
             update = self._call(slices, streams.source.read(index), branch_inputs, index)
             return [changed(state[0], index, tf.add, update)]
 
@@ -38,7 +39,7 @@ class PositionWise(Residual):
     ) -> tuple[SliceArray, SliceArray, list[tf.Tensor]]:
         sums = self.sums(branch_inputs.weights)
 
-        def body(index: tf.Tensor, state: list) -> list:
+        def body(index: shapes.Size, state: list) -> list:
             target, d_source, *totals = state
             x, upstream = streams.source.read(index), gradients.target.read(index)
             with tf.GradientTape() as tape:
@@ -55,7 +56,7 @@ class PositionWise(Residual):
         target, d_source, *totals = slices.sweep(body, [streams.target, gradients.source, *sums.zeros()])
         return target, d_source, sums.checked(totals)
 
-    def _call(self, slices: SequenceSlices, x: tf.Tensor, branch_inputs: BranchInputs, index: tf.Tensor) -> tf.Tensor:
+    def _call(self, slices: SequenceSlices, x: tf.Tensor, branch_inputs: BranchInputs, index: shapes.Size) -> tf.Tensor:
         with (
             self.weight_scope(branch_inputs),
             compiled_functions.compiling_functions(self.training),

@@ -31,7 +31,7 @@ class HeadGroups:
     def heads(self, group: tf.Tensor) -> Heads:
         return Heads(group * self.size, self.size)
 
-    def each(self, body: Callable[[tf.Tensor, list], list], state: list) -> list:
+    def each(self, body: Callable[[shapes.Size, list], list], state: list) -> list:
         """Runs `state = body(group, state)` over the groups."""
         return loops.count_up(self.count, body, state)
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras.src.backend import AutocastScope  # Keras has no public name for it.
 
 from reformer_tf.layers.residual_branch import ResidualBranch
-from reformer_tf.ops import dropout, sums
+from reformer_tf.ops import dropout, shapes, sums
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
 from reformer_tf.ops.reversible.branch import BranchInputs, Streams
 
@@ -170,7 +170,7 @@ class Sums:
         return [tf.cast(total, w.dtype) for total, w in zip(totals, self.weights, strict=True)]
 
 
-def changed(stream: SliceArray, index: tf.Tensor, change: Callable[..., tf.Tensor], by: tf.Tensor) -> SliceArray:
+def changed(stream: SliceArray, index: shapes.Size, change: Callable[..., tf.Tensor], by: tf.Tensor) -> SliceArray:
     """Replaces a slice of a stream by `change(slice, by)`."""
     before = stream.read(index)
     after = change(before, tf.cast(by, before.dtype))
@@ -184,7 +184,7 @@ def changed_everywhere(
     """Replaces all slices of a stream by `change(stream, by)`, with `by` `[B, L, M]`."""
     padded = slices.prepared(by)
 
-    def body(index: tf.Tensor, state: list) -> list:
+    def body(index: shapes.Size, state: list) -> list:
         return [changed(state[0], index, change, slices.take(padded, index))]
 
     return slices.sweep(body, [stream])[0]

@@ -40,7 +40,9 @@ def is_cheaper(length: shapes.Size, window: BucketWindow, rounds: int) -> Any:
         return forced
     budget = budgets.current()
     percent = budget.all_pairs_percent + rounds * budget.all_pairs_percent_a_round
-    return 100 * length <= percent * rounds * window.chunk_length * len(window.shifts)
+    # The length stands alone: a product with it could leave the range of int32.
+    longest = percent * rounds * window.chunk_length * len(window.shifts) // 100
+    return length <= min(longest, tf.int32.max)
 
 
 def full_attention(
@@ -212,7 +214,7 @@ def _attend(
     # The tags of queries are sliced like the queries themselves.
     own_tags = [slices.prepared(tag) for tag in tags]
 
-    def slice_tags(index: tf.Tensor) -> list[tf.Tensor]:
+    def slice_tags(index: shapes.Size) -> list[tf.Tensor]:
         return [slices.take(tag, index) for tag in own_tags]
 
     @tf.custom_gradient
@@ -221,7 +223,7 @@ def _attend(
         query, key, value = (tf.stop_gradient(x) for x in (query, key, value))
         queries, keys = slices.prepared(query), _Keys(key, value, tags)
 
-        def attend_block(index: tf.Tensor, arrays: list) -> list:
+        def attend_block(index: shapes.Size, arrays: list) -> list:
             results = forward(slices.take(queries, index), slice_tags(index), keys, dropout_keys)
             return [array.write(index, result) for array, result in zip(arrays, results, strict=True)]
 
@@ -233,7 +235,7 @@ def _attend(
             # The padding of the last slice has zero logits and a zero gradient.
             prepared = [slices.prepared(x) for x in (statistic, delta, upstream)]
 
-            def block_gradient(index: tf.Tensor, state: list) -> list:
+            def block_gradient(index: shapes.Size, state: list) -> list:
                 d_queries, *totals = state
                 own = [slices.take(x, index) for x in prepared]
                 d_query, *parts = backward(slices.take(queries, index), slice_tags(index), keys, dropout_keys, *own)

@@ -156,7 +156,7 @@ def _over_groups(
     """
     blocks, neighbors = rounds.blocks, rounds.blocks.neighbors
 
-    def step(index: tf.Tensor, arrays: list[list[loops.Array]]) -> list[list[loops.Array]]:
+    def step(index: shapes.Size, arrays: list[list[loops.Array]]) -> list[list[loops.Array]]:
         first, count = index * blocks.group, neighbors.before + blocks.group + neighbors.after
         tokens = shapes.cut(this_pass.tokens, first, count)
         # A slot without a token repeats one of its own sequence, which is finite if that is; its tags are the last.

@@ -5,6 +5,7 @@ are measured there.
 """
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ class Budgets(NamedTuple):
         compiled_group_bytes: of float32 logits in a group that XLA compiles, whose few operations have a small fixed
             cost.
         all_pairs_bytes: of float32 logits that attention to all pairs may hold at a time.
-        all_pairs_percent: up to how many tokens for each 100 keys in the windows of one round all pairs are cheaper
+        all_pairs_percent: up to how many tokens for each 100 keys in the windows of all rounds all pairs are cheaper
             than windows, without the following; measured eagerly, in graphs and in XLA.
         all_pairs_percent_a_round: the same for each round, because windows compare a pair with all rounds before.
         projection_bytes: of one round's projections that hashing may hold at a time.
@@ -63,6 +64,7 @@ class Budgets(NamedTuple):
 _BY_DEVICE = {"CPU": Budgets(), "GPU": Budgets(), "TPU": Budgets()}
 
 _overridden: list[dict[str, Any]] = []
+_lock = threading.Lock()
 
 
 def device_kind() -> str:
@@ -74,7 +76,7 @@ def device_kind() -> str:
 def current() -> Budgets:
     """The budgets on the kind of device that computes."""
     budgets = _BY_DEVICE.get(device_kind(), Budgets())
-    for changes in _overridden:
+    for changes in list(_overridden):
         budgets = budgets._replace(**changes)
     return budgets
 
@@ -98,8 +100,10 @@ def override(**changes: int) -> Iterator[None]:
     """
     if unknown := [name for name in changes if name not in Budgets._fields]:
         raise ValueError(f"changes must be among {', '.join(Budgets._fields)}. Received: {', '.join(unknown)}")
-    _overridden.append(changes)
+    with _lock:
+        _overridden.append(changes)
     try:
         yield
     finally:
-        _overridden.pop()
+        with _lock:  # Another thread may have added its own since.
+            del _overridden[next(index for index, entry in enumerate(_overridden) if entry is changes)]

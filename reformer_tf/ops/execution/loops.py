@@ -41,7 +41,7 @@ Array: TypeAlias = Any
 
 
 def count_up(
-    steps: shapes.Size, body: Callable[[tf.Tensor, list], list], state: Sequence[Any], parallel_iterations: int = 1
+    steps: shapes.Size, body: Callable[[shapes.Size, list], list], state: Sequence[Any], parallel_iterations: int = 1
 ) -> list:
     """Runs `state = body(index, state)` for each index below `steps`; without a loop if `steps` is the integer 1.
 

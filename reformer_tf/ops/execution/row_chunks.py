@@ -77,7 +77,7 @@ class _Chunks:
         """The result for all rows."""
         sources, weights = self._split(args)
 
-        def body(index: tf.Tensor, state: list) -> list:
+        def body(index: shapes.Size, state: list) -> list:
             return [state[0].write(index, self.fn(*self._chunks(sources, index), *weights)[None])]
 
         array = self.slices.empty(self.output.dtype, self.output.shape[1:], sources[0])
@@ -91,7 +91,7 @@ class _Chunks:
         arrays = [self.slices.empty(sources[i].dtype, sources[i].shape[2:], upstream) for i in moving]
         sums = [tf.zeros_like(w, shapes.statistics_dtype(w.dtype)) for w in weights]
 
-        def body(index: tf.Tensor, state: list) -> list:
+        def body(index: shapes.Size, state: list) -> list:
             parts = self._chunks(sources, index)
             watched = [*(parts[i] for i in moving), *weights]
             with tf.GradientTape() as tape:
@@ -117,5 +117,5 @@ class _Chunks:
         """Rows as a batch of one sequence, and weights."""
         return [self.slices.prepared(x[None]) for x in args[: self.number]], list(args[self.number :])
 
-    def _chunks(self, sources: Sequence[tf.Tensor], index: tf.Tensor) -> list[tf.Tensor]:
+    def _chunks(self, sources: Sequence[tf.Tensor], index: shapes.Size) -> list[tf.Tensor]:
         return [self.slices.take(x, index)[0] for x in sources]

@@ -71,7 +71,7 @@ class SequenceSlices:
             return x
         return tf.pad(x, [[0, 0], [0, self._missing], *([[0, 0]] * (x.shape.rank - 2))])
 
-    def take(self, prepared: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+    def take(self, prepared: tf.Tensor, index: shapes.Size) -> tf.Tensor:
         """Returns one slice `[B, l, ...]` of a tensor from `prepared`."""
         if self.is_single:
             return prepared
@@ -97,7 +97,7 @@ class SequenceSlices:
         """
         prepared = self.prepared(x)
 
-        def body(index: tf.Tensor, state: list) -> list:
+        def body(index: shapes.Size, state: list) -> list:
             part = tf.cast(self.take(prepared, index), dtype)
             if factor != 1.0:
                 part *= tf.constant(factor, dtype)
@@ -131,6 +131,6 @@ class SequenceSlices:
         """A tensor that is computed when all slices are, for control dependencies."""
         return array.flow
 
-    def sweep(self, body: Callable[[tf.Tensor, list], list], state: Sequence[Any]) -> list:
+    def sweep(self, body: Callable[[shapes.Size, list], list], state: Sequence[Any]) -> list:
         """Runs `state = body(index, state)` for each slice, one at a time."""
         return loops.count_up(self.count, body, state)

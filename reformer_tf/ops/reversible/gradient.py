@@ -16,6 +16,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from reformer_tf.ops import shapes
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray, packed, unpacked
 from reformer_tf.ops.reversible.branch import Run
 from reformer_tf.ops.reversible.layer_scan import LayerScan
@@ -97,7 +98,7 @@ def _combined(
         return [slices.join(stream) for stream in streams]
     beside = combine == "concatenate"
 
-    def body(index: tf.Tensor, state: list) -> list:
+    def body(index: shapes.Size, state: list) -> list:
         first, second = streams[0].read(index), (streams[1] if beside else state[0]).read(index)
         return [state[0].write(index, tf.concat([first, second], axis=-1) if beside else (first + second) / 2)]
 
@@ -156,7 +157,7 @@ def _other(slices: SequenceSlices, stream: SliceArray, mean: tf.Tensor) -> Slice
     """Computes the other stream from one stream and the mean `[B, L, M]` of both."""
     prepared = slices.prepared(mean)
 
-    def body(index: tf.Tensor, state: list) -> list:
+    def body(index: shapes.Size, state: list) -> list:
         return [state[0].write(index, 2 * slices.take(prepared, index) - stream.read(index))]
 
     return slices.sweep(body, [slices.empty(mean.dtype, mean.shape[2:], mean)])[0]
@@ -194,7 +195,7 @@ def _input_gradients(
     like = gradients[1].read(0)
     same = like.dtype == input_types[0]
 
-    def body(index: tf.Tensor, state: list) -> list:
+    def body(index: shapes.Size, state: list) -> list:
         total = gradients[0].read(index) + (state[0] if same else gradients[1]).read(index)
         return [state[0].write(index, tf.cast(total, input_types[0]))]
 

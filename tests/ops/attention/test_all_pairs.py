@@ -117,5 +117,6 @@ def test_what_is_cheaper_depends_on_length_and_rounds():
     assert not all_pairs.is_cheaper(1000, window, 1)
     unknown = tf.function(lambda length: all_pairs.is_cheaper(length, window, 5))
     assert unknown(tf.constant(90)) and not unknown(tf.constant(4096))
+    assert not unknown(tf.constant(2**29))  # A multiple of it is beyond int32.
     with all_pairs.always(False):
         assert not all_pairs.is_cheaper(90, window, 5)

@@ -24,6 +24,17 @@ def test_they_are_restored_after_an_error():
     assert budgets.current() == before
 
 
+def test_scopes_of_two_threads_may_overlap():
+    before = budgets.current()
+    first, second = budgets.override(group_bytes=2), budgets.override(group_bytes=3)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert budgets.current() == before._replace(group_bytes=3)
+    second.__exit__(None, None, None)
+    assert budgets.current() == before
+
+
 def test_an_unknown_name_is_refused():
     message = r"changes must be among group_bytes, .*\. Received: group_byte$"
     with pytest.raises(ValueError, match=message), budgets.override(group_byte=1):
