@@ -72,7 +72,7 @@ def test_a_peer(tmp_path):
 
 
 def test_table():
-    done = {"status": "done", "train_bits": 3.0, "seconds": 95.0, "train_seconds": 90.0}
+    done = {"status": "done", "train_bits": 3.0, "seconds": 900.0, "train_seconds": 90.0}
     runs = [
         {"subject": "ours", "validation_bits": 3.5, **done},
         {"subject": "lucidrains", "status": "failed", "reason": "no"},
