@@ -18,7 +18,6 @@ setuptools.setup(
         "importlib_resources>=6.0",  # tensorflow-datasets imports it without declaring it.
         "keras>=3.13",
         "ml_collections>=1.0",
-        "ml_dtypes>=0.4",
         "numpy>=1.26",
         "safetensors>=0.8",  # Published weights and checkpoints; earlier ones copy all arrays to write them.
         "tensorboard>=2.19",  # tf.summary raises without it.
@@ -32,6 +31,7 @@ setuptools.setup(
         "serving_text": ["tensorflow-text>=2.20"],  # Exports with strings in pieces.
         "test": [
             "hypothesis>=6.100",
+            "ml_dtypes>=0.4",  # TensorFlow brings it, without which safetensors would read no bfloat16.
             "mypy>=1.15",
             "pre-commit>=4.0",
             "pytest>=8.3",

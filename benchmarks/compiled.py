@@ -10,7 +10,6 @@ otherwise the CPU. Each point is a process of its own (see `benchmarks.points.co
 """
 
 import itertools
-import pathlib
 import sys
 
 from absl import flags
@@ -39,7 +38,7 @@ def main() -> None:
         lengths, depths = (command_line.positive_integers(name) for name in ("lengths", "depths"))
         kinds = [kind == "true" for kind in command_line.choices("reversible", ["true", "false"])]
         command_line.check_heads()
-        results = Results(pathlib.Path(_OUTPUT.value), arguments, machine.describe())
+        results = Results(_OUTPUT.value, arguments, machine.describe(), ["length", "layers", "reversible"])
     planned = []
     for length, layers, reversible in itertools.product(lengths, depths, kinds):
         identity = {"length": length, "layers": layers, "reversible": reversible}

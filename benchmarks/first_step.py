@@ -2,11 +2,11 @@
 
     python -m benchmarks.first_step --kinds=multi_head,lsh,local,full
 
-For each kind of attention, a process of its own builds a classifier of two attention blocks and fits it to one batch
-(`multi_head` is `keras.layers.MultiHeadAttention`). It prints CPU time, user and system, which hardly depends on other
-work of the machine, and on few cores is close to the time that a user waits. The last line is one JSON object by kind:
-seconds of the first step (with tracing and compiling), the median of later steps, and the same of eager calls with
-`--eager_length` tokens.
+For each kind of attention, a classifier of two attention blocks is built and fitted to one batch (`multi_head` is
+`keras.layers.MultiHeadAttention`): of several kinds each in a process of its own, a single one in this process. It
+prints CPU time, user and system, which hardly depends on other work of the machine, and on few cores is close to the
+time that a user waits: a line for each of several kinds, and at last one JSON object by kind: seconds of the first step
+(with tracing and compiling), the median of later steps, and the same of eager calls with `--eager_length` tokens.
 """
 
 import json
@@ -98,7 +98,7 @@ def main() -> None:
         return
     options = command_line.options(command_line.arguments(["length", "batch", "eager_length", "steps"]))
     planned = [points.Point({"kind": kind}, ["benchmarks.first_step", f"--kinds={kind}", *options]) for kind in kinds]
-    results = Results(None, {}, {})
+    results = Results(None, {}, {}, ["kind"])
 
     def outcome(measured: dict) -> str:
         base = results.points[0].get(kinds[0], {})

@@ -8,8 +8,6 @@ a process of its own (see `benchmarks.points.quality`, with the same flags for s
 with the missing runs. The table at the end has the mean of the seeds and their range.
 """
 
-import pathlib
-
 from absl import flags
 
 from benchmarks.measuring import command_line, machine, points, quality_flags, subjects
@@ -31,7 +29,7 @@ def main() -> None:
         trained = [subjects.parse(label) for label in _SUBJECTS.value or []]
         subjects.check_installed(trained)
         command_line.check_heads()
-        results = Results(pathlib.Path(_OUTPUT.value), arguments, machine.describe())
+        results = Results(_OUTPUT.value, arguments, machine.describe(), ["subject", "seed"])
     planned = []
     for seed in range(_SEEDS.value):
         for subject in trained:

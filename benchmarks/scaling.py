@@ -71,7 +71,7 @@ def _points() -> list[points.Point]:
     Raises:
         ValueError: if a flag cannot be used.
     """
-    lengths, depths = (command_line.positive_integers(name) for name in ("lengths", "depths"))
+    lengths, depths = (command_line.positive_integers(name, may_be_empty=True) for name in ("lengths", "depths"))
     precisions = command_line.choices("precision", subjects.PRECISIONS)
     windows = command_line.choices("window", subjects.WINDOWS)
     command_line.check_heads()
@@ -104,10 +104,10 @@ def main() -> None:
     with command_line.checking():
         planned, picture = _points(), _plot_path()
         fixed = command_line.arguments([*_MODEL, "steps", "tokens"])
-        results = Results(pathlib.Path(_OUTPUT.value), fixed, machine.describe())
+        results = Results(_OUTPUT.value, fixed, machine.describe(), ["subject", "length", "layers", "round"])
 
     def measure(point: points.Point) -> dict[str, Any]:
-        skipped = sweep.skip(point.identity, results.points)
+        skipped = sweep.skip(point.identity, (each.identity for each in planned), results)
         return skipped or points.measure(point, _TIMEOUT.value, _MEMORY_LIMIT.value)
 
     points.run(planned, results, measure, scaling.outcome, _RETRY_FAILED.value)

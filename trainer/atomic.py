@@ -3,11 +3,13 @@
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 from collections.abc import Iterator
 from typing import BinaryIO
 
 _TEMPORARY = ".partial"
+_LEFTOVER = re.compile(rf".+\.\d+{re.escape(_TEMPORARY)}")  # Other files of that ending are not ours.
 _CONTENT = "content"
 
 
@@ -28,11 +30,14 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
     folder = path.with_name(f"{path.name}.{os.getpid()}{_TEMPORARY}")
     temporary = folder / _CONTENT
     try:
+        if folder.is_file():  # As earlier versions left it; in a container, processes often have the same id.
+            folder.unlink()
         folder.mkdir(exist_ok=True)
         yield temporary
         usual = folder.stat().st_mode & 0o666
         if temporary.stat().st_mode & 0o777 != usual:  # Some functions make files that only their owner can read.
-            temporary.chmod(usual)
+            with contextlib.suppress(OSError):  # Some file systems refuse that; the content is there all the same.
+                temporary.chmod(usual)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -62,12 +67,15 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def remove_leftovers(folder: str | os.PathLike[str]) -> None:
-    """Removes what dead processes left in `folder`: temporary files and their folders."""
+    """Removes what dead processes left in `folder`: temporary files and their folders, as far as that is possible."""
     for leftover in pathlib.Path(folder).glob(f"*{_TEMPORARY}"):
+        if not _LEFTOVER.fullmatch(leftover.name):
+            continue
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:
-            leftover.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                leftover.unlink()
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:

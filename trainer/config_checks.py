@@ -44,6 +44,21 @@ def check_config(config: ConfigDict) -> None:
     _check_sample(config)
 
 
+def check_data_dir(config: ConfigDict) -> None:
+    """Checks that `config.data.data_dir` is used.
+
+    Not a part of `check_config`, because runs of the standard library that began earlier may have it in their config.
+
+    Args:
+        config: Config of a new run.
+
+    Raises:
+        ValueError: If it is set for a corpus that does not read it.
+    """
+    rule = "must be empty unless `config.data.name` is 'tfds', which alone reads it"
+    _check(config, "data.data_dir", rule, lambda value: not value or config.data.name == "tfds")
+
+
 def check_batch(config: ConfigDict, replicas: int) -> None:
     """Checks that the replicas and the accumulation steps divide the batch evenly.
 

@@ -58,14 +58,14 @@ def options(values: dict[str, Any]) -> list[str]:
     return [f"--{name}={value}" for name, value in values.items()]
 
 
-def positive_integers(name: str) -> list[int]:
+def positive_integers(name: str, may_be_empty: bool = False) -> list[int]:
     """The values of a list of positive integers, sorted and without duplicates.
 
     Raises:
-        ValueError: for other values.
+        ValueError: for other values, or if there is none and the list may not be empty.
     """
     values: list[str] = flags.FLAGS[name].value or []
-    if not all(value.strip().isdigit() and int(value) > 0 for value in values):
+    if not (values or may_be_empty) or not all(value.strip().isdigit() and int(value) > 0 for value in values):
         raise ValueError(f"--{name} must be positive integers. Received: {values}")
     return sorted({int(value) for value in values})
 

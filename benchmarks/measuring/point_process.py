@@ -52,7 +52,7 @@ def run(command: list[str], timeout: float, memory_limit_mib: float) -> dict[str
             return {"status": MEMORY, "seconds": seconds, "reason": reason}
         log.seek(0)
         output.seek(0)
-        return {"seconds": seconds, **_result(process.returncode, output.read(), log.read())}
+        return {**_result(process.returncode, output.read(), log.read()), "seconds": seconds}
 
 
 @contextlib.contextmanager

@@ -69,12 +69,24 @@ def run(
     Returns:
         The results of these points.
     """
+
+    def found(point: Point) -> dict[str, Any] | None:
+        known = results.find(point.identity)
+        return known if known and (known["status"] == point_process.DONE or not retry_failed) else None
+
+    earlier = [known for point in points if (known := found(point))]
+    if earlier:
+        sources, now = sorted({known["code"] for known in earlier if "code" in known}), machine.code()
+        warning = (
+            "" if sources in ([], [now]) else f". Warning: now they are {now!r}, for which choose another --output"
+        )
+        say(f"{len(earlier)} of {len(points)} points are of earlier runs, measured with the sources {sources}{warning}")
     seconds = work = 0.0
     measured = []
     for number, point in enumerate(points, 1):
-        known = results.find(point.identity)
-        is_missing = known is None or (retry_failed and known["status"] != point_process.DONE)
-        if known is None or is_missing:
+        known = found(point)
+        is_missing = known is None
+        if known is None:
             known = results.add(point.identity, measure(point))
         if known["seconds"]:
             seconds, work = seconds + known["seconds"], work + point.work

@@ -2,12 +2,13 @@
 
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainer import atomic
 
 _MUST_AGREE = "so that ratios are within one run; choose another --output"
+_Fields = Mapping[str, Any]
 
 
 class Results:
@@ -20,25 +21,26 @@ class Results:
         path: the file, continued if it exists; None to keep the results in memory.
         arguments: those that must be the same for all points of a file.
         machine: its description, which must be the same too.
+        identity: names of the fields that tell a point from the others.
 
     Attributes:
-        points: what was measured, one dict a point.
+        points: what was measured last of each point, one dict a point.
 
     Raises:
         ValueError: if the file has no results, or results of other arguments or of another machine.
     """
 
-    def __init__(self, path: pathlib.Path | None, arguments: Mapping[str, Any], machine: Mapping[str, Any]):
-        self.path = path
+    def __init__(self, path: str | pathlib.Path | None, arguments: _Fields, machine: _Fields, identity: Sequence[str]):
+        self.path, self._identity = None if path is None else pathlib.Path(path), identity
         self.points: list[dict[str, Any]] = []
-        if path is None:
+        if self.path is None:
             return
-        if path.exists():
-            self._continue(path, {**arguments, **machine})
+        if self.path.exists():
+            self._continue(self.path, {**arguments, **machine})
         else:
-            atomic.write_text(path, _line({"arguments": dict(arguments), "machine": dict(machine)}))
+            atomic.write_text(self.path, _line({"arguments": dict(arguments), "machine": dict(machine)}))
 
-    def _continue(self, path: pathlib.Path, required: Mapping[str, Any]) -> None:
+    def _continue(self, path: pathlib.Path, required: _Fields) -> None:
         try:
             content = path.read_text(encoding="utf-8")
             complete = content[: content.rfind("\n") + 1]
@@ -53,24 +55,27 @@ class Results:
                 )
         if complete != content:
             atomic.write_text(path, complete)
-        self.points = points
+        for point in points:
+            self._put(point)
 
-    def find(self, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+    def find(self, identity: _Fields) -> dict[str, Any] | None:
         """What was measured last of a point, or None."""
-        same = (p for p in reversed(self.points) if all(p.get(name) == value for name, value in identity.items()))
-        return next(same, None)
+        return next((point for point in self.points if identity.items() <= point.items()), None)
 
-    def add(self, identity: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, Any]:
+    def add(self, identity: _Fields, measured: _Fields) -> dict[str, Any]:
         """Adds what was measured of a point, in place of what was measured earlier, and appends it to the file."""
         point = {**measured, **identity}
-        earlier = self.find(identity)
-        if earlier is not None:
-            self.points.remove(earlier)
-        self.points.append(point)
+        self._put(point)
         if self.path is not None:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(_line(point))
         return point
+
+    def _put(self, point: dict[str, Any]) -> None:
+        earlier = self.find({name: point.get(name) for name in self._identity})
+        if earlier is not None:
+            self.points.remove(earlier)
+        self.points.append(point)
 
 
 def _line(value: dict[str, Any]) -> str:

@@ -1,9 +1,11 @@
 """The points of a comparison of subjects over sizes: their sequence, and those that need not be tried."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.measuring import point_process, points
+from benchmarks.measuring.results import Results
 from benchmarks.measuring.subjects import Subject
 
 SKIPPED = "skipped"
@@ -33,7 +35,7 @@ def plan(
     return planned
 
 
-def skip(identity: Mapping[str, Any], measured: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
+def skip(identity: Mapping[str, Any], planned: Iterable[Mapping[str, Any]], results: Results) -> dict[str, Any] | None:
     """The result of a point that need not be tried, or None.
 
     A subject that took too long or too much memory at one size is not tried again at that size, nor at sizes that are
@@ -41,12 +43,13 @@ def skip(identity: Mapping[str, Any], measured: Iterable[Mapping[str, Any]]) -> 
 
     Args:
         identity: of the point, as in `plan`.
-        measured: the results so far.
+        planned: the identities of all points in sequence; only results of points before this one count.
+        results: the results so far.
     """
-    for other in measured:
-        where = {name: other[name] for name in identity}
-        gave_up = other["status"] in (point_process.TIMEOUT, point_process.MEMORY)
-        as_hard = all(identity[size] >= where[size] for size in ("length", "layers"))
-        if gave_up and as_hard and where["subject"] == identity["subject"] and where != identity:
-            return {"status": SKIPPED, "reason": f"{other['status']} at {points.name(where)}", "seconds": 0.0}
+    for other in itertools.takewhile(lambda other: other != identity, planned):
+        found = results.find(other)
+        gave_up = found is not None and found["status"] in (point_process.TIMEOUT, point_process.MEMORY)
+        as_hard = all(identity[size] >= other[size] for size in ("length", "layers"))
+        if found is not None and gave_up and as_hard and other["subject"] == identity["subject"]:
+            return {"status": SKIPPED, "reason": f"{found['status']} at {points.name(other)}", "seconds": 0.0}
     return None

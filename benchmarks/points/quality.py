@@ -6,7 +6,7 @@ Subjects are written as in `benchmarks.scaling`: `ours`, `ours:chunk`, `huggingf
 same examples of the sources of the Python standard library in the same sequence, batch 1, and train by Adam at a
 constant rate. The boundary between documents is byte 0, so that every vocabulary has 256 ids. The last line is one JSON
 object: `validation_bits` and `train_bits` (the mean of the last tenth of the steps), both per byte; `start_bits`, the
-same of the first step; `seconds` of all steps; and the arguments.
+same of the first step; `train_seconds` of all steps; and the arguments.
 """
 
 import json
@@ -103,7 +103,7 @@ def measure(subject: subjects.Subject) -> dict[str, Any]:
         "validation_bits": float(np.mean(evaluated)) / math.log(2.0),
         "train_bits": float(np.mean(losses[-max(1, len(losses) // 10) :])) / math.log(2.0),
         "start_bits": losses[0] / math.log(2.0),
-        "seconds": seconds,
+        "train_seconds": seconds,
         "corpus": corpus.name,
         "subject": subject.label,
         **command_line.arguments([*quality_flags.NAMES, _SEED.name]),

@@ -28,7 +28,8 @@ def report(runs: Sequence[dict[str, Any]]) -> str:
             continue
         bits = [run["validation_bits"] for run in done]
         training = statistics.mean(run["train_bits"] for run in done)
-        minutes = statistics.mean(run["seconds"] for run in done) / 60
+        # Earlier versions wrote the time of all steps as `seconds`.
+        minutes = statistics.mean(run.get("train_seconds", run["seconds"]) for run in done) / 60
         spread = max(bits) - min(bits)
         rows.append([label, f"{statistics.mean(bits):.4f}", f"{spread:.4f}", f"{training:.4f}", f"{minutes:.1f}"])
     return table(rows)

@@ -46,6 +46,7 @@ def test_memory_over_depth(tmp_path):
     "argument, message",
     [
         ("--lengths=1k", "--lengths must be positive integers. Received: ['1k']"),
+        ("--lengths=", "--lengths must be positive integers. Received: []"),
         ("--depths=0", "--depths must be positive integers. Received: ['0']"),
         ("--reversible=maybe", "--reversible must be of ['true', 'false']"),
         ("--width=15", "--width must be a multiple of --heads"),

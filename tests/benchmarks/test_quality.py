@@ -72,11 +72,11 @@ def test_a_peer(tmp_path):
 
 
 def test_table():
-    done = {"status": "done", "train_bits": 3.0, "seconds": 90.0}
+    done = {"status": "done", "train_bits": 3.0, "seconds": 900.0, "train_seconds": 90.0}
     runs = [
         {"subject": "ours", "validation_bits": 3.5, **done},
         {"subject": "lucidrains", "status": "failed", "reason": "no"},
-        {"subject": "ours", "validation_bits": 3.25, **done},
+        {"subject": "ours", "validation_bits": 3.25, "status": "done", "train_bits": 3.0, "seconds": 90.0},
     ]
     assert [line.split() for line in quality.report(runs).splitlines()] == [
         ["subject", "validation", "range", "training", "minutes"],

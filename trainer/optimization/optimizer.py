@@ -51,7 +51,7 @@ class TakesReducedGradients:
         return grads_and_vars
 
     def _apply_weight_decay(self, variables: Sequence[keras.Variable]) -> None:
-        """Leaves the variables to `_decay`, which the update of each calls."""
+        """Leaves the variables to `_decay`, which the update of each calls; Muon's `adam_weight_decay` is not read."""
 
     def _decay(self, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         decay = self.weight_decay  # type: ignore[attr-defined]
@@ -126,7 +126,6 @@ def make_optimizer(
             adam_beta_1=config.beta_1,
             adam_beta_2=config.beta_2,
             epsilon=config.epsilon,
-            adam_weight_decay=config.weight_decay or None,
             adam_lr_ratio=config.adam_ratio,
             exclude_layers=["head"],
             **common,

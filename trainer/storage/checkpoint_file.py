@@ -65,8 +65,9 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         DamagedCheckpoint: If the file is cut short or changed.
         OSError: If it cannot be read at all.
     """
+    _read_header(path)
     try:
-        # A mapped file would count twice in the memory of the process, and an error of the disk would end it.
+        # Mapped arrays would count twice in the memory of the process, and an error of the disk would end it.
         with safetensors.safe_open(path, framework="numpy", backend="pread") as file:
             metadata, arrays = file.metadata(), file.get_tensors()
         if _METADATA in metadata:
@@ -79,6 +80,17 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         return arrays, json_text.parse_object(fields["description"])
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _os_error(error) or DamagedCheckpoint(f"{path}: not a complete checkpoint ({error})") from error
+
+
+def _read_header(path: str | os.PathLike[str]) -> None:
+    """Raises the error of the system that keeps a file from being opened, or its header from being read.
+
+    The package reports each failure to open a file as a missing one. It reads the header from a mapping of the file,
+    for `pread` too, where a bad sector would end the process.
+    """
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        file.read(min(length, os.fstat(file.fileno()).st_size))  # A damaged length can be any number.
 
 
 def _checksum(arrays: Mapping[str, np.ndarray], description: str) -> str:

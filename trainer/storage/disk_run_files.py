@@ -6,6 +6,7 @@ A checkpoint passes three layers: this one decides when the state is saved and m
 
 import concurrent.futures
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -82,8 +83,7 @@ class DiskRunFiles:
             arrays, description = self._capture()
         except OSError as error:
             raise self._not_saved("The metrics", error) from error
-        self._saved = step
-        self._writing = _in_a_thread(self._checkpoints.save, step, arrays, description, self._losses())
+        self._write_in_a_thread(step, arrays, description)
 
     def look(self, step: int) -> bool:
         if self._writing is not None and self._writing.done():
@@ -120,6 +120,29 @@ class DiskRunFiles:
     def _losses(self) -> dict[int, float]:
         """Validation losses by step, for the best checkpoint to be retained."""
         return metrics.validation_losses(self._metrics.records)
+
+    def _write_in_a_thread(self, step: int, arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> None:
+        """Starts a thread that writes a checkpoint, and remembers it also where an interrupt comes in between."""
+        writing: concurrent.futures.Future[None] = concurrent.futures.Future()
+        losses = self._losses()
+
+        def write() -> None:
+            if not writing.set_running_or_notify_cancel():
+                return
+            try:
+                self._checkpoints.save(step, arrays, description, losses)
+            except BaseException as error:  # It is raised where it is waited for.
+                writing.set_exception(error)
+            else:
+                writing.set_result(None)
+
+        try:
+            self._saved, self._writing = step, writing
+            threading.Thread(target=write, name="checkpoint-writer", daemon=False).start()
+        except BaseException:
+            if writing.cancel():  # It does not run and will not.
+                self._saved = self._writing = None
+            raise
 
     def _wait_and_report(self, step: int) -> None:
         """Waits for the checkpoint that is being written, and reports if it could not be."""
@@ -176,12 +199,3 @@ class DiskRunFiles:
     def _what_stands(self) -> str:
         steps = self._checkpoints.usable_steps()
         return f"The checkpoint of step {steps[-1]} stands" if steps else "There is no checkpoint yet"
-
-
-def _in_a_thread(function: Callable[..., None], *args: Any) -> concurrent.futures.Future[None]:
-    """Starts a function in a thread that ends with it."""
-    executor = concurrent.futures.ThreadPoolExecutor(1, "checkpoint-writer")
-    try:
-        return executor.submit(function, *args)
-    finally:
-        executor.shutdown(wait=False)

@@ -6,8 +6,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from reformer_tf import local_paths
+from trainer import atomic, model_fields
 from trainer import config as configs
-from trainer import model_fields
 from trainer.storage.checkpoints import Checkpoints
 from trainer.storage.folder_lock import FolderLock
 
@@ -58,12 +58,13 @@ class Workdir:
         return Checkpoints(self.root / "checkpoints", keep)
 
     def lock(self) -> None:
-        """Makes the folder and locks it until the process ends or calls `unlock`.
+        """Makes the folder and locks it until the process ends or calls `unlock`; removes what killed ones left in it.
 
         Raises:
             ValueError: If another process has locked it.
         """
         self._lock.take()
+        atomic.remove_leftovers(self.root)
 
     def unlock(self) -> None:
         """Lets other processes use the folder."""

@@ -87,9 +87,8 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
             result = steps.next(start_more=not (stops or saves))
             loss, norm = float(result.loss), float(result.gradient_norm)
             if not run.skipped.may_go_on(run.step + 1, loss, norm, bool(result.applied)):
-                unknown = unknown_ids(run)
                 _finish(run)
-                _say_not_finite(run, loss, norm, unknown)
+                _say_not_finite(run, loss, norm, unknown_ids(run))
                 run.process_group.leave()
                 return exits.NOT_FINITE
             run.step += 1

@@ -78,6 +78,7 @@ class Run:
                 if not dry:
                     self.workdir.lock()
                     undo.callback(self.workdir.abandon)
+                self._check_data_dir()
                 config.data.validation_rule = self._validation_rule()
                 changed = self.workdir.check_config(config)
                 report_file.read(self.workdir.report)  # Otherwise a damaged one is found only after the last step.
@@ -228,6 +229,15 @@ class Run:
         """Waits for the checkpoint that is being written, closes the files and unlocks the folder."""
         self.files.close(self.step)
         self.workdir.unlock()
+
+    def _check_data_dir(self) -> None:
+        """Refuses a folder of data that is not read. A run that began with it, when it was ignored, goes on."""
+        try:
+            config_checks.check_data_dir(self.config)
+        except ValueError as error:
+            if self.workdir.config_before() is None:
+                raise
+            logging.warning("Not used: %s", error)
 
     def _validation_rule(self) -> str:
         """Returns the rule of the config, else that of the run in the folder, else that of new runs."""

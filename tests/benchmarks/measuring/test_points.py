@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.measuring import points
+from benchmarks.measuring import machine, points
 from benchmarks.measuring.results import Results
 
 MACHINE = {"cpu": "abacus", "versions": {"tensorflow": "2"}}
@@ -13,7 +13,7 @@ POINTS = [points.Point({"subject": "ours", "length": length}, ["no_module"], len
 
 
 def _results(folder, arguments=ARGUMENTS, machine=MACHINE):
-    return Results(folder / "results.jsonl", arguments, machine)
+    return Results(folder / "results.jsonl", arguments, machine, ["subject", "length"])
 
 
 def _done(point):
@@ -45,14 +45,15 @@ def test_a_run_goes_on_with_what_is_missing(tmp_path):
         file.write('{"subject": "ou')  # Killed while it wrote a line.
     seen, lines = _run(_results(tmp_path))
     assert seen == POINTS[1:]
-    assert lines[0] == "point 2 of 3: subject ours, length 2048: 4096.0; 0:08 left"
-    assert _run(_results(tmp_path)) == ([], [])
+    assert lines[1] == "point 2 of 3: subject ours, length 2048: 4096.0; 0:08 left"
+    seen, lines = _run(_results(tmp_path))
+    assert not seen and [line.partition(",")[0] for line in lines] == ["3 of 3 points are of earlier runs"]
     assert [json.loads(line)["length"] for line in path.read_text().splitlines()[1:]] == [1024, 2048, 4096]
     assert [p.name for p in tmp_path.iterdir()] == ["results.jsonl"]
 
 
 def test_the_time_left_is_that_of_the_points_left():
-    _, lines = _run(Results(None, {}, {}))
+    _, lines = _run(Results(None, {}, {}, ["subject", "length"]))
     assert [line.rpartition("; ")[2] for line in lines] == ["0:18 left", "0:08 left", "0:00 left"]
 
 
@@ -64,11 +65,23 @@ def test_a_failure_does_not_stop_the_others(tmp_path):
     seen, lines = _run(_results(tmp_path), measure)
     assert seen == POINTS
     assert lines[0].endswith("length 1024: failed (no such weight); -:-- left")
-    assert _run(_results(tmp_path), retry_failed=False) == ([], [])
+    assert _run(_results(tmp_path), retry_failed=False)[0] == []
     results = _results(tmp_path)
     assert _run(results)[0] == POINTS[:1]
     assert [point["status"] for point in results.points] == ["done"] * 3
-    assert _results(tmp_path).find(POINTS[0].identity)["status"] == "done"
+    assert _results(tmp_path).points == results.points
+
+
+def test_results_of_other_sources_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "code", lambda: "new")
+    for number, source in enumerate(("old", "new")):
+        results = Results(tmp_path / f"{source}.jsonl", {}, {}, ["subject", "length"])
+        results.add(POINTS[0].identity, {**_done(POINTS[0]), "code": source})
+        results.add(POINTS[1].identity, {"status": "skipped", "seconds": 0.0, "reason": "no"})
+        _, lines = _run(results, retry_failed=False)
+        said = f"2 of 3 points are of earlier runs, measured with the sources ['{source}']"
+        assert lines[0] == said + (". Warning: now they are 'new', for which choose another --output", "")[number]
+        assert len(lines) == 2
 
 
 def test_a_point_is_measured_in_a_process():

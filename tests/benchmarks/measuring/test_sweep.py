@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks.measuring import sweep
+from benchmarks.measuring.results import Results
 from tests.benchmarks import fake_subject
 
 SIZES = [(1024, 6), (4096, 6)]
@@ -26,13 +27,19 @@ def test_what_was_given_up_is_not_tried_larger(status):
     subjects = fake_subject.subjects("ours", "torch_exact")
     identities = [identity for _, identity in sweep.plan(subjects, [(1024, 6), (4096, 2), (4096, 6)], 2)]
     given_up = {"subject": "torch_exact", "length": 4096, "layers": 2, "round": 0}
-    measured = [
-        {**fake_subject.measured(identities[0]), **identities[0]},
-        {"status": status, "seconds": 9.0, "reason": "too much", **given_up},
-    ]
-    skipped = [identity for identity in identities if sweep.skip(identity, measured)]
+    results = Results(None, {}, {}, list(given_up))
+    results.add(identities[0], fake_subject.measured(identities[0]))
+    results.add(given_up, {"status": status, "seconds": 9.0, "reason": "too much"})
+    skipped = [identity for identity in identities if sweep.skip(identity, identities, results)]
     assert [(i["layers"], i["round"]) for i in skipped] == [(6, 0), (2, 1), (6, 1)]
     assert all((i["subject"], i["length"]) == ("torch_exact", 4096) for i in skipped)
-    found = sweep.skip(skipped[0], measured)
+    found = sweep.skip(skipped[0], identities, results)
     reason = f"{status} at subject torch_exact, length 4096, layers 2, round 0"
     assert found == {"status": "skipped", "reason": reason, "seconds": 0.0}
+
+
+def test_what_comes_later_does_not_count():
+    identities = [identity for _, identity in sweep.plan(fake_subject.subjects("ours"), [(1024, 6)], 2)]
+    results = Results(None, {}, {}, list(identities[0]))
+    results.add(identities[1], {"status": "timeout", "seconds": 9.0, "reason": "too much"})
+    assert sweep.skip(identities[0], identities, results) is None

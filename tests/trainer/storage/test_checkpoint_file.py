@@ -96,15 +96,26 @@ def test_errors_of_the_system_are_no_damage(tmp_path):
         checkpoint_file.read(tmp_path)
 
 
+def test_a_file_that_may_not_be_opened_is_not_missing(path, monkeypatch):
+    def denied(*args):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(checkpoint_file, "open", denied, raising=False)
+    with pytest.raises(PermissionError):
+        checkpoint_file.read(path)
+
+
 def test_a_disk_that_fails(tmp_path, monkeypatch):
     """The package quotes the errors of the system in its own."""
 
     def fails(*args, **kwargs):
         raise safetensors.SafetensorError(f"I/O error: {os.strerror(errno.EIO)} (os error {errno.EIO})")
 
+    checkpoint_file.write(tmp_path / "checkpoint", ARRAYS, DESCRIPTION)
     monkeypatch.setattr(safetensors, "safe_open", fails)
     with pytest.raises(OSError, match=rf"^\[Errno {errno.EIO}\] {os.strerror(errno.EIO)}$"):
         checkpoint_file.read(tmp_path / "checkpoint")
+    (tmp_path / "checkpoint").unlink()
     monkeypatch.setattr("safetensors.numpy.save_file", fails)
     with pytest.raises(OSError, match=rf"^\[Errno {errno.EIO}\] {os.strerror(errno.EIO)}$"):
         checkpoint_file.write(tmp_path / "checkpoint", ARRAYS, DESCRIPTION)

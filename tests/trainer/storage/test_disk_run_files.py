@@ -74,7 +74,10 @@ def test_the_caller_goes_on_while_it_is_written(files, state, checkpoints, gate,
     arrays, description = checkpoints.newest()
     assert description == {"step": 3}
     np.testing.assert_array_equal(arrays["weight"], ARRAYS["weight"])
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("checkpoint-writer")]
+    for thread in threading.enumerate():
+        if thread.name.startswith("checkpoint-writer"):
+            thread.join(60)
+            assert not thread.is_alive()
     files.close(3)
     assert capsys.readouterr().err == ""
 
@@ -88,6 +91,25 @@ def test_the_next_one_waits_for_the_one_before(files, state, checkpoints, gate):
     assert 3 in checkpoints.steps()
     files.close(4)
     assert checkpoints.steps() == [3, 4]
+
+
+@pytest.mark.parametrize("has_started", [True, False])
+def test_an_interrupt_while_the_thread_starts(files, state, checkpoints, gate, monkeypatch, has_started):
+    start = threading.Thread.start
+
+    def interrupted(thread):
+        if has_started:
+            start(thread)
+        raise KeyboardInterrupt
+
+    state.step = 3
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            files.save(3)
+    threading.Timer(0.05, gate.set).start()
+    files.finish(3)
+    assert checkpoints.steps() == [3]
 
 
 def test_nothing_to_wait_for(files, capsys):

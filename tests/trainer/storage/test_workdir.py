@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from tests.trainer import runs, toy
+from trainer import config as configs
 from trainer.storage.workdir import Workdir
 from trainer.training.run import Run
 
@@ -123,3 +124,25 @@ def test_a_folder_that_is_in_use(corpus, finished, tmp_path):
             Run(config, tmp_path)
     finally:
         run.close()
+
+
+def test_what_a_killed_process_left_goes_with_the_next_lock(tmp_path):
+    (tmp_path / "config.json.4711.partial").mkdir()
+    workdir = Workdir(tmp_path)
+    workdir.lock()
+    workdir.unlock()
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_a_folder_of_data_that_is_not_read(corpus, finished, tmp_path, caplog):
+    config = runs.make_config(corpus)
+    config.train.steps, config.data.data_dir = 2, str(tmp_path)
+    rule = "`config.data.data_dir` must be empty unless `config.data.name` is 'tfds'"
+    with pytest.raises(ValueError, match=f"{rule}.* Received: '{tmp_path}'"):
+        Run(config, tmp_path / "new")
+    assert not list(tmp_path.iterdir())
+    workdir = tmp_path / "run"
+    shutil.copytree(finished, workdir)
+    configs.write_config(config, workdir / "config.json")  # As runs of earlier versions have it.
+    Run(configs.read_config(workdir / "config.json"), workdir).close()
+    assert caplog.text.count(rule) == 1

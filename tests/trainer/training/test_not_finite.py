@@ -6,6 +6,7 @@ from tests.trainer import runs
 from tests.trainer.full_disk import FullDisk
 from trainer import exits
 from trainer.storage.checkpoints import Checkpoints
+from trainer.training import loop
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,16 @@ def test_a_last_good_state_that_cannot_be_saved(config, programs, tmp_path, monk
     assert "The checkpoint of step 1 could not be written: [Errno 28]" in said
     assert "The checkpoint of step 0 stands. The run ends" in said
     assert "is saved in" not in said
+
+
+def test_the_state_is_saved_before_the_cause_is_looked_for(config, programs, tmp_path, monkeypatch):
+    def fails(run):
+        raise MemoryError
+
+    monkeypatch.setattr(loop, "unknown_ids", fails)
+    with pytest.raises(MemoryError):
+        programs.run(config, tmp_path)
+    assert Checkpoints(tmp_path / "checkpoints").newest()[1]["step"] == 1
 
 
 @pytest.mark.parametrize("limit", [0, 12])
