@@ -28,8 +28,8 @@ class StepFunctions:
         """
         if not force and self._is_outdated(self.train_function):
             raise ValueError(
-                "A model must be compiled again, by `compile()`, when it has other weights, for instance adapters of its"
-                f" backbone. Received: {self.name}, trained before such a change"
+                "A model must be compiled again, by `compile()`, when it has other weights, for instance adapters of"
+                f" its backbone. Received: {self.name}, trained before such a change"
             )
         self._make("train_function", super().make_train_function, force)  # type: ignore[misc]
 
