@@ -52,6 +52,20 @@ def test_causal_chunks_cut_by_position_see_no_later_token(exact_length, strictly
     assert (moved < 1e-5) == strictly
 
 
+def test_adapters_that_came_since_are_used():
+    model = _model(kinds=["local"])
+    before = model.generate([[1, 2, 3]], 4)
+    model.train_adapters(2)
+    rng = np.random.default_rng(1)
+    for variable in model.backbone.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape))
+    (after,) = model.generate([[1, 2, 3]], 4)
+    assert [after] != before
+    assert after == list(np.asarray(model(np.array([[1, 2, 3, *after]])))[0, 2:6].argmax(axis=-1))
+    model.merge_adapters()
+    assert model.generate([[1, 2, 3]], 4) == [after]
+
+
 @pytest.fixture(scope="module")
 def model():
     return _model()

@@ -89,6 +89,6 @@ BREAKAGES = (
         function="_Programs.are_for",
         old="len(variables) == len(self._variables) and all(map(operator.is_, variables, self._variables))",
         new="True",
-        breaks="Generation goes on with the weights that a model had before its adapters were merged.",
+        breaks="Generation goes on with the weights that a model had before it got adapters.",
     ),
 )
