@@ -1,21 +1,17 @@
 """The backbone of a model: one that its constructor was passed, or a new one."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from reformer_tf.models import model_arguments
 from reformer_tf.models.backbone import ReformerBackbone
 
-_REQUIRED = (
-    "vocabulary_size",
-    "max_sequence_length",
-    "num_layers",
-    "hidden_dim",
-    "num_heads",
-    "key_dim",
-    "intermediate_dim",
-    "attention_layers",
-)
+_REQUIRED = [
+    parameter.name
+    for parameter in inspect.signature(ReformerBackbone).parameters.values()
+    if parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+]
 
 
 def passed_or_new(owner: type, backbone: Any, named: Mapping[str, Any], options: Mapping[str, Any]) -> ReformerBackbone:
