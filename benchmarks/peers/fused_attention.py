@@ -1,0 +1,109 @@
+"""Time of fused exact attention, forward and backward, by PyTorch or JAX, without this package and TensorFlow.
+
+    python -m benchmarks.peers.fused_attention --framework=torch --length=16384 --heads=8 --key_dim=128
+
+Causal attention of one sequence in bfloat16, by the implementation that a framework has for the device: on a GPU
+PyTorch's `scaled_dot_product_attention`, restricted to FlashAttention and cuDNN's kernel, or JAX's
+`dot_product_attention(implementation="cudnn")`. On a CPU it is whatever the framework does there, which only shows that
+the command works. The last line is one JSON object.
+"""
+
+import argparse
+import functools
+import json
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+FRAMEWORKS = ("torch", "jax")
+_SCALE = 0.1  # Of the random inputs; times do not depend on it.
+
+
+def measure(framework: str, length: int, heads: int, key_dim: int, repeat: int) -> dict[str, Any]:
+    """Measures forward and backward of one call.
+
+    Args:
+        framework: one of `FRAMEWORKS`.
+        length: L.
+        heads: H.
+        key_dim: D.
+        repeat: timed calls, after one that is not.
+
+    Returns:
+        `attention_s`, the median; `run_s`, all calls together; `operations`, multiplications and additions of the pairs
+        that are visible, in the forward pass and the gradient, without what is computed again; `device` and
+        `implementation`.
+    """
+    call, device, implementation = (_torch if framework == "torch" else _jax)(length, heads, key_dim)
+    seconds = []
+    for _ in range(1 + repeat):
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    return {
+        "attention_s": statistics.median(seconds[1:]),
+        "run_s": sum(seconds),
+        # Two products forward and four backward, over half of all pairs.
+        "operations": 6 * 2 * heads * key_dim * length * (length + 1) // 2,
+        "device": device,
+        "implementation": implementation,
+    }
+
+
+def _torch(length: int, heads: int, key_dim: int) -> tuple[Callable[[], None], str, str]:
+    """Makes the call by PyTorch; returns it with the names of the device and of the implementation."""
+    import torch
+    from torch.nn import attention, functional
+
+    on_gpu = torch.cuda.is_available()
+    device = torch.device("cuda" if on_gpu else "cpu")
+    vectors = [_SCALE * torch.randn(1, heads, length, key_dim, device=device, dtype=torch.bfloat16) for _ in range(4)]
+    *inputs, upstream = vectors
+    for x in inputs:
+        x.requires_grad_()
+    backends = [attention.SDPBackend.FLASH_ATTENTION, attention.SDPBackend.CUDNN_ATTENTION]
+
+    def call() -> None:
+        if on_gpu:
+            with attention.sdpa_kernel(backends):
+                output = functional.scaled_dot_product_attention(*inputs, is_causal=True)
+        else:
+            output = functional.scaled_dot_product_attention(*inputs, is_causal=True)
+        torch.autograd.grad(output, inputs, upstream)
+        if on_gpu:
+            torch.cuda.synchronize()
+
+    return call, torch.cuda.get_device_name() if on_gpu else "cpu", "scaled_dot_product_attention"
+
+
+def _jax(length: int, heads: int, key_dim: int) -> tuple[Callable[[], None], str, str]:
+    """Makes the call by JAX, as `_torch` does."""
+    import jax
+
+    device = jax.devices()[0]
+    implementation = "cudnn" if device.platform == "gpu" else "xla"
+    keys = jax.random.split(jax.random.key(0), 4)
+    *inputs, upstream = (
+        _SCALE * jax.random.normal(key, (1, length, heads, key_dim), jax.numpy.bfloat16) for key in keys
+    )
+    attend = functools.partial(jax.nn.dot_product_attention, is_causal=True, implementation=implementation)
+    gradients = jax.jit(lambda inputs, upstream: jax.vjp(attend, *inputs)[1](upstream))
+    return (
+        lambda: jax.block_until_ready(gradients(inputs, upstream)) and None,
+        device.device_kind,
+        f"dot_product_attention, {implementation}",
+    )
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--framework", choices=FRAMEWORKS, required=True)
+    for name, default in {"length": 16384, "heads": 8, "key_dim": 128, "repeat": 3}.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
+    print(json.dumps(measure(**vars(parser.parse_args()))))
+
+
+if __name__ == "__main__":
+    main()
