@@ -41,7 +41,7 @@ def read(step: StepToCompile, target: str, python: str = sys.executable) -> dict
     chip = CHIPS[target]
     start = time.perf_counter()
     lowered = lowering.lower(step, chip)
-    found = {
+    found: dict[str, Any] = {
         "lower_s": time.perf_counter() - start,
         "program_bytes": len(lowered),
         "memory_bytes": chip.memory_bytes,

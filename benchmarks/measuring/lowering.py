@@ -2,7 +2,7 @@
 
 from benchmarks.measuring.chips import Chip
 from benchmarks.measuring.step_to_compile import StepToCompile
-from reformer_tf.ops.execution import compiled_functions
+from reformer_tf.ops.execution import budgets, compiled_functions
 
 
 def lower(step: StepToCompile, chip: Chip) -> bytes:
@@ -19,5 +19,5 @@ def lower(step: StepToCompile, chip: Chip) -> bytes:
     Returns:
         A serialized `HloModuleProto`.
     """
-    with compiled_functions.compiled_as_a_whole():
+    with budgets.target(chip.kind, chip.memory_bytes), compiled_functions.compiled_as_a_whole():
         return step.function.experimental_get_compiler_ir(*step.signature)(stage="hlo_serialized")

@@ -74,7 +74,7 @@ def count(found: Launches) -> dict[str, int]:
     every = total(launch.operations.times(launch.times) for launch in found.all)
     return {
         "matmul_flops": sum(every.matmul.values()),
-        "elementwise_operations": every.elementwise,
+        "elementwise_operations": every.arithmetic,
         "transcendentals": every.transcendentals,
         "bytes_accessed": sum(launch.times * launch.bytes for launch in found.all),
         "unknown_loops": found.unknown_loops,
@@ -148,7 +148,7 @@ def _work(branch: Sequence[Launch]) -> int:
     sums: collections.Counter[str] = collections.Counter()
     for launch in branch:
         every = launch.operations.times(launch.times)
-        sums.update(operations=sum(every.matmul.values()) + every.elementwise + every.transcendentals)
+        sums.update(operations=sum(every.matmul.values()) + every.arithmetic + every.transcendentals)
         sums.update(bytes=launch.times * launch.bytes)
     return sum(sums.values())
 

@@ -69,18 +69,18 @@ class Operations:
 
     Attributes:
         matmul: of matrix products, by the dtype of their left operands.
-        elementwise: of other arithmetic.
+        arithmetic: other, one for each element.
         transcendentals: of transcendental functions.
     """
 
     matmul: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    elementwise: int = 0
+    arithmetic: int = 0
     transcendentals: int = 0
 
     def times(self, number: int) -> "Operations":
         """The operations of so many executions."""
         matmul = {name: number * count for name, count in self.matmul.items()}
-        return Operations(matmul, number * self.elementwise, number * self.transcendentals)
+        return Operations(matmul, number * self.arithmetic, number * self.transcendentals)
 
 
 def total(parts: Iterable[Operations]) -> Operations:
@@ -89,7 +89,7 @@ def total(parts: Iterable[Operations]) -> Operations:
     matmul: collections.Counter[str] = collections.Counter()
     for part in parts:
         matmul.update(part.matmul)
-    return Operations(dict(matmul), sum(p.elementwise for p in parts), sum(p.transcendentals for p in parts))
+    return Operations(dict(matmul), sum(p.arithmetic for p in parts), sum(p.transcendentals for p in parts))
 
 
 def operations(instruction: Any, operands: list[Any], computations: Mapping[int, Any]) -> Operations:
@@ -117,11 +117,11 @@ def operations(instruction: Any, operands: list[Any], computations: Mapping[int,
         shape = instruction.shape.tuple_shapes[0] if instruction.shape.tuple_shapes else instruction.shape
         return _product(elements(shape), operands[0], contracted) if contracted else Operations()
     if opcode in ("reduce", "reduce-window"):
-        return Operations(elementwise=elements(operands[0].shape))
+        return Operations(arithmetic=elements(operands[0].shape))
     if opcode == "sort":
         length = operands[0].shape.dimensions[instruction.dimensions[0]]
-        return Operations(elementwise=elements(operands[0].shape) * max(1, math.ceil(math.log2(length))))
-    return Operations(elementwise=count * (opcode in _ARITHMETIC), transcendentals=count * (opcode in _TRANSCENDENTAL))
+        return Operations(arithmetic=elements(operands[0].shape) * max(1, math.ceil(math.log2(length))))
+    return Operations(arithmetic=count * (opcode in _ARITHMETIC), transcendentals=count * (opcode in _TRANSCENDENTAL))
 
 
 def backend_config(instruction: Any) -> dict[str, Any]:

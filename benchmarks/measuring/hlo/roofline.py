@@ -11,6 +11,8 @@ from typing import Any
 from benchmarks.measuring.chips import Chip
 from benchmarks.measuring.hlo.launches import Launch, Launches
 
+_SUMS = ("launches", "bytes", "matmul_flops", "floor_s")
+
 
 def seconds(launch: Launch, chip: Chip) -> float:
     """The least time of one execution of a launch."""
@@ -31,20 +33,19 @@ def floor(launches: Launches, chip: Chip, most: int = 8) -> dict[str, Any]:
         and `kinds`, the kinds of launches with the largest floors, each with `kind`, `launches`, `bytes`,
         `matmul_flops` and `floor_s`.
     """
-    kinds: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    kinds: dict[str, dict[str, float]] = {}
     by_dtype: collections.Counter[str] = collections.Counter()
     for launch in launches.all:
         work = launch.operations.times(launch.times)
         by_dtype.update(work.matmul)
-        kinds[launch.kind].update(
-            launches=launch.times,
-            bytes=launch.times * launch.bytes,
-            matmul_flops=sum(work.matmul.values()),
-            floor_s=launch.times * seconds(launch, chip),
-        )
+        sums = kinds.setdefault(launch.kind, dict.fromkeys(_SUMS, 0))
+        sums["launches"] += launch.times
+        sums["bytes"] += launch.times * launch.bytes
+        sums["matmul_flops"] += sum(work.matmul.values())
+        sums["floor_s"] += launch.times * seconds(launch, chip)
     largest = sorted(kinds.items(), key=lambda kind: -kind[1]["floor_s"])
     return {
-        "floor_s": float(sum(sums["floor_s"] for sums in kinds.values())),
+        "floor_s": sum(sums["floor_s"] for sums in kinds.values()),
         "instructions": len(launches.all),
         "launches": sum(sums["launches"] for sums in kinds.values()),
         "matmul_flops_by_dtype": dict(by_dtype),
