@@ -168,6 +168,7 @@ def _over_groups(
         # Rows of queries that keys are made from are there already.
         query, *rest = (neighbors.cut(seen[0], 0) if x is keys[0] else tf.gather(x, own_rows) for x in queries)
         found = attend([query, blocks.own_tags(tags, first), *rest], seen, rounds.dropout_keys)
+        found = [tf.cast(x, result.dtype) for x, result in zip(found, results, strict=True)]
         parts = [neighbors.split(x) if len(array) > 1 else [x] for x, array in zip(found, arrays, strict=True)]
         return [
             [a.write(index, x) for a, x in zip(array, part, strict=True)]

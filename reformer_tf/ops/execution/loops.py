@@ -11,6 +11,7 @@ from tensorflow.python.framework import ops
 from tensorflow.python.ops import control_flow_util
 
 from reformer_tf.ops import shapes
+from reformer_tf.ops.execution import budgets
 
 
 class OneElementArray(NamedTuple):
@@ -74,6 +75,11 @@ def concatenated(array: Array) -> tf.Tensor:
 def in_xla() -> bool:
     """Whether the graph being traced is compiled by XLA."""
     return bool(control_flow_util.GraphOrParentsInXlaContext(ops.get_default_graph()))
+
+
+def in_accelerator_program() -> bool:
+    """Whether the graph being traced is compiled by XLA for an accelerator."""
+    return in_xla() and budgets.on_accelerator()
 
 
 def array(dtype: tf.DType, size: shapes.Size, element_shape: Sequence[shapes.Size | None], after: tf.Tensor) -> Array:
