@@ -6,6 +6,7 @@ what was measured before is always reported.
 """
 
 import dataclasses
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -20,17 +21,19 @@ class Point:
     """A setting to measure.
 
     Attributes:
-        subject: what is measured; later points of a subject are expected from earlier ones.
+        subject: what is measured; the time of later points of a subject is expected from earlier ones.
         length: L, the tokens of a sequence.
-        command: of its process, whose last line of output is one JSON object. Its `run_s` are the seconds that grow
-            with the length, out of all that the process takes.
+        command: module and flags of its process, whose last line of output is one JSON object. Its `run_s` are the
+            seconds that grow with the length, out of all that the process takes.
         power: of the length, with which these seconds grow.
+        operations: that it needs.
     """
 
     subject: str
     length: int
     command: Sequence[str]
     power: int = 1
+    operations: int = 0
 
 
 def run(
@@ -44,8 +47,8 @@ def run(
         clock: gives the time in seconds.
 
     Yields:
-        `subject` and `length`, and what `point_process.run` returns; or, where the time left is not enough, the
-        `status` `NO_TIME` and the `reason`.
+        `subject`, `length` and `operations`, and what `point_process.run` returns; or, where the time left is not
+        enough, the `status` `NO_TIME` and the `reason`.
     """
     end = clock() + seconds
     done: dict[str, tuple[Point, Mapping[str, Any]]] = {}
@@ -55,10 +58,11 @@ def run(
         if left <= expected:
             result = {"status": NO_TIME, "reason": f"{max(left, 0):.0f} s left, {expected:.0f} s or more needed"}
         else:
-            result = point_process.run([*point.command], left, 0.9 * machine.memory_mib())
+            command = [sys.executable, "-m", *point.command]
+            result = point_process.run(command, left, 0.9 * machine.memory_mib())
         if result["status"] == point_process.DONE:
             done[point.subject] = point, result
-        yield {**result, "subject": point.subject, "length": point.length}
+        yield {**result, "subject": point.subject, "length": point.length, "operations": point.operations}
 
 
 def _expected(point: Point, before: Point | None, result: Mapping[str, Any] | None) -> float:

@@ -41,6 +41,11 @@ def training_step(sizes: Sizes, kinds: Sequence[str]) -> int:
     return 3 * 2 * sizes.length * multiplied
 
 
+def causal_attention(sizes: Sizes) -> int:
+    """Counts the same of exact causal attention alone, as of its products in one layer of kind `"full"`."""
+    return 3 * 2 * sizes.length * 2 * sizes.heads * sizes.key_dim * _visible("full", sizes)
+
+
 def _visible(kind: str, sizes: Sizes) -> int:
     """The keys that a query sees, at most."""
     window = min(sizes.chunk_length, sizes.length)

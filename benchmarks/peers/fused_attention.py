@@ -31,9 +31,7 @@ def measure(framework: str, length: int, heads: int, key_dim: int, repeat: int) 
         repeat: timed calls, after one that is not.
 
     Returns:
-        `attention_s`, the median; `run_s`, all calls together; `operations`, multiplications and additions of the pairs
-        that are visible, in the forward pass and the gradient, without what is computed again; `device` and
-        `implementation`.
+        `step_s`, the median; `run_s`, all calls together; `device` and `implementation`.
     """
     call, device, implementation = (_torch if framework == "torch" else _jax)(length, heads, key_dim)
     seconds = []
@@ -42,10 +40,8 @@ def measure(framework: str, length: int, heads: int, key_dim: int, repeat: int) 
         call()
         seconds.append(time.perf_counter() - start)
     return {
-        "attention_s": statistics.median(seconds[1:]),
+        "step_s": statistics.median(seconds[1:]),
         "run_s": sum(seconds),
-        # Two products forward and four backward, over half of all pairs.
-        "operations": 6 * 2 * heads * key_dim * length * (length + 1) // 2,
         "device": device,
         "implementation": implementation,
     }

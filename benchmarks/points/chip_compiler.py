@@ -20,7 +20,7 @@ import tempfile
 import time
 from typing import Any
 
-from benchmarks.measuring import chips
+from benchmarks.measuring import chips, lowered_program
 
 _MEMORY = ("RESOURCE_EXHAUSTED", "Ran out of memory", "out of memory")
 _SIZES = ("temp", "argument", "output", "alias", "generated_code")
@@ -71,7 +71,6 @@ def _compiler(chip: chips.Chip) -> tuple[str, Any]:
     from jax._src.interpreters import mlir
     from jax._src.lib import xla_client
     from jax.experimental import topologies
-    from jaxlib.mlir import ir
 
     jax.config.update("jax_enable_x64", True)
     options = {"target_config": chip.description, "topology": chip.topology} if chip.description else {}
@@ -80,28 +79,11 @@ def _compiler(chip: chips.Chip) -> tuple[str, Any]:
 
     def compile_module(program: bytes) -> Any:
         with mlir.make_ir_context():
-            computation = xla_client.XlaComputation(program)
-            module = ir.Module.parse(xla_client._xla.mlir.xla_computation_to_mlir_module(computation))
-            _remove_copies(module, ir)
+            module = lowered_program.module(program)
             chosen = compiler.get_compile_options(num_replicas=1, num_partitions=1)
             return device.client.compile(module, xla_client.DeviceList((device,)), chosen)
 
     return device.device_kind, compile_module
-
-
-def _remove_copies(module: Any, ir: Any) -> None:
-    """Removes copies that TensorFlow lowers to and JAX's dialect does not have; they change no value."""
-    copies = []
-
-    def collect(operation: Any) -> Any:
-        if operation.name == "mhlo.copy":
-            copies.append(operation)
-        return ir.WalkResult.ADVANCE
-
-    module.operation.walk(collect)
-    for copy in copies:
-        copy.results[0].replace_all_uses_with(copy.operands[0])
-        copy.erase()
 
 
 def _versions(chip: chips.Chip) -> dict[str, str]:

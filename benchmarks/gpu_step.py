@@ -1,0 +1,162 @@
+"""Numbers, times and memory of the training step on a GPU, beside exact attention, within eight minutes.
+
+    python -m benchmarks.gpu_step --output=gpu_step.json
+    python -m benchmarks.gpu_step --prepare=FOLDER   # for a GPU machine without TensorFlow
+
+First the loss and the gradients of a small model in float32, without TF32, are compared with those of the CPU. Then, at
+each length, forward and backward of a causal language model are timed after XLA compiled them as a whole: with the
+attention layers `--attention`, with the exact ones of `--exact` in their place, and, where PyTorch or JAX is installed,
+one call of their fused exact attention (see `benchmarks.peers.fused_attention`). The share of the peak is that of the
+operations that a step needs (see `benchmarks.measuring.needed_operations`) over its time and what the GPU `--target`
+does in a second in bfloat16 (see `benchmarks.measuring.chips`). What is not expected to be done in `--seconds` is left
+out, and said so.
+
+With `--prepare` nothing is measured: the steps are lowered for the GPU into a folder, small files that hold no weights,
+with what runs them there. On the GPU machine `jax` and `numpy` are enough:
+
+    cd FOLDER && python -m benchmarks.prepared_gpu_step
+
+The last line of both is one JSON object, which `--output` has as well, after each point.
+"""
+
+import json
+import pathlib
+import shutil
+import sys
+from typing import Any
+
+from absl import flags
+
+from benchmarks.measuring import command_line, gpu_plan, machine, needed_operations, point_process
+from benchmarks.measuring.chips import CHIPS
+from benchmarks.measuring.gpu_plan import Plan
+from benchmarks.measuring.limited_time import Point
+from benchmarks.measuring.sizes import Sizes
+from benchmarks.peers import fused_attention
+from benchmarks.reports import gpu_step
+
+_LENGTHS = flags.DEFINE_list("lengths", ["16384", "65536", "262144"], "Tokens of a sequence.")
+_ATTENTION = flags.DEFINE_list("attention", ["lsh", "local"], "Kinds, repeated over the layers.")
+_EXACT = flags.DEFINE_list("exact", ["full", "local"], "Kinds of the exact model; none for no such model.")
+_SIZES = {"layers": 12, "width": 1024, "heads": 8, "num_hashes": 4, "chunk_length": 128}
+for _size, _default in _SIZES.items():
+    command_line.define(_size, _default)
+_PRECISION = flags.DEFINE_enum("precision", "mixed_bfloat16", ["float32", "mixed_bfloat16"], "Dtype policy.")
+_REPEAT = flags.DEFINE_integer("repeat", 3, "Timed steps, after one that is not.", lower_bound=1)
+_SECONDS = flags.DEFINE_float("seconds", 450.0, "Limit of all measurements together.", lower_bound=1.0)
+_TARGET = flags.DEFINE_enum("target", "h200", [name for name in CHIPS if CHIPS[name].kind == "GPU"], "The GPU.")
+_OUTPUT = flags.DEFINE_string("output", "gpu_step.json", "File of the results.")
+_PREPARE = flags.DEFINE_string("prepare", None, "Folder for what another machine measures.")
+
+# Of the model whose numbers are checked; the other sizes are those of the flags.
+_CHECKED = {"length": 1024, "layers": 2, "width": 128, "heads": 2, "chunk_length": 64}
+_STEP, _LOWERED, _FUSED = "benchmarks.points.gpu_step", "benchmarks.points.lowered_step", fused_attention.__name__
+# What the folder needs of this package.
+_CARRIED = ("points/lowered_step.py", "peers/fused_attention.py", "reports/gpu_step.py", "prepared_gpu_step.py") + tuple(
+    f"measuring/{name}.py"
+    for name in ("comparison", "gpu_plan", "limited_time", "lowered_program", "machine", "point_process")
+)
+_ROOT = pathlib.Path(__file__).resolve().parent
+
+
+def _models() -> dict[str, list[str]]:
+    """The kinds of attention of each model by its subject."""
+    return {" ".join(kinds): kinds for kinds in (_ATTENTION.value, _EXACT.value) if kinds}
+
+
+def _flags(kinds: list[str], **sizes: Any) -> list[str]:
+    return command_line.options({"attention": ",".join(kinds), "repeat": _REPEAT.value, **sizes})
+
+
+def _check_flags(lengths: list[int]) -> list[str]:
+    sizes = {**_CHECKED, "length": min(_CHECKED["length"], *lengths), "num_hashes": flags.FLAGS.num_hashes}
+    return [*_flags(_ATTENTION.value, **sizes, precision="float32"), "--check"]
+
+
+def _step_flags(kinds: list[str], length: int) -> list[str]:
+    return _flags(kinds, **command_line.arguments(_SIZES), length=length, precision=_PRECISION.value)
+
+
+def _plan(lengths: list[int], folder: pathlib.Path | None) -> Plan:
+    """The plan; with commands for programs of a folder, if there is one."""
+
+    def command(name: str, own: list[str]) -> list[str]:
+        if folder is None:
+            return [_STEP, *own]
+        check = ["--check"] if name == gpu_plan.CHECK else []
+        return [_LOWERED, f"--program={name}.hlo", f"--repeat={_REPEAT.value}", *check]
+
+    points = [Point(gpu_plan.CHECK, min(_CHECKED["length"], *lengths), command(gpu_plan.CHECK, _check_flags(lengths)))]
+    by_length = {length: command_line.sizes(length=length) for length in lengths}
+    ours, *exact = (
+        [
+            Point(
+                subject,
+                length,
+                command(_name(kinds, length), _step_flags(kinds, length)),
+                2 if "full" in kinds else 1,
+                needed_operations.training_step(sizes, _repeated(kinds, sizes)),
+            )
+            for length, sizes in by_length.items()
+        ]
+        for subject, kinds in _models().items()
+    )
+    fused = [_fused(framework, sizes) for framework in fused_attention.FRAMEWORKS for sizes in by_length.values()]
+    points += [*ours, *fused, *(point for part in exact for point in part)]
+    about = {**command_line.arguments(_SIZES), "target": _TARGET.value, "code": machine.code()}
+    return Plan(points, CHIPS[_TARGET.value].peak("BF16"), {**about, "precision": _PRECISION.value})
+
+
+def _fused(framework: str, sizes: Sizes) -> Point:
+    values = {"framework": framework, "length": sizes.length, "heads": sizes.heads, "key_dim": sizes.key_dim}
+    command = [_FUSED, *command_line.options({**values, "repeat": _REPEAT.value})]
+    operations = needed_operations.causal_attention(sizes)
+    return Point(f"one call of {framework}'s fused attention", sizes.length, command, 2, operations)
+
+
+def _name(kinds: list[str], length: int) -> str:
+    """The name of a lowered step."""
+    return "_".join([*kinds, str(length)])
+
+
+def _repeated(kinds: list[str], sizes: Sizes) -> list[str]:
+    return [kinds[index % len(kinds)] for index in range(sizes.layers)]
+
+
+def _prepare(lengths: list[int], folder: pathlib.Path) -> None:
+    """Writes the plan, the programs of its points, and what runs them."""
+    for path in _CARRIED:
+        (folder / "benchmarks" / path).parent.mkdir(parents=True, exist_ok=True)
+        for name in (path, str(pathlib.PurePath(path).parent / "__init__.py"), "__init__.py"):
+            shutil.copyfile(_ROOT / name, folder / "benchmarks" / name)
+    gpu_plan.save(_plan(lengths, folder), folder / "plan.json")
+    programs = {gpu_plan.CHECK: _check_flags(lengths)}
+    programs |= {_name(kinds, length): _step_flags(kinds, length) for kinds in _models().values() for length in lengths}
+    for name, own in programs.items():
+        path = folder / f"{name}.hlo"
+        command = [sys.executable, "-m", _STEP, *own, f"--program={path}", f"--target={_TARGET.value}"]
+        result = point_process.run(command, timeout=3600.0, memory_limit_mib=0.9 * machine.memory_mib())
+        if result["status"] != point_process.DONE:
+            sys.exit(f"Error: {name} was not lowered: {result['status']}, {result['reason']}")
+        print(f"{path}: {result['program_bytes'] / 2**20:.1f} MiB", flush=True)
+    print(f"\ncd {folder} && python -m benchmarks.prepared_gpu_step")
+
+
+def main() -> None:
+    """Measures or prepares."""
+    with command_line.checking():
+        lengths = command_line.positive_integers("lengths")
+        command_line.check_heads()
+        for name in ("attention", "exact") if _EXACT.value else ("attention",):
+            command_line.choices(name, needed_operations.KINDS)
+    if _PREPARE.value is not None:
+        folder = pathlib.Path(_PREPARE.value)
+        _prepare(lengths, folder)
+        print(json.dumps({"prepared": str(folder)}))
+        return
+    found = gpu_plan.run(_plan(lengths, None), _SECONDS.value, pathlib.Path(_OUTPUT.value), gpu_step.line)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    command_line.run(main)
