@@ -16,18 +16,17 @@ with what runs them there. On the GPU machine `jax` and `numpy` are enough:
 
     cd FOLDER && python -m benchmarks.prepared_gpu_step
 
-The last line of both is one JSON object, which `--output` has as well, after each point.
+The last line of a measurement is one JSON object, which `--output` has as well, after each point.
 """
 
 import json
 import pathlib
-import shutil
 import sys
 from typing import Any
 
 from absl import flags
 
-from benchmarks.measuring import command_line, gpu_plan, machine, needed_operations, point_process
+from benchmarks.measuring import command_line, gpu_folder, gpu_plan, machine, needed_operations, point_process
 from benchmarks.measuring.chips import CHIPS
 from benchmarks.measuring.gpu_plan import Plan
 from benchmarks.measuring.limited_time import Point
@@ -51,12 +50,8 @@ _PREPARE = flags.DEFINE_string("prepare", None, "Folder for what another machine
 # Of the model whose numbers are checked; the other sizes are those of the flags.
 _CHECKED = {"length": 1024, "layers": 2, "width": 128, "heads": 2, "chunk_length": 64}
 _STEP, _LOWERED, _FUSED = "benchmarks.points.gpu_step", "benchmarks.points.lowered_step", fused_attention.__name__
-# What the folder needs of this package.
-_CARRIED = ("points/lowered_step.py", "peers/fused_attention.py", "reports/gpu_step.py", "prepared_gpu_step.py") + tuple(
-    f"measuring/{name}.py"
-    for name in ("comparison", "gpu_plan", "limited_time", "lowered_program", "machine", "point_process")
-)
-_ROOT = pathlib.Path(__file__).resolve().parent
+_PREPARED = "benchmarks.prepared_gpu_step"
+_LOWERING_SECONDS = 3600.0  # In which a step must be lowered.
 
 
 def _models() -> dict[str, list[str]]:
@@ -77,14 +72,14 @@ def _step_flags(kinds: list[str], length: int) -> list[str]:
     return _flags(kinds, **command_line.arguments(_SIZES), length=length, precision=_PRECISION.value)
 
 
-def _plan(lengths: list[int], folder: pathlib.Path | None) -> Plan:
-    """The plan; with commands for programs of a folder, if there is one."""
+def _plan(lengths: list[int], lowered: bool) -> Plan:
+    """The plan for this machine; or, with the commands for lowered steps, for another one."""
 
     def command(name: str, own: list[str]) -> list[str]:
-        if folder is None:
+        if not lowered:
             return [_STEP, *own]
         check = ["--check"] if name == gpu_plan.CHECK else []
-        return [_LOWERED, f"--program={name}.hlo", f"--repeat={_REPEAT.value}", *check]
+        return [_LOWERED, f"--program={gpu_folder.program(name)}", f"--repeat={_REPEAT.value}", *check]
 
     points = [Point(gpu_plan.CHECK, min(_CHECKED["length"], *lengths), command(gpu_plan.CHECK, _check_flags(lengths)))]
     by_length = {length: command_line.sizes(length=length) for length in lengths}
@@ -124,22 +119,18 @@ def _repeated(kinds: list[str], sizes: Sizes) -> list[str]:
 
 
 def _prepare(lengths: list[int], folder: pathlib.Path) -> None:
-    """Writes the plan, the programs of its points, and what runs them."""
-    for path in _CARRIED:
-        (folder / "benchmarks" / path).parent.mkdir(parents=True, exist_ok=True)
-        for name in (path, str(pathlib.PurePath(path).parent / "__init__.py"), "__init__.py"):
-            shutil.copyfile(_ROOT / name, folder / "benchmarks" / name)
-    gpu_plan.save(_plan(lengths, folder), folder / "plan.json")
+    """Writes the folder with the plan, and lowers the steps of its points into it."""
+    gpu_folder.write(_plan(lengths, lowered=True), folder)
     programs = {gpu_plan.CHECK: _check_flags(lengths)}
     programs |= {_name(kinds, length): _step_flags(kinds, length) for kinds in _models().values() for length in lengths}
     for name, own in programs.items():
-        path = folder / f"{name}.hlo"
+        path = folder / gpu_folder.program(name)
         command = [sys.executable, "-m", _STEP, *own, f"--program={path}", f"--target={_TARGET.value}"]
-        result = point_process.run(command, timeout=3600.0, memory_limit_mib=0.9 * machine.memory_mib())
+        result = point_process.run(command, _LOWERING_SECONDS, 0.9 * machine.memory_mib())
         if result["status"] != point_process.DONE:
-            sys.exit(f"Error: {name} was not lowered: {result['status']}, {result['reason']}")
+            sys.exit(f"Error: {path} was not written: {result['status']}, {result['reason']}")
         print(f"{path}: {result['program_bytes'] / 2**20:.1f} MiB", flush=True)
-    print(f"\ncd {folder} && python -m benchmarks.prepared_gpu_step")
+    print(f"\ncd {folder} && python -m {_PREPARED}")
 
 
 def main() -> None:
@@ -150,11 +141,9 @@ def main() -> None:
         for name in ("attention", "exact") if _EXACT.value else ("attention",):
             command_line.choices(name, needed_operations.KINDS)
     if _PREPARE.value is not None:
-        folder = pathlib.Path(_PREPARE.value)
-        _prepare(lengths, folder)
-        print(json.dumps({"prepared": str(folder)}))
+        _prepare(lengths, pathlib.Path(_PREPARE.value))
         return
-    found = gpu_plan.run(_plan(lengths, None), _SECONDS.value, pathlib.Path(_OUTPUT.value), gpu_step.line)
+    found = gpu_plan.run(_plan(lengths, lowered=False), _SECONDS.value, pathlib.Path(_OUTPUT.value), gpu_step.line)
     print(json.dumps(found))
 
 

@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=450.0, help="limit of all measurements together")
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("gpu_step.json"), help="the results")
     arguments = parser.parse_args()
-    plan = gpu_plan.load(pathlib.Path("plan.json"))
+    plan = gpu_plan.load(pathlib.Path(gpu_plan.FILE))
     print(json.dumps(gpu_plan.run(plan, arguments.seconds, arguments.output, gpu_step.line)))
 
 

@@ -1,6 +1,8 @@
 """Compares the loss and the gradients of a step with those of another device; needs nothing but numpy."""
 
+import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -30,3 +32,20 @@ def errors(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> dict[
     gradient_error = float(np.linalg.norm(differences[1:]) / np.linalg.norm(norms[1:]))
     passed = max(loss_error, gradient_error) < TOLERANCE  # False for NaN, too.
     return {"loss_error": loss_error, "gradient_error": gradient_error, "passed": passed}
+
+
+def save(path: pathlib.Path, arguments: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> None:
+    """Saves the arguments of a step and the results of the CPU."""
+    arrays: dict[str, Any] = {f"argument{index}": array for index, array in enumerate(arguments)}
+    arrays |= {f"result{index}": array for index, array in enumerate(expected)}
+    np.savez(path, **arrays)
+
+
+def load(path: pathlib.Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Reads the arguments and the results that `save` wrote."""
+    with np.load(path) as saved:
+        arguments, expected = (
+            [saved[f"{kind}{index}"] for index in range(sum(name.startswith(kind) for name in saved.files))]
+            for kind in ("argument", "result")
+        )
+    return arguments, expected

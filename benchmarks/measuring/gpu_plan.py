@@ -11,6 +11,8 @@ from typing import Any
 from benchmarks.measuring import limited_time, point_process
 from benchmarks.measuring.limited_time import Point
 
+FILE = "plan.json"
+"""The name of its file, where it is run on another machine."""
 CHECK = "check"
 """The subject of the point that compares numbers."""
 
@@ -41,9 +43,7 @@ def load(path: pathlib.Path) -> Plan:
     return Plan(**{**content, "points": [Point(**point) for point in content["points"]]})
 
 
-def run(
-    plan: Plan, seconds: float, output: pathlib.Path, report: Callable[[Mapping[str, Any]], str]
-) -> dict[str, Any]:
+def run(plan: Plan, seconds: float, output: pathlib.Path, report: Callable[[Mapping[str, Any]], str]) -> dict[str, Any]:
     """Measures the points of a plan.
 
     Args:

@@ -4,10 +4,10 @@
     python -m benchmarks.points.gpu_step --attention=lsh,local --length=512 --layers=2 --check
 
 The flags are those of `benchmarks.train_step`. XLA compiles the step as a whole. With `--check` the loss and the
-gradients are compared with those of the same model on the CPU of this machine, which is not compiled as a whole; TF32 is
-off for it, and on otherwise, as it is by default. With `--program=FILE` the step is lowered for the chip `--target` into
-that file in place of being run, for `benchmarks.points.lowered_step`; a step to check takes its arguments and the results
-of the CPU along, in a file beside it. Where there is no GPU the CPU takes its place, which shows that the command works.
+gradients are compared with those of the same model on the CPU of this machine, not compiled as a whole; TF32 is off for
+it, and otherwise on, as it is by default. With `--program=FILE` the step is lowered for the chip `--target` into that
+file in place of being run, for `benchmarks.points.lowered_step`; a step to check takes its arguments and the results of
+the CPU along, in a file beside it. Where there is no GPU the CPU takes its place, which shows that the command works.
 The last line is one JSON object.
 """
 
@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from absl import flags
@@ -76,8 +77,7 @@ def save(path: pathlib.Path) -> dict[str, Any]:
         expected, _ = _reference(model)
         # Of a step that is traced already.
         captured = [_value(x) for x in function.get_concrete_function(*signature).captured_inputs]
-        arrays = {"argument": [*_inputs(), *captured], "result": expected}
-        np.savez(path.with_suffix(".npz"), **{f"{k}{i}": x for k, v in arrays.items() for i, x in enumerate(v)})
+        comparison.save(path.with_suffix(".npz"), [*_inputs(), *captured], expected)
     return {"program_bytes": len(program)}
 
 
@@ -132,7 +132,7 @@ def main() -> None:
         if _CHECK.value and training_step.PRECISION.value != "float32":
             raise ValueError(f"--check needs --precision=float32. Received: {training_step.PRECISION.value}")
     tf.config.experimental.enable_tensor_float_32_execution(not _CHECK.value)
-    tf.random.set_seed(0)
+    keras.utils.set_random_seed(0)
     found = save(pathlib.Path(_PROGRAM.value)) if _PROGRAM.value else check() if _CHECK.value else measure()
     print(json.dumps({**found, "tf32": not _CHECK.value}))
 

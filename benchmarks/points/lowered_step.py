@@ -110,11 +110,7 @@ def measure(path: pathlib.Path, repeat: int) -> dict[str, Any]:
 def check(path: pathlib.Path) -> dict[str, Any]:
     """Compares the results of a program with those beside it, and returns the content of the last line."""
     program = _Program(path)
-    with np.load(path.with_suffix(".npz")) as saved:
-        arguments, expected = (
-            [saved[f"{kind}{index}"] for index in range(sum(name.startswith(kind) for name in saved.files))]
-            for kind in ("argument", "result")
-        )
+    arguments, expected = comparison.load(path.with_suffix(".npz"))
     shapes = [(x.shape, x.dtype) for x in arguments]
     if shapes != program.parameters:
         raise ValueError(f"{path.with_suffix('.npz')} must have the arguments of {path}. Received: {shapes}")

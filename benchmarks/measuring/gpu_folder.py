@@ -1,0 +1,47 @@
+"""The folder that a GPU machine without TensorFlow needs to measure a plan; see `benchmarks.prepared_gpu_step`."""
+
+import pathlib
+import shutil
+
+from benchmarks.measuring import gpu_plan
+from benchmarks.measuring.gpu_plan import Plan
+
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+SOURCES = (
+    "benchmarks/__init__.py",
+    "benchmarks/measuring/__init__.py",
+    "benchmarks/measuring/comparison.py",
+    "benchmarks/measuring/gpu_plan.py",
+    "benchmarks/measuring/limited_time.py",
+    "benchmarks/measuring/lowered_program.py",
+    "benchmarks/measuring/machine.py",
+    "benchmarks/measuring/point_process.py",
+    "benchmarks/peers/__init__.py",
+    "benchmarks/peers/fused_attention.py",
+    "benchmarks/points/__init__.py",
+    "benchmarks/points/lowered_step.py",
+    "benchmarks/prepared_gpu_step.py",
+    "benchmarks/reports/__init__.py",
+    "benchmarks/reports/gpu_step.py",
+)
+"""The files of this package that run there; they import each other, Python's library, and `jax` or `torch`."""
+
+
+def program(name: str) -> str:
+    """The name of the file of a lowered step."""
+    return f"{name}.hlo"
+
+
+def write(plan: Plan, folder: pathlib.Path) -> None:
+    """Writes the plan, and what runs it.
+
+    Args:
+        plan: the plan.
+        folder: that is made if it is not there.
+    """
+    for source in SOURCES:
+        target = folder / source
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(_ROOT / source, target)
+    gpu_plan.save(plan, folder / gpu_plan.FILE)
