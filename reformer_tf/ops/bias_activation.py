@@ -13,14 +13,15 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.ops import shapes, sums
-from reformer_tf.ops.execution import compiled_functions
+from reformer_tf.ops.execution import compiled_functions, loops
 
 
 def biased(fn: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
     """Computes `fn(x + bias)`.
 
     Inside `compiled_functions.compiling_functions(True)`, in a graph on CPU, this and its gradient are compiled if `x`
-    is large.
+    is large. A program for an accelerator has the same functions in it: one kernel each, without a rounding to half
+    precision between operations, which would be a pass over memory there.
 
     Args:
         fn: an elementwise function. A module-level function may be compiled; anything else (a layer, a partial, a
@@ -32,12 +33,16 @@ def biased(fn: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, bias: tf.Tensor |
         Tensor of the shape and dtype of `x`.
     """
     pays = _is_plain(fn) and compiled_functions.worth_compiling(math.prod(shapes.sizes(x)))
-    if pays is False:
+    in_program = _is_plain(fn) and loops.in_accelerator_program()
+    if in_program and bias is not None:
+        return biased(fn, sums.bias_add(x, bias))
+    if pays is False and not in_program:
         return fn(x if bias is None else sums.bias_add(x, bias))
     # Both are made here: TensorFlow calls the gradient after the scope that allows compiling has exited.
     fast = _FAST.get((fn, shapes.statistics_dtype(x.dtype)), fn)
     forward, backward = (
-        compiled_functions.compiled(make, fast, pays=pays, instead=make(fn)) for make in (_forward, _backward)
+        compiled_functions.compiled(make, fast, pays=pays, instead=make(fast if in_program else fn))
+        for make in (_forward, _backward)
     )
 
     @tf.custom_gradient
@@ -79,6 +84,9 @@ def _backward(fn: Callable[[tf.Tensor], tf.Tensor]) -> Callable[..., list[tf.Ten
             tape.watch(inner)
             result = fn(inner)
         d_inner = tape.gradient(result, inner, output_gradients=tf.cast(upstream, inner.dtype))
+        if loops.in_accelerator_program():
+            from tensorflow.compiler.tf2xla.python import xla
+            d_inner, = xla.optimization_barrier(tf.cast(d_inner, x.dtype))
         return [tf.cast(d_inner, x.dtype), *(tf.cast(sums.over_tokens(d_inner, 1), b.dtype) for b in bias)]
 
     return compute

@@ -33,7 +33,7 @@ def below(length: shapes.Size) -> tf.Tensor:
     columns = math.isqrt(max(length - 1, 0)) + 1
     rows = shapes.ceil_div(length, columns)
     first, second = xla.optimization_barrier(tf.range(rows) * columns, tf.range(columns))
-    return tf.reshape(first[:, None] + second, [-1])[:length]
+    return shapes.cut(tf.reshape(first[:, None] + second, [-1]), 0, length)
 
 
 def filled(shape: tf.Tensor | list[shapes.Size], number: int) -> tf.Tensor:
