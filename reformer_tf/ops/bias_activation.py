@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.ops import shapes, sums
-from reformer_tf.ops.execution import compiled_functions, loops
+from reformer_tf.ops.execution import barriers, compiled_functions, loops
 
 
 def biased(fn: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
@@ -48,7 +48,7 @@ def biased(fn: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, bias: tf.Tensor |
     @tf.custom_gradient
     def apply(*args: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         args = tuple(tf.stop_gradient(x) for x in args)
-        return forward(*args), lambda upstream: backward(upstream, *args)
+        return forward(*args), lambda upstream: barriers.behind(*backward(upstream, *args))
 
     return tf.ensure_shape(apply(x) if bias is None else apply(x, bias), x.shape)
 
@@ -84,9 +84,6 @@ def _backward(fn: Callable[[tf.Tensor], tf.Tensor]) -> Callable[..., list[tf.Ten
             tape.watch(inner)
             result = fn(inner)
         d_inner = tape.gradient(result, inner, output_gradients=tf.cast(upstream, inner.dtype))
-        if loops.in_accelerator_program():
-            from tensorflow.compiler.tf2xla.python import xla
-            d_inner, = xla.optimization_barrier(tf.cast(d_inner, x.dtype))
         return [tf.cast(d_inner, x.dtype), *(tf.cast(sums.over_tokens(d_inner, 1), b.dtype) for b in bias)]
 
     return compute

@@ -9,10 +9,10 @@ the rows of the output's gradient.
 from collections.abc import Callable
 
 import tensorflow as tf
-from tensorflow.compiler.tf2xla.python import xla
 
 from reformer_tf.ops.attention import block
 from reformer_tf.ops.attention.block_group import Group, Rows, folded
+from reformer_tf.ops.execution import barriers
 
 
 def forward(group: Group, pays: bool) -> Callable[..., list[tf.Tensor]]:
@@ -60,6 +60,5 @@ def _softmax(
     pairs = group.pairs(tags, key_tags, dropout)
     logits = block.masked(tf.matmul(query, key, transpose_b=True), pairs)
     (weights,), largest, log_sum_exp = block.softmax([logits])
-    (rounded,) = xla.optimization_barrier(tf.cast(weights, query.dtype))
-    weights = tf.cast(rounded, weights.dtype)
-    return weights, largest, log_sum_exp, pairs
+    (rounded,) = barriers.behind(tf.cast(weights, query.dtype))
+    return tf.cast(rounded, weights.dtype), largest, log_sum_exp, pairs
