@@ -31,7 +31,8 @@ def runs(layers: Sequence[keras.layers.Layer], options: dict[str, Any]) -> list[
     """
     branches = [make_branch(layer, options) for layer in layers]
     blocks = list(zip(branches[::2], branches[1::2], strict=True))
-    scans = not loops.in_xla() or len(blocks) > budgets.current().unrolled_blocks
+    weights_bytes = sum(weight.dtype.size * weight.shape.num_elements() for b in branches for weight in b.weights)
+    scans = not loops.in_xla() or weights_bytes <= budgets.current().scanned_bytes
     found, start = [], 0
     while start < len(blocks):
         kinds = [tuple(branch.kind for branch in block) for block in blocks[start:]]

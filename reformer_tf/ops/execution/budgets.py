@@ -42,8 +42,8 @@ class Budgets(NamedTuple):
             besides the streams take some six to ten times as much.
         least_compiled_work: pairs or numbers in a call from which on compiling a function pays: it takes about a second
             for each shape, and less work about a millisecond, compiled or not.
-        unrolled_blocks: blocks of a stack up to which a compiled program has no loop over equal ones. A loop copies their
-            weights and gradients into arrays; without one the program grows with depth.
+        scanned_bytes: of the weights of a stack up to which a compiled program has a loop over equal blocks. It copies
+            their weights and gradients into arrays; without it the program grows with depth.
         background_bytes: of arguments and results of a function up to which it is compiled in the background, by a run
             on zeros; these must be small beside the memory of training.
     """
@@ -63,7 +63,7 @@ class Budgets(NamedTuple):
     free_slice_sizes: int = 8
     heads_bytes: int = 64 * 2**20
     least_compiled_work: int = 2**19
-    unrolled_blocks: int = 1
+    scanned_bytes: int = 2**62
     background_bytes: int = 64 * 2**20
 
 
@@ -84,8 +84,8 @@ def of_accelerator(kind: str, memory_bytes: int) -> Budgets:
         projection_bytes=tensor,
         chunk_bytes=tensor,
         heads_bytes=tensor,
-        # A GPU's compiler takes some five seconds a layer of 12, a TPU's minutes.
-        unrolled_blocks=32 if kind == "GPU" else 1,
+        # A GPU's compiler takes some five seconds for each layer, a TPU's a minute: there copies may be cheaper.
+        scanned_bytes=0 if kind == "GPU" else tensor,
     )
 
 
