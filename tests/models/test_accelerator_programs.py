@@ -20,7 +20,7 @@ INTEGERS = 4  # Int32 in a program's shapes.
 def _model(length, positions="axial", dtype="float32", **options):
     keras.utils.set_random_seed(0)
     sizes = {"num_layers": 4, "hidden_dim": WIDTH, "num_heads": 2, "key_dim": 8, "intermediate_dim": 24}
-    model = ReformerCausalLM(
+    return ReformerCausalLM(
         VOCABULARY,
         length,
         attention_layers=["local", "lsh"],
@@ -32,7 +32,6 @@ def _model(length, positions="axial", dtype="float32", **options):
         **sizes,
         **options,
     )
-    return model
 
 
 def _step(model):
