@@ -19,7 +19,7 @@ from benchmarks.measuring.step_to_compile import StepToCompile
 
 _SAID = 1500  # Characters of a compiler's output that go into the reason of its failure.
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_NEEDED = re.compile(r"Used ([\d.]+)([KMGT]?) of [\d.]+[KMGT]? hbm")
+_NEEDED = re.compile(r"(?:Used |\()([\d.]+)([KMGT]?)(?: of [\d.]+[KMGT]? hbm|\) exceeds available HBM)")
 
 
 def read(step: StepToCompile, target: str, python: str = sys.executable) -> dict[str, Any]:
@@ -31,9 +31,10 @@ def read(step: StepToCompile, target: str, python: str = sys.executable) -> dict
         python: the Python of the environment that has `jax` and the chip's compiler.
 
     Returns:
-        `lower_s` and `compile_s`; `program_bytes` of the lowered program; `memory_bytes` of the chip; `fits`, whether
-        the program takes no more. If the compiler refused it for its memory, `refusal`, what it said, and
-        `needed_bytes` as far as it said that; otherwise what `_memory` and `_work` say.
+        `lower_s` and `compile_s`; `program_bytes` of the lowered program; `memory_bytes` of the chip; the memory by
+        kind, with `total_bytes` of all and whether it `fits`; `largest`, as in `hlo.memory.alive_at_peak`; the sums of
+        `hlo.launches.count` and the floors of `hlo.roofline.floor`; `estimated_cycles`, if the compiler estimates them.
+        If the compiler refused the program for its memory, there is its `refusal`, and what else it got as far as.
 
     Raises:
         RuntimeError: if the compiler fails for another reason.
@@ -66,46 +67,54 @@ def read(step: StepToCompile, target: str, python: str = sys.executable) -> dict
             raise RuntimeError(f"The compiler of {target} ended with exit code {result.returncode}: {said}")
         compiled = json.loads((folder / "compiled.json").read_text())
         found |= {name: compiled[name] for name in ("device", "versions", "compile_s")}
-        program = hlo_pb2.HloProto()
-        if (folder / "buffers.pb").exists():
-            program.ParseFromString((folder / "buffers.pb").read_bytes())
-        found["largest"] = memory.alive_at_peak(program)
-        if "refusal" in compiled:
-            return {**found, "fits": False, **refusal(compiled["refusal"])}
-        module = hlo_pb2.HloModuleProto.FromString((folder / "module.pb").read_bytes())
-    return {**found, **_memory(program, compiled["sizes"], chip), **_work(module, chip)}
+        program = _program(folder / "buffers.pb")
+        codegen = _program(folder / "codegen.pb") or program
+    if "refusal" in compiled:
+        found |= {"fits": False, "refusal": compiled["refusal"], **needed(compiled["refusal"])}
+    if program is None:
+        return found
+    sizes = _assigned(program) if "refusal" in compiled else _sizes(program, compiled["sizes"])
+    found |= {**sizes, "largest": memory.alive_at_peak(program), **_work(codegen.hlo_module, chip)}
+    return {"fits": found["total_bytes"] <= chip.memory_bytes, **found}
 
 
-def refusal(said: str) -> dict[str, Any]:
-    """What a compiler said when it refused a program for its memory.
-
-    Args:
-        said: its message, which lists the largest allocations.
-
-    Returns:
-        `refusal`, the message, and `needed_bytes`, if it tells them.
-    """
-    needed = _NEEDED.search(said)
-    bytes_needed = {"needed_bytes": round(float(needed[1]) * _UNITS[needed[2]])} if needed else {}
-    return {"refusal": said, **bytes_needed}
+def needed(refusal: str) -> dict[str, int]:
+    """The bytes that a compiler says it needs, as `total_bytes`; nothing if it does not say it."""
+    found = _NEEDED.search(refusal)
+    return {"total_bytes": round(float(found[1]) * _UNITS[found[2]])} if found else {}
 
 
-def _memory(program: Any, sizes: dict[str, int], chip: Chip) -> dict[str, Any]:
+def _program(path: pathlib.Path) -> Any:
+    """The `HloProto` of a file; None if there is no such file."""
+    return hlo_pb2.HloProto.FromString(path.read_bytes()) if path.exists() else None
+
+
+def _sizes(program: Any, sizes: dict[str, int]) -> dict[str, int]:
     """The memory by kind, and all of it together."""
-    assigned = memory.memory(program)
+    constants = memory.memory(program)["constant_bytes"]
     total = sum(sizes[name] for name in ("temp", "argument", "output", "generated_code")) - sizes["alias"]
     return {
         "temporary_bytes": sizes["temp"],
         "argument_bytes": sizes["argument"],
         "output_bytes": sizes["output"],
         "aliased_bytes": sizes["alias"],
+        "constant_bytes": constants,
         "code_bytes": sizes["generated_code"],
-        "constant_bytes": assigned["constant_bytes"],
-        "total_bytes": total + assigned["constant_bytes"],
-        "fits": total + assigned["constant_bytes"] <= chip.memory_bytes,
+        "total_bytes": total + constants,
     }
+
+
+def _assigned(program: Any) -> dict[str, int]:
+    """The same of a program without code; its outputs are those that are not in the memory of arguments."""
+    assigned = memory.memory(program)
+    return {**assigned, "aliased_bytes": 0, "code_bytes": 0, "total_bytes": sum(assigned.values())}
 
 
 def _work(module: Any, chip: Chip) -> dict[str, Any]:
     found = launches.launches(module)
-    return {**launches.count(found), **roofline.floor(found, chip)}
+    cycles = launches.estimated_cycles(found)
+    return {
+        **launches.count(found),
+        **roofline.floor(found, chip),
+        **({"estimated_cycles": cycles} if cycles else {}),
+    }

@@ -2,10 +2,10 @@
 
     python -m benchmarks.points.chip_compiler h200 --program=step.hlo --output=FOLDER
 
-In the folder, `compiled.json` has the time, the memory and, if the compiler refused the program, what it said; the
-optimized program is `module.pb`, an `HloModuleProto`, and with the assignment of its buffers `buffers.pb`, an
-`HloProto`, which is there after a refusal too if the compiler came so far. Without `--program`, only the environment is
-checked. Needs nothing but the standard library, `jax`, and the chip's compiler.
+In the folder, `compiled.json` has the time, the memory and, if the compiler refused the program, what it said. The
+optimized program is an `HloProto`, `buffers.pb`, with the assignment of its buffers, which is there after a refusal too
+if the compiler came so far; if the compiler notes more in the end, `codegen.pb` is the program with that. Without
+`--program`, only the environment is checked. Needs nothing but the standard library, `jax`, and the chip's compiler.
 """
 
 import argparse
@@ -18,11 +18,16 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from typing import Any
 
 from benchmarks.measuring import chips, lowered_program
 
 _MEMORY = ("RESOURCE_EXHAUSTED", "Ran out of memory", "out of memory")
+# The stages of compiling whose programs are read, and the files that they are written to.
+_STAGES = {"after_optimizations": "buffers.pb", "after_codegen": "codegen.pb"}
+_IN_USE = ("libtpu multi-process lockfile", "already in use by")
+_POLL_SECONDS = 5.0
 _SIZES = ("temp", "argument", "output", "alias", "generated_code")
 
 
@@ -34,15 +39,16 @@ def missing(chip: chips.Chip) -> list[str]:
 def compile_program(chip: chips.Chip, program: bytes, folder: pathlib.Path) -> None:
     """Compiles a program and writes what came of it."""
     with tempfile.TemporaryDirectory() as dump:
-        found = _compile(chip, program, folder, dump)
-        # JAX hands on no assignment of buffers; the compilers write it to this folder.
-        with_buffers = list(pathlib.Path(dump).glob("*after_optimizations.hlo.pb"))
-        if with_buffers:
-            shutil.copy(max(with_buffers, key=lambda path: path.stat().st_size), folder / "buffers.pb")
+        found = _compile(chip, program, dump)
+        # JAX hands on no assignment of buffers; the compilers write it to this folder, as they do the program.
+        for stage, name in _STAGES.items():
+            written = list(pathlib.Path(dump).glob(f"*{stage}.hlo.pb"))
+            if written:
+                shutil.copy(max(written, key=lambda path: path.stat().st_size), folder / name)
     (folder / "compiled.json").write_text(json.dumps(found))
 
 
-def _compile(chip: chips.Chip, program: bytes, folder: pathlib.Path, dump: str) -> dict[str, Any]:
+def _compile(chip: chips.Chip, program: bytes, dump: str) -> dict[str, Any]:
     flags = [os.environ.get("XLA_FLAGS", ""), f"--xla_dump_to={dump}", "--xla_dump_hlo_as_proto"]
     os.environ["XLA_FLAGS"] = " ".join(flags).strip()
     device, compile_module = _compiler(chip)
@@ -57,8 +63,6 @@ def _compile(chip: chips.Chip, program: bytes, folder: pathlib.Path, dump: str) 
     else:
         memory = executable.get_compiled_memory_stats()
         found["sizes"] = {name: getattr(memory, f"{name}_size_in_bytes") for name in _SIZES}
-        (module,) = executable.hlo_modules()
-        (folder / "module.pb").write_bytes(module.as_serialized_hlo_module_proto())
     found["compile_s"] = time.perf_counter() - start
     return found
 
@@ -74,7 +78,7 @@ def _compiler(chip: chips.Chip) -> tuple[str, Any]:
 
     jax.config.update("jax_enable_x64", True)
     options = {"target_config": chip.description, "topology": chip.topology} if chip.description else {}
-    topology = topologies.get_topology_desc(chip.topology, chip.platform, **options)
+    topology = _waiting(lambda: topologies.get_topology_desc(chip.topology, chip.platform, **options))
     device = topology.devices[0]
 
     def compile_module(program: bytes) -> Any:
@@ -84,6 +88,17 @@ def _compiler(chip: chips.Chip) -> tuple[str, Any]:
             return device.client.compile(module, xla_client.DeviceList((device,)), chosen)
 
     return device.device_kind, compile_module
+
+
+def _waiting(load: Callable[[], Any]) -> Any:
+    """Loads a compiler; waits while another process of this machine has it, as `libtpu` allows one at a time."""
+    while True:
+        try:
+            return load()
+        except Exception as error:
+            if not any(words in str(error) for words in _IN_USE):
+                raise
+            time.sleep(_POLL_SECONDS)
 
 
 def _versions(chip: chips.Chip) -> dict[str, str]:

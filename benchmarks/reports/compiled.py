@@ -32,9 +32,9 @@ def report(measured: Sequence[dict[str, Any]], target: str) -> str:
     for point in measured:
         if point["status"] != point_process.DONE:
             parts.append(f"{_name(point)}, {point['layers']} layers: {points.failure(point)}")
-    fitting = [p for p in done if "refusal" not in p]
-    for length, reversible in dict.fromkeys((p["length"], p["reversible"]) for p in fitting):
-        own = [p for p in fitting if (p["length"], p["reversible"]) == (length, reversible)]
+    read = [p for p in done if "largest" in p]
+    for length, reversible in dict.fromkeys((p["length"], p["reversible"]) for p in read):
+        own = [p for p in read if (p["length"], p["reversible"]) == (length, reversible)]
         own.sort(key=lambda p: p["layers"])
         growth = [_growth(own[0], own[-1])] if len(own) > 1 else []
         parts.append("\n".join([*growth, *_alive(own[-1])]))
@@ -69,7 +69,9 @@ def _alive(point: dict[str, Any]) -> list[str]:
     lines = [f"{_name(point)}, {point['layers']} layers: alive at the peak"]
     for kind in point["largest"]:
         size = f"{kind['bytes'] / _MIB:10,.1f} MiB in {kind['number']} buffers"
-        lines.append(f"{size} {kind['shape']} made by {kind['opcode']} {kind['name']}".rstrip())
+        line = f"{size} {kind['shape']} made by {kind['opcode']} {kind['name']}".rstrip()
+        padding = kind.get("padding_bytes", 0)
+        lines.append(f"{line}; {padding / _MIB:,.1f} MiB of it padding" if padding > 0.01 * kind["bytes"] else line)
     return lines
 
 

@@ -12,11 +12,10 @@ _MEMORY = ("temporary", "argument", "output", "aliased", "total")
 
 def outcome(point: dict[str, Any]) -> str:
     """Says whether a program fits, and the time that it takes at least."""
+    needed = f"{point['total_bytes'] / _MIB:,.0f}" if "total_bytes" in point else "more"
+    said = f"{'fits' if point['fits'] else 'does not fit'}: {needed} MiB of {point['memory_bytes'] / _MIB:,.0f}"
     if "refusal" in point:
-        needed = f"{point['needed_bytes'] / _MIB:,.0f}" if "needed_bytes" in point else "more"
-        return f"does not fit: the compiler needs {needed} MiB of {point['memory_bytes'] / _MIB:,.0f}"
-    fits = "fits" if point["fits"] else "does not fit"
-    said = f"{fits}: {point['total_bytes'] / _MIB:,.0f} MiB of {point['memory_bytes'] / _MIB:,.0f}"
+        return f"{said}; refused by the compiler"
     return f"{said}; at least {1e3 * point['floor_s']:,.1f} ms"
 
 
@@ -28,7 +27,7 @@ def report(points: Sequence[dict[str, Any]], target: str) -> list[str]:
         target: the chip.
     """
     chip = CHIPS[target]
-    compiled = [p for p in points if "refusal" not in p]
+    compiled = [p for p in points if "floor_s" in p]
     parts = [table(_rows(compiled))] if compiled else []
     launched = "kernels" if chip.kind == "GPU" else "instructions"
     peaks = ", ".join(f"{peak / 1e12:g} TFLOP/s {dtype}" for dtype, peak in chip.peaks.items())
@@ -54,14 +53,15 @@ def _rows(points: Sequence[dict[str, Any]]) -> list[list[str]]:
 
 
 def _details(point: dict[str, Any]) -> list[str]:
-    if "refusal" in point:
-        return [point["refusal"].strip()]
-    lines = [
+    lines = [point["refusal"].strip()] if "refusal" in point else []
+    lines += [
         f"{1e3 * kind['floor_s']:10,.2f} ms at least in {kind['launches']:,} launches of {kind['kind']}: "
         f"{kind['matmul_flops'] / 1e12:,.2f} TFLOP, {kind['bytes'] / 1e9:,.1f} GB"
-        for kind in point["kinds"]
+        for kind in point.get("kinds", ())
     ]
-    if point["unknown_loops"]:
+    if "estimated_cycles" in point:
+        lines.append(f"{point['estimated_cycles'] / 1e6:10,.2f} million cycles by the estimate of the compiler")
+    if point.get("unknown_loops"):
         lines.append(f"{point['unknown_loops']} loops counted as one iteration, because their trip count is unknown")
     return lines
 

@@ -152,10 +152,10 @@ class AxialPositionEmbedding(_PositionEmbedding):
         grid = [shapes.ceil_div(length, rest), *self.axial_shape[1:]]  # As many rows as the length reaches.
         parts = []
         for axis, table in enumerate(self.tables):
-            table = sums.wide(frozen_weights.value(table))[: grid[axis]]
+            table = shapes.cut(sums.wide(frozen_weights.value(table)), 0, grid[axis])
             along = [size if i == axis else 1 for i, size in enumerate(grid)]
             parts.append(tf.broadcast_to(tf.reshape(table, [*along, -1]), [*grid, table.shape[-1]]))
-        return tf.reshape(tf.concat(parts, axis=-1), [-1, width])[:length]
+        return shapes.cut(tf.reshape(tf.concat(parts, axis=-1), [-1, width]), 0, length)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -202,7 +202,7 @@ class LearnedPositionEmbedding(_PositionEmbedding):
         return sums.look_up(tables[0], positions)
 
     def first(self, length: int, width: int) -> tf.Tensor:
-        return sums.wide(frozen_weights.value(self.table))[:length]
+        return shapes.cut(sums.wide(frozen_weights.value(self.table)), 0, length)
 
     def get_config(self) -> dict[str, Any]:
         return {

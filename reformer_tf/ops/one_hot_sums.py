@@ -21,7 +21,7 @@ def sum_by_id(rows: tf.Tensor, ids: tf.Tensor, count: int) -> tf.Tensor:
         array([2., 5., 0.], dtype=float32)
 
     Args:
-        rows: floating tensor `[T, M]`. Rows in half precision are multiplied as they are, and added in float32.
+        rows: floating tensor `[T, M]`. Products with rows in half precision are exact.
         ids: integers `[T]` in [0, count); rows of other ids are left out.
         count: V.
 
@@ -34,17 +34,18 @@ def sum_by_id(rows: tf.Tensor, ids: tf.Tensor, count: int) -> tf.Tensor:
 
     def add(index: shapes.Size, state: list) -> list:
         some, own = slices.take(rows, index)[0], slices.take(ids, index)[0]
-        return [state[0] + _product(tf.one_hot(own, count, axis=0, dtype=some.dtype), some)]
+        # Accelerators multiply float32 in as few bits as half precision has, unless they are asked not to.
+        product = _product if some.dtype == dtype else tf.matmul
+        return [state[0] + product(tf.one_hot(own, count, axis=0, dtype=dtype), tf.cast(some, dtype))]
 
     total = tf.zeros([count, rows.shape[-1]], dtype)
     return slices.sweep(add, [total])[0]
 
 
 def _product(one_hot: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-    """The product of `[V, T]` and `[T, M]` in at least float32, without a rounding of the rows."""
-    dtype = shapes.statistics_dtype(rows.dtype)
+    """The product of `[V, T]` and `[T, M]`, both in float32 or float64, without a rounding of the rows."""
     if not loops.in_xla():
-        return tf.matmul(tf.cast(one_hot, dtype), tf.cast(rows, dtype))
+        return tf.matmul(one_hot, rows)
     axes = xla_data_pb2.DotDimensionNumbers(lhs_contracting_dimensions=[1], rhs_contracting_dimensions=[0])
     precision = xla_data_pb2.PrecisionConfig(operand_precision=2 * [xla_data_pb2.PrecisionConfig.HIGHEST])
-    return xla.dot_general(one_hot, rows, axes, precision, preferred_element_type=dtype)
+    return xla.dot_general(one_hot, rows, axes, precision)

@@ -23,6 +23,8 @@ _FREE = {
     "opt-barrier",
     "add-dependency",
 }
+# Functions of a TPU's compiler that do the same.
+_FREE_CALLS = {"AllocateBuffer", "ConcatBitcast"}
 
 
 class Launch(NamedTuple):
@@ -81,6 +83,12 @@ def count(found: Launches) -> dict[str, int]:
     }
 
 
+def estimated_cycles(found: Launches) -> int:
+    """The cycles that the compiler itself estimates; 0 if it notes none."""
+    configs = ((launch.times, backend_config(launch.instruction).get("window_config")) for launch in found.all)
+    return sum(times * int((config or {}).get("estimated_cycles", 0)) for times, config in configs)
+
+
 class _Walk:
     def __init__(self, module: Any):
         self.computations = {c.id: c for c in module.computations}
@@ -92,7 +100,9 @@ class _Walk:
         by_id = {i.id: i for i in computation.instructions}
         for instruction in computation.instructions:
             opcode, called = instruction.opcode, list(instruction.called_computation_ids)
-            if opcode in _FREE or opcode.endswith(("-done", "-update")):  # Of what was started earlier.
+            if opcode in _FREE or instruction.custom_call_target in _FREE_CALLS:
+                continue
+            if opcode.endswith(("-done", "-update")):  # Of what was started earlier.
                 continue
             if opcode == "while":
                 body, condition = called

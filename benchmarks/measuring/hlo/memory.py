@@ -5,7 +5,10 @@ are caches that a program manages itself.
 """
 
 import collections
+from collections.abc import Mapping
 from typing import Any
+
+from benchmarks.measuring.hlo import shapes
 
 BYTES = ("temporary_bytes", "argument_bytes", "output_bytes", "constant_bytes")
 """The kinds of memory."""
@@ -38,41 +41,62 @@ def alive_at_peak(program: Any, most: int = 8) -> list[dict[str, Any]]:
         most: how many kinds of buffers.
 
     Returns:
-        For each kind `bytes` of all of them, their `number`, the `opcode` of the instruction that makes them, its
-        `shape`, and the `name` of the TensorFlow operation it comes from.
+        For each kind `bytes` of all of them, of which `padding_bytes` are not content but padding of the device's
+        layout; their `number`, the `opcode` of the instruction that makes them, its `shape`, and the `name` of the
+        TensorFlow operation it comes from.
     """
     assignment = program.buffer_assignment
     made_by = {i.id: i for c in program.hlo_module.computations for i in c.instructions}
     buffers = {b.id: b for b in assignment.logical_buffers}
     elsewhere = {a.index for a in assignment.buffer_allocations if a.color != _MAIN}
-    peak: dict[int, int] = {}
-    for trace in assignment.heap_simulator_traces:
-        if trace.buffer_allocation_index in elsewhere:
-            continue
-        alive: dict[int, int] = {}
-        now = largest = 0
-        for event in trace.events:
-            if event.kind == event.FREE:
-                now -= alive.pop(event.buffer_id)
-                continue
-            # A buffer that reuses another's memory takes none of its own.
-            alive[event.buffer_id] = buffers[event.buffer_id].size if event.kind == event.ALLOC else 0
-            now += alive[event.buffer_id]
-            if now > largest:
-                largest, at_largest = now, dict(alive)
-        if largest > sum(peak.values()):
-            peak = at_largest
-    kinds: dict[tuple[str, str, str], list[int]] = collections.defaultdict(list)
-    for identifier, size in peak.items():
+    traces = [t for t in assignment.heap_simulator_traces if t.buffer_allocation_index not in elsewhere]
+    peaks = [_peak(trace, buffers) for trace in traces]
+    kinds: dict[tuple[str, str, str], list[tuple[int, int]]] = collections.defaultdict(list)
+    for identifier, size in max(peaks, key=lambda peak: sum(peak.values()), default={}).items():
         defined_at = buffers[identifier].defined_at
         instruction = made_by[defined_at.instruction_id]
         shape = instruction.shape
         for index in defined_at.shape_index:
             shape = shape.tuple_shapes[index]
         name = instruction.metadata.op_name.rsplit("/", 1)[-1]
-        kinds[instruction.opcode, str(list(shape.dimensions)), name].append(size)
-    largest_kinds = sorted(kinds.items(), key=lambda kind: -sum(kind[1]))[:most]
-    return [
-        {"bytes": sum(sizes), "number": len(sizes), "opcode": opcode, "shape": shape, "name": name}
-        for (opcode, shape, name), sizes in largest_kinds
+        padding = 0 if shape.tuple_shapes else max(0, size - shapes.size(shape))
+        kinds[instruction.opcode, str(list(shape.dimensions)), name].append((size, padding))
+    found: list[dict[str, Any]] = [
+        {
+            "bytes": sum(size for size, _ in sizes),
+            "padding_bytes": sum(padding for _, padding in sizes),
+            "number": len(sizes),
+            "opcode": opcode,
+            "shape": shape,
+            "name": name,
+        }
+        for (opcode, shape, name), sizes in kinds.items()
     ]
+    return sorted(found, key=lambda kind: -kind["bytes"])[:most]
+
+
+def _peak(trace: Any, buffers: Mapping[int, Any]) -> dict[int, int]:
+    """The sizes of the buffers that are alive when they take most, by their ids."""
+    alive: dict[int, int] = {}
+    # A buffer that is written into another's memory takes none of its own, but that is in use until both are freed.
+    owners: dict[int, int] = {}
+    users: collections.Counter[int] = collections.Counter()
+    peak: dict[int, int] = {}
+    now = largest = 0
+    for event in trace.events:
+        identifier = event.buffer_id
+        if event.kind == event.FREE:
+            owner = owners[identifier]
+            users[owner] -= 1
+            if not users[owner]:
+                now -= alive.pop(owner)
+            continue
+        owner = identifier if event.kind == event.ALLOC else owners[event.share_with_canonical_id]
+        owners[identifier] = owner
+        if not users[owner]:
+            alive[owner] = buffers[owner].size
+            now += alive[owner]
+        users[owner] += 1
+        if now > largest:
+            largest, peak = now, dict(alive)
+    return peak

@@ -159,8 +159,15 @@ def _multiplications(convolution: Any, operands: list[Any]) -> int:
 
 
 def _pairs(window: Any, inputs: int, outputs: int) -> int:
-    """The pairs of an output and a position of the window that meet an input."""
-    first = np.arange(outputs)[:, None] * window.stride - window.padding_low
-    at = first + np.arange(window.size) * max(1, window.window_dilation)
-    dilation = max(1, window.base_dilation)
-    return int(np.sum((at >= 0) & (at < (inputs - 1) * dilation + 1) & (at % dilation == 0)))
+    """The pairs of an output and a position of the window that meet an input; there may be billions."""
+    stride, dilation = max(1, window.stride), max(1, window.base_dilation)
+    span = (inputs - 1) * dilation + 1
+    offset = np.arange(window.size) * max(1, window.window_dilation) - window.padding_low
+    # Output o meets an input where o * stride + offset is within the span, and no hole: a multiple of the dilation.
+    first = np.maximum(0, -(offset // stride))
+    last = np.minimum(outputs - 1, (span - 1 - offset) // stride)
+    common = math.gcd(stride, dilation)
+    period = dilation // common
+    residue = -(offset // common) * pow(stride // common, -1, period) % period
+    met = (last - residue) // period - (first - 1 - residue) // period
+    return int(np.sum(np.where((offset % common == 0) & (last >= first), met, 0)))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from reformer_tf.ops import shapes, sums
-from reformer_tf.ops.attention import block_group, half_precision_group
+from reformer_tf.ops.attention import block_group, half_precision_group, whole_window_group
 from reformer_tf.ops.attention.blocks import Blocks
 from reformer_tf.ops.attention.ordering import SortedOrder
 from reformer_tf.ops.attention.pair_dropout import PairDropout
@@ -62,6 +62,8 @@ class Rounds(NamedTuple):
         if dropout is not None:
             tags.append(tf.broadcast_to(index_ranges.below(sizes[1]), tf.shape(sorted_orders[0].sort_keys)))
         form = block_group if dtype == statistics else half_precision_group
+        if budgets.on_accelerator():
+            form = whole_window_group
         blocks = Blocks(sizes[:3], form is half_precision_group, sorted_orders, window, tags)
         rate, keys = (None, None) if dropout is None else (dropout.rate, blocks.for_rounds(dropout.keys))
         group = block_group.Group(blocks.neighbors, window, segments is not None, rate, statistics, key)

@@ -27,7 +27,7 @@ from reformer_tf.ops.attention.ordering import SortedOrder
 from reformer_tf.ops.attention.pair_dropout import PairDropout
 from reformer_tf.ops.attention.rounds import Rounds
 from reformer_tf.ops.attention.windows import Window
-from reformer_tf.ops.execution import loops
+from reformer_tf.ops.execution import budgets, loops
 
 
 def windowed_attention(
@@ -54,6 +54,8 @@ def windowed_attention(
     Returns:
         `[B, L, H, D]` in the dtype of `value`; zero where a token is masked or sees nothing.
     """
+    if callable(key) and budgets.on_accelerator():
+        key = key(query)  # Once for all rounds, which are computed together there.
     rounds = Rounds.prepared(query, key if callable(key) else None, sorted_orders, window, segments, dropout)
 
     @tf.custom_gradient
@@ -156,18 +158,23 @@ def _over_groups(
     """
     blocks, neighbors = rounds.blocks, rounds.blocks.neighbors
 
+    def tags(rows: tf.Tensor) -> tf.Tensor:
+        return tf.gather(blocks.tags, rows)[..., : this_pass.tags]
+
     def step(index: shapes.Size, arrays: list[list[loops.Array]]) -> list[list[loops.Array]]:
         first, count = index * blocks.group, neighbors.before + blocks.group + neighbors.after
         tokens = shapes.cut(this_pass.tokens, first, count)
         # A slot without a token repeats one of its own sequence, which is finite if that is; its tags are the last.
         rows = tf.maximum(tokens, 0) * blocks.heads + blocks.first_rows
         tag_rows = tf.where(tokens < 0, blocks.count * blocks.length, tokens + blocks.first_tag_rows)
-        tags = tf.gather(blocks.tags, tag_rows)[..., : this_pass.tags]
-        seen = [*(tf.gather(x, rows) for x in keys), tags]
-        own_rows = neighbors.cut(rows, 0)
-        # Rows of queries that keys are made from are there already.
-        query, *rest = (neighbors.cut(seen[0], 0) if x is keys[0] else tf.gather(x, own_rows) for x in queries)
-        found = attend([query, blocks.own_tags(tags, first), *rest], seen, rounds.dropout_keys)
+        seen_rows, own_rows = neighbors.seen(rows), neighbors.cut(rows, 0)
+        seen = [*(tf.gather(x, seen_rows) for x in keys), tags(neighbors.seen(tag_rows))]
+        if neighbors.joined:
+            own_tags, (query, *rest) = tags(neighbors.cut(tag_rows, 0)), (tf.gather(x, own_rows) for x in queries)
+        else:  # What is there already is not gathered again: tags, and rows of queries that keys are made from.
+            own_tags = neighbors.cut(seen[-1], 0)
+            query, *rest = (neighbors.cut(seen[0], 0) if x is keys[0] else tf.gather(x, own_rows) for x in queries)
+        found = attend([query, blocks.own_tags(own_tags, first), *rest], seen, rounds.dropout_keys)
         found = [tf.cast(x, result.dtype) for x, result in zip(found, results, strict=True)]
         parts = [neighbors.split(x) if len(array) > 1 else [x] for x, array in zip(found, arrays, strict=True)]
         return [

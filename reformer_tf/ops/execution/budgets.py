@@ -42,6 +42,8 @@ class Budgets(NamedTuple):
             besides the streams take some six to ten times as much.
         least_compiled_work: pairs or numbers in a call from which on compiling a function pays: it takes about a second
             for each shape, and less work about a millisecond, compiled or not.
+        scanned_bytes: of the weights of a stack up to which a compiled program has a loop over equal blocks. It copies
+            their weights and gradients into arrays; without it the program grows with depth.
         background_bytes: of arguments and results of a function up to which it is compiled in the background, by a run
             on zeros; these must be small beside the memory of training.
     """
@@ -61,13 +63,15 @@ class Budgets(NamedTuple):
     free_slice_sizes: int = 8
     heads_bytes: int = 64 * 2**20
     least_compiled_work: int = 2**19
+    scanned_bytes: int = 2**62
     background_bytes: int = 64 * 2**20
 
 
-def of_accelerator(memory_bytes: int) -> Budgets:
+def of_accelerator(kind: str, memory_bytes: int) -> Budgets:
     """The budgets on an accelerator.
 
     Args:
+        kind: of the device, as TensorFlow calls it.
         memory_bytes: of the device.
     """
     # A step has some ten tensors of the size of the largest budget alive, and must leave memory to weights and streams.
@@ -80,6 +84,8 @@ def of_accelerator(memory_bytes: int) -> Budgets:
         projection_bytes=tensor,
         chunk_bytes=tensor,
         heads_bytes=tensor,
+        # A GPU's compiler takes some five seconds for each layer, a TPU's a minute: there copies may be cheaper.
+        scanned_bytes=0 if kind == "GPU" else tensor,
     )
 
 
@@ -129,7 +135,7 @@ def on_accelerator() -> bool:
 def current() -> Budgets:
     """The budgets on the device that computes."""
     kind, memory_bytes = current_target()
-    budgets = Budgets() if kind == devices.CPU else of_accelerator(memory_bytes)
+    budgets = Budgets() if kind == devices.CPU else of_accelerator(kind, memory_bytes)
     for scope in list(_scopes):
         budgets = budgets._replace(**scope.changes)
     return budgets

@@ -9,10 +9,9 @@ cost.
 import math
 
 import tensorflow as tf
-from tensorflow.compiler.tf2xla.python import xla
 
 from reformer_tf.ops import shapes
-from reformer_tf.ops.execution import loops
+from reformer_tf.ops.execution import barriers, loops
 
 
 def below(length: shapes.Size) -> tf.Tensor:
@@ -32,8 +31,8 @@ def below(length: shapes.Size) -> tf.Tensor:
         return tf.range(length)
     columns = math.isqrt(max(length - 1, 0)) + 1
     rows = shapes.ceil_div(length, columns)
-    first, second = xla.optimization_barrier(tf.range(rows) * columns, tf.range(columns))
-    return tf.reshape(first[:, None] + second, [-1])[:length]
+    first, second = barriers.behind(tf.range(rows) * columns, tf.range(columns))
+    return shapes.cut(tf.reshape(first[:, None] + second, [-1]), 0, length)
 
 
 def filled(shape: tf.Tensor | list[shapes.Size], number: int) -> tf.Tensor:
@@ -45,5 +44,5 @@ def filled(shape: tf.Tensor | list[shapes.Size], number: int) -> tf.Tensor:
     """
     if not loops.in_accelerator_program():
         return tf.fill(shape, number)
-    (number,) = xla.optimization_barrier(tf.constant(number))
+    (number,) = barriers.behind(tf.constant(number))
     return tf.fill(shape, number)

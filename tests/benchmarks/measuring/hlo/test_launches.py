@@ -96,7 +96,7 @@ def test_work_that_is_started_counts_once():
     assert launches.count(found)["matmul_flops"] == 2 * 8**3
 
 
-@pytest.mark.parametrize("base_dilation, stride", [(1, 1), (2, 1), (1, 2), (3, 2)])
+@pytest.mark.parametrize("base_dilation, stride", [(1, 1), (2, 1), (1, 2), (3, 2), (4, 6), (2, 4)])
 def test_a_convolution_multiplies_only_what_is_there(base_dilation, stride):
     inputs, taps, padding = 7, 3, 2
     dilated = (inputs - 1) * base_dilation + 1
