@@ -6,7 +6,7 @@
 First the loss and the gradients of a small model in float32, without TF32, are compared with those of the CPU. Then, at
 each length, forward and backward of a causal language model are timed after XLA compiled them as a whole: with the
 attention layers `--attention`, with the exact ones of `--exact` in their place, and, where PyTorch or JAX is installed,
-one call of their fused exact attention (see `benchmarks.peers.fused_attention`). The share of the peak is that of the
+one call of their flash attention (see `benchmarks.peers.flash_attention`). The share of the peak is that of the
 operations that a step needs (see `benchmarks.measuring.needed_operations`) over its time and what the GPU `--target`
 does in a second in bfloat16 (see `benchmarks.measuring.chips`). What is not expected to be done in `--seconds` is left
 out, and said so.
@@ -31,7 +31,7 @@ from benchmarks.measuring.chips import CHIPS
 from benchmarks.measuring.gpu_plan import Plan
 from benchmarks.measuring.limited_time import Point
 from benchmarks.measuring.sizes import Sizes
-from benchmarks.peers import fused_attention
+from benchmarks.peers import flash_attention
 from benchmarks.reports import gpu_step
 
 _LENGTHS = flags.DEFINE_list("lengths", ["16384", "65536", "262144"], "Tokens of a sequence.")
@@ -49,7 +49,7 @@ _PREPARE = flags.DEFINE_string("prepare", None, "Folder for what another machine
 
 # Of the model whose numbers are checked; the other sizes are those of the flags.
 _CHECKED = {"length": 1024, "layers": 2, "width": 128, "heads": 2, "chunk_length": 64}
-_STEP, _LOWERED, _FUSED = "benchmarks.points.gpu_step", "benchmarks.points.lowered_step", fused_attention.__name__
+_STEP, _LOWERED, _FLASH = "benchmarks.points.gpu_step", "benchmarks.points.lowered_step", flash_attention.__name__
 _PREPARED = "benchmarks.prepared_gpu_step"
 _LOWERING_SECONDS = 3600.0  # In which a step must be lowered.
 
@@ -96,17 +96,17 @@ def _plan(lengths: list[int], lowered: bool) -> Plan:
         ]
         for subject, kinds in _models().items()
     )
-    fused = [_fused(framework, sizes) for framework in fused_attention.FRAMEWORKS for sizes in by_length.values()]
-    points += [*ours, *fused, *(point for part in exact for point in part)]
+    flash = [_flash(framework, sizes) for framework in flash_attention.FRAMEWORKS for sizes in by_length.values()]
+    points += [*ours, *flash, *(point for part in exact for point in part)]
     about = {**command_line.arguments(_SIZES), "target": _TARGET.value, "code": machine.code()}
     return Plan(points, CHIPS[_TARGET.value].peak("BF16"), {**about, "precision": _PRECISION.value})
 
 
-def _fused(framework: str, sizes: Sizes) -> Point:
+def _flash(framework: str, sizes: Sizes) -> Point:
     values = {"framework": framework, "length": sizes.length, "heads": sizes.heads, "key_dim": sizes.key_dim}
-    command = [_FUSED, *command_line.options({**values, "repeat": _REPEAT.value})]
+    command = [_FLASH, *command_line.options({**values, "repeat": _REPEAT.value})]
     operations = needed_operations.causal_attention(sizes)
-    return Point(f"one call of {framework}'s fused attention", sizes.length, command, 2, operations)
+    return Point(f"one call of {framework}'s flash attention", sizes.length, command, 2, operations)
 
 
 def _name(kinds: list[str], length: int) -> str:

@@ -19,7 +19,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=450.0, help="limit of all measurements together")
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("gpu_step.json"), help="the results")
     arguments = parser.parse_args()
-    plan = gpu_plan.load(pathlib.Path(gpu_plan.FILE))
+    path = pathlib.Path(gpu_plan.FILE)
+    if not path.exists():
+        parser.error(f"the current folder must be one that benchmarks.gpu_step made. Received: no {path.absolute()}")
+    plan = gpu_plan.load(path)
     print(json.dumps(gpu_plan.run(plan, arguments.seconds, arguments.output, gpu_step.line)))
 
 

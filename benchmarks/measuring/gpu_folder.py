@@ -18,7 +18,7 @@ SOURCES = (
     "benchmarks/measuring/machine.py",
     "benchmarks/measuring/point_process.py",
     "benchmarks/peers/__init__.py",
-    "benchmarks/peers/fused_attention.py",
+    "benchmarks/peers/flash_attention.py",
     "benchmarks/points/__init__.py",
     "benchmarks/points/lowered_step.py",
     "benchmarks/prepared_gpu_step.py",

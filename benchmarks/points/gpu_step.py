@@ -87,7 +87,7 @@ def _gpus() -> list[Any]:
 
 def _device() -> str:
     """The device that is measured."""
-    return "/GPU:0" if _gpus() else "/CPU:0"
+    return "GPU:0" if _gpus() else "CPU:0"
 
 
 def _compiled(model: ReformerCausalLM) -> _Step:
@@ -99,7 +99,7 @@ def _compiled(model: ReformerCausalLM) -> _Step:
 
 def _reference(model: ReformerCausalLM | None = None) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Loss and gradients on the CPU, and the weights of the model, a new one if there is none."""
-    with tf.device("/CPU:0"), budgets.target("CPU"):
+    with tf.device("CPU:0"), budgets.target("CPU"):
         model = training_step.build_model() if model is None else model
         step = tf.function(training_step.build_step(model), autograph=False)
         return _results(step), model.get_weights()

@@ -69,6 +69,12 @@ def test_a_check_is_in_float32(capfd):
     assert "--check needs --precision=float32. Received: mixed_bfloat16" in str(said)
 
 
+def test_another_folder_is_refused(capfd, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert command_line.run_benchmark("prepared_gpu_step") == 2
+    assert "the current folder must be one that benchmarks.gpu_step made. Received: no /" in capfd.readouterr().err
+
+
 def _run(folder, *command):
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
     result = subprocess.run(
@@ -81,7 +87,7 @@ def _run(folder, *command):
 def _check_report(lines, subjects):
     found = json.loads(lines[-1])
     assert [
-        (p["subject"], p["length"], p["status"]) for p in found["points"] if "fused" not in p["subject"]
+        (p["subject"], p["length"], p["status"]) for p in found["points"] if "flash" not in p["subject"]
     ] == subjects
     assert found["points"][0]["passed"] is True
     assert all(p["step_s"] > 0 and p["share_of_peak"] is None for p in found["points"][1:])

@@ -16,6 +16,7 @@ from trainer import exits, model_fields
 # The tests that run the blocks of a page.
 TESTS = {
     "README.md": "test_readme_layer, test_readme_models",
+    "docs/accelerators.md": "here",
     "docs/attention_kinds.md": "test_attention_kinds",
     "docs/fine_tuning.md": "here",
     "docs/serving.md": "here",
@@ -28,6 +29,7 @@ def test_every_block_of_python_is_run():
     counts = {page: len(blocks.python(page)) for page in TESTS}
     assert counts == {
         "README.md": 2,
+        "docs/accelerators.md": 1,
         "docs/attention_kinds.md": 1,
         "docs/fine_tuning.md": 1,
         "docs/serving.md": 1,
@@ -53,6 +55,17 @@ def test_serving_in_python_without_a_server(tmp_path):
     exec(block.replace("/models/reformer/1", str(path)), names)
     losses = model.token_losses(np.array([[256, *b"def main():"]]))
     np.testing.assert_allclose(names["outputs"]["bits_per_byte"][0], np.mean(losses) / np.log(2), atol=1e-4)
+
+
+@pytest.mark.slow
+def test_an_export_for_a_gpu_gives_the_same_on_a_cpu(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (block,) = blocks.python("docs/accelerators.md")
+    names = {}
+    exec(block, names)
+    ids = np.random.default_rng(0).integers(0, 257, [2, 300]).astype("int32")
+    exported = tf.saved_model.load("models/for_gpu/1").signatures["predict"]
+    np.testing.assert_allclose(exported(ids=tf.constant(ids))["logits"], names["model"](ids), atol=1e-4)
 
 
 @pytest.mark.slow

@@ -1,11 +1,11 @@
-"""Time of fused exact attention, forward and backward, by PyTorch or JAX, without this package and TensorFlow.
+"""Time of exact attention in one kernel (Dao et al., 2022, "FlashAttention"), forward and backward, by PyTorch or JAX.
 
-    python -m benchmarks.peers.fused_attention --framework=torch --length=16384 --heads=8 --key_dim=128
+    python -m benchmarks.peers.flash_attention --framework=torch --length=16384 --heads=8 --key_dim=128
 
 Causal attention of one sequence in bfloat16, by the implementation that a framework has for the device: on a GPU
 PyTorch's `scaled_dot_product_attention`, restricted to FlashAttention and cuDNN's kernel, or JAX's
 `dot_product_attention(implementation="cudnn")`. On a CPU it is whatever the framework does there, which only shows that
-the command works. The last line is one JSON object.
+the command works. Needs neither TensorFlow nor the library. The last line is one JSON object.
 """
 
 import argparse
