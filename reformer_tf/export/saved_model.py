@@ -68,7 +68,8 @@ def export_saved_model(
 
     Raises:
         ValueError: if `model` is not a Keras model, if `directory` cannot be a folder of this machine, if the tokenizer
-            does not fit the model, if `card` is not JSON, if device and memory are none (see `budgets.target`), or if a model with adapters cannot be copied to merge them.
+            does not fit the model, if `card` is not JSON, if `device` is no name of a kind of device or `memory_bytes`
+            not positive, or if a model with adapters cannot be copied to merge them.
 
     Example:
         >>> from reformer_tf.models import ReformerClassifier
