@@ -74,13 +74,13 @@ def of_accelerator(kind: str, memory_bytes: int) -> Budgets:
         kind: of the device, as TensorFlow calls it.
         memory_bytes: of the device.
     """
-    # A step has some ten tensors of the size of the largest budget alive, and must leave memory to weights and streams.
-    group, tensor = memory_bytes // 16, memory_bytes // 64
+    # Some ten tensors of this size are alive at a time, and memory must be left to weights and streams.
+    tensor = memory_bytes // 64
     return Budgets(
-        group_bytes=group,
-        ungrouped_bytes=group,
-        compiled_group_bytes=group,
-        all_pairs_bytes=group,
+        group_bytes=tensor,
+        ungrouped_bytes=tensor,
+        compiled_group_bytes=tensor,
+        all_pairs_bytes=tensor,
         projection_bytes=tensor,
         chunk_bytes=tensor,
         heads_bytes=tensor,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla
 from tensorflow.python.framework import ops
 from tensorflow.python.ops import control_flow_util
 
@@ -99,4 +100,8 @@ def array(dtype: tf.DType, size: shapes.Size, element_shape: Sequence[shapes.Siz
     if None in element_shape or not in_xla():
         return empty
     number = tf.reduce_sum(tf.reshape(after, [-1])[:1])  # Zero if `after` is empty.
-    return empty.unstack(tf.fill([size, *element_shape], tf.cast(number, dtype)))
+    filled = tf.fill([size, *element_shape], tf.cast(number, dtype))
+    if budgets.on_accelerator():
+        # A TPU's compiler sees that loops overwrite all of it, and would reserve the memory when the program begins.
+        (filled,) = xla.optimization_barrier(filled)
+    return empty.unstack(filled)
