@@ -47,16 +47,16 @@ _TARGET = flags.DEFINE_enum("target", "h200", [name for name in CHIPS if CHIPS[n
 _OUTPUT = flags.DEFINE_string("output", "gpu_step.json", "File of the results.")
 _PREPARE = flags.DEFINE_string("prepare", None, "Folder for what another machine measures.")
 
-# Of the model whose numbers are checked; the other sizes are those of the flags.
-_CHECKED = {"length": 1024, "layers": 2, "width": 128, "heads": 2, "chunk_length": 64}
+# Of the model whose numbers are checked, long enough for windows: shorter sequences attend to all pairs.
+_CHECKED = {"length": 1024, "layers": 2, "width": 128, "heads": 2, "chunk_length": 32}
 _STEP, _LOWERED, _FLASH = "benchmarks.points.gpu_step", "benchmarks.points.lowered_step", flash_attention.__name__
 _PREPARED = "benchmarks.prepared_gpu_step"
 _LOWERING_SECONDS = 3600.0  # In which a step must be lowered.
 
 
-def _models() -> dict[str, list[str]]:
-    """The kinds of attention of each model by its subject."""
-    return {" ".join(kinds): kinds for kinds in (_ATTENTION.value, _EXACT.value) if kinds}
+def _models() -> list[list[str]]:
+    """The kinds of attention of each model: of ours, and of the exact one if there is one."""
+    return [kinds for kinds in (_ATTENTION.value, _EXACT.value) if kinds]
 
 
 def _flags(kinds: list[str], **sizes: Any) -> list[str]:
@@ -73,33 +73,31 @@ def _step_flags(kinds: list[str], length: int) -> list[str]:
 
 
 def _plan(lengths: list[int], lowered: bool) -> Plan:
-    """The plan for this machine; or, with the commands for lowered steps, for another one."""
+    """The plan for this machine; or, with lowered steps, for another one."""
+    sizes = [command_line.sizes(length=length) for length in lengths]
+    check, run_lowered = _check_flags(lengths), [*_lowered(gpu_plan.CHECK), "--check"]
+    points = [Point(gpu_plan.CHECK, min(_CHECKED["length"], *lengths), run_lowered if lowered else [_STEP, *check])]
+    ours, *exact = ([_step(kinds, one, lowered) for one in sizes] for kinds in _models())
+    # What is asked for comes first; the exact model takes longest.
+    points += [*ours, *(_flash(framework, one) for framework in flash_attention.FRAMEWORKS for one in sizes)]
+    points += [point for model in exact for point in model]
+    about = {**command_line.arguments(_SIZES), "precision": _PRECISION.value, "target": _TARGET.value}
+    about |= {"tf32": "off in the check, otherwise on", "code": machine.code()}
+    return Plan(points, CHIPS[_TARGET.value].peak("BF16"), about)
 
-    def command(name: str, own: list[str]) -> list[str]:
-        if not lowered:
-            return [_STEP, *own]
-        check = ["--check"] if name == gpu_plan.CHECK else []
-        return [_LOWERED, f"--program={gpu_folder.program(name)}", f"--repeat={_REPEAT.value}", *check]
 
-    points = [Point(gpu_plan.CHECK, min(_CHECKED["length"], *lengths), command(gpu_plan.CHECK, _check_flags(lengths)))]
-    by_length = {length: command_line.sizes(length=length) for length in lengths}
-    ours, *exact = (
-        [
-            Point(
-                subject,
-                length,
-                command(_name(kinds, length), _step_flags(kinds, length)),
-                2 if "full" in kinds else 1,
-                needed_operations.training_step(sizes, _repeated(kinds, sizes)),
-            )
-            for length, sizes in by_length.items()
-        ]
-        for subject, kinds in _models().items()
-    )
-    flash = [_flash(framework, sizes) for framework in flash_attention.FRAMEWORKS for sizes in by_length.values()]
-    points += [*ours, *flash, *(point for part in exact for point in part)]
-    about = {**command_line.arguments(_SIZES), "target": _TARGET.value, "code": machine.code()}
-    return Plan(points, CHIPS[_TARGET.value].peak("BF16"), {**about, "precision": _PRECISION.value})
+def _step(kinds: list[str], sizes: Sizes, lowered: bool) -> Point:
+    """The point of a model at a length."""
+    own = [_STEP, *_step_flags(kinds, sizes.length)]
+    command = _lowered(_name(kinds, sizes.length)) if lowered else own
+    layers = [kinds[index % len(kinds)] for index in range(sizes.layers)]
+    operations = needed_operations.training_step(sizes, layers)
+    return Point(" ".join(kinds), sizes.length, command, 2 if "full" in kinds else 1, operations)
+
+
+def _lowered(name: str) -> list[str]:
+    """The command for a lowered step."""
+    return [_LOWERED, f"--program={gpu_folder.program(name)}", f"--repeat={_REPEAT.value}"]
 
 
 def _flash(framework: str, sizes: Sizes) -> Point:
@@ -114,15 +112,11 @@ def _name(kinds: list[str], length: int) -> str:
     return "_".join([*kinds, str(length)])
 
 
-def _repeated(kinds: list[str], sizes: Sizes) -> list[str]:
-    return [kinds[index % len(kinds)] for index in range(sizes.layers)]
-
-
 def _prepare(lengths: list[int], folder: pathlib.Path) -> None:
-    """Writes the folder with the plan, and lowers the steps of its points into it."""
+    """Writes the folder with the plan, and lowers the steps of its points into it, each in a process of its own."""
     gpu_folder.write(_plan(lengths, lowered=True), folder)
     programs = {gpu_plan.CHECK: _check_flags(lengths)}
-    programs |= {_name(kinds, length): _step_flags(kinds, length) for kinds in _models().values() for length in lengths}
+    programs |= {_name(kinds, length): _step_flags(kinds, length) for kinds in _models() for length in lengths}
     for name, own in programs.items():
         path = folder / gpu_folder.program(name)
         command = [sys.executable, "-m", _STEP, *own, f"--program={path}", f"--target={_TARGET.value}"]
