@@ -49,7 +49,7 @@ def measure() -> dict[str, Any]:
         seconds = [steps.timed(step, ids, 1 + index) for index in range(training_step.REPEAT.value)]
     on_gpu = "GPU" in device
     return {
-        "device": tf.config.experimental.get_device_details(_gpus()[0])["device_name"] if on_gpu else "cpu",
+        "device": tf.config.experimental.get_device_details(_gpus()[0]).get("device_name", device) if on_gpu else "cpu",
         "compile_s": compile_s,
         "step_s": statistics.median(seconds),
         "run_s": sum(seconds),
