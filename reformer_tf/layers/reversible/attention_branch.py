@@ -93,8 +93,8 @@ class Attention(Residual):
                 with tf.GradientTape() as tape:
                     tape.watch([part, *weights])
                     update = self._merge(slices, part, branch_inputs, heads, index)
-                # Behind a barrier, or XLA would cast the whole stream, once for all groups of heads.
-                (upstream,) = barriers.behind(gradients.target.read(index))
+                # Otherwise XLA would cast the whole stream, once for all groups of heads.
+                upstream = barriers.after(gradients.target.read(index), update)
                 upstream = tf.cast(upstream, update.dtype)
                 d_part, *own = tape.gradient(update, [part, *weights], output_gradients=upstream)
                 return [

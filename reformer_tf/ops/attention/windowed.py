@@ -27,7 +27,7 @@ from reformer_tf.ops.attention.ordering import SortedOrder
 from reformer_tf.ops.attention.pair_dropout import PairDropout
 from reformer_tf.ops.attention.rounds import Rounds
 from reformer_tf.ops.attention.windows import Window
-from reformer_tf.ops.execution import budgets, loops
+from reformer_tf.ops.execution import barriers, budgets, loops
 
 
 def windowed_attention(
@@ -110,6 +110,7 @@ def _backward(
         upstream: gradient of the output, `[B, L, H, D]`.
     """
     passes, size = rounds.blocks.passes, vectors[0].shape[-1]
+    (upstream,) = barriers.behind(upstream)  # A TPU's compiler would hold it in float32, too.
     # Gradients of keys, and of queries that keys are made from, fall on the blocks beside a group, too.
     spreads = [rounds.has_made_keys, *(True for _ in vectors[1:])]
     results = [_Result(x.dtype, [size], beside) for x, beside in zip(vectors, spreads, strict=True)]
@@ -185,7 +186,7 @@ def _over_groups(
     def empty(result: _Result) -> list[loops.Array]:
         counts = [neighbors.before, blocks.group, neighbors.after] if result.spreads else [blocks.group]
         sizes = [blocks.count, blocks.window.chunk_length, *result.sizes]
-        return [loops.array(result.dtype, blocks.groups, [count, *sizes], queries[0]) for count in counts]
+        return [loops.array(result.dtype, blocks.groups, [count, *sizes], queries[-1]) for count in counts]
 
     arrays = loops.count_up(blocks.groups, step, [empty(result) for result in results], parallel_iterations=2)
     sorted_results = [

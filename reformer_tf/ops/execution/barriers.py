@@ -20,3 +20,23 @@ def behind(*tensors: tf.Tensor) -> list[tf.Tensor]:
         *tensors: of any shapes and dtypes.
     """
     return list(xla.optimization_barrier(*tensors)) if loops.in_accelerator_program() else list(tensors)
+
+
+def after(x: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    """The same numbers `x`, which XLA cannot know before `other`; elsewhere there is nothing to do.
+
+    A compiler moves out of a loop what every iteration computes alike, as a whole: a cast of a slice becomes a cast of
+    all slices. A TPU's looks through barriers for that, so zero is added, which depends on a number of `other`.
+
+        >>> from reformer_tf.ops.execution import barriers
+        >>> float(barriers.after(tf.constant(2.0), tf.constant([1.0])))
+        2.0
+
+    Args:
+        x: a tensor of numbers.
+        other: floating tensor with at least one element.
+    """
+    if not loops.in_accelerator_program():
+        return x
+    number = tf.reshape(other, [-1])[0]
+    return x + tf.cast(number > number.dtype.max, x.dtype)

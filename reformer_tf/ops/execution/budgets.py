@@ -74,13 +74,15 @@ def of_accelerator(kind: str, memory_bytes: int) -> Budgets:
         kind: of the device, as TensorFlow calls it.
         memory_bytes: of the device.
     """
-    # Some ten tensors of this size are alive at a time, and memory must be left to weights and streams.
+    # Some ten tensors of this size are alive at a time, and memory must be left to weights and streams. A TPU pads rows
+    # of heads to 128 numbers, often twice as many.
     tensor = memory_bytes // 64
+    group = tensor // 2 if kind == "TPU" else tensor
     return Budgets(
-        group_bytes=tensor,
-        ungrouped_bytes=tensor,
-        compiled_group_bytes=tensor,
-        all_pairs_bytes=tensor,
+        group_bytes=group,
+        ungrouped_bytes=group,
+        compiled_group_bytes=group,
+        all_pairs_bytes=group,
         projection_bytes=tensor,
         chunk_bytes=tensor,
         heads_bytes=tensor,
