@@ -25,6 +25,8 @@ setuptools.setup(
         "tensorflow-datasets>=4.9.9",
     ],
     extras_require={
+        # The compilers of GPUs and TPUs, for `benchmarks.compiled`; neither chip is needed. Training needs none of it.
+        "accelerators": ["jax[cuda13]>=0.10,<0.12", "libtpu>=0.0.40"],
         "benchmarks": ["matplotlib>=3.8"],  # The plot; peers are measured where torch and their packages are installed.
         "sentencepiece": ["sentencepiece>=0.2"],  # Text in the pieces of a published model's tokenizer.
         "serving": ["tensorflow-serving-api>=2.20"],  # The gRPC client in `examples/`.

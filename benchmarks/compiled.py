@@ -1,54 +1,133 @@
-"""Memory and operations of the compiled training step over depth and length, read from XLA's program.
+"""Memory and operations of the compiled training step over depth and length, or of a config, read from XLA's program.
 
     python -m benchmarks.compiled --depths=2,6,12,24 --lengths=4096 --output=compiled.jsonl
+    python -m benchmarks.compiled --target=h200 --depths=12 --lengths=16384,65536 --reversible=true --width=1024 \
+        --heads=8 --chunk_length=128 --num_hashes=4 --attention=lsh,local --precision=mixed_bfloat16
+    python -m benchmarks.compiled --target=v5e --config=configs/million_tokens.py --config.optimizer.name=adafactor
 
-For each size, with reversible layers and without: bytes of temporary buffers, arguments and outputs, operations of
-matrix products and others, bytes accessed, and the largest buffers at the peak of temporary memory. Without `--run` no
-step is run, so that sizes are possible that would take too long here. The device is the one that TensorFlow finds,
-otherwise the CPU. Each point is a process of its own (see `benchmarks.points.compiled`). The results are written to
-`--output` point by point, one JSON object a line; the same command continues with the missing points.
+By flags, the step is forward and backward of a language model over byte values, as in `benchmarks.train_step`, for each
+size, with reversible layers and without. With `--config` it is the whole step that the trainer makes of this config,
+with the update of the weights, on one device with the whole batch; `--config.FIELD=VALUE` sets a field, as for
+`trainer.task`.
+
+`--target=cpu` asks TensorFlow's own compiler for the device that TensorFlow finds, otherwise the CPU: bytes of
+temporary buffers, arguments and outputs, operations of matrix products and others, bytes accessed, and the largest
+buffers at the peak of temporary memory. Without `--run` no step is run, so that sizes are possible that would take too
+long here.
+
+Other targets are chips that need not be here (`benchmarks.measuring.chips`): will it fit, and how fast can it be at
+most? The step is lowered here with the budgets of that kind of device, and compiled in another process by the chip's
+own compiler, which the extra `accelerators` brings (`pip install -e ".[accelerators]"`; or `--python=PATH` of the
+Python of an environment with `jax` and `jax[cuda13]`'s plugin or `libtpu`). Besides the above there are the size of the
+lowered program, the memory by kind, whether all of it fits the chip, how many kernels (on a TPU instructions) are
+launched, with loops as often as they iterate, and the time that they take at least by the roofline. A program that the
+compiler refuses for its memory is a result too, with the compiler's list of the largest allocations. No GPU or TPU is
+used, so no time is measured, and a GPU's compiler does not try out which kernels are fastest.
+
+Each point is a process of its own (see `benchmarks.points.compiled`). The results are written to `--output` point by
+point, one JSON object a line; the same command continues with the missing points.
 """
 
 import itertools
+import pathlib
 import sys
+import tempfile
+from typing import Any
 
 from absl import flags
 
-from benchmarks.measuring import command_line, machine, point_process, points
+from benchmarks.measuring import command_line, compile_process, config_flag, machine, point_process, points
+from benchmarks.measuring.chips import CHIPS, HERE
 from benchmarks.measuring.results import Results
 from benchmarks.reports import compiled
+from trainer.config import as_dict, write_config
 
+_TARGET = flags.DEFINE_enum("target", HERE, [HERE, *CHIPS], "What the step is compiled for.")
 _DEPTHS = flags.DEFINE_list("depths", ["2", "6", "12", "24"], "Layers.")
 _LENGTHS = flags.DEFINE_list("lengths", ["4096"], "Tokens of a sequence.")
 _REVERSIBLE = flags.DEFINE_list("reversible", ["true", "false"], "Whether the stack saves memory: true, false or both.")
+_ATTENTION = flags.DEFINE_string("attention", "lsh", "Kinds of attention, with commas, repeated over the layers.")
 _MODEL = ["width", "heads", "num_hashes", "chunk_length", "batch"]
 for _size in _MODEL:
     command_line.define(_size)
 _PRECISION = flags.DEFINE_enum("precision", "float32", ["float32", "mixed_bfloat16"], "Dtype policy.")
-_RUN = flags.DEFINE_bool("run", False, "Whether the programs are run as well.")
+_RUN = flags.DEFINE_bool("run", False, "Whether the programs are run as well; with --target=cpu.")
 _REPEAT = flags.DEFINE_integer("repeat", 3, "Steps timed with --run, after one that is not.", lower_bound=1)
 _TIMEOUT = command_line.define_timeout()
+_PYTHON = flags.DEFINE_string("python", sys.executable, "Python of the environment that compiles for a chip.")
 _OUTPUT = flags.DEFINE_string("output", "compiled.jsonl", "File of the results.")
+
+_ARGUMENTS = ["attention", *_MODEL, "precision", "run", "repeat"]
+_NOT_WITH_CONFIG = ["depths", "lengths", "reversible", *_ARGUMENTS]
+_IDENTITY = ["length", "layers", "reversible"]
 
 
 def main() -> None:
     """Measures the missing points, and prints the tables."""
-    arguments = command_line.arguments([*_MODEL, "precision", "run", "repeat"])
-    with command_line.checking():
-        lengths, depths = (command_line.positive_integers(name) for name in ("lengths", "depths"))
-        kinds = [kind == "true" for kind in command_line.choices("reversible", ["true", "false"])]
-        command_line.check_heads()
-        results = Results(_OUTPUT.value, arguments, machine.describe(), ["length", "layers", "reversible"])
-    planned = []
-    for length, layers, reversible in itertools.product(lengths, depths, kinds):
-        identity = {"length": length, "layers": layers, "reversible": reversible}
-        options = command_line.options({**identity, **arguments})
-        planned.append(points.Point(identity, ["benchmarks.points.compiled", *options], length * layers))
-    measured = points.run(planned, results, lambda point: points.measure(point, _TIMEOUT.value), compiled.outcome)
-    print(f"\n{compiled.report(measured)}\n\nresults: {results.path}")
+    with tempfile.TemporaryDirectory() as folder:
+        with command_line.checking():
+            _check()
+            arguments, planned = _of_config(pathlib.Path(folder)) if flags.FLAGS.config else _of_flags()
+            target = {"target": _TARGET.value}
+            results = Results(_OUTPUT.value, {**target, **arguments}, machine.describe(), _IDENTITY)
+        measured = points.run(planned, results, _measure, compiled.outcome)
+    print(f"\n{compiled.report(measured, _TARGET.value)}\n\nresults: {results.path}")
     if any(point["status"] != point_process.DONE for point in measured):
         sys.exit(1)
 
 
+def _check() -> None:
+    """Checks what flags must not be together, and that the environment that compiles has what it needs."""
+    received = [name for name in _NOT_WITH_CONFIG if flags.FLAGS[name].present]
+    if flags.FLAGS.config and received:
+        raise ValueError(
+            "With --config, fields of the config must be set in place of other flags of the model, such as "
+            f"--config.model.num_layers=2. Received: {', '.join(f'--{name}' for name in received)}"
+        )
+    if _TARGET.value != HERE:
+        if _RUN.value:
+            raise ValueError(
+                f"--run must be false for a chip that need not be here. Received: --target={_TARGET.value}"
+            )
+        compile_process.check(_TARGET.value, _PYTHON.value)
+
+
+def _of_flags() -> tuple[dict[str, Any], list[points.Point]]:
+    """The arguments of all points by the flags of the model, and the points."""
+    arguments = command_line.arguments(_ARGUMENTS)
+    lengths, depths = (command_line.positive_integers(name) for name in ("lengths", "depths"))
+    kinds = [kind == "true" for kind in command_line.choices("reversible", ["true", "false"])]
+    command_line.check_heads()
+    planned = []
+    for length, layers, reversible in itertools.product(lengths, depths, kinds):
+        identity = {"length": length, "layers": layers, "reversible": reversible}
+        planned.append(_point(identity, {**identity, **arguments}))
+    return arguments, planned
+
+
+def _of_config(folder: pathlib.Path) -> tuple[dict[str, Any], list[points.Point]]:
+    """The config as the arguments, and its point; the point reads the config from a file in a folder."""
+    from benchmarks.measuring import config_step  # Imports TensorFlow, which takes seconds.
+
+    config = config_step.for_one_device(flags.FLAGS.config)
+    write_config(config, folder / "config.json")
+    identity = {
+        "length": config.train.sequence_length,
+        "layers": config.model.num_layers,
+        "reversible": bool(config.model.get("reversible", True)),
+    }
+    return {"config": as_dict(config)}, [_point(identity, {"config": folder / "config.json"})]
+
+
+def _point(identity: dict[str, Any], values: dict[str, Any]) -> points.Point:
+    options = command_line.options({**values, "target": _TARGET.value, "python": _PYTHON.value})
+    return points.Point(identity, ["benchmarks.points.compiled", *options], identity["length"] * identity["layers"])
+
+
+def _measure(point: points.Point) -> dict[str, Any]:
+    return points.measure(point, _TIMEOUT.value)
+
+
 if __name__ == "__main__":
+    config_flag.define()
     command_line.run(main)

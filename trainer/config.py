@@ -60,7 +60,8 @@ def default_config() -> ConfigDict:
     config.train.loss_scale = 2.0**15  # mixed_float16: to begin with; halves when a gradient overflows.
     config.train.loss_scale_growth_steps = 2000  # mixed_float16: it doubles after so many steps without overflow.
     config.train.max_skipped_steps = 0  # Steps of the whole run that may be not finite; 0: stop at the first.
-    config.train.jit_compile = False
+    # True, False, or "auto": whether XLA compiles the step; auto compiles on an accelerator. Flags take any of them.
+    config.train.jit_compile = config_dict.FieldReference("auto", field_type=object)
     config.train.accumulation_steps = 1  # Number of parts of a replica's batch, computed one after another.
     config.train.outstanding_steps = 1  # parameter_server: steps in flight; more than 1 is asynchronous.
     config.train.log_every = 10
@@ -175,7 +176,9 @@ def _with_every_field(fields: dict[str, Any]) -> ConfigDict:
         if isinstance(defaults, ConfigDict) and isinstance(fields[name], dict):
             fields[name] = config_kinds.completed({**_BEFORE.get(name, {}), **fields[name]}, defaults)
     config_kinds.check(fields, known)
-    return ConfigDict({key: _overridable(value) for key, value in fields.items()})
+    config = ConfigDict({key: _overridable(value) for key, value in fields.items()})
+    config.train.jit_compile = config_dict.FieldReference(config.train.jit_compile, field_type=object)
+    return config
 
 
 def _overridable(value: Any) -> Any:

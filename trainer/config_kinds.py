@@ -15,6 +15,8 @@ _KINDS: dict[type, tuple[str, tuple[type, ...]]] = {
     str: ("a string", (str,)),
     tuple: ("a list", (tuple, list)),
 }
+# Fields that may be True, False or this word.
+_OR_WORD = {"config.train.jit_compile": "auto"}
 _GROUPS = (ConfigDict, dict)
 
 
@@ -49,6 +51,10 @@ def _check_field(name: str, value: Any, default: Any) -> None:
             check(value, default, name)
         else:
             check_finite(name, value)
+        return
+    if name in _OR_WORD:
+        if not (isinstance(value, bool) or value == _OR_WORD[name]):
+            raise ValueError(f"`{name}` must be True, False or {_OR_WORD[name]!r}. Received: {value!r}")
         return
     kind, types = _KINDS[type(default)]
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):

@@ -30,6 +30,7 @@ from trainer.distribution import strategy
 from trainer.model import load_described
 from trainer.storage import checkpoint_choice
 from trainer.storage.workdir import Workdir
+from trainer.training import compilation
 from trainer.training.evaluation import Evaluation
 
 
@@ -82,9 +83,8 @@ def prepare(
     else:
         examples = datasets.cut_examples(config, tokenizer, scored.documents)
     separate = segments.are_wanted(config.data)
-    evaluation = Evaluation(
-        model, distribution, examples, settings.batch_size, settings.jit_compile, tokenizer, separate
-    )
+    compiled = compilation.is_wanted(settings.jit_compile)
+    evaluation = Evaluation(model, distribution, examples, settings.batch_size, compiled, tokenizer, separate)
     return scored, description["step"], evaluation
 
 

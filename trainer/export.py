@@ -24,6 +24,11 @@ _SENTENCEPIECE = flags.DEFINE_bool(
     "SentencePiece runs: adds the signatures for strings, which need TensorFlow Text wherever the export is loaded.",
 )
 
+_DEVICE = flags.DEFINE_string(
+    "device", None, "CPU, GPU or TPU: the kind of device that will serve the model. By default that of this process."
+)
+_MEMORY = flags.DEFINE_float("device_memory", None, "Memory of this device in GiB; only with --device.", lower_bound=1)
+
 
 def _main(arguments: list[str]) -> int:
     console.begin(arguments)
@@ -32,7 +37,10 @@ def _main(arguments: list[str]) -> int:
         output = local_paths.checked_folder("`output`", _OUTPUT.value)
         config_checks.check_config(config)
         model, description = load_described(config, workdir, _CHECKPOINT.value)
-        version = exporting.export_model(model, description, config, workdir, output, _SENTENCEPIECE.value)
+        memory = None if _MEMORY.value is None else int(_MEMORY.value * 2**30)
+        version = exporting.export_model(
+            model, description, config, workdir, output, _SENTENCEPIECE.value, _DEVICE.value, memory
+        )
     except (ValueError, OSError) as error:
         return console.refuse(error)
     print(f"The model of step {description['step']} is in {version}")

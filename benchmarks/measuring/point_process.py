@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from benchmarks.measuring.machine import resident_mib
@@ -20,13 +20,19 @@ _POLL_SECONDS = 0.1
 _SAID = 2000  # Characters of a process's output that go into the reason.
 
 
-def run(command: list[str], timeout: float, memory_limit_mib: float) -> dict[str, Any]:
+def run(
+    command: list[str],
+    timeout: float,
+    memory_limit_mib: float,
+    waiting: Callable[[float], None] = lambda seconds: None,
+) -> dict[str, Any]:
     """Runs a command whose last line of output is one JSON object.
 
     Args:
         command: program and arguments.
         timeout: seconds after which it is killed.
         memory_limit_mib: resident size beyond which it is killed.
+        waiting: called every minute with the seconds since the start.
 
     Returns:
         `status`, one of this module's constants; `seconds`, the time with the start of the process; and the fields of
@@ -41,7 +47,7 @@ def run(command: list[str], timeout: float, memory_limit_mib: float) -> dict[str
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=log, start_new_session=True)
         try:
             _prefer_as_victim(process.pid)
-            ended = _watch(process, start + timeout, memory_limit_mib)
+            ended = _watch(process, start, timeout, memory_limit_mib, waiting)
         finally:
             _end(process)
         seconds = time.monotonic() - start
@@ -65,11 +71,22 @@ def _exiting_at_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _watch(process: subprocess.Popen, deadline: float, memory_limit_mib: float) -> str | None:
+def _watch(
+    process: subprocess.Popen,
+    start: float,
+    timeout: float,
+    memory_limit_mib: float,
+    waiting: Callable[[float], None],
+) -> str | None:
     """Waits for the process; returns the reason if it must be killed, otherwise None."""
+    minutes = 1
     while process.poll() is None:
-        if time.monotonic() > deadline:
+        seconds = time.monotonic() - start
+        if seconds > timeout:
             return TIMEOUT
+        if seconds > 60 * minutes:
+            waiting(seconds)
+            minutes += 1
         with contextlib.suppress(OSError, IndexError):  # It has just ended.
             if resident_mib(process.pid) > memory_limit_mib:
                 return MEMORY

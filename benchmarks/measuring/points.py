@@ -32,7 +32,7 @@ def name(identity: Mapping[str, Any]) -> str:
 
 
 def measure(point: Point, timeout: float, memory_limit_mib: float | None = None) -> dict[str, Any]:
-    """Measures a point in a new process.
+    """Measures a point in a new process, and says every minute that it is under way.
 
     Args:
         point: the point.
@@ -45,7 +45,11 @@ def measure(point: Point, timeout: float, memory_limit_mib: float | None = None)
     limit = memory_limit_mib or 0.9 * machine.memory_mib()
     # The load shows other work, which slows down frameworks unequally.
     about = {"code": machine.code(), "load_before": os.getloadavg()[0]}
-    return {**about, **point_process.run([sys.executable, "-m", *point.command], timeout, limit)}
+
+    def waiting(seconds: float) -> None:
+        print(f"{name(point.identity)}: under way for {duration(seconds)}", flush=True)
+
+    return {**about, **point_process.run([sys.executable, "-m", *point.command], timeout, limit, waiting)}
 
 
 def run(

@@ -1,43 +1,60 @@
 """Memory and operations of the training step with static shapes, compiled by XLA in a process of its own.
 
     python -m benchmarks.points.compiled --length=4096 --layers=6 --noreversible
+    python -m benchmarks.points.compiled --target=v5e --config=config.json
 
-The flags are those of `benchmarks.train_step`; the last line is one JSON object, see
-`benchmarks.measuring.compiled_program.read`. With `--run` the program is run as well: `step_s` is the median time of a
-step, `run_mib` the growth of the peak resident size of the process by running.
+The step is that of the flags, which are those of `benchmarks.train_step`, or that of the config of a run, see
+`benchmarks.measuring.config_step`. The last line is one JSON object, see `benchmarks.measuring.compiled_program.read`
+for this machine and `benchmarks.measuring.chip_program.read` for a chip. With `--run`, only on this machine, the
+program is run as well: `step_s` is the median time of a step, `run_mib` the growth of the peak resident size of the
+process by running.
 """
 
 import json
 import statistics
+import sys
 import time
 from typing import Any
 
 import tensorflow as tf
 from absl import flags
 
-from benchmarks.measuring import command_line, compiled_program, steps, training_step
+from benchmarks.measuring import chip_program, command_line, compiled_program, config_step, steps, training_step
+from benchmarks.measuring.chips import CHIPS, HERE
+from benchmarks.measuring.step_to_compile import StepToCompile
+from trainer.config import read_config
 from trainer.training.memory import peak_mib
 
 flags.adopt_module_key_flags(training_step)  # For --help.
 _RUN = flags.DEFINE_bool("run", False, "Whether the program is run.")
+_TARGET = flags.DEFINE_enum("target", HERE, [HERE, *CHIPS], "What the step is compiled for.")
+_CONFIG = flags.DEFINE_string("config", None, "The config.json of the run whose step is compiled.")
+_PYTHON = flags.DEFINE_string("python", sys.executable, "Python of the environment that compiles for a chip.")
 
 
-def measure() -> dict[str, Any]:
+def measure(step: StepToCompile) -> dict[str, Any]:
     """Compiles the step, and returns the content of the last line."""
-    model = training_step.build_model()
-    step = tf.function(training_step.build_step(model), jit_compile=True, autograph=False)
-    signature = training_step.signature(training_step.LENGTH.value)
+    if _TARGET.value != HERE:
+        return {**step.facts, **chip_program.read(step, _TARGET.value, _PYTHON.value)}
     start = time.perf_counter()
-    needs = compiled_program.read(step, *signature)
+    needs = compiled_program.read(step.function, *step.signature)
     seconds = time.perf_counter() - start
-    return {
-        **needs,
-        "compile_s": seconds,
-        **(_run(step.get_concrete_function(*signature)) if _RUN.value else {}),
+    ran = _run(step.function.get_concrete_function(*step.signature)) if _RUN.value else {}
+    return {**needs, "compile_s": seconds, **ran, **step.facts}
+
+
+def _step() -> StepToCompile:
+    if _CONFIG.value is not None:
+        return config_step.make(read_config(_CONFIG.value))
+    training_step.check()
+    model = training_step.build_model()
+    function = tf.function(training_step.build_step(model), jit_compile=True, autograph=False)
+    facts = {
         "kept_buckets_mib": training_step.saved_buckets_mib(),
         "parameters": training_step.parameters(model),
         **training_step.arguments(),
     }
+    return StepToCompile(function, training_step.signature(training_step.LENGTH.value), facts)
 
 
 def _run(program: Any) -> dict[str, float]:
@@ -51,8 +68,8 @@ def _run(program: Any) -> dict[str, float]:
 def main() -> None:
     """Checks the arguments, measures, and prints."""
     with command_line.checking():
-        training_step.check()
-    print(json.dumps(measure()))
+        step = _step()
+    print(json.dumps(measure(step)))
 
 
 if __name__ == "__main__":

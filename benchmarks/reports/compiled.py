@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.measuring import point_process, points
+from benchmarks.measuring.chips import CHIPS
+from benchmarks.reports import compiled_for_chip
 from benchmarks.reports.table import table
 
 _MIB = 2**20
@@ -11,18 +13,28 @@ _MIB = 2**20
 
 def outcome(measured: dict[str, Any]) -> str:
     """Says what was measured of a point."""
+    if "fits" in measured:
+        return compiled_for_chip.outcome(measured)
     return f"{measured['temporary_bytes'] / _MIB:,.1f} MiB temporary"
 
 
-def report(measured: Sequence[dict[str, Any]]) -> str:
-    """The points as text: a table, the growth of memory with depth, and the largest buffers at the largest depth."""
+def report(measured: Sequence[dict[str, Any]], target: str) -> str:
+    """The points as text: tables, the growth of memory with depth, and the largest buffers at the largest depth.
+
+    Args:
+        measured: the points.
+        target: what they were compiled for.
+    """
     done = [p for p in measured if p["status"] == point_process.DONE]
-    parts = [_table(done)] if done else []
+    parts = []
+    if done:
+        parts += compiled_for_chip.report(done, target) if target in CHIPS else [_table(done)]
     for point in measured:
         if point["status"] != point_process.DONE:
             parts.append(f"{_name(point)}, {point['layers']} layers: {points.failure(point)}")
-    for length, reversible in dict.fromkeys((p["length"], p["reversible"]) for p in done):
-        own = [p for p in done if (p["length"], p["reversible"]) == (length, reversible)]
+    read = [p for p in done if "largest" in p]
+    for length, reversible in dict.fromkeys((p["length"], p["reversible"]) for p in read):
+        own = [p for p in read if (p["length"], p["reversible"]) == (length, reversible)]
         own.sort(key=lambda p: p["layers"])
         growth = [_growth(own[0], own[-1])] if len(own) > 1 else []
         parts.append("\n".join([*growth, *_alive(own[-1])]))
@@ -57,7 +69,9 @@ def _alive(point: dict[str, Any]) -> list[str]:
     lines = [f"{_name(point)}, {point['layers']} layers: alive at the peak"]
     for kind in point["largest"]:
         size = f"{kind['bytes'] / _MIB:10,.1f} MiB in {kind['number']} buffers"
-        lines.append(f"{size} {kind['shape']} made by {kind['opcode']} {kind['name']}".rstrip())
+        line = f"{size} {kind['shape']} made by {kind['opcode']} {kind['name']}".rstrip()
+        padding = kind.get("padding_bytes", 0)
+        lines.append(f"{line}; {padding / _MIB:,.1f} MiB of it padding" if padding > 0.01 * kind["bytes"] else line)
     return lines
 
 

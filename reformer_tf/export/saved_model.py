@@ -1,5 +1,6 @@
 """Exports a model as the next version in the folder that a server watches."""
 
+import contextlib
 import os
 import pathlib
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from reformer_tf.export.independent_rows import IndependentRows
 from reformer_tf.layers import arguments
 from reformer_tf.models import ReformerCausalLM, fine_tuning
 from reformer_tf.models.headed_model import HeadedModel
+from reformer_tf.ops.execution import budgets
 from reformer_tf.tokenizers import ByteTokenizer, Tokenizer
 
 _DEFAULT = "serving_default"
@@ -24,6 +26,8 @@ def export_saved_model(
     directory: str | os.PathLike[str],
     tokenizer: Tokenizer | str | None = "auto",
     card: Mapping[str, Any] | None = None,
+    device: str | None = None,
+    memory_bytes: int | None = None,
 ) -> pathlib.Path:
     """Exports a model as the next version in a folder: 1, then 2, and so on.
 
@@ -55,13 +59,17 @@ def export_saved_model(
             installed wherever the export is loaded, for any of its signatures). None for no text; `"auto"` takes a
             `ByteTokenizer` for a `ReformerCausalLM` with 257 ids, and None otherwise.
         card: further JSON entries of the model card, such as training data and metrics.
+        device: `"CPU"`, `"GPU"` or `"TPU"`, the kind of device that will serve the model. How much is computed at a
+            time follows from it, outputs do not. That of this process if None.
+        memory_bytes: of such a device, only with `device`; by default what this process's device says, or 16 GiB.
 
     Returns:
         The folder of the new version.
 
     Raises:
         ValueError: if `model` is not a Keras model, if `directory` cannot be a folder of this machine, if the tokenizer
-            does not fit the model, if `card` is not JSON, or if a model with adapters cannot be copied to merge them.
+            does not fit the model, if `card` is not JSON, if `device` is no name of a kind of device or `memory_bytes`
+            not positive, or if a model with adapters cannot be copied to merge them.
 
     Example:
         >>> from reformer_tf.models import ReformerClassifier
@@ -74,17 +82,19 @@ def export_saved_model(
     versions_folder = local_paths.checked_folder("`directory`", directory)
     chosen = _checked_tokenizer(model, tokenizer)
     entries = model_card.checked(card)
+    target = _target(device, memory_bytes)
     resources = chosen.resources if chosen else []  # Refuses a missing package before the work.
     model = fine_tuning.merged(model)
     content = {**model_card.make(model, chosen), **entries}
-    made = _signatures(model, chosen)
+    with target:
+        made = _signatures(model, chosen)
+        functions = {name: signature.function.get_concrete_function() for name, signature in made.items()}
 
     def write(folder: pathlib.Path) -> None:
         # Only the weights and the signatures, nothing of Keras. Functions as attributes would be traced again.
         module = tf.Module()
         module.weights = [variable.value for variable in model.variables]
         module.resources = resources
-        functions = {name: signature.function.get_concrete_function() for name, signature in made.items()}
         signatures = {**functions, _DEFAULT: functions["predict"]}
         # Exports are not trained, and tracing the gradients would take several times as long as all the rest.
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
@@ -96,6 +106,14 @@ def export_saved_model(
         model_card.write(extra, {**content, "signatures": model_card.describe_signatures(functions, inputs)})
 
     return versions.write_next(versions_folder, write)
+
+
+def _target(device: str | None, memory_bytes: int | None) -> contextlib.AbstractContextManager[None]:
+    if device is not None:
+        return budgets.target(device, memory_bytes)
+    if memory_bytes is not None:
+        raise ValueError(f"`memory_bytes` must be None without `device`. Received: memory_bytes={memory_bytes}")
+    return contextlib.nullcontext()
 
 
 def _signatures(model: keras.Model, tokenizer: Tokenizer | None) -> dict[str, ids_signatures.Signature]:

@@ -11,7 +11,7 @@ from reformer_tf.layers import arguments, frozen_weights
 from reformer_tf.layers.checked_inputs import VectorLayer
 from reformer_tf.layers.fixed_arguments import FixedArguments
 from reformer_tf.ops import id_ranges, shapes, sums
-from reformer_tf.ops.execution import row_chunks
+from reformer_tf.ops.execution import index_ranges, loops, row_chunks
 
 
 class _PositionEmbedding(VectorLayer, FixedArguments):
@@ -35,7 +35,11 @@ class _PositionEmbedding(VectorLayer, FixedArguments):
         inputs = tf.convert_to_tensor(inputs)
         batch, length, _ = shapes.sizes(inputs)
         fits = self._fits(length)
-        outputs = self.add(inputs, tf.tile(tf.range(length)[None], [batch, 1]))
+        if shapes.known([length]) and loops.in_accelerator_program():
+            # Without look-ups, so that the gradient needs no scatter.
+            outputs = sums.bias_add(inputs, self.first(length, inputs.shape[-1]))
+        else:
+            outputs = self.add(inputs, tf.tile(index_ranges.below(length)[None], [batch, 1]))
         return outputs if fits is True else outputs + tf.cast(id_ranges.nan_unless(fits), outputs.dtype)
 
     def add(self, inputs: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
@@ -51,6 +55,10 @@ class _PositionEmbedding(VectorLayer, FixedArguments):
         flat, budget = tf.reshape(inputs, [-1, width]), row_chunks.rows_in_budget(4 * width)
         flat_positions, spec = tf.reshape(positions, [-1]), tf.TensorSpec([None, width], inputs.dtype)
         return tf.reshape(row_chunks.map_rows(rows, [flat, flat_positions], tables, budget, spec), shapes.sizes(inputs))
+
+    def first(self, length: int, width: int) -> tf.Tensor:
+        """The embeddings `[L, M]` of the positions from 0 on, in at least float32."""
+        return self.look_up(index_ranges.below(length), width, [])
 
     def look_up(self, positions: tf.Tensor, width: int, tables: Sequence[tf.Tensor]) -> tf.Tensor:
         """Returns the embeddings `[T, M]` of positions, int32 `[T]`, from the layer's weights, in at least float32."""
@@ -139,6 +147,16 @@ class AxialPositionEmbedding(_PositionEmbedding):
             parts.append(sums.look_up(table, positions // stride % size))
         return tf.concat(parts, axis=-1)
 
+    def first(self, length: int, width: int) -> tf.Tensor:
+        rest = math.prod(self.axial_shape[1:])
+        grid = [shapes.ceil_div(length, rest), *self.axial_shape[1:]]  # As many rows as the length reaches.
+        parts = []
+        for axis, table in enumerate(self.tables):
+            table = shapes.cut(sums.wide(frozen_weights.value(table)), 0, grid[axis])
+            along = [size if i == axis else 1 for i, size in enumerate(grid)]
+            parts.append(tf.broadcast_to(tf.reshape(table, [*along, -1]), [*grid, table.shape[-1]]))
+        return shapes.cut(tf.reshape(tf.concat(parts, axis=-1), [-1, width]), 0, length)
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
@@ -182,6 +200,9 @@ class LearnedPositionEmbedding(_PositionEmbedding):
 
     def look_up(self, positions: tf.Tensor, width: int, tables: Sequence[tf.Tensor]) -> tf.Tensor:
         return sums.look_up(tables[0], positions)
+
+    def first(self, length: int, width: int) -> tf.Tensor:
+        return shapes.cut(sums.wide(frozen_weights.value(self.table)), 0, length)
 
     def get_config(self) -> dict[str, Any]:
         return {

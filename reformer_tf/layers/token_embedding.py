@@ -88,8 +88,8 @@ class TokenEmbedding(CheckedInputs, LowRankAdapted, FixedArguments):
         scale = self.hidden_dim**0.5 if self.scale is None else self.scale
         # The table is scaled instead of the vectors, because there may be many more vectors than rows.
         table = table if scale == 1 else table * tf.constant(scale, table.dtype)
-        vectors = sums.look_up(table, ids)
         adapter = self.adapters().get("embeddings")
+        vectors = sums.look_up(table, ids, None if adapter else tf.as_dtype(self.compute_dtype))
         if adapter is not None:
             inner = tf.reshape(sums.look_up(value(adapter.a), ids), [-1, adapter.a.shape[-1]])
             inner = inner if scale == 1 else inner * tf.constant(scale, inner.dtype)

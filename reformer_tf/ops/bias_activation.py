@@ -13,14 +13,15 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.ops import shapes, sums
-from reformer_tf.ops.execution import compiled_functions
+from reformer_tf.ops.execution import barriers, compiled_functions, loops
 
 
 def biased(fn: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
     """Computes `fn(x + bias)`.
 
     Inside `compiled_functions.compiling_functions(True)`, in a graph on CPU, this and its gradient are compiled if `x`
-    is large.
+    is large. A program for an accelerator has the same functions in it: one kernel each, without a rounding to half
+    precision between operations, which would be a pass over memory there.
 
     Args:
         fn: an elementwise function. A module-level function may be compiled; anything else (a layer, a partial, a
@@ -32,18 +33,22 @@ def biased(fn: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, bias: tf.Tensor |
         Tensor of the shape and dtype of `x`.
     """
     pays = _is_plain(fn) and compiled_functions.worth_compiling(math.prod(shapes.sizes(x)))
-    if pays is False:
+    in_program = _is_plain(fn) and loops.in_accelerator_program()
+    if in_program and bias is not None:
+        return biased(fn, sums.bias_add(x, bias))
+    if pays is False and not in_program:
         return fn(x if bias is None else sums.bias_add(x, bias))
     # Both are made here: TensorFlow calls the gradient after the scope that allows compiling has exited.
     fast = _FAST.get((fn, shapes.statistics_dtype(x.dtype)), fn)
     forward, backward = (
-        compiled_functions.compiled(make, fast, pays=pays, instead=make(fn)) for make in (_forward, _backward)
+        compiled_functions.compiled(make, fast, pays=pays, instead=make(fast if in_program else fn))
+        for make in (_forward, _backward)
     )
 
     @tf.custom_gradient
     def apply(*args: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         args = tuple(tf.stop_gradient(x) for x in args)
-        return forward(*args), lambda upstream: backward(upstream, *args)
+        return forward(*args), lambda upstream: barriers.behind(*backward(upstream, *args))
 
     return tf.ensure_shape(apply(x) if bias is None else apply(x, bias), x.shape)
 

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from reformer_tf.ops import seeds, shapes
+from reformer_tf.ops.execution import index_ranges
 
 
 def keep_scale(bits: tf.Tensor, rate: float, dtype: tf.DType) -> tf.Tensor:
@@ -43,6 +44,6 @@ def dropout(
         return x
     batch, length, width = shapes.sizes(x)
     rows = seeds.row_keys(seed, layer_seed, batch)
-    rows_and_positions = seeds.mix(rows[:, None], start + tf.range(length))  # [B, L]
+    rows_and_positions = seeds.mix(rows[:, None], start + index_ranges.below(length))  # [B, L]
     bits = seeds.scramble(rows_and_positions[:, :, None] + seeds.mix(tf.range(width)))
     return x * keep_scale(bits, rate, x.dtype)

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from reformer_tf.ops import seeds, shapes
-from reformer_tf.ops.execution import budgets, compiled_functions, loops
+from reformer_tf.ops.execution import budgets, compiled_functions, index_ranges, loops
 
 
 def stored_rotations(seed: int, num_heads: int, key_dim: int, num_hashes: int, columns: int) -> np.ndarray:
@@ -53,7 +53,7 @@ def drawn_rotations(
     """
     shape = [2, num_heads, key_dim, num_hashes, columns]
     # Bits of our own: those of TensorFlow's generators differ between XLA and the rest when the seed is not a constant.
-    bits = seeds.mix(seeds.layer_key(seed, layer_seed), tf.range(math.prod(shape)))
+    bits = seeds.mix(seeds.layer_key(seed, layer_seed), index_ranges.below(math.prod(shape)))
     uniform = tf.reshape(tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32), shape) / 2**24
     radius = tf.sqrt(-2.0 * tf.math.log1p(-uniform[0]))  # Box and Muller's transform
     return radius * tf.cos(2.0 * math.pi * uniform[1])

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from reformer_tf.ops import shapes
+from reformer_tf.ops.execution import index_ranges
 
 _LONGEST_WAVE = 10_000.0
 
@@ -25,7 +26,7 @@ def rotate(x: tf.Tensor, start: shapes.Size = 0) -> tf.Tensor:
     """
     length, half = shapes.sizes(x)[1], x.shape[-1] // 2
     # `[1, L]`, or `[B, L]`.
-    positions = tf.reshape(start, [-1, 1]) + tf.range(length)
+    positions = tf.reshape(start, [-1, 1]) + index_ranges.below(length)
     cosine, sine = (tf.cast(part, x.dtype) for part in _cosine_and_sine(positions, half, x.dtype))
     first, second = x[..., :half], x[..., half:]
     return tf.concat([first * cosine - second * sine, second * cosine + first * sine], axis=-1)

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from reformer_tf.ops import shapes
+from reformer_tf.ops import one_hot_sums, shapes
+from reformer_tf.ops.execution import loops
 
 
 def summed(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -61,16 +62,37 @@ def bias_add(x: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(apply(x, bias), x.shape)
 
 
-def look_up(table: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
+def look_up(table: tf.Tensor, ids: tf.Tensor, dtype: tf.DType | None = None) -> tf.Tensor:
     """Looks up a row of a table for each id; its gradient adds up the rows of an id in at least float32.
 
     Args:
         table: floating tensor `[V, M]`.
         ids: integers `[...]` in [0, V).
+        dtype: of the result; None for at least float32.
 
     Returns:
-        `[..., M]` in at least float32, the dtype in which a scatter sums the gradient.
+        `[..., M]`.
     """
+    if not loops.in_accelerator_program():
+        vectors = _scatter_look_up(table, ids)
+        return vectors if dtype is None else tf.cast(vectors, dtype)
+
+    @tf.custom_gradient
+    def apply(table: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        vectors = tf.gather(wide(table), ids)
+
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            rows, width = tf.reshape(ids, [-1]), table.shape[-1]
+            found = one_hot_sums.sum_by_id(tf.reshape(upstream, [-1, width]), rows, table.shape[0])
+            return tf.cast(found, table.dtype)
+
+        return vectors if dtype is None else tf.cast(vectors, dtype), gradient
+
+    return apply(table)
+
+
+def _scatter_look_up(table: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
+    """`look_up` in at least float32, the dtype in which a scatter sums the gradient."""
     if table.dtype == shapes.statistics_dtype(table.dtype):
         return tf.gather(table, ids)
 

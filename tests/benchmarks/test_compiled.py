@@ -55,3 +55,39 @@ def test_memory_over_depth(tmp_path):
 def test_bad_arguments_are_refused_before_anything_starts(tmp_path, argument, message):
     result, output = _run(tmp_path, argument)
     assert result.returncode != 0 and message in result.stderr and not output.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--config=configs/tiny.py", "--width=32"], "Received: --depths, --lengths"),
+        (["--target=h200", "--run"], "--run must be false for a chip that need not be here. Received: --target=h200"),
+        (["--target=h200", "--python=/nowhere/python"], "/nowhere/python"),
+        (["--target=p100"], "--target"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_refused(tmp_path, arguments, message):
+    result, output = _run(tmp_path, *arguments)
+    assert result.returncode != 0 and message in result.stderr + result.stdout and not output.exists()
+
+
+def test_a_config_that_breaks_a_rule_is_refused_before_anything_starts(tmp_path):
+    command = [sys.executable, "-m", "benchmarks.compiled", "--config=configs/tiny.py", "--config.train.batch_size=0"]
+    output = tmp_path / "compiled.jsonl"
+    result = subprocess.run([*command, f"--output={output}"], capture_output=True, text=True, timeout=900, check=False)
+    assert result.returncode != 0 and "`config.train.batch_size` must be at least 1" in result.stderr
+    assert not output.exists()
+
+
+@pytest.mark.slow
+def test_the_step_of_a_config(tmp_path):
+    output = tmp_path / "compiled.jsonl"
+    command = [sys.executable, "-m", "benchmarks.compiled", "--config=configs/tiny.py", f"--output={output}"]
+    command += ["--config.train.batch_size=2", "--config.train.sequence_length=64"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+    assert result.returncode == 0, result.stderr
+    header, point = map(json.loads, output.read_text().splitlines())
+    assert header["arguments"]["target"] == "cpu" and header["arguments"]["config"]["train"]["batch_size"] == 2
+    assert (point["length"], point["layers"], point["reversible"], point["batch"]) == (64, 2, True, 2)
+    weights_and_slots = 3 * 4 * point["parameters"]
+    assert point["argument_bytes"] >= weights_and_slots > point["output_bytes"]  # They are updated in place.

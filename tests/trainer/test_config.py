@@ -18,6 +18,17 @@ def test_a_config_comes_back_from_its_file(tmp_path):
     again.model.num_buckets = 64
 
 
+@pytest.mark.parametrize("before", ["auto", True, False])
+def test_flags_may_change_the_type_of_a_field(before, tmp_path):
+    config = default_config()
+    config.train.jit_compile = before
+    write_config(config, tmp_path / "config.json")
+    again = read_config(tmp_path / "config.json")
+    assert again.train.jit_compile == before
+    again.lock()
+    again.train.jit_compile = False if before else "auto"
+
+
 def test_differences_have_full_names():
     old, new = default_config(), default_config()
     new.train.steps = 7

@@ -24,6 +24,11 @@ from trainer.config import as_dict, default_config, read_config
         (lambda config: config.update(train=5), r"`config.train` must be a group of fields. Received: 5"),
         (lambda config: config.update(model=[]), r"`config.model` must be a group of fields. Received: \[\]"),
         (lambda config: config.update(export="yes"), r"`config.export` must be True or False. Received: 'yes'"),
+        (
+            lambda config: config["train"].update(jit_compile="yes"),
+            r"`config.train.jit_compile` must be True, False or 'auto'. Received: 'yes'",
+        ),
+        (lambda config: config["train"].update(jit_compile=1), r"`config.train.jit_compile` must be .* Received: 1"),
         (lambda config: config["data"].update(path=3), r"`config.data.path` must be a string. Received: 3"),
         (lambda config: config["data"].update(length_buckets=3), r"`config.data.length_buckets` must be a list"),
         (

@@ -23,6 +23,8 @@ def export_model(
     workdir: Workdir,
     directory: str | os.PathLike[str],
     sentencepiece: bool = False,
+    device: str | None = None,
+    memory_bytes: int | None = None,
 ) -> pathlib.Path:
     """Exports the model of a run as the next version in a folder.
 
@@ -34,16 +36,17 @@ def export_model(
         directory: Folder of the versions.
         sentencepiece: Whether a SentencePiece run gets the signatures for strings. They need TensorFlow Text wherever
             the export is loaded.
+        device: Kind of device that will serve the model, see `export_saved_model`.
+        memory_bytes: Its memory.
 
     Returns:
         The folder of the new version.
 
     Raises:
-        ValueError: If `sentencepiece` is True and the run has another tokenizer.
+        ValueError: If `sentencepiece` is True and the run has another tokenizer, or if device and memory are none.
     """
-    return export.export_saved_model(
-        model, directory, _tokenizer(config.data, sentencepiece), _card(description, config, workdir)
-    )
+    tokenizer, card = _tokenizer(config.data, sentencepiece), _card(description, config, workdir)
+    return export.export_saved_model(model, directory, tokenizer, card, device, memory_bytes)
 
 
 def _tokenizer(data: ConfigDict, sentencepiece: bool) -> Tokenizer | None:

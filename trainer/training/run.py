@@ -21,7 +21,7 @@ from trainer.optimization import optimizer
 from trainer.storage import checkpoint_choice, going_back, named_variables, report_file, run_files
 from trainer.storage.disk_run_files import DiskRunFiles
 from trainer.storage.workdir import Workdir
-from trainer.training import schedule_steps, tokens_seen
+from trainer.training import compilation, schedule_steps, tokens_seen
 from trainer.training.evaluation import Evaluation
 from trainer.training.skipped_steps import SkippedSteps
 from trainer.training.step import TrainStep
@@ -109,7 +109,7 @@ class Run:
                 self.strategy,
                 accumulation_steps=config.train.accumulation_steps,
                 clip_norm=config.optimizer.clip_norm,
-                jit_compile=config.train.jit_compile,
+                jit_compile=compilation.is_wanted(config.train.jit_compile),
                 tokenizer=self.tokenizer,
                 separate_documents=segments.are_wanted(config.data),
             )
@@ -194,7 +194,7 @@ class Run:
             self.strategy,
             examples,
             settings.batch_size,
-            settings.jit_compile,
+            compilation.is_wanted(settings.jit_compile),
             self.tokenizer,
             segments.are_wanted(self.config.data),
         )

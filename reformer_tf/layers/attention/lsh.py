@@ -169,8 +169,7 @@ class LSHSelfAttention(WindowedSelfAttention):
     ) -> Sequence[SortedOrder]:
         num_buckets = self.most_buckets
         sorted_orders = [ordering.local_sorted_order(count, length, valid)] if self.local_round else []
-        rounds = tf.unstack(buckets, num=self.num_hashes, axis=1)
-        return sorted_orders + [ordering.hash_sorted_order(x, valid, num_buckets, self.chunk_length) for x in rounds]
+        return sorted_orders + ordering.hash_sorted_orders(buckets, valid, num_buckets, self.chunk_length)
 
     def sort_keys(self, length: shapes.Size, valid: tf.Tensor | None, buckets: tf.Tensor | None) -> Sequence[tf.Tensor]:
         local = [ordering.local_sort_keys(length, valid)] if self.local_round else []

@@ -12,7 +12,7 @@ from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.layers.reversible.head_groups import HeadGroups, select_heads
 from reformer_tf.layers.reversible.layer_branch import Residual, changed
 from reformer_tf.ops import shapes
-from reformer_tf.ops.execution import compiled_functions, row_chunks
+from reformer_tf.ops.execution import barriers, compiled_functions, row_chunks
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
 from reformer_tf.ops.reversible.branch import BranchInputs, Streams
 
@@ -93,7 +93,9 @@ class Attention(Residual):
                 with tf.GradientTape() as tape:
                     tape.watch([part, *weights])
                     update = self._merge(slices, part, branch_inputs, heads, index)
-                upstream = tf.cast(gradients.target.read(index), update.dtype)
+                # Otherwise XLA would cast the whole stream, once for all groups of heads.
+                upstream = barriers.after(gradients.target.read(index), update)
+                upstream = tf.cast(upstream, update.dtype)
                 d_part, *own = tape.gradient(update, [part, *weights], output_gradients=upstream)
                 return [
                     changed(target, index, tf.subtract, update),

@@ -19,6 +19,7 @@ from reformer_tf.layers.reversible.any_layer_branch import AnyLayerBranch
 from reformer_tf.layers.reversible.attention_branch import Attention
 from reformer_tf.layers.reversible.feed_forward_branch import PositionWise
 from reformer_tf.layers.reversible.layer_branch import LayerBranch
+from reformer_tf.ops.execution import budgets, loops
 
 
 def runs(layers: Sequence[keras.layers.Layer], options: dict[str, Any]) -> list[list[list[LayerBranch]]]:
@@ -30,9 +31,12 @@ def runs(layers: Sequence[keras.layers.Layer], options: dict[str, Any]) -> list[
     """
     branches = [make_branch(layer, options) for layer in layers]
     blocks = list(zip(branches[::2], branches[1::2], strict=True))
+    weights_bytes = sum(weight.dtype.size * weight.shape.num_elements() for b in branches for weight in b.weights)
+    scans = not loops.in_xla() or weights_bytes <= budgets.current().scanned_bytes
     found, start = [], 0
     while start < len(blocks):
-        period, repeats = _most_repeats([tuple(branch.kind for branch in block) for block in blocks[start:]])
+        kinds = [tuple(branch.kind for branch in block) for block in blocks[start:]]
+        period, repeats = _most_repeats(kinds) if scans else (1, 1)
         end = start + period * repeats
         found.append([[b for block in blocks[i : i + period] for b in block] for i in range(start, end, period)])
         start = end

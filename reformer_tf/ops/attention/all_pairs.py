@@ -16,7 +16,7 @@ from reformer_tf.ops.attention import block, ordering
 from reformer_tf.ops.attention.pair_dropout import PairDropout
 from reformer_tf.ops.attention.patterns import AllTokens, Pattern
 from reformer_tf.ops.attention.windows import BucketWindow
-from reformer_tf.ops.execution import budgets, compiled_functions, scopes
+from reformer_tf.ops.execution import budgets, compiled_functions, index_ranges, scopes
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices
 
 
@@ -70,7 +70,7 @@ def full_attention(
     Returns:
         `[B, L, H, D]`, see `all_pairs_attention`.
     """
-    positions = tf.range(shapes.sizes(query)[1])[None]
+    positions = index_ranges.below(shapes.sizes(query)[1])[None]
     if valid is not None:
         positions = tf.where(valid, positions, ordering.NOWHERE)
     pattern = AllTokens(causal, exclude_self, masked=valid is not None)
@@ -104,7 +104,7 @@ def all_pairs_attention(
     query, key, value = (shapes.by_sequence(x) for x in (query, key, value))
     known = [*tags, *([] if segments is None else [segments])]
     if dropout is not None:
-        known.append(tf.range(shapes.sizes(query)[1])[None])
+        known.append(index_ranges.below(shapes.sizes(query)[1])[None])
     pairs = _Pairs(pattern, segments is not None, None if dropout is None else dropout.rate)
     output, statistic = _attend(query, key, value, known, pairs, None if dropout is None else dropout.keys)
     if pattern.exclude_self:

@@ -13,29 +13,46 @@ from reformer_tf.ops import shapes, sums
 from reformer_tf.ops.attention import ordering
 from reformer_tf.ops.attention.ordering import SortedOrder
 from reformer_tf.ops.attention.windows import Window
-from reformer_tf.ops.execution import budgets, compiled_functions
+from reformer_tf.ops.execution import budgets, compiled_functions, index_ranges
 
 
 class Neighbors(NamedTuple):
     """The blocks that a block of queries looks at.
 
+    On accelerators the blocks at all shifts are joined: a group has the rows of each block's whole window, `[G, N, W,
+    ...]`. That copies rows which several blocks see, but a compiled program copies blocks at a shift in any case, one
+    product of a block and its window reads and writes less than one for each shift, and an axis of W numbers fills the
+    tiles of a TPU's memory better.
+
     Attributes:
         shifts: of these blocks, relative to itself.
         before: how many blocks before its first a group of G blocks needs.
         after: how many blocks after its last it needs.
+        joined: whether the blocks at all shifts are joined.
     """
 
     shifts: tuple[shapes.Size, ...]
     before: int
     after: int
+    joined: bool = False
 
     def cut(self, x: tf.Tensor, shift: shapes.Size) -> tf.Tensor:
         """Takes a group's blocks at a shift, `[G, N, C, ...]`, from `[before + G + after, N, C, ...]`."""
         return shapes.cut(x, self.before + shift, shapes.sizes(x)[0] - self.before - self.after)
 
+    def seen(self, x: tf.Tensor) -> tf.Tensor:
+        """What a group sees of `[before + G + after, N, C]`: all of it, or `[G, N, W]` if blocks are joined."""
+        return tf.concat([self.cut(x, shift) for shift in self.shifts], axis=2) if self.joined else x
+
     def fold(self, parts: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Sums gradients of the blocks at each shift, `[G, N, C, P]` each, to `[before + G + after, N, C, P]`."""
+        """Sums gradients of the blocks at each shift to `[before + G + after, N, C, P]`.
+
+        Args:
+            parts: `[G, N, C, P]` for each shift; or a single one `[G, N, W, P]` if blocks are joined.
+        """
         rest = [[0, 0]] * 3
+        if self.joined:
+            parts = tf.split(parts[0], len(self.shifts), axis=2)
         padded = [
             tf.pad(part, [[self.before + shift, self.after - shift], *rest])
             for shift, part in zip(self.shifts, parts, strict=True)
@@ -145,7 +162,7 @@ class Blocks:
         if self.window.wrap:
             # In the authors' released code, a shift beyond all blocks is none. A shift of one never is.
             shifts = [shapes.where(abs(x) <= 1 or abs(x) <= self.blocks, x, 0) for x in shifts]
-        return Neighbors(tuple(shifts), before, after)
+        return Neighbors(tuple(shifts), before, after, budgets.on_accelerator())
 
     def _groups(self, split: bool) -> tuple[shapes.Size, shapes.Size]:
         """The number of groups, and the number of blocks in each."""
@@ -171,7 +188,7 @@ class Blocks:
         of_sequences = [[*tags, *of_window]]
         if self.side_by_side > 1:
             # In the rounds before that others have and this one has not, a token meets nobody.
-            nowhere = tf.fill(tf.shape(of_window[0]), ordering.NOWHERE)
+            nowhere = index_ranges.filled(tf.shape(of_window[0]), ordering.NOWHERE)
             of_rounds = [of_window[: number + 1] for number in range(self.side_by_side)]
             of_sequences = [[*tags, *[nowhere] * (len(of_window) - len(own)), *own] for own in of_rounds]
         without_token = tf.fill([1, len(of_sequences[0])], ordering.NOWHERE)
@@ -195,16 +212,15 @@ class Blocks:
 
     def _with_blocks_beside(self, tokens: tf.Tensor) -> tf.Tensor:
         """`[blocks, N, C]` to `[before + K + after, N, C]`, K the blocks of all groups together."""
-        total, (_, before, after) = self.groups * self.group, self.neighbors
+        total, (_, before, after, _) = self.groups * self.group, self.neighbors
         if not self.window.wrap:
             return tf.pad(tokens, [[before, total + after - self.blocks], [0, 0], [0, 0]], constant_values=-1)
         block = tf.range(-before, total + after)
         circle = tf.gather(tokens, block % self.blocks)
         return tf.where((block < self.blocks + after)[:, None, None], circle, -1)
 
-    def own_tags(self, tags: tf.Tensor, first: shapes.Size) -> tf.Tensor:
-        """Takes the tags of a group's own blocks, the first of which is block `first`, from all that it needs."""
-        own = self.neighbors.cut(tags, 0)
+    def own_tags(self, own: tf.Tensor, first: shapes.Size) -> tf.Tensor:
+        """The tags `own` of a group's own blocks, the first of which is block `first`, where these are queries."""
         if not self.window.wrap:
             return own
         # The last group of a circle may have copies of the first blocks among its own: they are only keys.
@@ -213,7 +229,7 @@ class Blocks:
 
     def add_up(self, before: tf.Tensor, own: tf.Tensor, after: tf.Tensor) -> tf.Tensor:
         """Adds what groups `[groups, ..., N, C, P]` have for the blocks beside them to these blocks, `[K, N, C, P]`."""
-        _, reach_before, reach_after = self.neighbors
+        _, reach_before, reach_after, _ = self.neighbors
         several = own.shape[0] != 1
         if reach_before and several:
             later = tf.concat([before[1:], tf.zeros_like(before[:1])], axis=0)

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla
 
 from reformer_tf.ops import shapes
-from reformer_tf.ops.execution import budgets, compiled_functions, loops
+from reformer_tf.ops.execution import budgets, compiled_functions, index_ranges, loops
 
 # The sort key of a masked token; `near` moves it out of reach of all others.
 NOWHERE = -1
@@ -44,9 +45,41 @@ def hash_sorted_order(buckets: tf.Tensor, valid: tf.Tensor | None, num_buckets: 
     """
     if valid is not None:
         buckets = tf.where(valid, buckets, num_buckets)
-    tokens = tf.argsort(buckets, axis=-1, stable=True)
+    tokens = _by_bucket(buckets, num_buckets)
     ranks = invert(tokens)
     return SortedOrder(tokens, ranks, _hide_masked(ranks + chunk_length * buckets, valid))
+
+
+def hash_sorted_orders(
+    buckets: tf.Tensor, valid: tf.Tensor | None, num_buckets: int, chunk_length: int
+) -> list[SortedOrder]:
+    """Computes `hash_sorted_order` of each round; on accelerators, by one sort for all of them.
+
+    Args:
+        buckets: int32 `[N, R, L]`, for each round as in `hash_sorted_order`.
+        valid: as in `hash_sorted_order`.
+        num_buckets: as in `hash_sorted_order`.
+        chunk_length: C.
+    """
+    rounds = tf.unstack(buckets, num=buckets.shape[1], axis=1)
+    if not budgets.on_accelerator():
+        return [hash_sorted_order(x, valid, num_buckets, chunk_length) for x in rounds]
+    everywhere = None if valid is None else tf.tile(valid, [len(rounds), 1])
+    together = hash_sorted_order(tf.concat(rounds, axis=0), everywhere, num_buckets, chunk_length)
+    split = [tf.split(x, len(rounds)) for x in together]
+    return [SortedOrder(*parts) for parts in zip(*split, strict=True)]
+
+
+def _by_bucket(buckets: tf.Tensor, num_buckets: int) -> tf.Tensor:
+    """Positions by (bucket, position), int32 `[N, L]`, of buckets from 0 to `num_buckets`."""
+    length = shapes.sizes(buckets)[1]
+    bits = max(length - 1, 0).bit_length() if shapes.known([length]) else 31
+    if not budgets.on_accelerator() or (num_buckets + 1) << bits > 2**31:
+        return tf.argsort(buckets, axis=-1, stable=True)
+    # One number a token sorts faster than a bucket and the position that goes with it.
+    combined = tf.bitwise.left_shift(buckets, bits) + index_ranges.below(length)
+    combined = xla.sort(combined) if loops.in_xla() else tf.sort(combined, axis=-1)
+    return tf.bitwise.bitwise_and(combined, 2**bits - 1)
 
 
 def hash_sort_keys(buckets: tf.Tensor, valid: tf.Tensor | None, num_buckets: int, chunk_length: int) -> tf.Tensor:
@@ -113,7 +146,7 @@ def local_sort_keys(length: shapes.Size, valid: tf.Tensor | None) -> tf.Tensor:
         valid: boolean `[N, L]`, False for masked tokens, or None.
     """
     if valid is None:
-        return tf.reshape(tf.range(length), [1, length, 1])
+        return tf.reshape(index_ranges.below(length), [1, length, 1])
     return tf.where(valid, tf.cumsum(tf.cast(valid, tf.int32), axis=-1) - 1, NOWHERE)[..., None]
 
 
@@ -144,16 +177,18 @@ def position_sorted_order(count: shapes.Size, length: shapes.Size, valid: tf.Ten
         length: L.
         valid: boolean `[N, L]`, False for masked tokens, or None.
     """
-    positions = tf.broadcast_to(tf.range(length), tf.stack([count, length]))
+    positions = tf.broadcast_to(index_ranges.below(length), tf.stack([count, length]))
     return SortedOrder(positions, positions, _hide_masked(positions, valid))
 
 
 def invert(permutations: tf.Tensor) -> tf.Tensor:
     """Inverts each row of int32 `[N, L]`."""
+    if budgets.device_kind() == "TPU":  # It scatters one number after another, and sorts well.
+        return tf.argsort(permutations, axis=-1)
     count, length = shapes.sizes(permutations)
     starts = tf.range(count)[:, None] * length
     flat = tf.reshape(permutations + starts, [-1, 1])
-    positions = tf.reshape(tf.broadcast_to(tf.range(length), tf.shape(permutations)), [-1])
+    positions = tf.reshape(tf.broadcast_to(index_ranges.below(length), tf.shape(permutations)), [-1])
     # Not tf.math.invert_permutation: compiled by XLA it fails where the buckets depend on a seed known at run time.
     return tf.reshape(tf.scatter_nd(flat, positions, tf.shape(positions)), tf.shape(permutations))
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from reformer_tf.ops import dropout, seeds, shapes
+from reformer_tf.ops.execution import index_ranges
 
 
 class PairDropout(NamedTuple):
@@ -39,6 +40,6 @@ class PairDropout(NamedTuple):
 
     def own_factors(self, length: shapes.Size, dtype: tf.DType) -> tf.Tensor:
         """The factors of the pairs of each token with itself, `[N, L]`."""
-        positions = tf.range(length)
+        positions = index_ranges.below(length)
         bits = seeds.mix(self.keys[:, None], positions) + seeds.mix(positions)
         return dropout.keep_scale(seeds.scramble(bits), self.rate, dtype)

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from reformer_tf.ops import shapes, sums
-from reformer_tf.ops.attention import block_group, half_precision_group
+from reformer_tf.ops.attention import block_group, half_precision_group, whole_window_group
 from reformer_tf.ops.attention.blocks import Blocks
 from reformer_tf.ops.attention.ordering import SortedOrder
 from reformer_tf.ops.attention.pair_dropout import PairDropout
 from reformer_tf.ops.attention.windows import Window
-from reformer_tf.ops.execution import compiled_functions
+from reformer_tf.ops.execution import budgets, compiled_functions, index_ranges
 
 
 class Rounds(NamedTuple):
@@ -60,8 +60,10 @@ class Rounds(NamedTuple):
         sizes, dtype, statistics = shapes.sizes(query), query.dtype, shapes.statistics_dtype(query.dtype)
         tags = [] if segments is None else [segments]
         if dropout is not None:
-            tags.append(tf.broadcast_to(tf.range(sizes[1]), tf.shape(sorted_orders[0].sort_keys)))
+            tags.append(tf.broadcast_to(index_ranges.below(sizes[1]), tf.shape(sorted_orders[0].sort_keys)))
         form = block_group if dtype == statistics else half_precision_group
+        if budgets.on_accelerator():
+            form = whole_window_group
         blocks = Blocks(sizes[:3], form is half_precision_group, sorted_orders, window, tags)
         rate, keys = (None, None) if dropout is None else (dropout.rate, blocks.for_rounds(dropout.keys))
         group = block_group.Group(blocks.neighbors, window, segments is not None, rate, statistics, key)
@@ -75,8 +77,8 @@ class Rounds(NamedTuple):
             key is not None,
             keys,
             statistics,
-            # Half-precision products give half-precision outputs.
-            statistics if blocks.compiled is False else dtype,
+            # Half-precision products give half-precision outputs, unless one program computes them and rounds later.
+            statistics if blocks.compiled is False and not budgets.on_accelerator() else dtype,
             form.forward(group, blocks.compiled),
             form.backward(group, blocks.compiled),
             compiled(_delta, statistics),

@@ -27,7 +27,7 @@ from reformer_tf.ops.attention.ordering import SortedOrder
 from reformer_tf.ops.attention.pair_dropout import PairDropout
 from reformer_tf.ops.attention.rounds import Rounds
 from reformer_tf.ops.attention.windows import Window
-from reformer_tf.ops.execution import loops
+from reformer_tf.ops.execution import barriers, budgets, loops
 
 
 def windowed_attention(
@@ -54,6 +54,8 @@ def windowed_attention(
     Returns:
         `[B, L, H, D]` in the dtype of `value`; zero where a token is masked or sees nothing.
     """
+    if callable(key) and budgets.on_accelerator():
+        key = key(query)  # Once for all rounds, which are computed together there.
     rounds = Rounds.prepared(query, key if callable(key) else None, sorted_orders, window, segments, dropout)
 
     @tf.custom_gradient
@@ -108,6 +110,7 @@ def _backward(
         upstream: gradient of the output, `[B, L, H, D]`.
     """
     passes, size = rounds.blocks.passes, vectors[0].shape[-1]
+    (upstream,) = barriers.behind(upstream)  # A TPU's compiler would hold it in float32, too.
     # Gradients of keys, and of queries that keys are made from, fall on the blocks beside a group, too.
     spreads = [rounds.has_made_keys, *(True for _ in vectors[1:])]
     results = [_Result(x.dtype, [size], beside) for x, beside in zip(vectors, spreads, strict=True)]
@@ -156,18 +159,24 @@ def _over_groups(
     """
     blocks, neighbors = rounds.blocks, rounds.blocks.neighbors
 
+    def tags(rows: tf.Tensor) -> tf.Tensor:
+        return tf.gather(blocks.tags, rows)[..., : this_pass.tags]
+
     def step(index: shapes.Size, arrays: list[list[loops.Array]]) -> list[list[loops.Array]]:
         first, count = index * blocks.group, neighbors.before + blocks.group + neighbors.after
         tokens = shapes.cut(this_pass.tokens, first, count)
         # A slot without a token repeats one of its own sequence, which is finite if that is; its tags are the last.
         rows = tf.maximum(tokens, 0) * blocks.heads + blocks.first_rows
         tag_rows = tf.where(tokens < 0, blocks.count * blocks.length, tokens + blocks.first_tag_rows)
-        tags = tf.gather(blocks.tags, tag_rows)[..., : this_pass.tags]
-        seen = [*(tf.gather(x, rows) for x in keys), tags]
-        own_rows = neighbors.cut(rows, 0)
-        # Rows of queries that keys are made from are there already.
-        query, *rest = (neighbors.cut(seen[0], 0) if x is keys[0] else tf.gather(x, own_rows) for x in queries)
-        found = attend([query, blocks.own_tags(tags, first), *rest], seen, rounds.dropout_keys)
+        seen_rows, own_rows = neighbors.seen(rows), neighbors.cut(rows, 0)
+        seen = [*(tf.gather(x, seen_rows) for x in keys), tags(neighbors.seen(tag_rows))]
+        if neighbors.joined:
+            own_tags, (query, *rest) = tags(neighbors.cut(tag_rows, 0)), (tf.gather(x, own_rows) for x in queries)
+        else:  # What is there already is not gathered again: tags, and rows of queries that keys are made from.
+            own_tags = neighbors.cut(seen[-1], 0)
+            query, *rest = (neighbors.cut(seen[0], 0) if x is keys[0] else tf.gather(x, own_rows) for x in queries)
+        found = attend([query, blocks.own_tags(own_tags, first), *rest], seen, rounds.dropout_keys)
+        found = [tf.cast(x, result.dtype) for x, result in zip(found, results, strict=True)]
         parts = [neighbors.split(x) if len(array) > 1 else [x] for x, array in zip(found, arrays, strict=True)]
         return [
             [a.write(index, x) for a, x in zip(array, part, strict=True)]
@@ -177,7 +186,7 @@ def _over_groups(
     def empty(result: _Result) -> list[loops.Array]:
         counts = [neighbors.before, blocks.group, neighbors.after] if result.spreads else [blocks.group]
         sizes = [blocks.count, blocks.window.chunk_length, *result.sizes]
-        return [loops.array(result.dtype, blocks.groups, [count, *sizes], queries[0]) for count in counts]
+        return [loops.array(result.dtype, blocks.groups, [count, *sizes], queries[-1]) for count in counts]
 
     arrays = loops.count_up(blocks.groups, step, [empty(result) for result in results], parallel_iterations=2)
     sorted_results = [

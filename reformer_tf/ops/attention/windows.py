@@ -12,6 +12,7 @@ import tensorflow as tf
 from reformer_tf.ops import shapes
 from reformer_tf.ops.attention import ordering
 from reformer_tf.ops.attention.ordering import SortedOrder
+from reformer_tf.ops.execution import index_ranges
 
 
 class Window(Protocol):
@@ -172,7 +173,7 @@ class ChunkWindow(NamedTuple):
 
     def tags(self, sorted_orders: Sequence[SortedOrder]) -> list[tf.Tensor]:
         sort_keys = sorted_orders[0].sort_keys
-        positions = tf.broadcast_to(tf.range(shapes.sizes(sort_keys)[1]), tf.shape(sort_keys))
+        positions = tf.broadcast_to(index_ranges.below(shapes.sizes(sort_keys)[1]), tf.shape(sort_keys))
         return [tf.where(sort_keys != ordering.NOWHERE, positions, ordering.NOWHERE)]
 
     def visible(self, query_tags: tf.Tensor, key_tags: tf.Tensor) -> tf.Tensor:

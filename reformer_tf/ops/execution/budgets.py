@@ -1,15 +1,19 @@
 """The budgets of work: how much is computed at a time, and from which amount of work on another way is faster.
 
-They change speed and memory, not what is computed. All were measured on CPU; accelerators have the same ones until they
-are measured there.
+They change speed and memory, not what is computed. Those of a CPU keep work in its caches, and were measured there. An
+accelerator has no such caches and pays for each kernel that it starts: there is no loop as long as memory lasts, and
+loops of few large steps after that, so its budgets follow from its memory.
 """
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import tensorflow as tf
+from reformer_tf.ops.execution import devices
+
+# The memory of an accelerator that does not say how much it has: that of a TPU v5e chip or a core of a v3.
+DEFAULT_MEMORY_BYTES = 16 * 2**30
 
 
 class Budgets(NamedTuple):
@@ -38,6 +42,8 @@ class Budgets(NamedTuple):
             besides the streams take some six to ten times as much.
         least_compiled_work: pairs or numbers in a call from which on compiling a function pays: it takes about a second
             for each shape, and less work about a millisecond, compiled or not.
+        scanned_bytes: of the weights of a stack up to which a compiled program has a loop over equal blocks. It copies
+            their weights and gradients into arrays; without it the program grows with depth.
         background_bytes: of arguments and results of a function up to which it is compiled in the background, by a run
             on zeros; these must be small beside the memory of training.
     """
@@ -57,32 +63,115 @@ class Budgets(NamedTuple):
     free_slice_sizes: int = 8
     heads_bytes: int = 64 * 2**20
     least_compiled_work: int = 2**19
+    scanned_bytes: int = 2**62
     background_bytes: int = 64 * 2**20
 
 
-# Those of accelerators are not measured yet.
-_BY_DEVICE = {"CPU": Budgets(), "GPU": Budgets(), "TPU": Budgets()}
+def of_accelerator(kind: str, memory_bytes: int) -> Budgets:
+    """The budgets on an accelerator.
 
-_overridden: list[dict[str, Any]] = []
+    Args:
+        kind: of the device, as TensorFlow calls it.
+        memory_bytes: of the device.
+    """
+    # Some ten tensors of this size are alive at a time, and memory must be left to weights and streams. A TPU pads rows
+    # of heads to 128 numbers, often twice as many.
+    tensor = memory_bytes // 64
+    group = tensor // 2 if kind == "TPU" else tensor
+    return Budgets(
+        group_bytes=group,
+        ungrouped_bytes=group,
+        compiled_group_bytes=group,
+        all_pairs_bytes=group,
+        projection_bytes=tensor,
+        chunk_bytes=tensor,
+        heads_bytes=tensor,
+        # A GPU's compiler takes some five seconds for each layer, a TPU's a minute: there copies may be cheaper.
+        scanned_bytes=0 if kind == "GPU" else tensor,
+    )
+
+
+class Target(NamedTuple):
+    """A device that programs are made for.
+
+    Attributes:
+        kind: `"CPU"`, `"GPU"`, `"TPU"` or another kind that TensorFlow knows.
+        memory_bytes: of an accelerator.
+    """
+
+    kind: str
+    memory_bytes: int
+
+
+class _Scope(NamedTuple):
+    """What a `with` block changes: the target, unless it is None, and some budgets."""
+
+    target: Target | None
+    changes: dict[str, Any]
+
+
+_scopes: list[_Scope] = []
 _lock = threading.Lock()
+
+
+def current_target() -> Target:
+    """The device that computes: that of the innermost `target` around, else this process's."""
+    for scope in reversed(list(_scopes)):
+        if scope.target is not None:
+            return scope.target
+    kind = devices.kind()
+    memory = None if kind == devices.CPU else devices.memory_bytes(kind)
+    return Target(kind, DEFAULT_MEMORY_BYTES if memory is None else memory)
 
 
 def device_kind() -> str:
     """The kind of device that computes: an accelerator's, such as `"GPU"`, if this process has one, else `"CPU"`."""
-    kinds = {device.device_type for device in tf.config.list_logical_devices()}
-    return min(kinds - {"CPU"}, default="CPU")
+    return current_target().kind
+
+
+def on_accelerator() -> bool:
+    """Whether the device that computes is not a CPU."""
+    return device_kind() != devices.CPU
 
 
 def current() -> Budgets:
-    """The budgets on the kind of device that computes."""
-    budgets = _BY_DEVICE.get(device_kind(), Budgets())
-    for changes in list(_overridden):
-        budgets = budgets._replace(**changes)
+    """The budgets on the device that computes."""
+    kind, memory_bytes = current_target()
+    budgets = Budgets() if kind == devices.CPU else of_accelerator(kind, memory_bytes)
+    for scope in list(_scopes):
+        budgets = budgets._replace(**scope.changes)
     return budgets
 
 
-@contextlib.contextmanager
-def override(**changes: int) -> Iterator[None]:
+def target(kind: str, memory_bytes: int | None = None) -> contextlib.AbstractContextManager[None]:
+    """Says for which device functions inside are traced, where it is not the one of this process; also a decorator.
+
+    Programs that are compiled ahead of time need it, and SavedModels that another machine runs. It holds in all
+    threads, and for gradients of what is computed inside.
+
+        >>> from reformer_tf.ops.execution import budgets
+        >>> with budgets.target("GPU", memory_bytes=80 * 2**30):
+        ...     budgets.device_kind(), budgets.current().chunk_bytes // 2**20
+        ('GPU', 1280)
+
+    Args:
+        kind: `"CPU"`, `"GPU"` or `"TPU"`, or the name of another kind of device that TensorFlow has.
+        memory_bytes: of one such device; if None, that of this process's device of the kind, or 16 GiB if it has none
+            or the device does not say.
+
+    Raises:
+        ValueError: for a kind that is no name in capitals, or memory that is not positive.
+    """
+    if not (isinstance(kind, str) and kind and kind == kind.upper()):
+        raise ValueError(f'kind must be a name of a device in capitals, such as "GPU". Received: kind={kind!r}')
+    if memory_bytes is None:
+        memory_bytes = devices.memory_bytes(kind) or DEFAULT_MEMORY_BYTES
+    if isinstance(memory_bytes, bool) or not isinstance(memory_bytes, int) or memory_bytes < 1:
+        raise ValueError(f"memory_bytes must be a positive integer. Received: memory_bytes={memory_bytes!r}")
+    return _holding(_Scope(Target(kind, memory_bytes), {}))
+
+
+def override(**changes: int) -> contextlib.AbstractContextManager[None]:
     """Changes some budgets inside, for tests and measurements; also a decorator.
 
     It holds in all threads: a distribution strategy traces each replica in a thread of its own.
@@ -100,10 +189,25 @@ def override(**changes: int) -> Iterator[None]:
     """
     if unknown := [name for name in changes if name not in Budgets._fields]:
         raise ValueError(f"changes must be among {', '.join(Budgets._fields)}. Received: {', '.join(unknown)}")
+    return _holding(_Scope(None, changes))
+
+
+def saved() -> Callable[[], contextlib.AbstractContextManager[None]]:
+    """Saves target and budgets of the forward pass for a gradient, which TensorFlow may compute after the block.
+
+    Returns:
+        A function that makes a scope in which they hold again.
+    """
+    scope = _Scope(current_target(), current()._asdict())
+    return lambda: _holding(scope)
+
+
+@contextlib.contextmanager
+def _holding(scope: _Scope) -> Iterator[None]:
     with _lock:
-        _overridden.append(changes)
+        _scopes.append(scope)
     try:
         yield
     finally:
         with _lock:  # Another thread may have added its own since.
-            del _overridden[next(index for index, entry in enumerate(_overridden) if entry is changes)]
+            del _scopes[next(index for index, entry in enumerate(_scopes) if entry is scope)]

@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla
 from tensorflow.python.framework import ops
 from tensorflow.python.ops import control_flow_util
 
 from reformer_tf.ops import shapes
+from reformer_tf.ops.execution import budgets
 
 
 class OneElementArray(NamedTuple):
@@ -76,6 +78,11 @@ def in_xla() -> bool:
     return bool(control_flow_util.GraphOrParentsInXlaContext(ops.get_default_graph()))
 
 
+def in_accelerator_program() -> bool:
+    """Whether the graph being traced is compiled by XLA for an accelerator."""
+    return in_xla() and budgets.on_accelerator()
+
+
 def array(dtype: tf.DType, size: shapes.Size, element_shape: Sequence[shapes.Size | None], after: tf.Tensor) -> Array:
     """Makes an array whose elements are all written by a loop.
 
@@ -93,4 +100,8 @@ def array(dtype: tf.DType, size: shapes.Size, element_shape: Sequence[shapes.Siz
     if None in element_shape or not in_xla():
         return empty
     number = tf.reduce_sum(tf.reshape(after, [-1])[:1])  # Zero if `after` is empty.
-    return empty.unstack(tf.fill([size, *element_shape], tf.cast(number, dtype)))
+    filled = tf.fill([size, *element_shape], tf.cast(number, dtype))
+    if budgets.on_accelerator():
+        # A TPU's compiler sees that loops overwrite all of it, and would reserve the memory when the program begins.
+        (filled,) = xla.optimization_barrier(filled)
+    return empty.unstack(filled)

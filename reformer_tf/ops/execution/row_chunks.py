@@ -50,15 +50,15 @@ def map_rows(
         return fn(*inputs, *weights)
     chunks = _Chunks(fn, count, rows, len(inputs), output)
 
-    # TensorFlow calls the gradient after the scope that allows compiling has exited, so its value is saved here.
-    compiles = compiled_functions.allowed()
+    # TensorFlow calls the gradient after scopes have exited, so their values are saved here.
+    compiles, saved_budgets = compiled_functions.allowed(), budgets.saved()
 
     @tf.custom_gradient
     def apply(*args: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         fixed = [tf.stop_gradient(x) for x in args]
 
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor | None]:
-            with compiled_functions.compiling_functions(compiles):
+            with compiled_functions.compiling_functions(compiles), saved_budgets():
                 return chunks.backward(fixed, upstream)
 
         return chunks.forward(fixed), gradient

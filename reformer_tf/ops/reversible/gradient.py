@@ -17,6 +17,7 @@ from typing import Any
 import tensorflow as tf
 
 from reformer_tf.ops import shapes
+from reformer_tf.ops.execution import budgets
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray, packed, unpacked
 from reformer_tf.ops.reversible.branch import Run
 from reformer_tf.ops.reversible.layer_scan import LayerScan
@@ -51,6 +52,7 @@ def reversible_residual(
     """
     weights = [w for run in runs for branch in itertools.chain(*run) for w in branch.weights]
     number = len(inputs)
+    saved_budgets = budgets.saved()
 
     @tf.custom_gradient
     def apply(*tensors: tf.Tensor) -> tuple:
@@ -77,7 +79,8 @@ def reversible_residual(
             arrays, buckets = last_streams, saved
             if packed_streams is not None:
                 arrays, buckets = _unpacked([packed_streams, packed_saved], [last_streams, saved])
-            return _backward(runs, buckets, arrays, seed, slices, combine, input_types, *tensors_after)
+            with saved_budgets():
+                return _backward(runs, buckets, arrays, seed, slices, combine, input_types, *tensors_after)
 
         return tuple(outputs), gradient
 

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from reformer_tf.ops.attention import ordering
+from reformer_tf.ops.execution import budgets
 
 CHUNK = 8
 
@@ -38,3 +39,20 @@ def test_sort_keys_of_hash_rounds_are_those_of_their_sorted_orders(num_buckets, 
     call = tf.function(lambda *args: ordering.hash_sort_keys(*args, num_buckets, CHUNK), jit_compile=jit_compile)
     expected = [ordering.hash_sorted_order(buckets[:, r], valid, num_buckets, CHUNK).sort_keys for r in range(2)]
     np.testing.assert_array_equal(call(buckets, valid), np.stack(expected, axis=-1))
+
+
+@pytest.mark.parametrize("kind", ["GPU", "TPU"])
+@pytest.mark.parametrize("num_buckets", [6, 2**27])
+@pytest.mark.parametrize("jit_compile", [None, True, False])
+def test_one_sort_for_all_rounds_on_accelerators(kind, num_buckets, jit_compile):
+    """Tests buckets that fit one integer with the position, and so many that they do not."""
+    rng = np.random.default_rng(0)
+    buckets = tf.constant(num_buckets - 1 - rng.integers(0, 5, (4, 3, 29)), tf.int32)
+    for valid in (None, tf.constant(rng.random((4, 29)) < 0.7)):
+        call = lambda: ordering.hash_sorted_orders(buckets, valid, num_buckets, CHUNK)  # noqa: B023
+        expected = call()
+        with budgets.target(kind):
+            found = call() if jit_compile is None else tf.function(call, jit_compile=jit_compile)()
+        for a, b in zip(found, expected, strict=True):
+            for x, y in zip(a, b, strict=True):
+                np.testing.assert_array_equal(x, y)

@@ -3,8 +3,10 @@
 import threading
 
 import pytest
+import tensorflow as tf
+from tensorflow.python.client import device_lib
 
-from reformer_tf.ops.execution import budgets
+from reformer_tf.ops.execution import budgets, devices, row_chunks
 
 
 def test_changes_hold_inside_in_all_threads():
@@ -41,10 +43,64 @@ def test_an_unknown_name_is_refused():
         pass
 
 
-@pytest.mark.parametrize("device", ["GPU", "TPU", "a new kind"])
-def test_each_kind_of_device_has_its_own(monkeypatch, device):
-    own = budgets.Budgets(group_bytes=5)
-    monkeypatch.setitem(budgets._BY_DEVICE, "GPU", own)
-    assert budgets.current() == budgets.Budgets()
-    monkeypatch.setattr(budgets, "device_kind", lambda: device)
-    assert budgets.current() == (own if device == "GPU" else budgets.Budgets())
+def test_a_target_holds_inside_in_all_threads():
+    before, found = budgets.current(), []
+    with budgets.override(heads_bytes=7), budgets.target("GPU", memory_bytes=2**34):
+        thread = threading.Thread(target=lambda: found.append((budgets.device_kind(), budgets.current())))
+        thread.start()
+        thread.join()
+        assert found == [("GPU", budgets.of_accelerator("GPU", 2**34)._replace(heads_bytes=7))]
+        with budgets.target("CPU"):
+            assert budgets.current() == before._replace(heads_bytes=7)
+    assert (budgets.device_kind(), budgets.current()) == ("CPU", before)
+
+
+def test_an_accelerator_of_unknown_memory():
+    with budgets.target("TPU"):
+        assert budgets.current() == budgets.of_accelerator("TPU", 16 * 2**30)
+
+
+@pytest.mark.parametrize("kind", ["GPU", "TPU", "NEW"])
+def test_the_accelerator_of_the_process(monkeypatch, kind):
+    monkeypatch.setattr(devices, "kind", lambda: kind)
+    monkeypatch.setattr(devices, "memory_bytes", {"GPU": 2**36}.get)
+    expected = budgets.of_accelerator(kind, 2**36 if kind == "GPU" else budgets.DEFAULT_MEMORY_BYTES)
+    assert (budgets.device_kind(), budgets.current()) == (kind, expected)
+    assert budgets.on_accelerator()
+
+
+def test_memory_is_that_of_the_devices_that_tensorflow_has():
+    assert devices.memory_bytes("CPU") == min(
+        x.memory_limit for x in device_lib.list_local_devices() if x.device_type == "CPU"
+    )
+    assert devices.memory_bytes("TPU") is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("gpu",), r"kind must be a name of a device in capitals.* Received: kind='gpu'"),
+        (("GPU", 0), "memory_bytes must be a positive integer. Received: memory_bytes=0"),
+        (("GPU", 1e9), r"memory_bytes must be a positive integer. Received: memory_bytes=1000000000\.0"),
+    ],
+)
+def test_a_target_that_is_none(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        budgets.target(*arguments)
+
+
+def test_a_gradient_has_the_budgets_of_its_forward_pass():
+    kinds = []
+
+    def row(x):
+        kinds.append(budgets.device_kind())
+        return x * x
+
+    x = tf.ones([4, 2])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        with budgets.target("GPU"), budgets.override(chunk_bytes=1):
+            y = row_chunks.map_rows(row, [x], [], 2, tf.TensorSpec([None, 2]))
+    tape.gradient(y, x)
+    assert set(kinds) == {"GPU"}
+    assert len(kinds) == 4

@@ -47,8 +47,8 @@ BREAKAGES = (
         name="hash_rounds_ignore_the_mask",
         part="layers",
         function="LSHSelfAttention.sorted_orders",
-        old="ordering.hash_sorted_order(x, valid, num_buckets, self.chunk_length)",
-        new="ordering.hash_sorted_order(x, None, num_buckets, self.chunk_length)",
+        old="ordering.hash_sorted_orders(buckets, valid, num_buckets, self.chunk_length)",
+        new="ordering.hash_sorted_orders(buckets, None, num_buckets, self.chunk_length)",
         breaks="Masked tokens are seen in hash rounds.",
     ),
     Breakage(

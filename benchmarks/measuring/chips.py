@@ -1,0 +1,106 @@
+"""The chips that programs are compiled for without one at hand; a chip is one entry of `CHIPS`.
+
+Imports nothing beyond the standard library, as the process that compiles may have no other package of ours.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+from benchmarks.measuring import gpu_descriptions
+
+HERE = "cpu"
+"""The target that is no chip of the table: the device that TensorFlow finds on this machine."""
+
+_GIB = 2**30
+
+
+@dataclasses.dataclass(frozen=True)
+class Chip:
+    """A chip, and the numbers of its roofline.
+
+    Attributes:
+        label: its name for people.
+        kind: the kind of device in TensorFlow, `"GPU"` or `"TPU"`.
+        platform: the name of its compiler in JAX.
+        topology: the name of one such chip for its compiler.
+        packages: that compiling needs.
+        memory_bytes: its memory.
+        peaks: operations of matrix products a second, by dtype as compilers name it; `"F32"` must be there, and stands
+            for all others that are not.
+        bandwidth: bytes that it reads and writes a second.
+        least_launch_s: the least time between the starts of two launches.
+        source: where the numbers are from.
+        description: of the device, in the text format of XLA's `GpuTargetConfigProto`; a GPU's compiler needs it.
+        environment: variables of the environment that its compiler reads; a TPU's compiler needs them.
+    """
+
+    label: str
+    kind: str
+    platform: str
+    topology: str
+    packages: tuple[str, ...]
+    memory_bytes: int
+    peaks: Mapping[str, float]
+    bandwidth: float
+    least_launch_s: float
+    source: str
+    description: str = ""
+    environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def peak(self, dtype: str) -> float:
+        """Operations of matrix products of a dtype a second."""
+        return self.peaks.get(dtype, self.peaks["F32"])
+
+
+def _tpu(accelerator_type: str) -> dict[str, str]:
+    """The environment of a machine with one chip; the compiler would ask for it over the network."""
+    return {
+        "TPU_SKIP_MDS_QUERY": "1",
+        "TPU_ACCELERATOR_TYPE": accelerator_type,
+        "TPU_WORKER_HOSTNAMES": "localhost",
+        "TPU_WORKER_ID": "0",
+    }
+
+
+CHIPS: dict[str, Chip] = {
+    "h200": Chip(
+        label="NVIDIA H200",
+        kind="GPU",
+        platform="cuda",
+        topology="1x1x1",
+        packages=("jax", "jax_cuda13_plugin"),
+        memory_bytes=151_397_597_184,
+        peaks={"BF16": 790e12, "F16": 790e12, "F32": 60e12},
+        bandwidth=4.0e12,
+        least_launch_s=2.5e-6,
+        description=gpu_descriptions.H200,
+        source="four fifths of the data sheet's 989 TFLOP/s dense, nine tenths of its 67 without TF32, five sixths of "
+        "its 4.8 TB/s, which is what good kernels reach; 2.5 us from one kernel's start to the next one's",
+    ),
+    "v5e": Chip(
+        label="TPU v5e",
+        kind="TPU",
+        platform="tpu",
+        topology="v5e:1x1x1",
+        packages=("jax", "libtpu"),
+        memory_bytes=16 * _GIB,
+        peaks={"BF16": 197e12, "F32": 197e12, "S8": 393e12},
+        bandwidth=819e9,
+        least_launch_s=0.0,
+        source="Google Cloud's documentation of the TPU v5e; products of float32 are made in one pass in bfloat16",
+        environment=_tpu("v5litepod-1"),
+    ),
+    "v6e": Chip(
+        label="TPU v6e",
+        kind="TPU",
+        platform="tpu",
+        topology="v6e:1x1x1",
+        packages=("jax", "libtpu"),
+        memory_bytes=32 * _GIB,
+        peaks={"BF16": 918e12, "F32": 918e12, "S8": 1836e12},
+        bandwidth=1638e9,
+        least_launch_s=0.0,
+        source="Google Cloud's documentation of the TPU v6e; products of float32 are made in one pass in bfloat16",
+        environment=_tpu("v6e-1"),
+    ),
+}

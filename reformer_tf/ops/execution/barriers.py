@@ -1,0 +1,42 @@
+"""Barriers in programs for accelerators: what a compiler must not see through."""
+
+import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla
+
+from reformer_tf.ops.execution import loops
+
+
+def behind(*tensors: tf.Tensor) -> list[tf.Tensor]:
+    """The same tensors, which XLA computes as they are, once, before it goes on; elsewhere there is nothing to do.
+
+    Without a barrier XLA leaves out a rounding to half precision that is followed by a cast to float32: it keeps the
+    wider tensor, or computes it again for each use.
+
+        >>> from reformer_tf.ops.execution import barriers
+        >>> [x.numpy() for x in barriers.behind(tf.constant(1.0))]
+        [1.0]
+
+    Args:
+        *tensors: of any shapes and dtypes.
+    """
+    return list(xla.optimization_barrier(*tensors)) if loops.in_accelerator_program() else list(tensors)
+
+
+def after(x: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    """The same numbers `x`, which XLA cannot know before `other`; elsewhere there is nothing to do.
+
+    A compiler moves out of a loop what every iteration computes alike, as a whole: a cast of a slice becomes a cast of
+    all slices. A TPU's looks through barriers for that, so zero is added, which depends on a number of `other`.
+
+        >>> from reformer_tf.ops.execution import barriers
+        >>> float(barriers.after(tf.constant(2.0), tf.constant([1.0])))
+        2.0
+
+    Args:
+        x: a tensor of numbers.
+        other: floating tensor with at least one element.
+    """
+    if not loops.in_accelerator_program():
+        return x
+    number = tf.reshape(other, [-1])[0]
+    return x + tf.cast(number > number.dtype.max, x.dtype)

@@ -1,0 +1,54 @@
+"""Programs in XLA's format, written by hand."""
+
+import json
+from typing import Any
+
+from tensorflow.compiler.xla import xla_data_pb2
+from tensorflow.compiler.xla.service import hlo_pb2
+
+
+class Computation:
+    """A computation under construction, in a module.
+
+    Args:
+        module: the `HloModuleProto` that it is added to; the last one is the entry.
+    """
+
+    def __init__(self, module: Any):
+        self._module, self.proto = module, module.computations.add()
+        self.proto.id = len(module.computations)
+        module.entry_computation_id = self.proto.id
+
+    def add(self, opcode: str, shape: str, *operands: Any, calls: Any = (), config: Any = None, **fields: Any) -> Any:
+        """Adds an instruction, which becomes the root.
+
+        Args:
+            opcode: of the instruction.
+            shape: dtype and dimensions, such as `"BF16 8 16"`.
+            *operands: instructions.
+            calls: computations.
+            config: what the compiler noted, as JSON.
+            **fields: other fields of the proto.
+        """
+        found = self.proto.instructions.add(opcode=opcode, **fields)
+        found.id = 1000 * self.proto.id + len(self.proto.instructions)
+        dtype, *dimensions = shape.split()
+        found.shape.element_type = xla_data_pb2.PrimitiveType.Value(dtype)
+        found.shape.dimensions.extend(map(int, dimensions))
+        found.operand_ids.extend(operand.id for operand in operands)
+        found.called_computation_ids.extend(called.proto.id for called in calls)
+        if config is not None:
+            found.backend_config = json.dumps(config).encode()
+        self.proto.root_id = found.id
+        return found
+
+    def dot(self, shape: str, left: Any, right: Any, contracted: int = 1) -> Any:
+        """Adds a product that contracts a dimension of its left operand."""
+        found = self.add("dot", shape, left, right)
+        found.dot_dimension_numbers.lhs_contracting_dimensions.append(contracted)
+        return found
+
+
+def module() -> Any:
+    """An empty module."""
+    return hlo_pb2.HloModuleProto()

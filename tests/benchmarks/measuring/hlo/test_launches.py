@@ -1,0 +1,120 @@
+"""Launches, operations, bytes and floors of programs written by hand."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from benchmarks.measuring.chips import CHIPS
+from benchmarks.measuring.hlo import launches, roofline
+from tests.benchmarks.measuring.hlo.programs import Computation, module
+
+CHIP = dataclasses.replace(
+    CHIPS["h200"], peaks={"BF16": 1e12, "F32": 1e11}, bandwidth=1e9, least_launch_s=1e-6, memory_bytes=2**20
+)
+
+
+@pytest.fixture
+def program():
+    """A loop of 5 iterations around a product and a fusion, and after it a sort, and a product by a library."""
+    program = module()
+    fused = Computation(program)
+    fused.add("exponential", "F32 64 16", fused.add("parameter", "F32 64 16"))
+    body = Computation(program)
+    x, w = body.add("parameter", "BF16 64 32"), body.add("parameter", "BF16 32 16")
+    product = body.dot("F32 64 16", x, w)
+    body.add("fusion", "F32 64 16", product, calls=[fused], fusion_kind="kLoop")
+    condition = Computation(program)
+    condition.add("constant", "PRED")
+    entry = Computation(program)
+    start = entry.add("parameter", "F32 64 16")
+    loop = entry.add("while", "F32 64 16", start, calls=[body, condition], config={"known_trip_count": {"n": "5"}})
+    entry.add("sort", "F32 64 16", loop, dimensions=[1])
+    gemm = {"gemm_backend_config": {"dot_dimension_numbers": {"lhs_contracting_dimensions": ["0"]}}}
+    entry.add("custom-call", "F32 16 16", loop, loop, config=gemm, custom_call_target="__cublas$gemm")
+    return program
+
+
+def test_a_loop_launches_as_often_as_it_iterates(program):
+    found = launches.launches(program)
+    assert [(launch.kind, launch.times) for launch in found.all] == [
+        ("dot", 5),
+        ("fusion kLoop", 5),
+        ("sort", 1),
+        ("custom-call __cublas$gemm", 1),
+    ]
+    assert found.unknown_loops == 0
+
+
+def test_sums(program):
+    counted = launches.count(launches.launches(program))
+    elements = 64 * 16
+    assert counted["matmul_flops"] == 5 * 2 * elements * 32 + 2 * 16 * 16 * 64
+    assert counted["transcendentals"] == 5 * elements
+    assert counted["elementwise_operations"] == elements * 4
+    product = 2 * (64 * 32 + 32 * 16) + 4 * elements
+    assert counted["bytes_accessed"] == 5 * (product + 2 * 4 * elements) + 2 * 4 * elements + 2 * 4 * elements + 1024
+
+
+def test_the_floor_is_the_longest_of_products_bytes_and_launch(program):
+    found = launches.launches(program)
+    bound_by_bytes = roofline.floor(found, CHIP)
+    assert bound_by_bytes["launches"] == 12 and bound_by_bytes["instructions"] == 4
+    assert bound_by_bytes["floor_s"] == pytest.approx(launches.count(found)["bytes_accessed"] / 1e9)
+    fast_memory = dataclasses.replace(CHIP, bandwidth=1e15)
+    # Products in bfloat16 and, of the library, in float32; the others take the least time.
+    expected = 5 * max(65536 / 1e12, 1e-6) + 5e-6 + 1e-6 + max(32768 / 1e11, 1e-6)
+    assert roofline.floor(found, fast_memory)["floor_s"] == pytest.approx(expected)
+    slow = dataclasses.replace(fast_memory, peaks={"BF16": 1e9, "F32": 1e6})
+    found_slow = roofline.floor(found, slow)
+    assert found_slow["floor_s"] == pytest.approx(5 * 65536 / 1e9 + 6e-6 + 32768 / 1e6)
+    assert found_slow["matmul_flops_by_dtype"] == {"BF16": 5 * 65536, "F32": 32768}
+    assert found_slow["kinds"][0]["kind"] == "custom-call __cublas$gemm"
+
+
+def test_of_branches_the_larger_one_counts():
+    program = module()
+    small, large = Computation(program), Computation(program)
+    small.add("negate", "F32 8", small.add("parameter", "F32 8"))
+    large.add("negate", "F32 800", large.add("parameter", "F32 800"))
+    entry = Computation(program)
+    entry.add("conditional", "F32 8", entry.add("parameter", "PRED"), calls=[small, large])
+    found = launches.launches(program)
+    assert [launch.kind for launch in found.all] == ["conditional", "negate"]
+    assert launches.count(found)["elementwise_operations"] == 800
+
+
+def test_work_that_is_started_counts_once():
+    program = module()
+    wrapped = Computation(program)
+    wrapped.dot("BF16 8 8", wrapped.add("parameter", "BF16 8 8"), wrapped.add("parameter", "BF16 8 8"))
+    entry = Computation(program)
+    x = entry.add("parameter", "BF16 8 8")
+    entry.add("async-done", "BF16 8 8", entry.add("async-start", "BF16 8 8", x, calls=[wrapped]))
+    found = launches.launches(program)
+    assert [launch.kind for launch in found.all] == ["dot"]
+    assert launches.count(found)["matmul_flops"] == 2 * 8**3
+
+
+@pytest.mark.parametrize("base_dilation, stride", [(1, 1), (2, 1), (1, 2), (3, 2), (4, 6), (2, 4)])
+def test_a_convolution_multiplies_only_what_is_there(base_dilation, stride):
+    inputs, taps, padding = 7, 3, 2
+    dilated = (inputs - 1) * base_dilation + 1
+    outputs = (dilated + 2 * padding - taps) // stride + 1
+    program = module()
+    entry = Computation(program)
+    left, right = entry.add("parameter", f"BF16 4 {inputs} 8"), entry.add("parameter", f"BF16 {taps} 8 16")
+    convolution = entry.add("convolution", f"BF16 4 {outputs} 16", left, right, batch_group_count=1)
+    numbers = convolution.convolution_dimension_numbers
+    numbers.input_batch_dimension = 0
+    numbers.input_spatial_dimensions.append(1)
+    numbers.output_spatial_dimensions.append(1)
+    numbers.kernel_input_feature_dimension, numbers.kernel_output_feature_dimension = 1, 2
+    convolution.window.dimensions.add(
+        size=taps, stride=stride, padding_low=padding, base_dilation=base_dilation, window_dilation=1
+    )
+    signal = np.zeros(dilated + 2 * padding)
+    signal[padding : padding + dilated : base_dilation] = 1.0
+    met = sum(signal[first * stride : first * stride + taps].sum() for first in range(outputs))
+    counted = launches.count(launches.launches(program))
+    assert counted["matmul_flops"] == 2 * 4 * 8 * 16 * met

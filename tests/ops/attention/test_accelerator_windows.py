@@ -1,0 +1,69 @@
+"""The attention core as accelerators run it, on a CPU, against the core as a CPU runs it."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from reformer_tf.ops.attention import ordering, windowed, windows
+from reformer_tf.ops.attention.pair_dropout import PairDropout
+from reformer_tf.ops.execution import budgets
+from tests.testing import modes
+
+ROWS, LENGTH, HEADS, SIZE, CHUNK, BUCKETS, ROUNDS = 2, 61, 2, 4, 8, 4, 2
+COUNT = ROWS * HEADS
+
+WINDOWS = {
+    "causal": windows.BucketWindow(CHUNK, True, True),
+    "both directions": windows.BucketWindow(CHUNK, False, False),
+    "one entry": windows.BucketWindow(1, True, False),
+    "chunks in a circle": windows.ChunkWindow(CHUNK, True, True, 1, 1, True, CHUNK),
+}
+# All rounds side by side; one round after another, two groups of blocks each.
+MEMORY = {"much": 2**30, "little": 16 * 4 * COUNT * CHUNK * CHUNK * 3 * 4}
+
+
+def _data(dtype):
+    rng = np.random.default_rng(0)
+    tensors = [tf.cast(rng.normal(size=(ROWS, LENGTH, HEADS, SIZE)), dtype) for _ in range(4)]
+    buckets = tf.constant(rng.integers(0, BUCKETS, size=(COUNT, ROUNDS, LENGTH)), tf.int32)
+    segments = tf.constant(np.repeat(np.sort(rng.integers(0, 2, size=(ROWS, LENGTH))), HEADS, axis=0), tf.int32)
+    return [*tensors, buckets, tf.constant(rng.random((COUNT, LENGTH)) < 0.8), segments]
+
+
+def _attention(window, made_keys, query, key, value, upstream, buckets, valid, segments):
+    # A circle has no masked tokens and no local round.
+    valid = None if window.wrap else valid
+    sorted_orders = ordering.hash_sorted_orders(buckets, valid, BUCKETS, CHUNK)
+    if not window.wrap:
+        sorted_orders = [ordering.local_sorted_order(COUNT, LENGTH, valid), *sorted_orders]
+    dropout = PairDropout(0.2, tf.range(COUNT, dtype=tf.int32))
+    inputs = [query, value] if made_keys else [query, key, value]
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        keys = windowed.normalised if made_keys else key
+        output = windowed.windowed_attention(query, keys, value, sorted_orders, window, segments, dropout)
+    return [output, *tape.gradient(output, inputs, output_gradients=upstream)]
+
+
+@pytest.mark.parametrize("mode", ["eager", "xla", pytest.param("graph", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("memory", MEMORY)
+@pytest.mark.parametrize("window", WINDOWS)
+def test_results_are_those_of_a_cpu(window, memory, mode):
+    data, made_keys = _data(tf.float32), memory == "much"
+    call = lambda *args: _attention(WINDOWS[window], made_keys, *args)
+    expected = call(*data)
+    kind = "TPU" if memory == "much" else "GPU"
+    with budgets.target(kind, memory_bytes=MEMORY[memory]):
+        modes.assert_close(modes.run(mode, call, data, LENGTH), expected)
+
+
+@pytest.mark.parametrize("mode", ["eager", "xla"])
+def test_half_precision(mode):
+    call = lambda *args: _attention(WINDOWS["causal"], True, *args)
+    exact, expected, data = call(*_data(tf.float32)), call(*_data(tf.bfloat16)), _data(tf.bfloat16)
+    with budgets.target("GPU"):
+        found = modes.run(mode, call, data, LENGTH)
+    for x, y, z in zip(found, expected, exact, strict=True):
+        assert x.dtype == tf.bfloat16
+        error, usual = (np.linalg.norm(np.asarray(tf.cast(v, tf.float32) - z)) for v in (x, y))
+        assert error < 1.5 * usual
