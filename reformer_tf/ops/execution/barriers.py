@@ -13,7 +13,7 @@ def behind(*tensors: tf.Tensor) -> list[tf.Tensor]:
     wider tensor, or computes it again for each use.
 
         >>> from reformer_tf.ops.execution import barriers
-        >>> [x.numpy() for x in barriers.behind(tf.constant(1.0))]
+        >>> [float(x) for x in barriers.behind(tf.constant(1.0))]
         [1.0]
 
     Args:

@@ -7,7 +7,7 @@ from tensorflow.python import pywrap_tfe
 from tensorflow.python.client import pywrap_tf_session
 from tensorflow.python.eager import context
 
-CPU = "CPU"
+from reformer_tf.ops.execution.device_budgets import CPU
 
 
 def kind() -> str:

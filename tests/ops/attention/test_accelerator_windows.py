@@ -1,5 +1,7 @@
 """The attention core as accelerators run it, on a CPU, against the core as a CPU runs it."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -45,9 +47,16 @@ def _attention(window, made_keys, query, key, value, upstream, buckets, valid, s
     return [output, *tape.gradient(output, inputs, output_gradients=upstream)]
 
 
-@pytest.mark.parametrize("mode", ["eager", "xla", pytest.param("graph", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("memory", MEMORY)
-@pytest.mark.parametrize("window", WINDOWS)
+_IN_CI = {("causal", "little", "xla"), ("chunks in a circle", "much", "xla")}
+
+
+@pytest.mark.parametrize(
+    ("window", "memory", "mode"),
+    [
+        pytest.param(*case, marks=() if case[2] == "eager" or case in _IN_CI else pytest.mark.slow)
+        for case in itertools.product(WINDOWS, MEMORY, ["eager", "graph", "xla"])
+    ],
+)
 def test_results_are_those_of_a_cpu(window, memory, mode):
     data, made_keys = _data(tf.float32), memory == "much"
     call = lambda *args: _attention(WINDOWS[window], made_keys, *args)
@@ -57,7 +66,7 @@ def test_results_are_those_of_a_cpu(window, memory, mode):
         modes.assert_close(modes.run(mode, call, data, LENGTH), expected)
 
 
-@pytest.mark.parametrize("mode", ["eager", "xla"])
+@pytest.mark.parametrize("mode", ["eager", pytest.param("xla", marks=pytest.mark.slow)])
 def test_half_precision(mode):
     call = lambda *args: _attention(WINDOWS["causal"], True, *args)
     exact, expected, data = call(*_data(tf.float32)), call(*_data(tf.bfloat16)), _data(tf.bfloat16)

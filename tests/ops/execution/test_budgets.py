@@ -49,7 +49,7 @@ def test_a_target_holds_inside_in_all_threads():
         thread = threading.Thread(target=lambda: found.append((budgets.device_kind(), budgets.current())))
         thread.start()
         thread.join()
-        assert found == [("GPU", budgets.of_accelerator("GPU", 2**34)._replace(heads_bytes=7))]
+        assert found == [("GPU", budgets.of_device("GPU", 2**34)._replace(heads_bytes=7))]
         with budgets.target("CPU"):
             assert budgets.current() == before._replace(heads_bytes=7)
     assert (budgets.device_kind(), budgets.current()) == ("CPU", before)
@@ -57,14 +57,14 @@ def test_a_target_holds_inside_in_all_threads():
 
 def test_an_accelerator_of_unknown_memory():
     with budgets.target("TPU"):
-        assert budgets.current() == budgets.of_accelerator("TPU", 16 * 2**30)
+        assert budgets.current() == budgets.of_device("TPU", 16 * 2**30)
 
 
 @pytest.mark.parametrize("kind", ["GPU", "TPU", "NEW"])
 def test_the_accelerator_of_the_process(monkeypatch, kind):
     monkeypatch.setattr(devices, "kind", lambda: kind)
     monkeypatch.setattr(devices, "memory_bytes", {"GPU": 2**36}.get)
-    expected = budgets.of_accelerator(kind, 2**36 if kind == "GPU" else budgets.DEFAULT_MEMORY_BYTES)
+    expected = budgets.of_device(kind, 2**36 if kind == "GPU" else budgets.DEFAULT_MEMORY_BYTES)
     assert (budgets.device_kind(), budgets.current()) == (kind, expected)
     assert budgets.on_accelerator()
 
