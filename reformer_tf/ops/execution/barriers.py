@@ -22,11 +22,11 @@ def behind(*tensors: tf.Tensor) -> list[tf.Tensor]:
     return list(xla.optimization_barrier(*tensors)) if loops.in_accelerator_program() else list(tensors)
 
 
-def after(x: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
-    """The same numbers `x`, which XLA cannot know before `other`; elsewhere there is nothing to do.
+def after(x: tf.Tensor, *others: tf.Tensor) -> tf.Tensor:
+    """The same numbers `x`, which XLA cannot know before some other tensors; elsewhere there is nothing to do.
 
     A compiler moves out of a loop what every iteration computes alike, as a whole: a cast of a slice becomes a cast of
-    all slices. A TPU's looks through barriers for that, so zero is added, which depends on a number of `other`.
+    all slices. A TPU's looks through barriers for that, so zero is added, which depends on a number of each.
 
         >>> from reformer_tf.ops.execution import barriers
         >>> float(barriers.after(tf.constant(2.0), tf.constant([1.0])))
@@ -34,9 +34,9 @@ def after(x: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
 
     Args:
         x: a tensor of numbers.
-        other: floating tensor with at least one element.
+        *others: floating tensors with at least one element each.
     """
-    if not loops.in_accelerator_program():
+    if not (others and loops.in_accelerator_program()):
         return x
-    number = tf.reshape(other, [-1])[0]
-    return x + tf.cast(number > number.dtype.max, x.dtype)
+    numbers = [tf.cast(tf.reshape(other, [-1])[0], tf.float32) for other in others]
+    return x + tf.cast(tf.add_n(numbers) > tf.float32.max, x.dtype)

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from reformer_tf.ops import replay
-from reformer_tf.ops.execution import loops
+from reformer_tf.ops.execution import barriers, loops
 from reformer_tf.ops.execution.loops import OneElementArray
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
 from reformer_tf.ops.reversible.branch import BranchInputs, Run, Streams
@@ -141,6 +141,16 @@ class LayerScan:
                     replay.record(array.read(step))
         return after_all, saved
 
+    def _after(self, stream: SliceArray, computed: Sequence[tf.Tensor]) -> SliceArray:
+        """The same stream, which a compiled program knows only when some weights' gradients are computed.
+
+        XLA ignores control dependencies. A TPU's compiler postponed what reads a stream but is not needed soon, as the
+        gradient of a scale, for all layers, and kept a stream alive for each.
+        """
+        if not (self.steps.is_single and isinstance(stream, OneElementArray)):
+            return stream
+        return OneElementArray(barriers.after(stream.element, *computed))
+
     def _replayed(self) -> list[SliceArray | None]:
         """For each branch, the replayed buckets by step, or None. A single step takes them when the branch runs."""
         if self.steps.is_single:
@@ -177,7 +187,7 @@ class LayerScan:
                 # when the one after it is done. The identities prevent that the rebuilding is merged with the forward
                 # pass.
                 with tf.control_dependencies([*(self.slices.handle(gradient) for gradient in gradients), *done]):
-                    inputs = streams[source].identity()
+                    inputs = self._after(streams[source].identity(), done or finished)
                     upstream = gradients[target].identity()
                     seed = None if self.seed is None else tf.identity(self.seed)
                     # XLA ignores these dependencies: it would compute tensors that depend only on buckets once, and
