@@ -36,7 +36,15 @@ from typing import Any
 
 from absl import flags
 
-from benchmarks.measuring import command_line, compile_process, config_flag, machine, point_process, points
+from benchmarks.measuring import (
+    command_line,
+    compile_process,
+    config_flag,
+    machine,
+    needed_operations,
+    point_process,
+    points,
+)
 from benchmarks.measuring.chips import CHIPS, HERE
 from benchmarks.measuring.results import Results
 from benchmarks.reports import compiled
@@ -66,30 +74,34 @@ def main() -> None:
     """Measures the missing points, and prints the tables."""
     with tempfile.TemporaryDirectory() as folder:
         with command_line.checking():
-            _check()
+            versions = _check()
             arguments, planned = _of_config(pathlib.Path(folder)) if flags.FLAGS.config else _of_flags()
             target = {"target": _TARGET.value}
-            results = Results(_OUTPUT.value, {**target, **arguments}, machine.describe(), _IDENTITY)
+            about = {**machine.describe(), "compiler": versions} if versions else machine.describe()
+            results = Results(_OUTPUT.value, {**target, **arguments}, about, _IDENTITY)
         measured = points.run(planned, results, _measure, compiled.outcome)
     print(f"\n{compiled.report(measured, _TARGET.value)}\n\nresults: {results.path}")
     if any(point["status"] != point_process.DONE for point in measured):
         sys.exit(1)
 
 
-def _check() -> None:
-    """Checks what flags must not be together, and that the environment that compiles has what it needs."""
+def _check() -> dict[str, str]:
+    """Checks what flags must not be together, and that the environment that compiles has what it needs.
+
+    Returns:
+        The versions of what compiles for a chip; none for this machine, whose description has them.
+    """
     received = [name for name in _NOT_WITH_CONFIG if flags.FLAGS[name].present]
     if flags.FLAGS.config and received:
         raise ValueError(
             "With --config, fields of the config must be set in place of other flags of the model, such as "
             f"--config.model.num_layers=2. Received: {', '.join(f'--{name}' for name in received)}"
         )
-    if _TARGET.value != HERE:
-        if _RUN.value:
-            raise ValueError(
-                f"--run must be false for a chip that need not be here. Received: --target={_TARGET.value}"
-            )
-        compile_process.check(_TARGET.value, _PYTHON.value)
+    if _TARGET.value == HERE:
+        return {}
+    if _RUN.value:
+        raise ValueError(f"--run must be false for a chip that need not be here. Received: --target={_TARGET.value}")
+    return compile_process.check(_TARGET.value, _PYTHON.value)
 
 
 def _of_flags() -> tuple[dict[str, Any], list[points.Point]]:
@@ -98,11 +110,23 @@ def _of_flags() -> tuple[dict[str, Any], list[points.Point]]:
     lengths, depths = (command_line.positive_integers(name) for name in ("lengths", "depths"))
     kinds = [kind == "true" for kind in command_line.choices("reversible", ["true", "false"])]
     command_line.check_heads()
+    _check_attention()
     planned = []
     for length, layers, reversible in itertools.product(lengths, depths, kinds):
         identity = {"length": length, "layers": layers, "reversible": reversible}
         planned.append(_point(identity, {**identity, **arguments}))
     return arguments, planned
+
+
+def _check_attention() -> None:
+    kinds = _ATTENTION.value.split(",")
+    if set(kinds) <= set(needed_operations.KINDS):
+        return
+    from reformer_tf.layers.attention import registry  # Imports TensorFlow, which takes seconds.
+
+    if unknown := [kind for kind in kinds if kind not in registry.ATTENTION_LAYERS]:
+        known = sorted(registry.ATTENTION_LAYERS)
+        raise ValueError(f"--attention must name kinds among {known}. Received: {unknown}")
 
 
 def _of_config(folder: pathlib.Path) -> tuple[dict[str, Any], list[points.Point]]:

@@ -83,7 +83,7 @@ def _plan(lengths: list[int], lowered: bool) -> Plan:
     points += [point for model in exact for point in model]
     about = {**command_line.arguments(_SIZES), "precision": _PRECISION.value, "target": _TARGET.value}
     about |= {"tf32": "off in the check, otherwise on", "code": machine.code()}
-    return Plan(points, CHIPS[_TARGET.value].peak("BF16"), about)
+    return Plan(points, CHIPS[_TARGET.value].peaks["BF16"], about)
 
 
 def _step(kinds: list[str], sizes: Sizes, lowered: bool) -> Point:

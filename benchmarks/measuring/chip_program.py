@@ -5,6 +5,7 @@ import sys
 import time
 from typing import Any
 
+import tensorflow as tf
 from tensorflow.compiler.xla.service import hlo_pb2
 
 from benchmarks.measuring import compile_process, lowering
@@ -13,7 +14,12 @@ from benchmarks.measuring.hlo import launches, memory, roofline
 from benchmarks.measuring.step_to_compile import StepToCompile
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-_NEEDED = re.compile(r"(?:Used |\()([\d.]+)([KMGT]?)(?: of [\d.]+[KMGT]? hbm|\) exceeds available HBM)")
+_SIZE = r"([\d.]+)([KMGT]?)"
+# The memory that a refusal speaks of: all that the program uses, or only what it needs besides its arguments.
+_NEEDED = {
+    "in_all": re.compile(rf"Used {_SIZE} of {_SIZE} hbm"),
+    "temporary": re.compile(rf"HLO temporaries \({_SIZE}\) exceeds available HBM \({_SIZE}\)"),
+}
 
 
 def read(step: StepToCompile, target: str, python: str = sys.executable) -> dict[str, Any]:
@@ -25,10 +31,12 @@ def read(step: StepToCompile, target: str, python: str = sys.executable) -> dict
         python: the Python of the environment that has `jax` and the chip's compiler.
 
     Returns:
-        `lower_s` and `compile_s`; `program_bytes` of the lowered program; `memory_bytes` of the chip; the memory by
-        kind, with `total_bytes` of all and whether it `fits`; `largest`, as in `hlo.memory.alive_at_peak`; the sums of
-        `hlo.launches.count` and the floors of `hlo.roofline.floor`; `estimated_cycles`, if the compiler estimates them.
-        If the compiler refused the program for its memory, there is its `refusal`, and of the others what is known.
+        `lower_s` and `compile_s`; `waited_s`, for another process that compiled; `versions`; `program_bytes` of the
+        lowered program; `memory_bytes` of the chip that a program may take; the memory by kind, with `total_bytes` of
+        all and whether it `fits`; `largest`, as in `hlo.memory.alive_at_peak`; the sums of `hlo.launches.count` and the
+        floors of `hlo.roofline.floor`; `estimated_cycles`, if the compiler estimates them.
+        If the compiler refused the program for its memory, there is its `refusal`, what `needed` finds in it, and of
+        the others what is known.
 
     Raises:
         MemoryError: if the memory of this machine is not enough to compile.
@@ -40,11 +48,11 @@ def read(step: StepToCompile, target: str, python: str = sys.executable) -> dict
     found: dict[str, Any] = {
         "lower_s": time.perf_counter() - start,
         "program_bytes": len(lowered),
-        "memory_bytes": chip.memory_bytes,
+        "memory_bytes": chip.usable_bytes,
     }
     facts, program, generated = compile_process.compile_program(lowered, target, python)
     refusal, sizes = facts.pop("refusal", None), facts.pop("sizes", None)
-    found |= facts
+    found |= {**facts, "versions": {"tensorflow": tf.__version__, **facts["versions"]}}
     if refusal is not None:
         found |= {"refusal": refusal, **needed(refusal)}
     if program:
@@ -52,13 +60,23 @@ def read(step: StepToCompile, target: str, python: str = sys.executable) -> dict
         found |= _sizes(with_buffers, sizes)
         found["largest"] = memory.alive_at_peak(with_buffers)
         found |= _work(hlo_pb2.HloProto.FromString(generated or program).hlo_module, chip)
-    return {**found, "fits": refusal is None and found["total_bytes"] <= chip.memory_bytes}
+    return {**found, "fits": refusal is None and found["total_bytes"] <= chip.usable_bytes}
 
 
-def needed(refusal: str) -> dict[str, int]:
-    """The bytes that a compiler says it needs, as `total_bytes`; nothing if it does not say it."""
-    found = _NEEDED.search(refusal)
-    return {"total_bytes": round(float(found[1]) * _UNITS[found[2]])} if found else {}
+def needed(refusal: str) -> dict[str, Any]:
+    """Reads what a compiler says that refuses a program for its memory.
+
+    Returns:
+        `needed_bytes` and the `available_bytes` that they exceed; `needed_kind`, `"in_all"`, or `"temporary"` if
+        arguments are not among them. Nothing if the compiler does not say it.
+    """
+    for kind, pattern in _NEEDED.items():
+        if found := pattern.search(refusal):
+            needed_bytes, available_bytes = (
+                round(float(number) * _UNITS[unit]) for number, unit in (found.group(1, 2), found.group(3, 4))
+            )
+            return {"needed_bytes": needed_bytes, "available_bytes": available_bytes, "needed_kind": kind}
+    return {}
 
 
 def _sizes(program: Any, sizes: dict[str, int] | None) -> dict[str, int]:

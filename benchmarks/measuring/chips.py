@@ -12,6 +12,7 @@ HERE = "cpu"
 """The target that is no chip of the table: the device that TensorFlow finds on this machine."""
 
 _GIB = 2**30
+_LIBTPU_LOCK = "/tmp/libtpu_lockfile"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,12 +26,13 @@ class Chip:
         topology: the name of one such chip for its compiler.
         packages: that compiling needs.
         memory_bytes: its memory.
-        peaks: operations of matrix products a second, by dtype as compilers name it; `"F32"` must be there, and stands
-            for all others that are not.
+        peaks: operations of matrix products a second, by dtype as in `hlo.operations.Operations.matmul`.
         bandwidth: bytes that it reads and writes a second.
         least_launch_s: the least time between the starts of two launches.
         source: where the numbers are from.
         description: of the device, in the text format of XLA's `GpuTargetConfigProto`; a GPU's compiler needs it.
+        reserved_bytes: of its memory, which are assumed to be taken by its driver and by libraries.
+        lock: the file that its compiler locks on this machine, empty if it allows several processes.
         environment: variables of the environment that its compiler reads; a TPU's compiler needs them.
     """
 
@@ -45,11 +47,14 @@ class Chip:
     least_launch_s: float
     source: str
     description: str = ""
+    reserved_bytes: int = 0
+    lock: str = ""
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
-    def peak(self, dtype: str) -> float:
-        """Operations of matrix products of a dtype a second."""
-        return self.peaks.get(dtype, self.peaks["F32"])
+    @property
+    def usable_bytes(self) -> int:
+        """The memory that a program and its arguments may take."""
+        return self.memory_bytes - self.reserved_bytes
 
 
 def _tpu(accelerator_type: str) -> dict[str, str]:
@@ -70,12 +75,14 @@ CHIPS: dict[str, Chip] = {
         topology="1x1x1",
         packages=("jax", "jax_cuda13_plugin"),
         memory_bytes=151_397_597_184,
-        peaks={"BF16": 790e12, "F16": 790e12, "F32": 60e12},
+        peaks={"BF16": 790e12, "F16": 790e12, "F32": 395e12, "F32 HIGHEST": 60e12},
         bandwidth=4.0e12,
         least_launch_s=2.5e-6,
         description=gpu_descriptions.H200,
-        source="four fifths of the data sheet's 989 TFLOP/s dense, nine tenths of its 67 without TF32, five sixths of "
-        "its 4.8 TB/s, which is what good kernels reach; 2.5 us from one kernel's start to the next one's",
+        reserved_bytes=2 * _GIB,
+        source="four fifths of the data sheet's 989 TFLOP/s dense and of half of it in TF32, as which products of "
+        "float32 count unless the program asks full precision, nine tenths of its 67 then, five sixths of its 4.8 "
+        "TB/s: what good kernels reach; 2.5 us from one kernel's start to the next one's",
     ),
     "v5e": Chip(
         label="TPU v5e",
@@ -84,10 +91,12 @@ CHIPS: dict[str, Chip] = {
         topology="v5e:1x1x1",
         packages=("jax", "libtpu"),
         memory_bytes=16 * _GIB,
-        peaks={"BF16": 197e12, "F32": 197e12, "S8": 393e12},
+        peaks={"BF16": 197e12, "F32": 197e12, "F32 HIGHEST": 197e12 / 6, "S8": 393e12},
         bandwidth=819e9,
         least_launch_s=0.0,
-        source="Google Cloud's documentation of the TPU v5e; products of float32 are made in one pass in bfloat16",
+        source="Google Cloud's documentation of the TPU v5e; products of float32 are made in one pass in bfloat16, "
+        "in six where the program asks full precision",
+        lock=_LIBTPU_LOCK,
         environment=_tpu("v5litepod-1"),
     ),
     "v6e": Chip(
@@ -97,10 +106,12 @@ CHIPS: dict[str, Chip] = {
         topology="v6e:1x1x1",
         packages=("jax", "libtpu"),
         memory_bytes=32 * _GIB,
-        peaks={"BF16": 918e12, "F32": 918e12, "S8": 1836e12},
+        peaks={"BF16": 918e12, "F32": 918e12, "F32 HIGHEST": 918e12 / 6, "S8": 1836e12},
         bandwidth=1638e9,
         least_launch_s=0.0,
-        source="Google Cloud's documentation of the TPU v6e; products of float32 are made in one pass in bfloat16",
+        source="Google Cloud's documentation of the TPU v6e; products of float32 are made in one pass in bfloat16, "
+        "in six where the program asks full precision",
+        lock=_LIBTPU_LOCK,
         environment=_tpu("v6e-1"),
     ),
 }

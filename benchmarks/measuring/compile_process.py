@@ -16,8 +16,8 @@ class Compiled(NamedTuple):
     """What came of compiling.
 
     Attributes:
-        facts: `device`, `versions`, `compile_s`; and `sizes`, bytes by kind, or the `refusal`, what the compiler said
-            when it refused the program for its memory.
+        facts: `device`, `versions`, `compile_s`; `waited_s`, for another process that compiled; and `sizes`, bytes by
+            kind, or the `refusal`, what the compiler said when it refused the program for its memory.
         program: a serialized `HloProto`, the optimized program with the assignment of its buffers; empty if the
             compiler refused before that.
         generated: the same with what the compiler notes in the end; empty if it notes nothing more.
@@ -28,20 +28,24 @@ class Compiled(NamedTuple):
     generated: bytes
 
 
-def check(target: str, python: str) -> None:
+def check(target: str, python: str) -> dict[str, str]:
     """Checks, before anything is lowered, that an environment can compile for a chip.
 
     Args:
         target: name of the chip.
         python: the Python of the environment that has `jax` and the chip's compiler.
 
+    Returns:
+        The versions of the packages that compile.
+
     Raises:
-        ValueError: if a package is missing.
+        ValueError: if a package is missing, or the compiler is locked by another user.
         OSError: if `python` cannot be run.
     """
     result = _run(target, python)
     if result.returncode:
         raise ValueError(result.stdout.strip() or f"--python must be a Python that runs. Received: {python}")
+    return json.loads(result.stdout.splitlines()[-1])
 
 
 def compile_program(lowered: bytes, target: str, python: str) -> Compiled:

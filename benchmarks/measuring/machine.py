@@ -1,5 +1,6 @@
 """The machine of a measurement: its description, and the memory of processes; imports no measured package."""
 
+import contextlib
 import importlib.metadata
 import os
 import pathlib
@@ -42,6 +43,19 @@ def resident_mib(process: int | str = "self") -> float:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+def resident_mib_with_children(process: int) -> float:
+    """The present resident size of a process and of those that its main thread started, and so on.
+
+    Raises:
+        OSError: if there is no such process.
+    """
+    resident = resident_mib(process)
+    for child in _children(process):
+        with contextlib.suppress(OSError, IndexError):  # It has just ended.
+            resident += resident_mib_with_children(child)
+    return resident
+
+
 def code() -> str:
     """The commit of this package's sources, with `-dirty` if they were changed after it; empty outside git."""
     command = ["git", "-C", str(_ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
@@ -49,6 +63,12 @@ def code() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
+
+
+def _children(process: int) -> list[int]:
+    """The processes that the main thread of a process started; none where the system does not list them."""
+    path = pathlib.Path(f"/proc/{process}/task/{process}/children")
+    return [int(child) for child in path.read_text().split()] if path.exists() else []
 
 
 def _cpu() -> str:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from benchmarks.measuring.machine import resident_mib
+from benchmarks.measuring.machine import resident_mib_with_children
 
 DONE, TIMEOUT, MEMORY, FAILED = "done", "timeout", "out_of_memory", "failed"
 
@@ -31,7 +31,7 @@ def run(
     Args:
         command: program and arguments.
         timeout: seconds after which it is killed.
-        memory_limit_mib: resident size beyond which it is killed.
+        memory_limit_mib: resident size, with the processes that it starts, beyond which it is killed.
         waiting: called every minute with the seconds since the start.
 
     Returns:
@@ -88,7 +88,7 @@ def _watch(
             waiting(seconds)
             minutes += 1
         with contextlib.suppress(OSError, IndexError):  # It has just ended.
-            if resident_mib(process.pid) > memory_limit_mib:
+            if resident_mib_with_children(process.pid) > memory_limit_mib:
                 return MEMORY
         time.sleep(_POLL_SECONDS)
     return None

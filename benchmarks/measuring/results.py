@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainer import atomic
+from trainer.config import differences
 
 _MUST_AGREE = "so that ratios are within one run; choose another --output"
 _Fields = Mapping[str, Any]
@@ -48,11 +49,11 @@ class Results:
             found = {**header["arguments"], **header["machine"]}
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"--output must be new or of an earlier run. Received: {path} ({error!r})") from error
-        for name, value in required.items():
-            if found.get(name) != value:
-                raise ValueError(
-                    f"{name} must be as in {path}, {_MUST_AGREE}. Received: {name}={value!r}, there {found.get(name)!r}"
-                )
+        # By field, so that of a config only those that differ are named.
+        there = {name: found.get(name) for name in required}
+        if differing := differences(there, dict(required), prefix=""):
+            received = "; ".join(f"{name}={now!r}, there {before!r}" for name, (before, now) in differing.items())
+            raise ValueError(f"{', '.join(differing)} must be as in {path}, {_MUST_AGREE}. Received: {received}")
         if complete != content:
             atomic.write_text(path, complete)
         for point in points:

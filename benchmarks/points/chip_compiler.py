@@ -5,7 +5,8 @@
 In the folder, `compiled.json` has the time, the memory and, if the compiler refused the program, what it said. The
 optimized program is an `HloProto`, `buffers.pb`, with the assignment of its buffers, which is there after a refusal too
 if the compiler came so far; if the compiler notes more in the end, `codegen.pb` is the program with that. Without
-`--program`, only the environment is checked. Needs nothing but the standard library, `jax`, and the chip's compiler.
+`--program` only the environment is checked, and the last line is one JSON object with the versions of its packages.
+Needs nothing but the standard library, `jax`, and the chip's compiler. The process ends with the one that started it.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import re
 import shutil
 import sys
 import tempfile
@@ -21,13 +23,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.measuring import chips, lowered_program
+from benchmarks.measuring import chips, lowered_program, parent_process
 
-_MEMORY = ("RESOURCE_EXHAUSTED", "Ran out of memory", "out of memory")
+# How a compiler says that the chip's main memory is not enough; of other memories it says similar things.
+_MAIN_MEMORY = re.compile("memory space hbm|HbmOom|memory on HBM|available HBM")
 # The stages of compiling whose programs are read, and the files that they are written to.
 _STAGES = {"after_optimizations": "buffers.pb", "after_codegen": "codegen.pb"}
 _IN_USE = ("libtpu multi-process lockfile", "already in use by")
-_POLL_SECONDS = 5.0
+_POLL_SECONDS, _LONGEST_WAIT = 5.0, 900.0
 _SIZES = ("temp", "argument", "output", "alias", "generated_code")
 
 
@@ -51,13 +54,13 @@ def compile_program(chip: chips.Chip, program: bytes, folder: pathlib.Path) -> N
 def _compile(chip: chips.Chip, program: bytes, dump: str) -> dict[str, Any]:
     flags = [os.environ.get("XLA_FLAGS", ""), f"--xla_dump_to={dump}", "--xla_dump_hlo_as_proto"]
     os.environ["XLA_FLAGS"] = " ".join(flags).strip()
-    device, compile_module = _compiler(chip)
+    device, compile_module, waited = _compiler(chip)
+    found: dict[str, Any] = {"device": device, "versions": versions(chip), "waited_s": waited}
     start = time.perf_counter()
-    found: dict[str, Any] = {"device": device, "versions": _versions(chip)}
     try:
         executable = compile_module(program)
     except Exception as error:
-        if not any(words in str(error) for words in _MEMORY):
+        if not is_refusal(str(error)):
             raise
         found["refusal"] = str(error)
     else:
@@ -67,8 +70,17 @@ def _compile(chip: chips.Chip, program: bytes, dump: str) -> dict[str, Any]:
     return found
 
 
-def _compiler(chip: chips.Chip) -> tuple[str, Any]:
-    """The name of the chip by its compiler, and a function that compiles a serialized `HloModuleProto`."""
+def is_refusal(said: str) -> bool:
+    """Whether an error of a compiler says that the chip's main memory is not enough."""
+    return _MAIN_MEMORY.search(said) is not None
+
+
+def _compiler(chip: chips.Chip) -> tuple[str, Any, float]:
+    """Loads the compiler of a chip.
+
+    Returns:
+        The name of the chip by it, a function that compiles a serialized `HloModuleProto`, and the seconds of waiting.
+    """
     os.environ.update({"JAX_PLATFORMS": "cpu", **chip.environment})
     import jax
     from jax._src import compiler
@@ -78,7 +90,7 @@ def _compiler(chip: chips.Chip) -> tuple[str, Any]:
 
     jax.config.update("jax_enable_x64", True)
     options = {"target_config": chip.description, "topology": chip.topology} if chip.description else {}
-    topology = _waiting(lambda: topologies.get_topology_desc(chip.topology, chip.platform, **options))
+    topology, waited = loaded(lambda: topologies.get_topology_desc(chip.topology, chip.platform, **options), chip.lock)
     device = topology.devices[0]
 
     def compile_module(program: bytes) -> Any:
@@ -87,21 +99,46 @@ def _compiler(chip: chips.Chip) -> tuple[str, Any]:
             chosen = compiler.get_compile_options(num_replicas=1, num_partitions=1)
             return device.client.compile(module, xla_client.DeviceList((device,)), chosen)
 
-    return device.device_kind, compile_module
+    return device.device_kind, compile_module, waited
 
 
-def _waiting(load: Callable[[], Any]) -> Any:
-    """Loads a compiler; waits while another process of this machine has it, as `libtpu` allows one at a time."""
+def loaded(
+    load: Callable[[], Any],
+    lock: str,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> tuple[Any, float]:
+    """Loads a compiler; waits while another process of this machine has it, as `libtpu` allows one at a time.
+
+    Args:
+        load: loads it, or raises what it says when it is in use.
+        lock: the file that it locks.
+        sleep: waits so many seconds.
+        clock: gives the time in seconds.
+
+    Returns:
+        The compiler, and the seconds of waiting.
+
+    Raises:
+        TimeoutError: if it is in use for 15 minutes.
+    """
+    start = clock()
     while True:
         try:
-            return load()
+            return load(), clock() - start if clock() - start >= _POLL_SECONDS else 0.0
         except Exception as error:
             if not any(words in str(error) for words in _IN_USE):
                 raise
-            time.sleep(_POLL_SECONDS)
+            if clock() - start > _LONGEST_WAIT:
+                raise TimeoutError(
+                    f"{lock} was locked for {_LONGEST_WAIT / 60:.0f} minutes. End the process that compiles for a TPU; "
+                    f"if there is none, remove the file: rm {lock}"
+                ) from error
+            sleep(_POLL_SECONDS)
 
 
-def _versions(chip: chips.Chip) -> dict[str, str]:
+def versions(chip: chips.Chip) -> dict[str, str]:
+    """The versions of the packages that compiling for a chip needs."""
     return {name: importlib.metadata.version(name) for name in chip.packages}
 
 
@@ -119,9 +156,17 @@ def main() -> None:
             f'pip install -e ".[accelerators]", or --python=PATH of the Python of another one. '
             f"Received: {sys.executable}, without {' and '.join(lacking)}"
         )
+    if os.path.exists(chip.lock) and not os.access(chip.lock, os.R_OK | os.W_OK):
+        sys.exit(
+            f"--target={arguments.chip} needs a lock file that this user may read and write; let its owner remove it: "
+            f"rm {chip.lock}. Received: {chip.lock}"
+        )
     if arguments.program:
         compile_program(chip, arguments.program.read_bytes(), arguments.output)
+    else:
+        print(json.dumps(versions(chip)))
 
 
 if __name__ == "__main__":
+    parent_process.end_with_it()
     main()

@@ -19,7 +19,15 @@ from typing import Any
 import tensorflow as tf
 from absl import flags
 
-from benchmarks.measuring import chip_program, command_line, compiled_program, config_step, steps, training_step
+from benchmarks.measuring import (
+    chip_program,
+    command_line,
+    compiled_program,
+    config_step,
+    parent_process,
+    steps,
+    training_step,
+)
 from benchmarks.measuring.chips import CHIPS, HERE
 from benchmarks.measuring.step_to_compile import StepToCompile
 from trainer.config import read_config
@@ -73,4 +81,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    parent_process.end_with_it()
     command_line.run(main)

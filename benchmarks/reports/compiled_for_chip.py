@@ -12,11 +12,20 @@ _MEMORY = ("temporary", "argument", "output", "aliased", "total")
 
 def outcome(point: dict[str, Any]) -> str:
     """Says whether a program fits, and the time that it takes at least."""
-    said = "fits" if point["fits"] else "does not fit"
-    said += f": {point['total_bytes'] / _MIB:,.0f} MiB of" if "total_bytes" in point else ""
-    said += f" {point['memory_bytes'] / _MIB:,.0f}"
+    if point.get("waited_s"):
+        return f"{_outcome(point)}; waited {point['waited_s']:.0f} s for another process that compiled"
+    return _outcome(point)
+
+
+def _outcome(point: dict[str, Any]) -> str:
+    if "needed_bytes" in point:
+        kind = {"in_all": "in all", "temporary": "temporary memory"}[point["needed_kind"]]
+        needed, available = point["needed_bytes"] / _MIB, point["available_bytes"] / _MIB
+        return f"does not fit: {needed:,.0f} MiB {kind} of {available:,.0f} by the compiler, which refused"
     if "refusal" in point:
-        return f"{said}; refused by the compiler"
+        return f"does not fit {point['memory_bytes'] / _MIB:,.0f} MiB; refused by the compiler"
+    said = "fits" if point["fits"] else "does not fit"
+    said += f": {point['total_bytes'] / _MIB:,.0f} MiB of {point['memory_bytes'] / _MIB:,.0f}"
     return f"{said}; at least {1e3 * point['floor_s']:,.1f} ms"
 
 
@@ -32,10 +41,12 @@ def report(points: Sequence[dict[str, Any]], target: str) -> list[str]:
     parts = [table(_rows(compiled))] if compiled else []
     launched = "kernels" if chip.kind == "GPU" else "instructions"
     peaks = ", ".join(f"{peak / 1e12:g} TFLOP/s {dtype}" for dtype, peak in chip.peaks.items())
+    reserved = f" without {chip.reserved_bytes / _MIB:,.0f} assumed to be reserved" if chip.reserved_bytes else ""
+    said_versions = ", ".join(f"{package} {version}" for package, version in points[0].get("versions", {}).items())
     parts.append(
-        f"{chip.label}, {chip.memory_bytes / _MIB:,.0f} MiB; launches are {launched}, with loops as often as they "
-        f"iterate. Floor: each takes at least the time of its products or of its bytes at {peaks}, "
-        f"{chip.bandwidth / 1e12:g} TB/s, and at least {1e6 * chip.least_launch_s:g} us ({chip.source})."
+        f"{chip.label}, {chip.usable_bytes / _MIB:,.0f} MiB{reserved}; by {said_versions}; launches are {launched}, "
+        f"with loops as often as they iterate. Floor: each takes at least the time of its products or of its bytes at "
+        f"{peaks}, {chip.bandwidth / 1e12:g} TB/s, and at least {1e6 * chip.least_launch_s:g} us ({chip.source})."
     )
     for point in points:
         parts.append("\n".join([f"{_name(point)}: {outcome(point)}", *_details(point)]))
@@ -60,6 +71,8 @@ def _details(point: dict[str, Any]) -> list[str]:
         f"{kind['matmul_flops'] / 1e12:,.2f} TFLOP, {kind['bytes'] / 1e9:,.1f} GB"
         for kind in point.get("kinds", ())
     ]
+    if point.get("without_peak"):
+        lines.append(f"products of {', '.join(point['without_peak'])} have no peak and count by their bytes alone")
     if "estimated_cycles" in point:
         lines.append(f"{point['estimated_cycles'] / 1e6:10,.2f} million cycles by the estimate of the compiler")
     if point.get("unknown_loops"):

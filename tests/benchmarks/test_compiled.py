@@ -6,6 +6,10 @@ import sys
 
 import pytest
 
+from tests.benchmarks import fake_compiler
+from tests.benchmarks.fake_compiler import FACTS
+from tests.trainer import command_line
+
 TINY = ["--lengths=64", "--depths=1", "--width=16", "--heads=2", "--chunk_length=16", "--num_hashes=1", "--repeat=1"]
 
 
@@ -60,23 +64,37 @@ def test_bad_arguments_are_refused_before_anything_starts(tmp_path, argument, me
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--config=configs/tiny.py", "--width=32"], "Received: --depths, --lengths"),
+        ([*TINY, "--config=configs/tiny.py", "--width=32"], "Received: --depths, --lengths"),
         (["--target=h200", "--run"], "--run must be false for a chip that need not be here. Received: --target=h200"),
         (["--target=h200", "--python=/nowhere/python"], "/nowhere/python"),
-        (["--target=p100"], "--target"),
+        (["--attention=lsh,lsch"], "--attention must name kinds among"),
+        (["--attention=lsh,"], "Received: ['']"),
+        (["--config=configs/tiny.py", "--config.train.batch_size=0"], "`config.train.batch_size` must be at least 1"),
     ],
 )
-def test_flags_that_do_not_go_together_are_refused(tmp_path, arguments, message):
-    result, output = _run(tmp_path, *arguments)
-    assert result.returncode != 0 and message in result.stderr + result.stdout and not output.exists()
-
-
-def test_a_config_that_breaks_a_rule_is_refused_before_anything_starts(tmp_path):
-    command = [sys.executable, "-m", "benchmarks.compiled", "--config=configs/tiny.py", "--config.train.batch_size=0"]
+def test_other_flags_are_refused_before_anything_starts(tmp_path, arguments, message):
     output = tmp_path / "compiled.jsonl"
-    result = subprocess.run([*command, f"--output={output}"], capture_output=True, text=True, timeout=900, check=False)
-    assert result.returncode != 0 and "`config.train.batch_size` must be at least 1" in result.stderr
-    assert not output.exists()
+    said = command_line.run_benchmark("compiled", *arguments, f"--output={output}")
+    assert message in str(said) and not output.exists()
+
+
+def test_an_unknown_target_is_refused(capfd):
+    assert command_line.run_benchmark("compiled", "--target=p100") == 1
+    assert "--target" in capfd.readouterr().err
+
+
+def test_the_versions_that_compile_are_those_of_all_results_of_a_file(tmp_path):
+    def run(version):
+        python = fake_compiler.write(tmp_path, {**FACTS, "versions": {"jax": version}, "refusal": "no"})
+        # Whether the point is done in a second does not matter.
+        arguments = ["--target=v5e", "--reversible=false", f"--python={python}", "--timeout=1", f"--output={output}"]
+        return command_line.run_benchmark("compiled", *TINY, *arguments)
+
+    output = tmp_path / "compiled.jsonl"
+    run("0.10.2")
+    header, _ = map(json.loads, output.read_text().splitlines())
+    assert header["machine"]["compiler"] == {"jax": "0.10.2"}
+    assert "compiler.jax must be as in" in str(run("0.10.3"))
 
 
 @pytest.mark.slow

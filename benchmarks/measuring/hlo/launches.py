@@ -11,19 +11,10 @@ from typing import Any, NamedTuple
 from benchmarks.measuring.hlo import traffic
 from benchmarks.measuring.hlo.operations import Operations, backend_config, operations, total
 
-# Instructions that only name or regroup values.
-_FREE = {
-    "parameter",
-    "constant",
-    "tuple",
-    "get-tuple-element",
-    "bitcast",
-    "after-all",
-    "partition-id",
-    "replica-id",
-    "opt-barrier",
-    "add-dependency",
-}
+# Instructions that compute nothing: values from elsewhere, other names for them, and what fixes the sequence.
+_FREE = {"parameter", "constant", "partition-id", "replica-id"}
+_FREE |= {"tuple", "get-tuple-element", "bitcast"}
+_FREE |= {"add-dependency", "after-all", "opt-barrier"}
 # Functions of a TPU's compiler that do the same.
 _FREE_CALLS = {"AllocateBuffer", "ConcatBitcast"}
 
@@ -36,7 +27,7 @@ class Launch(NamedTuple):
         kind: what computes it: the compiler's kind of a fusion, the function of a library, or the opcode.
         times: how often it is executed.
         operations: of one execution.
-        bytes: that one execution reads and writes.
+        bytes: of main memory that one execution reads and writes.
     """
 
     instruction: Any

@@ -13,14 +13,12 @@ from benchmarks.measuring.hlo import shapes
 BYTES = ("temporary_bytes", "argument_bytes", "output_bytes", "constant_bytes")
 """The kinds of memory."""
 
-_MAIN = 0
-
 
 def memory(program: Any) -> dict[str, int]:
     """The bytes of the buffers of an `HloProto` by purpose, named as in `BYTES`."""
     sizes: collections.Counter[str] = collections.Counter()
     for buffer in program.buffer_assignment.buffer_allocations:
-        if buffer.color != _MAIN:
+        if buffer.color != shapes.MAIN_MEMORY:
             continue
         if buffer.is_entry_computation_parameter:
             sizes["argument_bytes"] += buffer.size
@@ -48,7 +46,7 @@ def alive_at_peak(program: Any, most: int = 8) -> list[dict[str, Any]]:
     assignment = program.buffer_assignment
     made_by = {i.id: i for c in program.hlo_module.computations for i in c.instructions}
     buffers = {b.id: b for b in assignment.logical_buffers}
-    elsewhere = {a.index for a in assignment.buffer_allocations if a.color != _MAIN}
+    elsewhere = {a.index for a in assignment.buffer_allocations if a.color != shapes.MAIN_MEMORY}
     traces = [t for t in assignment.heap_simulator_traces if t.buffer_allocation_index not in elsewhere]
     peaks = [_peak(trace, buffers) for trace in traces]
     kinds: dict[tuple[str, str, str], list[tuple[int, int]]] = collections.defaultdict(list)

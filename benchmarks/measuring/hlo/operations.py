@@ -12,8 +12,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from tensorflow.compiler.xla import xla_data_pb2
 
 from benchmarks.measuring.hlo.shapes import dtype, elements
+
+_HIGHEST = xla_data_pb2.PrecisionConfig.HIGHEST
 
 _TRANSCENDENTAL = {
     "exponential",
@@ -68,7 +71,8 @@ class Operations:
     """Numbers of operations.
 
     Attributes:
-        matmul: of matrix products, by the dtype of their left operands.
+        matmul: of matrix products, by the dtype of their left operands; `"F32 HIGHEST"` are those of float32 for which
+            the program asks full precision, the others of it may be rounded to fewer bits.
         arithmetic: other, one for each element.
         transcendentals: of transcendental functions.
     """
@@ -108,14 +112,12 @@ def operations(instruction: Any, operands: list[Any], computations: Mapping[int,
     count = elements(instruction.shape)
     if opcode == "dot":
         contracted = instruction.dot_dimension_numbers.lhs_contracting_dimensions
-        return _product(count, operands[0], contracted)
+        return _product(count, operands[0], contracted, instruction.precision_config.operand_precision)
     if opcode == "convolution":
-        return Operations({dtype(operands[0].shape): 2 * _multiplications(instruction, operands)})
+        kind = _kind(operands[0], instruction.precision_config.operand_precision)
+        return Operations({kind: 2 * _multiplications(instruction, operands)})
     if opcode == "custom-call":
-        contracted = _contracted_by_library(instruction)
-        # Besides the product, a call of a library returns the memory that it worked in.
-        shape = instruction.shape.tuple_shapes[0] if instruction.shape.tuple_shapes else instruction.shape
-        return _product(elements(shape), operands[0], contracted) if contracted else Operations()
+        return _product_by_library(instruction, operands)
     if opcode in ("reduce", "reduce-window"):
         return Operations(arithmetic=elements(operands[0].shape))
     if opcode == "sort":
@@ -133,14 +135,27 @@ def backend_config(instruction: Any) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _product(count: int, left: Any, contracted: Iterable[int]) -> Operations:
-    return Operations({dtype(left.shape): 2 * count * math.prod(left.shape.dimensions[i] for i in contracted)})
+def _product(count: int, left: Any, contracted: Iterable[int], precisions: Iterable[Any]) -> Operations:
+    each = 2 * math.prod(left.shape.dimensions[i] for i in contracted)
+    return Operations({_kind(left, precisions): count * each})
 
 
-def _contracted_by_library(call: Any) -> list[int]:
-    """The contracted dimensions of the left operand of a product that a library computes; none for another call."""
-    numbers = backend_config(call).get("gemm_backend_config", {}).get("dot_dimension_numbers", {})
-    return [int(dimension) for dimension in numbers.get("lhs_contracting_dimensions", [])]
+def _kind(left: Any, precisions: Iterable[Any]) -> str:
+    """The kind of a product as in `Operations.matmul`; precisions are numbers, or names as in JSON."""
+    found = dtype(left.shape)
+    return "F32 HIGHEST" if found == "F32" and {*precisions} & {_HIGHEST, "HIGHEST"} else found
+
+
+def _product_by_library(call: Any, operands: list[Any]) -> Operations:
+    """The operations of a product that cuBLAS computes; none of another call."""
+    gemm = backend_config(call).get("gemm_backend_config", {})
+    contracted = gemm.get("dot_dimension_numbers", {}).get("lhs_contracting_dimensions", [])
+    if not contracted:
+        return Operations()
+    precisions = gemm.get("precision_config", {}).get("operand_precision", [])
+    # Besides the product, a call of a library returns the memory that it worked in.
+    shape = call.shape.tuple_shapes[0] if call.shape.tuple_shapes else call.shape
+    return _product(elements(shape), operands[0], map(int, contracted), precisions)
 
 
 def _multiplications(convolution: Any, operands: list[Any]) -> int:

@@ -1,8 +1,8 @@
 """The time that a compiled program takes at least on a chip (Williams et al., 2009).
 
 A launch takes at least the time of its matrix products at the peak of their dtype, that of the bytes it moves at the
-bandwidth of the memory, and the least time of a launch, whichever is longest; launches follow one another. Nothing is
-said about how near a chip comes to that.
+bandwidth of the main memory, and the least time of a launch, whichever is longest; launches follow one another. Nothing
+is said about how near a chip comes to that.
 """
 
 import collections
@@ -16,7 +16,8 @@ _SUMS = ("launches", "bytes", "matmul_flops", "floor_s")
 
 def seconds(launch: Launch, chip: Chip) -> float:
     """The least time of one execution of a launch."""
-    computing = sum(number / chip.peak(dtype) for dtype, number in launch.operations.matmul.items())
+    matmul = launch.operations.matmul
+    computing = sum(number / chip.peaks[dtype] for dtype, number in matmul.items() if dtype in chip.peaks)
     return max(computing, launch.bytes / chip.bandwidth, chip.least_launch_s)
 
 
@@ -30,7 +31,8 @@ def floor(launches: Launches, chip: Chip, most: int = 8) -> dict[str, Any]:
 
     Returns:
         `floor_s`; `instructions`, in the program, and `launches`, how often they are executed; `matmul_flops_by_dtype`;
-        and `kinds`, the kinds of launches with the largest floors, each with `kind`, `launches`, `bytes`,
+        `without_peak`, those dtypes whose products count by their bytes alone, as the chip has no peak of them; and
+        `kinds`, the kinds of launches with the largest floors, each with `kind`, `launches`, `bytes`,
         `matmul_flops` and `floor_s`.
     """
     kinds: dict[str, dict[str, float]] = {}
@@ -49,5 +51,6 @@ def floor(launches: Launches, chip: Chip, most: int = 8) -> dict[str, Any]:
         "instructions": len(launches.all),
         "launches": sum(sums["launches"] for sums in kinds.values()),
         "matmul_flops_by_dtype": dict(by_dtype),
+        "without_peak": sorted({*by_dtype} - {*chip.peaks}),
         "kinds": [{"kind": kind, **sums} for kind, sums in largest[:most]],
     }

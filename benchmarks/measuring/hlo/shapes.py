@@ -6,6 +6,9 @@ from typing import Any
 
 from tensorflow.compiler.xla import xla_data_pb2
 
+MAIN_MEMORY = 0
+"""The number of the space in which buffers are that the program does not keep on the chip itself."""
+
 _BITS = {"PRED": 8, "TOKEN": 0, "OPAQUE_TYPE": 0, "BUFFER": 0}
 
 
@@ -19,6 +22,13 @@ def size(shape: Any) -> int:
     if shape.tuple_shapes:
         return sum(size(x) for x in shape.tuple_shapes)
     return math.prod(shape.dimensions) * _bits(dtype(shape)) // 8
+
+
+def main_memory_size(shape: Any) -> int:
+    """The bytes of a `ShapeProto` that are in the device's main memory; other spaces are on the chip itself."""
+    if shape.tuple_shapes:
+        return sum(main_memory_size(x) for x in shape.tuple_shapes)
+    return size(shape) if shape.layout.memory_space == MAIN_MEMORY else 0
 
 
 def dtype(shape: Any) -> str:

@@ -47,6 +47,12 @@ def test_too_much_memory():
     assert result["status"] == "out_of_memory" and result["reason"] == "more than 200 MiB resident"
 
 
+def test_memory_of_processes_that_it_starts_counts():
+    child = "import time; x = b'1' * 300_000_000; time.sleep(60)"
+    result = _run(f"import subprocess, sys; subprocess.run([sys.executable, '-S', '-c', {child!r}])", memory=200)
+    assert result["status"] == "out_of_memory"
+
+
 def test_both_processes_end_at_sigterm():
     code = "from benchmarks.measuring import point_process; point_process.run(['sleep', '60'], 60.0, 4096.0)"
     process = subprocess.Popen([sys.executable, "-S", "-c", code])

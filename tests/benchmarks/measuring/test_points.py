@@ -103,6 +103,19 @@ def test_ratios_of_different_runs_are_refused(tmp_path, changed, message):
         _results(tmp_path, **changed)
 
 
+def test_of_a_config_the_fields_that_differ_are_named(tmp_path):
+    def config(layers, rate):
+        return {"config": {"seed": 1, "model": {"layers": layers, "width": 8}, "optimizer": {"rate": rate}}}
+
+    _results(tmp_path, arguments=config(2, 0.1))
+    message = (
+        "^config.model.layers, config.optimizer.rate must be as in [^{]*"
+        "Received: config.model.layers=4, there 2; config.optimizer.rate=0.2, there 0.1$"
+    )
+    with pytest.raises(ValueError, match=message):
+        _results(tmp_path, arguments=config(4, 0.2))
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}\n", '{"arguments": 1}\n', "text\n"])
 def test_other_files_are_refused(tmp_path, content):
     (tmp_path / "results.jsonl").write_text(content)

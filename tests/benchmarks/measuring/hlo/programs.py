@@ -24,7 +24,8 @@ class Computation:
 
         Args:
             opcode: of the instruction.
-            shape: dtype and dimensions, such as `"BF16 8 16"`.
+            shape: dtype and dimensions, such as `"BF16 8 16"`, with the space of its memory as in `"BF16 8 16 S(1)"`;
+                with commas those of a tuple.
             *operands: instructions.
             calls: computations.
             config: what the compiler noted, as JSON.
@@ -32,9 +33,9 @@ class Computation:
         """
         found = self.proto.instructions.add(opcode=opcode, **fields)
         found.id = 1000 * self.proto.id + len(self.proto.instructions)
-        dtype, *dimensions = shape.split()
-        found.shape.element_type = xla_data_pb2.PrimitiveType.Value(dtype)
-        found.shape.dimensions.extend(map(int, dimensions))
+        first, *others = shape.split(", ")
+        for text in [first, *others]:
+            _describe(found.shape.tuple_shapes.add() if others else found.shape, text)
         found.operand_ids.extend(operand.id for operand in operands)
         found.called_computation_ids.extend(called.proto.id for called in calls)
         if config is not None:
@@ -47,6 +48,14 @@ class Computation:
         found = self.add("dot", shape, left, right)
         found.dot_dimension_numbers.lhs_contracting_dimensions.append(contracted)
         return found
+
+
+def _describe(shape: Any, text: str) -> None:
+    dtype, *dimensions = text.split()
+    if dimensions and dimensions[-1].startswith("S("):
+        shape.layout.memory_space = int(dimensions.pop()[2:-1])
+    shape.element_type = xla_data_pb2.PrimitiveType.Value(dtype)
+    shape.dimensions.extend(map(int, dimensions))
 
 
 def module() -> Any:

@@ -46,6 +46,26 @@ def test_a_loop_launches_as_often_as_it_iterates(program):
     assert found.unknown_loops == 0
 
 
+def test_loops_multiply_in_loops():
+    program = module()
+    inner, condition, outer = Computation(program), Computation(program), Computation(program)
+    inner.dot("BF16 8 8", inner.add("parameter", "BF16 8 8"), inner.add("parameter", "BF16 8 8"))
+    condition.add("constant", "PRED")
+
+    def loop(computation, body, iterations):
+        calls, config = [body, condition], {"known_trip_count": {"n": str(iterations)}}
+        return computation.add(
+            "while", "BF16 8 8", computation.add("parameter", "BF16 8 8"), calls=calls, config=config
+        )
+
+    outer.add("negate", "BF16 8 8", loop(outer, inner, 3))
+    loop(Computation(program), outer, 5)
+    found = launches.launches(program)
+    assert [(launch.kind, launch.times) for launch in found.all] == [("dot", 15), ("negate", 5)]
+    assert launches.count(found)["matmul_flops"] == 15 * 2 * 8**3
+    assert roofline.floor(found, CHIP)["launches"] == 20
+
+
 def test_sums(program):
     counted = launches.count(launches.launches(program))
     elements = 64 * 16
@@ -70,6 +90,32 @@ def test_the_floor_is_the_longest_of_products_bytes_and_launch(program):
     assert found_slow["floor_s"] == pytest.approx(5 * 65536 / 1e9 + 6e-6 + 32768 / 1e6)
     assert found_slow["matmul_flops_by_dtype"] == {"BF16": 5 * 65536, "F32": 32768}
     assert found_slow["kinds"][0]["kind"] == "custom-call __cublas$gemm"
+
+
+@pytest.mark.parametrize(("precision", "name", "seconds"), [(0, "F32", 2e-3), (2, "F32 HIGHEST", 4e-3)])
+def test_full_precision_is_a_peak_of_its_own(precision, name, seconds):
+    """Of an instruction and of a call of a library."""
+    program = module()
+    entry = Computation(program)
+    x = entry.add("parameter", "F32 100 100")
+    product = entry.dot("F32 100 100", x, x)
+    product.precision_config.operand_precision.extend([0, precision])
+    gemm = {"dot_dimension_numbers": {"lhs_contracting_dimensions": ["1"]}}
+    gemm["precision_config"] = {"operand_precision": ["DEFAULT", ["DEFAULT", "HIGH", "HIGHEST"][precision]]}
+    call = {"config": {"gemm_backend_config": gemm}, "custom_call_target": "__cublas$gemm"}
+    entry.add("custom-call", "F32 100 100, S8 1000", product, x, **call)
+    chip = dataclasses.replace(CHIP, peaks={"F32": 2e9, "F32 HIGHEST": 1e9})
+    found = roofline.floor(launches.launches(program), chip)
+    assert found["matmul_flops_by_dtype"] == {name: 4e6} and found["without_peak"] == []
+    assert found["floor_s"] == pytest.approx(seconds)
+
+
+def test_products_without_a_peak_count_by_their_bytes_and_are_named():
+    program = module()
+    entry = Computation(program)
+    entry.dot("F64 100 100", entry.add("parameter", "F64 100 100"), entry.add("parameter", "F64 100 100"))
+    found = roofline.floor(launches.launches(program), CHIP)
+    assert found["without_peak"] == ["F64"] and found["floor_s"] == pytest.approx(3 * 8e4 / 1e9)
 
 
 def test_of_branches_the_larger_one_counts():
