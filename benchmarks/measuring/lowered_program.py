@@ -1,6 +1,9 @@
 """Reads programs that TensorFlow lowered, for JAX's compilers; needs nothing but `jax`."""
 
+from collections.abc import Iterator
 from typing import Any
+
+_COPY = "mhlo.copy"
 
 
 def module(program: bytes) -> Any:
@@ -12,9 +15,13 @@ def module(program: bytes) -> Any:
     from jax._src.lib import xla_client
     from jaxlib.mlir import ir
 
-    computation = xla_client.XlaComputation(program)
-    found = ir.Module.parse(xla_client._xla.mlir.xla_computation_to_mlir_module(computation))
-    _remove_copies(found, ir)
+    text = xla_client._xla.mlir.xla_computation_to_mlir_module(xla_client.XlaComputation(program))
+    found = ir.Module.parse(text)
+    for copy in list(_operations(found.operation, _COPY)):
+        # TensorFlow lowers to copies, which change no value; JAX's dialect has none.
+        (value,), (copied,) = copy.operands, copy.results
+        copied.replace_all_uses_with(value)
+        copy.erase()
     return found
 
 
@@ -26,16 +33,11 @@ def parameters(program: bytes) -> list[tuple[tuple[int, ...], Any]]:
     return [(shape.dimensions(), shape.numpy_dtype()) for shape in shapes]
 
 
-def _remove_copies(module: Any, ir: Any) -> None:
-    """Removes copies that TensorFlow lowers to and JAX's dialect does not have; they change no value."""
-    copies = []
-
-    def collect(operation: Any) -> Any:
-        if operation.name == "mhlo.copy":
-            copies.append(operation)
-        return ir.WalkResult.ADVANCE
-
-    module.operation.walk(collect)
-    for copy in copies:
-        copy.results[0].replace_all_uses_with(copy.operands[0])
-        copy.erase()
+def _operations(outer: Any, name: str) -> Iterator[Any]:
+    """The operations of a name inside another one."""
+    for region in outer.regions:
+        for block in region.blocks:
+            for view in block.operations:
+                if view.operation.name == name:
+                    yield view.operation
+                yield from _operations(view.operation, name)
