@@ -8,15 +8,17 @@ each length, forward and backward of a causal language model are timed after XLA
 attention layers `--attention`, with the exact ones of `--exact` in their place, and, where PyTorch or JAX is installed,
 one call of their flash attention (see `benchmarks.peers.flash_attention`). The share of the peak is that of the
 operations that a step needs (see `benchmarks.measuring.needed_operations`) over its time and what the GPU `--target`
-does in a second in bfloat16 (see `benchmarks.measuring.chips`). What is not expected to be done in `--seconds` is left
-out, and said so.
+does in a second in bfloat16 by its data sheet, which is the "model FLOPs utilization" of Chowdhery et al. (2022); it is
+left out on another device. What is not done in `--seconds` is left out, and said so. Where there is no GPU nothing is
+measured, unless `--cpu` lets the CPU take its place.
 
 With `--prepare` nothing is measured: the steps are lowered for the GPU into a folder, small files that hold no weights,
 with what runs them there. On the GPU machine `jax` and `numpy` are enough:
 
     cd FOLDER && python -m benchmarks.prepared_gpu_step
 
-The last line of a measurement is one JSON object, which `--output` has as well, after each point.
+The last line of a measurement is one JSON object, which `--output`, a new file, has as well, after each point. The exit
+code is 1 if the numbers differ from those of the CPU, or a point fails.
 """
 
 import json
@@ -45,6 +47,7 @@ _REPEAT = flags.DEFINE_integer("repeat", 3, "Timed steps, after one that is not.
 _SECONDS = flags.DEFINE_float("seconds", 450.0, "Limit of all measurements together.", lower_bound=1.0)
 _TARGET = flags.DEFINE_enum("target", "h200", [name for name in CHIPS if CHIPS[name].kind == "GPU"], "The GPU.")
 _OUTPUT = flags.DEFINE_string("output", "gpu_step.json", "File of the results.")
+_CPU = flags.DEFINE_bool("cpu", False, "Whether the CPU may take the place of the GPU.")
 _PREPARE = flags.DEFINE_string("prepare", None, "Folder for what another machine measures.")
 
 # Of the model whose numbers are checked, long enough for windows: shorter sequences attend to all pairs.
@@ -83,7 +86,8 @@ def _plan(lengths: list[int], lowered: bool) -> Plan:
     points += [point for model in exact for point in model]
     about = {**command_line.arguments(_SIZES), "precision": _PRECISION.value, "target": _TARGET.value}
     about |= {"tf32": "off in the check, otherwise on", "code": machine.code()}
-    return Plan(points, CHIPS[_TARGET.value].peaks["BF16"], about)
+    chip = CHIPS[_TARGET.value]
+    return Plan(points, chip.label, chip.full_peak, about)
 
 
 def _step(kinds: list[str], sizes: Sizes, lowered: bool) -> Point:
@@ -92,7 +96,7 @@ def _step(kinds: list[str], sizes: Sizes, lowered: bool) -> Point:
     command = _lowered(_name(kinds, sizes.length)) if lowered else own
     layers = [kinds[index % len(kinds)] for index in range(sizes.layers)]
     operations = needed_operations.training_step(sizes, layers)
-    return Point(" ".join(kinds), sizes.length, command, 2 if "full" in kinds else 1, operations)
+    return Point(" ".join(kinds), sizes.length, command, operations)
 
 
 def _lowered(name: str) -> list[str]:
@@ -104,7 +108,7 @@ def _flash(framework: str, sizes: Sizes) -> Point:
     values = {"framework": framework, "length": sizes.length, "heads": sizes.heads, "key_dim": sizes.key_dim}
     command = [_FLASH, *command_line.options({**values, "repeat": _REPEAT.value})]
     operations = needed_operations.causal_attention(sizes)
-    return Point(f"one call of {framework}'s flash attention", sizes.length, command, 2, operations)
+    return Point(f"one call of {framework}'s flash attention", sizes.length, command, operations, framework)
 
 
 def _name(kinds: list[str], length: int) -> str:
@@ -137,8 +141,12 @@ def main() -> None:
     if _PREPARE.value is not None:
         _prepare(lengths, pathlib.Path(_PREPARE.value))
         return
-    found = gpu_plan.run(_plan(lengths, lowered=False), _SECONDS.value, pathlib.Path(_OUTPUT.value), gpu_step.line)
+    plan, output = _plan(lengths, lowered=False), pathlib.Path(_OUTPUT.value)
+    with command_line.checking():
+        found = gpu_plan.run(plan, _SECONDS.value, output, _CPU.value, gpu_step.line)
     print(json.dumps(found))
+    if failure := gpu_plan.failure(found):
+        sys.exit(f"Error: {failure}")
 
 
 if __name__ == "__main__":

@@ -2,12 +2,15 @@
 
     cd FOLDER && python -m benchmarks.prepared_gpu_step
 
-The last line is one JSON object, which `--output` has as well, after each point.
+The last line is one JSON object, which `--output` has as well, after each point. The exit code is 1 if the numbers
+differ from those of the CPU, or a point fails.
 """
 
 import argparse
+import importlib.util
 import json
 import pathlib
+import sys
 
 from benchmarks.measuring import gpu_plan
 from benchmarks.reports import gpu_step
@@ -18,12 +21,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=450.0, help="limit of all measurements together")
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("gpu_step.json"), help="the results")
+    parser.add_argument("--cpu", action="store_true", help="whether a CPU may take the place of the GPU")
     arguments = parser.parse_args()
     path = pathlib.Path(gpu_plan.FILE)
     if not path.exists():
         parser.error(f"the current folder must be one that benchmarks.gpu_step made. Received: no {path.absolute()}")
-    plan = gpu_plan.load(path)
-    print(json.dumps(gpu_plan.run(plan, arguments.seconds, arguments.output, gpu_step.line)))
+    if lacking := [package for package in ("jax", "numpy") if importlib.util.find_spec(package) is None]:
+        sys.exit(f"Error: jax and numpy must be installed. Received: {sys.executable}, without {' and '.join(lacking)}")
+    try:
+        found = gpu_plan.run(gpu_plan.load(path), arguments.seconds, arguments.output, arguments.cpu, gpu_step.line)
+    except ValueError as error:
+        sys.exit(f"Error: {error}")
+    print(json.dumps(found))
+    if failure := gpu_plan.failure(found):
+        sys.exit(f"Error: {failure}")
 
 
 if __name__ == "__main__":

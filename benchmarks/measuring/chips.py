@@ -27,6 +27,7 @@ class Chip:
         packages: that compiling needs.
         memory_bytes: its memory.
         peaks: operations of matrix products a second, by dtype as in `hlo.operations.Operations.matmul`.
+        full_peak: operations of matrix products in bfloat16 a second by its data sheet.
         bandwidth: bytes that it reads and writes a second.
         least_launch_s: the least time between the starts of two launches.
         source: where the numbers are from.
@@ -43,6 +44,7 @@ class Chip:
     packages: tuple[str, ...]
     memory_bytes: int
     peaks: Mapping[str, float]
+    full_peak: float
     bandwidth: float
     least_launch_s: float
     source: str
@@ -76,6 +78,7 @@ CHIPS: dict[str, Chip] = {
         packages=("jax", "jax_cuda13_plugin"),
         memory_bytes=151_397_597_184,
         peaks={"BF16": 790e12, "F16": 790e12, "F32": 395e12, "F32 HIGHEST": 60e12},
+        full_peak=989e12,
         bandwidth=4.0e12,
         least_launch_s=2.5e-6,
         description=gpu_descriptions.H200,
@@ -92,6 +95,7 @@ CHIPS: dict[str, Chip] = {
         packages=("jax", "libtpu"),
         memory_bytes=16 * _GIB,
         peaks={"BF16": 197e12, "F32": 197e12, "F32 HIGHEST": 197e12 / 6, "S8": 393e12},
+        full_peak=197e12,
         bandwidth=819e9,
         least_launch_s=0.0,
         source="Google Cloud's documentation of the TPU v5e; products of float32 are made in one pass in bfloat16, "
@@ -107,6 +111,7 @@ CHIPS: dict[str, Chip] = {
         packages=("jax", "libtpu"),
         memory_bytes=32 * _GIB,
         peaks={"BF16": 918e12, "F32": 918e12, "F32 HIGHEST": 918e12 / 6, "S8": 1836e12},
+        full_peak=918e12,
         bandwidth=1638e9,
         least_launch_s=0.0,
         source="Google Cloud's documentation of the TPU v6e; products of float32 are made in one pass in bfloat16, "

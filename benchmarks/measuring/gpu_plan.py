@@ -3,18 +3,19 @@
 import dataclasses
 import importlib.util
 import json
+import os
 import pathlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.measuring import limited_time, point_process
+from benchmarks.measuring import limited_time, machine, point_process
 from benchmarks.measuring.limited_time import Point
 
 FILE = "plan.json"
 """The name of its file, where it is run on another machine."""
 CHECK = "check"
-"""The subject of the point that compares numbers."""
+"""The subject of the point that compares numbers, the first one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,11 +24,13 @@ class Plan:
 
     Attributes:
         points: in sequence.
-        peak: operations of matrix products in bfloat16 that the GPU does in a second.
+        gpu: the name of the GPU whose peak is known.
+        peak: operations of matrix products in bfloat16 that it does in a second, by its data sheet.
         about: facts for the report.
     """
 
     points: Sequence[Point]
+    gpu: str
     peak: float
     about: Mapping[str, Any]
 
@@ -43,37 +46,58 @@ def load(path: pathlib.Path) -> Plan:
     return Plan(**{**content, "points": [Point(**point) for point in content["points"]]})
 
 
-def run(plan: Plan, seconds: float, output: pathlib.Path, report: Callable[[Mapping[str, Any]], str]) -> dict[str, Any]:
+def run(
+    plan: Plan, seconds: float, output: pathlib.Path, cpu: bool, report: Callable[[Mapping[str, Any]], str]
+) -> dict[str, Any]:
     """Measures the points of a plan.
 
     Args:
         plan: the plan.
         seconds: limit of all together.
         output: file of the results, which is written after each point.
+        cpu: whether a CPU may take the place of the GPU.
         report: a point as a line of text, which is printed.
 
     Returns:
-        The content of the file: what the plan is about, `points` with the result of each, `seconds`, and
+        The content of the file: what the plan is about, the `machine`, `points` with the result of each, `seconds`, and
         `not_installed`, the packages for whose lack points were left out.
+
+    Raises:
+        ValueError: if `output` is there, or if there is no GPU and a CPU may not take its place.
     """
+    if output.exists():
+        raise ValueError(f"--output must be a new file. Received: {output}")
     start = time.monotonic()
-    missing = sorted({name for point in plan.points if (name := _missing(point))})
+    missing = sorted({p.package for p in plan.points if p.package and importlib.util.find_spec(p.package) is None})
     measured: list[dict[str, Any]] = []
-    found = {**plan.about, "peak": plan.peak, "not_installed": missing, "points": measured}
-    for result in limited_time.run([point for point in plan.points if not _missing(point)], seconds):
+    found = {**plan.about, "gpu": plan.gpu, "peak": plan.peak, "machine": machine.describe()}
+    found |= {"not_installed": missing, "points": measured}
+    for result in limited_time.run([point for point in plan.points if point.package not in missing], seconds):
+        if result.get("device") == "cpu" and not cpu:
+            raise ValueError("there must be a GPU, or --cpu, with which a CPU takes its place. Received: device cpu")
         if result["status"] == point_process.DONE and result["subject"] != CHECK:
             result["tokens_per_s"] = result["length"] / result["step_s"]
-            # What a CPU does says nothing about the peak of a GPU.
-            on_cpu = result["device"] == "cpu"
-            result["share_of_peak"] = None if on_cpu else result["operations"] / result["step_s"] / plan.peak
+            # Of another device the peak is not known.
+            known = result["device"].startswith(plan.gpu)
+            result["share_of_peak"] = result["operations"] / result["step_s"] / plan.peak if known else None
         measured.append(result)
         found["seconds"] = time.monotonic() - start
-        output.write_text(json.dumps(found) + "\n", encoding="utf-8")
+        _write(found, output)
         print(report(result), flush=True)
     return found
 
 
-def _missing(point: Point) -> str | None:
-    """The framework that a point needs and that is not installed, or None."""
-    named = [flag.split("=")[1] for flag in point.command if flag.startswith("--framework=")]
-    return next((name for name in named if importlib.util.find_spec(name) is None), None)
+def failure(found: Mapping[str, Any]) -> str:
+    """Why a run was no success: its numbers were not checked, or differ, or a point failed; empty if it was one."""
+    points = found["points"]
+    if not any(p["subject"] == CHECK and p.get("passed") for p in points):
+        return "the numbers of the device are not those of the CPU, or were not compared"
+    failed = [p for p in points if p["status"] not in (point_process.DONE, limited_time.NO_TIME)]
+    return f"{len(failed)} of {len(points)} points failed" if failed else ""
+
+
+def _write(found: Mapping[str, Any], output: pathlib.Path) -> None:
+    """Writes the results aside and puts them in place, so that the file is complete at any time."""
+    aside = output.with_name(f".{output.name}.new")
+    aside.write_text(json.dumps(found) + "\n", encoding="utf-8")
+    os.replace(aside, output)

@@ -8,7 +8,7 @@ import platform
 import subprocess
 from typing import Any
 
-_PACKAGES = ("tensorflow", "keras", "numpy", "torch", "transformers", "reformer-pytorch")
+_PACKAGES = ("tensorflow", "keras", "numpy", "torch", "jax", "jaxlib", "transformers", "reformer-pytorch")
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 

@@ -31,7 +31,7 @@ def measure(framework: str, length: int, heads: int, key_dim: int, repeat: int) 
         repeat: timed calls, after one that is not.
 
     Returns:
-        `step_s`, the median; `run_s`, all calls together; `device` and `implementation`.
+        `step_s`, the median; `device` and `implementation`.
     """
     call, device, implementation = (_torch if framework == "torch" else _jax)(length, heads, key_dim)
     seconds = []
@@ -41,7 +41,6 @@ def measure(framework: str, length: int, heads: int, key_dim: int, repeat: int) 
         seconds.append(time.perf_counter() - start)
     return {
         "step_s": statistics.median(seconds[1:]),
-        "run_s": sum(seconds),
         "device": device,
         "implementation": implementation,
     }

@@ -47,13 +47,11 @@ def measure() -> dict[str, Any]:
         steps.timed(step, ids, 0)
         compile_s = time.perf_counter() - start
         seconds = [steps.timed(step, ids, 1 + index) for index in range(training_step.REPEAT.value)]
-    on_gpu = "GPU" in device
     return {
-        "device": tf.config.experimental.get_device_details(_gpus()[0]).get("device_name", device) if on_gpu else "cpu",
+        "device": _name(),
         "compile_s": compile_s,
         "step_s": statistics.median(seconds),
-        "run_s": sum(seconds),
-        "peak_bytes": tf.config.experimental.get_memory_info(device)["peak"] if on_gpu else None,
+        "peak_bytes": tf.config.experimental.get_memory_info(device)["peak"] if _gpus() else None,
     }
 
 
@@ -64,7 +62,7 @@ def check() -> dict[str, Any]:
         model = training_step.build_model()
         model.set_weights(weights)
         found = _results(_compiled(model))
-    return comparison.errors(found, expected)
+    return {"device": _name(), **comparison.errors(found, expected)}
 
 
 def save(path: pathlib.Path) -> dict[str, Any]:
@@ -88,6 +86,12 @@ def _gpus() -> list[Any]:
 def _device() -> str:
     """The device that is measured."""
     return "GPU:0" if _gpus() else "CPU:0"
+
+
+def _name() -> str:
+    """The name of the device that is measured."""
+    gpus = _gpus()
+    return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else "cpu"
 
 
 def _compiled(model: ReformerCausalLM) -> _Step:

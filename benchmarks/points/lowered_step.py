@@ -102,7 +102,6 @@ def measure(path: pathlib.Path, repeat: int) -> dict[str, Any]:
         "device": program.device.device_kind,
         "compile_s": program.compile_s,
         "step_s": statistics.median(seconds),
-        "run_s": sum(seconds),
         **program.bytes(),
     }
 
@@ -114,7 +113,8 @@ def check(path: pathlib.Path) -> dict[str, Any]:
     shapes = [(x.shape, x.dtype) for x in arguments]
     if shapes != program.parameters:
         raise ValueError(f"{path.with_suffix('.npz')} must have the arguments of {path}. Received: {shapes}")
-    return comparison.errors([np.asarray(x) for x in program.run(program.put(arguments))], expected)
+    found = [np.asarray(x) for x in program.run(program.put(arguments))]
+    return {"device": program.device.device_kind, **comparison.errors(found, expected)}
 
 
 def main() -> None:

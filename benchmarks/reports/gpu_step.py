@@ -16,7 +16,8 @@ def line(point: Mapping[str, Any]) -> str:
         return f"{name}: {point['status']} ({lines[-1] if lines else ''})"
     if point["subject"] == gpu_plan.CHECK:
         verdict = "equal" if point["passed"] else "DIFFERENT"
-        return f"{name}: {verdict}; loss {point['loss_error']:.1e}, gradients {point['gradient_error']:.1e} off"
+        errors = f"loss {point['loss_error']:.1e}, gradients {point['gradient_error']:.1e} off"
+        return f"{name}: {verdict}; {errors}; {point['device']}"
     said = [f"{1000 * point['step_s']:,.1f} ms", f"{point['tokens_per_s']:,.0f} tokens/s"]
     if point["share_of_peak"] is not None:
         said.append(f"{point['share_of_peak']:.1%} of the peak")

@@ -11,11 +11,11 @@ import pytest
 import tensorflow as tf
 from tensorflow.compiler.xla.service import hlo_pb2
 
-from benchmarks.measuring import comparison
+from benchmarks.measuring import comparison, gpu_folder, gpu_plan
 from tests.trainer import command_line
 
 STEP = ["--layers=2", "--width=16", "--heads=2", "--chunk_length=16", "--num_hashes=2", "--repeat=1"]
-POINT = ["--length=64", "--attention=lsh,local", *STEP]
+POINT = ["--length=64", "--attention=lsh", *STEP, "--layers=1"]
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def _point(capfd, *arguments):
 
 def test_numbers_are_compared_with_the_cpu(capfd):
     checked = _point(capfd, "--check")
-    assert checked["passed"] is True and checked["tf32"] is False
+    assert checked["passed"] is True and checked["tf32"] is False and checked["device"]
     assert 0 < checked["gradient_error"] < 1e-5  # One is compiled as a whole, the other is not.
 
 
@@ -75,6 +75,15 @@ def test_another_folder_is_refused(capfd, monkeypatch, tmp_path):
     assert "the current folder must be one that benchmarks.gpu_step made. Received: no /" in capfd.readouterr().err
 
 
+def test_a_folder_without_jax_is_refused(monkeypatch, tmp_path):
+    gpu_folder.write(gpu_plan.Plan([], "NVIDIA H200", 1.0, {}), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "jax" else find_spec(name))
+    said = command_line.run_benchmark("prepared_gpu_step")
+    assert "jax and numpy must be installed. Received: " in said and said.endswith("without jax")
+
+
 def _run(folder, *command):
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
     result = subprocess.run(
@@ -99,7 +108,7 @@ SUBJECTS.append(("full local", 128, "done"))
 
 @pytest.mark.slow
 def test_with_tensorflow(tmp_path):
-    lines = _run(None, "benchmarks.gpu_step", "--lengths=64,128", *STEP, f"--output={tmp_path / 'out.json'}")
+    lines = _run(None, "benchmarks.gpu_step", "--lengths=64,128", *STEP, "--cpu", f"--output={tmp_path / 'out.json'}")
     assert lines[-1] == (tmp_path / "out.json").read_text().strip()
     _check_report(lines, SUBJECTS)
 
@@ -108,4 +117,4 @@ def test_with_tensorflow(tmp_path):
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="needs jax")
 def test_without_tensorflow(tmp_path):
     _run(None, "benchmarks.gpu_step", "--lengths=64,128", *STEP, f"--prepare={tmp_path}")
-    _check_report(_run(tmp_path, "benchmarks.prepared_gpu_step"), SUBJECTS)
+    _check_report(_run(tmp_path, "benchmarks.prepared_gpu_step", "--cpu"), SUBJECTS)
