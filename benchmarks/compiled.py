@@ -21,11 +21,12 @@ own compiler, which the extra `accelerators` brings (`pip install -e ".[accelera
 Python of an environment with `jax` and `jax[cuda13]`'s plugin or `libtpu`). Besides the above there are the size of the
 lowered program, the memory by kind, whether all of it fits the chip, how many kernels (on a TPU instructions) are
 launched, with loops as often as they iterate, and the time that they take at least by the roofline. A program that the
-compiler refuses for its memory is a result too, with the compiler's list of the largest allocations. No GPU or TPU is
-used, so no time is measured, and a GPU's compiler does not try out which kernels are fastest.
+compiler refuses for the chip's memory is a result too, with the compiler's list of the largest allocations. No GPU or
+TPU is used, so no time is measured, and a GPU's compiler does not try out which kernels are fastest. A TPU's compiler
+runs once a machine at a time: a point waits for another process that has it, up to 15 minutes.
 
 Each point is a process of its own (see `benchmarks.points.compiled`). The results are written to `--output` point by
-point, one JSON object a line; the same command continues with the missing points.
+point, one JSON object a line; the same command continues with the missing points, if the compiler has the same version.
 """
 
 import itertools

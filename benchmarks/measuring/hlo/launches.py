@@ -28,6 +28,7 @@ class Launch(NamedTuple):
         times: how often it is executed.
         operations: of one execution.
         bytes: of main memory that one execution reads and writes.
+        in_background: whether it is started and awaited later, so that others may run beside it.
     """
 
     instruction: Any
@@ -35,6 +36,7 @@ class Launch(NamedTuple):
     times: int
     operations: Operations
     bytes: int
+    in_background: bool = False
 
 
 class Launches(NamedTuple):
@@ -102,13 +104,17 @@ class _Walk:
             elif opcode == "conditional":
                 yield Launch(instruction, opcode, times, Operations(), 0)
                 yield from max((list(self.executed(branch, times)) for branch in called), key=_work)
-            elif called and (opcode == "call" or opcode.endswith("-start")):
+            elif called and opcode == "call":
                 yield from self.executed(called[0], times)
+            elif called and opcode.endswith("-start"):
+                for launch in self.executed(called[0], times):
+                    yield launch._replace(in_background=True)
             else:
                 operands = [by_id[i] for i in instruction.operand_ids]
                 work = operations(instruction, operands, self.computations)
                 moved = traffic.moved(instruction, operands, self.computations)
-                yield Launch(instruction, _kind(instruction), times, work, moved)
+                started = opcode.endswith("-start")
+                yield Launch(instruction, _kind(instruction), times, work, moved, started)
 
     def _trip_count(self, loop: Any, condition: int) -> int:
         """The iterations of a loop: as the compiler found them, or those of a loop that counts up from 0 by 1.

@@ -1,8 +1,9 @@
 """The time that a compiled program takes at least on a chip (Williams et al., 2009).
 
 A launch takes at least the time of its matrix products at the peak of their dtype, that of the bytes it moves at the
-bandwidth of the main memory, and the least time of a launch, whichever is longest; launches follow one another. Nothing
-is said about how near a chip comes to that.
+bandwidth of the main memory, and the least time of a launch, whichever is longest; launches follow one another. Those
+that are started and awaited later may run beside others: of them all that is sure is that their bytes share the
+bandwidth. Nothing is said about how near a chip comes to that.
 """
 
 import collections
@@ -36,6 +37,7 @@ def floor(launches: Launches, chip: Chip, most: int = 8) -> dict[str, Any]:
         `matmul_flops` and `floor_s`.
     """
     kinds: dict[str, dict[str, float]] = {}
+    one_after_another = 0.0
     by_dtype: collections.Counter[str] = collections.Counter()
     for launch in launches.all:
         work = launch.operations.times(launch.times)
@@ -45,9 +47,10 @@ def floor(launches: Launches, chip: Chip, most: int = 8) -> dict[str, Any]:
         sums["bytes"] += launch.times * launch.bytes
         sums["matmul_flops"] += sum(work.matmul.values())
         sums["floor_s"] += launch.times * seconds(launch, chip)
+        one_after_another += 0 if launch.in_background else launch.times * seconds(launch, chip)
     largest = sorted(kinds.items(), key=lambda kind: -kind[1]["floor_s"])
     return {
-        "floor_s": sum(sums["floor_s"] for sums in kinds.values()),
+        "floor_s": max(one_after_another, sum(sums["bytes"] for sums in kinds.values()) / chip.bandwidth),
         "instructions": len(launches.all),
         "launches": sum(sums["launches"] for sums in kinds.values()),
         "matmul_flops_by_dtype": dict(by_dtype),

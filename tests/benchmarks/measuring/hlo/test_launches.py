@@ -142,6 +142,18 @@ def test_work_that_is_started_counts_once():
     assert launches.count(found)["matmul_flops"] == 2 * 8**3
 
 
+@pytest.mark.parametrize(("size", "seconds"), [(8, 1e-6), (8000, 2 * 8000 * 4 / 1e9)])
+def test_a_copy_that_is_started_runs_beside_others(size, seconds):
+    """The copy of 8,000 numbers takes 64 us; the negation, whose data are on the chip, at least 1 us."""
+    program = module()
+    entry = Computation(program)
+    copied = entry.add("copy-start", f"F32 {size}, F32 {size}, U32 S(2)", entry.add("parameter", f"F32 {size}"))
+    entry.add("negate", "F32 8 S(1)", entry.add("parameter", "F32 8 S(1)"))
+    entry.add("copy-done", f"F32 {size}", copied)
+    found = roofline.floor(launches.launches(program), CHIP)
+    assert found["launches"] == 2 and found["floor_s"] == pytest.approx(seconds)
+
+
 @pytest.mark.parametrize("base_dilation, stride", [(1, 1), (2, 1), (1, 2), (3, 2), (4, 6), (2, 4)])
 def test_a_convolution_multiplies_only_what_is_there(base_dilation, stride):
     inputs, taps, padding = 7, 3, 2
