@@ -21,6 +21,7 @@ The last line of a measurement is one JSON object, which `--output`, a new file,
 code is 1 if the numbers differ from those of the CPU, or a point fails.
 """
 
+import dataclasses
 import json
 import pathlib
 import sys
@@ -52,83 +53,68 @@ _PREPARE = flags.DEFINE_string("prepare", None, "Folder for what another machine
 
 # Of the model whose numbers are checked, long enough for windows: shorter sequences attend to all pairs.
 _CHECKED = {"length": 1024, "layers": 2, "width": 128, "heads": 2, "chunk_length": 32}
-_STEP, _LOWERED, _FLASH = "benchmarks.points.gpu_step", "benchmarks.points.lowered_step", flash_attention.__name__
-_PREPARED = "benchmarks.prepared_gpu_step"
+_STEP = "benchmarks.points.gpu_step"
 _LOWERING_SECONDS = 3600.0  # In which a step must be lowered.
 
 
-def _models() -> list[list[str]]:
-    """The kinds of attention of each model: of ours, and of the exact one if there is one."""
-    return [kinds for kinds in (_ATTENTION.value, _EXACT.value) if kinds]
-
-
-def _flags(kinds: list[str], **sizes: Any) -> list[str]:
-    return command_line.options({"attention": ",".join(kinds), "repeat": _REPEAT.value, **sizes})
-
-
-def _check_flags(lengths: list[int]) -> list[str]:
-    sizes = {**_CHECKED, "length": min(_CHECKED["length"], *lengths), "num_hashes": flags.FLAGS.num_hashes}
-    return [*_flags(_ATTENTION.value, **sizes, precision="float32"), "--check"]
-
-
-def _step_flags(kinds: list[str], length: int) -> list[str]:
-    return _flags(kinds, **command_line.arguments(_SIZES), length=length, precision=_PRECISION.value)
-
-
-def _plan(lengths: list[int], lowered: bool) -> Plan:
-    """The plan for this machine; or, with lowered steps, for another one."""
+def _plan(lengths: list[int]) -> Plan:
+    """The plan for this machine."""
     sizes = [command_line.sizes(length=length) for length in lengths]
-    check, run_lowered = _check_flags(lengths), [*_lowered(gpu_plan.CHECK), "--check"]
-    points = [Point(gpu_plan.CHECK, min(_CHECKED["length"], *lengths), run_lowered if lowered else [_STEP, *check])]
-    ours, *exact = ([_step(kinds, one, lowered) for one in sizes] for kinds in _models())
-    # What is asked for comes first; the exact model takes longest.
-    points += [*ours, *(_flash(framework, one) for framework in flash_attention.FRAMEWORKS for one in sizes)]
-    points += [point for model in exact for point in model]
+    ours, exact = ([_step(kinds, one) for one in sizes if kinds] for kinds in (_ATTENTION.value, _EXACT.value))
+    flash = [_flash(framework, one) for framework in flash_attention.FRAMEWORKS for one in sizes]
     about = {**command_line.arguments(_SIZES), "precision": _PRECISION.value, "target": _TARGET.value}
     about |= {"tf32": "off in the check, otherwise on", "code": machine.code()}
     chip = CHIPS[_TARGET.value]
-    return Plan(points, chip.label, chip.full_peak, about)
+    # What is asked for comes first; the exact model takes longest.
+    return Plan([_check(lengths), *ours, *flash, *exact], chip.label, chip.full_peak, about)
 
 
-def _step(kinds: list[str], sizes: Sizes, lowered: bool) -> Point:
+def _check(lengths: list[int]) -> Point:
+    """The point that compares numbers."""
+    sizes = {**_CHECKED, "length": min(_CHECKED["length"], *lengths), "num_hashes": flags.FLAGS.num_hashes}
+    command = [_STEP, *_flags(_ATTENTION.value, **sizes, precision="float32"), "--check"]
+    return Point(gpu_plan.CHECK, sizes["length"], command)
+
+
+def _step(kinds: list[str], sizes: Sizes) -> Point:
     """The point of a model at a length."""
-    own = [_STEP, *_step_flags(kinds, sizes.length)]
-    command = _lowered(_name(kinds, sizes.length)) if lowered else own
+    own = {**command_line.arguments(_SIZES), "length": sizes.length, "precision": _PRECISION.value}
     layers = [kinds[index % len(kinds)] for index in range(sizes.layers)]
     operations = needed_operations.training_step(sizes, layers)
-    return Point(" ".join(kinds), sizes.length, command, operations)
+    return Point(" ".join(kinds), sizes.length, [_STEP, *_flags(kinds, **own)], operations)
 
 
-def _lowered(name: str) -> list[str]:
-    """The command for a lowered step."""
-    return [_LOWERED, f"--program={gpu_folder.program(name)}", f"--repeat={_REPEAT.value}"]
+def _flags(kinds: list[str], **values: Any) -> list[str]:
+    return command_line.options({"attention": ",".join(kinds), "repeat": _REPEAT.value, **values})
 
 
 def _flash(framework: str, sizes: Sizes) -> Point:
     values = {"framework": framework, "length": sizes.length, "heads": sizes.heads, "key_dim": sizes.key_dim}
-    command = [_FLASH, *command_line.options({**values, "repeat": _REPEAT.value})]
+    command = [flash_attention.__name__, *command_line.options({**values, "repeat": _REPEAT.value})]
     operations = needed_operations.causal_attention(sizes)
     return Point(f"one call of {framework}'s flash attention", sizes.length, command, operations, framework)
 
 
-def _name(kinds: list[str], length: int) -> str:
-    """The name of a lowered step."""
-    return "_".join([*kinds, str(length)])
+def _prepare(plan: Plan, folder: pathlib.Path) -> None:
+    """Writes the folder with the lowered steps, the plan that runs them, and what it needs for that."""
+    folder.mkdir(parents=True, exist_ok=True)
+    points = [_lowered(point, folder) if point.command[0] == _STEP else point for point in plan.points]
+    gpu_folder.write(dataclasses.replace(plan, points=points), folder)
+    print(f"\ncd {folder} && python -m benchmarks.prepared_gpu_step")
 
 
-def _prepare(lengths: list[int], folder: pathlib.Path) -> None:
-    """Writes the folder with the plan, and lowers the steps of its points into it, each in a process of its own."""
-    gpu_folder.write(_plan(lengths, lowered=True), folder)
-    programs = {gpu_plan.CHECK: _check_flags(lengths)}
-    programs |= {_name(kinds, length): _step_flags(kinds, length) for kinds in _models() for length in lengths}
-    for name, own in programs.items():
-        path = folder / gpu_folder.program(name)
-        command = [sys.executable, "-m", _STEP, *own, f"--program={path}", f"--target={_TARGET.value}"]
-        result = point_process.run(command, _LOWERING_SECONDS, 0.9 * machine.memory_mib())
-        if result["status"] != point_process.DONE:
-            sys.exit(f"Error: {path} was not written: {result['status']}, {result['reason']}")
-        print(f"{path}: {result['program_bytes'] / 2**20:.1f} MiB", flush=True)
-    print(f"\ncd {folder} && python -m {_PREPARED}")
+def _lowered(point: Point, folder: pathlib.Path) -> Point:
+    """Lowers the step of a point into a folder, in a process of its own, and returns the point that runs it there."""
+    name = f"{point.subject.replace(' ', '_')}_{point.length}.hlo"
+    command = [*point.command, f"--program={folder / name}", f"--target={_TARGET.value}"]
+    result = point_process.run([sys.executable, "-m", *command], _LOWERING_SECONDS, 0.9 * machine.memory_mib())
+    if result["status"] != point_process.DONE:
+        sys.exit(f"Error: {folder / name} was not written: {result['status']}, {result['reason']}")
+    print(f"{folder / name}: {result['program_bytes'] / 2**20:.1f} MiB", flush=True)
+    check = ["--check"] * (point.subject == gpu_plan.CHECK)
+    return dataclasses.replace(
+        point, command=["benchmarks.points.lowered_step", f"--program={name}", f"--repeat={_REPEAT.value}", *check]
+    )
 
 
 def main() -> None:
@@ -138,12 +124,12 @@ def main() -> None:
         command_line.check_heads()
         for name in ("attention", "exact") if _EXACT.value else ("attention",):
             command_line.choices(name, needed_operations.KINDS)
+    plan = _plan(lengths)
     if _PREPARE.value is not None:
-        _prepare(lengths, pathlib.Path(_PREPARE.value))
+        _prepare(plan, pathlib.Path(_PREPARE.value))
         return
-    plan, output = _plan(lengths, lowered=False), pathlib.Path(_OUTPUT.value)
     with command_line.checking():
-        found = gpu_plan.run(plan, _SECONDS.value, output, _CPU.value, gpu_step.line)
+        found = gpu_plan.run(plan, _SECONDS.value, pathlib.Path(_OUTPUT.value), _CPU.value, gpu_step.line)
     print(json.dumps(found))
     if failure := gpu_plan.failure(found):
         sys.exit(f"Error: {failure}")

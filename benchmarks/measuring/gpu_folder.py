@@ -28,11 +28,6 @@ SOURCES = (
 """The files of this package that run there; they import each other, Python's library, and `jax` or `torch`."""
 
 
-def program(name: str) -> str:
-    """The name of the file of a lowered step."""
-    return f"{name}.hlo"
-
-
 def write(plan: Plan, folder: pathlib.Path) -> None:
     """Writes the plan, and what runs it.
 
