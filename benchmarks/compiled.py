@@ -107,7 +107,9 @@ def _of_flags() -> tuple[dict[str, Any], list[points.Point]]:
 
 def _of_config(folder: pathlib.Path) -> tuple[dict[str, Any], list[points.Point]]:
     """The config as the arguments, and its point; the point reads the config from a file in a folder."""
-    config = flags.FLAGS.config
+    from benchmarks.measuring import config_step  # Imports TensorFlow, which takes seconds.
+
+    config = config_step.for_one_device(flags.FLAGS.config)
     write_config(config, folder / "config.json")
     identity = {
         "length": config.train.sequence_length,

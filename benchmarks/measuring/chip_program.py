@@ -1,23 +1,17 @@
 """A step compiled for a chip that is not here: its memory, its launches, and the time that they take at least."""
 
-import json
-import pathlib
 import re
-import subprocess
 import sys
-import tempfile
 import time
 from typing import Any
 
 from tensorflow.compiler.xla.service import hlo_pb2
 
-from benchmarks.measuring import lowering
+from benchmarks.measuring import compile_process, lowering
 from benchmarks.measuring.chips import CHIPS, Chip
-from benchmarks.measuring.compile_process import command, environment
 from benchmarks.measuring.hlo import launches, memory, roofline
 from benchmarks.measuring.step_to_compile import StepToCompile
 
-_SAID = 1500  # Characters of a compiler's output that go into the reason of its failure.
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _NEEDED = re.compile(r"(?:Used |\()([\d.]+)([KMGT]?)(?: of [\d.]+[KMGT]? hbm|\) exceeds available HBM)")
 
@@ -34,9 +28,10 @@ def read(step: StepToCompile, target: str, python: str = sys.executable) -> dict
         `lower_s` and `compile_s`; `program_bytes` of the lowered program; `memory_bytes` of the chip; the memory by
         kind, with `total_bytes` of all and whether it `fits`; `largest`, as in `hlo.memory.alive_at_peak`; the sums of
         `hlo.launches.count` and the floors of `hlo.roofline.floor`; `estimated_cycles`, if the compiler estimates them.
-        If the compiler refused the program for its memory, there is its `refusal`, and what else it got as far as.
+        If the compiler refused the program for its memory, there is its `refusal`, and of the others what is known.
 
     Raises:
+        MemoryError: if the memory of this machine is not enough to compile.
         RuntimeError: if the compiler fails for another reason.
     """
     chip = CHIPS[target]
@@ -47,35 +42,17 @@ def read(step: StepToCompile, target: str, python: str = sys.executable) -> dict
         "program_bytes": len(lowered),
         "memory_bytes": chip.memory_bytes,
     }
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        (folder / "step.hlo").write_bytes(lowered)
-        del lowered
-        arguments = [f"--program={folder / 'step.hlo'}", f"--output={folder}"]
-        result = subprocess.run(
-            command(target, python, *arguments),
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-        if result.returncode:
-            said = result.stdout.strip()[-_SAID:]
-            raise RuntimeError(f"The compiler of {target} ended with exit code {result.returncode}: {said}")
-        compiled = json.loads((folder / "compiled.json").read_text())
-        found |= {name: compiled[name] for name in ("device", "versions", "compile_s")}
-        program = _program(folder / "buffers.pb")
-        codegen = _program(folder / "codegen.pb") or program
-    if "refusal" in compiled:
-        found |= {"fits": False, "refusal": compiled["refusal"], **needed(compiled["refusal"])}
-    if program is None:
-        return found
-    sizes = _assigned(program) if "refusal" in compiled else _sizes(program, compiled["sizes"])
-    found |= {**sizes, "largest": memory.alive_at_peak(program), **_work(codegen.hlo_module, chip)}
-    return {"fits": found["total_bytes"] <= chip.memory_bytes, **found}
+    facts, program, generated = compile_process.compile_program(lowered, target, python)
+    refusal, sizes = facts.pop("refusal", None), facts.pop("sizes", None)
+    found |= facts
+    if refusal is not None:
+        found |= {"refusal": refusal, **needed(refusal)}
+    if program:
+        with_buffers = hlo_pb2.HloProto.FromString(program)
+        found |= _sizes(with_buffers, sizes)
+        found["largest"] = memory.alive_at_peak(with_buffers)
+        found |= _work(hlo_pb2.HloProto.FromString(generated or program).hlo_module, chip)
+    return {**found, "fits": refusal is None and found["total_bytes"] <= chip.memory_bytes}
 
 
 def needed(refusal: str) -> dict[str, int]:
@@ -84,37 +61,24 @@ def needed(refusal: str) -> dict[str, int]:
     return {"total_bytes": round(float(found[1]) * _UNITS[found[2]])} if found else {}
 
 
-def _program(path: pathlib.Path) -> Any:
-    """The `HloProto` of a file; None if there is no such file."""
-    return hlo_pb2.HloProto.FromString(path.read_bytes()) if path.exists() else None
-
-
-def _sizes(program: Any, sizes: dict[str, int]) -> dict[str, int]:
-    """The memory by kind, and all of it together."""
-    constants = memory.memory(program)["constant_bytes"]
+def _sizes(program: Any, sizes: dict[str, int] | None) -> dict[str, int]:
+    """The memory by kind and all of it together: as the compiler says, or if it refused, as it was assigned."""
+    assigned = memory.memory(program)
+    if sizes is None:  # There is no code, and outputs in the memory of arguments are not counted.
+        return {**assigned, "aliased_bytes": 0, "code_bytes": 0, "total_bytes": sum(assigned.values())}
     total = sum(sizes[name] for name in ("temp", "argument", "output", "generated_code")) - sizes["alias"]
     return {
         "temporary_bytes": sizes["temp"],
         "argument_bytes": sizes["argument"],
         "output_bytes": sizes["output"],
         "aliased_bytes": sizes["alias"],
-        "constant_bytes": constants,
+        "constant_bytes": assigned["constant_bytes"],
         "code_bytes": sizes["generated_code"],
-        "total_bytes": total + constants,
+        "total_bytes": total + assigned["constant_bytes"],
     }
-
-
-def _assigned(program: Any) -> dict[str, int]:
-    """The same of a program without code; its outputs are those that are not in the memory of arguments."""
-    assigned = memory.memory(program)
-    return {**assigned, "aliased_bytes": 0, "code_bytes": 0, "total_bytes": sum(assigned.values())}
 
 
 def _work(module: Any, chip: Chip) -> dict[str, Any]:
     found = launches.launches(module)
     cycles = launches.estimated_cycles(found)
-    return {
-        **launches.count(found),
-        **roofline.floor(found, chip),
-        **({"estimated_cycles": cycles} if cycles else {}),
-    }
+    return {**launches.count(found), **roofline.floor(found, chip), **({"estimated_cycles": cycles} if cycles else {})}

@@ -1,26 +1,31 @@
 """The process that compiles for a chip, in an environment that may be another one than this process's."""
 
+import json
 import os
 import pathlib
+import signal
 import subprocess
+import tempfile
+from typing import Any, NamedTuple
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
+_SAID = 1500  # Characters of a compiler's output that go into the reason of its failure.
 
 
-def command(target: str, python: str, *arguments: str) -> list[str]:
-    """The command that compiles for a chip; see `benchmarks.points.chip_compiler`.
+class Compiled(NamedTuple):
+    """What came of compiling.
 
-    Args:
-        target: name of the chip.
-        python: the Python of the environment that has `jax` and the chip's compiler.
-        *arguments: of the command.
+    Attributes:
+        facts: `device`, `versions`, `compile_s`; and `sizes`, bytes by kind, or the `refusal`, what the compiler said
+            when it refused the program for its memory.
+        program: a serialized `HloProto`, the optimized program with the assignment of its buffers; empty if the
+            compiler refused before that.
+        generated: the same with what the compiler notes in the end; empty if it notes nothing more.
     """
-    return [python, "-m", "benchmarks.points.chip_compiler", target, *arguments]
 
-
-def environment() -> dict[str, str]:
-    """The variables of its environment: those of this process, with this package's sources as the only path added."""
-    return {**os.environ, "PYTHONPATH": str(_ROOT)}
+    facts: dict[str, Any]
+    program: bytes
+    generated: bytes
 
 
 def check(target: str, python: str) -> None:
@@ -28,12 +33,58 @@ def check(target: str, python: str) -> None:
 
     Args:
         target: name of the chip.
-        python: the Python of the environment.
+        python: the Python of the environment that has `jax` and the chip's compiler.
 
     Raises:
         ValueError: if a package is missing.
         OSError: if `python` cannot be run.
     """
-    result = subprocess.run(command(target, python), env=environment(), capture_output=True, text=True, check=False)
+    result = _run(target, python)
     if result.returncode:
-        raise ValueError(result.stderr.strip() or f"--python must be a Python that runs. Received: {python}")
+        raise ValueError(result.stdout.strip() or f"--python must be a Python that runs. Received: {python}")
+
+
+def compile_program(lowered: bytes, target: str, python: str) -> Compiled:
+    """Compiles a program for a chip.
+
+    Args:
+        lowered: a serialized `HloModuleProto`.
+        target: name of the chip.
+        python: the Python of the environment that has `jax` and the chip's compiler.
+
+    Raises:
+        MemoryError: if the memory of this machine is not enough to compile.
+        RuntimeError: if the compiler fails for another reason.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        (folder / "step.hlo").write_bytes(lowered)
+        result = _run(target, python, f"--program={folder / 'step.hlo'}", f"--output={folder}")
+        if result.returncode == -signal.SIGKILL:
+            raise MemoryError(f"The compiler of {target} was killed, as the system does when memory runs out.")
+        if result.returncode:
+            said = result.stdout.strip()[-_SAID:]
+            raise RuntimeError(f"The compiler of {target} ended with exit code {result.returncode}: {said}")
+        facts = json.loads((folder / "compiled.json").read_text())
+        compiled = Compiled(facts, _content(folder / "buffers.pb"), _content(folder / "codegen.pb"))
+    if not compiled.program and "refusal" not in facts:
+        raise RuntimeError(f"The compiler of {target} wrote no program. Received: versions {facts['versions']}")
+    return compiled
+
+
+def _run(target: str, python: str, *arguments: str) -> subprocess.CompletedProcess:
+    """Runs `benchmarks.points.chip_compiler`; its output has its errors too."""
+    return subprocess.run(
+        [python, "-m", "benchmarks.points.chip_compiler", target, *arguments],
+        env={**os.environ, "PYTHONPATH": str(_ROOT)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+
+
+def _content(path: pathlib.Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""

@@ -14,11 +14,25 @@ from trainer.training.skipped_steps import SkippedSteps
 from trainer.training.step import TrainStep
 
 
+def for_one_device(config: ConfigDict) -> ConfigDict:
+    """Checks a config and returns it for one device.
+
+    Raises:
+        ValueError: If it breaks a rule.
+    """
+    config = config.copy_and_resolve_references()
+    config.strategy = "one_device"
+    config_checks.check_config(config)
+    config_checks.check_batch(config, replicas=1)
+    return config
+
+
 def make(config: ConfigDict) -> StepToCompile:
     """Makes the step that the trainer makes of a config, for one device with the whole batch.
 
-    The strategy of the config is not used; for one of several devices, give the rows of one as
-    `config.train.batch_size`. No data is read.
+    The whole step is one program, as on a TPU; on a GPU, where `config.train.jit_compile` compiles only forward and
+    backward, the update is made beside it, after the same gradients. The strategy of the config is not used: for one of
+    several devices, give the rows of one as `config.train.batch_size`. No data is read.
 
     Args:
         config: Config of a run.
@@ -26,10 +40,7 @@ def make(config: ConfigDict) -> StepToCompile:
     Raises:
         ValueError: If the config breaks a rule.
     """
-    config = config.copy_and_resolve_references()
-    config.strategy = "one_device"
-    config_checks.check_config(config)
-    config_checks.check_batch(config, replicas=1)
+    config = for_one_device(config)
     model = build_model(config)
     updates = optimizer.make_optimizer(config.optimizer, config.train.steps, model.trainable_variables)
     step = TrainStep(

@@ -12,8 +12,9 @@ _MEMORY = ("temporary", "argument", "output", "aliased", "total")
 
 def outcome(point: dict[str, Any]) -> str:
     """Says whether a program fits, and the time that it takes at least."""
-    needed = f"{point['total_bytes'] / _MIB:,.0f}" if "total_bytes" in point else "more"
-    said = f"{'fits' if point['fits'] else 'does not fit'}: {needed} MiB of {point['memory_bytes'] / _MIB:,.0f}"
+    said = "fits" if point["fits"] else "does not fit"
+    said += f": {point['total_bytes'] / _MIB:,.0f} MiB of" if "total_bytes" in point else ""
+    said += f" {point['memory_bytes'] / _MIB:,.0f}"
     if "refusal" in point:
         return f"{said}; refused by the compiler"
     return f"{said}; at least {1e3 * point['floor_s']:,.1f} ms"

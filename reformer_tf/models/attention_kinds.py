@@ -1,6 +1,7 @@
 """Kinds of attention: the kind of each layer of a model, what the kinds can do, and the arguments of each kind."""
 
 import inspect
+import logging
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -8,9 +9,22 @@ from typing import Any
 from reformer_tf.layers import arguments
 from reformer_tf.layers.attention import registry
 
+_LOGGER = logging.getLogger(__name__)
+
 # The model decides these for all of its layers: with a layer's own choice it would not be causal, or two layers would
 # drop the same values.
 _NOT_OPTIONS = ("self", "kwargs", "causal", "seed")
+
+# Arguments of a backbone that nothing but attention layers uses, and none of them where no kind follows it.
+ATTENTION_ONLY = (
+    "chunk_length",
+    "local_chunk_length",
+    "num_hashes",
+    "num_buckets",
+    "local_round",
+    "redraw_rotations",
+    "rotary",
+)
 
 
 def pattern(attention_layers: Sequence[str], num_layers: int) -> list[str]:
@@ -101,6 +115,25 @@ def layer_arguments(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
     if capabilities.pair_dropout:
         followed["dropout"] = "attention_dropout"
     return {argument: values[name] for argument, name in followed.items()}
+
+
+def report_without_effect(kinds: Iterable[str], values: Mapping[str, Any], signature: inspect.Signature) -> None:
+    """Logs the arguments of a backbone that are not left at their default though no layer follows them.
+
+    They are no error: with the same arguments, models of several patterns of kinds can be compared.
+
+    Args:
+        kinds: the kinds in use.
+        values: arguments of a backbone.
+        signature: of the backbone, for the defaults.
+    """
+    used = list(dict.fromkeys(kinds))
+    followed = {name for kind in used for name in registry.get(kind).capabilities.model_arguments.values()}
+    if "local_chunk_length" in followed and values["local_chunk_length"] is None:
+        followed.add("chunk_length")
+    for name in ATTENTION_ONLY:
+        if name not in followed and values[name] != signature.parameters[name].default:
+            _LOGGER.warning("%s=%r has no effect in a model of attention_layers=%s", name, values[name], used)
 
 
 def checked_options(attention_options: Any, kinds: Iterable[str]) -> dict[str, dict[str, Any]]:

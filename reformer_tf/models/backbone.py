@@ -1,5 +1,6 @@
 """The Reformer without a head: embedding, positions, reversible stack, normalisation."""
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,7 +32,8 @@ class ReformerBackbone(CheckedInputs, FineTuned, keras.Model):
         key_dim: D, the size of a head.
         intermediate_dim: the inner width of the feed-forward layers.
         attention_layers: the kind of attention of each layer (`"lsh"`, `"local"`, `"full"`); a shorter list is a
-            pattern that is repeated, and must divide `num_layers`.
+            pattern that is repeated, and must divide `num_layers`. Arguments of kinds that it does not name have no
+            effect, which is logged; so the same arguments serve models of several patterns.
         chunk_length: C of LSH layers.
         local_chunk_length: C of local layers; `chunk_length` if None.
         num_hashes: R, hash rounds of LSH layers.
@@ -172,6 +174,7 @@ class ReformerBackbone(CheckedInputs, FineTuned, keras.Model):
         kinds = attention_kinds.pattern(attention_layers, num_layers)
         overrides = attention_kinds.checked_options(attention_options, kinds)
         attention_kinds.check_abilities(kinds, config)
+        attention_kinds.report_without_effect(kinds, config, inspect.signature(ReformerBackbone))
         config["attention_options"] = overrides or None
         if kernel_initializer is None:
             # The variance 1 / (3 fan_in) is that of a uniform distribution within 1 / sqrt(fan_in).

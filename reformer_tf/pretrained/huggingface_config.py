@@ -118,7 +118,6 @@ def model_arguments(config: dict[str, Any], model: type[keras.Model]) -> dict[st
             "num_heads": "num_attention_heads",
             "key_dim": "attention_head_size",
             "intermediate_dim": "feed_forward_size",
-            "num_hashes": "num_hashes",
         }.items()
     }
     kinds = fields["attn_layers"]
@@ -152,14 +151,10 @@ def model_arguments(config: dict[str, Any], model: type[keras.Model]) -> dict[st
         **positions,
         "num_layers": len(kinds),
         "attention_layers": list(kinds),
-        "chunk_length": chunks.get("lsh", chunks.get("local")),
-        "local_chunk_length": chunks.get("local"),
-        "num_buckets": fields["num_buckets"],
+        **_sizes_of_kinds(chunks, fields),
         "dropout": arguments.rate("hidden_dropout_prob", fields["hidden_dropout_prob"]),
         "activation": ACTIVATIONS[fields["hidden_act"]],
         "attention_options": used,
-        # With a seed, transformers draws the same rotations at every call.
-        "redraw_rotations": fields["hash_seed"] is None,
         "combine_streams": "concatenate",
         "layer_norm_epsilon": fields["layer_norm_eps"],
         "embedding_scale": 1.0,
@@ -187,6 +182,20 @@ def _attention(kind: str, fields: dict[str, Any]) -> dict[str, Any]:
         "chunks_after": fields[names["chunks_after"]],
         "dropout": arguments.rate(dropout, fields[dropout] or 0.0),
     }
+
+
+def _sizes_of_kinds(chunks: dict[str, int], fields: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of the model that only layers of a kind in use follow."""
+    sizes: dict[str, Any] = {}
+    if "local" in chunks:
+        sizes["local_chunk_length"] = chunks["local"]
+    if "lsh" in chunks:
+        sizes["chunk_length"] = chunks["lsh"]
+        sizes["num_hashes"] = arguments.positive_integer("num_hashes", fields["num_hashes"])
+        sizes["num_buckets"] = fields["num_buckets"]
+        # With a seed, transformers draws the same rotations at every call.
+        sizes["redraw_rotations"] = fields["hash_seed"] is None
+    return sizes
 
 
 def _positions(fields: dict[str, Any], hidden_dim: int) -> dict[str, Any]:

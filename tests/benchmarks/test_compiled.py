@@ -71,6 +71,14 @@ def test_flags_that_do_not_go_together_are_refused(tmp_path, arguments, message)
     assert result.returncode != 0 and message in result.stderr + result.stdout and not output.exists()
 
 
+def test_a_config_that_breaks_a_rule_is_refused_before_anything_starts(tmp_path):
+    command = [sys.executable, "-m", "benchmarks.compiled", "--config=configs/tiny.py", "--config.train.batch_size=0"]
+    output = tmp_path / "compiled.jsonl"
+    result = subprocess.run([*command, f"--output={output}"], capture_output=True, text=True, timeout=900, check=False)
+    assert result.returncode != 0 and "`config.train.batch_size` must be at least 1" in result.stderr
+    assert not output.exists()
+
+
 @pytest.mark.slow
 def test_the_step_of_a_config(tmp_path):
     output = tmp_path / "compiled.jsonl"

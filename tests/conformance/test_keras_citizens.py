@@ -96,7 +96,7 @@ def test_shapes_are_known_before_any_call(case):
     assert layer(tf.zeros([2, 3, cases.WIDTH])).shape == (2, 3, cases.WIDTH)
 
 
-@cases.each(cases.DEFAULTS)
+@cases.each_direction(cases.DEFAULTS)
 def test_graph_of_unknown_shape_serves_every_shape(case):
     """An empty batch as well: a replica gets one when the last batch has fewer rows than there are replicas."""
     layer = cases.make_layer(case)

@@ -159,7 +159,7 @@ print(float(bits[0]), [name for name in sys.modules if name.startswith(wrong)])
 
 
 def test_bytes_with_other_ids(tmp_path):
-    model = make_model(vocabulary_size=258, max_sequence_length=64, num_layers=1, attention_layers=["local"])
+    model = make_model(vocabulary_size=258, max_sequence_length=64, attention_layers=["local"])
     module = tf.saved_model.load(export_saved_model(model, tmp_path, ByteTokenizer(first=2, boundary=0)))
     ids = np.array([[0, *(value + 2 for value in b"abc")]], np.int32)
     found = module.signatures["score"](text=tf.constant([b"abc"]))["token_log_probabilities"]
@@ -169,7 +169,7 @@ def test_bytes_with_other_ids(tmp_path):
 
 
 def test_half_precision_gives_float32(tmp_path):
-    model = make_model(max_sequence_length=64, dtype="mixed_bfloat16", num_layers=1, attention_layers=["lsh"])
+    model = make_model(max_sequence_length=64, dtype="mixed_bfloat16", attention_layers=["local"])
     module = tf.saved_model.load(export_saved_model(model, tmp_path, tokenizer=None))
     assert sorted(module.signatures) == ["embed", "predict", "score_ids", "serving_default"]
     for name in ("embed", "predict", "score_ids"):

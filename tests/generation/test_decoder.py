@@ -20,7 +20,7 @@ _LSH = {"lsh": {"local_round": False}}
 KINDS = [kind for kind, cls in ATTENTION_LAYERS.items() if cls.capabilities.decoding_cache]
 _MODELS = {
     **{kind: {"attention_layers": [kind]} for kind in KINDS},
-    "pattern": {"attention_layers": ["local", "lsh", "full", "lsh"], "num_layers": 4, "rotary": True},
+    "every kind": {"attention_layers": [*KINDS, "lsh"], "num_layers": len(KINDS) + 1, "rotary": True},
     "hash rounds alone": {
         "attention_layers": ["lsh"],
         "attention_options": _LSH,
@@ -38,6 +38,7 @@ _MODELS = {
     },
     "both streams": {
         "attention_layers": ["lsh"],
+        "num_layers": 1,
         "combine_streams": "concatenate",
         "tie_embeddings": False,
         "positions": "sinusoidal",
@@ -118,7 +119,7 @@ def _differences(case, prompts, steps, rows):
 
 
 @pytest.mark.parametrize("prompt", [1, CHUNK - 1, CHUNK, CHUNK + 1, 250])
-@pytest.mark.parametrize("name", _MODELS)
+@pytest.mark.parametrize("name", [pytest.param(x, marks=pytest.mark.slow) if x in KINDS else x for x in _MODELS])
 def test_equals_the_whole_sequence(name, prompt):
     case = _case(name)
     assert decoder.has_caches(case.model)
@@ -127,7 +128,7 @@ def test_equals_the_whole_sequence(name, prompt):
     assert _differences(case, [prompt, *others], STEPS, [0, 1, 2]).max() < 1e-4
 
 
-@pytest.mark.parametrize("name", ["pattern", "hash rounds alone"])
+@pytest.mark.parametrize("name", ["every kind", "hash rounds alone"])
 def test_a_token_at_a_time_from_the_first(name):
     assert _differences(_case(name), [1, 1], 260, [0, 2]).max() < 1e-4
 
@@ -150,15 +151,16 @@ def test_what_has_no_cache_runs_the_prefix():
 
 
 def test_the_state_of_an_lsh_layer_has_keys_and_values_once():
-    """Not once for each round, of which there are two."""
+    """Not once for each round, of which there are four."""
     state_bytes = lambda capacity: sum(
-        x.numpy().nbytes for x in tf.nest.flatten(_case("lsh").prefill(np.ones([1, 1], np.int32), [1], capacity)[1])
+        x.numpy().nbytes
+        for x in tf.nest.flatten(_case("hash rounds alone").prefill(np.ones([1, 1], np.int32), [1], capacity)[1])
     )
     # Two layers, keys and values, two heads of 8 numbers of 4 bytes.
     assert state_bytes(260) - state_bytes(10) == 250 * 2 * 2 * 2 * 8 * 4
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", ["every kind", *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS)])
 def test_rows_with_limits_of_their_own_do_not_overwrite_each_other(name):
     """A row that ends at the last position of the capacity stays there while the others go on."""
     case = _case(name)

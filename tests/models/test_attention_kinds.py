@@ -1,6 +1,7 @@
 """A model refuses, by name and with the way out, what its kinds of attention cannot do."""
 
 import dataclasses
+import inspect
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from reformer_tf.layers.attention import SelfAttention
 from reformer_tf.layers.attention.capabilities import PREFIX_AGAIN, AttentionCapabilities
 from reformer_tf.layers.attention.registry import ATTENTION_LAYERS
 from reformer_tf.models import ReformerBackbone, ReformerCausalLM, ReformerMaskedLM
+from reformer_tf.models.attention_kinds import ATTENTION_ONLY
 from reformer_tf.tokenizers import ByteTokenizer
 from tests.models import cases
 from trainer import config_checks
@@ -231,3 +233,31 @@ def test_a_config_is_refused_before_the_data_is_read(register, lacking, fields, 
     config.update_from_flattened_dict(fields)
     with pytest.raises(ValueError, match=message + ".*'toy' cannot"):
         config_checks.check_config(config)
+
+
+@pytest.mark.parametrize(
+    "kinds, changes, named",
+    [
+        (["local"], {"num_hashes": 3, "num_buckets": 8, "local_round": False, "redraw_rotations": False}, "all"),
+        (["full"], {"chunk_length": 8, "local_chunk_length": 8}, "all"),
+        (["lsh"], {"rotary": True, "local_chunk_length": 8}, "all"),
+        (["local"], {"chunk_length": 8, "rotary": True}, []),
+        (["local"], {"chunk_length": 8, "local_chunk_length": 4}, ["chunk_length"]),
+        (["local", "lsh"], {"num_hashes": 3, "rotary": True, "chunk_length": 8, "local_chunk_length": 4}, []),
+        (["full"], {"num_hashes": 4, "num_buckets": None}, []),
+    ],
+)
+def test_arguments_without_effect_are_logged(caplog, kinds, changes, named):
+    defaults = {name: inspect.signature(ReformerBackbone).parameters[name].default for name in ATTENTION_ONLY}
+    _model(kinds=kinds, **{**defaults, **changes})
+    lines = [record.getMessage() for record in caplog.records]
+    assert [line.split("=")[0] for line in lines] == (
+        sorted(changes, key=list(defaults).index) if named == "all" else named
+    )
+    assert all(line.endswith(f"has no effect in a model of attention_layers={kinds}") for line in lines)
+
+
+def test_what_only_attention_layers_use():
+    followed = {name for cls in ATTENTION_LAYERS.values() for name in cls.capabilities.model_arguments.values()}
+    # Feed-forward layers have kernels too, and positions a longest sequence.
+    assert {*ATTENTION_ONLY} == {*followed, "chunk_length"} - {"kernel_initializer", "max_sequence_length"}

@@ -1,6 +1,7 @@
 """The launches of a compiled program: what it executes, with loops as often as they iterate.
 
-On a GPU these are kernels; on a TPU, whose whole program is one, the instructions outside fusions.
+On a GPU these are kernels, though a sort counts once, which may be several kernels; on a TPU, whose whole program is
+one, they are the instructions outside fusions.
 """
 
 import collections
