@@ -59,19 +59,22 @@ def _data(model, length):
 
 
 @pytest.mark.parametrize(
-    ("positions", "memory", "kind"),
+    ("positions", "memory", "kind", "layers", "scanned"),
     [
-        ("axial", 2**30, "GPU"),
-        pytest.param("learned", 2**30, "TPU", marks=pytest.mark.slow),
-        pytest.param("axial", 2**21, "TPU", marks=pytest.mark.slow),
+        ("axial", 2**30, "GPU", 2, False),
+        pytest.param("learned", 2**30, "TPU", 4, False, marks=pytest.mark.slow),
+        pytest.param("axial", 2**21, "TPU", 4, True, marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("mode", ["xla", pytest.param("graph", marks=pytest.mark.slow)])
-def test_numbers_are_those_of_a_cpu(positions, memory, kind, mode):
-    model = _model(LENGTH, positions, num_layers=4 if kind == "TPU" else 2)  # With a loop over equal blocks, or none.
+def test_numbers_are_those_of_a_cpu(positions, memory, kind, layers, scanned, mode):
+    model = _model(LENGTH, positions, layers)
     data = _data(model, LENGTH)
     expected = _step(model)(*data)
-    with budgets.target(kind, memory_bytes=memory), budgets.override(least_slice_tokens=64):
+    with (
+        budgets.target(kind, memory_bytes=memory),
+        budgets.override(least_slice_tokens=64, scanned_bytes=scanned * 2**30),
+    ):
         found = modes.run(mode, _step(model), data, LENGTH)
     for x, y in zip(found, expected, strict=True):
         np.testing.assert_allclose(x, y, atol=1e-5 * max(np.abs(y).max(), 1e-3))

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from reformer_tf.ops import replay
-from reformer_tf.ops.execution import barriers, loops
+from reformer_tf.ops.execution import barriers, budgets, loops
 from reformer_tf.ops.execution.loops import OneElementArray
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
 from reformer_tf.ops.reversible.branch import BranchInputs, Run, Streams
@@ -151,6 +151,16 @@ class LayerScan:
             return stream
         return OneElementArray(barriers.after(stream.element, *computed))
 
+    def _with_casts_of_their_own(self, branch_inputs: BranchInputs, upstream: tf.Tensor) -> BranchInputs:
+        """The same inputs, whose weights a TPU's program casts to half precision again in the backward pass.
+
+        Its compiler casts weights before it multiplies by them, and would keep those of all layers from the forward
+        pass on. A GPU's casts them as it reads them.
+        """
+        if not self.steps.is_single or budgets.device_kind() != "TPU":
+            return branch_inputs
+        return branch_inputs._replace(weights=[barriers.after(w, upstream) for w in branch_inputs.weights])
+
     def _replayed(self) -> list[SliceArray | None]:
         """For each branch, the replayed buckets by step, or None. A single step takes them when the branch runs."""
         if self.steps.is_single:
@@ -200,7 +210,7 @@ class LayerScan:
                     self.slices,
                     Streams(inputs, streams[target]),
                     Streams(gradients[source], upstream),
-                    self._branch_inputs(index, step, seed),
+                    self._with_casts_of_their_own(self._branch_inputs(index, step, seed), upstream.read(0)),
                     buckets,
                 )
                 gradients[target] = upstream
