@@ -1,6 +1,7 @@
 """Steps lowered for chips that are not here, and what their compilers say."""
 
 import dataclasses
+import os
 import sys
 
 import numpy as np
@@ -140,6 +141,16 @@ def test_a_compiler_that_fails(tmp_path, ending, facts, error, message):
 def test_the_versions_that_compile(tmp_path):
     python = fake_compiler.write(tmp_path)
     assert compile_process.check("v5e", python) == {"jax": "0.10.2"}
+
+
+def test_a_lock_of_another_user_is_refused_at_once(monkeypatch, tmp_path):
+    lock = tmp_path / "lock"
+    lock.touch()
+    monkeypatch.setitem(CHIPS, "v5e", dataclasses.replace(CHIPS["v5e"], lock=str(lock), packages=()))
+    monkeypatch.setattr(os, "access", lambda *_: False)  # As for any user but root.
+    monkeypatch.setattr(sys, "argv", ["chip_compiler", "v5e"])
+    with pytest.raises(SystemExit, match=f"--target=v5e needs a lock file .*: rm {lock}"):
+        chip_compiler.main()
 
 
 @pytest.fixture

@@ -138,7 +138,7 @@ def test_work_that_is_started_counts_once():
     x = entry.add("parameter", "BF16 8 8")
     entry.add("async-done", "BF16 8 8", entry.add("async-start", "BF16 8 8", x, calls=[wrapped]))
     found = launches.launches(program)
-    assert [launch.kind for launch in found.all] == ["dot"]
+    assert [(launch.kind, launch.in_background) for launch in found.all] == [("dot", True)]
     assert launches.count(found)["matmul_flops"] == 2 * 8**3
 
 
