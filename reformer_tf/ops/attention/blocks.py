@@ -13,7 +13,7 @@ from reformer_tf.ops import shapes, sums
 from reformer_tf.ops.attention import ordering
 from reformer_tf.ops.attention.ordering import SortedOrder
 from reformer_tf.ops.attention.windows import Window
-from reformer_tf.ops.execution import budgets, compiled_functions, index_ranges
+from reformer_tf.ops.execution import budgets, compiled_functions
 
 
 class Neighbors(NamedTuple):
@@ -188,7 +188,7 @@ class Blocks:
         of_sequences = [[*tags, *of_window]]
         if self.side_by_side > 1:
             # In the rounds before that others have and this one has not, a token meets nobody.
-            nowhere = index_ranges.filled(tf.shape(of_window[0]), ordering.NOWHERE)
+            nowhere = tf.fill(tf.shape(of_window[0]), ordering.NOWHERE)
             of_rounds = [of_window[: number + 1] for number in range(self.side_by_side)]
             of_sequences = [[*tags, *[nowhere] * (len(of_window) - len(own)), *own] for own in of_rounds]
         without_token = tf.fill([1, len(of_sequences[0])], ordering.NOWHERE)

@@ -15,6 +15,9 @@ from typing import NamedTuple
 
 CPU = "CPU"
 
+# The memory of an accelerator that does not say how much it has: that of a TPU v5e chip or a core of a v3.
+DEFAULT_MEMORY_BYTES = 16 * 2**30
+
 
 class Budgets(NamedTuple):
     """The budgets on one kind of device.
