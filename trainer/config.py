@@ -51,7 +51,7 @@ def default_config() -> ConfigDict:
     config.optimizer.epsilon = 1e-9
     config.optimizer.adam_ratio = 0.15  # muon: learning rate of what it leaves to Adam, over its own.
 
-    config.train = ConfigDict()
+    config.train = config_kinds.Group()
     config.train.steps = 1000
     config.train.batch_size = 8  # Rows of all replicas together.
     config.train.sequence_length = 1024
@@ -60,8 +60,7 @@ def default_config() -> ConfigDict:
     config.train.loss_scale = 2.0**15  # mixed_float16: to begin with; halves when a gradient overflows.
     config.train.loss_scale_growth_steps = 2000  # mixed_float16: it doubles after so many steps without overflow.
     config.train.max_skipped_steps = 0  # Steps of the whole run that may be not finite; 0: stop at the first.
-    # True, False, or "auto": whether XLA compiles the step; auto compiles on an accelerator. Flags take any of them.
-    config.train.jit_compile = config_dict.FieldReference("auto", field_type=object)
+    config.train.jit_compile = "auto"  # True, False, or "auto": whether XLA compiles the step; auto: on an accelerator.
     config.train.accumulation_steps = 1  # Number of parts of a replica's batch, computed one after another.
     config.train.outstanding_steps = 1  # parameter_server: steps in flight; more than 1 is asynchronous.
     config.train.log_every = 10
@@ -177,7 +176,7 @@ def _with_every_field(fields: dict[str, Any]) -> ConfigDict:
             fields[name] = config_kinds.completed({**_BEFORE.get(name, {}), **fields[name]}, defaults)
     config_kinds.check(fields, known)
     config = ConfigDict({key: _overridable(value) for key, value in fields.items()})
-    config.train.jit_compile = config_dict.FieldReference(config.train.jit_compile, field_type=object)
+    config.train = config_kinds.Group(config.train)
     return config
 
 

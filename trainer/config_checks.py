@@ -125,6 +125,9 @@ def _check_train(config: ConfigDict) -> None:
     if config.strategy != "parameter_server":
         rule = "must be 1 where `config.strategy` is not 'parameter_server'"
         _check(config, "train.outstanding_steps", rule, lambda value: value == 1)
+    else:
+        rule = "must not be True where `config.strategy` is 'parameter_server', whose variables XLA cannot read"
+        _check(config, "train.jit_compile", rule, lambda value: value is not True)
     _check(config, "train.eval_every", "must be at least -1, which means never", lambda value: value >= -1)
     if config.train.early_stopping_evaluations:
         rule = "must be at least 1 where `config.train.early_stopping_evaluations` is above 0"

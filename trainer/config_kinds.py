@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, FieldReference
 
 from trainer import spelling
 
@@ -15,9 +15,24 @@ _KINDS: dict[type, tuple[str, tuple[type, ...]]] = {
     str: ("a string", (str,)),
     tuple: ("a list", (tuple, list)),
 }
-# Fields that may be True, False or this word.
-_OR_WORD = {"config.train.jit_compile": "auto"}
+# Fields of groups that may be True, False or this word.
+OR_WORD = {"train.jit_compile": "auto"}
+_ANY_TYPE = {name.rpartition(".")[2] for name in OR_WORD}
 _GROUPS = (ConfigDict, dict)
+
+
+class Group(ConfigDict):
+    """A group of fields, of which those in `OR_WORD` may change their type, in copies too.
+
+    As for a field that is True or False only, 0 and 1 stand for these in flags.
+    """
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if key in _ANY_TYPE:
+            value = bool(value) if isinstance(value, int) and value in (0, 1) else value
+            if key not in self and not isinstance(value, FieldReference):
+                value = FieldReference(value, field_type=object)
+        super().__setitem__(key, value)
 
 
 def check(config: Mapping[str, Any], known: Mapping[str, Any], name: str = "config") -> None:
@@ -52,9 +67,10 @@ def _check_field(name: str, value: Any, default: Any) -> None:
         else:
             check_finite(name, value)
         return
-    if name in _OR_WORD:
-        if not (isinstance(value, bool) or value == _OR_WORD[name]):
-            raise ValueError(f"`{name}` must be True, False or {_OR_WORD[name]!r}. Received: {value!r}")
+    word = OR_WORD.get(name.removeprefix("config."))
+    if word is not None:
+        if not (isinstance(value, bool) or value == word):
+            raise ValueError(f"`{name}` must be True, False or {word!r}. Received: {value!r}")
         return
     kind, types = _KINDS[type(default)]
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):

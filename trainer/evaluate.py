@@ -83,7 +83,7 @@ def prepare(
     else:
         examples = datasets.cut_examples(config, tokenizer, scored.documents)
     separate = segments.are_wanted(config.data)
-    compiled = compilation.is_wanted(settings.jit_compile)
+    compiled = compilation.is_wanted(settings.jit_compile, distribution)
     evaluation = Evaluation(model, distribution, examples, settings.batch_size, compiled, tokenizer, separate)
     return scored, description["step"], evaluation
 

@@ -24,10 +24,27 @@ _SENTENCEPIECE = flags.DEFINE_bool(
     "SentencePiece runs: adds the signatures for strings, which need TensorFlow Text wherever the export is loaded.",
 )
 
-_DEVICE = flags.DEFINE_string(
-    "device", None, "CPU, GPU or TPU: the kind of device that will serve the model. By default that of this process."
+_DEVICE = flags.DEFINE_enum(
+    "device",
+    None,
+    ["CPU", "GPU", "TPU"],
+    "The kind of device that will serve the model. By default that of this process.",
 )
-_MEMORY = flags.DEFINE_float("device_memory", None, "Memory of this device in GiB; only with --device.", lower_bound=1)
+_MEMORY = flags.DEFINE_float("device_memory", None, "Memory of this GPU or TPU in GiB; only with --device.")
+
+
+def _memory_bytes() -> int | None:
+    """The memory that the flags name, or None for none."""
+    device, gib = _DEVICE.value, _MEMORY.value
+    if gib is None:
+        return None
+    if device in (None, "CPU"):
+        raise ValueError(
+            f"`--device_memory` must come with `--device=GPU` or `--device=TPU`. Received: {device or 'neither'}"
+        )
+    if not 1 <= gib < float("inf"):
+        raise ValueError(f"`--device_memory` must be a number of GiB, at least 1. Received: {gib}")
+    return int(gib * 2**30)
 
 
 def _main(arguments: list[str]) -> int:
@@ -36,8 +53,8 @@ def _main(arguments: list[str]) -> int:
         config, workdir = _CONFIG.value, Workdir(_WORKDIR.value)
         output = local_paths.checked_folder("`output`", _OUTPUT.value)
         config_checks.check_config(config)
+        memory = _memory_bytes()
         model, description = load_described(config, workdir, _CHECKPOINT.value)
-        memory = None if _MEMORY.value is None else int(_MEMORY.value * 2**30)
         version = exporting.export_model(
             model, description, config, workdir, output, _SENTENCEPIECE.value, _DEVICE.value, memory
         )

@@ -1,6 +1,7 @@
 """Exports a model as the next version in the folder that a server watches."""
 
 import contextlib
+import functools
 import os
 import pathlib
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from reformer_tf.ops.execution import budgets
 from reformer_tf.tokenizers import ByteTokenizer, Tokenizer
 
 _DEFAULT = "serving_default"
+_DEVICES = ("CPU", "GPU", "TPU")
 
 
 def export_saved_model(
@@ -60,16 +62,17 @@ def export_saved_model(
             `ByteTokenizer` for a `ReformerCausalLM` with 257 ids, and None otherwise.
         card: further JSON entries of the model card, such as training data and metrics.
         device: `"CPU"`, `"GPU"` or `"TPU"`, the kind of device that will serve the model. How much is computed at a
-            time follows from it, outputs do not. That of this process if None.
-        memory_bytes: of such a device, only with `device`; by default what this process's device says, or 16 GiB.
+            time follows from it, outputs do not. That of this process if None. Whatever else the process traces
+            meanwhile, in other threads, is for this device too.
+        memory_bytes: of such a GPU or TPU; by default what this process's device says, or 16 GiB.
 
     Returns:
         The folder of the new version.
 
     Raises:
         ValueError: if `model` is not a Keras model, if `directory` cannot be a folder of this machine, if the tokenizer
-            does not fit the model, if `card` is not JSON, if `device` is no name of a kind of device or `memory_bytes`
-            not positive, or if a model with adapters cannot be copied to merge them.
+            does not fit the model, if `card` is not JSON, if `device` is none of these or `memory_bytes` not positive
+            or without a GPU or TPU, or if a model with adapters cannot be copied to merge them.
 
     Example:
         >>> from reformer_tf.models import ReformerClassifier
@@ -109,11 +112,14 @@ def export_saved_model(
 
 
 def _target(device: str | None, memory_bytes: int | None) -> contextlib.AbstractContextManager[None]:
-    if device is not None:
-        return budgets.target(device, memory_bytes)
-    if memory_bytes is not None:
-        raise ValueError(f"`memory_bytes` must be None without `device`. Received: memory_bytes={memory_bytes}")
-    return contextlib.nullcontext()
+    arguments.optional(functools.partial(arguments.choice, choices=_DEVICES), "device", device)
+    memory_bytes = arguments.optional(arguments.positive_integer, "memory_bytes", memory_bytes)
+    if memory_bytes is not None and device in (None, "CPU"):
+        raise ValueError(
+            f"memory_bytes must be None unless device is GPU or TPU. Received: memory_bytes={memory_bytes}, "
+            f"device={device!r}"
+        )
+    return contextlib.nullcontext() if device is None else budgets.target(device, memory_bytes)
 
 
 def _signatures(model: keras.Model, tokenizer: Tokenizer | None) -> dict[str, ids_signatures.Signature]:

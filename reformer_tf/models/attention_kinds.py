@@ -1,5 +1,6 @@
 """Kinds of attention: the kind of each layer of a model, what the kinds can do, and the arguments of each kind."""
 
+import functools
 import inspect
 import logging
 import operator
@@ -120,7 +121,8 @@ def layer_arguments(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
 def report_without_effect(kinds: Iterable[str], values: Mapping[str, Any], signature: inspect.Signature) -> None:
     """Logs the arguments of a backbone that are not left at their default though no layer follows them.
 
-    They are no error: with the same arguments, models of several patterns of kinds can be compared.
+    They are no error: with the same arguments, models of several patterns of kinds can be compared. Each is logged once
+    in a process, because every copy of a model has the same arguments.
 
     Args:
         kinds: the kinds in use.
@@ -133,7 +135,12 @@ def report_without_effect(kinds: Iterable[str], values: Mapping[str, Any], signa
         followed.add("chunk_length")
     for name in ATTENTION_ONLY:
         if name not in followed and values[name] != signature.parameters[name].default:
-            _LOGGER.warning("%s=%r has no effect in a model of attention_layers=%s", name, values[name], used)
+            _warn_once(f"{name}={values[name]!r} has no effect in a model of attention_layers={used}")
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    _LOGGER.warning("%s", message)
 
 
 def checked_options(attention_options: Any, kinds: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.ops import shapes, sums
-from reformer_tf.ops.execution import barriers, compiled_functions, loops
+from reformer_tf.ops.execution import barriers, budgets, compiled_functions, loops
 
 
 def biased(fn: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, bias: tf.Tensor | None = None) -> tf.Tensor:
@@ -45,10 +45,17 @@ def biased(fn: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor, bias: tf.Tensor |
         for make in (_forward, _backward)
     )
 
+    saved_budgets = budgets.saved()
+
     @tf.custom_gradient
     def apply(*args: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         args = tuple(tf.stop_gradient(x) for x in args)
-        return forward(*args), lambda upstream: barriers.behind(*backward(upstream, *args))
+
+        def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
+            with saved_budgets():
+                return barriers.behind(*backward(upstream, *args))
+
+        return forward(*args), gradient
 
     return tf.ensure_shape(apply(x) if bias is None else apply(x, bias), x.shape)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from reformer_tf.ops import one_hot_sums, shapes
-from reformer_tf.ops.execution import loops
+from reformer_tf.ops.execution import budgets, loops
 
 
 def summed(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -77,13 +77,16 @@ def look_up(table: tf.Tensor, ids: tf.Tensor, dtype: tf.DType | None = None) -> 
         vectors = _scatter_look_up(table, ids)
         return vectors if dtype is None else tf.cast(vectors, dtype)
 
+    saved_budgets = budgets.saved()
+
     @tf.custom_gradient
     def apply(table: tf.Tensor) -> tuple[tf.Tensor, Callable]:
         vectors = tf.gather(wide(table), ids)
 
         def gradient(upstream: tf.Tensor) -> tf.Tensor:
             rows, width = tf.reshape(ids, [-1]), table.shape[-1]
-            found = one_hot_sums.sum_by_id(tf.reshape(upstream, [-1, width]), rows, table.shape[0])
+            with saved_budgets():
+                found = one_hot_sums.sum_by_id(tf.reshape(upstream, [-1, width]), rows, table.shape[0])
             return tf.cast(found, table.dtype)
 
         return vectors if dtype is None else tf.cast(vectors, dtype), gradient

@@ -221,16 +221,6 @@ def test_a_failed_export_leaves_nothing(small, tmp_path, monkeypatch, part):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_export_for_another_device(tmp_path):
-    model, ids = make_model(num_layers=1, attention_layers=["lsh"], max_sequence_length=512), _ids((2, 500))
-    folder = export_saved_model(model, tmp_path, None, device="TPU", memory_bytes=2**20)
-    signatures = tf.saved_model.load(folder).signatures
-    losses = _graph(model.token_losses)(ids).numpy()
-    np.testing.assert_allclose(
-        signatures["score_ids"](ids=tf.constant(ids))["token_log_probabilities"], -losses, atol=1e-5
-    )
-
-
 def test_what_is_refused(small, tmp_path):
     directory = tmp_path / "models"
     with pytest.raises(ValueError, match="`model` must be a Keras model. Received: str"):
@@ -246,10 +236,6 @@ def test_what_is_refused(small, tmp_path):
         export_saved_model(small, directory, card={"path": pathlib.Path("x")})
     with pytest.raises(ValueError, match=r"card must not say what the export itself does: model. Received: \{'model'"):
         export_saved_model(small, directory, card={"model": 1})
-    with pytest.raises(ValueError, match="`memory_bytes` must be None without `device`. Received: memory_bytes=8"):
-        export_saved_model(small, directory, memory_bytes=8)
-    with pytest.raises(ValueError, match="kind must be a name of a device in capitals.* Received: kind='gpu'"):
-        export_saved_model(small, directory, device="gpu")
     with pytest.raises(ValueError, match=r"boundary must not be the id of a byte, from 0 to 255. Received: boundary=7"):
         ByteTokenizer(boundary=7)
     assert not directory.exists()

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.compiler.xla import xla_data_pb2
+from tensorflow.compiler.xla.service import hlo_pb2
 
 from reformer_tf.ops import one_hot_sums, sums
 from reformer_tf.ops.execution import budgets
@@ -28,6 +30,26 @@ def test_rows_of_an_id_are_added_in_full_precision(dtype, mode):
         found = modes.run(mode, lambda *args: [one_hot_sums.sum_by_id(*args, COUNT)], [rows, ids], ROWS)
     assert found[0].dtype == (tf.float64 if dtype == tf.float64 else tf.float32)
     modes.assert_close(found, [expected], 1e-6)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph", "dynamic", "xla", "dynamic xla"])
+def test_no_rows_are_zeros(mode):
+    with budgets.target("GPU"):
+        data = [tf.zeros([0, WIDTH]), tf.zeros([0], tf.int32)]
+        (found,) = modes.run(mode, lambda *args: [one_hot_sums.sum_by_id(*args, COUNT)], data, 0)
+    np.testing.assert_array_equal(found, np.zeros([COUNT, WIDTH]))
+
+
+@pytest.mark.parametrize("dtype", [tf.bfloat16, tf.float16, tf.float32], ids=lambda x: x.name)
+def test_rows_are_not_rounded_to_bfloat16(dtype):
+    rows, ids = _data(dtype)
+    with budgets.target("TPU"):
+        call = tf.function(lambda *args: one_hot_sums.sum_by_id(*args, COUNT), jit_compile=True)
+        program = call.experimental_get_compiler_ir(rows, ids)(stage="hlo_serialized")
+    module = hlo_pb2.HloModuleProto.FromString(program)
+    (dot,) = (x for computation in module.computations for x in computation.instructions if x.opcode == "dot")
+    highest = 2 * [xla_data_pb2.PrecisionConfig.HIGHEST]
+    assert (list(dot.precision_config.operand_precision) == highest) is (dtype != tf.bfloat16)
 
 
 @pytest.mark.parametrize("dtype", [None, tf.bfloat16], ids=str)

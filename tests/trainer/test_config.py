@@ -1,7 +1,9 @@
 """The config of a run as a file."""
 
+import copy
+
 import pytest
-from ml_collections import config_dict
+from ml_collections import ConfigDict, config_dict
 
 from trainer.config import as_dict, default_config, differences, read_config, write_config
 
@@ -18,15 +20,18 @@ def test_a_config_comes_back_from_its_file(tmp_path):
     again.model.num_buckets = 64
 
 
+@pytest.mark.parametrize("copied", [lambda config: config, ConfigDict.copy_and_resolve_references, copy.deepcopy])
 @pytest.mark.parametrize("before", ["auto", True, False])
-def test_flags_may_change_the_type_of_a_field(before, tmp_path):
+def test_a_field_that_may_change_its_type(before, copied, tmp_path):
     config = default_config()
     config.train.jit_compile = before
     write_config(config, tmp_path / "config.json")
-    again = read_config(tmp_path / "config.json")
-    assert again.train.jit_compile == before
-    again.lock()
-    again.train.jit_compile = False if before else "auto"
+    for again in (copied(config), copied(read_config(tmp_path / "config.json"))):
+        assert again.train.jit_compile == before
+        again.lock()
+        again.train.jit_compile = False if before else "auto"
+        with pytest.raises(TypeError, match="Could not override field 'steps'"):
+            again.train.steps = "auto"
 
 
 def test_differences_have_full_names():

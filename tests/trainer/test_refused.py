@@ -1,5 +1,7 @@
 """A bad config is refused before any work, by the name of the field, and changes nothing."""
 
+import json
+
 import pytest
 from ml_collections import ConfigDict
 
@@ -112,6 +114,17 @@ def test_a_config_that_cannot_be(corpus, field, value, message):
     config = runs.make_config(corpus)
     runs.set_field(config, field, value)
     with pytest.raises(ValueError, match=message):
+        check_config(config)
+
+
+def test_steps_with_parameter_servers_are_not_compiled(corpus, monkeypatch):
+    cluster = {"chief": ["a:1"], "worker": ["b:1"], "ps": ["c:1"]}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": "chief", "index": 0}}))
+    config = runs.make_config(corpus)
+    config.strategy = "parameter_server"
+    check_config(config)
+    config.train.jit_compile = True
+    with pytest.raises(ValueError, match="`config.train.jit_compile` must not be True where `config.strategy` is 'par"):
         check_config(config)
 
 

@@ -37,13 +37,14 @@ def export_model(
         sentencepiece: Whether a SentencePiece run gets the signatures for strings. They need TensorFlow Text wherever
             the export is loaded.
         device: Kind of device that will serve the model, see `export_saved_model`.
-        memory_bytes: Its memory.
+        memory_bytes: Its memory, of a GPU or TPU.
 
     Returns:
         The folder of the new version.
 
     Raises:
-        ValueError: If `sentencepiece` is True and the run has another tokenizer, or if device and memory are none.
+        ValueError: If `sentencepiece` is True and the run has another tokenizer, or if `export_saved_model` refuses an
+            argument.
     """
     tokenizer, card = _tokenizer(config.data, sentencepiece), _card(description, config, workdir)
     return export.export_saved_model(model, directory, tokenizer, card, device, memory_bytes)

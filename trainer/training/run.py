@@ -109,7 +109,7 @@ class Run:
                 self.strategy,
                 accumulation_steps=config.train.accumulation_steps,
                 clip_norm=config.optimizer.clip_norm,
-                jit_compile=compilation.is_wanted(config.train.jit_compile),
+                jit_compile=compilation.is_wanted(config.train.jit_compile, self.strategy),
                 tokenizer=self.tokenizer,
                 separate_documents=segments.are_wanted(config.data),
             )
@@ -194,7 +194,7 @@ class Run:
             self.strategy,
             examples,
             settings.batch_size,
-            compilation.is_wanted(settings.jit_compile),
+            compilation.is_wanted(settings.jit_compile, self.strategy),
             self.tokenizer,
             segments.are_wanted(self.config.data),
         )

@@ -217,6 +217,8 @@ def _attend(
     def slice_tags(index: shapes.Size) -> list[tf.Tensor]:
         return [slices.take(tag, index) for tag in own_tags]
 
+    saved_budgets = budgets.saved()
+
     @tf.custom_gradient
     def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable]:
         # Without it, an outer tape of eager mode would record the operations inside.
@@ -242,10 +244,11 @@ def _attend(
                 totals = [part if total is None else total + part for total, part in zip(totals, parts, strict=True)]
                 return [d_queries.write(index, d_query), *totals]
 
-            state: list[Any] = [slices.empty(query.dtype, [size], upstream)]
-            state += [None if slices.is_single else tf.zeros_like(x, statistics) for x in (key, value)]
-            d_queries, d_key, d_value = slices.sweep(block_gradient, state)
-            return slices.join(d_queries), tf.cast(d_key, key.dtype), tf.cast(d_value, value.dtype)
+            with saved_budgets():
+                state: list[Any] = [slices.empty(query.dtype, [size], upstream)]
+                state += [None if slices.is_single else tf.zeros_like(x, statistics) for x in (key, value)]
+                d_queries, d_key, d_value = slices.sweep(block_gradient, state)
+                return slices.join(d_queries), tf.cast(d_key, key.dtype), tf.cast(d_value, value.dtype)
 
         return (tf.cast(output, value.dtype), statistic), gradient
 

@@ -13,7 +13,7 @@ from reformer_tf.ops import shapes, sums
 from reformer_tf.ops.attention import ordering
 from reformer_tf.ops.attention.ordering import SortedOrder
 from reformer_tf.ops.attention.windows import Window
-from reformer_tf.ops.execution import budgets, compiled_functions, index_ranges
+from reformer_tf.ops.execution import budgets, compiled_functions
 
 
 class Neighbors(NamedTuple):
@@ -93,6 +93,7 @@ class Blocks:
     Args:
         sizes: B, L and H.
         split: whether only operations between products are compiled, see `half_precision_group`.
+        vector_bytes: of a row of keys or values, where groups have the rows of whole windows; 0 elsewhere.
         sorted_orders: of the B * H sequences, one for each round.
         window: what a query sees.
         tags: int32 `[B * H, L]` each, numbers of each token that stand before those of the window.
@@ -119,15 +120,19 @@ class Blocks:
         self,
         sizes: Sequence[shapes.Size],
         split: bool,
+        vector_bytes: int,
         sorted_orders: Sequence[SortedOrder],
         window: Window,
         tags: Sequence[tf.Tensor],
     ):
         batch, self.length, self.heads = sizes
         self.window, self.sequences, rounds = window, batch * self.heads, len(sorted_orders)
-        pairs = self.sequences * self.length * window.chunk_length * len(window.shifts)
+        rows = self.sequences * self.length * len(window.shifts)
+        pairs = rows * window.chunk_length
+        # The largest tensors of a group: float32 logits, or keys and values of its windows.
+        self._row_bytes = max(4 * window.chunk_length, vector_bytes)
         self.compiled = compiled_functions.worth_compiling(pairs * rounds if window.wrap else pairs)
-        self.side_by_side = rounds if self._is_little_work(pairs, rounds) else 1
+        self.side_by_side = rounds if self._is_little_work(rows, rounds) else 1
         self.count = self.side_by_side * self.sequences
         multiple = window.length_multiple
         self.blocks_a_round = shapes.ceil_div(self.length, multiple) * (multiple // window.chunk_length)
@@ -151,10 +156,10 @@ class Blocks:
         """Repeats a tensor of all B * H sequences for each of the rounds side by side."""
         return x if self.side_by_side == 1 else tf.concat([x] * self.side_by_side, axis=0)
 
-    def _is_little_work(self, pairs: shapes.Size, rounds: int) -> bool:
-        if self.window.wrap or rounds == 1 or self.compiled is not False or not shapes.known([pairs]):
+    def _is_little_work(self, rows: shapes.Size, rounds: int) -> bool:
+        if self.window.wrap or rounds == 1 or self.compiled is not False or not shapes.known([rows]):
             return False
-        return 4 * pairs * rounds <= budgets.current().ungrouped_bytes
+        return self._row_bytes * rows * rounds <= budgets.current().ungrouped_bytes
 
     def _neighbors(self) -> Neighbors:
         shifts = self.window.shifts
@@ -167,7 +172,7 @@ class Blocks:
     def _groups(self, split: bool) -> tuple[shapes.Size, shapes.Size]:
         """The number of groups, and the number of blocks in each."""
         budget, neighbors = budgets.current(), self.neighbors
-        block_bytes = 4 * self.count * self.window.chunk_length**2 * len(neighbors.shifts)
+        block_bytes = self.count * self.window.chunk_length * len(neighbors.shifts) * self._row_bytes
         known = shapes.known([self.blocks, block_bytes])
         if known and self.blocks * block_bytes <= budget.ungrouped_bytes and not self.compiled:
             return 1, max(self.blocks, 1)
@@ -188,7 +193,7 @@ class Blocks:
         of_sequences = [[*tags, *of_window]]
         if self.side_by_side > 1:
             # In the rounds before that others have and this one has not, a token meets nobody.
-            nowhere = index_ranges.filled(tf.shape(of_window[0]), ordering.NOWHERE)
+            nowhere = tf.fill(tf.shape(of_window[0]), ordering.NOWHERE)
             of_rounds = [of_window[: number + 1] for number in range(self.side_by_side)]
             of_sequences = [[*tags, *[nowhere] * (len(of_window) - len(own)), *own] for own in of_rounds]
         without_token = tf.fill([1, len(of_sequences[0])], ordering.NOWHERE)

@@ -13,7 +13,7 @@ from reformer_tf.ops.attention.blocks import Blocks
 from reformer_tf.ops.attention.ordering import SortedOrder
 from reformer_tf.ops.attention.pair_dropout import PairDropout
 from reformer_tf.ops.attention.windows import Window
-from reformer_tf.ops.execution import budgets, compiled_functions, index_ranges
+from reformer_tf.ops.execution import budgets, compiled_functions, index_ranges, loops
 
 
 class Rounds(NamedTuple):
@@ -62,9 +62,10 @@ class Rounds(NamedTuple):
         if dropout is not None:
             tags.append(tf.broadcast_to(index_ranges.below(sizes[1]), tf.shape(sorted_orders[0].sort_keys)))
         form = block_group if dtype == statistics else half_precision_group
+        vector_bytes = 0
         if budgets.on_accelerator():
-            form = whole_window_group
-        blocks = Blocks(sizes[:3], form is half_precision_group, sorted_orders, window, tags)
+            form, vector_bytes = whole_window_group, query.shape[-1] * dtype.size
+        blocks = Blocks(sizes[:3], form is half_precision_group, vector_bytes, sorted_orders, window, tags)
         rate, keys = (None, None) if dropout is None else (dropout.rate, blocks.for_rounds(dropout.keys))
         group = block_group.Group(blocks.neighbors, window, segments is not None, rate, statistics, key)
         pays = compiled_functions.worth_compiling(math.prod(sizes))
@@ -77,8 +78,9 @@ class Rounds(NamedTuple):
             key is not None,
             keys,
             statistics,
-            # Half-precision products give half-precision outputs, unless one program computes them and rounds later.
-            statistics if blocks.compiled is False and not budgets.on_accelerator() else dtype,
+            # Groups that are not compiled give outputs that are not rounded yet. In a program for an accelerator they
+            # are written down for the merge, and rounded for that.
+            statistics if blocks.compiled is False and not loops.in_accelerator_program() else dtype,
             form.forward(group, blocks.compiled),
             form.backward(group, blocks.compiled),
             compiled(_delta, statistics),

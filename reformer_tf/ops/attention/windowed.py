@@ -58,12 +58,19 @@ def windowed_attention(
         key = key(query)  # Once for all rounds, which are computed together there.
     rounds = Rounds.prepared(query, key if callable(key) else None, sorted_orders, window, segments, dropout)
 
+    saved_budgets = budgets.saved()
+
     @tf.custom_gradient
     def apply(*inputs: tf.Tensor) -> tuple[Any, Callable]:
         # Without it, an outer tape of eager mode would record the operations inside.
         vectors = [tf.stop_gradient(x) for x in inputs]
         output, log_sum_exp = _forward(rounds, vectors)
-        return (output, log_sum_exp), lambda upstream, _: _backward(rounds, vectors, output, log_sum_exp, upstream)
+
+        def gradient(upstream: tf.Tensor, _: tf.Tensor) -> list[tf.Tensor]:
+            with saved_budgets():
+                return _backward(rounds, vectors, output, log_sum_exp, upstream)
+
+        return (output, log_sum_exp), gradient
 
     output, log_sum_exp = apply(query, value) if callable(key) else apply(query, key, value)
     if not window.exclude_self or window.penalises_self:

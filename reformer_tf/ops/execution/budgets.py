@@ -5,15 +5,13 @@ gradients, which TensorFlow computes later: `saved` keeps what is in force for t
 """
 
 import contextlib
+import operator
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from reformer_tf.ops.execution import devices
-from reformer_tf.ops.execution.device_budgets import CPU, Budgets, of_device
-
-# The memory of an accelerator that does not say how much it has: that of a TPU v5e chip or a core of a v3.
-DEFAULT_MEMORY_BYTES = 16 * 2**30
+from reformer_tf.ops.execution.device_budgets import CPU, DEFAULT_MEMORY_BYTES, Budgets, of_device
 
 
 class Target(NamedTuple):
@@ -80,8 +78,8 @@ def target(kind: str, memory_bytes: int | None = None) -> contextlib.AbstractCon
 
     Args:
         kind: `"CPU"`, `"GPU"` or `"TPU"`, or the name of another kind of device that TensorFlow has.
-        memory_bytes: of one such device; if None, that of this process's device of the kind, or 16 GiB if it has none
-            or the device does not say.
+        memory_bytes: of one such device; if None, that of this process's device of the kind, or 16 GiB if TensorFlow
+            has initialized none or the device does not say.
 
     Raises:
         ValueError: for a kind that is no name in capitals, or memory that is not positive.
@@ -90,9 +88,7 @@ def target(kind: str, memory_bytes: int | None = None) -> contextlib.AbstractCon
         raise ValueError(f'kind must be a name of a device in capitals, such as "GPU". Received: kind={kind!r}')
     if memory_bytes is None:
         memory_bytes = devices.memory_bytes(kind) or DEFAULT_MEMORY_BYTES
-    if isinstance(memory_bytes, bool) or not isinstance(memory_bytes, int) or memory_bytes < 1:
-        raise ValueError(f"memory_bytes must be a positive integer. Received: memory_bytes={memory_bytes!r}")
-    return _holding(_Scope(Target(kind, memory_bytes), {}))
+    return _holding(_Scope(Target(kind, _positive(memory_bytes)), {}))
 
 
 def override(**changes: int) -> contextlib.AbstractContextManager[None]:
@@ -124,6 +120,16 @@ def saved() -> Callable[[], contextlib.AbstractContextManager[None]]:
     """
     scope = _Scope(current_target(), current()._asdict())
     return lambda: _holding(scope)
+
+
+def _positive(memory_bytes: Any) -> int:
+    try:
+        size = 0 if isinstance(memory_bytes, bool) else operator.index(memory_bytes)
+    except TypeError:
+        size = 0
+    if size < 1:
+        raise ValueError(f"memory_bytes must be a positive integer. Received: memory_bytes={memory_bytes!r}")
+    return size
 
 
 @contextlib.contextmanager

@@ -15,13 +15,17 @@ from typing import NamedTuple
 
 CPU = "CPU"
 
+# The memory of an accelerator that does not say how much it has: that of a TPU v5e chip or a core of a v3.
+DEFAULT_MEMORY_BYTES = 16 * 2**30
+
 
 class Budgets(NamedTuple):
     """The budgets on one kind of device.
 
     Attributes:
         group_bytes: of float32 logits in a group of blocks of windowed attention. Groups that fit the cache are
-            fastest; in much smaller ones the fixed cost of operations dominates.
+            fastest; in much smaller ones the fixed cost of operations dominates. On accelerators this and the
+            following two are of keys or values of the windows, where these are larger.
         ungrouped_bytes: of float32 logits up to which all blocks are one group.
         compiled_group_bytes: of float32 logits in a group that XLA compiles, whose few operations have a small fixed
             cost.

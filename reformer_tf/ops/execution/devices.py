@@ -1,7 +1,5 @@
 """The devices of this process, as TensorFlow knows them: which kind computes, and how much memory one of it has."""
 
-import functools
-
 import tensorflow as tf
 from tensorflow.python import pywrap_tfe
 from tensorflow.python.client import pywrap_tf_session
@@ -9,27 +7,43 @@ from tensorflow.python.eager import context
 
 from reformer_tf.ops.execution.device_budgets import CPU
 
+# The host's part of a TPU. With it, kinds that begin with `XLA_` are no devices of their own: flags of TensorFlow add
+# them, each beside the device that it compiles for.
+_TPU_HOST = "TPU_SYSTEM"
+
+_sizes: dict[str, int] = {}
+
 
 def kind() -> str:
-    """The kind of device that computes: an accelerator's, such as `"GPU"`, if this process has one, else `"CPU"`."""
+    """The kind of device that computes: an accelerator's, such as `"GPU"`, if this process has one, else `"CPU"`.
+
+    TensorFlow initializes its devices for the answer, so that what must be set before (logical devices, a cluster)
+    cannot be set any more.
+    """
     kinds = {device.device_type for device in tf.config.list_logical_devices()}
-    return min(kinds - {CPU}, default=CPU)
+    return min((kind for kind in kinds if kind not in (CPU, _TPU_HOST) and not kind.startswith("XLA_")), default=CPU)
 
 
-@functools.lru_cache
 def memory_bytes(kind: str) -> int | None:
     """The memory that TensorFlow may use on a device of a kind, the smallest if there are several.
 
-    Nothing is allocated and no device is initialized by the question: TensorFlow lists the devices that it has already.
-    On a GPU it is what is left for tensors of this process; a TPU may say nothing.
+    It initializes no devices, and allocates nothing. On a GPU it is what is left for tensors of this process; a TPU may
+    say nothing. A size that was found holds for the process; where there is none, TensorFlow is asked each time,
+    because a TPU or a cluster may be connected later.
 
     Args:
         kind: of the device.
 
     Returns:
-        Bytes; None if this process has no such device, or it does not say.
+        Bytes; None if TensorFlow has no such device, or not yet initialized it, or if the device does not say.
     """
-    if not tf.config.list_logical_devices(kind):
+    if kind not in _sizes and (size := _smallest(kind)) is not None:
+        _sizes[kind] = size
+    return _sizes.get(kind)
+
+
+def _smallest(kind: str) -> int | None:
+    if not context.context()._initialized or not tf.config.list_logical_devices(kind):
         return None
     # Names for users say how much is in use now (`get_memory_info`), not how much there is.
     devices = pywrap_tfe.TFE_ContextListDevices(context.context()._handle)

@@ -33,16 +33,3 @@ def below(length: shapes.Size) -> tf.Tensor:
     rows = shapes.ceil_div(length, columns)
     first, second = barriers.behind(tf.range(rows) * columns, tf.range(columns))
     return shapes.cut(tf.reshape(first[:, None] + second, [-1]), 0, length)
-
-
-def filled(shape: tf.Tensor | list[shapes.Size], number: int) -> tf.Tensor:
-    """An int32 tensor of one number; no constant in a program for an accelerator.
-
-    Args:
-        shape: of the tensor.
-        number: its elements.
-    """
-    if not loops.in_accelerator_program():
-        return tf.fill(shape, number)
-    (number,) = barriers.behind(tf.constant(number))
-    return tf.fill(shape, number)

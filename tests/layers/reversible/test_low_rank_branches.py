@@ -7,6 +7,7 @@ import tensorflow as tf
 from reformer_tf.layers import ChunkedFeedForward, LocalSelfAttention, LSHSelfAttention, ResidualBranch, ReversibleStack
 from reformer_tf.layers.low_rank import LowRankAdapted
 from reformer_tf.layers.reversible import repeated_blocks
+from reformer_tf.ops.execution import budgets
 from tests.testing import modes
 
 # Sizes of kernels that no other tensor has.
@@ -59,19 +60,25 @@ def _steps(stack):
 
 
 @pytest.mark.parametrize(
-    ("mode", "only_adapters"),
+    ("mode", "kind", "only_adapters"),
     [
-        ("eager", False),
-        ("eager", True),
-        *(pytest.param(mode, only, marks=pytest.mark.slow) for mode in ("graph", "xla") for only in (False, True)),
+        ("eager", "CPU", False),
+        ("eager", "CPU", True),
+        *(
+            pytest.param(mode, "CPU", only, marks=pytest.mark.slow)
+            for mode in ("graph", "xla")
+            for only in (False, True)
+        ),
+        pytest.param("xla", "GPU", True, marks=pytest.mark.slow),
     ],
 )
-def test_gradients_are_those_of_the_plain_stack(mode, only_adapters):
+def test_gradients_are_those_of_the_plain_stack(mode, kind, only_adapters):
     """In a layer scan, with feed-forward chunks that are a loop."""
     made = [[_block(i, chunk_length=20) for i in range(4)] for _ in range(2)]
     stack, plain = (_stack(b, r, only_adapters=only_adapters) for b, r in zip(made, (True, False), strict=True))
     assert _steps(stack) == [(2, 2)]
-    actual = modes.run(mode, lambda *data: _results(stack, *data), _data(), LENGTH)
+    with budgets.target(kind):
+        actual = modes.run(mode, lambda *data: _results(stack, *data), _data(), LENGTH)
     expected = _results(plain, *_data())
     largest = max(np.abs(g).max() for g in expected[1:])
     np.testing.assert_allclose(actual[0], expected[0], atol=1e-5 * np.abs(expected[0]).max())

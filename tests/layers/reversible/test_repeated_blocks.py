@@ -8,6 +8,7 @@ import tensorflow as tf
 from reformer_tf.layers import ChunkedFeedForward, LocalSelfAttention, LSHSelfAttention, ResidualBranch, ReversibleStack
 from reformer_tf.layers.reversible import repeated_blocks
 from reformer_tf.ops import replay
+from reformer_tf.ops.execution import budgets
 
 WIDTH, LENGTH = 12, 37
 SEED = tf.constant([3, 4])
@@ -117,6 +118,21 @@ def _assert_close(actual, expected):
 def _data():
     rng = np.random.default_rng(1)
     return tf.constant(rng.normal(size=(2, LENGTH, WIDTH)), tf.float32), tf.constant(rng.random((2, LENGTH)) < 0.8)
+
+
+@pytest.mark.parametrize(("kind", "steps"), [("CPU", [(1, 3)]), ("GPU", 3 * [(1, 1)]), ("TPU", [(1, 3)])])
+def test_programs_for_gpus_have_no_scan(kind, steps):
+    """Scans copy weights: little beside a CPU's work, and beside the time that a TPU's compiler takes for a layer."""
+    stack, found = _stack([_block(_lsh(i), i) for i in range(3)]), []
+
+    def trace(x):
+        options = {"mask": None, "segment_ids": None, "seed": None, "training": True}
+        found.extend((len(run[0]) // 2, len(run)) for run in repeated_blocks.runs(stack.branches, options))
+        return x
+
+    with budgets.target(kind):
+        tf.function(trace, jit_compile=True).get_concrete_function(tf.TensorSpec([]))
+    assert found == steps
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from reformer_tf.ops.attention import ordering, windowed, windows
 from reformer_tf.ops.attention.pair_dropout import PairDropout
+from reformer_tf.ops.attention.rounds import Rounds
 from reformer_tf.ops.execution import budgets
 from tests.testing import modes
 
@@ -76,3 +77,29 @@ def test_half_precision(mode):
         assert x.dtype == tf.bfloat16
         error, usual = (np.linalg.norm(np.asarray(tf.cast(v, tf.float32) - z)) for v in (x, y))
         assert error < 1.5 * usual
+
+
+@pytest.mark.parametrize("mode", ["eager", "xla"])
+@pytest.mark.parametrize("kind", ["CPU", "GPU"])
+def test_outputs_of_rounds_are_rounded_in_programs_only(kind, mode):
+    found = []
+
+    def prepare(query):
+        sorted_orders = [ordering.local_sorted_order(COUNT, LENGTH, None)]
+        found.append(Rounds.prepared(query, None, sorted_orders, WINDOWS["causal"], None, None).output_dtype)
+        return query
+
+    with budgets.target(kind):
+        modes.run(mode, prepare, [tf.zeros([ROWS, LENGTH, HEADS, SIZE], tf.bfloat16)], LENGTH)
+    assert found == [tf.bfloat16 if (kind, mode) == ("GPU", "xla") else tf.float32]
+
+
+@pytest.mark.parametrize(("kind", "size", "groups"), [("GPU", 16, 1), ("GPU", 128, 4), ("CPU", 128, 1)])
+def test_groups_are_as_small_as_the_largest_tensor_asks_for(kind, size, groups):
+    """Joined keys and values of wide heads take more memory than the logits of short chunks."""
+    length, window = 256, windows.BucketWindow(16, True, True)
+    logits = 4 * length * 2 * 16
+    query = tf.zeros([1, length, 1, size], tf.bfloat16)
+    with budgets.target(kind), budgets.override(ungrouped_bytes=logits, group_bytes=logits):
+        rounds = Rounds.prepared(query, None, [ordering.local_sorted_order(1, length, None)], window, None, None)
+    assert rounds.blocks.groups == groups

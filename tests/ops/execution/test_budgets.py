@@ -2,11 +2,13 @@
 
 import threading
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.python.client import device_lib
+from tensorflow.python.eager import context
 
-from reformer_tf.ops.execution import budgets, devices, row_chunks
+from reformer_tf.ops.execution import budgets, device_budgets, devices, row_chunks
 
 
 def test_changes_hold_inside_in_all_threads():
@@ -64,7 +66,7 @@ def test_an_accelerator_of_unknown_memory():
 def test_the_accelerator_of_the_process(monkeypatch, kind):
     monkeypatch.setattr(devices, "kind", lambda: kind)
     monkeypatch.setattr(devices, "memory_bytes", {"GPU": 2**36}.get)
-    expected = budgets.of_device(kind, 2**36 if kind == "GPU" else budgets.DEFAULT_MEMORY_BYTES)
+    expected = budgets.of_device(kind, 2**36 if kind == "GPU" else device_budgets.DEFAULT_MEMORY_BYTES)
     assert (budgets.device_kind(), budgets.current()) == (kind, expected)
     assert budgets.on_accelerator()
 
@@ -76,11 +78,40 @@ def test_memory_is_that_of_the_devices_that_tensorflow_has():
     assert devices.memory_bytes("TPU") is None
 
 
+def test_a_device_that_is_connected_later(monkeypatch):
+    monkeypatch.setattr(devices, "_sizes", {})
+    with monkeypatch.context() as patch:
+        patch.setattr(context.context(), "_initialized", False)
+        assert devices.memory_bytes("CPU") is None
+    assert devices.memory_bytes("CPU") > 0
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        (["CPU"], "CPU"),
+        (["CPU", "XLA_CPU"], "CPU"),
+        (["CPU", "XLA_CPU", "GPU", "XLA_GPU"], "GPU"),
+        (["CPU", "TPU_SYSTEM"], "CPU"),
+        (["CPU", "TPU", "TPU_SYSTEM"], "TPU"),
+    ],
+)
+def test_the_device_that_computes(monkeypatch, kinds, expected):
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda: [tf.config.LogicalDevice(x, x) for x in kinds])
+    assert devices.kind() == expected
+
+
+def test_memory_may_be_an_integer_of_numpy():
+    with budgets.target("GPU", memory_bytes=np.int64(2**34)):
+        assert budgets.current() == budgets.of_device("GPU", 2**34)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("gpu",), r"kind must be a name of a device in capitals.* Received: kind='gpu'"),
         (("GPU", 0), "memory_bytes must be a positive integer. Received: memory_bytes=0"),
+        (("GPU", True), "memory_bytes must be a positive integer. Received: memory_bytes=True"),
         (("GPU", 1e9), r"memory_bytes must be a positive integer. Received: memory_bytes=1000000000\.0"),
     ],
 )

@@ -117,6 +117,15 @@ def _all_files(folder):
         (("export", "--workdir=kept", "--output=gs://bucket/models"), "`output` must be a path in the file system"),
         (("export", "--workdir=kept", "--output="), "`output` must be a path"),
         (("export", "--workdir=kept", "--output=kept/config.json"), "`output` must be a folder"),
+        (("export", "--workdir=kept", "--output=out", "--device=gpu"), "--device=gpu"),
+        (
+            ("export", "--workdir=kept", "--output=out", "--device_memory=8"),
+            "`--device_memory` must come with `--device=GPU` or `--device=TPU`. Received: neither",
+        ),
+        (
+            ("export", "--workdir=kept", "--output=out", "--device=GPU", "--device_memory=nan"),
+            "`--device_memory` must be a number of GiB, at least 1. Received: nan",
+        ),
         (("convert", "--from=huggingface", "--source=a", "--workdir=gs://b"), "`workdir` must be a path in the file"),
         (("convert", "--from=huggingface", "--source=gs://a", "--workdir=b"), "`source` must be a path in the file"),
     ],

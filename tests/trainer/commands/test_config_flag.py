@@ -226,3 +226,12 @@ def test_whole_numbers_where_fractions_are_meant(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(fields))
     config = _config(f"--workdir={tmp_path}", "--config.optimizer.learning_rate=0.5", "--config.model.dropout=0.1")
     assert (config.optimizer.learning_rate, config.model.dropout) == (0.5, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("flag", "expected"),
+    [("=auto", "auto"), ("=1", True), ("=0", False), ("=True", True), ("=false", False), ("", True)],
+)
+def test_a_field_that_is_a_word_or_true_or_false(flag, expected):
+    found = _config(TINY, f"--config.train.jit_compile{flag}").train.jit_compile
+    assert (type(found), found) == (type(expected), expected)

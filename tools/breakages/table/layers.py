@@ -161,4 +161,20 @@ BREAKAGES = (
         new="(tuple(v.shape), v.dtype)",
         breaks="Blocks whose frozen weights differ are one layer scan, which exchanges them.",
     ),
+    Breakage(
+        name="scans_in_programs_for_gpus",
+        part="layers",
+        function="runs",
+        old="scans = not loops.in_xla() or weights_bytes <= budgets.current().scanned_bytes",
+        new="scans = True",
+        breaks="A program for a GPU copies the weights of equal blocks for a loop.",
+    ),
+    Breakage(
+        name="first_positions_of_other_axis",
+        part="layers",
+        function="AxialPositionEmbedding.first",
+        old="[shapes.ceil_div(length, rest), *self.axial_shape[1:]]",
+        new="[*self.axial_shape[:-1], shapes.ceil_div(length, rest)]",
+        breaks="On accelerators a shorter sequence cuts the grid of positions along its last axis.",
+    ),
 )
