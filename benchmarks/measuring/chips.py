@@ -59,14 +59,30 @@ class Chip:
         return self.memory_bytes - self.reserved_bytes
 
 
-def _tpu(accelerator_type: str) -> dict[str, str]:
-    """The environment of a machine with one chip; the compiler would ask for it over the network."""
-    return {
-        "TPU_SKIP_MDS_QUERY": "1",
-        "TPU_ACCELERATOR_TYPE": accelerator_type,
-        "TPU_WORKER_HOSTNAMES": "localhost",
-        "TPU_WORKER_ID": "0",
-    }
+def _tpu(name: str, accelerator_type: str, memory_gib: int, peak: float, int8_peak: float, bandwidth: float) -> Chip:
+    """A TPU of one chip, by its name in `topology_name` and the peaks of its page in Google Cloud's documentation."""
+    return Chip(
+        label=f"TPU {name}",
+        kind="TPU",
+        platform="tpu",
+        topology=f"{name}:1x1x1",
+        packages=("jax", "libtpu"),
+        memory_bytes=memory_gib * _GIB,
+        peaks={"BF16": peak, "F32": peak, "F32 HIGHEST": peak / 6, "S8": int8_peak},
+        full_peak=peak,
+        bandwidth=bandwidth,
+        least_launch_s=0.0,
+        source=f"Google Cloud's documentation of the TPU {name}; products of float32 are made in one pass in bfloat16, "
+        "in six where the program asks full precision",
+        lock=_LIBTPU_LOCK,
+        # The environment of a machine with one chip; the compiler would ask for it over the network.
+        environment={
+            "TPU_SKIP_MDS_QUERY": "1",
+            "TPU_ACCELERATOR_TYPE": accelerator_type,
+            "TPU_WORKER_HOSTNAMES": "localhost",
+            "TPU_WORKER_ID": "0",
+        },
+    )
 
 
 CHIPS: dict[str, Chip] = {
@@ -87,36 +103,6 @@ CHIPS: dict[str, Chip] = {
         "float32 count unless the program asks full precision, nine tenths of its 67 then, five sixths of its 4.8 "
         "TB/s: what good kernels reach; 2.5 us from one kernel's start to the next one's",
     ),
-    "v5e": Chip(
-        label="TPU v5e",
-        kind="TPU",
-        platform="tpu",
-        topology="v5e:1x1x1",
-        packages=("jax", "libtpu"),
-        memory_bytes=16 * _GIB,
-        peaks={"BF16": 197e12, "F32": 197e12, "F32 HIGHEST": 197e12 / 6, "S8": 393e12},
-        full_peak=197e12,
-        bandwidth=819e9,
-        least_launch_s=0.0,
-        source="Google Cloud's documentation of the TPU v5e; products of float32 are made in one pass in bfloat16, "
-        "in six where the program asks full precision",
-        lock=_LIBTPU_LOCK,
-        environment=_tpu("v5litepod-1"),
-    ),
-    "v6e": Chip(
-        label="TPU v6e",
-        kind="TPU",
-        platform="tpu",
-        topology="v6e:1x1x1",
-        packages=("jax", "libtpu"),
-        memory_bytes=32 * _GIB,
-        peaks={"BF16": 918e12, "F32": 918e12, "F32 HIGHEST": 918e12 / 6, "S8": 1836e12},
-        full_peak=918e12,
-        bandwidth=1638e9,
-        least_launch_s=0.0,
-        source="Google Cloud's documentation of the TPU v6e; products of float32 are made in one pass in bfloat16, "
-        "in six where the program asks full precision",
-        lock=_LIBTPU_LOCK,
-        environment=_tpu("v6e-1"),
-    ),
+    "v5e": _tpu("v5e", "v5litepod-1", 16, peak=197e12, int8_peak=393e12, bandwidth=819e9),
+    "v6e": _tpu("v6e", "v6e-1", 32, peak=918e12, int8_peak=1836e12, bandwidth=1638e9),
 }

@@ -5,9 +5,9 @@ accelerator has no such caches and pays for each kernel that it starts: there is
 loops of few large steps after that, so its budgets follow from its memory.
 
 Compiled for an H200 by XLA (jaxlib 0.10.2; 12 layers of width 1024, local and LSH with 4 rounds in turns, bfloat16,
-forward and backward; times at least, by bytes, operations and launches): 16,384 tokens launch 1,237 kernels, take
-57.9 ms and 2.0 GiB of temporary memory, where the budgets of a CPU launch 66,743 and take 192 ms; 65,536 tokens take
-232 ms and 8.5 GiB. Compiled for a TPU v5e by libtpu 0.0.52, the optimizer step of `configs/million_tokens.py` takes 7.1
+forward and backward; times at least, by bytes, operations and launches): 16,384 tokens launch 1,286 kernels, take
+58.0 ms and 1.95 GiB of temporary memory, where the budgets of a CPU launch 66,743 and take 192 ms; 65,536 tokens take
+229 ms and 7.7 GiB. Compiled for a TPU v5e by libtpu 0.0.52, the optimizer step of `configs/million_tokens.py` takes 7.1
 GiB in all.
 """
 
