@@ -194,7 +194,7 @@ def attend_to_all_gradient(
     """
     upstream = tf.where((floor > 0.5 * FLOOR)[..., None], upstream, tf.zeros([], upstream.dtype))
     weights = tf.nn.softmax(_masked_logits(query, part))
-    d_logits = _softmax_gradient(weights, tf.matmul(upstream, part.value, transpose_b=True), part.pairs, delta)
+    d_logits = softmax_gradient(weights, tf.matmul(upstream, part.value, transpose_b=True), part.pairs, delta)
     d_value = tf.matmul(after_dropout(weights, part.pairs, part.value.dtype), upstream, transpose_a=True)
     return tf.matmul(d_logits, part.key), tf.matmul(d_logits, query, transpose_a=True), d_value
 
@@ -216,17 +216,31 @@ def logit_gradients(
         Both `[..., Q, W]`.
     """
     weights = tf.exp(logits - log_sum_exp[..., None])
-    d_logits = _softmax_gradient(weights, d_weights, pairs, delta)
-    if pairs.penalised is not None:  # Their logits are constants.
-        d_logits = tf.where(pairs.penalised, tf.zeros([], d_logits.dtype), d_logits)
-    return weights, d_logits
+    return weights, softmax_gradient(weights, d_weights, pairs, delta)
 
 
-def _softmax_gradient(weights: tf.Tensor, d_weights: tf.Tensor, pairs: Pairs, delta: tf.Tensor) -> tf.Tensor:
-    """The gradient `[..., Q, W]` of the logits of a softmax; arguments as in `logit_gradients`."""
+def softmax_gradient(
+    weights: tf.Tensor, d_weights: tf.Tensor, pairs: Pairs, delta: tf.Tensor, scale: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Computes the gradient of the logits of a softmax.
+
+    Args:
+        weights: `[..., Q, W]`, the probabilities, or what `scale` makes probabilities of.
+        d_weights: as in `logit_gradients`.
+        pairs: as in `logit_gradients`.
+        delta: as in `logit_gradients`.
+        scale: `[..., Q, 1]`, or None for probabilities.
+
+    Returns:
+        `[..., Q, W]`.
+    """
     if pairs.keep is not None:
         d_weights *= pairs.keep
-    return weights * (d_weights - delta[..., None])
+    difference = d_weights - delta[..., None]
+    d_logits = weights * (difference if scale is None else scale * difference)
+    if pairs.penalised is None:
+        return d_logits
+    return tf.where(pairs.penalised, tf.zeros([], d_logits.dtype), d_logits)  # Their logits are constants.
 
 
 def masked(logits: tf.Tensor, pairs: Pairs) -> tf.Tensor:

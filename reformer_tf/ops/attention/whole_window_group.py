@@ -37,12 +37,7 @@ def backward(group: Group, pays: bool) -> Callable[..., list[tf.Tensor]]:
         key, value, _ = seen
         scale = tf.exp(largest - log_sum_exp[..., None])
         d_weights = tf.cast(tf.matmul(upstream, value, transpose_b=True), weights.dtype)
-        if pairs.keep is not None:
-            d_weights *= pairs.keep
-        d_logits = weights * (scale * (d_weights - delta[..., None]))
-        if pairs.penalised is not None:  # Their logits are constants.
-            d_logits = tf.where(pairs.penalised, tf.zeros([], d_logits.dtype), d_logits)
-        d_logits = tf.cast(d_logits, query.dtype)
+        d_logits = tf.cast(block.softmax_gradient(weights, d_weights, pairs, delta, scale), query.dtype)
         d_query = tf.cast(tf.matmul(d_logits, key), largest.dtype)
         d_key = tf.matmul(d_logits, query, transpose_a=True)
         scaled = tf.cast(tf.cast(upstream, largest.dtype) * scale, upstream.dtype)

@@ -38,7 +38,7 @@ BREAKAGES = (
     Breakage(
         name="softmax_gradient_without_delta",
         part="ops",
-        function="_softmax_gradient",
+        function="softmax_gradient",
         old="d_weights - delta[..., None]",
         new="d_weights",
         breaks="The gradient of logits lacks the term of the normalisation.",
