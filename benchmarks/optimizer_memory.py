@@ -84,7 +84,7 @@ def _grown(size: int) -> float:
     before = resident_mib()
     pathlib.Path("/proc/self/clear_refs").write_text("5")  # Resets the peak of this process.
     for index in range(3):
-        result = step(ids, tf.ones(ids.shape, tf.bool), tf.constant([0, index]))
+        result = step((ids, tf.ones(ids.shape, tf.bool)), tf.constant([0, index]))
         if not bool(result.applied):
             raise FloatingPointError(f"The loss of step {index} is {float(result.loss)}.")
     return peak_mib() - before

@@ -16,7 +16,7 @@ _BEFORE: dict[str, dict[str, Any]] = {"data": {"validation_rule": "whole_documen
 def default_config() -> ConfigDict:
     """Makes a config with every field a run knows, for a file in `configs/` to fill in.
 
-    Only `config.model` is empty: it is exactly the keyword arguments of `ReformerCausalLM`.
+    Only `config.model` is empty: it is exactly the keyword arguments of the task's model, see `trainer.tasks`.
 
     Returns:
         An unlocked config.
@@ -26,6 +26,7 @@ def default_config() -> ConfigDict:
         >>> config.train.steps = 100
     """
     config = ConfigDict()
+    config.task = "language_model"  # See trainer.tasks.
     config.strategy = "one_device"  # or "mirrored", "multi_worker", "parameter_server", "tpu"
     config.tpu_address = "local"  # tpu: or "grpc://HOST:PORT", or the name of a TPU in Google Cloud.
     config.logical_devices = 0  # Number of devices that one CPU is split into, to try out "mirrored"; 0: no split.
@@ -68,11 +69,12 @@ def default_config() -> ConfigDict:
     config.train.eval_every = 0  # 0: only at the end; -1: never
     config.train.eval_examples = 0  # Number of validation examples, at equal distances; 0: all.
     config.train.early_stopping_evaluations = 0  # Ends after so many evaluations without improvement; 0: never.
-    config.train.early_stopping_metric = "loss"  # or "bits_per_byte"; of the validation.
+    config.train.early_stopping_metric = "loss"  # or a metric of the task, such as "bits_per_byte"; of the validation.
     config.train.early_stopping_min_improvement = 0.0  # A smaller change is no improvement.
     config.train.checkpoint_every = 100
     config.train.checkpoint_minutes = 0.0  # Also saves when the last checkpoint is so many minutes old; 0: never.
-    config.train.keep_checkpoints = 3  # Number of newest ones; the best by validation loss stays, too.
+    config.train.keep_checkpoints = 3  # Number of newest ones; the best stays, too.
+    config.train.best_metric = "loss"  # By which the best is chosen: or a metric of the task, of the validation.
     config.train.deterministic_ops = False
     config.train.profile_start = 0  # First step to profile; the trace is for TensorBoard.
     config.train.profile_steps = 0  # 0: no profile
@@ -87,7 +89,8 @@ def default_config() -> ConfigDict:
 def default_data_config() -> ConfigDict:
     """Returns `config.data` with every field at its default."""
     config = ConfigDict()
-    config.name = "python_stdlib"  # python_stdlib, text or tfds
+    config.name = "python_stdlib"  # python_stdlib, text, tfds, or a name of trainer.register_corpus
+    config.module = ""  # Python module that is imported first, where it calls trainer.register_corpus
     config.layout = "packed"  # packed or padded, see Examples
     config.tokens = "bytes"  # bytes (257 ids), shifted_bytes (258: the released enwik8 model's) or sentencepiece
     config.sentencepiece_model = ""  # sentencepiece: file of the model

@@ -2,23 +2,21 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from reformer_tf import local_paths
-from reformer_tf.layers.attention import registry
 from reformer_tf.models import attention_kinds, model_arguments
 from reformer_tf.ops import bucket_counts
 from trainer import config as configs
-from trainer import config_kinds, model_fields, spelling
-from trainer.data import segments, tokenizers
+from trainer import config_kinds, field_checks, model_fields, spelling, tasks
+from trainer.data import corpora, segments
 from trainer.distribution import strategy, tpu
 from trainer.optimization import loss_scale, optimizer, schedule
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
-_EARLY_STOPPING_METRICS = ("loss", "bits_per_byte")  # Lower is better.
 _LARGEST_SEED = 2**31 - 1
 _PATHS = ("path", "validation_path", "sentencepiece_model", "data_dir")
 
@@ -33,15 +31,16 @@ def check_config(config: ConfigDict) -> None:
         ValueError: If a field breaks a rule; the message names the field, the rule and what was received.
     """
     config_kinds.check(config, configs.default_config())
+    field_checks.check_choice(config, "task", tasks.TASKS)
     _check_paths(config.data)
     strategy.check_strategy(config.strategy)
     tpu.check_address(config.tpu_address)
-    _check(config, "logical_devices", "must not be negative", lambda value: value >= 0)
+    field_checks.check(config, "logical_devices", "must not be negative", lambda value: value >= 0)
     _check_train(config)
     _check_data(config)
     _check_optimizer(config)
     _check_model(config)
-    _check_sample(config)
+    tasks.TASKS[config.task].check(config)
 
 
 def check_data_dir(config: ConfigDict) -> None:
@@ -56,7 +55,7 @@ def check_data_dir(config: ConfigDict) -> None:
         ValueError: If it is set for a corpus that does not read it.
     """
     rule = "must be empty unless `config.data.name` is 'tfds', which alone reads it"
-    _check(config, "data.data_dir", rule, lambda value: not value or config.data.name == "tfds")
+    field_checks.check(config, "data.data_dir", rule, lambda value: not value or config.data.name == "tfds")
 
 
 def check_batch(config: ConfigDict, replicas: int) -> None:
@@ -116,56 +115,66 @@ def _check_paths(data: ConfigDict) -> None:
 def _check_train(config: ConfigDict) -> None:
     counts = ("steps", "batch_size", "accumulation_steps", "log_every", "checkpoint_every", "keep_checkpoints")
     for name in (*counts, "loss_scale_growth_steps"):
-        _check(config, f"train.{name}", "must be at least 1", lambda value: value >= 1)
+        field_checks.check(config, f"train.{name}", "must be at least 1", lambda value: value >= 1)
     numbers = ("profile_start", "profile_steps", "max_skipped_steps", "eval_examples", "checkpoint_minutes")
     for name in (*numbers, "early_stopping_evaluations", "early_stopping_min_improvement"):
-        _check(config, f"train.{name}", "must not be negative", lambda value: value >= 0)
-    _check_choice(config, "train.early_stopping_metric", _EARLY_STOPPING_METRICS)
-    _check(config, "train.outstanding_steps", "must be at least 1", lambda value: value >= 1)
+        field_checks.check(config, f"train.{name}", "must not be negative", lambda value: value >= 0)
+    for name in ("early_stopping_metric", "best_metric"):
+        field_checks.check_choice(config, f"train.{name}", ("loss", *tasks.TASKS[config.task].metric_names))
+    field_checks.check(config, "train.outstanding_steps", "must be at least 1", lambda value: value >= 1)
     if config.strategy != "parameter_server":
         rule = "must be 1 where `config.strategy` is not 'parameter_server'"
-        _check(config, "train.outstanding_steps", rule, lambda value: value == 1)
+        field_checks.check(config, "train.outstanding_steps", rule, lambda value: value == 1)
     else:
         rule = "must not be True where `config.strategy` is 'parameter_server', whose variables XLA cannot read"
-        _check(config, "train.jit_compile", rule, lambda value: value is not True)
-    _check(config, "train.eval_every", "must be at least -1, which means never", lambda value: value >= -1)
+        field_checks.check(config, "train.jit_compile", rule, lambda value: value is not True)
+    field_checks.check(config, "train.eval_every", "must be at least -1, which means never", lambda value: value >= -1)
     if config.train.early_stopping_evaluations:
         rule = "must be at least 1 where `config.train.early_stopping_evaluations` is above 0"
-        _check(config, "train.eval_every", rule, lambda value: value >= 1)
+        field_checks.check(config, "train.eval_every", rule, lambda value: value >= 1)
     if config.report:
         rule = "must not be -1 where `config.report` is True: the report says the validation bits per byte"
-        _check(config, "train.eval_every", rule, lambda value: value >= 0)
-    _check(config, "train.seed", "must be from 0 to 2**31 - 1", lambda value: 0 <= value <= _LARGEST_SEED)
-    _check_choice(config, "train.precision", PRECISIONS)
+        field_checks.check(config, "train.eval_every", rule, lambda value: value >= 0)
+    field_checks.check(config, "train.seed", "must be from 0 to 2**31 - 1", lambda value: 0 <= value <= _LARGEST_SEED)
+    field_checks.check_choice(config, "train.precision", PRECISIONS)
     rule = f"must be a power of two from {loss_scale.LEAST:g} to {loss_scale.GREATEST:.0f}"
-    _check(config, "train.loss_scale", rule, loss_scale.is_scale)
+    field_checks.check(config, "train.loss_scale", rule, loss_scale.is_scale)
 
 
 def _check_data(config: ConfigDict) -> None:
+    corpora.import_module(config.data.module)
+    field_checks.check_choice(config, "data.name", corpora.SOURCES)
+    contents = tasks.TASKS[config.task].contents
+    there = corpora.SOURCES[config.data.name].contents
+    if there not in contents:
+        raise ValueError(
+            f"`config.data.name` must be a source of {' or '.join(contents)} where `config.task` is {config.task!r}. "
+            f"Received: {config.data.name!r}, a source of {there}"
+        )
     longest = config.train.sequence_length
     buckets = (0, *config.data.length_buckets)
     rule = f"must be positive integers in ascending order, none above `config.train.sequence_length`, {longest}"
     ascending = all(isinstance(bucket, int) for bucket in buckets) and list(buckets) == sorted({*buckets})
-    _check(config, "data.length_buckets", rule, lambda _: ascending and buckets[-1] <= longest)
+    field_checks.check(config, "data.length_buckets", rule, lambda _: ascending and buckets[-1] <= longest)
     rule = "must be empty unless `config.data.layout` is 'padded'"
-    _check(config, "data.length_buckets", rule, lambda value: not value or config.data.layout == "padded")
+    field_checks.check(config, "data.length_buckets", rule, lambda value: not value or config.data.layout == "padded")
 
 
 def _check_optimizer(config: ConfigDict) -> None:
-    _check_choice(config, "optimizer.name", optimizer.OPTIMIZERS)
-    _check_choice(config, "optimizer.schedule", schedule.SCHEDULES)
+    field_checks.check_choice(config, "optimizer.name", optimizer.OPTIMIZERS)
+    field_checks.check_choice(config, "optimizer.schedule", schedule.SCHEDULES)
     for name in ("learning_rate", "epsilon", "adam_ratio"):
-        _check(config, f"optimizer.{name}", "must be above 0", lambda value: value > 0)
+        field_checks.check(config, f"optimizer.{name}", "must be above 0", lambda value: value > 0)
     for name in ("warmup_steps", "schedule_steps", "clip_norm", "weight_decay"):
-        _check(config, f"optimizer.{name}", "must not be negative", lambda value: value >= 0)
+        field_checks.check(config, f"optimizer.{name}", "must not be negative", lambda value: value >= 0)
     rule = f"must be 0 where `config.optimizer.schedule` is not {schedule.WITH_AN_END!r}, which alone has an end"
     ends = config.optimizer.schedule == schedule.WITH_AN_END
-    _check(config, "optimizer.schedule_steps", rule, lambda value: ends or value == 0)
+    field_checks.check(config, "optimizer.schedule_steps", rule, lambda value: ends or value == 0)
     for name in ("beta_1", "beta_2", "ema_momentum"):
-        _check(config, f"optimizer.{name}", "must be at least 0 and below 1", lambda value: 0 <= value < 1)
-    _check(config, "optimizer.final_fraction", "must be from 0 to 1", lambda value: 0 <= value <= 1)
+        field_checks.check(config, f"optimizer.{name}", "must be at least 0 and below 1", lambda value: 0 <= value < 1)
+    field_checks.check(config, "optimizer.final_fraction", "must be from 0 to 1", lambda value: 0 <= value <= 1)
     rule = "must be regular expressions, each in quotes and followed by a comma: ('embedding', 'position')"
-    _check(config, "optimizer.weight_decay_exclusions", rule, _are_expressions)
+    field_checks.check(config, "optimizer.weight_decay_exclusions", rule, _are_expressions)
 
 
 def _check_model(config: ConfigDict) -> None:
@@ -173,27 +182,21 @@ def _check_model(config: ConfigDict) -> None:
         raise ValueError(
             f"`config.model` must not have `dtype`: set `config.train.precision`. Received: {config.model.dtype!r}"
         )
-    known = list(model_fields.parameters())
+    task = tasks.TASKS[config.task]
+    known = list(model_fields.parameters(config.task))
     unknown = sorted(set(config.model) - set(known))
     if unknown:
         raise ValueError(
-            f"`config.model` must hold arguments of ReformerCausalLM only, which are {', '.join(known)}. "
+            f"`config.model` must hold arguments of {task.model_class.__name__} only, which are {', '.join(known)}. "
             f"Received: {', '.join(unknown)}{spelling.suggestion(unknown[0], known)}"
         )
     for name in ("vocabulary_size", "max_sequence_length"):
-        if name not in config.model:
+        if config.model.get(name) is None:
             raise ValueError(f"`config.model` must have `{name}`. Received: {', '.join(sorted(config.model))}")
-    _check_model_values(configs.as_dict(config.model))
-    _check_kinds(config)
-    tokenizer = tokenizers.from_config(config.data)
-    _check(
-        config,
-        "model.vocabulary_size",
-        f"must be at least {tokenizer.vocabulary_size} (the ids of `config.data.tokens`, {config.data.tokens!r})",
-        lambda value: value >= tokenizer.vocabulary_size,
-    )
+    _check_model_values(config.task, configs.as_dict(config.model))
+    _check_segments(config)
     longest = config.model.max_sequence_length
-    _check(
+    field_checks.check(
         config,
         "train.sequence_length",
         f"must be from 1 to `config.model.max_sequence_length`, {longest}",
@@ -201,10 +204,13 @@ def _check_model(config: ConfigDict) -> None:
     )
 
 
-def _check_model_values(arguments: dict[str, Any]) -> None:
+def _check_model_values(task: str, arguments: dict[str, Any]) -> None:
     """Checks arguments that the model would refuse too, but only after the data is read."""
-    values = {**model_fields.completed(arguments), "causal": True}
+    values = {**model_fields.completed(task, arguments), **tasks.TASKS[task].fixed}
     try:
+        for name in model_fields.REQUIRED:
+            if values.get(name) is None:
+                raise KeyError(name)
         model_arguments.check_values(values)
         model_arguments.check_used(values)
         kinds = attention_kinds.pattern(values["attention_layers"], values["num_layers"])
@@ -220,26 +226,13 @@ def _check_model_values(arguments: dict[str, Any]) -> None:
         raise ValueError(f"`config.model` must hold what the model takes: {error}") from error
 
 
-def _check_kinds(config: ConfigDict) -> None:
-    """Checks that the kinds of attention can do what else the run does with the model."""
-    for field, asked, check in (
-        ("data.separate_documents", segments.are_wanted(config.data), attention_kinds.check_segments),
-        ("report", config.report, registry.require_decoding),
-    ):
-        if asked:
-            try:
-                check(config.model.attention_layers)
-            except ValueError as error:
-                raise ValueError(f"`config.{field}` must be False with this model: {error}") from error
-
-
-def _check_sample(config: ConfigDict) -> None:
-    _check(config, "sample.temperature", "must be above 0", lambda value: value > 0)
-    _check(config, "sample.tokens", "must be at least 1", lambda value: value >= 1)
-    limit = config.model.max_sequence_length - len(tokenizers.from_config(config.data).to_ids(config.sample.prompt))
-    if config.report:
-        rule = f"must be at most {limit}, what `config.model.max_sequence_length` leaves beside the prompt"
-        _check(config, "sample.tokens", rule, lambda value: value <= limit)
+def _check_segments(config: ConfigDict) -> None:
+    """Checks that the kinds of attention can tell documents apart, if they are asked to."""
+    if segments.are_wanted(config.data):
+        try:
+            attention_kinds.check_segments(config.model.attention_layers)
+        except ValueError as error:
+            raise ValueError(f"`config.data.separate_documents` must be False with this model: {error}") from error
 
 
 def _are_expressions(value: Any) -> bool:
@@ -247,15 +240,3 @@ def _are_expressions(value: Any) -> bool:
         return isinstance(value, tuple) and all(re.compile(expression) is not None for expression in value)
     except (TypeError, re.error):
         return False
-
-
-def _check_choice(config: ConfigDict, name: str, choices: tuple[str, ...]) -> None:
-    _check(config, name, f"must be one of {', '.join(choices)}", lambda value: value in choices)
-
-
-def _check(config: ConfigDict, name: str, rule: str, holds: Callable[[Any], bool]) -> None:
-    value: Any = config
-    for part in name.split("."):
-        value = value[part]
-    if not holds(value):
-        raise ValueError(f"`config.{name}` {rule}. Received: {value!r}")

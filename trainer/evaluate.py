@@ -23,15 +23,16 @@ from collections.abc import Sequence
 from absl import app, logging
 from ml_collections import ConfigDict
 
-from trainer import config_checks, exits
+from trainer import config_checks, exits, tasks
 from trainer.commands import console, run_flags
-from trainer.data import datasets, segments, tokenizers
+from trainer.data import datasets
 from trainer.distribution import strategy
 from trainer.model import load_described
 from trainer.storage import checkpoint_choice
 from trainer.storage.workdir import Workdir
 from trainer.training import compilation
 from trainer.training.evaluation import Evaluation
+from trainer.training.progress import shown
 
 
 def evaluate(
@@ -47,7 +48,7 @@ def evaluate(
             `trainer.data.datasets.load_scored`. The run's own `train.eval_examples` limits only validation documents.
 
     Returns:
-        `step`, `loss` (nats a token), `bits_per_byte`, `tokens` and `bytes`.
+        `step`, and what `Evaluation.run` returns.
 
     Raises:
         ValueError: If the config, the data or the folder cannot be used.
@@ -77,14 +78,13 @@ def prepare(
     before = description.get("data", {}).get("validation")
     if not data_overrides and before not in (None, scored.documents.fingerprint):
         logging.warning("The validation documents are not those that the run in %s was evaluated on", workdir.root)
-    tokenizer = tokenizers.from_config(config.data)
+    task = tasks.from_config(config)
     if scored.is_validation or "train.eval_examples" in overrides:
-        examples = datasets.validation_examples(config, tokenizer, scored.documents)
+        examples = task.validation_examples(config, scored.documents)
     else:
-        examples = datasets.cut_examples(config, tokenizer, scored.documents)
-    separate = segments.are_wanted(config.data)
+        examples = task.examples(config, scored.documents)
     compiled = compilation.is_wanted(settings.jit_compile, distribution)
-    evaluation = Evaluation(model, distribution, examples, settings.batch_size, compiled, tokenizer, separate)
+    evaluation = Evaluation(model, distribution, examples, settings.batch_size, compiled, task)
     return scored, description["step"], evaluation
 
 
@@ -99,10 +99,12 @@ def _main(arguments: list[str]) -> int:
     documents = scored.documents
     for note in scored.notes:
         print(note)
-    print(f"Scoring {scored.name}: {documents.num_bytes:,} bytes in {len(documents):,} document(s).", flush=True)
+    print(f"Scoring {scored.name}: {documents.size} in {len(documents):,} document(s).", flush=True)
     numbers = {"step": step, **evaluation.run()}
-    kind = "validation loss" if scored.is_validation else "loss"
-    print(f"{kind} {numbers['loss']:.4f}, {numbers['bits_per_byte']:.4f} bits/byte at step {step}")
+    metrics = {
+        name: numbers[name] for name in ("loss", *tasks.from_config(_CONFIG.value).metric_names) if name in numbers
+    }
+    print(f"{'validation ' if scored.is_validation else ''}{shown(metrics)} at step {step}")
     print(json.dumps({**numbers, "documents": len(documents), "scored": scored.name}))
     return exits.DONE
 

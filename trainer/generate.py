@@ -19,13 +19,14 @@ from collections.abc import Callable, Iterator
 
 from absl import app, flags, logging
 
+from reformer_tf import models
 from reformer_tf.generation import decoder, samplers
-from trainer import config_checks, exits
+from trainer import config_checks, exits, tasks
 from trainer.commands import console, prompts, run_flags, sampling, stop_strings, text_output
 from trainer.data import tokenizers
 from trainer.model import load_model
-from trainer.results import sample
 from trainer.storage.workdir import Workdir
+from trainer.tasks import text_sample
 
 _PROMPT = flags.DEFINE_string("prompt", None, "Text to go on with, as the beginning of a document; by default empty.")
 _PROMPT_FILE = flags.DEFINE_string(
@@ -90,6 +91,10 @@ def _prepare() -> tuple[bytes, Callable[[int], Iterator[bytes]]]:
     _check_flags(sampling.draws(sampler))
     stops = [os.fsencode(stop) for stop in _STOP.value]
     config_checks.check_config(_CONFIG.value)
+    if not issubclass(tasks.TASKS[_CONFIG.value.task].model_class, models.ReformerCausalLM):
+        raise ValueError(
+            f"`workdir` must be the run of a language model, to continue a text. Received: {_CONFIG.value.task}"
+        )
     tokenizer = tokenizers.from_config(_CONFIG.value.data)
     prompt = prompts.read(_PROMPT.value, _PROMPT_FILE.value)
     fitted = prompts.fit(prompt, _TOKENS.value, _CONFIG.value.model.max_sequence_length, tokenizer)
@@ -105,7 +110,7 @@ def _prepare() -> tuple[bytes, Callable[[int], Iterator[bytes]]]:
     ends = [tokenizer.boundary] if _STOP_AT_BOUNDARY.value else []
 
     def continue_prompt(seed: int) -> Iterator[bytes]:
-        fragments = sample.stream_bytes(model, fitted.ids, fitted.tokens, sampler, seed, tokenizer, ends)
+        fragments = text_sample.stream_bytes(model, fitted.ids, fitted.tokens, sampler, seed, tokenizer, ends)
         return stop_strings.until(fragments, stops)
 
     return prompt, continue_prompt

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from ml_collections import ConfigDict
 
-from reformer_tf import models
+from trainer import tasks
 from trainer.config import as_dict
 from trainer.storage import checkpoint_choice, named_variables
 from trainer.storage.workdir import Workdir
@@ -26,7 +26,7 @@ def build_model(config: ConfigDict) -> keras.Model:
         ValueError: If the model refuses an argument.
     """
     try:
-        return models.ReformerCausalLM(**as_dict(config.model), dtype=config.train.precision)
+        return tasks.TASKS[config.task].model_class(**as_dict(config.model), dtype=config.train.precision)
     except TypeError as error:  # From arguments that only Keras checks, such as initializers.
         raise ValueError(f"`config.model` must hold what the model takes: {error}") from error
 

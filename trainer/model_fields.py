@@ -1,4 +1,4 @@
-"""The fields of `config.model`: arguments of the model. A config may leave out those that have a default."""
+"""The fields of `config.model`: arguments of the task's model. A config may leave out those that have a default."""
 
 import inspect
 from collections.abc import Iterable, Mapping
@@ -7,24 +7,46 @@ from typing import Any
 from ml_collections import ConfigDict, config_dict
 
 from reformer_tf import models
+from trainer import tasks
+
+REQUIRED = tuple(
+    name
+    for name, parameter in inspect.signature(models.ReformerCausalLM).parameters.items()
+    if parameter.default is inspect.Parameter.empty and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+)
+"""The sizes that every model needs, though a classifier on a backbone of its own does without."""
 
 _OPTIONS = "attention_options"  # The only argument whose parts flags can set.
 
 
-def parameters() -> dict[str, inspect.Parameter]:
-    """Returns the arguments of the model by name, including those that it passes on to its backbone."""
+def parameters(task: str) -> dict[str, inspect.Parameter]:
+    """Returns the arguments of a task's model by name, including those that it passes on to its backbone.
+
+    Args:
+        task: `config.task`.
+    """
+    kind = tasks.TASKS[task]
     found: dict[str, inspect.Parameter] = {}
-    for owner in (models.ReformerCausalLM, models.ReformerBackbone):
+    for owner in (kind.model_class, models.ReformerBackbone):
         for parameter in inspect.signature(owner).parameters.values():
             if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
                 found.setdefault(parameter.name, parameter)
-    # `causal` is always True, and `config.train.precision` is the dtype.
-    return {name: parameter for name, parameter in found.items() if name not in ("causal", "dtype")}
+    return {name: parameter for name, parameter in found.items() if name not in kind.set_inside}
 
 
-def completed(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Adds the defaults of missing arguments to a config, so that equal models have equal configs."""
-    defaults = {name: p.default for name, p in parameters().items() if p.default is not inspect.Parameter.empty}
+def all_parameters() -> dict[str, inspect.Parameter]:
+    """Returns the arguments of the models of all tasks: what flags may set, as a flag may set the task, too."""
+    return {name: parameter for task in reversed(tasks.TASKS) for name, parameter in parameters(task).items()}
+
+
+def completed(task: str, model: Mapping[str, Any]) -> dict[str, Any]:
+    """Adds the defaults of missing arguments to a config, so that equal models have equal configs.
+
+    Args:
+        task: `config.task`.
+        model: `config.model`.
+    """
+    defaults = {name: p.default for name, p in parameters(task).items() if p.default is not inspect.Parameter.empty}
     return {**defaults, **model}
 
 
@@ -38,7 +60,7 @@ def let_flags_set(model: ConfigDict, fields: Iterable[str]) -> None:
         model: `config.model`; may be locked.
         fields: Names of the fields; attention options have names such as `attention_options.lsh.use_bias`.
     """
-    known = parameters()
+    known = all_parameters()
     with model.unlocked():
         for field in fields:
             name, *parts = field.split(".")

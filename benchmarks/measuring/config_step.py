@@ -1,12 +1,13 @@
 """The training step of a config as one program: forward, backward, clipping, and the update with its slots."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
 from benchmarks.measuring.step_to_compile import StepToCompile
-from trainer import config_checks
-from trainer.data import segments, tokenizers
+from trainer import config_checks, tasks
 from trainer.model import build_model
 from trainer.optimization import optimizer
 from trainer.training import schedule_steps
@@ -41,7 +42,7 @@ def make(config: ConfigDict) -> StepToCompile:
         ValueError: If the config breaks a rule.
     """
     config = for_one_device(config)
-    model = build_model(config)
+    model, task = build_model(config), tasks.from_config(config)
     updates = optimizer.make_optimizer(config.optimizer, config.train.steps, model.trainable_variables)
     step = TrainStep(
         model,
@@ -50,12 +51,10 @@ def make(config: ConfigDict) -> StepToCompile:
         accumulation_steps=config.train.accumulation_steps,
         clip_norm=config.optimizer.clip_norm,
         compile_whole=True,
-        tokenizer=tokenizers.from_config(config.data),
-        separate_documents=segments.are_wanted(config.data),
+        task=task,
     )
     updates.learning_rate = schedule_steps.make(config, config.train.steps)
-    batch = [config.train.batch_size, config.train.sequence_length + 1]
-    signature = [tf.TensorSpec(batch, tf.int32), tf.TensorSpec(batch, tf.bool), tf.TensorSpec([2], tf.int32)]
+    signature: list[Any] = [task.signature(config), tf.TensorSpec([2], tf.int32)]
     if SkippedSteps(config.train).loss_scale is not None:
         signature.append(tf.TensorSpec([], tf.float32))
     facts = {

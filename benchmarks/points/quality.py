@@ -57,7 +57,7 @@ class OurLearner:
 
     def step(self, ids: np.ndarray, index: int) -> float:
         """Makes step `index` on ids `[1, L + 1]`, and returns the loss before the update, nats a token."""
-        result = self._step(tf.constant(ids), tf.ones(ids.shape, tf.bool), tf.constant([self._seed, index]))
+        result = self._step((tf.constant(ids), tf.ones(ids.shape, tf.bool)), tf.constant([self._seed, index]))
         return float(result.loss)
 
     def evaluate(self, ids: np.ndarray) -> float:

@@ -101,6 +101,27 @@ class TokenHead(VectorLayer, NotQuantized, FixedArguments):
         losses = tf.where(counted, tf.reshape(losses, shape), tf.zeros([], dtype))
         return losses + tf.cast(id_ranges.nan_unless(right), dtype)
 
+    def are_likeliest(self, hidden: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Finds out which targets have the largest logit, a few rows at a time. No gradient goes through it.
+
+        Args:
+            hidden: `[B, L, M]`.
+            targets: integers `[B, L]`.
+
+        Returns:
+            boolean `[B, L]`. Of several largest logits that of the smallest id counts.
+        """
+        hidden = tf.stop_gradient(tf.cast(hidden, self.compute_dtype))
+        weights = [tf.stop_gradient(frozen_weights.value(variable)) for variable in self._used_weights()]
+
+        def rows(hidden: tf.Tensor, targets: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
+            return tf.equal(tf.argmax(self._logits(hidden, *weights), axis=-1, output_type=targets.dtype), targets)
+
+        flat = [tf.reshape(hidden, [-1, hidden.shape[-1]]), tf.reshape(targets, [-1])]
+        chunk = row_chunks.rows_in_budget(self.vocabulary_size)
+        right = row_chunks.map_rows(rows, flat, weights, chunk, tf.TensorSpec([None], tf.bool))
+        return tf.reshape(right, shapes.sizes(targets))
+
     def _used_weights(self) -> list[keras.Variable]:
         """The kernel, `[V, M]` if tied and `[M, V]` if not; the bias, if there is one; the tied embedding's adapter."""
         own = [self.kernel if self.embedding is None else self.embedding.embeddings, self.bias]

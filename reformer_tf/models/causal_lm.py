@@ -149,6 +149,37 @@ class ReformerCausalLM(TokenModel):
         losses = self.head.token_losses(hidden, targets)
         return losses if mask is None else tf.where(counted, losses, tf.zeros([], losses.dtype))
 
+    def token_scores(
+        self,
+        ids: tf.Tensor,
+        mask: tf.Tensor | None = None,
+        training: bool = False,
+        seed: tf.Tensor | None = None,
+        segment_ids: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The losses of `token_losses`, and whether the likeliest token is the right one. For evaluations.
+
+        Args:
+            ids: as `token_losses` takes them, like all other arguments.
+            mask: boolean `[B, L]`, True for real tokens.
+            training: whether this is a training call.
+            seed: int32 `[2]` or `[3]`, decides all randomness of a training call.
+            segment_ids: integers `[B, L]`; tokens of different segments do not see each other.
+
+        Returns:
+            float32 `[B, L - 1]`, nats, and boolean `[B, L - 1]`; zero and False where the target is masked.
+
+        Raises:
+            ValueError: as `token_losses` does.
+
+        Example:
+            >>> model = ReformerCausalLM(257, 1024, 1, 16, 2, 8, 32, ["local"])
+            >>> losses, right = model.token_scores(np.zeros((2, 100), "int32"))
+            >>> losses.shape, right.shape
+            (TensorShape([2, 99]), TensorShape([2, 99]))
+        """
+        return self.scores_of_tokens(*self._hidden_and_targets(ids, mask, segment_ids, training, seed))
+
     def _hidden_and_targets(
         self, ids: tf.Tensor, mask: Any, segment_ids: Any, training: bool, seed: Any
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -154,6 +154,33 @@ class ReformerMaskedLM(TokenModel):
         losses = self.head.token_losses(hidden, targets)
         return tf.where(counted, losses, tf.zeros([], losses.dtype))
 
+    def token_scores(
+        self,
+        ids: tf.Tensor,
+        targets: tf.Tensor,
+        mask: tf.Tensor | None = None,
+        training: bool = False,
+        seed: tf.Tensor | None = None,
+        segment_ids: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The losses of `token_losses`, and whether the likeliest token is the target. For evaluations.
+
+        Args:
+            ids: as `token_losses` takes them, like all other arguments.
+            targets: integers `[B, L]` in [0, V), or `ignore_id`; anything where masked.
+            mask: boolean `[B, L]`, True for real tokens.
+            training: whether this is a training call.
+            seed: int32 `[2]` or `[3]`, decides all randomness of a training call.
+            segment_ids: integers `[B, L]`; tokens of different segments do not see each other.
+
+        Returns:
+            float32 `[B, L]`, nats, and boolean `[B, L]`; zero and False where masked or ignored.
+
+        Raises:
+            ValueError: as `token_losses` does.
+        """
+        return self.scores_of_tokens(*self._hidden_and_targets(ids, mask, segment_ids, targets, None, training, seed))
+
     def _hidden_and_targets(
         self, ids: tf.Tensor, mask: Any, segment_ids: Any, targets: Any, weights: Any, training: bool, seed: Any
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

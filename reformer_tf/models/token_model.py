@@ -95,6 +95,20 @@ class TokenModel(OwnLossModel):
         )
         return Scored(losses, weights, [rows])
 
+    def scores_of_tokens(
+        self, hidden: tf.Tensor, targets: tf.Tensor, counted: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the losses of tokens and whether each is the likeliest one: zero and False where they do not count.
+
+        Args:
+            hidden: `[B, L, M]`, the backbone's vectors.
+            targets: integers `[B, L]`, in [0, V) where they count.
+            counted: boolean `[B, L]`.
+        """
+        losses = self.head.token_losses(hidden, targets)
+        losses = tf.where(counted, losses, tf.zeros([], losses.dtype))
+        return losses, self.head.are_likeliest(hidden, targets) & counted
+
     @classmethod
     def from_preset(cls: type[_Model], name: str, **overrides: Any) -> _Model:
         """See `HeadedModel`; the head's weights are its own, because the published models have two streams."""

@@ -64,7 +64,7 @@ def _wait_for_a_line(process):
     """Waits until the run has made a step; returns False if all its steps were made before."""
     for line in process.stdout:
         if re.match(r"step +\d+/", line):  # An evaluation that is still due comes before.
-            said = r"step +\d+/100  loss \d\.\d{4}  bits/byte \d\.\d{3}  [\d,]+ tokens/s  [-\d]:[-\d]{2} left\n"
+            said = r"step +\d+/100  loss \d\.\d{4}  bits/byte \d\.\d{4}  [\d,]+ tokens/s  [-\d]:[-\d]{2} left\n"
             assert re.fullmatch(said, line), line
             return True
         if line.startswith("The run is done"):

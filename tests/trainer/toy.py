@@ -20,13 +20,14 @@ class ToyStep:
         self._weight = model.trainable_variables[0]
         self._optimizer = optimizer
 
-    def __call__(self, ids, mask, seed, loss_scale=None):
+    def __call__(self, batch, seed, loss_scale=None):
         self._weight.assign(0.5 * self._weight + float(seed[1]))
         loss = tf.reduce_mean(self._weight)
         one, rate = tf.constant(1.0), tf.cast(self._optimizer.learning_rate, tf.float32)
         self._optimizer.iterations.assign_add(1)
-        tokens = tf.reduce_sum(tf.cast(mask[:, 1:], tf.float32))
-        return StepResult(loss, tokens, one, one, rate, tf.constant(True))
+        tokens = tf.reduce_sum(tf.cast(batch[1][:, 1:], tf.float32))
+        sums = {"tokens": tokens, "bytes": one, "byte_loss": one}
+        return StepResult(loss, sums, one, rate, tf.constant(True))
 
 
 def make_steps_free(monkeypatch: pytest.MonkeyPatch) -> None:

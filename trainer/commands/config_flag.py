@@ -96,7 +96,7 @@ def _check_config_first(arguments: Sequence[str]) -> None:
 
 
 def _check_known(config: ConfigDict, fields: dict[str, str]) -> None:
-    known = [*_leaves(config), *(f"model.{name}" for name in model_fields.parameters())]
+    known = [*_leaves(config), *(f"model.{name}" for name in model_fields.all_parameters())]
     unknown = {flag: path for flag, path in fields.items() if not _is_there(config, path)}
     if unknown:
         found = [spelling.nearest(path, known) for path in unknown.values()]

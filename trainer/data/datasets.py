@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from reformer_tf.tokenizers import Tokenizer
 from trainer import config as configs
-from trainer.data import numbered_documents, segments
-from trainer.data.corpora import CORPORA, SCORED, Corpus, Scored, corpus, validation
+from trainer.data import corpora, numbered_documents, segments
+from trainer.data.corpora import SOURCES, Corpus, Scored, corpus, validation
 from trainer.data.documents import Documents
 from trainer.data.examples import LAYOUTS, Examples
 from trainer.data.sharding import Shard
@@ -25,9 +25,7 @@ __all__ = [
     "load_corpus",
     "load_scored",
     "train_dataset",
-    "train_examples",
     "validation_dataset",
-    "validation_examples",
 ]
 
 # AutoGraph finds nothing to translate in the functions of a dataset, but its search takes longer than all the rest.
@@ -48,7 +46,10 @@ def load_corpus(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Corpus
             names the field, the rule and what was received.
     """
     resolved = _resolve(config)
-    loaded = CORPORA[resolved.name](resolved)
+    source = SOURCES[resolved.name]
+    loaded = source.load(resolved)
+    if not source.has_text:
+        return loaded
     size = loaded.validation.num_bytes
     # An older run that has so little to validate on goes on.
     if size <= 1 and validation.resolve_rule(resolved) != validation.WHOLE_DOCUMENTS:
@@ -76,9 +77,10 @@ def load_scored(config: Mapping[str, Any] | ml_collections.ConfigDict, overrides
         ValueError: as `load_corpus` does.
     """
     resolved = _resolve(config)
-    if resolved.name in SCORED:
-        return SCORED[resolved.name](resolved, overrides)
-    return corpus.validation_part(CORPORA[resolved.name](resolved))
+    source = SOURCES[resolved.name]
+    if source.scored is not None:
+        return source.scored(resolved, overrides)
+    return corpus.validation_part(source.load(resolved))
 
 
 def _resolve(config: Mapping[str, Any] | ml_collections.ConfigDict) -> ml_collections.ConfigDict:
@@ -91,8 +93,9 @@ def _resolve(config: Mapping[str, Any] | ml_collections.ConfigDict) -> ml_collec
         if not isinstance(value, kind):
             raise ValueError(f"config.data.{field} must be of type {kind.__name__}. Received: {value!r}")
         resolved[field] = value
-    if resolved.name not in CORPORA:
-        raise ValueError(f"config.data.name must be one of {', '.join(CORPORA)}. Received: {resolved.name!r}")
+    corpora.import_module(resolved.module)
+    if resolved.name not in SOURCES:
+        raise ValueError(f"config.data.name must be one of {', '.join(SOURCES)}. Received: {resolved.name!r}")
     if resolved.layout not in LAYOUTS:
         raise ValueError(f"config.data.layout must be one of {', '.join(LAYOUTS)}. Received: {resolved.layout!r}")
     if resolved.train_windows < 0:
@@ -131,26 +134,6 @@ def cut_examples(
     if segments.are_wanted(config.data):
         segments.check_boundaries(numbered, tokenizer)
     return Examples(numbered, config.train.sequence_length, config.data.layout, count, config.data.length_buckets)
-
-
-def train_examples(config: ml_collections.ConfigDict, tokenizer: Tokenizer, documents: Documents) -> Examples:
-    """Cuts documents into the examples that a run trains on: the first `config.data.train_windows` of them, or all.
-
-    Raises:
-        ValueError: as `cut_examples` does, and if there are too few.
-    """
-    count = config.data.train_windows
-    try:
-        return cut_examples(config, tokenizer, documents, count)
-    except ValueError as error:
-        if not count:
-            raise
-        raise ValueError(f"`config.data.train_windows` asks for more than there is: {error}") from error
-
-
-def validation_examples(config: ml_collections.ConfigDict, tokenizer: Tokenizer, documents: Documents) -> Examples:
-    """Cuts documents into the examples of an evaluation: `config.train.eval_examples` of them, or all."""
-    return cut_examples(config, tokenizer, documents).spread(config.train.eval_examples)
 
 
 def train_dataset(

@@ -74,6 +74,11 @@ class Documents(Sequence[bytes]):
         """Bytes of all documents together, boundaries not counted."""
         return len(self.ids) - len(self)
 
+    @property
+    def size(self) -> str:
+        """How much there is, for people."""
+        return f"{self.num_bytes:,} bytes"
+
     @functools.cached_property
     def fingerprint(self) -> str:
         """Hexadecimal SHA-256 of the documents: equal exactly when they are the same bytes in the same order."""

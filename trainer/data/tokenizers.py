@@ -31,6 +31,25 @@ def from_config(data: Mapping[str, Any]) -> Tokenizer:
     return BYTE_TOKENIZERS[name]
 
 
+def for_export(data: Mapping[str, Any], sentencepiece: bool) -> Tokenizer | None:
+    """Returns the tokenizer of the signatures for strings; None for no such signatures.
+
+    Args:
+        data: `config.data`.
+        sentencepiece: Whether a SentencePiece run gets them. They need TensorFlow Text wherever the export is loaded.
+
+    Raises:
+        ValueError: If `sentencepiece` is True and the run has another tokenizer.
+    """
+    is_sentencepiece = data["tokens"] == SENTENCEPIECE
+    if sentencepiece and not is_sentencepiece:
+        raise ValueError(
+            "`sentencepiece` must not be asked for where the tokenizer of a run is not SentencePiece. "
+            f"Received: {data['tokens']}"
+        )
+    return None if is_sentencepiece and not sentencepiece else from_config(data)
+
+
 @functools.lru_cache(maxsize=4)
 def _load_sentencepiece(path: str) -> SentencePieceTokenizer:
     try:

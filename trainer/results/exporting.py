@@ -1,4 +1,4 @@
-"""Exports the model of a run, with the signatures that its tokenizer allows and a card that describes the training."""
+"""Exports the model of a run, with the signatures that its task allows and a card that describes the training."""
 
 import os
 import pathlib
@@ -9,9 +9,8 @@ import keras
 from ml_collections import ConfigDict
 
 from reformer_tf import export
-from reformer_tf.tokenizers import Tokenizer
+from trainer import tasks
 from trainer.config import as_dict
-from trainer.data import tokenizers
 from trainer.storage import metrics
 from trainer.storage.workdir import Workdir
 
@@ -46,18 +45,9 @@ def export_model(
         ValueError: If `sentencepiece` is True and the run has another tokenizer, or if `export_saved_model` refuses an
             argument.
     """
-    tokenizer, card = _tokenizer(config.data, sentencepiece), _card(description, config, workdir)
-    return export.export_saved_model(model, directory, tokenizer, card, device, memory_bytes)
-
-
-def _tokenizer(data: ConfigDict, sentencepiece: bool) -> Tokenizer | None:
-    is_sentencepiece = data.tokens == tokenizers.SENTENCEPIECE
-    if sentencepiece and not is_sentencepiece:
-        raise ValueError(
-            "`sentencepiece` must not be asked for where the tokenizer of a run is not SentencePiece. "
-            f"Received: {data.tokens}"
-        )
-    return None if is_sentencepiece and not sentencepiece else tokenizers.from_config(data)
+    options = tasks.from_config(config).export_options(config, sentencepiece)
+    card = _card(description, config, workdir)
+    return export.export_saved_model(model, directory, card=card, device=device, memory_bytes=memory_bytes, **options)
 
 
 def _card(description: Mapping[str, Any], config: ConfigDict, workdir: Workdir) -> dict[str, Any]:

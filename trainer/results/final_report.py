@@ -1,19 +1,18 @@
-"""The final report of a run, after its last step: export, reference entropies, an ablation and a sample of text."""
+"""The final report of a run, after its last step: export, reference numbers, an ablation and a sample."""
 
 import json
 import sys
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from trainer import atomic, exits
-from trainer.data import documents as text
-from trainer.data import numbered_documents
 from trainer.model import load_described
-from trainer.results import exporting, sample, saved_model_check
+from trainer.results import exporting, saved_model_check
 from trainer.results.ablation import without_attention
 from trainer.storage import report_file
+from trainer.tasks.task import NO_ATTENTION, Task
+from trainer.training import progress
 from trainer.training.run import Run
 
 ABLATION = "ablation_no_attention"
@@ -55,36 +54,29 @@ def close(run: Run, stop: exits.StopRequest) -> int:
     if chief:
         if "report" in report["made"]:
             run.files.text("sample", run.config.sample.prompt + report["sample"])
-        print(_as_text(report), flush=True)
+        print(_as_text(report, run.task), flush=True)
     run.process_group.leave()
     return exits.DONE
 
 
 def _finished_report(run: Run) -> dict[str, Any] | None:
     """Returns the report of an earlier start, if it is of this step and has all parts that the config asks for."""
-    report = report_file.read(run.workdir.report)
+    report = report_file.read(run.workdir.report, run.task.report_numbers)
     asked = {name for name in ("export", "report") if run.config[name]}
     return report if report and report["step"] == run.step and asked <= set(report["made"]) else None
 
 
 def _make_report(run: Run) -> dict[str, Any]:
-    validation = run.files.find("validation", run.step)
-    report: dict[str, Any] = {
-        "step": run.step,
-        "made": [],
-        "bits_per_byte": validation and validation.get("bits_per_byte"),
-    }
+    validation, measure = run.files.find("validation", run.step), run.task.measure
+    report: dict[str, Any] = {"step": run.step, "made": [], measure: validation and validation.get(measure)}
     if run.config.report:
         report["made"].append("report")
         report.update(_compare(run))
     with tf.device("CPU:0"):  # The check of the export computes on the CPU, too.
         model, description = load_described(run.config, run.workdir)
     if run.config.report:
-        asked = run.config.sample
-        report["sample"] = sample.continue_text(
-            model, asked.prompt, asked.tokens, asked.temperature, tokenizer=run.tokenizer
-        )
-        atomic.write_text(run.workdir.sample, asked.prompt + report["sample"])
+        report["sample"] = run.task.sample(model, run.config, run.validation_examples())
+        atomic.write_text(run.workdir.sample, run.config.sample.prompt + report["sample"])
     if run.config.export:
         report["made"].append("export")
         report["export"], report["export_difference"] = _export(run, model, description)
@@ -98,22 +90,21 @@ def _evaluate_without_attention(run: Run, stop: exits.StopRequest) -> None:
 
 
 def _compare(run: Run) -> dict[str, Any]:
-    """Returns entropies of the validation bytes and the evaluation without attention."""
-    documents = run.corpus.validation
-    ablation = run.files.find(ABLATION, run.step)
-    some = {"evaluated_bytes": ablation and ablation["bytes"], "validation_bytes": documents.num_bytes}
+    """Returns the reference numbers of the validation documents and the evaluation without attention."""
+    ablation, measure = run.files.find(ABLATION, run.step), run.task.measure
+    some = {"evaluated_tokens": ablation and ablation["tokens"], "validation_tokens": run.all_validation_tokens()}
     return {
         **(some if run.config.train.eval_examples else {}),
-        "entropy_order_0": text.byte_entropy(documents, 0),
-        "entropy_order_1": text.byte_entropy(documents, 1),
-        "bits_per_byte_no_attention": ablation and ablation.get("bits_per_byte"),
+        **run.task.refer(run.corpus.validation),
+        f"{measure}{NO_ATTENTION}": ablation and ablation.get(measure),
     }
 
 
 def _export(run: Run, model: Any, description: dict[str, Any]) -> tuple[str, float]:
     exported = exporting.export_model(model, description, run.config, run.workdir, run.workdir.export)
-    documents = numbered_documents.number(run.corpus.validation, run.tokenizer)
-    ids = documents.ids[: min(_CHECKED_LENGTH, run.config.train.sequence_length)].astype(np.int32)
+    examples = run.validation_examples()
+    ids = run.task.ids(examples.gather(tf.constant([0], tf.int64)))
+    ids = ids[: min(_CHECKED_LENGTH, run.config.train.sequence_length)]
     difference = saved_model_check.largest_difference(model, exported, ids[None])
     if not difference <= _TOLERANCE:
         raise RuntimeError(
@@ -122,18 +113,19 @@ def _export(run: Run, model: Any, description: dict[str, Any]) -> tuple[str, flo
     return str(exported), difference
 
 
-def _as_text(report: dict[str, Any]) -> str:
+def _as_text(report: dict[str, Any], task: Task) -> str:
     lines = []
     if "report" in report["made"]:
+        compared = {label: report[name] for name, label in task.references.items()}
+        compared["model"] = report[task.measure]
+        compared["model with all attention outputs set to zero"] = report[f"{task.measure}{NO_ATTENTION}"]
+        width = max(map(len, compared))
         lines += [
-            "Bits per byte of the validation documents",
-            f"  entropy of order 0 (bytes on their own)       {_bits(report['entropy_order_0'])}",
-            f"  entropy of order 1 (given the byte before)    {_bits(report['entropy_order_1'])}",
-            f"  model                                         {_bits(report['bits_per_byte'])}",
-            f"  model with all attention outputs set to zero  {_bits(report['bits_per_byte_no_attention'])}",
+            f"{progress.label(task.measure)} of the validation documents",
+            *(f"  {label:{width}}  {_shown(number)}" for label, number in compared.items()),
             *(
-                [f"  (the model on {report['evaluated_bytes']:,} of the {report['validation_bytes']:,} bytes)"]
-                if report.get("evaluated_bytes")
+                [f"  (the model on {report['evaluated_tokens']:,} of the {report['validation_tokens']:,} tokens)"]
+                if report.get("evaluated_tokens")
                 else []
             ),
             "Sample",
@@ -147,6 +139,6 @@ def _as_text(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _bits(number: float | None) -> str:
+def _shown(number: float | None) -> str:
     """Formats a number of a metrics line, which is None if it was not finite."""
     return "not finite" if number is None else f"{number:.4f}"

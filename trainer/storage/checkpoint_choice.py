@@ -1,4 +1,4 @@
-"""Chooses the checkpoint that a command reads: the newest, the best by validation loss, or that of a step."""
+"""Chooses the checkpoint that a command reads: the newest, the best of the validation, or that of a step."""
 
 from typing import Any
 
@@ -32,8 +32,8 @@ def read(workdir: Workdir, checkpoint: str = NEWEST) -> tuple[dict[str, np.ndarr
 
     Args:
         workdir: Folder of the run.
-        checkpoint: `newest` (of those that are not damaged), `best` or the number of a step. The best is that of the
-            smallest validation loss in the metrics, among the steps that have a checkpoint.
+        checkpoint: `newest` (of those that are not damaged), `best` or the number of a step. The best is by
+            `config.train.best_metric` of the validation, among the steps that have a checkpoint.
 
     Returns:
         Arrays by name and the description, which has `step`.
@@ -50,16 +50,18 @@ def read(workdir: Workdir, checkpoint: str = NEWEST) -> tuple[dict[str, np.ndarr
         return found
     if checkpoint != BEST:
         return checkpoints.read(int(checkpoint))
-    losses = metrics.validation_losses(metrics.read_records(workdir.metrics))
-    best = checkpoints.best(losses)
+    metric = workdir.best_metric()
+    costs = metrics.validation_costs(metrics.read_records(workdir.metrics), metric)
+    best = checkpoints.best(costs)
     if best is None:
         raise ValueError(
             f"`checkpoint` must not be best where no step with a checkpoint was evaluated. Received: {workdir.root}"
         )
-    smallest = metrics.best_step(losses)
+    smallest = metrics.best_step(costs)
     if smallest != best:
         logging.warning(
-            "The smallest validation loss is that of step %d, of which there is no checkpoint; %d is used",
+            "The best validation %s is that of step %d, of which there is no checkpoint; %d is used",
+            metric.replace("_", " "),
             smallest,
             best,
         )

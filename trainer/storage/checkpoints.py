@@ -38,23 +38,23 @@ class Checkpoints:
         """Returns the steps without those of damaged files that could not be set aside."""
         return [step for step in self.steps() if step not in self._in_the_way]
 
-    def best(self, losses: Mapping[int, float]) -> int | None:
-        """Finds the step with the smallest validation loss among those that have a checkpoint.
+    def best(self, costs: Mapping[int, float]) -> int | None:
+        """Finds the best step among those that have a checkpoint.
 
         Args:
-            losses: Validation loss by step.
+            costs: Values of `metrics.validation_costs` by step.
 
         Returns:
             The earliest of the best steps; None if no checkpoint was evaluated.
         """
-        return metrics.best_step({step: losses[step] for step in self.usable_steps() if step in losses})
+        return metrics.best_step({step: costs[step] for step in self.usable_steps() if step in costs})
 
     def save(
         self,
         step: int,
         arrays: Mapping[str, np.ndarray],
         description: Mapping[str, Any],
-        losses: Mapping[int, float] | None = None,
+        costs: Mapping[int, float] | None = None,
     ) -> None:
         """Writes the checkpoint of `step`, then prunes the others.
 
@@ -62,7 +62,7 @@ class Checkpoints:
             step: Number of steps done.
             arrays: Arrays of the state by name.
             description: The rest of the state, anything that JSON can hold.
-            losses: Validation loss by step.
+            costs: Values of `metrics.validation_costs` by step.
 
         Raises:
             NotFiniteArraysError: If an array is not finite, so that no run could go on from it.
@@ -73,16 +73,16 @@ class Checkpoints:
         atomic.remove_leftovers(self.folder)
         checkpoint_file.write(self._path(step), arrays, {**description, "step": step})
         self._in_the_way.discard(step)
-        self.prune(losses or {})
+        self.prune(costs or {})
 
-    def prune(self, losses: Mapping[int, float]) -> None:
+    def prune(self, costs: Mapping[int, float]) -> None:
         """Removes all but the newest `keep` checkpoints and the best one.
 
         Args:
-            losses: Validation loss by step.
+            costs: Values of `metrics.validation_costs` by step.
         """
         steps = self.usable_steps()
-        retained = {*steps[-self.keep :], self.best(losses)}
+        retained = {*steps[-self.keep :], self.best(costs)}
         for old in steps:
             if old in retained:
                 continue

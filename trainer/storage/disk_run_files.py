@@ -101,7 +101,7 @@ class DiskRunFiles:
             raise self._not_saved(f"The checkpoint of step {step}", error) from error
 
     def keep_best(self, step: int) -> None:
-        if metrics.best_step(self._losses()) != step:
+        if metrics.best_step(self._costs()) != step:
             return
         if self._saved == step:
             self.prune(step)
@@ -110,27 +110,27 @@ class DiskRunFiles:
 
     def prune(self, step: int) -> None:
         self._wait_and_report(step)
-        self._checkpoints.prune(self._losses())
+        self._checkpoints.prune(self._costs())
 
     def close(self, step: int) -> None:
         self._wait_and_report(step)
         self._metrics.close()
         self._events.close()
 
-    def _losses(self) -> dict[int, float]:
-        """Validation losses by step, for the best checkpoint to be retained."""
-        return metrics.validation_losses(self._metrics.records)
+    def _costs(self) -> dict[int, float]:
+        """Values of the metric by which the best checkpoint is retained, by step."""
+        return metrics.validation_costs(self._metrics.records, self._settings.best_metric)
 
     def _write_in_a_thread(self, step: int, arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> None:
         """Starts a thread that writes a checkpoint, and remembers it also where an interrupt comes in between."""
         writing: concurrent.futures.Future[None] = concurrent.futures.Future()
-        losses = self._losses()
+        costs = self._costs()
 
         def write() -> None:
             if not writing.set_running_or_notify_cancel():
                 return
             try:
-                self._checkpoints.save(step, arrays, description, losses)
+                self._checkpoints.save(step, arrays, description, costs)
             except BaseException as error:  # It is raised where it is waited for.
                 writing.set_exception(error)
             else:

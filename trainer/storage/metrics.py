@@ -14,6 +14,7 @@ from absl import logging
 from trainer import atomic, json_text
 
 _LARGEST = sys.float_info.max
+_MORE_IS_BETTER = frozenset({"accuracy"})
 
 MEASURED = ("tokens_per_second", "peak_memory_mib", "wall_time")
 """Fields that differ even between equal runs; leave them out to compare two runs bit for bit."""
@@ -110,18 +111,34 @@ def evaluations(records: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]
     return [record for record in found if record.get("tokens") == found[-1].get("tokens")]
 
 
-def validation_losses(records: Iterable[Mapping[str, Any]]) -> dict[int, float]:
-    """Returns the losses of `evaluations` by step, without losses that are not finite."""
-    return {record["step"]: record["loss"] for record in evaluations(records) if record.get("loss") is not None}
-
-
-def best_step(losses: Mapping[int, float]) -> int | None:
-    """Finds the step of the smallest loss, the earliest of several; None if there is no loss.
+def validation_costs(records: Iterable[Mapping[str, Any]], metric: str = "loss") -> dict[int, float]:
+    """Returns a metric of `evaluations` by step, without values that are not finite.
 
     Args:
-        losses: Loss by step.
+        records: Records of a run, in order.
+        metric: `loss` or a metric of the task. One of which more is better is negated, so that the smallest is best.
     """
-    return min(losses, key=lambda step: (losses[step], step), default=None)
+    values = {record["step"]: record.get(metric) for record in evaluations(records)}
+    return {step: cost(metric, value) for step, value in values.items() if value is not None}
+
+
+def cost(metric: str, value: float) -> float:
+    """Returns a value of a metric, negated if more of it is better.
+
+    Example:
+        >>> cost("accuracy", 0.75), cost("loss", 0.75)
+        (-0.75, 0.75)
+    """
+    return -value if metric in _MORE_IS_BETTER else value
+
+
+def best_step(costs: Mapping[int, float]) -> int | None:
+    """Finds the step of the smallest cost, the earliest of several; None if there is none.
+
+    Args:
+        costs: Values of `validation_costs` by step.
+    """
+    return min(costs, key=lambda step: (costs[step], step), default=None)
 
 
 def _parse(content: bytes) -> Iterator[tuple[bytes, dict[str, Any]]]:

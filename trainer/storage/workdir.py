@@ -17,12 +17,13 @@ _FIXED = (
     "config.data.tokens",
     "config.data.train_windows",
     "config.optimizer.name",
+    "config.task",
     "config.train.batch_size",
     "config.train.seed",
     "config.train.sequence_length",
 )
 """Fields that cannot change within a run: they decide its weights, its slots, or the examples that it has seen."""
-_FIXED_BEFORE_THE_FIRST_STEP = ("config.model.", "config.data.tokens")
+_FIXED_BEFORE_THE_FIRST_STEP = ("config.task", "config.model.", "config.data.tokens")
 
 
 class Workdir:
@@ -78,6 +79,10 @@ class Workdir:
         """Returns the config of the run in the folder; None if there are no checkpoints."""
         return configs.read_config(self.config) if self.config.exists() and self.checkpoints().steps() else None
 
+    def best_metric(self) -> str:
+        """Returns the metric by which the run in the folder chooses its best checkpoint."""
+        return configs.read_config(self.config).train.best_metric
+
     def check_config(self, config: ConfigDict) -> dict[str, tuple[Any, Any]]:
         """Checks that a run with this config may go on from the checkpoints here.
 
@@ -110,4 +115,4 @@ class Workdir:
 def _comparable(config: ConfigDict) -> dict[str, Any]:
     """Converts a config to a dictionary with all arguments of the model, so that equal models compare equal."""
     fields = configs.as_dict(config)
-    return {**fields, "model": model_fields.completed(fields["model"])}
+    return {**fields, "model": model_fields.completed(fields["task"], fields["model"])}

@@ -27,11 +27,11 @@ def reason(settings: ConfigDict, records: Iterable[Mapping[str, Any]]) -> str | 
     if not patience:
         return None
     metric, least = settings.early_stopping_metric, settings.early_stopping_min_improvement
-    best, best_step, waited = math.inf, None, 0
+    best, best_value, best_step, waited = math.inf, math.nan, None, 0
     for record in metrics.evaluations(records):
         value = record.get(metric)  # None: it was not finite.
-        if value is not None and value < best - least:
-            best, best_step, waited = value, record["step"], 0
+        if value is not None and metrics.cost(metric, value) < best - least:
+            best, best_value, best_step, waited = metrics.cost(metric, value), value, record["step"], 0
         else:
             waited += 1
     if waited < patience:
@@ -40,4 +40,6 @@ def reason(settings: ConfigDict, records: Iterable[Mapping[str, Any]]) -> str | 
     if best_step is None:
         return f"the {name} was not finite in {waited} evaluation(s)"
     by = f" by more than {least:g}" if least else ""
-    return f"the {name} was {best:.4f} at step {best_step} and has not improved{by} in {waited} evaluation(s) since"
+    return (
+        f"the {name} was {best_value:.4f} at step {best_step} and has not improved{by} in {waited} evaluation(s) since"
+    )

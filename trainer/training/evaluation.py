@@ -1,32 +1,30 @@
-"""Evaluation: loss and bits per byte of a model over a finite set of examples."""
+"""Evaluation: loss and metrics of a model over a finite set of examples."""
 
-import math
+import collections
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from reformer_tf.tokenizers import Tokenizer
 from trainer import exits
-from trainer.data import datasets, segments
+from trainer.data import datasets
 from trainer.data.examples import Examples
 from trainer.data.sharding import Shard
-from trainer.data.tokenizers import BYTES
 from trainer.distribution import dispatch
-from trainer.training import gradients
+from trainer.tasks import Batch, LanguageModel, Sums, Task
 
 
 class Evaluation:
     """Evaluates a model on all examples of a set, in a fixed sequence and without randomness.
 
     Args:
-        model: Has `token_losses`.
+        model: A model of the task.
         strategy: Strategy whose replicas compute.
         examples: The examples.
         batch_size: Rows of a batch of all replicas together.
         jit_compile: Whether XLA compiles the forward pass; on a TPU it always does.
-        tokenizer: Tokenizer of the ids.
-        separate_documents: Whether tokens attend only to those of their own document.
+        task: Says what is summed, and which metrics follow.
     """
 
     def __init__(
@@ -36,11 +34,9 @@ class Evaluation:
         examples: Examples,
         batch_size: int,
         jit_compile: bool = False,
-        tokenizer: Tokenizer = BYTES,
-        separate_documents: bool = False,
+        task: Task | None = None,
     ):
-        self._tokenizer = tokenizer
-        self._separate_documents = separate_documents
+        self._task = task or LanguageModel()
         self._model = model
         self._strategy = strategy
         self._dispatch = dispatch.make_dispatch(strategy)
@@ -57,40 +53,41 @@ class Evaluation:
             stop_requested: Called before each batch; once it is true in any process, all of them stop.
 
         Returns:
-            `loss` (nats a token), `bits_per_byte` (over the targets that stand for bytes), `tokens` and `bytes` (the
-            number of targets, and of bytes that they stand for).
+            `loss` (nats, the mean over the targets), the metrics of the task, and what it counts, as integers.
 
         Raises:
             exits.Stopped: If a stop was requested.
         """
-        totals = [0.0] * 4
-        for ids, mask in self._dispatch.batches(self._dataset):
+        counts: dict[str, float] = collections.defaultdict(float)
+        sums: dict[str, float] = collections.defaultdict(float)
+        for batch in self._dispatch.batches(self._dataset):
             wanted = tf.constant(float(stop_requested()))
-            *sums, stops = self._dispatch.start(self._batch_sums, ids, mask, wanted)()
+            *found, stops = self._dispatch.start(self._batch_sums, batch, wanted)()
             if float(stops):
                 raise exits.Stopped
-            totals = [total + float(part) for total, part in zip(totals, sums, strict=True)]
-        nats, byte_nats, tokens, byte_count = totals
-        bits = byte_nats / byte_count / math.log(2.0) if byte_count else math.nan
-        return {"loss": nats / tokens, "bits_per_byte": bits, "tokens": int(tokens), "bytes": int(byte_count)}
+            for totals, parts in zip((counts, sums), found, strict=True):
+                for name, part in parts.items():
+                    totals[name] += float(part)
+        return {
+            "loss": sums["loss"] / counts[self._task.targets],
+            **self._task.metrics({**counts, **sums}),
+            **{name: int(count) for name, count in counts.items()},
+        }
 
     def _dataset(self, shard: Shard) -> tf.data.Dataset:
         return datasets.validation_dataset(self._examples, self._batch_size, shard)
 
     @tf.function(autograph=False)
-    def _batch_sums(self, ids: tf.Tensor, mask: tf.Tensor, stop: tf.Tensor) -> list[tf.Tensor]:
-        sums = self._strategy.run(self._replica_sums, args=(ids, mask, stop))
-        return [self._strategy.experimental_local_results(part)[0] for part in sums]
+    def _batch_sums(self, batch: Batch, stop: tf.Tensor) -> Any:
+        sums = self._strategy.run(self._replica_sums, args=(batch, stop))
+        return tf.nest.map_structure(lambda part: self._strategy.experimental_local_results(part)[0], sums)
 
-    def _replica_sums(self, ids: tf.Tensor, mask: tf.Tensor, stop: tf.Tensor) -> list[tf.Tensor]:
+    def _replica_sums(self, batch: Batch, stop: tf.Tensor) -> Any:
         """Sums over all replicas, in the context of one."""
-        parts = [*self._sums(ids, mask), tf.identity(stop)]
-        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, parts)
+        parts = (*self._sums(batch), tf.identity(stop))
+        replica = tf.distribute.get_replica_context()
+        summed = replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.nest.flatten(parts))
+        return tf.nest.pack_sequence_as(parts, summed)
 
-    def _local_sums(self, ids: tf.Tensor, mask: tf.Tensor) -> list[tf.Tensor]:
-        options = segments.call_options(ids, self._tokenizer, self._separate_documents)
-        losses = self._model.token_losses(ids, mask=mask, training=False, **options)
-        return [
-            *gradients.sum_losses(losses, ids, self._tokenizer),
-            *gradients.count_targets(ids, mask, self._tokenizer),
-        ]
+    def _local_sums(self, batch: Batch) -> tuple[Sums, Sums]:
+        return self._task.counts(batch), self._task.losses(self._model, batch, training=False)

@@ -15,7 +15,7 @@ from trainer import exits
 from trainer.training import early_stopping, memory
 from trainer.training.checkpoint_timer import CheckpointTimer
 from trainer.training.profiling import ProfileWindow
-from trainer.training.progress import Heartbeat, Progress
+from trainer.training.progress import Heartbeat, Progress, shown
 from trainer.training.run import Run
 from trainer.training.steps import Steps, unknown_ids
 
@@ -92,16 +92,17 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
                 run.process_group.leave()
                 return exits.NOT_FINITE
             run.step += 1
-            run.tokens_seen.add(float(result.tokens), bool(result.applied))
-            progress.end(float(result.tokens))
+            tokens = float(result.sums["tokens"])
+            run.tokens_seen.add(tokens, bool(result.applied))
+            progress.end(tokens)
             heartbeat.step = None
             if _is_due(run.step, settings.log_every, settings.steps) or run.step == 1:
-                bits = float(result.bits_per_byte)
-                line, speed = progress.line(run.step, loss, bits)
+                numbers = run.task.metrics({name: float(total) for name, total in result.sums.items()})
+                line, speed = progress.line(run.step, {"loss": loss, **numbers})
                 run.record(
                     "train",
                     loss=loss,
-                    bits_per_byte=bits,
+                    **numbers,
                     tokens_per_second=speed,
                     learning_rate=float(result.learning_rate),
                     gradient_norm=norm,
@@ -169,7 +170,8 @@ def _evaluate_if_due(run: Run, stop: exits.StopRequest) -> bool:
         numbers = run.evaluate_once("validation", stop)
     if numbers is None:
         return False
-    _say(run, f"step {run.step}: validation loss {numbers['loss']:.4f}, {numbers['bits_per_byte']:.4f} bits/byte")
+    metrics = {name: numbers[name] for name in ("loss", *run.task.metric_names) if name in numbers}
+    _say(run, f"step {run.step}: validation {shown(metrics)}")
     run.files.keep_best(run.step)
     return True
 
@@ -185,8 +187,8 @@ def _say_what_begins(run: Run) -> None:
     selection = f" ({limit} example(s) of them, {run.examples.tokens:,} tokens)" if limit else ""
     _say(
         run,
-        f"{run.corpus.name}: {run.corpus.train.num_bytes:,} bytes to train on{selection}, "
-        f"{run.corpus.validation.num_bytes:,} to validate on. "
+        f"{run.corpus.name}: {run.corpus.train.size} to train on{selection}, {run.corpus.validation.size} to validate "
+        f"on. "
         f"{run.model.count_params():,} parameters, {run.strategy.num_replicas_in_sync} replica(s). "
         f"{'Beginning' if run.step == 0 else f'Going on after step {run.step}'} in {run.workdir.root}.",
     )

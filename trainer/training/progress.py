@@ -3,6 +3,7 @@
 import math
 import threading
 import time
+from collections.abc import Mapping
 from types import TracebackType
 
 
@@ -37,13 +38,12 @@ class Progress:
         self._tokens += tokens
         self._count += 1
 
-    def line(self, step: int, loss: float, bits_per_byte: float) -> tuple[str, float]:
+    def line(self, step: int, numbers: Mapping[str, float]) -> tuple[str, float]:
         """Makes the line for the steps since the last line.
 
         Args:
             step: Number of steps done.
-            loss: Loss of the last step, nats a token.
-            bits_per_byte: Bits per byte of the last step.
+            numbers: `loss` of the last step in nats, and its metrics.
 
         Returns:
             The line, and tokens a second.
@@ -53,11 +53,29 @@ class Progress:
         self._warm = True
         self._seconds, self._tokens, self._count = 0.0, 0.0, 0
         width = len(str(self._steps))
-        text = (
-            f"step {step:{width}}/{self._steps}  loss {loss:.4f}  bits/byte {bits_per_byte:.3f}  "
-            f"{speed:,.0f} tokens/s  {left} left"
-        )
+        said = shown(numbers, between="  ")
+        text = f"step {step:{width}}/{self._steps}  {said}  {speed:,.0f} tokens/s  {left} left"
         return text, speed
+
+
+def shown(numbers: Mapping[str, float], between: str = ", ") -> str:
+    """Writes the loss and other numbers with their labels.
+
+    Example:
+        >>> shown({"loss": 2.34567, "bits_per_byte": 3.0})
+        'loss 2.3457, bits/byte 3.0000'
+    """
+    return between.join(f"{label(name)} {value:.4f}" for name, value in numbers.items())
+
+
+def label(name: str) -> str:
+    """Returns the label of a number for people.
+
+    Example:
+        >>> label("bits_per_byte")
+        'bits/byte'
+    """
+    return name.replace("_per_", "/").replace("_", " ")
 
 
 class Heartbeat:

@@ -12,9 +12,10 @@ import tensorflow as tf
 from absl import logging
 from ml_collections import ConfigDict
 
-from trainer import config_checks, exits
-from trainer.data import datasets, segments, short_validation, tokenizers
+from trainer import config_checks, exits, tasks
+from trainer.data import datasets, short_validation
 from trainer.data.corpora import validation
+from trainer.data.documents import Documents
 from trainer.distribution import cluster, dispatch, process_group, strategy
 from trainer.model import build_model
 from trainer.optimization import optimizer
@@ -42,7 +43,7 @@ class Run:
     Attributes:
         step: Number of steps done.
         tokens_seen: Number of tokens that these steps have trained on.
-        tokenizer: Tokenizer of the documents.
+        task: What is trained.
         corpus: The documents.
         examples: The training examples.
         model: The model, in the scope of `strategy`.
@@ -69,7 +70,7 @@ class Run:
         self.config = config = config.copy_and_resolve_references()  # Empty fields are filled in below.
         self.retained: list[object] = []
         self._dry = dry
-        self.tokenizer = tokenizers.from_config(config.data)
+        self.task = tasks.from_config(config)
         self.workdir = Workdir(workdir)
         with contextlib.ExitStack() as undo:
             in_step = cluster.from_environment() if config.strategy == "multi_worker" else None
@@ -81,7 +82,8 @@ class Run:
                 self._check_data_dir()
                 config.data.validation_rule = self._validation_rule()
                 changed = self.workdir.check_config(config)
-                report_file.read(self.workdir.report)  # Otherwise a damaged one is found only after the last step.
+                # Otherwise a damaged one is found only after the last step.
+                report_file.read(self.workdir.report, self.task.report_numbers)
                 if not dry:
                     back = going_back.GoingBack(self.workdir, checkpoint, same_config=not changed)
                     checkpoint = back.checkpoint
@@ -93,9 +95,9 @@ class Run:
                 tf.config.experimental.enable_op_determinism()
             config.data.validation_rule = self.process_group.broadcast(config.data.validation_rule)
             self.corpus = datasets.load_corpus(config.data)
-            if self.process_group.is_chief:
+            if self.process_group.is_chief and isinstance(self.corpus.validation, Documents):
                 short_validation.warn(config, self.corpus.validation)
-            self.examples = datasets.train_examples(config, self.tokenizer, self.corpus.train)
+            self.examples = self.task.train_examples(config, self.corpus.train)
             # Not earlier, because preparing a corpus, which only the first run does, takes random numbers.
             keras.utils.set_random_seed(config.train.seed)
             with self.strategy.scope():
@@ -110,8 +112,7 @@ class Run:
                 accumulation_steps=config.train.accumulation_steps,
                 clip_norm=config.optimizer.clip_norm,
                 jit_compile=compilation.is_wanted(config.train.jit_compile, self.strategy),
-                tokenizer=self.tokenizer,
-                separate_documents=segments.are_wanted(config.data),
+                task=self.task,
             )
             self._variables = named_variables.named_variables(self.model, self._optimizer)
             self.skipped = SkippedSteps(config.train)
@@ -184,7 +185,11 @@ class Run:
 
     def validation_examples(self) -> datasets.Examples:
         """Cuts the examples of an evaluation."""
-        return datasets.validation_examples(self.config, self.tokenizer, self.corpus.validation)
+        return self.task.validation_examples(self.config, self.corpus.validation)
+
+    def all_validation_tokens(self) -> int:
+        """Number of tokens in the validation documents, also those that `config.train.eval_examples` leaves out."""
+        return self.task.examples(self.config, self.corpus.validation).tokens
 
     def make_evaluation(self, examples: datasets.Examples) -> Evaluation:
         """Makes an evaluation of the model on examples."""
@@ -195,8 +200,7 @@ class Run:
             examples,
             settings.batch_size,
             compilation.is_wanted(settings.jit_compile, self.strategy),
-            self.tokenizer,
-            segments.are_wanted(self.config.data),
+            self.task,
         )
 
     def averaged(self) -> contextlib.AbstractContextManager[None]:

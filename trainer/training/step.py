@@ -10,8 +10,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.ops.execution import compiled_functions
-from reformer_tf.tokenizers import Tokenizer
-from trainer.data.tokenizers import BYTES
+from trainer.tasks import Batch, LanguageModel, Sums, Task
 from trainer.training import gradients
 
 
@@ -19,11 +18,9 @@ class StepResult(NamedTuple):
     """Results of a step, all scalars."""
 
     loss: tf.Tensor
-    """Nats a token over the global batch, before the update. float32."""
-    tokens: tf.Tensor
-    """Targets in the global batch. float32."""
-    bits_per_byte: tf.Tensor
-    """Bits per byte of the targets that stand for bytes. float32."""
+    """Mean loss over the targets of the global batch, before the update, in nats. float32."""
+    sums: Sums
+    """What the task counts and sums over the global batch, by name, without the loss. float32."""
     gradient_norm: tf.Tensor
     """Global norm of the summed gradient, before clipping. float32."""
     learning_rate: tf.Tensor
@@ -39,7 +36,7 @@ class TrainStep:
     parts are summed over the replicas, the sum is clipped by its global norm, and every replica makes the same update.
 
     Args:
-        model: Has `token_losses` and `trainable_variables`, made in the scope of `strategy`.
+        model: A model of the task, made in the scope of `strategy`.
         optimizer: Built for the model; takes gradients that are summed already.
         strategy: Strategy whose replicas compute.
         accumulation_steps: Number of parts of a replica's rows, which are computed one after another.
@@ -47,8 +44,7 @@ class TrainStep:
         jit_compile: Whether XLA compiles forward and backward of a replica.
         compile_whole: Whether XLA compiles the whole step as one program, with the sum over the replicas, clipping and
             update. Always so on a TPU; elsewhere only possible with one replica.
-        tokenizer: Tokenizer of the ids.
-        separate_documents: Whether tokens attend only to those of their own document.
+        task: Says what a batch is and what is summed.
 
     Attributes:
         run_whole: The compiled function of a batch with `compile_whole`, else None.
@@ -64,31 +60,27 @@ class TrainStep:
         clip_norm: float = 0.0,
         jit_compile: bool = False,
         compile_whole: bool = False,
-        tokenizer: Tokenizer = BYTES,
-        separate_documents: bool = False,
+        task: Task | None = None,
     ):
-        self._tokenizer = tokenizer
+        self._task = task or LanguageModel()
         self._variables = model.trainable_variables
         self._optimizer = optimizer
         self._strategy = strategy
         self._clip_norm = clip_norm
         whole = compile_whole or isinstance(strategy, tf.distribute.TPUStrategy)
         self._local = tf.function(
-            gradients.LocalGradients(model, accumulation_steps, tokenizer, separate_documents),
+            gradients.LocalGradients(model, self._task, accumulation_steps),
             jit_compile=(jit_compile and not whole) or None,
             autograph=False,
         )
         self.run_whole = self._compile_step() if whole else None
 
     @tf.function(autograph=False)
-    def __call__(
-        self, ids: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, loss_scale: tf.Tensor | None = None
-    ) -> StepResult:
+    def __call__(self, batch: Batch, seed: tf.Tensor, loss_scale: tf.Tensor | None = None) -> StepResult:
         """Makes one update, unless the loss or the gradient is not finite.
 
         Args:
-            ids: `[B, L + 1]` int32, distributed over the replicas.
-            mask: `[B, L + 1]` bool, True for real tokens.
+            batch: A batch of the task, tensors `[B, ...]`, distributed over the replicas.
             seed: `[2]` int32, (base, step).
             loss_scale: Scalar float32, a power of two that the loss is multiplied by and its summed gradient divided
                 by, for float16. If None, neither is done.
@@ -96,18 +88,21 @@ class TrainStep:
         Returns:
             The results of the step, the same in all replicas.
         """
-        batch = (ids, mask, seed, loss_scale)
+        arguments = (batch, seed, loss_scale)
         if self.run_whole is not None:
-            whole = self.run_whole(*batch)
-            return StepResult(*(self._strategy.experimental_local_results(value)[0] for value in whole))
-        result, summed = self._strategy.run(self._gradients, args=batch)
-        result = StepResult(*(self._strategy.experimental_local_results(value)[0] for value in result))
+            return self._of_one_replica(self.run_whole(*arguments))
+        result, summed = self._strategy.run(self._gradients, args=arguments)
+        result = self._of_one_replica(result)
 
         def apply() -> tf.Tensor:
             self._strategy.run(self._apply, args=(summed,))
             return tf.constant(True)
 
         return result._replace(applied=tf.cond(result.applied, apply, lambda: tf.constant(False)))
+
+    def _of_one_replica(self, result: StepResult) -> StepResult:
+        """Takes what is the same in all replicas from one."""
+        return tf.nest.map_structure(lambda value: self._strategy.experimental_local_results(value)[0], result)
 
     def _compile_step(self) -> Callable[..., StepResult]:
         """Makes the compiled function that runs the whole step in every replica."""
@@ -120,15 +115,15 @@ class TrainStep:
             )
         static = tf.distribute.RunOptions(experimental_enable_dynamic_batch_size=False)
 
-        def run(*batch: Any) -> StepResult:
-            return self._strategy.run(self._replica_step, args=batch, options=static)
+        def run(*arguments: Any) -> StepResult:
+            return self._strategy.run(self._replica_step, args=arguments, options=static)
 
         return run if on_tpu else tf.function(run, jit_compile=True, autograph=False)
 
-    def _replica_step(self, *batch: Any) -> StepResult:
+    def _replica_step(self, *arguments: Any) -> StepResult:
         """Runs the step in the context of a replica: its gradient and, if that is finite, the update."""
         with compiled_functions.compiled_as_a_whole():
-            result, summed = self._gradients(*batch)
+            result, summed = self._gradients(*arguments)
 
         def apply() -> tf.Tensor:
             self._apply(summed)
@@ -137,18 +132,16 @@ class TrainStep:
         return result._replace(applied=tf.cond(result.applied, apply, lambda: tf.constant(False)))
 
     def _gradients(
-        self, ids: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, loss_scale: tf.Tensor | None = None
+        self, batch: Batch, seed: tf.Tensor, loss_scale: tf.Tensor | None = None
     ) -> tuple[StepResult, list[tf.Tensor]]:
         """Computes the clipped gradient of the global batch, in the context of a replica."""
         replica = tf.distribute.get_replica_context()
-        targets = gradients.count_targets(ids, mask, self._tokenizer)
-        tokens, byte_count = replica.all_reduce(tf.distribute.ReduceOp.SUM, targets)
-        first_row = replica.replica_id_in_sync_group * tf.shape(ids)[0]
-        weight = tf.math.divide_no_nan(1.0, tokens)
+        counts = _sum_over_replicas(replica, self._task.counts(batch))
+        first_row = replica.replica_id_in_sync_group * tf.shape(batch[0])[0]
+        weight = tf.math.divide_no_nan(1.0, counts[self._task.targets])
         if loss_scale is not None:
             weight *= loss_scale
-        nats, byte_nats, parts = self._local(ids, mask, seed, first_row, weight)
-        nats, byte_nats, *summed = replica.all_reduce(tf.distribute.ReduceOp.SUM, [nats, byte_nats, *parts])
+        nats, sums, summed = _sum_over_replicas(replica, self._local(batch, seed, first_row, weight))
         if loss_scale is not None:
             # An overflow in one replica makes the sum not finite, so that all replicas skip the step.
             nats, *summed = [value / tf.cast(loss_scale, value.dtype) for value in (nats, *summed)]
@@ -156,10 +149,15 @@ class TrainStep:
         if self._clip_norm:
             shrink = self._clip_norm / tf.maximum(norm, self._clip_norm)
             summed = [gradient * tf.cast(shrink, gradient.dtype) for gradient in summed]
-        bits = tf.math.divide_no_nan(byte_nats, byte_count) / tf.math.log(2.0)
         finite = tf.math.is_finite(nats) & tf.math.is_finite(norm)
         rate = tf.cast(self._optimizer.learning_rate, tf.float32)
-        return StepResult(nats, tokens, bits, norm, rate, finite), summed
+        return StepResult(nats, {**counts, **sums}, norm, rate, finite), summed
 
     def _apply(self, summed: list[tf.Tensor]) -> None:
         self._optimizer.apply(summed, self._variables)
+
+
+def _sum_over_replicas(replica: tf.distribute.ReplicaContext, values: Any) -> Any:
+    """Sums tensors over the replicas, in any structure."""
+    summed = replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.nest.flatten(values))
+    return tf.nest.pack_sequence_as(values, summed)

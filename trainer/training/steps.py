@@ -50,11 +50,11 @@ class Steps:
     def start(self) -> Callable[[], Any]:
         """Starts the next step on the next batch, and returns a function that waits for its result."""
         run = self._run
-        ids, mask = next(self._batches)
+        batch = next(self._batches)
         seed = tf.constant([run.config.train.seed, self.started], tf.int32)
         scale = run.skipped.loss_scale and tf.constant(run.skipped.loss_scale.value)
         self.started += 1
-        return run.dispatch.start(run.train_step.__call__, ids, mask, seed, scale)
+        return run.dispatch.start(run.train_step.__call__, batch, seed, scale)
 
 
 def batches(run: Run) -> Iterator[Any]:
@@ -70,8 +70,8 @@ def batches(run: Run) -> Iterator[Any]:
 def unknown_ids(run: Run) -> list[int]:
     """Returns the ids in the batch of the next step that are outside the vocabulary of the model."""
     settings = run.config.train
-    ids, mask = next(iter(datasets.train_dataset(run.examples, settings.batch_size, settings.seed, run.step)))
-    found = np.unique(ids.numpy()[mask.numpy()])
+    batch = next(iter(datasets.train_dataset(run.examples, settings.batch_size, settings.seed, run.step)))
+    found = np.unique(run.task.ids(batch))
     return found[(found < 0) | (found >= run.config.model.vocabulary_size)].tolist()
 
 

@@ -105,7 +105,7 @@ def test_a_compiled_step_is_traced_once_a_bucket(mirrored_strategy, replicas, ma
         step = TrainStep(model, slots, strategy, jit_compile=True)
         batches = strategy.experimental_distribute_dataset(_ordered(_examples(buckets)))
         for number, (ids, mask) in enumerate(itertools.islice(batches, 8)):
-            losses.append(float(step(ids, mask, tf.constant([0, number])).loss))
+            losses.append(float(step((ids, mask), tf.constant([0, number])).loss))
         return shapes, np.array(losses)
 
     shapes, losses = train(BUCKETS)

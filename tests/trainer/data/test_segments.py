@@ -12,6 +12,7 @@ from trainer.data.examples import Examples
 from trainer.evaluate import evaluate
 from trainer.optimization import optimizer
 from trainer.storage.workdir import Workdir
+from trainer.tasks import LanguageModel
 from trainer.training.evaluation import Evaluation
 from trainer.training.run import Run
 from trainer.training.step import TrainStep
@@ -36,9 +37,8 @@ def _examples(tokenizer, layout):
 
 
 def _evaluate(model, layout, separate, tokenizer=tokenizers.BYTES):
-    return Evaluation(
-        model, tf.distribute.get_strategy(), _examples(tokenizer, layout), 1, False, tokenizer, separate
-    ).run()
+    task = LanguageModel(tokenizer, separate)
+    return Evaluation(model, tf.distribute.get_strategy(), _examples(tokenizer, layout), 1, task=task).run()
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=[*tokenizers.BYTE_TOKENIZERS])
@@ -57,9 +57,11 @@ def test_a_training_step(kind, jit_compile):
     separate_examples, together = (_evaluate(model, layout, False)["bits_per_byte"] for layout in ("padded", "packed"))
     assert together != pytest.approx(separate_examples, rel=1e-4)
     slots = optimizer.make_optimizer(_optimizer_config(), 1, model.trainable_variables)
-    step = TrainStep(model, slots, tf.distribute.get_strategy(), jit_compile=jit_compile, separate_documents=True)
-    ids, mask = _examples(tokenizers.BYTES, "packed").gather(tf.constant([0], tf.int64))
-    assert float(step(ids, mask, tf.constant([0, 0])).bits_per_byte) == pytest.approx(separate_examples, rel=1e-5)
+    task = LanguageModel(separate_documents=True)
+    step = TrainStep(model, slots, tf.distribute.get_strategy(), jit_compile=jit_compile, task=task)
+    result = step(_examples(tokenizers.BYTES, "packed").gather(tf.constant([0], tf.int64)), tf.constant([0, 0]))
+    metrics = task.metrics({name: float(value) for name, value in result.sums.items()})
+    assert metrics["bits_per_byte"] == pytest.approx(separate_examples, rel=1e-5)
 
 
 def test_a_run(tmp_path):

@@ -15,9 +15,8 @@ from trainer.data import documents as text
 from trainer.data import numbered_documents, tokenizers
 from trainer.data.examples import Examples
 from trainer.evaluate import evaluate
-from trainer.results import sample
 from trainer.storage.workdir import Workdir
-from trainer.training import gradients
+from trainer.tasks import LanguageModel, text_sample
 from trainer.training.evaluation import Evaluation
 
 
@@ -48,17 +47,17 @@ def test_bits_per_byte_are_of_bytes(tokenizer):
     """With a model that gives each id a fixed loss: boundaries cost 1000 nats, and count only as tokens."""
 
     class Model:
-        def token_losses(self, ids, mask, training):
+        def token_scores(self, ids, mask):
             costs = np.where(tokenizer.byte_counts > 0, math.log(2.0), 1000.0).astype(np.float32)
-            return tf.where(mask[:, 1:], tf.gather(costs, ids[:, 1:]), 0.0)
+            return tf.where(mask[:, 1:], tf.gather(costs, ids[:, 1:]), 0.0), mask[:, 1:] & (ids[:, 1:] == ids[:, :-1])
 
     documents = numbered_documents.number(text.Documents([b"abc", b"de", b"f"]), tokenizer)
     examples = Examples(documents, 4)
-    numbers = Evaluation(Model(), tf.distribute.get_strategy(), examples, 2, tokenizer=tokenizer).run()
+    numbers = Evaluation(Model(), tf.distribute.get_strategy(), examples, 2, task=LanguageModel(tokenizer)).run()
     assert numbers["bits_per_byte"] == pytest.approx(1.0)
     assert (numbers["tokens"], numbers["bytes"]) == (8, 6)
-    ids, mask = (tf.constant(part[None]) for part in examples[0])
-    assert [float(x) for x in gradients.count_targets(ids, mask, tokenizer)] == [4.0, 3.0]
+    counts = LanguageModel(tokenizer).counts(tuple(tf.constant(part[None]) for part in examples[0]))
+    assert {name: float(count) for name, count in counts.items()} == {"tokens": 4.0, "bytes": 3.0}
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +98,7 @@ def test_a_converted_sentencepiece_model(sentencepiece_model, tmp_path):
     config.data.name, config.data.path = "text", str(sentencepiece_model.with_name("text.txt"))
     config.data.validation_fraction, config.train.sequence_length = 0.2, 16
     assert 1 < evaluate(config, Workdir(tmp_path / "run"))["bits_per_byte"] < 6
-    new = sample.continue_text(model, "abc", 5, 1.0, tokenizer=tokenizers.from_config(config.data))
+    new = text_sample.continue_text(model, "abc", 5, 1.0, tokenizer=tokenizers.from_config(config.data))
     assert set(new) <= set("abcdefgh ")
     with pytest.raises(ValueError, match=r"`source` must hold spiece.model for `tokens` sentencepiece"):
         convert(model, tmp_path / "other", "sentencepiece")

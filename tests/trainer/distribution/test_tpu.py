@@ -17,6 +17,7 @@ from trainer import config_checks
 from trainer.data import datasets
 from trainer.distribution import dispatch, tpu
 from trainer.optimization import optimizer
+from trainer.tasks import LanguageModel
 from trainer.training.evaluation import Evaluation
 from trainer.training.step import TrainStep
 
@@ -143,13 +144,12 @@ def _replicated(traced):
 )
 def test_the_whole_step_is_traced_for_a_tpu(strategy, name, dtype):
     model, slots = _made(strategy, name, dtype)
-    step = TrainStep(
-        model, slots, strategy, accumulation_steps=2, clip_norm=1.0, jit_compile=True, separate_documents=True
-    )
+    task = LanguageModel(separate_documents=True)
+    step = TrainStep(model, slots, strategy, accumulation_steps=2, clip_norm=1.0, jit_compile=True, task=task)
     ids, mask = _batch(strategy)
     assert [part.shape for part in strategy.experimental_local_results(ids)] == [(ROWS // 2, LENGTH + 1)] * 2
     scale = tf.constant(2.0**15) if dtype == "mixed_float16" else None
-    traced = step.__call__.get_concrete_function(ids, mask, tf.constant([0, 0]), scale)
+    traced = step.__call__.get_concrete_function((ids, mask), tf.constant([0, 0]), scale)
     found = xla_ops.examine(traced, also=xla_ops.TPU_STRATEGY_OPS)
     assert found.problems() == []
     # There is one program; the host only passes inputs and outputs.
@@ -169,7 +169,7 @@ def test_the_evaluation_is_traced_for_a_tpu(strategy):
     model, _ = _made(strategy, kinds=["lsh", "full"])
     examples = datasets.Examples([b"some bytes to read " * 20], LENGTH)
     evaluation = Evaluation(model, strategy, examples, ROWS, jit_compile=True)
-    traced = evaluation._batch_sums.get_concrete_function(*_batch(strategy), tf.constant(0.0))
+    traced = evaluation._batch_sums.get_concrete_function(_batch(strategy), tf.constant(0.0))
     assert xla_ops.examine(traced, also=xla_ops.TPU_STRATEGY_OPS).problems() == []
 
 
@@ -187,7 +187,7 @@ def test_every_length_of_the_batches_is_a_program_of_static_shapes(strategy):
         if length in lengths:
             continue
         lengths.append(length)
-        traced = step.__call__.get_concrete_function(ids, mask, tf.constant([0, 0]))
+        traced = step.__call__.get_concrete_function((ids, mask), tf.constant([0, 0]))
         assert xla_ops.examine(traced, also=xla_ops.TPU_STRATEGY_OPS).problems() == []
     assert sorted(lengths) == [17, LENGTH + 1]
     _assert_replicas_read_their_rows(traced)

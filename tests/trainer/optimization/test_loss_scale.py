@@ -87,13 +87,13 @@ def test_an_overflow_in_one_replica_is_seen_by_all(mirrored_strategy, overflowin
     ids[overflowing_row] = [7, 8, 9, 10, 11]
     batch, seed = _batch(mirrored_strategy, ids), tf.constant([0, 0])
     before = model.table.numpy()
-    result = step(*batch, seed, tf.constant(2.0**24))
+    result = step(batch, seed, tf.constant(2.0**24))
     assert np.isfinite(float(result.loss))
     assert not np.isfinite(float(result.gradient_norm))
     assert not bool(result.applied)
     for copy in mirrored_strategy.experimental_local_results(model.table.value):
         np.testing.assert_array_equal(copy, before)
-    result = step(*batch, seed, tf.constant(2.0**10))
+    result = step(batch, seed, tf.constant(2.0**10))
     assert bool(result.applied)
     after = [copy.numpy() for copy in mirrored_strategy.experimental_local_results(model.table.value)]
     np.testing.assert_array_equal(after[0], after[1])
@@ -110,7 +110,7 @@ def test_the_scale_keeps_small_gradients_and_changes_nothing_else():
     for scale in (None, 2.0**15):
         model, step = _make_step(strategy)
         model.table.assign(sure)
-        result = step(*_batch(strategy, ids), tf.constant([0, 0]), scale and tf.constant(scale))
+        result = step(_batch(strategy, ids), tf.constant([0, 0]), scale and tf.constant(scale))
         found.append((float(result.loss), float(result.gradient_norm), sure - model.table.numpy()))
     (loss, norm, plain), (scaled_loss, scaled_norm, scaled) = found
     assert scaled_loss == pytest.approx(loss, rel=1e-6)

@@ -75,7 +75,7 @@ def test_it_follows_the_updates(mirrored_strategy, name, replicas):
         ids, mask = _batch(number)
         dataset = tf.data.Dataset.from_tensors((ids, mask)).unbatch().batch(4)
         batch = next(iter(strategy.experimental_distribute_dataset(dataset)))
-        step(*batch, tf.constant([0, number]))
+        step(batch, tf.constant([0, number]))
         values.append([variable.numpy() for variable in table.trainable_variables])
         for average, source in zip(averages, zip(*values, strict=True), strict=True):
             np.testing.assert_allclose(average.numpy(), _expected_average(source), rtol=1e-5, atol=1e-7)
@@ -94,11 +94,11 @@ def test_a_skipped_step_leaves_it_unchanged():
     slots = optimizer.make_optimizer(_optimizer_config(ema_momentum=MOMENTUM), 10, table.trainable_variables)
     step = TrainStep(table, slots, tf.distribute.get_strategy())
     ids, mask = _batch(0)
-    assert bool(step(ids, mask, tf.constant([0, 0])).applied)
+    assert bool(step((ids, mask), tf.constant([0, 0])).applied)
     before = slots.average.variables[0].numpy()
     good = table.table.numpy()
     table.table.assign(np.where(np.arange(257) == 7, np.inf, good))
-    assert not bool(step(ids, mask, tf.constant([0, 1])).applied)
+    assert not bool(step((ids, mask), tf.constant([0, 1])).applied)
     np.testing.assert_array_equal(slots.average.variables[0].numpy(), before)
 
 

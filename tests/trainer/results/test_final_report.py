@@ -12,9 +12,10 @@ from trainer import evaluate, exits
 from trainer.config import read_config
 from trainer.data import datasets, documents, tokenizers
 from trainer.model import build_model, load_model
-from trainer.results import exporting, final_report, sample, saved_model_check
+from trainer.results import exporting, final_report, saved_model_check
 from trainer.results.ablation import output_weights, without_attention
 from trainer.storage.workdir import Workdir
+from trainer.tasks import text_sample
 from trainer.training import loop
 from trainer.training.run import Run
 
@@ -179,5 +180,5 @@ def test_without_attention(config):
 
 def test_sample_is_decided_by_its_seed(config, workdir):
     model, _ = load_model(config, Workdir(workdir))
-    texts = [sample.continue_text(model, "ab", 12, 1.0, seed) for seed in (1, 1, 2)]
+    texts = [text_sample.continue_text(model, "ab", 12, 1.0, seed) for seed in (1, 1, 2)]
     assert texts[0] == texts[1] != texts[2]

@@ -115,7 +115,7 @@ def test_a_damaged_line_of_the_metrics_is_left_out_and_named(finished, tmp_path,
     first, rest = content.split(b"\n", 1)
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(b"\n".join([first, line, rest]))
-    assert set(metrics.validation_losses(metrics.read_records(path))) == {2}
+    assert set(metrics.validation_costs(metrics.read_records(path))) == {2}
     assert "metrics.jsonl has 1 damaged line(s), which are left out; the first is line 2" in caplog.text
     metrics.Metrics(path, step=2).close()
     assert path.read_bytes() == content

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from trainer.storage.metrics import Metrics, read_records, validation_losses
+from trainer.storage.metrics import Metrics, read_records, validation_costs
 
 
 def _lines(path):
@@ -127,11 +127,11 @@ def test_validation_losses_are_those_that_are_finite():
         {"split": "validation", "step": 4, "loss": None},
         {"split": "ablation", "step": 4, "loss": 0.2},
     ]
-    assert validation_losses(records) == {2: 0.5}
+    assert validation_costs(records) == {2: 0.5}
 
 
 def test_validation_losses_are_of_the_examples_of_the_newest():
     sizes = {2: 100, 4: 10, 6: 10}
     records = [{"split": "validation", "step": step, "loss": step / 10, "tokens": sizes[step]} for step in sizes]
-    assert validation_losses(records) == {4: 0.4, 6: 0.6}
-    assert validation_losses([]) == {}
+    assert validation_costs(records) == {4: 0.4, 6: 0.6}
+    assert validation_costs([]) == {}

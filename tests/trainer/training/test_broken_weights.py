@@ -23,8 +23,8 @@ def _break_after(monkeypatch, step, value):
     def breaking(model, optimizer, *_, **__):
         toy_step, weight = toy.ToyStep(model, optimizer), model.trainable_variables[-1]
 
-        def take(ids, mask, seed, loss_scale=None):
-            result = toy_step(ids, mask, seed, loss_scale)
+        def take(batch, seed, loss_scale=None):
+            result = toy_step(batch, seed, loss_scale)
             if int(seed[1]) + 1 == step:
                 broken = np.array(weight.numpy())
                 broken.flat[-1] = value

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from reformer_tf.models import ReformerCausalLM
 from trainer.optimization import optimizer
 from trainer.storage import named_variables
+from trainer.tasks import LanguageModel
 from trainer.training import gradients
 from trainer.training.step import TrainStep
 
@@ -49,7 +50,7 @@ class _SGD(optimizer.TakesReducedGradients, keras.optimizers.SGD):
 
 
 class _Bigrams(keras.Model):
-    """A table of logits by the previous token: the smallest model with `token_losses`."""
+    """A table of logits by the previous token: the smallest language model."""
 
     def __init__(self):
         super().__init__()
@@ -59,6 +60,10 @@ class _Bigrams(keras.Model):
         logits = tf.gather(tf.convert_to_tensor(self.table), ids[:, :-1])
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(ids[:, 1:], logits)
         return losses * tf.cast(mask[:, 1:], losses.dtype)
+
+    def token_scores(self, ids, mask=None):
+        likeliest = tf.argmax(tf.gather(tf.convert_to_tensor(self.table), ids[:, :-1]), axis=-1, output_type=tf.int32)
+        return self.token_losses(ids, mask), (likeliest == ids[:, 1:]) & mask[:, 1:]
 
 
 def _optimizer_config(**fields):
@@ -93,7 +98,7 @@ def _train(strategy, config, make_model, steps=STEPS, **options):
     masks = tf.data.Dataset.from_tensor_slices([_batch(number)[1] for number in range(steps)])
     flat = tf.data.Dataset.zip(data, masks).unbatch().batch(4, drop_remainder=True)
     for number, (ids, mask) in enumerate(strategy.experimental_distribute_dataset(flat)):
-        result = step(ids, mask, tf.constant([0, number]))
+        result = step((ids, mask), tf.constant([0, number]))
         assert bool(result.applied)
         losses.append(float(result.loss))
         norms.append(float(result.gradient_norm))
@@ -137,13 +142,12 @@ def test_xla_and_parts_on_two_replicas_equal_one_device(mirrored_strategy, model
 
 def test_parts_give_the_gradient_of_the_batch_with_dropout():
     model = _model(dropout=0.3, kind="local", reversible=False)
-    ids, mask = map(tf.constant, _batch(0))
-    arguments = (ids, mask, tf.constant([5, 7]), tf.constant(3), tf.constant(0.01))
-    loss, byte_nats, expected = gradients.LocalGradients(model)(*arguments)
+    arguments = (tuple(map(tf.constant, _batch(0))), tf.constant([5, 7]), tf.constant(3), tf.constant(0.01))
+    loss, sums, expected = gradients.LocalGradients(model, LanguageModel())(*arguments)
     largest = max(float(tf.reduce_max(tf.abs(gradient))) for gradient in expected)
-    again = tf.function(gradients.LocalGradients(model, parts=2))(*arguments)
+    again = tf.function(gradients.LocalGradients(model, LanguageModel(), parts=2))(*arguments)
     assert float(again[0]) == pytest.approx(float(loss), rel=1e-5)
-    assert float(again[1]) == pytest.approx(float(byte_nats), rel=1e-5)
+    assert float(again[1]["byte_loss"]) == pytest.approx(float(sums["byte_loss"]), rel=1e-5)
     for gradient, other in zip(expected, again[2], strict=True):
         np.testing.assert_allclose(other, gradient, atol=1e-5 * largest)
 
@@ -166,10 +170,10 @@ def test_the_clipped_gradient_is_the_reduced_one(mirrored_strategy, limit):
     step = TrainStep(model, slots, mirrored_strategy, clip_norm=limit * float(norm))
     dataset = tf.data.Dataset.from_tensors((ids, mask)).unbatch().batch(4)
     distributed_ids, distributed_mask = next(iter(mirrored_strategy.experimental_distribute_dataset(dataset)))
-    result = step(distributed_ids, distributed_mask, tf.constant([0, 0]))
+    result = step((distributed_ids, distributed_mask), tf.constant([0, 0]))
     assert float(result.loss) == pytest.approx(float(loss), rel=1e-6)
     assert float(result.gradient_norm) == pytest.approx(norm, rel=1e-5)
-    assert float(result.tokens) == mask[:, 1:].sum()
+    assert float(result.sums["tokens"]) == mask[:, 1:].sum()
     np.testing.assert_allclose(model.table.numpy(), -min(limit, 1.0) * gradient, atol=1e-7)
 
 
@@ -177,10 +181,11 @@ def test_bits_per_byte_counts_targets_that_are_bytes():
     model = _Bigrams()
     step = TrainStep(model, _built(_SGD(0.0), model), tf.distribute.get_strategy())
     ids = np.array([[256, 1, 2, 256, 3]], np.int32)
-    result = step(ids, np.ones_like(ids, bool), tf.constant([0, 0]))
+    result = step((ids, np.ones_like(ids, bool)), tf.constant([0, 0]))
     assert float(result.loss) == pytest.approx(np.log(257))
-    assert float(result.bits_per_byte) == pytest.approx(np.log2(257))
-    assert float(result.tokens) == 4
+    sums = {name: float(value) for name, value in result.sums.items()}
+    assert LanguageModel().metrics(sums) == {"bits_per_byte": pytest.approx(np.log2(257))}
+    assert sums["tokens"] == 4
 
 
 def _built(slots, model):
@@ -204,7 +209,7 @@ def test_a_step_that_is_not_finite_changes_nothing(mirrored_strategy, replicas):
         ids[1] = 7 if bad else 3  # Only the second replica meets the infinity.
         dataset = tf.data.Dataset.from_tensors((ids, mask)).unbatch().batch(2)
         batch = next(iter(strategy.experimental_distribute_dataset(dataset)))
-        result = step(*batch, tf.constant([0, 0]))
+        result = step(batch, tf.constant([0, 0]))
         assert bool(result.applied) is not bad
         after = named_variables.values(named_variables.named_variables(model, slots))
         same = [np.array_equal(before[name], after[name]) for name in before if "seed" not in name]
@@ -216,7 +221,7 @@ def test_a_variable_without_a_gradient_is_an_error():
     model.unused = model.add_weight((3,), name="unused")
     step = TrainStep(model, _built(_SGD(0.1), model), tf.distribute.get_strategy())
     with pytest.raises(ValueError, match="Every trainable variable must have a gradient. Received: none for .*unused"):
-        step(*_batch(0), tf.constant([0, 0]))
+        step(_batch(0), tf.constant([0, 0]))
 
 
 def test_weight_decay_leaves_biases_and_scales_unchanged():

@@ -13,9 +13,9 @@ from trainer.training import steps
 def test_sequence_and_number(max_in_flight, monkeypatch):
     under_way, most = [], []
 
-    def start(function, ids, mask, seed, scale):
+    def start(function, batch, seed, scale):
         step = int(seed[1])
-        assert ids == mask == step - 2  # The batches of the steps, one after another.
+        assert batch == (step - 2, step - 2)  # The batches of the steps, one after another.
         under_way.append(step)
         most.append(len(under_way))
 

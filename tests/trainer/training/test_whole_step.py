@@ -33,13 +33,13 @@ def _batch(step):
     ids = np.random.default_rng(step).integers(0, 256, (ROWS, LENGTH + 1), dtype=np.int32)
     mask = np.ones(ids.shape, bool)
     mask[-1, LENGTH // 2 + 1 :] = False
-    return [tf.constant(ids), tf.constant(mask), tf.constant([0, step])]
+    return (tf.constant(ids), tf.constant(mask)), tf.constant([0, step])
 
 
 def _losses(step, steps):
     """Losses and gradient norms of steps on the same batch, each with dropout of its own."""
-    ids, mask, _ = _batch(0)
-    results = [step(ids, mask, tf.constant([0, number])) for number in range(steps)]
+    batch, _ = _batch(0)
+    results = [step(batch, tf.constant([0, number])) for number in range(steps)]
     assert all(bool(result.applied) for result in results)
     return np.array([[float(result.loss), float(result.gradient_norm)] for result in results])
 

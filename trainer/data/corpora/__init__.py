@@ -1,29 +1,63 @@
-"""Sources of text: one module a kind, each with `load(config_data) -> Corpus`.
-
-A kind whose parts fields of the config name also has `scored(config_data, overrides) -> Scored`.
-"""
+"""Sources of documents: one module a source; `config.data.name` names it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import importlib
+from collections.abc import Callable
 
 import ml_collections
 
 from trainer.data.corpora import python_stdlib, text_files, tfds_text
 from trainer.data.corpora.corpus import Corpus, Scored
+from trainer.data.corpora.source import CONTENTS, IDS, LABELLED_IDS, LABELLED_TEXT, TEXT, Source
 
-__all__ = ["CORPORA", "SCORED", "Corpus", "Scored"]
+__all__ = [
+    "CONTENTS",
+    "IDS",
+    "LABELLED_IDS",
+    "LABELLED_TEXT",
+    "SOURCES",
+    "TEXT",
+    "Corpus",
+    "Scored",
+    "Source",
+    "import_module",
+    "register",
+]
 
-
-# config.data.name -> loader
-CORPORA: dict[str, Callable[[ml_collections.ConfigDict], Corpus]] = {
-    "python_stdlib": python_stdlib.load,
-    "text": text_files.load,
-    "tfds": tfds_text.load,
+# config.data.name -> source
+SOURCES: dict[str, Source] = {
+    "python_stdlib": Source(python_stdlib.load),
+    "text": Source(text_files.load, scored=text_files.scored),
+    "tfds": Source(tfds_text.load, scored=tfds_text.scored),
 }
+_OWN = frozenset(SOURCES)
 
-# config.data.name -> loader of the documents to score; other kinds score their validation documents
-SCORED: dict[str, Callable[[ml_collections.ConfigDict, Collection[str]], Scored]] = {
-    "text": text_files.scored,
-    "tfds": tfds_text.scored,
-}
+
+def register(name: str, load: Callable[[ml_collections.ConfigDict], Corpus], contents: str = TEXT) -> None:
+    """Adds a source, or replaces one that was added before; see `trainer.register_corpus`."""
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ValueError(f"`name` must be a Python identifier. Received: name={name!r}")
+    if name in _OWN:
+        raise ValueError(f"`name` must not be one of {', '.join(sorted(_OWN))}. Received: name={name!r}")
+    if not callable(load):
+        raise ValueError(f"`function` must be a function of `config.data`. Received: function={load!r}")
+    if contents not in CONTENTS:
+        raise ValueError(f"`contents` must be one of {', '.join(CONTENTS)}. Received: contents={contents!r}")
+    SOURCES[name] = Source(load, contents)
+
+
+def import_module(name: str) -> None:
+    """Imports the module that `config.data.module` names, which registers sources.
+
+    Raises:
+        ValueError: If it cannot be imported.
+    """
+    if not name:
+        return
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        raise ValueError(
+            f"`config.data.module` must name a module that can be imported from here. Received: {name!r} ({error})"
+        ) from error

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
+from typing import Any, Protocol
 
-from trainer.data.documents import Documents
+
+class Part(Sized, Protocol):
+    """Documents of any kind: one part of a corpus."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal exactly when the documents are the same in the same order."""
+
+    @property
+    def size(self) -> str:
+        """How much there is, for people."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,14 +26,14 @@ class Corpus:
 
     Attributes:
         name: description for people, with the version where there is one.
-        train: the documents to train on.
-        validation: the documents to validate on.
+        train: the documents to train on, a `Part` of the kind that the task takes.
+        validation: the documents to validate on, of the same kind.
         notes: sentences for people about what was taken and left out, and how the two parts were chosen.
     """
 
     name: str
-    train: Documents
-    validation: Documents
+    train: Any
+    validation: Any
     notes: tuple[str, ...] = ()
 
 
@@ -32,13 +43,13 @@ class Scored:
 
     Attributes:
         name: description for people.
-        documents: the documents.
+        documents: the documents, a `Part`.
         is_validation: whether they are the validation documents of a corpus, and not all of it.
         notes: sentences for people, as in a corpus.
     """
 
     name: str
-    documents: Documents
+    documents: Any
     is_validation: bool
     notes: tuple[str, ...] = ()
 

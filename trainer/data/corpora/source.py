@@ -1,0 +1,38 @@
+"""A source of documents: how `config.data.name` is loaded, and what it gives."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection
+
+import ml_collections
+
+from trainer.data.corpora.corpus import Corpus, Scored
+
+TEXT = "text"
+IDS = "ids"
+LABELLED_TEXT = "labelled text"
+LABELLED_IDS = "labelled ids"
+CONTENTS = (TEXT, IDS, LABELLED_TEXT, LABELLED_IDS)
+"""What documents may be: bytes that a tokenizer turns into ids, or ids; with a label each, or without."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A source of documents.
+
+    Attributes:
+        load: Loads the documents that `config.data` names: the same ones at every call.
+        contents: What its documents are, one of `CONTENTS`.
+        scored: Loads the documents to score a model on, given the names of the fields that were set anew. By default
+            these are the validation documents.
+    """
+
+    load: Callable[[ml_collections.ConfigDict], Corpus]
+    contents: str = TEXT
+    scored: Callable[[ml_collections.ConfigDict, Collection[str]], Scored] | None = None
+
+    @property
+    def has_text(self) -> bool:
+        """Whether the documents are bytes, for a tokenizer."""
+        return self.contents in (TEXT, LABELLED_TEXT)

@@ -1,0 +1,128 @@
+"""Predicting the next token: `config.task = "language_model"`.
+
+Shape letters: B rows of a batch, L sequence length.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import keras
+import numpy as np
+import tensorflow as tf
+from ml_collections import ConfigDict
+
+from reformer_tf import models
+from reformer_tf.layers.attention import registry
+from reformer_tf.tokenizers import Tokenizer
+from trainer.data import corpora, datasets, segments, tokenizers
+from trainer.data.documents import byte_entropy
+from trainer.data.examples import Examples
+from trainer.field_checks import check
+from trainer.tasks import text_sample
+from trainer.tasks.task import Batch, Sums, Task
+
+
+class LanguageModel(Task):
+    """A causal language model. A batch is ids `[B, L + 1]` and their mask; all ids but the first are targets.
+
+    Args:
+        tokenizer: Tokenizer of the ids.
+        separate_documents: Whether tokens attend only to those of their own document.
+    """
+
+    model_class = models.ReformerCausalLM
+    set_inside = ("causal", "dtype")
+    fixed: ClassVar = {"causal": True}
+    contents = (corpora.TEXT,)
+    targets = "tokens"
+    unit = "token"
+    summed = ("loss", "byte_loss")
+    metric_names = ("bits_per_byte", "accuracy")
+    measure = "bits_per_byte"
+    references: ClassVar = {
+        "entropy_order_0": "entropy of order 0 (bytes on their own)",
+        "entropy_order_1": "entropy of order 1 (given the byte before)",
+    }
+
+    def __init__(self, tokenizer: Tokenizer = tokenizers.BYTES, separate_documents: bool = False):
+        self._tokenizer = tokenizer
+        self._separate_documents = separate_documents
+
+    @classmethod
+    def check(cls, config: ConfigDict) -> None:
+        tokenizer = tokenizers.from_config(config.data)
+        ids = f"(the ids of `config.data.tokens`, {config.data.tokens!r})"
+        check(
+            config,
+            "model.vocabulary_size",
+            f"must be at least {tokenizer.vocabulary_size} {ids}",
+            lambda value: value >= tokenizer.vocabulary_size,
+        )
+        if config.report:
+            try:
+                registry.require_decoding(config.model.attention_layers)
+            except ValueError as error:
+                raise ValueError(f"`config.report` must be False with this model: {error}") from error
+        check(config, "sample.temperature", "must be above 0", lambda value: value > 0)
+        check(config, "sample.tokens", "must be at least 1", lambda value: value >= 1)
+        limit = config.model.max_sequence_length - len(tokenizer.to_ids(config.sample.prompt))
+        if config.report:
+            rule = f"must be at most {limit}, what `config.model.max_sequence_length` leaves beside the prompt"
+            check(config, "sample.tokens", rule, lambda value: value <= limit)
+
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> Self:
+        return cls(tokenizers.from_config(config.data), segments.are_wanted(config.data))
+
+    def examples(self, config: ConfigDict, documents: Any, count: int = 0) -> Examples:
+        return datasets.cut_examples(config, self._tokenizer, documents, count)
+
+    def signature(self, config: ConfigDict) -> tuple[tf.TensorSpec, ...]:
+        shape = [config.train.batch_size, config.train.sequence_length + 1]
+        return tf.TensorSpec(shape, tf.int32), tf.TensorSpec(shape, tf.bool)
+
+    def counts(self, batch: Batch) -> Sums:
+        ids, mask = batch
+        targets = tf.cast(mask[:, 1:], tf.float32)
+        counts = _look_up(self._tokenizer.byte_counts, ids[:, 1:])
+        return {"tokens": tf.reduce_sum(targets), "bytes": tf.reduce_sum(targets * counts)}
+
+    def losses(self, model: keras.Model, batch: Batch, training: bool, seed: tf.Tensor | None = None) -> Sums:
+        ids, mask = batch
+        options = segments.call_options(ids, self._tokenizer, self._separate_documents)
+        if training:
+            losses = model.token_losses(ids, mask=mask, training=True, seed=seed, **options)
+            return self._sums(losses, ids)
+        losses, right = model.token_scores(ids, mask=mask, **options)
+        return {**self._sums(losses, ids), "right": tf.reduce_sum(tf.cast(right, tf.float32))}
+
+    def _sums(self, losses: tf.Tensor, ids: tf.Tensor) -> Sums:
+        is_byte = _look_up((self._tokenizer.byte_counts > 0).astype(losses.dtype.as_numpy_dtype), ids[:, 1:])
+        return {"loss": tf.reduce_sum(losses), "byte_loss": tf.reduce_sum(losses * is_byte)}
+
+    def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
+        count = sums["bytes"]
+        found = {"bits_per_byte": sums["byte_loss"] / count / math.log(2.0) if count else math.nan}
+        if "right" in sums:
+            found["accuracy"] = sums["right"] / sums["tokens"] if sums["tokens"] else math.nan
+        return found
+
+    def refer(self, documents: Any) -> dict[str, float]:
+        return {f"entropy_order_{order}": byte_entropy(documents, order) for order in (0, 1)}
+
+    def sample(self, model: keras.Model, config: ConfigDict, examples: Examples) -> str:
+        asked = config.sample
+        return text_sample.continue_text(
+            model, asked.prompt, asked.tokens, asked.temperature, tokenizer=self._tokenizer
+        )
+
+    def export_options(self, config: ConfigDict, sentencepiece: bool) -> dict[str, Any]:
+        return {"tokenizer": tokenizers.for_export(config.data, sentencepiece)}
+
+
+def _look_up(numbers: np.ndarray, ids: tf.Tensor) -> tf.Tensor:
+    """Looks up a number for each id, any number for an unknown id: the loss of that decides about the step."""
+    return tf.gather(numbers, tf.clip_by_value(ids, 0, len(numbers) - 1))

@@ -1,0 +1,188 @@
+"""What a run trains: the interface between a kind of task and the loop, the steps and the results, which serve all.
+
+Shape letters: B rows of a batch.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import keras
+import numpy as np
+import tensorflow as tf
+from ml_collections import ConfigDict
+
+from trainer.data.examples import Examples
+
+NO_ATTENTION = "_no_attention"
+"""What a metric of a model without attention has after its name."""
+
+Batch = tuple[tf.Tensor, ...]
+Sums = dict[str, tf.Tensor]
+
+
+class Task(abc.ABC):
+    """A kind of task: what a batch is, which model is trained, what is summed over a batch, and which metrics follow.
+
+    All numbers of a batch are sums over its rows, so that replicas, parts of a batch and batches of an evaluation add
+    up exactly, however uneven they are. What is divided by what is said once, in `metrics`.
+
+    Attributes:
+        model_class: Class of the model. `config.model` holds its arguments.
+        set_inside: Arguments of the model that the trainer sets, so that `config.model` must not have them.
+        fixed: Arguments of the backbone that the model sets by itself.
+        contents: Kinds of documents that it takes, of `trainer.data.corpora.CONTENTS`.
+        targets: The name in `counts` of what the loss is a mean over.
+        unit: What the loss is a mean over, for people: nats a `unit`.
+        summed: The names of what `losses` returns in a training call.
+        metric_names: Numbers that `metrics` may return. An evaluation can stop a run, or be the best, by any of them.
+        measure: The one of them that the final report compares.
+        references: What the final report sets beside it: names of the numbers of `refer`, with a label for people.
+    """
+
+    model_class: ClassVar[type[keras.Model]]
+    set_inside: ClassVar[tuple[str, ...]]
+    fixed: ClassVar[dict[str, Any]]
+    contents: ClassVar[tuple[str, ...]]
+    targets: ClassVar[str]
+    unit: ClassVar[str]
+    summed: ClassVar[tuple[str, ...]]
+    metric_names: ClassVar[tuple[str, ...]]
+    measure: ClassVar[str]
+    references: ClassVar[dict[str, str]]
+
+    @classmethod
+    @abc.abstractmethod
+    def check(cls, config: ConfigDict) -> None:
+        """Checks the rules of this task that can be checked without the data.
+
+        Args:
+            config: Config of a run that keeps the rules of all tasks, see `trainer.config_checks`.
+
+        Raises:
+            ValueError: If it breaks a rule; the message names the field, the rule and what was received.
+        """
+
+    @classmethod
+    @abc.abstractmethod
+    def from_config(cls, config: ConfigDict) -> Self:
+        """Makes the task of a run."""
+
+    @abc.abstractmethod
+    def examples(self, config: ConfigDict, documents: Any, count: int = 0) -> Examples:
+        """Cuts documents of a corpus into examples, whose `gather` gives the batches of this task.
+
+        Args:
+            config: The config of the run.
+            documents: The documents.
+            count: Number of full examples; 0 for all examples, short ones too.
+
+        Raises:
+            ValueError: If there is nothing to cut, or the documents are not of a kind that the task takes.
+        """
+
+    def train_examples(self, config: ConfigDict, documents: Any) -> Examples:
+        """Cuts documents into the examples that a run trains on: `config.data.train_windows` of them, or all.
+
+        Raises:
+            ValueError: As `examples` does, and if there are too few.
+        """
+        count = config.data.train_windows
+        try:
+            return self.examples(config, documents, count)
+        except ValueError as error:
+            if not count:
+                raise
+            raise ValueError(f"`config.data.train_windows` asks for more than there is: {error}") from error
+
+    def validation_examples(self, config: ConfigDict, documents: Any) -> Examples:
+        """Cuts documents into the examples of an evaluation: `config.train.eval_examples` of them, or all."""
+        return self.examples(config, documents).spread(config.train.eval_examples)
+
+    @abc.abstractmethod
+    def signature(self, config: ConfigDict) -> tuple[tf.TensorSpec, ...]:
+        """Returns the shapes and dtypes of a full global batch, for who compiles a step without data."""
+
+    def ids(self, batch: Batch) -> np.ndarray:
+        """Returns the ids of a batch without padding, in one row. A batch begins with ids and their mask."""
+        ids, mask, *_ = batch
+        return ids.numpy()[mask.numpy()]
+
+    @abc.abstractmethod
+    def counts(self, batch: Batch) -> Sums:
+        """Counts what a batch has, without the model.
+
+        Args:
+            batch: Tensors `[B, ...]`.
+
+        Returns:
+            float32 scalars: `tokens`, and the number of targets under the name `targets` says, and perhaps more.
+        """
+
+    @abc.abstractmethod
+    def losses(self, model: keras.Model, batch: Batch, training: bool, seed: tf.Tensor | None = None) -> Sums:
+        """Sums losses over a batch.
+
+        Args:
+            model: A `model_class`.
+            batch: Tensors `[B, ...]`.
+            training: Whether this is a training call. An evaluation may sum more than a training step does.
+            seed: `[3]` int32, (base, step, row offset) of a training call.
+
+        Returns:
+            float32 scalars: `loss` in nats, which is minimised, and perhaps more.
+        """
+
+    @abc.abstractmethod
+    def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
+        """Computes the metrics beside the loss.
+
+        Args:
+            sums: Those of `counts` and `losses` by name, over any number of batches.
+
+        Returns:
+            Numbers by name, of `metric_names`. Not a number where there was nothing to average.
+        """
+
+    @abc.abstractmethod
+    def refer(self, documents: Any) -> dict[str, float]:
+        """Computes what predictions without a model would reach, for the final report.
+
+        Args:
+            documents: The validation documents.
+
+        Returns:
+            Numbers by the names of `references`.
+        """
+
+    @abc.abstractmethod
+    def sample(self, model: keras.Model, config: ConfigDict, examples: Examples) -> str:
+        """Shows people what the model does.
+
+        Args:
+            model: A trained model.
+            config: The config of the run; `config.sample` says what is asked for.
+            examples: The validation examples.
+
+        Returns:
+            What comes after `config.sample.prompt`, always the same for the same model.
+        """
+
+    @abc.abstractmethod
+    def export_options(self, config: ConfigDict, sentencepiece: bool) -> dict[str, Any]:
+        """Returns the arguments of `export_saved_model` that decide about the signatures.
+
+        Args:
+            config: The config of the run.
+            sentencepiece: Whether a SentencePiece run gets the signatures for strings.
+
+        Raises:
+            ValueError: If `sentencepiece` is True and the run has another tokenizer.
+        """
+
+    @property
+    def report_numbers(self) -> tuple[str, ...]:
+        """Names of the numbers in the final report."""
+        return (*self.references, self.measure, f"{self.measure}{NO_ATTENTION}")
