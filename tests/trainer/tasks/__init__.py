@@ -1,1 +1,1 @@
-"""Tests of the tasks."""
+"""Tests of the tasks of the trainer."""
