@@ -2,8 +2,11 @@
 
     python -m trainer.task --config=configs/masked_language_model.py --workdir=/tmp/masked
 
-Time:
-Result:
+Time: 10 minutes on 2 CPU cores (AMD EPYC with AVX-512) that other work took most of, 8 of them for training at about
+5,000 tokens/s; up to 11,000 tokens/s were seen, by which training takes less than 4 minutes.
+Result: 1.851 bits for each byte that is to be predicted, of the validation documents of Python 3.11.7, and 66 % of them
+right; the entropy of order 0 is 4.732, and with all attention outputs set to zero it is 4.874. The last lines of the
+output report these figures, show a text before and after the model has filled it in, and name the exported SavedModel.
 """
 
 from ml_collections import ConfigDict

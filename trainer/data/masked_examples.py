@@ -35,6 +35,7 @@ class MaskedExamples(Examples):
         ValueError: As `Examples` does.
 
     Example:
+        >>> from trainer.data.masking import Masking
         >>> examples = MaskedExamples(Masking(258, fraction=1.0, mask_fraction=1.0), [b"abcd"], sequence_length=8)
         >>> ids, mask, targets = examples.gather(tf.constant([0], tf.int64))
         >>> ids.numpy().tolist(), targets.numpy().tolist()

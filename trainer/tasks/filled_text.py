@@ -26,6 +26,7 @@ def describe(ids: np.ndarray, targets: np.ndarray, likeliest: np.ndarray, mask_i
 
     Example:
         >>> from reformer_tf.tokenizers import ByteTokenizer
+        >>> from trainer.data.masked_examples import IGNORED
         >>> seen, targets = np.array([257, 98, 257]), np.array([97, IGNORED, 99])
         >>> print(describe(seen, targets, np.array([97, 97, 97]), 257, ByteTokenizer()))
         2 of 3 tokens are to be predicted. The model sees, with ▢ for each hidden one:
