@@ -69,6 +69,6 @@ def make(config: ConfigDict) -> StepToCompile:
     # A program to compile takes tensors, not groups of them.
     @functools.partial(tf.function, jit_compile=True, autograph=False)
     def take(*tensors: tf.Tensor) -> Any:
-        return step.run_whole(tensors[: len(batch)], *tensors[len(batch) :])
+        return step(tensors[: len(batch)], *tensors[len(batch) :])
 
     return StepToCompile(take, signature, facts)
