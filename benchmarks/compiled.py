@@ -15,7 +15,7 @@ temporary buffers, arguments and outputs, operations of matrix products and othe
 buffers at the peak of temporary memory. Without `--run` no step is run, so that sizes are possible that would take too
 long here.
 
-Other targets are chips that need not be here (`benchmarks.measuring.chips`): will it fit, and how fast can it be at
+Other targets are chips that need not be here (`compilers.chips.registry`): will it fit, and how fast can it be at
 most? The step is lowered here with the budgets of that kind of device, and compiled in another process by the chip's
 own compiler, which the extra `accelerators` brings (`pip install -e ".[accelerators]"`; or `--python=PATH` of the
 Python of an environment with `jax` and `jax[cuda13]`'s plugin or `libtpu`). Besides the above there are the size of the
@@ -37,18 +37,11 @@ from typing import Any
 
 from absl import flags
 
-from benchmarks.measuring import (
-    command_line,
-    compile_process,
-    config_flag,
-    machine,
-    needed_operations,
-    point_process,
-    points,
-)
-from benchmarks.measuring.chips import CHIPS, HERE
+from benchmarks.measuring import command_line, config_flag, machine, needed_operations, points
 from benchmarks.measuring.results import Results
-from benchmarks.reports import compiled
+from compilers.chips.registry import CHIPS, HERE
+from compilers.processes import compile_process, limited_process
+from compilers.reports import compiled
 from trainer.config import as_dict, write_config
 
 _TARGET = flags.DEFINE_enum("target", HERE, [HERE, *CHIPS], "What the step is compiled for.")
@@ -82,7 +75,7 @@ def main() -> None:
             results = Results(_OUTPUT.value, {**target, **arguments}, about, _IDENTITY)
         measured = points.run(planned, results, _measure, compiled.outcome)
     print(f"\n{compiled.report(measured, _TARGET.value)}\n\nresults: {results.path}")
-    if any(point["status"] != point_process.DONE for point in measured):
+    if any(point["status"] != limited_process.DONE for point in measured):
         sys.exit(1)
 
 
@@ -132,7 +125,7 @@ def _check_attention() -> None:
 
 def _of_config(folder: pathlib.Path) -> tuple[dict[str, Any], list[points.Point]]:
     """The config as the arguments, and its point; the point reads the config from a file in a folder."""
-    from benchmarks.measuring import config_step  # Imports TensorFlow, which takes seconds.
+    from compilers.steps import config_step  # Imports TensorFlow, which takes seconds.
 
     config = config_step.for_one_device(flags.FLAGS.config)
     write_config(config, folder / "config.json")

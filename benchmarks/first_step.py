@@ -19,8 +19,9 @@ import keras
 import numpy as np
 from absl import flags
 
-from benchmarks.measuring import command_line, point_process, points
+from benchmarks.measuring import command_line, points
 from benchmarks.measuring.results import Results
+from compilers.processes import limited_process
 from reformer_tf.layers import FullSelfAttention, LocalSelfAttention, LSHSelfAttention
 
 _WIDTH, _HEADS, _HEAD_SIZE, _CLASSES = 48, 4, 16, 2
@@ -106,7 +107,7 @@ def main() -> None:
         return ", ".join(f"{name} {time:.4f} s ({time / base.get(name, time):.2f})" for name, time in times)
 
     measured = points.run(planned, results, lambda point: points.measure(point, _TIMEOUT.value), outcome)
-    done = [point for point in measured if point["status"] == point_process.DONE]
+    done = [point for point in measured if point["status"] == limited_process.DONE]
     print(json.dumps({point["kind"]: point[point["kind"]] for point in done}))
     if len(done) < len(kinds):
         sys.exit(1)

@@ -29,13 +29,14 @@ from typing import Any
 
 from absl import flags
 
-from benchmarks.measuring import command_line, gpu_folder, gpu_plan, machine, needed_operations, point_process
-from benchmarks.measuring.chips import CHIPS
+from benchmarks.measuring import command_line, gpu_folder, gpu_plan, machine, needed_operations
 from benchmarks.measuring.gpu_plan import Plan
 from benchmarks.measuring.limited_time import Point
 from benchmarks.measuring.sizes import Sizes
 from benchmarks.peers import flash_attention
 from benchmarks.reports import gpu_step
+from compilers.chips.registry import CHIPS
+from compilers.processes import limited_process
 
 _LENGTHS = flags.DEFINE_list("lengths", ["16384", "65536", "262144"], "Tokens of a sequence.")
 _ATTENTION = flags.DEFINE_list("attention", ["lsh", "local"], "Kinds, repeated over the layers.")
@@ -107,13 +108,13 @@ def _lowered(point: Point, folder: pathlib.Path) -> Point:
     """Lowers the step of a point into a folder, in a process of its own, and returns the point that runs it there."""
     name = f"{point.subject.replace(' ', '_')}_{point.length}.hlo"
     command = [*point.command, f"--program={folder / name}", f"--target={_TARGET.value}"]
-    result = point_process.run([sys.executable, "-m", *command], _LOWERING_SECONDS, 0.9 * machine.memory_mib())
-    if result["status"] != point_process.DONE:
+    result = limited_process.run([sys.executable, "-m", *command], _LOWERING_SECONDS)
+    if result["status"] != limited_process.DONE:
         sys.exit(f"Error: {folder / name} was not written: {result['status']}, {result['reason']}")
     print(f"{folder / name}: {result['program_bytes'] / 2**20:.1f} MiB", flush=True)
     check = ["--check"] * (point.subject == gpu_plan.CHECK)
     return dataclasses.replace(
-        point, command=["benchmarks.points.lowered_step", f"--program={name}", f"--repeat={_REPEAT.value}", *check]
+        point, command=["compilers.processes.lowered_step", f"--program={name}", f"--repeat={_REPEAT.value}", *check]
     )
 
 

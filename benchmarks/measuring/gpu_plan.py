@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.measuring import limited_time, machine, point_process
+from benchmarks.measuring import limited_time, machine
 from benchmarks.measuring.limited_time import Point
+from compilers.processes import limited_process
 
 FILE = "plan.json"
 """The name of its file, where it is run on another machine."""
@@ -75,7 +76,7 @@ def run(
     for result in limited_time.run([point for point in plan.points if point.package not in missing], seconds):
         if result.get("device") == "cpu" and not cpu:
             raise ValueError("there must be a GPU, or --cpu, with which a CPU takes its place. Received: device cpu")
-        if result["status"] == point_process.DONE and result["subject"] != CHECK:
+        if result["status"] == limited_process.DONE and result["subject"] != CHECK:
             result["tokens_per_s"] = result["length"] / result["step_s"]
             # Of another device the peak is not known.
             known = result["device"].startswith(plan.gpu)
@@ -92,7 +93,7 @@ def failure(found: Mapping[str, Any]) -> str:
     points = found["points"]
     if not any(p["subject"] == CHECK and p.get("passed") for p in points):
         return "the numbers of the device are not those of the CPU, or were not compared"
-    failed = [p for p in points if p["status"] not in (point_process.DONE, limited_time.NO_TIME)]
+    failed = [p for p in points if p["status"] not in (limited_process.DONE, limited_time.NO_TIME)]
     return f"{len(failed)} of {len(points)} points failed" if failed else ""
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from benchmarks.measuring import machine, point_process
+from compilers.processes import limited_process
 
 NO_TIME = "no_time"
 
@@ -45,14 +45,14 @@ def run(
         clock: gives the time in seconds.
 
     Yields:
-        `subject`, `length` and `operations`, and what `point_process.run` returns; where the time is over, before the
+        `subject`, `length` and `operations`, and what `limited_process.run` returns; where the time is over, before the
         point or in it, the `status` is `NO_TIME`.
     """
     end = clock() + seconds
     for point in points:
         result: dict[str, Any] = {"status": NO_TIME, "seconds": 0.0, "reason": f"the {seconds:g} s are over"}
         if (left := end - clock()) > 0:
-            result = point_process.run([sys.executable, "-m", *point.command], left, 0.9 * machine.memory_mib())
-        if result["status"] == point_process.TIMEOUT:
+            result = limited_process.run([sys.executable, "-m", *point.command], left)
+        if result["status"] == limited_process.TIMEOUT:
             result["status"] = NO_TIME
         yield {**result, "subject": point.subject, "length": point.length, "operations": point.operations}

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measuring.machine import resident_mib
 from benchmarks.measuring.sizes import VOCABULARY
-from trainer.training.memory import peak_mib
+from trainer.training.memory import peak_mib, resident_mib
 
 _SHORT = 256
 

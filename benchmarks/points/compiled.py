@@ -4,8 +4,8 @@
     python -m benchmarks.points.compiled --target=v5e --config=config.json
 
 The step is that of the flags, which are those of `benchmarks.train_step`, or that of the config of a run, see
-`benchmarks.measuring.config_step`. The last line is one JSON object, see `benchmarks.measuring.compiled_program.read`
-for this machine and `benchmarks.measuring.chip_program.read` for a chip. With `--run`, only on this machine, the
+`compilers.steps.config_step`. The last line is one JSON object, see `compilers.steps.compiled_program.read`
+for this machine and `compilers.steps.chip_program.read` for a chip. With `--run`, only on this machine, the
 program is run as well: `step_s` is the median time of a step, `run_mib` the growth of the peak resident size of the
 process by running.
 """
@@ -19,17 +19,11 @@ from typing import Any
 import tensorflow as tf
 from absl import flags
 
-from benchmarks.measuring import (
-    chip_program,
-    command_line,
-    compiled_program,
-    config_step,
-    parent_process,
-    steps,
-    training_step,
-)
-from benchmarks.measuring.chips import CHIPS, HERE
-from benchmarks.measuring.step_to_compile import StepToCompile
+from benchmarks.measuring import command_line, steps, training_step
+from compilers.chips.registry import CHIPS, HERE
+from compilers.processes import parent_process
+from compilers.steps import chip_program, compiled_program, config_step
+from compilers.steps.step_to_compile import StepToCompile
 from trainer.config import read_config
 from trainer.training.memory import peak_mib
 

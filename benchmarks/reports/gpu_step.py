@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.measuring import gpu_plan, point_process
+from benchmarks.measuring import gpu_plan
+from compilers.processes import limited_process
 
 _GIB = 2**30
 
@@ -11,9 +12,8 @@ _GIB = 2**30
 def line(point: Mapping[str, Any]) -> str:
     """A point as one line."""
     name = f"{point['subject']}, {point['length']:,} tokens"
-    if point["status"] != point_process.DONE:
-        lines = point["reason"].strip().splitlines()
-        return f"{name}: {point['status']} ({lines[-1] if lines else ''})"
+    if point["status"] != limited_process.DONE:
+        return f"{name}: {limited_process.failure(point)}"
     if point["subject"] == gpu_plan.CHECK:
         verdict = "equal" if point["passed"] else "DIFFERENT"
         errors = f"loss {point['loss_error']:.1e}, gradients {point['gradient_error']:.1e} off"

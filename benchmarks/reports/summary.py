@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from benchmarks.measuring import subjects
-from benchmarks.measuring.point_process import DONE
+from compilers.processes.limited_process import DONE
 
 _QUANTITIES: dict[str, Callable[[dict[str, Any]], float]] = {
     **{name: operator.itemgetter(name) for name in ("tokens_per_s", "step_s", "peak_mib", "base_mib")},

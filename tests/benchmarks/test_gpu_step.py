@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.compiler.xla.service import hlo_pb2
 
-from benchmarks.measuring import comparison, gpu_folder, gpu_plan
+from benchmarks.measuring import gpu_folder, gpu_plan
+from compilers.processes import comparison
 from tests.trainer import command_line
 
 STEP = ["--layers=2", "--width=16", "--heads=2", "--chunk_length=16", "--num_hashes=2", "--repeat=1"]

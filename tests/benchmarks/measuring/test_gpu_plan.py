@@ -6,10 +6,11 @@ import pathlib
 
 import pytest
 
-from benchmarks.measuring import gpu_folder, gpu_plan, point_process
+from benchmarks.measuring import gpu_folder, gpu_plan
 from benchmarks.measuring.gpu_plan import Plan
 from benchmarks.measuring.limited_time import Point
 from benchmarks.reports import gpu_step
+from compilers.processes import limited_process
 from tools import imports
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -38,7 +39,7 @@ def processes(monkeypatch):
         "other": {"status": "done", "device": "NVIDIA GH200", **STEP},
         "fails": {"status": "failed", "reason": "exit code 1: Traceback\nValueError: no"},
     }
-    monkeypatch.setattr(point_process, "run", lambda command, *_: {**results[command[2]], "seconds": 4.0})
+    monkeypatch.setattr(limited_process, "run", lambda command, *_: {**results[command[2]], "seconds": 4.0})
     return results
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from benchmarks.measuring import limited_time, point_process
+from benchmarks.measuring import limited_time
 from benchmarks.measuring.limited_time import Point
+from compilers.processes import limited_process
 
 POINTS = [Point("step", length, ["module", str(length)], 5) for length in (1000, 2000, 4000)]
 
@@ -13,16 +14,16 @@ def measured(monkeypatch):
     """Processes that take 10 s for each 1,000 tokens; returns the clock and the points that ran."""
     ran, now = [], [100.0]
 
-    def run(command, timeout, memory_limit_mib):
+    def run(command, timeout):
         *_, length = command
         ran.append((int(length), timeout))
         seconds = min(int(length) / 100, timeout)
         now[0] += seconds
         if seconds == timeout:
-            return {"status": point_process.TIMEOUT, "seconds": seconds, "reason": f"not done after {timeout:g} s"}
-        return {"status": point_process.DONE, "seconds": seconds}
+            return {"status": limited_process.TIMEOUT, "seconds": seconds, "reason": f"not done after {timeout:g} s"}
+        return {"status": limited_process.DONE, "seconds": seconds}
 
-    monkeypatch.setattr(point_process, "run", run)
+    monkeypatch.setattr(limited_process, "run", run)
     return ran, lambda: now[0]
 
 
@@ -45,6 +46,6 @@ def test_at_the_limit_a_point_is_ended_and_the_others_are_left_out(measured):
 
 
 def test_a_point_that_failed_is_not_the_end(monkeypatch):
-    failed = {"status": point_process.FAILED, "seconds": 1.0, "reason": "no such module"}
-    monkeypatch.setattr(point_process, "run", lambda *_: failed)
+    failed = {"status": limited_process.FAILED, "seconds": 1.0, "reason": "no such module"}
+    monkeypatch.setattr(limited_process, "run", lambda *_: failed)
     assert [r["status"] for r in limited_time.run(POINTS, 60.0)] == ["failed"] * 3
