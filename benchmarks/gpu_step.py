@@ -22,19 +22,17 @@ code is 1 if the numbers differ from those of the CPU, or a point fails.
 """
 
 import dataclasses
-import json
 import pathlib
+import shutil
 import sys
 from typing import Any
 
 from absl import flags
 
-from benchmarks.measuring import command_line, gpu_folder, gpu_plan, machine, needed_operations
-from benchmarks.measuring.gpu_plan import Plan
-from benchmarks.measuring.limited_time import Point
+from benchmarks.measuring import command_line, gpu_plan, machine, needed_operations
+from benchmarks.measuring.gpu_plan import Plan, Point
 from benchmarks.measuring.sizes import Sizes
 from benchmarks.peers import flash_attention
-from benchmarks.reports import gpu_step
 from compilers.chips.registry import CHIPS
 from compilers.processes import limited_process
 
@@ -56,6 +54,8 @@ _PREPARE = flags.DEFINE_string("prepare", None, "Folder for what another machine
 _CHECKED = {"length": 1024, "layers": 2, "width": 128, "heads": 2, "chunk_length": 32}
 _STEP = "benchmarks.points.gpu_step"
 _LOWERING_SECONDS = 3600.0  # In which a step must be lowered.
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
+_TREES = ("benchmarks", "compilers")  # Of which some files run on the other machine.
 
 
 def _plan(lengths: list[int]) -> Plan:
@@ -100,7 +100,10 @@ def _prepare(plan: Plan, folder: pathlib.Path) -> None:
     """Writes the folder with the lowered steps, the plan that runs them, and what it needs for that."""
     folder.mkdir(parents=True, exist_ok=True)
     points = [_lowered(point, folder) if point.command[0] == _STEP else point for point in plan.points]
-    gpu_folder.write(dataclasses.replace(plan, points=points), folder)
+    gpu_plan.save(dataclasses.replace(plan, points=points), folder / gpu_plan.FILE)
+    for tree in _TREES:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(_ROOT / tree, folder / tree, ignore=ignored, dirs_exist_ok=True)
     print(f"\ncd {folder} && python -m benchmarks.prepared_gpu_step")
 
 
@@ -128,12 +131,8 @@ def main() -> None:
     plan = _plan(lengths)
     if _PREPARE.value is not None:
         _prepare(plan, pathlib.Path(_PREPARE.value))
-        return
-    with command_line.checking():
-        found = gpu_plan.run(plan, _SECONDS.value, pathlib.Path(_OUTPUT.value), _CPU.value, gpu_step.line)
-    print(json.dumps(found))
-    if failure := gpu_plan.failure(found):
-        sys.exit(f"Error: {failure}")
+    else:
+        gpu_plan.main(plan, _SECONDS.value, pathlib.Path(_OUTPUT.value), _CPU.value)
 
 
 if __name__ == "__main__":

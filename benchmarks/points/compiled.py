@@ -11,12 +11,10 @@ process by running.
 """
 
 import json
-import statistics
 import sys
 import time
 from typing import Any
 
-import tensorflow as tf
 from absl import flags
 
 from benchmarks.measuring import command_line, steps, training_step
@@ -49,22 +47,15 @@ def _step() -> StepToCompile:
     if _CONFIG.value is not None:
         return config_step.make(read_config(_CONFIG.value))
     training_step.check()
-    model = training_step.build_model()
-    function = tf.function(training_step.build_step(model), jit_compile=True, autograph=False)
-    facts = {
-        "kept_buckets_mib": training_step.saved_buckets_mib(),
-        "parameters": training_step.parameters(model),
-        **training_step.arguments(),
-    }
-    return StepToCompile(function, training_step.signature(training_step.LENGTH.value), facts)
+    return training_step.to_compile(training_step.build_model())
 
 
 def _run(program: Any) -> dict[str, float]:
     step, ids = training_step.run(program), steps.random_ids(training_step.BATCH.value, training_step.LENGTH.value)
     before = peak_mib()
     steps.timed(step, ids, 0)
-    seconds = [steps.timed(step, ids, 1 + index) for index in range(training_step.REPEAT.value)]
-    return {"step_s": statistics.median(seconds), "run_mib": peak_mib() - before}
+    seconds = steps.median_seconds(step, ids, 1, training_step.REPEAT.value)
+    return {"step_s": seconds, "run_mib": peak_mib() - before}
 
 
 def main() -> None:

@@ -2,11 +2,12 @@
 
     python -m compilers.processes.chip_compiler h200 --program=step.hlo --output=FOLDER
 
-In the folder, `compiled.json` has the time, the memory and, if the compiler refused the program, what it said. The
-optimized program is an `HloProto`, `buffers.pb`, with the assignment of its buffers, which is there after a refusal too
-if the compiler came so far; if the compiler notes more in the end, `codegen.pb` is the program with that. Without
-`--program` only the environment is checked, and the last line is one JSON object with the versions of its packages.
-Needs nothing but the standard library, `jax`, and the chip's compiler. The process ends with the one that started it.
+The last line is one JSON object: of what was `compiled` the time, the memory and, if the compiler refused the program,
+what it said; without `--program` the `versions` of the packages that compile; or why this environment is `refused`. In
+the folder, the optimized program is an `HloProto`, `buffers.pb`, with the assignment of its buffers, which is there
+after a refusal too if the compiler came so far; if the compiler notes more in the end, `codegen.pb` is the program with
+that. Needs nothing but the standard library, `jax`, and the chip's compiler. The process ends with the one that started
+it.
 """
 
 import argparse
@@ -40,8 +41,8 @@ def missing(chip: Chip) -> list[str]:
     return [package for package in chip.packages if importlib.util.find_spec(package) is None]
 
 
-def compile_program(chip: Chip, program: bytes, folder: pathlib.Path) -> None:
-    """Compiles a program and writes what came of it."""
+def compile_program(chip: Chip, program: bytes, folder: pathlib.Path) -> dict[str, Any]:
+    """Compiles a program, writes what came of it to a folder, and returns the facts."""
     with tempfile.TemporaryDirectory() as dump:
         found = _compile(chip, program, dump)
         # JAX hands on no assignment of buffers; the compilers write it to this folder, as they do the program.
@@ -49,17 +50,17 @@ def compile_program(chip: Chip, program: bytes, folder: pathlib.Path) -> None:
             written = list(pathlib.Path(dump).glob(f"*{stage}.hlo.pb"))
             if written:
                 shutil.copy(max(written, key=lambda path: path.stat().st_size), folder / name)
-    (folder / "compiled.json").write_text(json.dumps(found))
+    return found
 
 
 def _compile(chip: Chip, program: bytes, dump: str) -> dict[str, Any]:
     flags = [os.environ.get("XLA_FLAGS", ""), f"--xla_dump_to={dump}", "--xla_dump_hlo_as_proto"]
     os.environ["XLA_FLAGS"] = " ".join(flags).strip()
-    device, compile_module, waited = _compiler(chip)
-    found: dict[str, Any] = {"device": device, "versions": versions(chip), "waited_s": waited}
+    device, waited = _device(chip)
+    found: dict[str, Any] = {"device": device.device_kind, "versions": versions(chip), "waited_s": waited}
     start = time.perf_counter()
     try:
-        executable = compile_module(program)
+        executable = lowered_program.compiled(program, device, loaded=False)
     except Exception as error:
         if not is_refusal(str(error)):
             raise
@@ -76,31 +77,16 @@ def is_refusal(said: str) -> bool:
     return _MAIN_MEMORY.search(said) is not None
 
 
-def _compiler(chip: Chip) -> tuple[str, Any, float]:
-    """Loads the compiler of a chip.
-
-    Returns:
-        The name of the chip by it, a function that compiles a serialized `HloModuleProto`, and the seconds of waiting.
-    """
+def _device(chip: Chip) -> tuple[Any, float]:
+    """A chip as JAX describes one that is not here, which loads its compiler, and the seconds of waiting for that."""
     os.environ.update({"JAX_PLATFORMS": "cpu", **chip.environment})
     import jax
-    from jax._src import compiler
-    from jax._src.interpreters import mlir
-    from jax._src.lib import xla_client
     from jax.experimental import topologies
 
     jax.config.update("jax_enable_x64", True)
     options = {"target_config": chip.description, "topology": chip.topology} if chip.description else {}
     topology, waited = loaded(lambda: topologies.get_topology_desc(chip.topology, chip.platform, **options), chip.lock)
-    device = topology.devices[0]
-
-    def compile_module(program: bytes) -> Any:
-        with mlir.make_ir_context():
-            module = lowered_program.module(program)
-            chosen = compiler.get_compile_options(num_replicas=1, num_partitions=1)
-            return device.client.compile(module, xla_client.DeviceList((device,)), chosen)
-
-    return device.device_kind, compile_module, waited
+    return topology.devices[0], waited
 
 
 def loaded(
@@ -143,6 +129,22 @@ def versions(chip: Chip) -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in chip.packages}
 
 
+def refusal(chip: Chip) -> str:
+    """Why this environment cannot compile for a chip; empty if it can."""
+    if lacking := missing(chip):
+        return (
+            f"needs {' and '.join(chip.packages)} in the environment that compiles: "
+            f'pip install -e ".[accelerators]", or --python=PATH of the Python of another one. '
+            f"Received: {sys.executable}, without {' and '.join(lacking)}"
+        )
+    if os.path.exists(chip.lock) and not os.access(chip.lock, os.R_OK | os.W_OK):
+        return (
+            "needs a lock file that this user may read and write; let its owner remove it: "
+            f"rm {chip.lock}. Received: {chip.lock}"
+        )
+    return ""
+
+
 def main() -> None:
     """Checks the environment and compiles."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -151,21 +153,13 @@ def main() -> None:
     parser.add_argument("--output", type=pathlib.Path, help="folder of the results")
     arguments = parser.parse_args()
     chip = CHIPS[arguments.chip]
-    if lacking := missing(chip):
-        sys.exit(
-            f"--target={arguments.chip} needs {' and '.join(chip.packages)} in the environment that compiles: "
-            f'pip install -e ".[accelerators]", or --python=PATH of the Python of another one. '
-            f"Received: {sys.executable}, without {' and '.join(lacking)}"
-        )
-    if os.path.exists(chip.lock) and not os.access(chip.lock, os.R_OK | os.W_OK):
-        sys.exit(
-            f"--target={arguments.chip} needs a lock file that this user may read and write; let its owner remove it: "
-            f"rm {chip.lock}. Received: {chip.lock}"
-        )
-    if arguments.program:
-        compile_program(chip, arguments.program.read_bytes(), arguments.output)
+    if refused := refusal(chip):
+        found: dict[str, Any] = {"refused": f"--target={arguments.chip} {refused}"}
+    elif arguments.program:
+        found = {"compiled": compile_program(chip, arguments.program.read_bytes(), arguments.output)}
     else:
-        print(json.dumps(versions(chip)))
+        found = {"versions": versions(chip)}
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,13 @@
-"""The process that compiles for a chip, in an environment that may be another one than this process's."""
+"""Compiles for a chip in another process, in an environment that may be another one than this process's."""
 
-import json
 import os
 import pathlib
-import signal
-import subprocess
 import tempfile
 from typing import Any, NamedTuple
 
+from compilers.processes import limited_process
+
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
-_SAID = 1500  # Characters of a compiler's output that go into the reason of its failure.
 
 
 class Compiled(NamedTuple):
@@ -42,10 +40,10 @@ def check(target: str, python: str) -> dict[str, str]:
         ValueError: if a package is missing, or the compiler is locked by another user.
         OSError: if `python` cannot be run.
     """
-    result = _run(target, python)
-    if result.returncode:
-        raise ValueError(result.stdout.strip() or f"--python must be a Python that runs. Received: {python}")
-    return json.loads(result.stdout.splitlines()[-1])
+    found = _run(target, python)
+    if found["status"] != limited_process.DONE:
+        raise ValueError(f"--python must be a Python that runs. Received: {python}, {found['reason']}")
+    return found["versions"]
 
 
 def compile_program(lowered: bytes, target: str, python: str) -> Compiled:
@@ -59,35 +57,29 @@ def compile_program(lowered: bytes, target: str, python: str) -> Compiled:
     Raises:
         MemoryError: if the memory of this machine is not enough to compile.
         RuntimeError: if the compiler fails for another reason.
+        ValueError: as `check` does.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         (folder / "step.hlo").write_bytes(lowered)
-        result = _run(target, python, f"--program={folder / 'step.hlo'}", f"--output={folder}")
-        if result.returncode == -signal.SIGKILL:
-            raise MemoryError(f"The compiler of {target} was killed, as the system does when memory runs out.")
-        if result.returncode:
-            said = result.stdout.strip()[-_SAID:]
-            raise RuntimeError(f"The compiler of {target} ended with exit code {result.returncode}: {said}")
-        facts = json.loads((folder / "compiled.json").read_text())
+        found = _run(target, python, f"--program={folder / 'step.hlo'}", f"--output={folder}")
+        if found["status"] != limited_process.DONE:
+            kind = MemoryError if found["status"] == limited_process.MEMORY else RuntimeError
+            raise kind(f"The compiler of {target} failed: {found['reason']}")
+        facts = found["compiled"]
         compiled = Compiled(facts, _content(folder / "buffers.pb"), _content(folder / "codegen.pb"))
     if not compiled.program and "refusal" not in facts:
         raise RuntimeError(f"The compiler of {target} wrote no program. Received: versions {facts['versions']}")
     return compiled
 
 
-def _run(target: str, python: str, *arguments: str) -> subprocess.CompletedProcess:
-    """Runs `compilers.processes.chip_compiler`; its output has its errors too."""
-    return subprocess.run(
-        [python, "-m", "compilers.processes.chip_compiler", target, *arguments],
-        env={**os.environ, "PYTHONPATH": str(_ROOT)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+def _run(target: str, python: str, *arguments: str) -> dict[str, Any]:
+    """Runs `compilers.processes.chip_compiler`, for as long as it takes."""
+    command = [python, "-m", "compilers.processes.chip_compiler", target, *arguments]
+    found = limited_process.run(command, environment={**os.environ, "PYTHONPATH": str(_ROOT)})
+    if "refused" in found:
+        raise ValueError(found["refused"])
+    return found
 
 
 def _content(path: pathlib.Path) -> bytes:

@@ -1,7 +1,8 @@
-"""Runs one measurement in a process of its own, with limits of time and memory."""
+"""Runs a command in a process of its own, with limits of time and memory; needs nothing but Python."""
 
 import contextlib
 import json
+import math
 import os
 import pathlib
 import signal
@@ -22,22 +23,27 @@ _SAID = 2000  # Characters of a process's output that go into the reason.
 
 def run(
     command: list[str],
-    timeout: float,
+    timeout: float = math.inf,
     memory_limit_mib: float | None = None,
     waiting: Callable[[float], None] = lambda seconds: None,
+    environment: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Runs a command whose last line of output is one JSON object.
 
     Args:
         command: program and arguments.
         timeout: seconds after which it is killed.
-        memory_limit_mib: resident size, with the processes that it starts, beyond which it is killed;
-            by default 0.9 of the machine's memory.
+        memory_limit_mib: resident size, with the processes that it starts, beyond which it is killed; by default 0.9
+            of the machine's memory.
         waiting: called every minute with the seconds since the start.
+        environment: its variables; by default those of this process.
 
     Returns:
         `status`, one of this module's constants; `seconds`, the time with the start of the process; and the fields of
         the JSON object, or the `reason` why there are none.
+
+    Raises:
+        OSError: if the program cannot be run.
     """
     limit = memory_limit_mib or 0.9 * memory.machine_mib()
     start = time.monotonic()
@@ -46,7 +52,9 @@ def run(
         tempfile.TemporaryFile("w+", errors="replace") as output,
         tempfile.TemporaryFile("w+", errors="replace") as log,
     ):
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=log, env=environment, start_new_session=True
+        )
         try:
             _prefer_as_victim(process.pid)
             ended = _watch(process, start, timeout, limit, waiting)

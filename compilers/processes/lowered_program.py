@@ -6,12 +6,29 @@ from typing import Any
 _COPY = "mhlo.copy"
 
 
-def module(program: bytes) -> Any:
-    """The module that JAX's compilers take; to be called in a context of MLIR, `jax`'s `make_ir_context()`.
+def compiled(program: bytes, device: Any, loaded: bool) -> Any:
+    """Compiles a program for a device of JAX.
 
     Args:
         program: a serialized `HloModuleProto`.
+        device: that it is compiled for.
+        loaded: whether it is to be run there; otherwise the device need not be here.
+
+    Returns:
+        The executable of JAX's compiler.
     """
+    from jax._src import compiler
+    from jax._src.interpreters import mlir
+    from jax._src.lib import xla_client
+
+    compile_module = device.client.compile_and_load if loaded else device.client.compile
+    options = compiler.get_compile_options(num_replicas=1, num_partitions=1)
+    with mlir.make_ir_context():
+        return compile_module(_module(program), xla_client.DeviceList((device,)), options)
+
+
+def _module(program: bytes) -> Any:
+    """The module that JAX's compilers take; to be called in a context of MLIR."""
     from jax._src.lib import xla_client
     from jaxlib.mlir import ir
 

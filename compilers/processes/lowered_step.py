@@ -38,21 +38,13 @@ class _Program:
 
     def __init__(self, path: pathlib.Path):
         import jax
-        from jax._src import compiler
-        from jax._src.interpreters import mlir
-        from jax._src.lib import xla_client
 
         jax.config.update("jax_enable_x64", True)  # Arguments of 64 bits would be cut.
         program = path.read_bytes()
         self.device = jax.devices()[0]
         self.parameters = lowered_program.parameters(program)
         start = time.perf_counter()
-        with mlir.make_ir_context():
-            self._executable = self.device.client.compile_and_load(
-                lowered_program.module(program),
-                xla_client.DeviceList((self.device,)),
-                compiler.get_compile_options(num_replicas=1, num_partitions=1),
-            )
+        self._executable = lowered_program.compiled(program, self.device, loaded=True)
         self.compile_s = time.perf_counter() - start
 
     def put(self, arguments: list[np.ndarray]) -> list[Any]:

@@ -1,5 +1,10 @@
 """Lowers a step for a chip: from TensorFlow's graph to a program that the chip's compiler takes."""
 
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
 from compilers.chips.registry import Chip
 from compilers.steps.step_to_compile import StepToCompile
 from reformer_tf.ops.execution import budgets, compiled_functions
@@ -21,3 +26,22 @@ def lower(step: StepToCompile, chip: Chip) -> bytes:
     """
     with budgets.target(chip.kind, chip.memory_bytes), compiled_functions.compiled_as_a_whole():
         return step.function.experimental_get_compiler_ir(*step.signature)(stage="hlo_serialized")
+
+
+def trace(step: StepToCompile) -> Any:
+    """Traces a step as one program for the device in whose scope it is called first, as `lower` does for a chip."""
+    with compiled_functions.compiled_as_a_whole():
+        return step.function.get_concrete_function(*step.signature)
+
+
+def captured(step: StepToCompile) -> list[np.ndarray]:
+    """The values of the weights and constants that are the last arguments of a step's program."""
+    return [_value(x) for x in step.function.get_concrete_function(*step.signature).captured_inputs]
+
+
+def _value(captured: tf.Tensor) -> np.ndarray:
+    """The value of a captured tensor or variable, by whose handle TensorFlow passes it."""
+    if captured.dtype != tf.resource:
+        return captured.numpy()
+    dtype = captured._handle_data.shape_and_type[0].dtype
+    return tf.raw_ops.ReadVariableOp(resource=captured, dtype=dtype).numpy()

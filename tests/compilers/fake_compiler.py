@@ -9,7 +9,7 @@ SIZES = {"temp": 100, "argument": 60, "output": 50, "alias": 40, "generated_code
 
 _SCRIPT = """#!/bin/sh
 for argument; do case $argument in --output=*) folder=${{argument#--output=}};; esac; done
-if [ "$folder" ]; then cp -r {files}/. "$folder"; else cat {versions}; fi
+if [ "$folder" ]; then cp -r {files}/. "$folder"; cat {compiled}; else cat {versions}; fi
 {ending}
 """
 
@@ -26,13 +26,14 @@ def write(folder: pathlib.Path, facts: dict[str, Any] | None = None, program: by
     Returns:
         Its path.
     """
-    files, versions, script = folder / "files", folder / "versions.json", folder / "python"
+    files, compiled, versions, script = (
+        folder / name for name in ("files", "compiled.json", "versions.json", "python")
+    )
     files.mkdir(exist_ok=True)
-    versions.write_text(json.dumps((facts or FACTS)["versions"]) + "\n")
-    if facts is not None:
-        (files / "compiled.json").write_text(json.dumps(facts))
+    compiled.write_text(json.dumps({"compiled": facts}) + "\n")
+    versions.write_text(json.dumps({"versions": (facts or FACTS)["versions"]}) + "\n")
     if program:
         (files / "buffers.pb").write_bytes(program)
-    script.write_text(_SCRIPT.format(files=files, versions=versions, ending=ending))
+    script.write_text(_SCRIPT.format(files=files, compiled=compiled, versions=versions, ending=ending))
     script.chmod(0o755)
     return str(script)

@@ -1,19 +1,14 @@
-"""A plan for a GPU: saved, run, reported; and the folder that takes it to another machine."""
+"""A plan for a GPU: saved, run while time lasts, reported."""
 
 import json
 import os
-import pathlib
 
 import pytest
 
-from benchmarks.measuring import gpu_folder, gpu_plan
-from benchmarks.measuring.gpu_plan import Plan
-from benchmarks.measuring.limited_time import Point
-from benchmarks.reports import gpu_step
+from benchmarks.measuring import gpu_plan
+from benchmarks.measuring.gpu_plan import Plan, Point
 from compilers.processes import limited_process
-from tools import imports
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
 CHECK = {"passed": True, "loss_error": 1e-7, "gradient_error": 2e-6, "device": "NVIDIA H200"}
 STEP = {"step_s": 0.5, "temporary_bytes": 3 * 2**30, "peak_bytes": None}
 PLAN = Plan(
@@ -43,8 +38,8 @@ def processes(monkeypatch):
     return results
 
 
-def _run(tmp_path, cpu=False, report=gpu_step.line):
-    return gpu_plan.run(PLAN, 100.0, tmp_path / "out.json", cpu, report)
+def _run(tmp_path, cpu=False):
+    return gpu_plan.run(PLAN, 100.0, tmp_path / "out.json", cpu)
 
 
 def test_a_run(processes, tmp_path, capsys):
@@ -90,13 +85,14 @@ def test_without_a_gpu_nothing_is_measured(processes, tmp_path, capsys):
     assert "2.0e-06 off; cpu" in capsys.readouterr().out
 
 
-def test_results_are_written_after_each_point(processes, tmp_path):
-    def report(point):
+def test_results_are_written_after_each_point(processes, tmp_path, monkeypatch):
+    def line(point):
         seen.append(len(json.loads((tmp_path / "out.json").read_text())["points"]))
         return ""
 
     seen: list[int] = []
-    _run(tmp_path, report=report)
+    monkeypatch.setattr(gpu_plan, "line", line)
+    _run(tmp_path)
     assert seen == [1, 2, 3, 4]
 
 
@@ -112,11 +108,42 @@ def test_a_saved_plan(tmp_path):
     assert gpu_plan.load(tmp_path / "plan.json") == PLAN
 
 
-def test_the_folder_has_all_that_its_files_import(tmp_path):
-    gpu_folder.write(PLAN, tmp_path / "new")
-    assert gpu_plan.load(tmp_path / "new" / gpu_plan.FILE) == PLAN
-    found = [imports.find_imports(tmp_path / "new", source) for source in gpu_folder.SOURCES]
-    assert {file for one in found for file in one.files} <= {*gpu_folder.SOURCES}
-    assert {name for one in found for name in one.packages} == {"jax", "jaxlib", "numpy", "torch"}
-    for source in gpu_folder.SOURCES:
-        assert (ROOT / source).read_text() == (tmp_path / "new" / source).read_text()
+@pytest.fixture
+def measured(monkeypatch):
+    """Processes that take 10 s for each 1,000 tokens; returns the clock and the points that ran."""
+    ran, now = [], [100.0]
+
+    def run(command, timeout):
+        *_, length = command
+        ran.append((int(length), timeout))
+        seconds = min(int(length) / 100, timeout)
+        now[0] += seconds
+        if seconds == timeout:
+            return {"status": limited_process.TIMEOUT, "seconds": seconds, "reason": f"not done after {timeout:g} s"}
+        return {"status": limited_process.DONE, "seconds": seconds, "device": "cpu", "step_s": 1.0}
+
+    monkeypatch.setattr(limited_process, "run", run)
+    return ran, lambda: now[0]
+
+
+def _points(tmp_path, seconds, clock):
+    plan = Plan([Point("step", length, ["module", str(length)], 5) for length in (1000, 2000, 4000)], "GPU", 1.0, {})
+    return gpu_plan.run(plan, seconds, tmp_path / "out.json", True, clock)["points"]
+
+
+def test_all_points_that_fit(measured, tmp_path):
+    ran, clock = measured
+    results = _points(tmp_path, 80.0, clock)
+    assert [(r["subject"], r["length"], r["operations"], r["status"]) for r in results] == [
+        ("step", length, 5, "done") for length in (1000, 2000, 4000)
+    ]
+    # Each may take all the time that is left.
+    assert ran == [(1000, 80.0), (2000, 70.0), (4000, 50.0)]
+
+
+def test_at_the_limit_a_point_is_ended_and_the_others_are_left_out(measured, tmp_path):
+    ran, clock = measured
+    results = _points(tmp_path, 20.0, clock)
+    assert [r["status"] for r in results] == ["done", "no_time", "no_time"]
+    assert [r.get("reason") for r in results] == [None, "not done after 10 s", "the 20 s are over"]
+    assert ran == [(1000, 20.0), (2000, 10.0)]

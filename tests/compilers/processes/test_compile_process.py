@@ -13,9 +13,14 @@ from tests.compilers.fake_compiler import FACTS, SIZES
 @pytest.mark.parametrize(
     ("ending", "facts", "error", "message"),
     [
-        ("kill -9 $$", None, MemoryError, "The compiler of v5e was killed, as the system does when memory runs out"),
-        ("kill -11 $$", None, RuntimeError, "ended with exit code -11"),
-        ("echo it broke >&2; exit 3", None, RuntimeError, "ended with exit code 3: it broke"),
+        (
+            "kill -9 $$",
+            None,
+            MemoryError,
+            "The compiler of v5e failed: killed, as the system does when memory runs out",
+        ),
+        ("kill -11 $$", None, RuntimeError, "failed: exit code -11"),
+        ("echo it broke >&2; exit 3", None, RuntimeError, "failed: exit code 3: it broke"),
         ("", {**FACTS, "sizes": SIZES}, RuntimeError, "wrote no program. Received: versions .*'jax': '0.10.2'"),
     ],
 )
@@ -49,3 +54,9 @@ def test_an_environment_without_the_compiler_is_refused(bare_python, target):
 def test_a_python_that_is_none_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="none"):
         compile_process.check("h200", str(tmp_path / "none"))
+
+
+def test_a_python_that_fails_is_refused(tmp_path):
+    python = fake_compiler.write(tmp_path, ending="echo no such module >&2; exit 1")
+    with pytest.raises(ValueError, match="--python must be a Python that runs. Received: .*no such module"):
+        compile_process.check("h200", python)
