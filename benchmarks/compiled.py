@@ -37,10 +37,10 @@ from typing import Any
 
 from absl import flags
 
-from benchmarks.measuring import command_line, config_flag, machine, needed_operations, points
+from benchmarks.measuring import command_line, config_flag, needed_operations, points
 from benchmarks.measuring.results import Results
 from compilers.chips.registry import CHIPS, HERE
-from compilers.processes import compile_process, limited_process
+from compilers.processes import compile_process, limited_process, machine
 from compilers.reports import compiled
 from trainer.config import as_dict, write_config
 

@@ -29,12 +29,13 @@ from typing import Any
 
 from absl import flags
 
-from benchmarks.measuring import command_line, gpu_plan, machine, needed_operations
-from benchmarks.measuring.gpu_plan import Plan, Point
+from benchmarks.measuring import command_line, needed_operations
 from benchmarks.measuring.sizes import Sizes
 from benchmarks.peers import flash_attention
 from compilers.chips.registry import CHIPS
-from compilers.processes import limited_process
+from compilers.processes import limited_process, machine
+from compilers.runs import gpu_plan
+from compilers.runs.gpu_plan import Plan, Point
 
 _LENGTHS = flags.DEFINE_list("lengths", ["16384", "65536", "262144"], "Tokens of a sequence.")
 _ATTENTION = flags.DEFINE_list("attention", ["lsh", "local"], "Kinds, repeated over the layers.")
@@ -117,7 +118,7 @@ def _lowered(point: Point, folder: pathlib.Path) -> Point:
     print(f"{folder / name}: {result['program_bytes'] / 2**20:.1f} MiB", flush=True)
     check = ["--check"] * (point.subject == gpu_plan.CHECK)
     return dataclasses.replace(
-        point, command=["compilers.processes.lowered_step", f"--program={name}", f"--repeat={_REPEAT.value}", *check]
+        point, command=["compilers.runs.lowered_step", f"--program={name}", f"--repeat={_REPEAT.value}", *check]
     )
 
 

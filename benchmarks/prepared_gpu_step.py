@@ -11,7 +11,7 @@ import importlib.util
 import pathlib
 import sys
 
-from benchmarks.measuring import gpu_plan
+from compilers.runs import gpu_plan
 
 
 def main() -> None:

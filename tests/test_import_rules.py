@@ -58,6 +58,7 @@ LEVELS = (
     "compilers/hlo",
     "compilers/chips",
     "compilers/processes",
+    "compilers/runs",
     "compilers/steps",
     "compilers/reports",
     "benchmarks/measuring",

@@ -6,9 +6,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.measuring import machine
 from benchmarks.measuring.results import Results
-from compilers.processes import limited_process
+from compilers.processes import limited_process, machine
 from trainer.training.progress import duration
 
 

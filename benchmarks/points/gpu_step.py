@@ -6,7 +6,7 @@
 The flags are those of `benchmarks.train_step`. XLA compiles the step as a whole. With `--check` the loss and the
 gradients are compared with those of the same model on the CPU of this machine, not compiled as a whole; TF32 is off for
 it, and otherwise on, as it is by default. With `--program=FILE` the step is lowered for the chip `--target` into that
-file in place of being run, for `compilers.processes.lowered_step`; a step to check takes its arguments and the results
+file in place of being run, for `compilers.runs.lowered_step`; a step to check takes its arguments and the results
 of the CPU along, in a file beside it. Where there is no GPU the CPU takes its place, which shows that the command
 works. The last line is one JSON object.
 """
@@ -24,7 +24,7 @@ from absl import flags
 
 from benchmarks.measuring import command_line, steps, training_step
 from compilers.chips.registry import CHIPS
-from compilers.processes import comparison
+from compilers.runs import comparison
 from compilers.steps import lowering
 from reformer_tf.models import ReformerCausalLM
 from reformer_tf.ops.execution import budgets

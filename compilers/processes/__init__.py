@@ -1,1 +1,1 @@
-"""Processes of their own: with limits, ending with their parent, and those that have JAX in place of TensorFlow."""
+"""Processes of their own: with limits, ending with their parent, and compiling with JAX in place of TensorFlow."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from compilers.processes import memory
+from compilers.processes import machine
 
 DONE, TIMEOUT, MEMORY, FAILED = "done", "timeout", "out_of_memory", "failed"
 
@@ -45,7 +45,7 @@ def run(
     Raises:
         OSError: if the program cannot be run.
     """
-    limit = memory_limit_mib or 0.9 * memory.machine_mib()
+    limit = memory_limit_mib or 0.9 * machine.memory_mib()
     start = time.monotonic()
     with (
         _exiting_at_sigterm(),
@@ -104,7 +104,7 @@ def _watch(
             waiting(seconds)
             minutes += 1
         with contextlib.suppress(OSError, IndexError):  # It has just ended.
-            if memory.resident_mib_with_children(process.pid) > memory_limit_mib:
+            if machine.resident_mib_with_children(process.pid) > memory_limit_mib:
                 return MEMORY
         time.sleep(_POLL_SECONDS)
     return None

@@ -12,9 +12,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.compiler.xla.service import hlo_pb2
 
-from benchmarks.measuring import gpu_plan
 from benchmarks.peers import flash_attention
-from compilers.processes import comparison, lowered_step
+from compilers.runs import comparison, gpu_plan, lowered_step
 from tests.trainer import command_line
 from tools import imports
 

@@ -1,7 +1,7 @@
 """A lowered training step on the device of this machine, by JAX and without TensorFlow, in a process of its own.
 
-    python -m compilers.processes.lowered_step --program=lsh_local_16384.hlo
-    python -m compilers.processes.lowered_step --program=check.hlo --check
+    python -m compilers.runs.lowered_step --program=lsh_local_16384.hlo
+    python -m compilers.runs.lowered_step --program=check.hlo --check
 
 Programs are those of `benchmarks.points.gpu_step --program=FILE`. Arguments are random numbers, on which the time of a
 step does not depend; with `--check` they are those beside the program, and loss and gradients are compared with the
@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from compilers.processes import comparison, lowered_program
+from compilers.processes import lowered_program
+from compilers.runs import comparison
 
 _SCALE = 0.02  # Of random weights.
 _TOKENS = 256

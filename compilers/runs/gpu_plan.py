@@ -14,8 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.measuring import machine
-from compilers.processes import limited_process
+from compilers.processes import limited_process, machine
 
 FILE = "plan.json"
 """The name of its file, where it is run on another machine."""

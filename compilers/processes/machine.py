@@ -1,13 +1,12 @@
-"""The machine of a measurement and the sources that are measured; imports no measured package."""
+"""The machine, the memory of its processes, and the commit of the sources; needs nothing but Python."""
 
+import contextlib
 import importlib.metadata
 import os
 import pathlib
 import platform
 import subprocess
 from typing import Any
-
-from compilers.processes import memory
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "torch", "jax", "jaxlib", "transformers", "reformer-pytorch")
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -22,11 +21,30 @@ def describe() -> dict[str, Any]:
     return {
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)),
-        "memory_mib": memory.machine_mib(),
+        "memory_mib": memory_mib(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": {name: version for name in _PACKAGES if (version := _version(name))},
     }
+
+
+def memory_mib() -> int:
+    """The memory of the machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+
+
+def resident_mib_with_children(process: int) -> float:
+    """The present resident size of a process and of those that its main thread started, and so on.
+
+    Raises:
+        OSError: if there is no such process.
+    """
+    with open(f"/proc/{process}/statm") as statm:
+        resident = int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    for child in _children(process):
+        with contextlib.suppress(OSError, IndexError):  # It has just ended.
+            resident += resident_mib_with_children(child)
+    return resident
 
 
 def code() -> str:
@@ -36,6 +54,12 @@ def code() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
+
+
+def _children(process: int) -> list[int]:
+    """The processes that the main thread of a process started; none where the system does not list them."""
+    path = pathlib.Path(f"/proc/{process}/task/{process}/children")
+    return [int(child) for child in path.read_text().split()] if path.exists() else []
 
 
 def _cpu() -> str:

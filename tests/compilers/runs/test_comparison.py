@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from compilers.processes import comparison
+from compilers.runs import comparison
 
 EXPECTED = [np.float32(2.0), np.array([3.0, 0.0], np.float32), np.array([[4.0]], np.float32)]
 

@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from benchmarks.measuring import gpu_plan
-from benchmarks.measuring.gpu_plan import Plan, Point
 from compilers.processes import limited_process
+from compilers.runs import gpu_plan
+from compilers.runs.gpu_plan import Plan, Point
 
 CHECK = {"passed": True, "loss_error": 1e-7, "gradient_error": 2e-6, "device": "NVIDIA H200"}
 STEP = {"step_s": 0.5, "temporary_bytes": 3 * 2**30, "peak_bytes": None}
