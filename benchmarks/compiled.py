@@ -10,20 +10,19 @@ size, with reversible layers and without. With `--config` it is the whole step t
 with the update of the weights, on one device with the whole batch; `--config.FIELD=VALUE` sets a field, as for
 `trainer.task`.
 
-`--target=cpu` asks TensorFlow's own compiler for the device that TensorFlow finds, otherwise the CPU: bytes of
-temporary buffers, arguments and outputs, operations of matrix products and others, bytes accessed, and the largest
-buffers at the peak of temporary memory. Without `--run` no step is run, so that sizes are possible that would take too
-long here.
+`--target=cpu` asks TensorFlow's own compiler for the device that TensorFlow finds, otherwise the CPU: memory by kind,
+operations, bytes accessed, and the largest buffers at the peak. Without `--run` no step is run, so that sizes are
+possible that would take too long here.
 
-Other targets are chips that need not be here (`compilers.chips.registry`): will it fit, and how fast can it be at
-most? The step is lowered here with the budgets of that kind of device, and compiled in another process by the chip's
-own compiler, which the extra `accelerators` brings (`pip install -e ".[accelerators]"`; or `--python=PATH` of the
-Python of an environment with `jax` and `jax[cuda13]`'s plugin or `libtpu`). Besides the above there are the size of the
-lowered program, the memory by kind, whether all of it fits the chip, how many kernels (on a TPU instructions) are
-launched, with loops as often as they iterate, and the time that they take at least by the roofline. A program that the
-compiler refuses for the chip's memory is a result too, with the compiler's list of the largest allocations. No GPU or
-TPU is used, so no time is measured, and a GPU's compiler does not try out which kernels are fastest. A TPU's compiler
-runs once a machine at a time: a point waits for another process that has it, up to 15 minutes.
+Other targets are chips that need not be here (`compilers.chips.registry`): will it fit, and how fast can it be at most?
+The step is lowered here with the budgets of that kind of device, and compiled in another process by the chip's own
+compiler, which the extra `accelerators` brings (`pip install -e ".[accelerators]"`; or `--python=PATH` of the Python of
+an environment with `jax` and `jax[cuda13]`'s plugin or `libtpu`). Besides the above there are the size of the lowered
+program, whether all of it fits the chip, how many kernels (on a TPU instructions) are launched, with loops as often as
+they iterate, and the time that they take at least by the roofline. A program that the compiler refuses for the chip's
+memory is a result too, with the compiler's list of the largest allocations. No GPU or TPU is used, so no time is
+measured, and a GPU's compiler does not try out which kernels are fastest. A TPU's compiler runs once a machine at a
+time: a point waits for another process that has it, up to 15 minutes.
 
 Each point is a process of its own (see `benchmarks.points.compiled`). The results are written to `--output` point by
 point, one JSON object a line; the same command continues with the missing points, if the compiler has the same version.
@@ -31,17 +30,19 @@ point, one JSON object a line; the same command continues with the missing point
 
 import itertools
 import pathlib
+import re
 import sys
 import tempfile
 from typing import Any
 
 from absl import flags
 
-from benchmarks.measuring import command_line, config_flag, needed_operations, points
+from benchmarks.measuring import command_line, needed_operations, points
 from benchmarks.measuring.results import Results
 from compilers.chips.registry import CHIPS, HERE
 from compilers.processes import compile_process, limited_process, machine
 from compilers.reports import compiled
+from trainer.commands.command_line import or_refuse
 from trainer.config import as_dict, write_config
 
 _TARGET = flags.DEFINE_enum("target", HERE, [HERE, *CHIPS], "What the step is compiled for.")
@@ -62,6 +63,18 @@ _OUTPUT = flags.DEFINE_string("output", "compiled.jsonl", "File of the results."
 _ARGUMENTS = ["attention", *_MODEL, "precision", "run", "repeat"]
 _NOT_WITH_CONFIG = ["depths", "lengths", "reversible", *_ARGUMENTS]
 _IDENTITY = ["length", "layers", "reversible"]
+
+
+def _define_config() -> None:
+    """Defines `--config`, and where it is set the flags of its fields, as the trainer takes them."""
+    help_text = "File with the config of a run, in place of flags of the model; --config.FIELD=VALUE sets a field."
+    if any(re.match(r"--?config(=|$)", argument) for argument in sys.argv[1:]):
+        from trainer.commands import config_file, config_flag  # These import TensorFlow, which takes seconds.
+
+        (file,) = config_flag.peek_flags(["config"])
+        config_flag.define(config_file.load(file or ""), help_text)
+    else:
+        flags.DEFINE_string("config", None, help_text)
 
 
 def main() -> None:
@@ -147,5 +160,5 @@ def _measure(point: points.Point) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    config_flag.define()
+    or_refuse(_define_config)  # Before the flags are parsed.
     command_line.run(main)

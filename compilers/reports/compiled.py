@@ -47,7 +47,7 @@ def _table(measured: Sequence[dict[str, Any]]) -> str:
     ran = any("step_s" in p for p in measured)
     rows = [heading + ["step s", "run MiB"] * ran]
     for p in measured:
-        row = [f"{p['length']:,}", str(p["layers"]), _stack(p)]
+        row = [f"{p['length']:,}", str(p["layers"]), compiled_for_chip.stack(p)]
         row += [f"{p[name] / _MIB:,.1f}" for name in ("temporary_bytes", "argument_bytes", "output_bytes")]
         counted = ("matmul_flops", "elementwise_operations", "transcendentals", "bytes_accessed")
         row += [f"{p[name] / 1e9:,.2f}" for name in counted]
@@ -76,8 +76,4 @@ def _alive(point: dict[str, Any]) -> list[str]:
 
 
 def _name(point: dict[str, Any]) -> str:
-    return f"length {point['length']:,}, {_stack(point)}"
-
-
-def _stack(point: dict[str, Any]) -> str:
-    return "reversible" if point["reversible"] else "plain"
+    return f"length {point['length']:,}, {compiled_for_chip.stack(point)}"

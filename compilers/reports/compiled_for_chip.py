@@ -57,7 +57,7 @@ def _rows(points: Sequence[dict[str, Any]]) -> list[list[str]]:
     heading = ["length", "layers", "stack", "lower s", "compile s", "program MB"]
     rows = [heading + [f"{kind} MiB" for kind in _MEMORY] + ["launches", "TFLOP", "GB", "floor ms"]]
     for p in points:
-        row = [f"{p['length']:,}", str(p["layers"]), _stack(p), f"{p['lower_s']:.0f}", f"{p['compile_s']:.0f}"]
+        row = [f"{p['length']:,}", str(p["layers"]), stack(p), f"{p['lower_s']:.0f}", f"{p['compile_s']:.0f}"]
         row += [f"{p['program_bytes'] / 1e6:.1f}", *(f"{p[f'{kind}_bytes'] / _MIB:,.1f}" for kind in _MEMORY)]
         row += [f"{p['launches']:,}", f"{p['matmul_flops'] / 1e12:,.2f}", f"{p['bytes_accessed'] / 1e9:,.1f}"]
         rows.append([*row, f"{1e3 * p['floor_s']:,.1f}"])
@@ -81,8 +81,9 @@ def _details(point: dict[str, Any]) -> list[str]:
 
 
 def _name(point: dict[str, Any]) -> str:
-    return f"length {point['length']:,}, {point['layers']} layers, {_stack(point)}"
+    return f"length {point['length']:,}, {point['layers']} layers, {stack(point)}"
 
 
-def _stack(point: dict[str, Any]) -> str:
+def stack(point: dict[str, Any]) -> str:
+    """The kind of the stack of a point."""
     return "reversible" if point["reversible"] else "plain"

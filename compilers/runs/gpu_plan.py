@@ -36,6 +36,8 @@ class Point:
         command: module and flags of its process, whose last line of output is one JSON object.
         operations: that it needs.
         package: without which it is left out; empty if it needs none that may be missing.
+        lowering: module and flags of the process that lowers its step into a file, `--program`, for a machine without
+            TensorFlow; empty if it runs there as it is.
     """
 
     subject: str
@@ -43,6 +45,7 @@ class Point:
     command: Sequence[str]
     operations: int = 0
     package: str = ""
+    lowering: Sequence[str] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,8 +124,8 @@ def _completed(result: dict[str, Any], point: Point, plan: Plan) -> dict[str, An
     if result["status"] != limited_process.DONE or point.subject == CHECK:
         return {**result, **about}
     known = result["device"].startswith(plan.gpu)
-    share = point.operations / result["step_s"] / plan.peak if known else None
-    return {**result, **about, "tokens_per_s": point.length / result["step_s"], "share_of_peak": share}
+    of_peak = point.operations / result["step_s"] / plan.peak if known else None
+    return {**result, **about, "tokens_per_s": point.length / result["step_s"], "share_of_peak": of_peak}
 
 
 def line(point: Mapping[str, Any]) -> str:

@@ -3,23 +3,22 @@
     python -m compilers.runs.lowered_step --program=lsh_local_16384.hlo
     python -m compilers.runs.lowered_step --program=check.hlo --check
 
-Programs are those of `benchmarks.points.gpu_step --program=FILE`. Arguments are random numbers, on which the time of a
-step does not depend; with `--check` they are those beside the program, and loss and gradients are compared with the
-results there. Needs `jax` and `numpy`. The last line is one JSON object.
+Programs are those of `compilers.steps.lowering`, as `benchmarks.points.gpu_step --program=FILE` writes them. Arguments
+are random numbers, on which the time of a step does not depend; with `--check` they are those beside the program, and
+loss and gradients are compared with the results there. Needs `jax` and `numpy`. The last line is one JSON object.
 """
 
 import argparse
 import json
 import os
 import pathlib
-import statistics
 import time
 from typing import Any
 
 import numpy as np
 
 from compilers.processes import lowered_program
-from compilers.runs import comparison
+from compilers.runs import comparison, timing
 
 _SCALE = 0.02  # Of random weights.
 _TOKENS = 256
@@ -86,15 +85,10 @@ def measure(path: pathlib.Path, repeat: int) -> dict[str, Any]:
     program = _Program(path)
     arguments = program.random_arguments()
     program.run(arguments)
-    seconds = []
-    for _ in range(repeat):
-        start = time.perf_counter()
-        program.run(arguments)
-        seconds.append(time.perf_counter() - start)
     return {
         "device": program.device.device_kind,
         "compile_s": program.compile_s,
-        "step_s": statistics.median(seconds),
+        "step_s": timing.median_seconds(lambda: program.run(arguments), repeat),
         **program.bytes(),
     }
 
