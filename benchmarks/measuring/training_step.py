@@ -21,7 +21,10 @@ from reformer_tf.models import ReformerCausalLM
 ATTENTION = flags.DEFINE_list("attention", ["lsh"], f"Kinds, repeated over the layers: {sorted(ATTENTION_LAYERS)}.")
 LENGTH = command_line.define("length")
 LAYERS = command_line.define("layers")
-_OTHER_SIZES = [command_line.define(name) for name in ("width", "heads", "num_hashes", "chunk_length")]
+WIDTH = command_line.define("width")
+HEADS = command_line.define("heads")
+NUM_HASHES = command_line.define("num_hashes")
+CHUNK_LENGTH = command_line.define("chunk_length")
 BATCH = command_line.define("batch")
 PRECISION = flags.DEFINE_enum("precision", "float32", ["float32", "mixed_bfloat16"], "Dtype policy.")
 REPEAT = flags.DEFINE_integer("repeat", 3, "Measured repetitions, after one that is not measured.", lower_bound=1)
@@ -30,8 +33,8 @@ WINDOW = flags.DEFINE_enum("window", "bucket", WINDOWS, "Windows of LSH layers."
 REVERSIBLE = flags.DEFINE_bool("reversible", True, "Whether the stack saves memory.")
 JIT_COMPILE = flags.DEFINE_bool("jit_compile", False, "Whether XLA compiles the step.")
 
+_SIZES = (LENGTH, LAYERS, WIDTH, HEADS, NUM_HASHES, CHUNK_LENGTH, BATCH)
 _OPTIONS = (PRECISION, REPEAT, LOCAL_ROUND, WINDOW, REVERSIBLE, JIT_COMPILE)
-_ALL = (ATTENTION, LENGTH, LAYERS, *_OTHER_SIZES, BATCH, *_OPTIONS)
 
 
 def check() -> None:
@@ -101,10 +104,9 @@ def facts(model: ReformerCausalLM) -> dict[str, Any]:
         `kept_buckets_mib`, the size of the integer buckets that a reversible stack saves for its gradient;
         `parameters`, the number of trainable weights; and the values of all flags of this module.
     """
-    sizes = command_line.sizes()
-    buckets = kinds().count("lsh") * BATCH.value * sizes.heads * sizes.num_hashes * sizes.length
+    buckets = kinds().count("lsh") * BATCH.value * HEADS.value * NUM_HASHES.value * LENGTH.value
     return {
         "kept_buckets_mib": 4 * buckets * REVERSIBLE.value / 2**20,
         "parameters": int(sum(np.prod(v.shape) for v in model.trainable_variables)),
-        **{flag.name: flag.value for flag in _ALL},
+        **{flag.name: flag.value for flag in (ATTENTION, *_SIZES, *_OPTIONS)},
     }
