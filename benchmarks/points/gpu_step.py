@@ -14,7 +14,6 @@ works. The last line is one JSON object.
 import json
 import pathlib
 import time
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -24,22 +23,18 @@ from absl import flags
 
 from benchmarks.measuring import command_line, steps, training_step
 from compilers.chips.registry import CHIPS
-from compilers.runs import comparison
+from compilers.runs import comparison, traced_step
 from compilers.steps import lowering
-from reformer_tf.models import ReformerCausalLM
-from reformer_tf.ops.execution import budgets
 
 flags.adopt_module_key_flags(training_step)  # For --help.
 _CHECK = flags.DEFINE_bool("check", False, "Whether numbers are compared with the CPU.")
 _PROGRAM = flags.DEFINE_string("program", None, "File for the lowered step.")
 _TARGET = flags.DEFINE_enum("target", "h200", list(CHIPS), "The chip that the step is lowered for.")
 
-_CPU = "CPU:0"
-
 
 def measure() -> dict[str, Any]:
     """Compiles the step, runs it, and returns the content of the last line."""
-    device, name = _device()
+    device, name = traced_step.device()
     ids = steps.random_ids(training_step.BATCH.value, training_step.LENGTH.value)
     start = time.perf_counter()
     with tf.device(device):
@@ -51,59 +46,33 @@ def measure() -> dict[str, Any]:
         "device": name,
         "compile_s": compile_s,
         "step_s": step_s,
-        "peak_bytes": None if device == _CPU else tf.config.experimental.get_memory_info(device)["peak"],
+        "peak_bytes": None if device == traced_step.CPU else tf.config.experimental.get_memory_info(device)["peak"],
     }
 
 
 def check() -> dict[str, Any]:
     """Compares the device with the CPU, and returns the content of the last line."""
-    device, name = _device()
-    with tf.device(_CPU):
+    device, name = traced_step.device()
+    with tf.device(traced_step.CPU):
         reference = training_step.build_model()
-    expected = _reference(reference)
+    expected = traced_step.results_on_cpu(training_step.to_compile(reference), _inputs())
     with tf.device(device):
         model = training_step.build_model()
         model.set_weights(reference.get_weights())
-        found = _results(lowering.trace(training_step.to_compile(model)))
+        found = traced_step.results(lowering.trace(training_step.to_compile(model)), _inputs())
     return {"device": name, **comparison.errors(found, expected)}
 
 
 def save(path: pathlib.Path) -> dict[str, Any]:
     """Lowers the step into a file, and returns the content of the last line."""
-    model = training_step.build_model()
-    step = training_step.to_compile(model)
-    program = lowering.lower(step, CHIPS[_TARGET.value])
-    path.write_bytes(program)
-    if _CHECK.value:
-        arguments = [*_inputs(), *lowering.captured(step)]
-        comparison.save(path.with_suffix(".npz"), arguments, _reference(model))
-    return {"program_bytes": len(program)}
-
-
-def _device() -> tuple[str, str]:
-    """The device that is measured, and its name."""
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
-        return _CPU, "cpu"
-    return "GPU:0", tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
-
-
-def _reference(model: ReformerCausalLM) -> list[np.ndarray]:
-    """Loss and gradients on the CPU, not compiled as a whole."""
-    with tf.device(_CPU), budgets.target("CPU"):
-        return _results(tf.function(training_step.build_step(model), autograph=False))
+    step = training_step.to_compile(training_step.build_model())
+    return {"program_bytes": traced_step.save(step, CHIPS[_TARGET.value], path, _inputs() if _CHECK.value else None)}
 
 
 def _inputs() -> list[np.ndarray]:
     """The ids and the seed."""
     ids = steps.random_ids(training_step.BATCH.value, training_step.LENGTH.value)
     return [ids, np.array([0, 1], np.int32)]
-
-
-def _results(step: Callable[..., tuple[tf.Tensor, list[tf.Tensor]]]) -> list[np.ndarray]:
-    """The loss and all gradients."""
-    loss, gradients = step(*map(tf.constant, _inputs()))
-    return [loss.numpy(), *(x.numpy() for x in gradients)]
 
 
 def main() -> None:
