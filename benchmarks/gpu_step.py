@@ -69,23 +69,20 @@ def _check(lengths: list[int]) -> Point:
     """The point that compares numbers."""
     sizes = {**_CHECKED, "length": min(_CHECKED["length"], *lengths), "num_hashes": flags.FLAGS.num_hashes}
     command = [_STEP, *_flags(_ATTENTION.value, **sizes, precision="float32"), "--check"]
-    return Point(gpu_plan.CHECK, sizes["length"], command, lowering=_lowering(command))
+    return Point(gpu_plan.CHECK, sizes["length"], command, lowers=True)
 
 
 def _step(kinds: list[str], sizes: Sizes) -> Point:
     """The point of a model at a length."""
     own = {**command_line.arguments(_SIZES), "length": sizes.length, "precision": _PRECISION.value}
     layers = [kinds[index % len(kinds)] for index in range(sizes.layers)]
-    operations, command = needed_operations.training_step(sizes, layers), [_STEP, *_flags(kinds, **own)]
-    return Point(" ".join(kinds), sizes.length, command, operations, lowering=_lowering(command))
+    operations = needed_operations.training_step(sizes, layers)
+    return Point(" ".join(kinds), sizes.length, [_STEP, *_flags(kinds, **own)], operations, lowers=True)
 
 
 def _flags(kinds: list[str], **values: Any) -> list[str]:
-    return command_line.options({"attention": ",".join(kinds), "repeat": _REPEAT.value, **values})
-
-
-def _lowering(command: list[str]) -> list[str]:
-    return [*command, f"--target={_TARGET.value}"]
+    common = {"attention": ",".join(kinds), "repeat": _REPEAT.value, "target": _TARGET.value}
+    return command_line.options({**common, **values})
 
 
 def _flash(framework: str, sizes: Sizes) -> Point:

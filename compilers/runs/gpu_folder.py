@@ -27,7 +27,7 @@ def write(plan: Plan, folder: pathlib.Path, repeat: int) -> None:
         repeat: timed steps, after one that is not.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    points = [_lowered(point, folder, repeat) if point.lowering else point for point in plan.points]
+    points = [_lowered(point, folder, repeat) if point.lowers else point for point in plan.points]
     gpu_plan.save(dataclasses.replace(plan, points=points), folder / gpu_plan.FILE)
     for tree in TREES:
         shutil.copytree(
@@ -38,11 +38,11 @@ def write(plan: Plan, folder: pathlib.Path, repeat: int) -> None:
 def _lowered(point: Point, folder: pathlib.Path, repeat: int) -> Point:
     """Lowers the step of a point, in a process of its own, and returns the point that runs it there."""
     name = f"{point.subject.replace(' ', '_')}_{point.length}.hlo"
-    command = [sys.executable, "-m", *point.lowering, f"--program={folder / name}"]
+    command = [sys.executable, "-m", *point.command, f"--program={folder / name}"]
     result = limited_process.run(command, _LOWERING_SECONDS)
     if result["status"] != limited_process.DONE:
         sys.exit(f"Error: {folder / name} was not written: {result['status']}, {result['reason']}")
     print(f"{folder / name}: {result['program_bytes'] / 2**20:.1f} MiB", flush=True)
     check = ["--check"] * (point.subject == gpu_plan.CHECK)
     there = [lowered_step.__name__, f"--program={name}", f"--repeat={repeat}", *check]
-    return dataclasses.replace(point, command=there, lowering=[])
+    return dataclasses.replace(point, command=there, lowers=False)

@@ -36,8 +36,8 @@ class Point:
         command: module and flags of its process, whose last line of output is one JSON object.
         operations: that it needs.
         package: without which it is left out; empty if it needs none that may be missing.
-        lowering: module and flags of the process that lowers its step into a file, `--program`, for a machine without
-            TensorFlow; empty if it runs there as it is.
+        lowers: whether its process needs TensorFlow and takes `--program=FILE`, with which it lowers its step into that
+            file for a machine without it.
     """
 
     subject: str
@@ -45,7 +45,7 @@ class Point:
     command: Sequence[str]
     operations: int = 0
     package: str = ""
-    lowering: Sequence[str] = dataclasses.field(default_factory=list)
+    lowers: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -61,3 +61,23 @@ def _describe(shape: Any, text: str) -> None:
 def module() -> Any:
     """An empty module."""
     return hlo_pb2.HloModuleProto()
+
+
+def loop_and_library() -> Any:
+    """A loop of 5 iterations around a product and a fusion, and after it a sort, and a product by a library."""
+    program = module()
+    fused = Computation(program)
+    fused.add("exponential", "F32 64 16", fused.add("parameter", "F32 64 16"))
+    body = Computation(program)
+    x, w = body.add("parameter", "BF16 64 32"), body.add("parameter", "BF16 32 16")
+    product = body.dot("F32 64 16", x, w)
+    body.add("fusion", "F32 64 16", product, calls=[fused], fusion_kind="kLoop")
+    condition = Computation(program)
+    condition.add("constant", "PRED")
+    entry = Computation(program)
+    start = entry.add("parameter", "F32 64 16")
+    loop = entry.add("while", "F32 64 16", start, calls=[body, condition], config={"known_trip_count": {"n": "5"}})
+    entry.add("sort", "F32 64 16", loop, dimensions=[1])
+    gemm = {"gemm_backend_config": {"dot_dimension_numbers": {"lhs_contracting_dimensions": ["0"]}}}
+    entry.add("custom-call", "F32 16 16", loop, loop, config=gemm, custom_call_target="__cublas$gemm")
+    return program
