@@ -86,7 +86,7 @@ def main() -> None:
             target = {"target": _TARGET.value}
             about = {**machine.describe(), "compiler": versions} if versions else machine.describe()
             results = Results(_OUTPUT.value, {**target, **arguments}, about, _IDENTITY)
-        measured = points.run(planned, results, _measure, compiled.outcome)
+        measured = points.run(planned, results, lambda point: points.measure(point, _TIMEOUT.value), compiled.outcome)
     print(f"\n{compiled.report(measured, _TARGET.value)}\n\nresults: {results.path}")
     if any(point["status"] != limited_process.DONE for point in measured):
         sys.exit(1)
@@ -153,10 +153,6 @@ def _of_config(folder: pathlib.Path) -> tuple[dict[str, Any], list[points.Point]
 def _point(identity: dict[str, Any], values: dict[str, Any]) -> points.Point:
     options = command_line.options({**values, "target": _TARGET.value, "python": _PYTHON.value})
     return points.Point(identity, ["benchmarks.points.compiled", *options], identity["length"] * identity["layers"])
-
-
-def _measure(point: points.Point) -> dict[str, Any]:
-    return points.measure(point, _TIMEOUT.value)
 
 
 if __name__ == "__main__":
