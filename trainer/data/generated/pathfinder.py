@@ -147,13 +147,8 @@ def draw(stream: np.random.RandomState, contour_length: int, distractors: int) -
     pictures = pictures[grow(pictures, range(contour_length), anywhere(2 * _START_DISTANCE))]
     pictures = pictures[grow(pictures, range(contour_length, 2 * contour_length), beside_the_first)]
     begins, ends = _tips(contours, pictures, contour_length)
-    distances = begins[:, :, None] - ends[:, None]
-    distances = (distances * distances).sum(axis=-1)
-    # Nor so far that no contour reaches from one to the other: the label of such markers were known from them alone.
-    reach = STEP * contour_length - 2 * MARGIN
-    is_fine = (distances >= (_MARKER_DISTANCE * UNIT) ** 2) & (distances <= (reach * UNIT) ** 2)
-    fine = is_fine.all(axis=(1, 2))
-    pictures, begins, ends = pictures[fine], begins[fine], ends[fine]
+    fits = _markers_fit(begins, ends, contour_length)
+    pictures, begins, ends = pictures[fits], begins[fits], ends[fits]
     for first in distractor_steps[::length]:
         grow(pictures, range(first, first + length), anywhere(0))
     labels = stream.randint(0, 2, size=len(pictures), dtype=np.int64)
@@ -171,3 +166,14 @@ def _tips(contours: Contours, pictures: np.ndarray, contour_length: int) -> tupl
     begins = starts[:, first_steps] + MARGIN * UNIT_VECTORS[directions[:, first_steps]]
     ends = starts[:, last_steps] + (MARGIN + DASH) * UNIT_VECTORS[directions[:, last_steps]]
     return begins, ends
+
+
+def _markers_fit(begins: np.ndarray, ends: np.ndarray, contour_length: int) -> np.ndarray:
+    """Whether markers on any beginning and any end do not touch, and a contour reaches from one to the other: `[b]`.
+
+    Were they farther apart than that, the label could be read from the markers alone.
+    """
+    distances = begins[:, :, None] - ends[:, None]
+    squares = (distances * distances).sum(axis=-1)
+    least, reach = _MARKER_DISTANCE * UNIT, (STEP * contour_length - 2 * MARGIN) * UNIT
+    return ((squares >= least**2) & (squares <= reach**2)).all(axis=(1, 2))
