@@ -55,15 +55,28 @@ def bag_of_pixels(train_ids: np.ndarray, train_labels: np.ndarray, ids: np.ndarr
         >>> bag_of_pixels(pictures, labels, pictures, labels)
         1.0
     """
-    for name, value in (("train_labels", train_labels), ("labels", labels)):
-        if not len(value) or not np.isin(value, (0, 1)).all():
-            raise ValueError(f"`{name}` must be 0 or 1, at least one. Received: {np.unique(value).tolist()}")
+    check_two_classes("train_labels", train_labels)
+    check_two_classes("labels", labels)
     histograms = _histograms(train_ids)
     mean, deviation = histograms.mean(axis=0), histograms.std(axis=0)
     used = deviation > 0.0
     weights = _logistic_regression(_inputs(histograms, mean, deviation, used), train_labels)
     predicted = _inputs(_histograms(ids), mean, deviation, used) @ weights > 0.0
     return float(np.mean(predicted == labels))
+
+
+def check_two_classes(name: str, labels: np.ndarray) -> None:
+    """Checks labels of two classes.
+
+    Args:
+        name: Name of the argument.
+        labels: What was received.
+
+    Raises:
+        ValueError: If there are other labels than 0 and 1, or none.
+    """
+    if not len(labels) or not np.isin(labels, (0, 1)).all():
+        raise ValueError(f"`{name}` must be 0 or 1, at least one. Received: {np.unique(labels).tolist()}")
 
 
 def _histograms(ids: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import math
 import keras
 import numpy as np
 
-from trainer.data.generated import streams
+from trainer.data.generated import baselines, streams
 
 _WIDTH = 24  # channels at half the resolution; they double where it is halved again
 _BLOCKS = 2  # residual blocks of each of the three resolutions
@@ -41,23 +41,25 @@ def small_cnn(
         The accuracy after the last epoch, from 0 to 1.
 
     Raises:
-        ValueError: If there are fewer pictures than a batch, or they are not square.
+        ValueError: If there are fewer pictures than a batch, they are not square, or there is another label.
     """
     side = math.isqrt(train_ids.shape[1])
     if len(train_ids) < _BATCH or side * side != train_ids.shape[1]:
         raise ValueError(
             f"`train_ids` must have the shape [N, S * S], N at least {_BATCH}. Received: shape {train_ids.shape}"
         )
+    baselines.check_two_classes("train_labels", train_labels)
+    baselines.check_two_classes("labels", labels)
     streams.check_integer("epochs", epochs, least=1)
     steps = len(train_ids) // _BATCH
-    model = _network(side, seed)
+    stream = streams.make_stream("small_cnn", seed, "train")
+    model = _network(side, stream)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, steps * epochs, warmup_target=_LEARNING_RATE, warmup_steps=max(1, steps // 2)
     )
     loss = keras.losses.BinaryCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(schedule), loss=loss)
     pictures = train_ids.reshape(-1, side, side, 1)
-    stream = streams.make_stream("small_cnn", seed, "train")
     for _ in range(epochs):
         chosen = stream.permutation(len(pictures))[: steps * _BATCH]
         inputs = _mirrored(pictures[chosen], stream)
@@ -78,19 +80,20 @@ def _mirrored(pictures: np.ndarray, stream: np.random.RandomState) -> np.ndarray
     return pictures
 
 
-def _network(side: int, seed: int) -> keras.Model:
-    seeds = iter(range(seed, seed + 100))
+def _network(side: int, stream: np.random.RandomState) -> keras.Model:
+    def make_seed() -> int:
+        return int(stream.randint(2**31, dtype=np.int64))
 
-    def convolution(x: keras.KerasTensor, width: int, kernel: int = 3, strides: int = 1) -> keras.KerasTensor:
-        initializer = keras.initializers.HeNormal(seed=next(seeds))
-        x = keras.layers.Conv2D(width, kernel, strides, padding="same", use_bias=False, kernel_initializer=initializer)(
-            x
+    def convolution(x: keras.KerasTensor, width: int, size: int = 3, strides: int = 1) -> keras.KerasTensor:
+        initializer = keras.initializers.HeNormal(make_seed())
+        layer = keras.layers.Conv2D(
+            width, size, strides, padding="same", use_bias=False, kernel_initializer=initializer
         )
-        return keras.layers.BatchNormalization(momentum=0.9)(x)
+        return keras.layers.BatchNormalization(momentum=0.9)(layer(x))
 
     inputs = keras.Input((side, side, 1), dtype="uint8")
     x = keras.layers.Rescaling(1.0 / 127.5)(inputs)
-    x = keras.layers.ReLU()(convolution(x, _WIDTH, kernel=5, strides=2))
+    x = keras.layers.ReLU()(convolution(x, _WIDTH, size=5, strides=2))
     for width in (_WIDTH, 2 * _WIDTH, 4 * _WIDTH):
         if width > _WIDTH:
             x = keras.layers.ReLU()(convolution(x, width, strides=2))
@@ -98,5 +101,5 @@ def _network(side: int, seed: int) -> keras.Model:
             y = keras.layers.ReLU()(convolution(x, width))
             x = keras.layers.ReLU()(x + convolution(y, width))
     x = keras.layers.GlobalAveragePooling2D()(x)
-    initializer = keras.initializers.GlorotUniform(seed=next(seeds))
-    return keras.Model(inputs, keras.layers.Dense(1, kernel_initializer=initializer)(x))
+    head = keras.layers.Dense(1, kernel_initializer=keras.initializers.GlorotUniform(make_seed()))
+    return keras.Model(inputs, head(x))

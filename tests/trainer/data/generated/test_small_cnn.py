@@ -33,3 +33,7 @@ def test_pictures_are_checked():
         small_cnn.small_cnn(ids[:20, :900], labels[:20], ids, labels)
     with pytest.raises(ValueError, match="`epochs` must be an integer of at least 1. Received: epochs=0"):
         small_cnn.small_cnn(ids[:, :900], labels, ids, labels, epochs=0)
+    with pytest.raises(ValueError, match=r"`train_labels` must be 0 or 1, at least one. Received: \[2\]"):
+        small_cnn.small_cnn(ids[:, :900], labels + 2, ids, labels)
+    with pytest.raises(ValueError, match=r"`labels` must be 0 or 1, at least one. Received: \[3\]"):
+        small_cnn.small_cnn(ids[:, :900], labels, ids, labels + 3)
