@@ -1,5 +1,7 @@
 """Checks a config before any work is done."""
 
+import functools
+import operator
 import os
 import re
 from collections.abc import Mapping
@@ -40,6 +42,7 @@ def check_config(config: ConfigDict) -> None:
     _check_data(config)
     _check_optimizer(config)
     _check_model(config)
+    _check_fields_of_other_tasks(config)
     tasks.TASKS[config.task].check(config)
 
 
@@ -230,6 +233,16 @@ def _check_segments(config: ConfigDict) -> None:
             attention_kinds.check_segments(config.model.attention_layers)
         except ValueError as error:
             raise ValueError(f"`config.data.separate_documents` must be False with this model: {error}") from error
+
+
+def _check_fields_of_other_tasks(config: ConfigDict) -> None:
+    """Refuses what the task of the run would not use."""
+    defaults, used = configs.default_config(), tasks.TASKS[config.task].fields
+    for name, task in tasks.TASKS.items():
+        for field in sorted({*task.fields} - {*used}):
+            group, _, part = field.partition(".")
+            rule = f"must be {defaults[group][part]!r} where `config.task` is {config.task!r}: it is for {name!r}"
+            field_checks.check(config, field, rule, functools.partial(operator.eq, defaults[group][part]))
 
 
 def _are_expressions(value: Any) -> bool:

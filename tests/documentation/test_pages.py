@@ -19,6 +19,7 @@ TESTS = {
     "docs/accelerators.md": "here",
     "docs/attention_kinds.md": "test_attention_kinds",
     "docs/fine_tuning.md": "here",
+    "docs/masked_language_model.md": "here",
     "docs/serving.md": "here",
     "docs/several_gpus.md": "here",
 }
@@ -32,6 +33,7 @@ def test_every_block_of_python_is_run():
         "docs/accelerators.md": 1,
         "docs/attention_kinds.md": 1,
         "docs/fine_tuning.md": 1,
+        "docs/masked_language_model.md": 1,
         "docs/serving.md": 1,
         "docs/several_gpus.md": 1,
     }
@@ -80,6 +82,24 @@ def test_a_classifier_on_a_language_model(monkeypatch, tmp_path):
     exported = tf.saved_model.load("models/classifier/1").signatures["predict"]
     logits = exported(ids=tf.constant(names["ids"], tf.int32))["logits"]
     np.testing.assert_allclose(logits, expected, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_hidden_bytes_are_filled_in(tmp_path):
+    keras.utils.set_random_seed(0)
+    model = models.ReformerMaskedLM(258, 64, 1, 16, 2, 8, 32, ["local"])
+    path = export.export_saved_model(model, tmp_path / "export")
+    (block,) = blocks.python("docs/masked_language_model.md")
+    assert '"/tmp/masked/export/1"' in block
+    names = {}
+    exec(block.replace("/tmp/masked/export/1", str(path)), names)
+    filled, text = names["filled"], names["text"]
+    assert len(filled) == len(text)
+    assert [a for a, b in zip(filled, text, strict=True) if b != ord("?")] == [b for b in text if b != ord("?")]
+    expected = np.argmax(model(np.array([names["ids"]]))[0, 1:, :256], axis=-1)
+    assert [a for a, b in zip(filled, text, strict=True) if b == ord("?")] == [
+        guess for guess, b in zip(expected, text, strict=True) if b == ord("?")
+    ]
 
 
 @pytest.mark.slow

@@ -3,12 +3,13 @@
 from ml_collections import ConfigDict
 
 from trainer.tasks.language_model import LanguageModel
+from trainer.tasks.masked_language_model import MaskedLanguageModel
 from trainer.tasks.task import Batch, Sums, Task
 
-__all__ = ["TASKS", "Batch", "LanguageModel", "Sums", "Task", "from_config"]
+__all__ = ["TASKS", "Batch", "LanguageModel", "MaskedLanguageModel", "Sums", "Task", "from_config"]
 
 # config.task -> class
-TASKS: dict[str, type[Task]] = {"language_model": LanguageModel}
+TASKS: dict[str, type[Task]] = {"language_model": LanguageModel, "masked_language_model": MaskedLanguageModel}
 
 
 def from_config(config: ConfigDict) -> Task:

@@ -37,6 +37,7 @@ class LanguageModel(Task):
     set_inside = ("causal", "dtype")
     fixed: ClassVar = {"causal": True}
     contents = (corpora.TEXT,)
+    fields = ("sample.prompt", "sample.temperature")
     targets = "tokens"
     unit = "token"
     summed = ("loss", "byte_loss")

@@ -12,8 +12,17 @@ def _language_model(folder: pathlib.Path) -> ConfigDict:
     return runs.make_config(runs.write_corpus(folder / "corpus"))
 
 
+def _masked_language_model(folder: pathlib.Path) -> ConfigDict:
+    config = runs.make_config(runs.write_corpus(folder / "corpus"))
+    config.model.vocabulary_size = 258
+    return config
+
+
 # config.task -> a config of one small layer with dropout, on data that it writes to a folder
-CASES: dict[str, Callable[[pathlib.Path], ConfigDict]] = {"language_model": _language_model}
+CASES: dict[str, Callable[[pathlib.Path], ConfigDict]] = {
+    "language_model": _language_model,
+    "masked_language_model": _masked_language_model,
+}
 
 
 def make_config(task: str, folder: pathlib.Path) -> ConfigDict:
