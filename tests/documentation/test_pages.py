@@ -125,7 +125,7 @@ def test_modules_of_commands_exist():
     ours = {
         name
         for name in found
-        if name.split(".")[0] in ("trainer", "benchmarks", "examples", "tools", "configs", "tests")
+        if name.split(".")[0] in ("trainer", "compilers", "benchmarks", "examples", "tools", "configs", "tests")
     }
     assert len(ours) >= 15
     for name in ours:
@@ -137,7 +137,7 @@ def test_modules_of_commands_exist():
 def test_options_of_commands_exist():
     """Flags are defined in the command's module or one of its folder; config fields in one of the configs."""
     defined = {}
-    for package in ("trainer", "benchmarks", "examples", "tests"):
+    for package in ("trainer", "compilers", "benchmarks", "examples", "tests"):
         text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / package).rglob("*.py"))
         defined[package] = set(re.findall(r"(?:DEFINE_\w+|define)\(\s*\"(\w+)\"", text)) | set(
             re.findall(r"\"--(\w+)", text)
@@ -173,7 +173,7 @@ def test_fields_of_configs_exist():
 
 def test_paths_exist():
     """Paths that begin with one of our folders, and links between pages."""
-    folders = "reformer_tf|trainer|configs|benchmarks|examples|docs|tests|tools"
+    folders = "reformer_tf|trainer|configs|compilers|benchmarks|examples|docs|tests|tools"
     missing = []
     for page in blocks.PAGES:
         text = blocks.read(page)
