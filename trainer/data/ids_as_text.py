@@ -21,7 +21,7 @@ def to_ids(text: str, name: str, vocabulary_size: int) -> list[int]:
     """
     words = re.split(r"[\s,]+", text.strip(" ,\t\r\n"))
     words = [] if words == [""] else words
-    wrong = [word for word in words if not (word.isascii() and word.isdigit() and int(word) < vocabulary_size)]
+    wrong = [word for word in words if not re.fullmatch("[0-9]{1,10}", word) or int(word) >= vocabulary_size]
     if wrong:
         raise ValueError(
             f"{name} must be ids from 0 to {vocabulary_size - 1} with blanks or commas between them, as this model has "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import tokenize
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int6
 """What `config.data.ids_dtype` may be. The bytes of a number are in the order of x86 and ARM, the lowest one first."""
 
 _TFRECORD = re.compile(r"\.tfrecords?(-\d+-of-\d+)?$")
+# What NumPy raises for damaged headers, for arrays of objects, and where there are fewer bytes than the header says.
+_DAMAGES = (ValueError, EOFError, TypeError, SyntaxError, tokenize.TokenError)
 _BATCH = 1024  # Records that are parsed at a time.
 
 
@@ -75,9 +78,9 @@ def _reader(name: str) -> Callable[[Path, str, str, str], IdFile] | None:
 def _read_npy(path: Path, name: str, dtype: str, feature: str) -> IdFile:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:  # A damaged header, an array of objects, or fewer bytes than it says.
+    except _DAMAGES as error:
         raise ValueError(f"NumPy arrays of integers that are whole. Received: {name!r} ({error})") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iu" or array.ndim not in (1, 2):
+    if not isinstance(array, np.memmap) or array.dtype.kind not in "iu" or array.ndim not in (1, 2):
         raise ValueError(
             "NumPy arrays of integers with one axis, or with two for documents of equal "
             f"length. Received: {name!r} with {_described(array)}"
@@ -86,6 +89,11 @@ def _read_npy(path: Path, name: str, dtype: str, feature: str) -> IdFile:
         raise ValueError(
             "NumPy arrays that are stored row by row (np.ascontiguousarray). "
             f"Received: {name!r}, stored column by column"
+        )
+    if array.offset + array.nbytes != path.stat().st_size:
+        raise ValueError(
+            f"NumPy arrays of integers that are whole, and nothing else. Received: {name!r} with "
+            f"{path.stat().st_size:,} bytes, of which its header explains {array.offset + array.nbytes:,}"
         )
     rows, size = array.shape if array.ndim == 2 else (1, len(array))
     return IdFile(name, array.reshape(-1), np.full(rows, size, np.int64), is_one=array.ndim == 1)
