@@ -1,1 +1,1 @@
-"""Tests of the kinds of tasks."""
+"""Tests of the tasks of the trainer."""
