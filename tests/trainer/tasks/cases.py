@@ -30,7 +30,11 @@ def _duplication(folder: pathlib.Path) -> ConfigDict:
 
 
 # config.task, or it and a variant -> a config of one small layer with dropout, on data that it writes to a folder
-CASES: dict[str, Callable[[pathlib.Path], ConfigDict]] = {"language_model": _language_model}
+CASES: dict[str, Callable[[pathlib.Path], ConfigDict]] = {
+    "language_model": _language_model,
+    "language_model of ids": _ids,
+    "language_model of some ids": _duplication,
+}
 
 
 def make_config(task: str, folder: pathlib.Path) -> ConfigDict:
