@@ -27,8 +27,9 @@ class Examples(Sequence[Example]):
     """Training examples: slices of `sequence_length + 1` ids of documents. All ids but the first are targets.
 
     The examples are not stored: each is a slice of `documents.ids`. Consecutive examples of one stream overlap by one
-    id, so that every id of a stream except its first (a boundary) is a target exactly once. Of documents that say which
-    ids are targets, the others are only context.
+    id, so that every id of a stream except its first (a boundary) is a target exactly once. Where targets are not the
+    next ids, there is no overlap: an example has `sequence_length` ids, and every id of a stream is in one. Documents
+    may say which ids are targets; the others are only context.
 
     - `packed`: all documents, each after its boundary, make one stream. Only the last example can be short.
     - `padded`: each document is a stream of its own, so no example holds two documents. The last example of each
@@ -47,11 +48,12 @@ class Examples(Sequence[Example]):
         layout: `"packed"` or `"padded"`.
         count: number of full examples; 0 for all examples, short ones too.
         length_buckets: shorter lengths that a batch of `padded` examples can be cut to, in targets and ascending.
+        overlap: number of first ids of an example that are no targets: 1, or 0 where targets are not the next ids.
 
     Attributes:
         starts: `[N]` int64, position of each example's first id in `documents.ids`.
-        sizes: `[N]` int64, number of ids of each example without padding: 2 to L + 1.
-        tokens: number of targets in all examples.
+        sizes: `[N]` int64, number of ids of each example without padding: 1 to L, and the overlap.
+        tokens: number of ids in all examples, without overlaps.
         target_bytes: number of bytes of the documents. The targets of all examples stand for so many bytes, as a
             boundary stands for none.
 
@@ -71,6 +73,7 @@ class Examples(Sequence[Example]):
         layout: str = "packed",
         count: int = 0,
         length_buckets: Sequence[int] = (),
+        overlap: int = 1,
     ) -> None:
         if isinstance(sequence_length, bool) or not isinstance(sequence_length, int) or sequence_length < 1:
             raise ValueError(f"sequence_length must be a positive integer. Received: {sequence_length!r}")
@@ -83,14 +86,16 @@ class Examples(Sequence[Example]):
             raise ValueError(f"documents must hold at least one byte. Received: {len(documents)} documents")
         self.sequence_length = sequence_length
         self.layout = layout
-        self._lengths = _batch_lengths(length_buckets, sequence_length, layout)
+        self.overlap = overlap
+        self._lengths = tuple(length + overlap for length in _batch_lengths(length_buckets, sequence_length, layout))
         offsets = self.documents.offsets if layout == "padded" else self.documents.offsets[[0, -1]]
-        targets = np.diff(offsets) - 1  # every id of a stream but the first
+        spans = np.diff(offsets)
+        targets = np.where(spans > 1, spans - overlap, 0)  # none where there is only a boundary
         counts = -(-targets // sequence_length)
         first = np.repeat(np.cumsum(counts) - counts, counts)  # the first example of each example's stream
         within = (np.arange(counts.sum()) - first) * sequence_length
         self.starts = np.repeat(offsets[:-1], counts) + within
-        self.sizes = np.minimum(np.repeat(targets, counts) - within, sequence_length) + 1
+        self.sizes = np.minimum(np.repeat(targets, counts) - within, sequence_length) + overlap
         if count:
             self._keep_full(count)
         self.tokens = self._count_targets()
@@ -101,7 +106,7 @@ class Examples(Sequence[Example]):
     def _keep_full(self, count: int) -> None:
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise ValueError(f"count must be an integer and not negative. Received: count={count!r}")
-        full = np.flatnonzero(self.sizes == self.sequence_length + 1)[:count]
+        full = np.flatnonzero(self.sizes == self.sequence_length + self.overlap)[:count]
         if len(full) < count:
             raise ValueError(
                 f"documents must have at least {count} full examples of {self.sequence_length:,} targets each. "
@@ -130,9 +135,9 @@ class Examples(Sequence[Example]):
     def _count_targets(self) -> int:
         scored = _scored(self.documents)
         if scored is None:
-            return int((self.sizes - 1).sum())
+            return int((self.sizes - self.overlap).sum())
         before = np.concatenate([np.zeros(1, np.int64), np.cumsum(scored)])
-        return int((before[self.starts + self.sizes] - before[self.starts + 1]).sum())
+        return int((before[self.starts + self.sizes] - before[self.starts + self.overlap]).sum())
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -144,44 +149,52 @@ class Examples(Sequence[Example]):
     def __getitem__(self, index: slice) -> list[Example]: ...
 
     def __getitem__(self, index: int | slice) -> Example | list[Example]:
-        """The example at `index`: (ids `[L + 1]` int32, mask `[L + 1]` bool)."""
+        """The example at `index`: (ids `[L + overlap]` int32, mask `[L + overlap]` bool)."""
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         position = range(len(self))[index]
         size = self.sizes[position]
-        ids = np.full(self.sequence_length + 1, PAD, np.int32)
-        start, documents = int(self.starts[position]), self.documents
+        length = self.sequence_length + self.overlap
+        ids, start, documents = np.full(length, PAD, np.int32), int(self.starts[position]), self.documents
         if isinstance(documents, IdDocuments):
             ids[:size] = documents.ids.read(start, start + int(size))
         else:
             ids[:size] = documents.ids[start : start + size]
-        return ids, np.arange(self.sequence_length + 1) < size
+        return ids, np.arange(length) < size
 
-    def gather(self, indices: tf.Tensor, among: tf.Tensor | None = None) -> tuple[tf.Tensor, ...]:
+    def gather(
+        self, indices: tf.Tensor, among: tf.Tensor | None = None, draws: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, ...]:
         """Cuts a batch with TensorFlow ops. In a `tf.data` pipeline the ids are not copied.
 
         Args:
             indices: `[B]` int64; a negative index gives a row that is all masked.
             among: `[G]` int64, all examples of the global batch that these rows are a part of; by default `indices`.
                 They decide the length, so that all parts have the same.
+            draws: `[B]` uint64, 64 random bits for each row of a training step; None in an evaluation, whose rows are
+                always the same. For examples that are changed at random; these here are not.
 
         Returns:
-            ids `[B, L + 1]` int32, mask `[B, L + 1]` bool, and of documents that say which ids are targets also that,
-            `[B, L + 1]` bool. With length buckets, L is the smallest one that holds the longest row of the global
-            batch, and is not static.
+            ids `[B, L + overlap]` int32, mask `[B, L + overlap]` bool, and of documents that say which ids are targets
+            also that, `[B, L + overlap]` bool. With length buckets, L is the smallest one that holds the longest row of
+            the global batch, and is not static.
         """
-        ids, scored, starts, _ = self._tensors
         size = self._sizes_at(indices)
         width = self._length(size if among is None else self._sizes_at(among))
-        span, first = tf.range(width, dtype=tf.int64)[None, :], tf.gather(starts, tf.maximum(indices, 0))
+        span, first = tf.range(width, dtype=tf.int64)[None, :], self.starts_at(indices)
         mask = span < size[:, None]
         positions = tf.where(mask, first[:, None] + span, 0)
+        ids, scored, *_ = self._tensors
         if isinstance(self.documents, IdDocuments):
             read = tf.numpy_function(self.documents.ids.read_rows, [first, size, width], tf.int32, stateful=False)
             rows = tf.ensure_shape(read, mask.shape)
         else:
             rows = tf.where(mask, tf.cast(tf.gather(ids, positions), tf.int32), PAD)
         return (rows, mask) if scored is None else (rows, mask, mask & tf.gather(scored, positions))
+
+    def starts_at(self, indices: tf.Tensor) -> tf.Tensor:
+        """Looks up `starts` with TensorFlow ops; that of the first example for a negative index."""
+        return tf.gather(self._tensors[2], tf.maximum(indices, 0))
 
     def _sizes_at(self, indices: tf.Tensor) -> tf.Tensor:
         """Number of ids of each example without padding; 0 for a negative index."""
@@ -211,7 +224,7 @@ def _scored(documents: numbered_documents.Documents) -> np.ndarray | None:
 
 
 def _batch_lengths(length_buckets: Sequence[int], sequence_length: int, layout: str) -> tuple[int, ...]:
-    """Possible numbers of ids in a row of a batch, in ascending order."""
+    """Possible numbers of targets in a row of a batch, in ascending order."""
     buckets = (0, *length_buckets)
     integers = all(isinstance(bucket, int) and not isinstance(bucket, bool) for bucket in buckets)
     if not integers or any(low >= high for low, high in itertools.pairwise(buckets)) or buckets[-1] > sequence_length:
@@ -224,4 +237,4 @@ def _batch_lengths(length_buckets: Sequence[int], sequence_length: int, layout: 
             f"length_buckets must be empty unless layout is 'padded'. Received: length_buckets={length_buckets!r}, "
             f"layout={layout!r}"
         )
-    return tuple(sorted({bucket + 1 for bucket in (*length_buckets, sequence_length)}))
+    return tuple(sorted({*length_buckets, sequence_length}))

@@ -5,12 +5,23 @@ from ml_collections import ConfigDict
 from trainer.data import corpora
 from trainer.tasks.id_language_model import IdLanguageModel
 from trainer.tasks.language_model import LanguageModel
+from trainer.tasks.masked_language_model import MaskedLanguageModel
 from trainer.tasks.task import Batch, Sums, Task
 
-__all__ = ["TASKS", "Batch", "IdLanguageModel", "LanguageModel", "Sums", "Task", "find", "from_config"]
+__all__ = [
+    "TASKS",
+    "Batch",
+    "IdLanguageModel",
+    "LanguageModel",
+    "MaskedLanguageModel",
+    "Sums",
+    "Task",
+    "find",
+    "from_config",
+]
 
 # config.task -> class
-TASKS: dict[str, type[Task]] = {"language_model": LanguageModel}
+TASKS: dict[str, type[Task]] = {"language_model": LanguageModel, "masked_language_model": MaskedLanguageModel}
 # (config.task, contents of the source) -> class, where it is not that of all contents. The model is the same.
 _OF_CONTENTS: dict[tuple[str, str], type[Task]] = {("language_model", corpora.IDS): IdLanguageModel}
 

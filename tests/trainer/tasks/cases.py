@@ -13,6 +13,12 @@ def _language_model(folder: pathlib.Path) -> ConfigDict:
     return runs.make_config(runs.write_corpus(folder / "corpus"))
 
 
+def _masked_language_model(folder: pathlib.Path) -> ConfigDict:
+    config = runs.make_config(runs.write_corpus(folder / "corpus"))
+    config.model.vocabulary_size = 258
+    return config
+
+
 def _ids(folder: pathlib.Path) -> ConfigDict:
     config = runs.make_config(folder / "rows.npy")
     np.save(folder / "rows.npy", np.random.default_rng(0).integers(0, 20, [60, 33], np.uint16))
@@ -34,6 +40,7 @@ CASES: dict[str, Callable[[pathlib.Path], ConfigDict]] = {
     "language_model": _language_model,
     "language_model of ids": _ids,
     "language_model of some ids": _duplication,
+    "masked_language_model": _masked_language_model,
 }
 
 
