@@ -37,6 +37,8 @@ LEVELS = (
     "reformer_tf/__init__.py",
     "trainer",
     "trainer/data/documents.py",
+    "trainer/data/stored_ids.py",
+    "trainer/data/id_documents.py",
     "trainer/data/generated",
     "trainer/data/corpora",
     "trainer/__init__.py",

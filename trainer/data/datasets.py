@@ -14,6 +14,7 @@ from trainer.data import corpora, numbered_documents, segments
 from trainer.data.corpora import SOURCES, Corpus, Scored, corpus, validation
 from trainer.data.documents import Documents
 from trainer.data.examples import LAYOUTS, Examples
+from trainer.data.id_documents import IdDocuments
 from trainer.data.sharding import Shard
 from trainer.data.shuffle import random_bits, shuffled_indices
 
@@ -27,6 +28,9 @@ __all__ = [
     "train_dataset",
     "validation_dataset",
 ]
+
+# Contents of a source -> class of the documents.
+_KINDS: dict[str, type] = {corpora.TEXT: Documents, corpora.IDS: IdDocuments}
 
 # AutoGraph finds nothing to translate in the functions of a dataset, but its search takes longer than all the rest.
 _UNTRANSLATED = tf.autograph.experimental.do_not_convert
@@ -47,7 +51,7 @@ def load_corpus(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Corpus
     """
     resolved = _resolve(config)
     source = SOURCES[resolved.name]
-    loaded = source.load(resolved)
+    loaded = _load(resolved)
     if not source.has_text:
         return loaded
     size = loaded.validation.num_bytes
@@ -80,7 +84,21 @@ def load_scored(config: Mapping[str, Any] | ml_collections.ConfigDict, overrides
     source = SOURCES[resolved.name]
     if source.scored is not None:
         return source.scored(resolved, overrides)
-    return corpus.validation_part(source.load(resolved))
+    return corpus.validation_part(_load(resolved))
+
+
+def _load(resolved: ml_collections.ConfigDict) -> Corpus:
+    """Loads a corpus and checks that it is what its source says, which for one's own sources nothing else does."""
+    source = SOURCES[resolved.name]
+    loaded, kind = source.load(resolved), _KINDS.get(source.contents, object)
+    parts = (loaded.train, loaded.validation) if isinstance(loaded, Corpus) else ()
+    if not parts or not all(isinstance(part, kind) for part in parts):
+        received = ", ".join(type(part).__name__ for part in parts) or type(loaded).__name__
+        raise ValueError(
+            f"config.data.name must name a source of {source.contents} that returns a Corpus of two {kind.__name__}. "
+            f"Received: {resolved.name!r}, which returns {received}"
+        )
+    return loaded
 
 
 def _resolve(config: Mapping[str, Any] | ml_collections.ConfigDict) -> ml_collections.ConfigDict:
@@ -115,8 +133,8 @@ def _resolve(config: Mapping[str, Any] | ml_collections.ConfigDict) -> ml_collec
 
 def cut_examples(
     config: ml_collections.ConfigDict,
-    tokenizer: Tokenizer,
-    documents: Documents,
+    tokenizer: Tokenizer | None,
+    documents: Any,
     count: int = 0,
     kind: Callable[..., Examples] = Examples,
 ) -> Examples:
@@ -124,7 +142,7 @@ def cut_examples(
 
     Args:
         config: the config of the run.
-        tokenizer: turns the documents into ids.
+        tokenizer: turns the documents into ids; None for `IdDocuments`.
         documents: the documents.
         count: number of full examples; 0 for all examples, short ones too.
         kind: makes the examples; has the arguments of `Examples`.
@@ -135,10 +153,11 @@ def cut_examples(
     Raises:
         ValueError: if there is nothing to cut, or if documents must be told apart and their ids do not allow it.
     """
-    numbered = numbered_documents.number(documents, tokenizer)
-    if segments.are_wanted(config.data):
-        segments.check_boundaries(numbered, tokenizer)
-    return kind(numbered, config.train.sequence_length, config.data.layout, count, config.data.length_buckets)
+    if tokenizer is not None:
+        documents = numbered_documents.number(documents, tokenizer)
+        if segments.are_wanted(config.data):
+            segments.check_boundaries(documents, tokenizer)
+    return kind(documents, config.train.sequence_length, config.data.layout, count, config.data.length_buckets)
 
 
 def train_dataset(

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from trainer.data import numbered_documents
 from trainer.data.documents import Documents
+from trainer.data.id_documents import IdDocuments
 
 LAYOUTS = ("packed", "padded")
 PAD = 0  # id where the mask is False; any id would do
@@ -27,7 +28,8 @@ class Examples(Sequence[Example]):
 
     The examples are not stored: each is a slice of `documents.ids`. Consecutive examples of one stream overlap by one
     id, so that every id of a stream except its first (a boundary) is a target exactly once. Where targets are not the
-    next ids, there is no overlap: an example has `sequence_length` ids, and every id of a stream is in one.
+    next ids, there is no overlap: an example has `sequence_length` ids, and every id of a stream is in one. Documents
+    may say which ids are targets; the others are only context.
 
     - `packed`: all documents, each after its boundary, make one stream. Only the last example can be short.
     - `padded`: each document is a stream of its own, so no example holds two documents. The last example of each
@@ -41,7 +43,7 @@ class Examples(Sequence[Example]):
     so that programs with static shapes are compiled only a few times.
 
     Args:
-        documents: `Documents`, or documents in the ids of a tokenizer, or anything that yields `bytes`.
+        documents: `Documents`, documents in the ids of a tokenizer, `IdDocuments`, or anything that yields `bytes`.
         sequence_length: L, the number of targets of a full example.
         layout: `"packed"` or `"padded"`.
         count: number of full examples; 0 for all examples, short ones too.
@@ -80,8 +82,8 @@ class Examples(Sequence[Example]):
         if not isinstance(documents, numbered_documents.Documents):
             documents = Documents(documents)
         self.documents = documents
-        if not self.documents.num_bytes:
-            raise ValueError(f"documents must hold at least one byte. Received: {len(self.documents)} documents")
+        if not isinstance(documents, IdDocuments) and not documents.num_bytes:
+            raise ValueError(f"documents must hold at least one byte. Received: {len(documents)} documents")
         self.sequence_length = sequence_length
         self.layout = layout
         self.overlap = overlap
@@ -96,8 +98,10 @@ class Examples(Sequence[Example]):
         self.sizes = np.minimum(np.repeat(targets, counts) - within, sequence_length) + overlap
         if count:
             self._keep_full(count)
-        self.tokens = int((self.sizes - overlap).sum())
-        self.target_bytes = self.documents.num_bytes
+        self.tokens = self._count_targets()
+        if not self.tokens:
+            raise ValueError(f"documents must hold at least one target. Received: {len(documents.ids):,} ids")
+        self.target_bytes = 0 if isinstance(documents, IdDocuments) else documents.num_bytes
 
     def _keep_full(self, count: int) -> None:
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
@@ -125,8 +129,15 @@ class Examples(Sequence[Example]):
         chosen.__dict__.pop("_tensors", None)
         indices = np.arange(count) * len(self) // count
         chosen.starts, chosen.sizes = self.starts[indices], self.sizes[indices]
-        chosen.tokens = int((chosen.sizes - self.overlap).sum())
+        chosen.tokens = chosen._count_targets()
         return chosen
+
+    def _count_targets(self) -> int:
+        scored = _scored(self.documents)
+        if scored is None:
+            return int((self.sizes - self.overlap).sum())
+        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(scored)])
+        return int((before[self.starts + self.sizes] - before[self.starts + self.overlap]).sum())
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -144,8 +155,11 @@ class Examples(Sequence[Example]):
         position = range(len(self))[index]
         size = self.sizes[position]
         length = self.sequence_length + self.overlap
-        ids = np.full(length, PAD, np.int32)
-        ids[:size] = self.documents.ids[self.starts[position] : self.starts[position] + size]
+        ids, start, documents = np.full(length, PAD, np.int32), int(self.starts[position]), self.documents
+        if isinstance(documents, IdDocuments):
+            ids[:size] = documents.ids.read(start, start + int(size))
+        else:
+            ids[:size] = documents.ids[start : start + size]
         return ids, np.arange(length) < size
 
     def gather(
@@ -161,22 +175,30 @@ class Examples(Sequence[Example]):
                 always the same. For examples that are changed at random; these here are not.
 
         Returns:
-            ids `[B, L + overlap]` int32, mask `[B, L + overlap]` bool. With length buckets, L is the smallest one that
-            holds the longest row of the global batch, and is not static.
+            ids `[B, L + overlap]` int32, mask `[B, L + overlap]` bool, and of documents that say which ids are targets
+            also that, `[B, L + overlap]` bool. With length buckets, L is the smallest one that holds the longest row of
+            the global batch, and is not static.
         """
         size = self._sizes_at(indices)
-        span = tf.range(self._length(size if among is None else self._sizes_at(among)), dtype=tf.int64)[None, :]
+        width = self._length(size if among is None else self._sizes_at(among))
+        span, first = tf.range(width, dtype=tf.int64)[None, :], self.starts_at(indices)
         mask = span < size[:, None]
-        positions = tf.where(mask, self.starts_at(indices)[:, None] + span, 0)
-        return tf.where(mask, tf.cast(tf.gather(self._tensors[0], positions), tf.int32), PAD), mask
+        positions = tf.where(mask, first[:, None] + span, 0)
+        ids, scored, *_ = self._tensors
+        if isinstance(self.documents, IdDocuments):
+            read = tf.numpy_function(self.documents.ids.read_rows, [first, size, width], tf.int32, stateful=False)
+            rows = tf.ensure_shape(read, mask.shape)
+        else:
+            rows = tf.where(mask, tf.cast(tf.gather(ids, positions), tf.int32), PAD)
+        return (rows, mask) if scored is None else (rows, mask, mask & tf.gather(scored, positions))
 
     def starts_at(self, indices: tf.Tensor) -> tf.Tensor:
         """Looks up `starts` with TensorFlow ops; that of the first example for a negative index."""
-        return tf.gather(self._tensors[1], tf.maximum(indices, 0))
+        return tf.gather(self._tensors[2], tf.maximum(indices, 0))
 
     def _sizes_at(self, indices: tf.Tensor) -> tf.Tensor:
         """Number of ids of each example without padding; 0 for a negative index."""
-        sizes = tf.gather(self._tensors[2], tf.maximum(indices, 0))
+        sizes = tf.gather(self._tensors[3], tf.maximum(indices, 0))
         return tf.where(indices < 0, tf.zeros_like(sizes), sizes)
 
     def _length(self, sizes: tf.Tensor) -> int | tf.Tensor:
@@ -187,10 +209,18 @@ class Examples(Sequence[Example]):
         return lengths[tf.searchsorted(lengths, tf.reduce_max(sizes)[None])[0]]
 
     @functools.cached_property
-    def _tensors(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        used = self.documents.ids[: int((self.starts + self.sizes).max())]
+    def _tensors(self) -> tuple[tf.Tensor | None, ...]:
+        """The ids and which of them are targets, as far as they are in memory; the starts and sizes of the examples."""
+        end = int((self.starts + self.sizes).max())
+        ids = None if isinstance(self.documents, IdDocuments) else self.documents.ids[:end]
         with tf.init_scope(), tf.device("CPU:0"):
-            return tuple(map(tf.convert_to_tensor, (used, self.starts, self.sizes)))
+            found = (ids, _scored(self.documents), self.starts, self.sizes)
+            return tuple(None if array is None else tf.convert_to_tensor(array) for array in found)
+
+
+def _scored(documents: numbered_documents.Documents) -> np.ndarray | None:
+    """Which ids are targets, `[T]` bool; None for all that have one before them."""
+    return documents.scored if isinstance(documents, IdDocuments) else None
 
 
 def _batch_lengths(length_buckets: Sequence[int], sequence_length: int, layout: str) -> tuple[int, ...]:

@@ -48,7 +48,7 @@ class MaskedLanguageModel(Task):
     summed = ("loss", "nats")
     metric_names = ("bits_per_token", "accuracy")
     measure = "bits_per_token"
-    references: ClassVar = {"entropy_order_0": "entropy of order 0 (tokens on their own)"}
+    references: Mapping[str, str] = {"entropy_order_0": "entropy of order 0 (tokens on their own)"}
 
     def __init__(self, masking: Masking, tokenizer: Tokenizer = tokenizers.BYTES, separate_documents: bool = False):
         self._masking = masking

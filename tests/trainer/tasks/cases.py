@@ -3,6 +3,7 @@
 import pathlib
 from collections.abc import Callable
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from tests.trainer import runs
@@ -18,9 +19,27 @@ def _masked_language_model(folder: pathlib.Path) -> ConfigDict:
     return config
 
 
-# config.task -> a config of one small layer with dropout, on data that it writes to a folder
+def _ids(folder: pathlib.Path) -> ConfigDict:
+    config = runs.make_config(folder / "rows.npy")
+    np.save(folder / "rows.npy", np.random.default_rng(0).integers(0, 20, [60, 33], np.uint16))
+    config.data.name, config.data.layout = "tokens", "padded"
+    config.model.vocabulary_size, config.train.sequence_length = 20, 32
+    return config
+
+
+def _duplication(folder: pathlib.Path) -> ConfigDict:
+    config = runs.make_config(folder)
+    config.data.name, config.data.path, config.data.layout = "duplication", "", "padded"
+    config.data.length, config.data.symbols, config.model.vocabulary_size = 64, 19, 20
+    config.data.examples, config.data.validation_examples = 64, 16
+    return config
+
+
+# config.task, or it and a variant -> a config of one small layer with dropout, on data that it writes to a folder
 CASES: dict[str, Callable[[pathlib.Path], ConfigDict]] = {
     "language_model": _language_model,
+    "language_model of ids": _ids,
+    "language_model of some ids": _duplication,
     "masked_language_model": _masked_language_model,
 }
 
@@ -29,11 +48,11 @@ def make_config(task: str, folder: pathlib.Path) -> ConfigDict:
     """Makes the config of a run of 4 steps that saves every 2, evaluates once, and ends with a report and an export.
 
     Args:
-        task: `config.task`.
+        task: A name of `CASES`.
         folder: Where to write its data.
     """
     config = CASES[task](folder)
-    config.task = task
+    config.task = task.split()[0]
     config.train.steps, config.train.checkpoint_every, config.train.eval_every = 4, 2, 0
     config.export = config.report = True
     return config
