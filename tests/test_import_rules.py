@@ -37,6 +37,7 @@ LEVELS = (
     "reformer_tf/__init__.py",
     "trainer",
     "trainer/data/documents.py",
+    "trainer/data/labelled_documents.py",
     "trainer/data/corpora",
     "trainer/__init__.py",
     "trainer/data",

@@ -48,7 +48,7 @@ def load_corpus(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Corpus
     resolved = _resolve(config)
     source = SOURCES[resolved.name]
     loaded = source.load(resolved)
-    if not source.has_text:
+    if source.contents != corpora.TEXT:
         return loaded
     size = loaded.validation.num_bytes
     # An older run that has so little to validate on goes on.

@@ -2,13 +2,17 @@
 
 from ml_collections import ConfigDict
 
+from trainer.tasks.classification import Classification
 from trainer.tasks.language_model import LanguageModel
 from trainer.tasks.task import Batch, Sums, Task
 
-__all__ = ["TASKS", "Batch", "LanguageModel", "Sums", "Task", "from_config"]
+__all__ = ["TASKS", "Batch", "Classification", "LanguageModel", "Sums", "Task", "from_config"]
 
 # config.task -> class
-TASKS: dict[str, type[Task]] = {"language_model": LanguageModel}
+TASKS: dict[str, type[Task]] = {
+    "language_model": LanguageModel,
+    "classification": Classification,
+}
 
 
 def from_config(config: ConfigDict) -> Task:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import ml_collections
 
-from trainer.data.corpora import python_stdlib, text_files, tfds_text
+from trainer.data.corpora import labelled_text, python_stdlib, text_files, tfds_text
 from trainer.data.corpora.corpus import Corpus, Scored
 from trainer.data.corpora.source import CONTENTS, IDS, LABELLED_IDS, LABELLED_TEXT, TEXT, Source
 
@@ -16,6 +16,7 @@ __all__ = [
     "IDS",
     "LABELLED_IDS",
     "LABELLED_TEXT",
+    "OWN",
     "SOURCES",
     "TEXT",
     "Corpus",
@@ -30,16 +31,17 @@ SOURCES: dict[str, Source] = {
     "python_stdlib": Source(python_stdlib.load),
     "text": Source(text_files.load, scored=text_files.scored),
     "tfds": Source(tfds_text.load, scored=tfds_text.scored),
+    "labelled_text": Source(labelled_text.load, LABELLED_TEXT, labelled_text.scored, labelled_text.FIELDS),
 }
-_OWN = frozenset(SOURCES)
+OWN = frozenset(SOURCES)
 
 
 def register(name: str, load: Callable[[ml_collections.ConfigDict], Corpus], contents: str = TEXT) -> None:
     """Adds a source, or replaces one that was added before; see `trainer.register_corpus`."""
     if not isinstance(name, str) or not name.isidentifier():
         raise ValueError(f"`name` must be a Python identifier. Received: name={name!r}")
-    if name in _OWN:
-        raise ValueError(f"`name` must not be one of {', '.join(sorted(_OWN))}. Received: name={name!r}")
+    if name in OWN:
+        raise ValueError(f"`name` must not be one of {', '.join(sorted(OWN))}. Received: name={name!r}")
     if not callable(load):
         raise ValueError(f"`function` must be a function of `config.data`. Received: function={load!r}")
     if contents not in CONTENTS:

@@ -31,8 +31,9 @@ class Source:
     load: Callable[[ml_collections.ConfigDict], Corpus]
     contents: str = TEXT
     scored: Callable[[ml_collections.ConfigDict, Collection[str]], Scored] | None = None
+    fields: tuple[str, ...] = ()
 
     @property
-    def has_text(self) -> bool:
-        """Whether the documents are bytes, for a tokenizer."""
-        return self.contents in (TEXT, LABELLED_TEXT)
+    def has_labels(self) -> bool:
+        """Whether each document has a label."""
+        return self.contents in (LABELLED_TEXT, LABELLED_IDS)

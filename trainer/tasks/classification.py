@@ -1,0 +1,134 @@
+"""Choosing one of some labels for a sequence: `config.task = "classification"`.
+
+Shape letters: B rows of a batch, L sequence length, C labels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import keras
+import numpy as np
+import tensorflow as tf
+from ml_collections import ConfigDict
+
+from reformer_tf import models
+from reformer_tf.tokenizers import Tokenizer
+from trainer.data import corpora, tokenizers
+from trainer.data.labelled_documents import LabelledDocuments
+from trainer.data.labelled_examples import LabelledExamples
+from trainer.field_checks import check
+from trainer.tasks import label_sample
+from trainer.tasks.task import Batch, Sums, Task
+
+
+class Classification(Task):
+    """A classifier. A batch is ids `[B, L]`, their mask and labels `[B]`: see `LabelledExamples`.
+
+    Args:
+        tokenizer: Tokenizer of documents that are text.
+    """
+
+    model_class = models.ReformerClassifier
+    set_inside = ("backbone", "dtype")
+    fixed: ClassVar = {}
+    contents = (corpora.LABELLED_TEXT, corpora.LABELLED_IDS)
+    targets = "examples"
+    unit = "example"
+    summed = ("loss", "correct")
+    metric_names = ("accuracy",)
+    measure = "accuracy"
+    references: ClassVar = {"majority_accuracy": "the most frequent label, always"}
+
+    def __init__(self, tokenizer: Tokenizer = tokenizers.BYTES):
+        self._tokenizer = tokenizer
+
+    @classmethod
+    def check(cls, config: ConfigDict) -> None:
+        data, model = config.data, config.model
+        tokenizer = tokenizers.from_config(data)
+        if corpora.SOURCES[data.name].contents == corpora.LABELLED_TEXT:
+            rule = f"must be at least {tokenizer.vocabulary_size} (the ids of `config.data.tokens`, {data.tokens!r})"
+            check(config, "model.vocabulary_size", rule, lambda value: value >= tokenizer.vocabulary_size)
+        rule = "must be 'padded' where `config.task` is 'classification': each text is a row"
+        check(config, "data.layout", rule, lambda value: value == "padded")
+        for name, default in (("data.separate_documents", False), ("data.train_windows", 0), ("sample.prompt", "")):
+            rule = f"must be {default!r} where `config.task` is 'classification', which does not use it"
+            check(config, name, rule, lambda value, default=default: value == default)
+        if model.get("num_classes") is None:
+            raise ValueError(
+                f"`config.model` must have `num_classes`, the number of labels. Received: {', '.join(sorted(model))}"
+            )
+        if data.labels:
+            _check_classes(config, data.labels)
+        if model.get("causal", False) and model.get("pooling", "first") == "first":
+            raise ValueError(
+                "`config.model.pooling` must be 'last' or 'mean' where `config.model.causal` is True, because the "
+                "first token sees no other. Received: 'first'"
+            )
+
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> Self:
+        return cls(tokenizers.from_config(config.data))
+
+    def examples(self, config: ConfigDict, documents: Any, count: int = 0) -> LabelledExamples:
+        if not isinstance(documents, LabelledDocuments):
+            raise ValueError(
+                "The source of `config.data.name` must give LabelledDocuments where `config.task` is 'classification'. "
+                f"Received: {type(documents).__name__} of {config.data.name!r}"
+            )
+        _check_classes(config, documents.label_names)
+        return LabelledExamples(documents, self._tokenizer, config.train.sequence_length, config.data.length_buckets)
+
+    def signature(self, config: ConfigDict) -> tuple[tf.TensorSpec, ...]:
+        rows = config.train.batch_size
+        shape = [rows, config.train.sequence_length]
+        return tf.TensorSpec(shape, tf.int32), tf.TensorSpec(shape, tf.bool), tf.TensorSpec([rows], tf.int32)
+
+    def counts(self, batch: Batch) -> Sums:
+        _, mask, _ = batch
+        return {"tokens": _total(mask), "examples": _total(_real(batch))}
+
+    def losses(self, model: keras.Model, batch: Batch, training: bool, seed: tf.Tensor | None = None) -> Sums:
+        ids, mask, labels = batch
+        inputs = {"ids": ids, "mask": mask}
+        logits = model(inputs, seed=seed, training=training)
+        real, labels = _real(batch), tf.maximum(labels, 0)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        right = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), labels)
+        # Ids outside the vocabulary have vectors like others; the loss says that they are there.
+        return {
+            "loss": tf.reduce_sum(tf.where(real, losses, 0.0)) + model.nan_unless_known(inputs),
+            "correct": _total(right & real),
+        }
+
+    def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
+        return {"accuracy": sums["correct"] / sums["examples"] if sums["examples"] else math.nan}
+
+    def refer(self, documents: LabelledDocuments) -> dict[str, float]:
+        return {"majority_accuracy": float(np.bincount(documents.labels).max() / len(documents))}
+
+    def sample(self, model: keras.Model, config: ConfigDict, examples: LabelledExamples) -> str:
+        is_text = corpora.SOURCES[config.data.name].contents == corpora.LABELLED_TEXT
+        return label_sample.describe(model, examples, self._tokenizer if is_text else None)
+
+    def export_options(self, config: ConfigDict, sentencepiece: bool) -> dict[str, Any]:
+        is_text = corpora.SOURCES[config.data.name].contents == corpora.LABELLED_TEXT
+        tokenizer = tokenizers.for_export(config.data, sentencepiece)
+        return {"tokenizer": tokenizer if is_text else None, "labels": tuple(config.data.labels)}
+
+
+def _check_classes(config: ConfigDict, labels: tuple[str, ...]) -> None:
+    rule = f"must be {len(labels)}, the number of labels: {', '.join(labels)}"
+    check(config, "model.num_classes", rule, lambda value: value == len(labels))
+
+
+def _real(batch: Batch) -> tf.Tensor:
+    """Whether a row is an example, `[B]`, and not one that fills the last batch of an evaluation up."""
+    return tf.reduce_any(batch[1], axis=1)
+
+
+def _total(mask: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(tf.cast(mask, tf.float32))
