@@ -172,10 +172,8 @@ def _check_fields_of_sources(config: ConfigDict) -> None:
     for other, source in corpora.SOURCES.items():
         for field in () if name not in corpora.OWN else source.fields:
             rule = f"must be left at its default, {defaults[field]!r}, unless `config.data.name` is {other!r}"
-            reads = field in corpora.SOURCES[name].fields
-            field_checks.check(
-                config, f"data.{field}", rule, lambda value, field=field, reads=reads: reads or value == defaults[field]
-            )
+            if field not in corpora.SOURCES[name].fields:
+                field_checks.check(config, f"data.{field}", rule, defaults[field].__eq__)
     labels = config.data.labels
     rule = "must be empty unless `config.data.name` is a source with labels"
     field_checks.check(config, "data.labels", rule, lambda _: not labels or corpora.SOURCES[name].has_labels)

@@ -13,12 +13,14 @@ from trainer import config as configs
 from trainer.data import corpora, numbered_documents, segments
 from trainer.data.corpora import SOURCES, Corpus, Scored, corpus, validation
 from trainer.data.documents import Documents
+from trainer.data.example_set import ExampleSet
 from trainer.data.examples import LAYOUTS, Examples
 from trainer.data.sharding import Shard
 from trainer.data.shuffle import shuffled_indices
 
 __all__ = [
     "Corpus",
+    "ExampleSet",
     "Examples",
     "Scored",
     "cut_examples",
@@ -137,7 +139,7 @@ def cut_examples(
 
 
 def train_dataset(
-    examples: Examples, batch_size: int, seed: int = 0, start_step: int = 0, shard: Shard | None = None
+    examples: ExampleSet, batch_size: int, seed: int = 0, start_step: int = 0, shard: Shard | None = None
 ) -> tf.data.Dataset:
     """Makes an infinite dataset of batches, shuffled anew each epoch.
 
@@ -155,8 +157,8 @@ def train_dataset(
             another. By default each element has all B rows.
 
     Returns:
-        An infinite dataset of (ids `[b, L + 1]` int32, mask `[b, L + 1]` bool). All dimensions are static, except L if
-        the examples have length buckets.
+        An infinite dataset of what `examples.gather` gives: of `Examples` ids `[b, L + 1]` int32 and mask `[b, L + 1]`
+        bool. All dimensions are static, except L if the examples have length buckets.
 
     Raises:
         ValueError: if `batch_size` or `start_step` is out of range.
@@ -174,7 +176,7 @@ def train_dataset(
     shard, global_rows = shard or Shard(), tf.range(batch_size, dtype=tf.int64)
 
     @_UNTRANSLATED
-    def cut(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def cut(element: tf.Tensor) -> tuple[tf.Tensor, ...]:
         step, rows = shard.rows(element, batch_size)
         indices = shuffled_indices(step * batch_size + global_rows, len(examples), seed)
         return examples.gather(tf.gather(indices, rows), among=indices)
@@ -182,7 +184,7 @@ def train_dataset(
     return _finish(tf.data.Dataset.counter(start_step * shard.count, dtype=tf.int64).map(cut), shard)
 
 
-def validation_dataset(examples: Examples, batch_size: int, shard: Shard | None = None) -> tf.data.Dataset:
+def validation_dataset(examples: ExampleSet, batch_size: int, shard: Shard | None = None) -> tf.data.Dataset:
     """Makes a dataset of all examples, once and always in the same order.
 
     Args:
@@ -191,8 +193,8 @@ def validation_dataset(examples: Examples, batch_size: int, shard: Shard | None 
         shard: which rows to read, as for `train_dataset`.
 
     Returns:
-        A dataset of `ceil(N / B)` batches (ids `[b, L + 1]` int32, mask `[b, L + 1]` bool). All dimensions are static,
-        except L if the examples have length buckets. The last batch is filled up with rows that are all masked.
+        A dataset of `ceil(N / B)` batches, as of `train_dataset`. All dimensions are static, except L if the examples
+        have length buckets. The last batch is filled up with rows that are all masked.
 
     Raises:
         ValueError: if `batch_size` is out of range.
@@ -201,7 +203,7 @@ def validation_dataset(examples: Examples, batch_size: int, shard: Shard | None 
     shard, global_rows = shard or Shard(), tf.range(batch_size, dtype=tf.int64)
 
     @_UNTRANSLATED
-    def cut(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def cut(element: tf.Tensor) -> tuple[tf.Tensor, ...]:
         batch, rows = shard.rows(element, batch_size)
         numbers = batch * batch_size + global_rows
         indices = tf.where(numbers < len(examples), numbers, -1)

@@ -56,7 +56,7 @@ class Classification(Task):
         check(config, "data.layout", rule, lambda value: value == "padded")
         for name, default in (("data.separate_documents", False), ("data.train_windows", 0), ("sample.prompt", "")):
             rule = f"must be {default!r} where `config.task` is 'classification', which does not use it"
-            check(config, name, rule, lambda value, default=default: value == default)
+            check(config, name, rule, default.__eq__)
         if model.get("num_classes") is None:
             raise ValueError(
                 f"`config.model` must have `num_classes`, the number of labels. Received: {', '.join(sorted(model))}"
@@ -110,7 +110,7 @@ class Classification(Task):
     def refer(self, documents: LabelledDocuments) -> dict[str, float]:
         return {"majority_accuracy": float(np.bincount(documents.labels).max() / len(documents))}
 
-    def sample(self, model: keras.Model, config: ConfigDict, examples: LabelledExamples) -> str:
+    def sample(self, model: keras.Model, config: ConfigDict, examples: Any) -> str:
         is_text = corpora.SOURCES[config.data.name].contents == corpora.LABELLED_TEXT
         return label_sample.describe(model, examples, self._tokenizer if is_text else None)
 

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
-from trainer.data.examples import Examples
+from trainer.data.example_set import ExampleSet
 
 NO_ATTENTION = "_no_attention"
 """What a metric of a model without attention has after its name."""
@@ -71,7 +71,7 @@ class Task(abc.ABC):
         """Makes the task of a run."""
 
     @abc.abstractmethod
-    def examples(self, config: ConfigDict, documents: Any, count: int = 0) -> Examples:
+    def examples(self, config: ConfigDict, documents: Any, count: int = 0) -> ExampleSet:
         """Cuts documents of a corpus into examples, whose `gather` gives the batches of this task.
 
         Args:
@@ -83,7 +83,7 @@ class Task(abc.ABC):
             ValueError: If there is nothing to cut, or the documents are not of a kind that the task takes.
         """
 
-    def train_examples(self, config: ConfigDict, documents: Any) -> Examples:
+    def train_examples(self, config: ConfigDict, documents: Any) -> ExampleSet:
         """Cuts documents into the examples that a run trains on: `config.data.train_windows` of them, or all.
 
         Raises:
@@ -97,7 +97,7 @@ class Task(abc.ABC):
                 raise
             raise ValueError(f"`config.data.train_windows` asks for more than there is: {error}") from error
 
-    def validation_examples(self, config: ConfigDict, documents: Any) -> Examples:
+    def validation_examples(self, config: ConfigDict, documents: Any) -> ExampleSet:
         """Cuts documents into the examples of an evaluation: `config.train.eval_examples` of them, or all."""
         return self.examples(config, documents).spread(config.train.eval_examples)
 
@@ -158,7 +158,7 @@ class Task(abc.ABC):
         """
 
     @abc.abstractmethod
-    def sample(self, model: keras.Model, config: ConfigDict, examples: Examples) -> str:
+    def sample(self, model: keras.Model, config: ConfigDict, examples: ExampleSet) -> str:
         """Shows people what the model does.
 
         Args:

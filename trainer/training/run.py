@@ -187,7 +187,7 @@ class Run:
             self._evaluation = self.make_evaluation(self.validation_examples())
         return self._evaluation.run(stop_requested)
 
-    def validation_examples(self) -> datasets.Examples:
+    def validation_examples(self) -> datasets.ExampleSet:
         """Cuts the examples of an evaluation."""
         return self.task.validation_examples(self.config, self.corpus.validation)
 
@@ -195,7 +195,7 @@ class Run:
         """Number of tokens in the validation documents, also those that `config.train.eval_examples` leaves out."""
         return self.task.examples(self.config, self.corpus.validation).tokens
 
-    def make_evaluation(self, examples: datasets.Examples) -> Evaluation:
+    def make_evaluation(self, examples: datasets.ExampleSet) -> Evaluation:
         """Makes an evaluation of the model on examples."""
         settings = self.config.train
         return Evaluation(

@@ -1,6 +1,8 @@
 """A tiny run of each task, for the tests of every task: a new one needs an entry in `CASES`."""
 
+import json
 import pathlib
+import random
 from collections.abc import Callable
 
 from ml_collections import ConfigDict
@@ -12,8 +14,31 @@ def _language_model(folder: pathlib.Path) -> ConfigDict:
     return runs.make_config(runs.write_corpus(folder / "corpus"))
 
 
+def write_labelled_texts(file: pathlib.Path, count: int = 40) -> pathlib.Path:
+    """Writes texts of letters from the first or second half of the alphabet, labelled so, and returns the file."""
+    rng = random.Random(0)
+    halves = {"first": "abcdefghijklm", "second": "nopqrstuvwxyz"}
+    rows = [
+        {"text": "".join(rng.choices(halves[label], k=rng.randint(1, 90))), "label": label}
+        for label in rng.choices([*halves], k=count)
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def _classification(folder: pathlib.Path) -> ConfigDict:
+    config = runs.make_config(folder)
+    config.data.name, config.data.path = "labelled_text", str(write_labelled_texts(folder / "texts.jsonl"))
+    config.data.layout = "padded"
+    config.model.num_classes = 2
+    return config
+
+
 # config.task -> a config of one small layer with dropout, on data that it writes to a folder
-CASES: dict[str, Callable[[pathlib.Path], ConfigDict]] = {"language_model": _language_model}
+CASES: dict[str, Callable[[pathlib.Path], ConfigDict]] = {
+    "language_model": _language_model,
+    "classification": _classification,
+}
 
 
 def make_config(task: str, folder: pathlib.Path) -> ConfigDict:
