@@ -70,8 +70,14 @@ def interleaved(inputs: Any) -> dict[str, Any]:
     has_mask = any(named.get(name) is not None for name in ("mask", "pair_mask"))
     if has_mask or ids[0].shape[1] is None or ids[0].shape[1] != ids[1].shape[1]:
         masks = [_mask(named.get(name), name, x) for name, x in zip(("mask", "pair_mask"), ids, strict=True)]
-    length = tf.maximum(*(tf.shape(x)[1] for x in ids))
-    return {"ids": _interleave(ids, length), "mask": None if masks[0] is None else _interleave(masks, length)}
+    return {"ids": interleave(ids), "mask": None if masks[0] is None else interleave(masks)}
+
+
+def interleave(parts: list[tf.Tensor]) -> tf.Tensor:
+    """Makes `[2B, L]` of two `[B, L]`, alternating rows, the shorter ones padded with zeros."""
+    length = tf.maximum(*(tf.shape(x)[1] for x in parts))
+    padded = [tf.pad(x, [[0, 0], [0, length - tf.shape(x)[1]]]) for x in parts]
+    return tf.reshape(tf.stack(padded, axis=1), [-1, length])
 
 
 def compared(vectors: tf.Tensor) -> tf.Tensor:
@@ -104,8 +110,3 @@ def _mask(mask: Any, name: str, ids: tf.Tensor) -> tf.Tensor:
     return (
         tf.ones_like(ids, tf.bool) if mask is None else arguments.per_token(name, tf.cast(mask, tf.bool), tf.bool, ids)
     )
-
-
-def _interleave(parts: list[tf.Tensor], length: tf.Tensor) -> tf.Tensor:
-    padded = [tf.pad(x, [[0, 0], [0, length - tf.shape(x)[1]]]) for x in parts]
-    return tf.reshape(tf.stack(padded, axis=1), [-1, length])

@@ -15,6 +15,7 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from reformer_tf import models
+from reformer_tf.models import text_pairs
 from reformer_tf.tokenizers import Tokenizer
 from trainer.data import corpora, tokenizers
 from trainer.data.labelled_documents import LabelledDocuments
@@ -27,8 +28,11 @@ from trainer.tasks.task import Batch, Sums, Task
 class Classification(Task):
     """A classifier. A batch is ids `[B, L]`, their mask and labels `[B]`: see `LabelledExamples`.
 
+    With `config.model.pair`, a batch also has the ids of the second texts and their mask, before the labels.
+
     Args:
         tokenizer: Tokenizer of documents that are text.
+        pair: Whether each example is a pair of documents.
     """
 
     model_class = models.ReformerClassifier
@@ -42,8 +46,9 @@ class Classification(Task):
     measure = "accuracy"
     references: ClassVar = {"majority_accuracy": "the most frequent label, always"}
 
-    def __init__(self, tokenizer: Tokenizer = tokenizers.BYTES):
+    def __init__(self, tokenizer: Tokenizer = tokenizers.BYTES, pair: bool = False):
         self._tokenizer = tokenizer
+        self._inputs = text_pairs.INPUTS if pair else text_pairs.INPUTS[:2]
 
     @classmethod
     def check(cls, config: ConfigDict) -> None:
@@ -63,6 +68,8 @@ class Classification(Task):
             )
         if data.labels:
             _check_classes(config, data.labels)
+        if data.name == "labelled_text":
+            _check_pair(config, bool(data.pair_key), f"`config.data.pair_key` is {data.pair_key!r}")
         if model.get("causal", False) and model.get("pooling", "first") == "first":
             raise ValueError(
                 "`config.model.pooling` must be 'last' or 'mean' where `config.model.causal` is True, because the "
@@ -71,7 +78,7 @@ class Classification(Task):
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> Self:
-        return cls(tokenizers.from_config(config.data))
+        return cls(tokenizers.from_config(config.data), config.model.get("pair", False))
 
     def examples(self, config: ConfigDict, documents: Any, count: int = 0) -> LabelledExamples:
         if not isinstance(documents, LabelledDocuments):
@@ -80,20 +87,34 @@ class Classification(Task):
                 f"Received: {type(documents).__name__} of {config.data.name!r}"
             )
         _check_classes(config, documents.label_names)
+        single = "has single documents" if documents.pairs is None else "has pairs"
+        _check_pair(config, documents.pairs is not None, f"the source {config.data.name!r} {single}")
         return LabelledExamples(documents, self._tokenizer, config.train.sequence_length, config.data.length_buckets)
 
     def signature(self, config: ConfigDict) -> tuple[tf.TensorSpec, ...]:
         rows = config.train.batch_size
         shape = [rows, config.train.sequence_length]
-        return tf.TensorSpec(shape, tf.int32), tf.TensorSpec(shape, tf.bool), tf.TensorSpec([rows], tf.int32)
+        one = (tf.TensorSpec(shape, tf.int32), tf.TensorSpec(shape, tf.bool))
+        return (*one * (len(self._inputs) // 2), tf.TensorSpec([rows], tf.int32))
+
+    def ids(self, batch: Batch) -> np.ndarray:
+        return np.concatenate(self._ids_by_text(batch))
+
+    def request(self, batch: Batch, longest: int) -> dict[str, np.ndarray]:
+        parts = self._ids_by_text(batch)
+        return {name: ids[None, :longest] for name, ids in zip(("ids", "ids_pair"), parts, strict=False)}
+
+    def _ids_by_text(self, batch: Batch) -> list[np.ndarray]:
+        """The ids without padding of all first texts, and of all second texts."""
+        return [ids.numpy()[mask.numpy()] for ids, mask in zip(batch[:-1:2], batch[1:-1:2], strict=True)]
 
     def counts(self, batch: Batch) -> Sums:
-        _, mask, _ = batch
-        return {"tokens": _total(mask), "examples": _total(_real(batch))}
+        tokens = tf.add_n([_total(mask) for mask in batch[1:-1:2]])
+        return {"tokens": tokens, "examples": _total(_real(batch))}
 
     def losses(self, model: keras.Model, batch: Batch, training: bool, seed: tf.Tensor | None = None) -> Sums:
-        ids, mask, labels = batch
-        inputs = {"ids": ids, "mask": mask}
+        *rows, labels = batch
+        inputs = dict(zip(self._inputs, rows, strict=True))
         logits = model(inputs, seed=seed, training=training)
         real, labels = _real(batch), tf.maximum(labels, 0)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
@@ -123,6 +144,13 @@ class Classification(Task):
 def _check_classes(config: ConfigDict, labels: tuple[str, ...]) -> None:
     rule = f"must be {len(labels)}, the number of labels: {', '.join(labels)}"
     check(config, "model.num_classes", rule, lambda value: value == len(labels))
+
+
+def _check_pair(config: ConfigDict, has_pairs: bool, because: str) -> None:
+    if config.model.get("pair", False) != has_pairs:
+        raise ValueError(
+            f"`config.model.pair` must be {has_pairs}, because {because}. Received: {config.model.get('pair', False)}"
+        )
 
 
 def _real(batch: Batch) -> tf.Tensor:

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from reformer_tf.models import text_pairs
 from reformer_tf.tokenizers import Tokenizer
 from trainer.data import id_slices
 from trainer.data.labelled_examples import LabelledExamples
@@ -23,13 +24,13 @@ def describe(model: keras.Model, examples: LabelledExamples, tokenizer: Tokenize
     count = min(_EXAMPLES, len(examples))
     indices = tf.constant(id_slices.spread(len(examples), count), tf.int64)
     *rows, labels = examples.gather(indices)
-    names = ("ids", "mask")
-    probabilities = tf.nn.softmax(model(dict(zip(names, rows, strict=True)))).numpy()
+    probabilities = tf.nn.softmax(model(dict(zip(text_pairs.INPUTS, rows, strict=False)))).numpy()
     said = examples.documents.label_names
     lines = []
     for row, label in enumerate(labels.numpy()):
         found = int(np.argmax(probabilities[row]))
-        texts = [_shown(ids.numpy()[row][mask.numpy()[row]], tokenizer) for ids, mask in [rows[:2]]]
+        parts = zip(rows[::2], rows[1::2], strict=True)
+        texts = [_shown(ids.numpy()[row][mask.numpy()[row]], tokenizer) for ids, mask in parts]
         mark = "right" if found == label else "wrong"
         truth = "" if found == label else f", not {said[label]}"
         lines.append(f"{mark}: {said[found]} ({probabilities[row, found]:.3f}){truth}: {' | '.join(texts)}")

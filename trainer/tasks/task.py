@@ -110,6 +110,15 @@ class Task(abc.ABC):
         ids, mask, *_ = batch
         return ids.numpy()[mask.numpy()]
 
+    def request(self, batch: Batch, longest: int) -> dict[str, np.ndarray]:
+        """Returns a batch of one row as a request for the signature `predict` of the export.
+
+        Args:
+            batch: Tensors `[1, ...]`.
+            longest: The greatest number of ids.
+        """
+        return {"ids": self.ids(batch)[None, :longest]}
+
     @abc.abstractmethod
     def counts(self, batch: Batch) -> Sums:
         """Counts what a batch has, without the model.

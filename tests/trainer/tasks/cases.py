@@ -34,10 +34,26 @@ def _classification(folder: pathlib.Path) -> ConfigDict:
     return config
 
 
-# config.task -> a config of one small layer with dropout, on data that it writes to a folder
+def _pairs(folder: pathlib.Path) -> ConfigDict:
+    """The classification of pairs: whether both texts are of one half of the alphabet."""
+    config = _classification(folder)
+    path = folder / "texts.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    pairs = [
+        {"one": row["text"], "two": other["text"], "same": int(row["label"] == other["label"])}
+        for row, other in zip(rows, [*rows[1:], rows[0]], strict=True)
+    ]
+    path.write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    config.data.text_key, config.data.pair_key, config.data.label_key = "one", "two", "same"
+    config.model.pair = True
+    return config
+
+
+# config.task, or it and a variant -> a config of one small layer with dropout, on data that it writes to a folder
 CASES: dict[str, Callable[[pathlib.Path], ConfigDict]] = {
     "language_model": _language_model,
     "classification": _classification,
+    "classification of pairs": _pairs,
 }
 
 
@@ -45,11 +61,11 @@ def make_config(task: str, folder: pathlib.Path) -> ConfigDict:
     """Makes the config of a run of 4 steps that saves every 2, evaluates once, and ends with a report and an export.
 
     Args:
-        task: `config.task`.
+        task: A name of `CASES`.
         folder: Where to write its data.
     """
     config = CASES[task](folder)
-    config.task = task
+    config.task = task.split()[0]
     config.train.steps, config.train.checkpoint_every, config.train.eval_every = 4, 2, 0
     config.export = config.report = True
     return config
