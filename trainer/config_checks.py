@@ -1,5 +1,7 @@
 """Checks a config before any work is done."""
 
+import functools
+import operator
 import os
 import re
 from collections.abc import Mapping
@@ -18,6 +20,7 @@ from trainer.optimization import loss_scale, optimizer, schedule
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _LARGEST_SEED = 2**31 - 1
+_OF_TEXT = {"tokens": "bytes", "sentencepiece_model": "", "separate_documents": False}  # Ids have no boundary.
 _PATHS = ("path", "validation_path", "sentencepiece_model", "data_dir")
 
 
@@ -36,11 +39,31 @@ def check_config(config: ConfigDict) -> None:
     strategy.check_strategy(config.strategy)
     tpu.check_address(config.tpu_address)
     field_checks.check(config, "logical_devices", "must not be negative", lambda value: value >= 0)
-    _check_train(config)
     _check_data(config)
+    _check_train(config)
     _check_optimizer(config)
     _check_model(config)
-    tasks.TASKS[config.task].check(config)
+    source = corpora.SOURCES[config.data.name]
+    if source.check is not None:
+        source.check(config)
+    tasks.find(config).check(config)
+
+
+def check_unused_fields(config: ConfigDict) -> None:
+    """Checks that no field of another source of documents is set.
+
+    Not a part of `check_config`, because a run may be evaluated on another source than its own.
+
+    Args:
+        config: Config of a run that is to train.
+
+    Raises:
+        ValueError: If one is.
+    """
+    defaults = configs.default_data_config()
+    for name, readers in corpora.unused_fields(config.data.name).items():
+        rule = f"must be {defaults[name]!r} where `config.data.name` is not {' or '.join(map(repr, readers))}"
+        field_checks.check(config, f"data.{name}", rule, functools.partial(operator.eq, defaults[name]))
 
 
 def check_data_dir(config: ConfigDict) -> None:
@@ -124,7 +147,7 @@ def _check_train(config: ConfigDict) -> None:
     for name in (*numbers, "early_stopping_evaluations", "early_stopping_min_improvement"):
         field_checks.check(config, f"train.{name}", "must not be negative", lambda value: value >= 0)
     for name in ("early_stopping_metric", "best_metric"):
-        field_checks.check_choice(config, f"train.{name}", ("loss", *tasks.TASKS[config.task].metric_names))
+        field_checks.check_choice(config, f"train.{name}", ("loss", *tasks.find(config).metric_names))
     field_checks.check(config, "train.outstanding_steps", "must be at least 1", lambda value: value >= 1)
     if config.strategy != "parameter_server":
         rule = "must be 1 where `config.strategy` is not 'parameter_server'"
@@ -156,7 +179,12 @@ def _check_data(config: ConfigDict) -> None:
             f"`config.data.name` must be a source of {' or '.join(contents)} where `config.task` is {config.task!r}. "
             f"Received: {config.data.name!r}, a source of {there}"
         )
-    _check_fields_of_sources(config)
+    source = corpora.SOURCES[config.data.name]
+    if not source.has_text:
+        rule = f"must be left at its default where `config.data.name` is {config.data.name!r}, a source of ids"
+        for name, default in _OF_TEXT.items():
+            field_checks.check(config, f"data.{name}", rule, functools.partial(operator.eq, default))
+    _check_labels(config)
     longest = config.train.sequence_length
     buckets = (0, *config.data.length_buckets)
     rule = f"must be positive integers in ascending order, none above `config.train.sequence_length`, {longest}"
@@ -166,17 +194,10 @@ def _check_data(config: ConfigDict) -> None:
     field_checks.check(config, "data.length_buckets", rule, lambda value: not value or config.data.layout == "padded")
 
 
-def _check_fields_of_sources(config: ConfigDict) -> None:
-    """Refuses what only other sources read. A source of one's own may read every field."""
-    defaults, name = configs.default_data_config(), config.data.name
-    for other, source in corpora.SOURCES.items():
-        for field in () if name not in corpora.OWN else source.fields:
-            rule = f"must be left at its default, {defaults[field]!r}, unless `config.data.name` is {other!r}"
-            if field not in corpora.SOURCES[name].fields:
-                field_checks.check(config, f"data.{field}", rule, defaults[field].__eq__)
-    labels = config.data.labels
+def _check_labels(config: ConfigDict) -> None:
+    labels, has_labels = config.data.labels, corpora.SOURCES[config.data.name].has_labels
     rule = "must be empty unless `config.data.name` is a source with labels"
-    field_checks.check(config, "data.labels", rule, lambda _: not labels or corpora.SOURCES[name].has_labels)
+    field_checks.check(config, "data.labels", rule, lambda _: not labels or has_labels)
     rule = "must be different strings, none empty"
     are_names = all(isinstance(label, str) and label for label in labels) and len({*labels}) == len(labels)
     field_checks.check(config, "data.labels", rule, lambda _: are_names)

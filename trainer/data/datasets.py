@@ -15,6 +15,8 @@ from trainer.data.corpora import SOURCES, Corpus, Scored, corpus, validation
 from trainer.data.documents import Documents
 from trainer.data.example_set import ExampleSet
 from trainer.data.examples import LAYOUTS, Examples
+from trainer.data.id_documents import IdDocuments
+from trainer.data.labelled_documents import LabelledDocuments
 from trainer.data.sharding import Shard
 from trainer.data.shuffle import shuffled_indices
 
@@ -29,6 +31,14 @@ __all__ = [
     "train_dataset",
     "validation_dataset",
 ]
+
+# Contents of a source -> class of the documents.
+_KINDS: dict[str, type] = {
+    corpora.TEXT: Documents,
+    corpora.IDS: IdDocuments,
+    corpora.LABELLED_TEXT: LabelledDocuments,
+    corpora.LABELLED_IDS: LabelledDocuments,
+}
 
 # AutoGraph finds nothing to translate in the functions of a dataset, but its search takes longer than all the rest.
 _UNTRANSLATED = tf.autograph.experimental.do_not_convert
@@ -49,7 +59,7 @@ def load_corpus(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Corpus
     """
     resolved = _resolve(config)
     source = SOURCES[resolved.name]
-    loaded = source.load(resolved)
+    loaded = _load(resolved)
     if source.contents != corpora.TEXT:
         return loaded
     size = loaded.validation.num_bytes
@@ -82,7 +92,21 @@ def load_scored(config: Mapping[str, Any] | ml_collections.ConfigDict, overrides
     source = SOURCES[resolved.name]
     if source.scored is not None:
         return source.scored(resolved, overrides)
-    return corpus.validation_part(source.load(resolved))
+    return corpus.validation_part(_load(resolved))
+
+
+def _load(resolved: ml_collections.ConfigDict) -> Corpus:
+    """Loads a corpus and checks that it is what its source says, which for one's own sources nothing else does."""
+    source = SOURCES[resolved.name]
+    loaded, kind = source.load(resolved), _KINDS[source.contents]
+    parts = (loaded.train, loaded.validation) if isinstance(loaded, Corpus) else ()
+    if not parts or not all(isinstance(part, kind) for part in parts):
+        received = ", ".join(type(part).__name__ for part in parts) or type(loaded).__name__
+        raise ValueError(
+            f"config.data.name must name a source of {source.contents} that returns a Corpus of two {kind.__name__}. "
+            f"Received: {resolved.name!r}, which returns {received}"
+        )
+    return loaded
 
 
 def _resolve(config: Mapping[str, Any] | ml_collections.ConfigDict) -> ml_collections.ConfigDict:
@@ -116,13 +140,13 @@ def _resolve(config: Mapping[str, Any] | ml_collections.ConfigDict) -> ml_collec
 
 
 def cut_examples(
-    config: ml_collections.ConfigDict, tokenizer: Tokenizer, documents: Documents, count: int = 0
+    config: ml_collections.ConfigDict, tokenizer: Tokenizer | None, documents: Any, count: int = 0
 ) -> Examples:
     """Cuts documents of a corpus into the examples of a run.
 
     Args:
         config: the config of the run.
-        tokenizer: turns the documents into ids.
+        tokenizer: turns the documents into ids; None for `IdDocuments`.
         documents: the documents.
         count: number of full examples; 0 for all examples, short ones too.
 
@@ -132,10 +156,11 @@ def cut_examples(
     Raises:
         ValueError: if there is nothing to cut, or if documents must be told apart and their ids do not allow it.
     """
-    numbered = numbered_documents.number(documents, tokenizer)
-    if segments.are_wanted(config.data):
-        segments.check_boundaries(numbered, tokenizer)
-    return Examples(numbered, config.train.sequence_length, config.data.layout, count, config.data.length_buckets)
+    if tokenizer is not None:
+        documents = numbered_documents.number(documents, tokenizer)
+        if segments.are_wanted(config.data):
+            segments.check_boundaries(documents, tokenizer)
+    return Examples(documents, config.train.sequence_length, config.data.layout, count, config.data.length_buckets)
 
 
 def train_dataset(

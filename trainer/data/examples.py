@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from trainer.data import id_slices, numbered_documents
 from trainer.data.documents import Documents
+from trainer.data.id_documents import IdDocuments
 
 LAYOUTS = ("packed", "padded")
 Example = tuple[np.ndarray, np.ndarray]  # ids [L + 1] int32, mask [L + 1] bool
@@ -23,7 +24,8 @@ class Examples(Sequence[Example]):
     """Training examples: slices of `sequence_length + 1` ids of documents. All ids but the first are targets.
 
     The examples are not stored: each is a slice of `documents.ids`. Consecutive examples of one stream overlap by one
-    id, so that every id of a stream except its first (a boundary) is a target exactly once.
+    id, so that every id of a stream except its first (a boundary) is a target exactly once. Of documents that say which
+    ids are targets, the others are only context.
 
     - `packed`: all documents, each after its boundary, make one stream. Only the last example can be short.
     - `padded`: each document is a stream of its own, so no example holds two documents. The last example of each
@@ -37,7 +39,7 @@ class Examples(Sequence[Example]):
     so that programs with static shapes are compiled only a few times.
 
     Args:
-        documents: `Documents`, or documents in the ids of a tokenizer, or anything that yields `bytes`.
+        documents: `Documents`, documents in the ids of a tokenizer, `IdDocuments`, or anything that yields `bytes`.
         sequence_length: L, the number of targets of a full example.
         layout: `"packed"` or `"padded"`.
         count: number of full examples; 0 for all examples, short ones too.
@@ -73,8 +75,8 @@ class Examples(Sequence[Example]):
         if not isinstance(documents, numbered_documents.Documents):
             documents = Documents(documents)
         self.documents = documents
-        if not self.documents.num_bytes:
-            raise ValueError(f"documents must hold at least one byte. Received: {len(self.documents)} documents")
+        if not isinstance(documents, IdDocuments) and not documents.num_bytes:
+            raise ValueError(f"documents must hold at least one byte. Received: {len(documents)} documents")
         self.sequence_length = sequence_length
         self.layout = layout
         lengths = id_slices.checked_buckets(length_buckets, sequence_length)
@@ -91,10 +93,14 @@ class Examples(Sequence[Example]):
         starts = np.repeat(offsets[:-1], counts) + within
         sizes = np.minimum(np.repeat(targets, counts) - within, sequence_length) + 1
         widths = [length + 1 for length in lengths]
-        self._slices = id_slices.IdSlices(self.documents.ids, starts, sizes, widths)
+        scored = documents.scored if isinstance(documents, IdDocuments) else None
+        self._slices = id_slices.IdSlices(documents.ids, starts, sizes, widths, scored)
         if count:
             self._slices = self._slices.take(self._full(count))
-        self.target_bytes = self.documents.num_bytes
+        self.tokens = self._count_targets()
+        if not self.tokens:
+            raise ValueError(f"documents must hold at least one target. Received: {len(documents.ids):,} ids")
+        self.target_bytes = 0 if isinstance(documents, IdDocuments) else documents.num_bytes
 
     @property
     def starts(self) -> np.ndarray:
@@ -103,10 +109,6 @@ class Examples(Sequence[Example]):
     @property
     def sizes(self) -> np.ndarray:
         return self._slices.sizes
-
-    @property
-    def tokens(self) -> int:
-        return int((self.sizes - 1).sum())
 
     def _full(self, count: int) -> np.ndarray:
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
@@ -132,7 +134,15 @@ class Examples(Sequence[Example]):
             return self
         chosen = copy.copy(self)
         chosen._slices = self._slices.take(id_slices.spread(len(self), count))
+        chosen.tokens = chosen._count_targets()
         return chosen
+
+    def _count_targets(self) -> int:
+        scored = self._slices.scored
+        if scored is None:
+            return int((self.sizes - 1).sum())
+        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(scored)])
+        return int((before[self.starts + self.sizes] - before[self.starts + 1]).sum())
 
     def __len__(self) -> int:
         return len(self._slices)
@@ -149,7 +159,7 @@ class Examples(Sequence[Example]):
             return [self[i] for i in range(*index.indices(len(self)))]
         return self._slices[range(len(self))[index]]
 
-    def gather(self, indices: tf.Tensor, among: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+    def gather(self, indices: tf.Tensor, among: tf.Tensor | None = None) -> tuple[tf.Tensor, ...]:
         """Cuts a batch with TensorFlow ops. In a `tf.data` pipeline the ids are not copied.
 
         Args:
@@ -158,7 +168,8 @@ class Examples(Sequence[Example]):
                 They decide the length, so that all parts have the same.
 
         Returns:
-            ids `[B, L + 1]` int32, mask `[B, L + 1]` bool. With length buckets, L is the smallest one that holds the
-            longest row of the global batch, and is not static.
+            ids `[B, L + 1]` int32, mask `[B, L + 1]` bool, and of documents that say which ids are targets also that,
+            `[B, L + 1]` bool. With length buckets, L is the smallest one that holds the longest row of the global
+            batch, and is not static.
         """
         return self._slices.gather(indices, among)

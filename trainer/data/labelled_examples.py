@@ -14,7 +14,8 @@ import tensorflow as tf
 from reformer_tf.tokenizers import Tokenizer
 from trainer.data import id_slices, numbered_documents
 from trainer.data.documents import Documents
-from trainer.data.labelled_documents import IdRows, LabelledDocuments
+from trainer.data.id_documents import IdDocuments
+from trainer.data.labelled_documents import LabelledDocuments
 
 NO_LABEL = -1
 """The label of a row that only fills a batch up."""
@@ -113,7 +114,7 @@ class LabelledExamples:
 
 
 def _first_ids(
-    documents: Documents | IdRows, tokenizer: Tokenizer, length: int, widths: Sequence[int]
+    documents: Documents | IdDocuments, tokenizer: Tokenizer, length: int, widths: Sequence[int]
 ) -> id_slices.IdSlices:
     """Cuts each document to its first ids."""
     numbered = numbered_documents.number(documents, tokenizer) if isinstance(documents, Documents) else documents

@@ -44,7 +44,7 @@ class Classification(Task):
     summed = ("loss", "correct")
     metric_names = ("accuracy",)
     measure = "accuracy"
-    references: ClassVar = {"majority_accuracy": "the most frequent label, always"}
+    references: Mapping[str, str] = {"majority_accuracy": "the most frequent label, always"}
 
     def __init__(self, tokenizer: Tokenizer = tokenizers.BYTES, pair: bool = False):
         self._tokenizer = tokenizer
@@ -54,7 +54,7 @@ class Classification(Task):
     def check(cls, config: ConfigDict) -> None:
         data, model = config.data, config.model
         tokenizer = tokenizers.from_config(data)
-        if corpora.SOURCES[data.name].contents == corpora.LABELLED_TEXT:
+        if corpora.SOURCES[data.name].has_text:
             rule = f"must be at least {tokenizer.vocabulary_size} (the ids of `config.data.tokens`, {data.tokens!r})"
             check(config, "model.vocabulary_size", rule, lambda value: value >= tokenizer.vocabulary_size)
         rule = "must be 'padded' where `config.task` is 'classification': each text is a row"
@@ -80,12 +80,11 @@ class Classification(Task):
     def from_config(cls, config: ConfigDict) -> Self:
         return cls(tokenizers.from_config(config.data), config.model.get("pair", False))
 
+    def check_documents(self, config: ConfigDict, documents: LabelledDocuments) -> None:
+        for part in (documents.documents, documents.pairs):
+            super().check_documents(config, part)
+
     def examples(self, config: ConfigDict, documents: Any, count: int = 0) -> LabelledExamples:
-        if not isinstance(documents, LabelledDocuments):
-            raise ValueError(
-                "The source of `config.data.name` must give LabelledDocuments where `config.task` is 'classification'. "
-                f"Received: {type(documents).__name__} of {config.data.name!r}"
-            )
         _check_classes(config, documents.label_names)
         single = "has single documents" if documents.pairs is None else "has pairs"
         _check_pair(config, documents.pairs is not None, f"the source {config.data.name!r} {single}")
@@ -132,13 +131,13 @@ class Classification(Task):
         return {"majority_accuracy": float(np.bincount(documents.labels).max() / len(documents))}
 
     def sample(self, model: keras.Model, config: ConfigDict, examples: Any) -> str:
-        is_text = corpora.SOURCES[config.data.name].contents == corpora.LABELLED_TEXT
-        return label_sample.describe(model, examples, self._tokenizer if is_text else None)
+        has_text = corpora.SOURCES[config.data.name].has_text
+        return label_sample.describe(model, examples, self._tokenizer if has_text else None)
 
     def export_options(self, config: ConfigDict, sentencepiece: bool) -> dict[str, Any]:
-        is_text = corpora.SOURCES[config.data.name].contents == corpora.LABELLED_TEXT
         tokenizer = tokenizers.for_export(config.data, sentencepiece)
-        return {"tokenizer": tokenizer if is_text else None, "labels": tuple(config.data.labels)}
+        has_text = corpora.SOURCES[config.data.name].has_text
+        return {"tokenizer": tokenizer if has_text else None, "labels": tuple(config.data.labels)}
 
 
 def _check_classes(config: ConfigDict, labels: tuple[str, ...]) -> None:

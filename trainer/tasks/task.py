@@ -15,6 +15,7 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from trainer.data.example_set import ExampleSet
+from trainer.data.id_documents import IdDocuments
 
 NO_ATTENTION = "_no_attention"
 """What a metric of a model without attention has after its name."""
@@ -51,7 +52,7 @@ class Task(abc.ABC):
     summed: ClassVar[tuple[str, ...]]
     metric_names: ClassVar[tuple[str, ...]]
     measure: ClassVar[str]
-    references: ClassVar[dict[str, str]]
+    references: Mapping[str, str]
 
     @classmethod
     @abc.abstractmethod
@@ -69,6 +70,19 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def from_config(cls, config: ConfigDict) -> Self:
         """Makes the task of a run."""
+
+    def check_documents(self, config: ConfigDict, documents: Any) -> None:
+        """Checks documents before they are used: ids must be in the vocabulary of the model.
+
+        Args:
+            config: The config of the run.
+            documents: A part of a corpus.
+
+        Raises:
+            ValueError: If they cannot be used.
+        """
+        if isinstance(documents, IdDocuments):
+            documents.check(config.model.vocabulary_size)
 
     @abc.abstractmethod
     def examples(self, config: ConfigDict, documents: Any, count: int = 0) -> ExampleSet:

@@ -67,6 +67,7 @@ class Run:
         dry: bool = False,
     ):
         config_checks.check_config(config)
+        config_checks.check_unused_fields(config)
         checkpoint_choice.check(checkpoint)
         self.config = config = config.copy_and_resolve_references()  # Empty fields are filled in below.
         self.retained: list[object] = []
@@ -99,6 +100,8 @@ class Run:
             self.corpus = datasets.load_corpus(config.data)
             if isinstance(self.corpus.train, LabelledDocuments):
                 config.data.labels = self.corpus.train.label_names
+            for part in (self.corpus.train, self.corpus.validation):
+                self.task.check_documents(config, part)
             if self.process_group.is_chief and isinstance(self.corpus.validation, Documents):
                 short_validation.warn(config, self.corpus.validation)
             self.examples = self.task.train_examples(config, self.corpus.train)

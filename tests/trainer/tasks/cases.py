@@ -5,6 +5,7 @@ import pathlib
 import random
 from collections.abc import Callable
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from tests.trainer import runs
@@ -49,9 +50,27 @@ def _pairs(folder: pathlib.Path) -> ConfigDict:
     return config
 
 
+def _ids(folder: pathlib.Path) -> ConfigDict:
+    config = runs.make_config(folder / "rows.npy")
+    np.save(folder / "rows.npy", np.random.default_rng(0).integers(0, 20, [60, 33], np.uint16))
+    config.data.name, config.data.layout = "tokens", "padded"
+    config.model.vocabulary_size, config.train.sequence_length = 20, 32
+    return config
+
+
+def _duplication(folder: pathlib.Path) -> ConfigDict:
+    config = runs.make_config(folder)
+    config.data.name, config.data.path, config.data.layout = "duplication", "", "padded"
+    config.data.length, config.data.symbols, config.model.vocabulary_size = 64, 19, 20
+    config.data.examples, config.data.validation_examples = 64, 16
+    return config
+
+
 # config.task, or it and a variant -> a config of one small layer with dropout, on data that it writes to a folder
 CASES: dict[str, Callable[[pathlib.Path], ConfigDict]] = {
     "language_model": _language_model,
+    "language_model of ids": _ids,
+    "language_model of duplication": _duplication,
     "classification": _classification,
     "classification of pairs": _pairs,
 }
