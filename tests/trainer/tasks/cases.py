@@ -70,7 +70,7 @@ def _duplication(folder: pathlib.Path) -> ConfigDict:
 CASES: dict[str, Callable[[pathlib.Path], ConfigDict]] = {
     "language_model": _language_model,
     "language_model of ids": _ids,
-    "language_model of duplication": _duplication,
+    "language_model of some ids": _duplication,
     "classification": _classification,
     "classification of pairs": _pairs,
 }
