@@ -86,6 +86,8 @@ class Classification(Task):
 
     def examples(self, config: ConfigDict, documents: Any, count: int = 0) -> LabelledExamples:
         _check_classes(config, documents.label_names)
+        rule = f"must be empty or {documents.label_names!r}, the labels of `config.data.name`, {config.data.name!r}"
+        check(config, "data.labels", rule, lambda value: tuple(value) in ((), documents.label_names))
         single = "has single documents" if documents.pairs is None else "has pairs"
         _check_pair(config, documents.pairs is not None, f"the source {config.data.name!r} {single}")
         return LabelledExamples(documents, self._tokenizer, config.train.sequence_length, config.data.length_buckets)
