@@ -89,8 +89,8 @@ def default_config() -> ConfigDict:
 def default_data_config() -> ConfigDict:
     """Returns `config.data` with every field at its default."""
     config = ConfigDict()
-    # python_stdlib, text, tfds, tokens, duplication, labelled_text, listops, pathfinder, or a name of
-    # trainer.register_corpus
+    # python_stdlib, text, tfds, tokens, duplication, labelled_text, listops, pathfinder, stdlib_tests, stdlib_pairs, or
+    # a name of trainer.register_corpus
     config.name = "python_stdlib"
     config.module = ""  # Python module that is imported first, where it calls trainer.register_corpus
     config.layout = "packed"  # packed or padded, see Examples
@@ -120,9 +120,12 @@ def default_data_config() -> ConfigDict:
     config.ids_feature = "ids"  # tokens: the name of the ids in TFRecord files
     config.examples = 10_000  # duplication, listops, pathfinder: number of examples to train on
     config.validation_examples = 1_000  # duplication, listops, pathfinder: number of examples to validate on
-    config.length = 1024  # duplication: ids of an example, even; config.train.sequence_length is one less, or more
+    # duplication: ids of an example, even; config.train.sequence_length is one less, or more
+    # stdlib_tests, stdlib_pairs: ids of an excerpt, with its boundary
+    config.length = 1024
     config.symbols = 127  # duplication: number of ids that are not 0
-    config.seed = 0  # duplication, listops, pathfinder: decides the examples; config.train.seed only their sequence
+    # duplication, listops, pathfinder, stdlib_pairs: decides the examples; config.train.seed only their sequence
+    config.seed = 0
     config.min_length = 500  # listops: lists have more tokens than this
     config.max_length = 2000  # listops: and fewer than this
     config.max_depth = 10  # listops: of lists in lists

@@ -13,6 +13,7 @@ from trainer.data.corpora import (
     listops,
     pathfinder,
     python_stdlib,
+    stdlib_labels,
     text_files,
     tfds_text,
     tokens,
@@ -45,6 +46,12 @@ SOURCES: dict[str, Source] = {
     "labelled_text": Source(labelled_text.load, LABELLED_TEXT, labelled_text.scored, fields=labelled_text.FIELDS),
     "listops": Source(listops.load, LABELLED_IDS, check=listops.check_fields, fields=listops.FIELDS),
     "pathfinder": Source(pathfinder.load, LABELLED_IDS, check=pathfinder.check_fields, fields=pathfinder.FIELDS),
+    "stdlib_tests": Source(
+        stdlib_labels.load_tests, LABELLED_TEXT, check=stdlib_labels.check_fields, fields=stdlib_labels.TEST_FIELDS
+    ),
+    "stdlib_pairs": Source(
+        stdlib_labels.load_pairs, LABELLED_TEXT, check=stdlib_labels.check_fields, fields=stdlib_labels.PAIR_FIELDS
+    ),
 }
 _OWN = frozenset(SOURCES)
 
