@@ -118,7 +118,8 @@ def _pairs(files: _Files, size: int, stream: np.random.RandomState) -> LabelledD
     # By the largest count of one file, so that each moves beyond its own: files come one after another.
     counts = [len([*group]) for _, group in itertools.groupby(numbers[index] for index in mixed)]
     others = np.roll(mixed, -max(counts, default=0))
-    exchanged = dict(zip(mixed.tolist(), others.tolist(), strict=True))
+    moves = zip(mixed.tolist(), others.tolist(), strict=True)
+    exchanged = {index: other for index, other in moves if numbers[index] != numbers[other]}
     seconds = [second[exchanged.get(index, index)] for index in range(len(second))]
-    labels = [int(numbers[exchanged.get(index, index)] == number) for index, number in enumerate(numbers)]
+    labels = [int(index not in exchanged) for index in range(len(numbers))]
     return LabelledDocuments(Documents(first), np.array(labels, np.int32), _PAIR_LABELS, Documents(seconds))
