@@ -7,13 +7,14 @@ from tests.trainer import runs
 from trainer import exits
 
 
-@pytest.mark.parametrize("module", [text_classification, retrieval])
+@pytest.mark.parametrize("module", [pytest.param(text_classification, marks=pytest.mark.slow), retrieval])
 def test_a_few_steps(module, tmp_path):
     config = module.get_config()
     config.export = config.report = False
     config.data.validation_fraction = 0.01
     config.model.num_layers, config.model.hidden_dim, config.model.intermediate_dim = 2, 16, 32
     config.model.num_heads, config.model.key_dim = 2, 8
+    config.model.reversible = False  # Halves the time to trace.
     config.model.chunk_length = config.model.local_chunk_length = 8
     config.train.sequence_length = config.model.max_sequence_length = 64  # Of longer excerpts.
     config.train.batch_size, config.train.eval_examples = 8, 16

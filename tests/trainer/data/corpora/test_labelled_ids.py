@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from configs import tiny
-from tests.trainer import runs
 from trainer.config_checks import check_config
 from trainer.data.datasets import load_corpus
 from trainer.data.generated.listops import listops
@@ -69,6 +68,7 @@ def test_what_is_refused(source, field, value, message):
     config.model.max_sequence_length = config.train.sequence_length = 29 if is_listops else 1024
     config.model.vocabulary_size, config.model.num_classes = (15, 10) if is_listops else (256, 2)
     check_config(config)
-    runs.set_field(config, field, value)
+    group, name = field.split(".")
+    config[group][name] = value
     with pytest.raises(ValueError, match=message):
         check_config(config)
