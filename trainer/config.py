@@ -79,6 +79,11 @@ def default_config() -> ConfigDict:
     config.train.profile_start = 0  # First step to profile; the trace is for TensorBoard.
     config.train.profile_steps = 0  # 0: no profile
 
+    config.masking = ConfigDict()  # masked_language_model: see trainer.data.masking.
+    config.masking.fraction = 0.15  # Of the tokens, to be predicted.
+    config.masking.mask_fraction = 0.8  # Of these, replaced by the mask.
+    config.masking.random_fraction = 0.1  # Of these, replaced by a random id. The rest stays.
+
     config.sample = ConfigDict()
     config.sample.prompt = ""
     config.sample.tokens = 400

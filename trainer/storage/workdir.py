@@ -17,6 +17,7 @@ _FIXED = (
     "config.data.layout",
     "config.data.tokens",
     "config.data.train_windows",
+    "config.masking.",
     "config.optimizer.name",
     "config.task",
     "config.train.batch_size",

@@ -6,6 +6,7 @@ from trainer.data import corpora
 from trainer.tasks.classification import Classification
 from trainer.tasks.id_language_model import IdLanguageModel
 from trainer.tasks.language_model import LanguageModel
+from trainer.tasks.masked_language_model import MaskedLanguageModel
 from trainer.tasks.task import Batch, Sums, Task
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Classification",
     "IdLanguageModel",
     "LanguageModel",
+    "MaskedLanguageModel",
     "Sums",
     "Task",
     "find",
@@ -23,6 +25,7 @@ __all__ = [
 # config.task -> class
 TASKS: dict[str, type[Task]] = {
     "language_model": LanguageModel,
+    "masked_language_model": MaskedLanguageModel,
     "classification": Classification,
 }
 # (config.task, contents of the source) -> class, where it is not that of all contents. The model is the same.

@@ -38,6 +38,7 @@ class LanguageModel(Task):
     set_inside = ("causal", "dtype")
     fixed: ClassVar = {"causal": True}
     contents: ClassVar[tuple[str, ...]] = (corpora.TEXT, corpora.IDS)
+    fields = ("sample.prompt", "sample.temperature")
     targets = "tokens"
     unit = "token"
     summed = ("loss", "byte_loss")

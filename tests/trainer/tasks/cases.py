@@ -66,11 +66,18 @@ def _duplication(folder: pathlib.Path) -> ConfigDict:
     return config
 
 
+def _masked_language_model(folder: pathlib.Path) -> ConfigDict:
+    config = runs.make_config(runs.write_corpus(folder / "corpus"))
+    config.model.vocabulary_size = 258
+    return config
+
+
 # config.task, or it and a variant -> a config of one small layer with dropout, on data that it writes to a folder
 CASES: dict[str, Callable[[pathlib.Path], ConfigDict]] = {
     "language_model": _language_model,
     "language_model of ids": _ids,
     "language_model of some ids": _duplication,
+    "masked_language_model": _masked_language_model,
     "classification": _classification,
     "classification of pairs": _pairs,
 }
