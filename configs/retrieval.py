@@ -8,8 +8,20 @@ ACL Anthology, are no longer to be had; pairs of one's own are read from a file:
     python -m trainer.task --config=configs/retrieval.py --workdir=/tmp/pairs --config.data.name=labelled_text \
         --config.data.path=PAIRS.jsonl --config.data.pair_key=other --config.data.length=1024
 
-Time: TIME
-Result: RESULT
+In small:
+
+    python -m trainer.task --config=configs/retrieval.py --workdir=/tmp/small --config.data.length=256 \
+        --config.train.sequence_length=256 --config.model.max_sequence_length=256 --config.model.num_layers=2 \
+        --config.model.hidden_dim=64 --config.model.num_heads=2 --config.model.key_dim=32 \
+        --config.model.intermediate_dim=128 --config.model.num_hashes=1 --config.model.pooling=mean \
+        --config.optimizer.learning_rate=2e-3 --config.optimizer.warmup_steps=50 --config.train.batch_size=16 \
+        --config.train.steps=600 --config.train.eval_every=200
+
+Time: the small run 5 minutes on 2 CPU cores (AMD EPYC with AVX-512) that were busy with other work: 2 minutes of their
+time. The whole config was not run; `--dry_run` says what it takes.
+Result: the small run has 67.9 % of 1,375 validation pairs right, and goes on rising (61.5, 63.1, 67.9 % after 200, 400,
+600 steps); half of them are of one file. With all attention outputs set to zero it is 67.0 %: so early, and with the
+mean of all vectors, it goes by which bytes there are.
 """
 
 from ml_collections import ConfigDict

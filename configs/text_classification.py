@@ -7,8 +7,18 @@ trains on excerpts of the library, which need no download. The Arena's own data,
     python -m trainer.task --config=configs/text_classification.py --workdir=/tmp/imdb \
         --config.data.name=labelled_text --config.data.tfds_name=imdb_reviews --config.data.tfds_validation_split=test
 
-Time: TIME
-Result: RESULT
+In small:
+
+    python -m trainer.task --config=configs/text_classification.py --workdir=/tmp/small --config.data.length=256 \
+        --config.train.sequence_length=256 --config.model.max_sequence_length=256 --config.model.num_layers=2 \
+        --config.model.hidden_dim=64 --config.model.num_heads=2 --config.model.key_dim=32 \
+        --config.model.intermediate_dim=128 --config.optimizer.learning_rate=2e-3 --config.optimizer.warmup_steps=50 \
+        --config.train.steps=600 --config.train.eval_every=200
+
+Time: the small run 10 minutes on 2 CPU cores (AMD EPYC with AVX-512) that were busy with other work: 2 minutes of their
+time. The whole config was not run; `--dry_run` says what it takes.
+Result: the small run has 78.9 % of 2,000 validation excerpts right, and goes on falling in loss (0.520, 0.500, 0.448
+after 200, 400, 600 steps). The most frequent label has 62.1 %; with all attention outputs set to zero it is the same.
 """
 
 from ml_collections import ConfigDict
