@@ -48,7 +48,7 @@ class Task(abc.ABC):
     set_inside: ClassVar[tuple[str, ...]]
     fixed: ClassVar[dict[str, Any]]
     contents: ClassVar[tuple[str, ...]]
-    fields: ClassVar[tuple[str, ...]]
+    fields: ClassVar[tuple[str, ...]] = ()
     targets: ClassVar[str]
     unit: ClassVar[str]
     summed: ClassVar[tuple[str, ...]]

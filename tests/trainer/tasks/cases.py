@@ -15,6 +15,12 @@ def _language_model(folder: pathlib.Path) -> ConfigDict:
     return runs.make_config(runs.write_corpus(folder / "corpus"))
 
 
+def _masked_language_model(folder: pathlib.Path) -> ConfigDict:
+    config = runs.make_config(runs.write_corpus(folder / "corpus"))
+    config.model.vocabulary_size = 258
+    return config
+
+
 def write_labelled_texts(file: pathlib.Path, count: int = 40) -> pathlib.Path:
     """Writes texts of letters from the first or second half of the alphabet, labelled so, and returns the file."""
     rng = random.Random(0)
@@ -66,9 +72,15 @@ def _duplication(folder: pathlib.Path) -> ConfigDict:
     return config
 
 
-def _masked_language_model(folder: pathlib.Path) -> ConfigDict:
-    config = runs.make_config(runs.write_corpus(folder / "corpus"))
-    config.model.vocabulary_size = 258
+def _masked_ids(folder: pathlib.Path) -> ConfigDict:
+    config = _ids(folder)
+    config.model.vocabulary_size = 21
+    return config
+
+
+def _masked_duplication(folder: pathlib.Path) -> ConfigDict:
+    config = _duplication(folder)
+    config.model.vocabulary_size = 21
     return config
 
 
@@ -78,6 +90,8 @@ CASES: dict[str, Callable[[pathlib.Path], ConfigDict]] = {
     "language_model of ids": _ids,
     "language_model of some ids": _duplication,
     "masked_language_model": _masked_language_model,
+    "masked_language_model of ids": _masked_ids,
+    "masked_language_model of some ids": _masked_duplication,
     "classification": _classification,
     "classification of pairs": _pairs,
 }
