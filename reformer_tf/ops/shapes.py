@@ -59,9 +59,9 @@ def ensured(x: tf.Tensor, shape: Sequence[int | None]) -> tf.Tensor:
 
 
 def first(x: tf.Tensor) -> tf.Tensor:
-    """Returns the first number of `x`, which has a known rank and at least one number."""
+    """Returns the first number of `x`, whose rank is known, or zero if it is empty."""
     # Not of the flattened tensor, of which XLA would make a copy.
-    return x[(0,) * x.shape.rank]
+    return tf.reduce_sum(x[(slice(1),) * x.shape.rank])
 
 
 def ceil_div(numerator: Size, denominator: Size) -> Size:

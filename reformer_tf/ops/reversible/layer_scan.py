@@ -148,9 +148,10 @@ class LayerScan:
         XLA ignores control dependencies. A TPU's compiler postponed what reads a stream but is not needed soon, as the
         gradient of a scale, for all layers, and kept a stream alive for each.
         """
-        if not (self.steps.is_single and isinstance(stream, OneElementArray)):
+        if not (computed and self.steps.is_single and isinstance(stream, OneElementArray)):
             return stream
-        return OneElementArray(barriers.after(stream.element, *computed))
+        # Without the barrier it may compute the first number of each gradient alone.
+        return OneElementArray(barriers.after(stream.element, *barriers.behind(*computed)))
 
     def _computed_once(self, stream: SliceArray) -> SliceArray:
         """The same stream or gradient, which a TPU's program writes down once.
