@@ -96,10 +96,9 @@ def _forward(rounds: Rounds, vectors: Sequence[tf.Tensor]) -> tuple[tf.Tensor, t
     merged: list[tuple[tf.Tensor, tf.Tensor]] = []
     for this_pass in passes:
         # One pass is computed after the other, so that their temporary tensors are not alive together.
-        done = [output for output, _ in merged]
-        with tf.control_dependencies(done):
+        with tf.control_dependencies([output for output, _ in merged]):
             query, keys = rounds.sources(vectors)
-        outputs, log_sum_exps = _over_groups(rounds, this_pass, rounds.attend, [query], keys, results, done)
+        outputs, log_sum_exps = _over_groups(rounds, this_pass, rounds.attend, [query], keys, results)
         dtype = vectors[-1].dtype if this_pass is passes[-1] else rounds.statistics
         merged = [rounds.merge([*merged, *zip(outputs, log_sum_exps, strict=True)], dtype)]
     return merged[0]
@@ -125,11 +124,10 @@ def _backward(
     statistics = [log_sum_exp, rounds.delta(output, upstream), upstream]
     totals: list[list[tf.Tensor]] = [[] for _ in vectors]
     for this_pass in passes:
-        done = [x for total in totals for x in total]
-        with tf.control_dependencies([upstream, *done]):
+        with tf.control_dependencies([upstream, *(x for total in totals for x in total)]):
             query, keys = rounds.sources(vectors)
             queries = [query, *(shapes.flat(x, 3) for x in statistics)]
-        gradients = _over_groups(rounds, this_pass, rounds.attend_gradient, queries, keys, results, done)
+        gradients = _over_groups(rounds, this_pass, rounds.attend_gradient, queries, keys, results)
         totals = [
             [rounds.total([*total, *gradient], x.dtype if this_pass is passes[-1] else rounds.statistics)]
             for total, gradient, x in zip(totals, gradients, vectors, strict=True)
@@ -152,7 +150,6 @@ def _over_groups(
     queries: Sequence[tf.Tensor],
     keys: Sequence[tf.Tensor],
     results: Sequence[_Result],
-    done: Sequence[tf.Tensor],
 ) -> list[list[tf.Tensor]]:
     """Computes one group of blocks after another, so that rows and logits of few blocks are alive at a time.
 
@@ -163,23 +160,18 @@ def _over_groups(
         queries: `[B * L * H, ...]`, from which a group needs the rows of its own blocks.
         keys: from which it needs those of the blocks beside it, too.
         results: what `attend` returns. What spreads on blocks beside a group is added to theirs.
-        done: results of the passes before, which are computed first.
 
     Returns:
         Each result for each round of the pass, by position: `[B, L, H, *sizes]`.
     """
     blocks, neighbors = rounds.blocks, rounds.blocks.neighbors
-    slots = this_pass.tokens
-    if shapes.is_one(blocks.groups):
-        # XLA ignores control dependencies. Loops run one after another in any case.
-        slots = barriers.after(slots, *done)
 
     def tags(rows: tf.Tensor) -> tf.Tensor:
         return tf.gather(blocks.tags, rows)[..., : this_pass.tags]
 
     def step(index: shapes.Size, arrays: list[list[loops.Array]]) -> list[list[loops.Array]]:
         first, count = index * blocks.group, neighbors.before + blocks.group + neighbors.after
-        tokens = shapes.cut(slots, first, count)
+        tokens = shapes.cut(this_pass.tokens, first, count)
         # A slot without a token repeats one of its own sequence, which is finite if that is; its tags are the last.
         rows = tf.maximum(tokens, 0) * blocks.heads + blocks.first_rows
         tag_rows = tf.where(tokens < 0, blocks.count * blocks.length, tokens + blocks.first_tag_rows)
