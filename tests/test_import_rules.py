@@ -39,6 +39,7 @@ LEVELS = (
     "trainer/data/documents.py",
     "trainer/data/stored_ids.py",
     "trainer/data/id_documents.py",
+    "trainer/data/labelled_documents.py",
     "trainer/data/generated",
     "trainer/data/corpora",
     "trainer/__init__.py",

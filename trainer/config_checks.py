@@ -43,10 +43,10 @@ def check_config(config: ConfigDict) -> None:
     _check_train(config)
     _check_optimizer(config)
     _check_model(config)
-    _check_fields_of_other_tasks(config)
     source = corpora.SOURCES[config.data.name]
     if source.check is not None:
         source.check(config)
+    _check_fields_of_other_tasks(config)
     tasks.find(config).check(config)
 
 
@@ -78,8 +78,8 @@ def check_data_dir(config: ConfigDict) -> None:
     Raises:
         ValueError: If it is set for a corpus that does not read it.
     """
-    rule = "must be empty unless `config.data.name` is 'tfds', which alone reads it"
-    field_checks.check(config, "data.data_dir", rule, lambda value: not value or config.data.name == "tfds")
+    rule = "must be empty unless `config.data.name` is 'tfds', or 'labelled_text' with `tfds_name`: these alone read it"
+    field_checks.check(config, "data.data_dir", rule, lambda value: not value or _reads_data_set(config.data))
 
 
 def check_batch(config: ConfigDict, replicas: int) -> None:
@@ -128,10 +128,14 @@ def check_goes_on(
         )
 
 
+def _reads_data_set(data: ConfigDict) -> bool:
+    return data.name == "tfds" or (data.name == "labelled_text" and data.tfds_name != "")
+
+
 def _check_paths(data: ConfigDict) -> None:
     for name in _PATHS:
         # TensorFlow Datasets reads and writes buckets of Google Cloud itself.
-        is_bucket = data.name == "tfds" and name == "data_dir" and data[name].startswith("gs://")
+        is_bucket = _reads_data_set(data) and name == "data_dir" and data[name].startswith("gs://")
         if data[name] and not is_bucket:
             local_paths.checked(f"`config.data.{name}`", data[name])
 
@@ -157,7 +161,8 @@ def _check_train(config: ConfigDict) -> None:
         rule = "must be at least 1 where `config.train.early_stopping_evaluations` is above 0"
         field_checks.check(config, "train.eval_every", rule, lambda value: value >= 1)
     if config.report:
-        rule = "must not be -1 where `config.report` is True: the report says the validation bits per byte"
+        measure = tasks.TASKS[config.task].measure.replace("_", " ")
+        rule = f"must not be -1 where `config.report` is True: the report says the validation {measure}"
         field_checks.check(config, "train.eval_every", rule, lambda value: value >= 0)
     field_checks.check(config, "train.seed", "must be from 0 to 2**31 - 1", lambda value: 0 <= value <= _LARGEST_SEED)
     field_checks.check_choice(config, "train.precision", PRECISIONS)
@@ -180,6 +185,7 @@ def _check_data(config: ConfigDict) -> None:
         rule = f"must be left at its default where `config.data.name` is {config.data.name!r}, a source of ids"
         for name, default in _OF_TEXT.items():
             field_checks.check(config, f"data.{name}", rule, functools.partial(operator.eq, default))
+    _check_labels(config)
     longest = config.train.sequence_length
     buckets = (0, *config.data.length_buckets)
     rule = f"must be positive integers in ascending order, none above `config.train.sequence_length`, {longest}"
@@ -187,6 +193,15 @@ def _check_data(config: ConfigDict) -> None:
     field_checks.check(config, "data.length_buckets", rule, lambda _: ascending and buckets[-1] <= longest)
     rule = "must be empty unless `config.data.layout` is 'padded'"
     field_checks.check(config, "data.length_buckets", rule, lambda value: not value or config.data.layout == "padded")
+
+
+def _check_labels(config: ConfigDict) -> None:
+    labels, has_labels = config.data.labels, corpora.SOURCES[config.data.name].has_labels
+    rule = "must be empty unless `config.data.name` is a source with labels"
+    field_checks.check(config, "data.labels", rule, lambda _: not labels or has_labels)
+    rule = "must be different strings, none empty"
+    are_names = all(isinstance(label, str) and label for label in labels) and len({*labels}) == len(labels)
+    field_checks.check(config, "data.labels", rule, lambda _: are_names)
 
 
 def _check_optimizer(config: ConfigDict) -> None:

@@ -13,13 +13,16 @@ from trainer import config as configs
 from trainer.data import corpora, numbered_documents, segments
 from trainer.data.corpora import SOURCES, Corpus, Scored, corpus, validation
 from trainer.data.documents import Documents
+from trainer.data.example_set import ExampleSet
 from trainer.data.examples import LAYOUTS, Examples
 from trainer.data.id_documents import IdDocuments
+from trainer.data.labelled_documents import LabelledDocuments
 from trainer.data.sharding import Shard
 from trainer.data.shuffle import random_bits, shuffled_indices
 
 __all__ = [
     "Corpus",
+    "ExampleSet",
     "Examples",
     "Scored",
     "cut_examples",
@@ -30,7 +33,12 @@ __all__ = [
 ]
 
 # Contents of a source -> class of the documents.
-_KINDS: dict[str, type] = {corpora.TEXT: Documents, corpora.IDS: IdDocuments}
+_KINDS: dict[str, type] = {
+    corpora.TEXT: Documents,
+    corpora.IDS: IdDocuments,
+    corpora.LABELLED_TEXT: LabelledDocuments,
+    corpora.LABELLED_IDS: LabelledDocuments,
+}
 
 # AutoGraph finds nothing to translate in the functions of a dataset, but its search takes longer than all the rest.
 _UNTRANSLATED = tf.autograph.experimental.do_not_convert
@@ -52,7 +60,7 @@ def load_corpus(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Corpus
     resolved = _resolve(config)
     source = SOURCES[resolved.name]
     loaded = _load(resolved)
-    if not source.has_text:
+    if source.contents != corpora.TEXT:
         return loaded
     size = loaded.validation.num_bytes
     # An older run that has so little to validate on goes on.
@@ -90,7 +98,7 @@ def load_scored(config: Mapping[str, Any] | ml_collections.ConfigDict, overrides
 def _load(resolved: ml_collections.ConfigDict) -> Corpus:
     """Loads a corpus and checks that it is what its source says, which for one's own sources nothing else does."""
     source = SOURCES[resolved.name]
-    loaded, kind = source.load(resolved), _KINDS.get(source.contents, object)
+    loaded, kind = source.load(resolved), _KINDS[source.contents]
     parts = (loaded.train, loaded.validation) if isinstance(loaded, Corpus) else ()
     if not parts or not all(isinstance(part, kind) for part in parts):
         received = ", ".join(type(part).__name__ for part in parts) or type(loaded).__name__
@@ -161,7 +169,7 @@ def cut_examples(
 
 
 def train_dataset(
-    examples: Examples, batch_size: int, seed: int = 0, start_step: int = 0, shard: Shard | None = None
+    examples: ExampleSet, batch_size: int, seed: int = 0, start_step: int = 0, shard: Shard | None = None
 ) -> tf.data.Dataset:
     """Makes an infinite dataset of batches, shuffled anew each epoch.
 
@@ -208,7 +216,7 @@ def train_dataset(
     return _finish(tf.data.Dataset.counter(start_step * shard.count, dtype=tf.int64).map(cut), shard)
 
 
-def validation_dataset(examples: Examples, batch_size: int, shard: Shard | None = None) -> tf.data.Dataset:
+def validation_dataset(examples: ExampleSet, batch_size: int, shard: Shard | None = None) -> tf.data.Dataset:
     """Makes a dataset of all examples, once and always in the same order.
 
     Args:

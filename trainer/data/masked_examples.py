@@ -20,6 +20,8 @@ _EVALUATION = -1  # No seed of a run.
 class MaskedExamples(Examples):
     """Examples without overlap, whose batches have the tokens to predict hidden.
 
+    Of documents that say which ids are targets, only those are to be predicted.
+
     In training the hidden tokens are a function of the seed and of the number of the row in the whole run. In an
     evaluation they are one of where the example begins in the documents, so that it is always the same.
 
@@ -63,11 +65,14 @@ class MaskedExamples(Examples):
             ids `[B, L]` int32, as the model sees them; mask `[B, L]` bool; and targets `[B, L]` int32, the ids of the
             documents where they are to be predicted, and `IGNORED` elsewhere.
         """
-        ids, mask = super().gather(indices, among)
+        ids, mask, *scored = super().gather(indices, among)
         if draws is None:
             draws = random_bits(self.starts_at(indices), _EVALUATION)
-        hidden, chosen = self._masking.hide(ids, mask, draws)
+        hidden, chosen = self._masking.hide(ids, scored[0] if scored else mask, draws)
         return hidden, mask, tf.where(chosen, ids, IGNORED)
+
+    def _count_targets(self) -> int:
+        return int(self.sizes.sum())  # Any token may be one.
 
 
 def restored(ids: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:

@@ -3,7 +3,9 @@
 from ml_collections import ConfigDict
 
 from trainer.data import corpora
+from trainer.tasks.classification import Classification
 from trainer.tasks.id_language_model import IdLanguageModel
+from trainer.tasks.id_masked_language_model import IdMaskedLanguageModel
 from trainer.tasks.language_model import LanguageModel
 from trainer.tasks.masked_language_model import MaskedLanguageModel
 from trainer.tasks.task import Batch, Sums, Task
@@ -11,7 +13,9 @@ from trainer.tasks.task import Batch, Sums, Task
 __all__ = [
     "TASKS",
     "Batch",
+    "Classification",
     "IdLanguageModel",
+    "IdMaskedLanguageModel",
     "LanguageModel",
     "MaskedLanguageModel",
     "Sums",
@@ -21,9 +25,16 @@ __all__ = [
 ]
 
 # config.task -> class
-TASKS: dict[str, type[Task]] = {"language_model": LanguageModel, "masked_language_model": MaskedLanguageModel}
+TASKS: dict[str, type[Task]] = {
+    "language_model": LanguageModel,
+    "masked_language_model": MaskedLanguageModel,
+    "classification": Classification,
+}
 # (config.task, contents of the source) -> class, where it is not that of all contents. The model is the same.
-_OF_CONTENTS: dict[tuple[str, str], type[Task]] = {("language_model", corpora.IDS): IdLanguageModel}
+_OF_CONTENTS: dict[tuple[str, str], type[Task]] = {
+    ("language_model", corpora.IDS): IdLanguageModel,
+    ("masked_language_model", corpora.IDS): IdMaskedLanguageModel,
+}
 
 
 def find(config: ConfigDict) -> type[Task]:

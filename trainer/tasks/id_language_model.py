@@ -76,7 +76,7 @@ class IdLanguageModel(LanguageModel):
     def refer(self, documents: Any) -> dict[str, float]:
         return {name: id_entropy(documents, self._vocabulary_size, int(name[-1])) for name in self.references}
 
-    def sample(self, model: keras.Model, config: ConfigDict, examples: Examples) -> str:
+    def sample(self, model: keras.Model, config: ConfigDict, examples: Any) -> str:
         asked, prompt = config.sample, _prompt(config)
         before = [] if prompt else examples[0][0][:1].tolist()  # A document of ids has no boundary to begin with.
         new = model.stream(

@@ -19,6 +19,7 @@ from reformer_tf.layers.attention import registry
 from reformer_tf.tokenizers import Tokenizer
 from trainer.data import corpora, datasets, segments, tokenizers
 from trainer.data.documents import byte_entropy
+from trainer.data.example_set import ExampleSet
 from trainer.data.examples import Examples
 from trainer.field_checks import check
 from trainer.tasks import text_sample
@@ -127,7 +128,7 @@ class LanguageModel(Task):
     def refer(self, documents: Any) -> dict[str, float]:
         return {name: byte_entropy(documents, int(name[-1])) for name in self.references}
 
-    def sample(self, model: keras.Model, config: ConfigDict, examples: Examples) -> str:
+    def sample(self, model: keras.Model, config: ConfigDict, examples: ExampleSet) -> str:
         asked = config.sample
         return text_sample.continue_text(
             model, asked.prompt, asked.tokens, asked.temperature, tokenizer=self._tokenizer

@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 from reformer_tf import models
 from reformer_tf.tokenizers import Tokenizer
 from trainer.data import corpora, datasets, numbered_documents, segments, tokenizers
+from trainer.data.example_set import ExampleSet
 from trainer.data.examples import Examples
 from trainer.data.masked_examples import IGNORED, MaskedExamples, restored
 from trainer.data.masking import Masking
@@ -27,7 +28,7 @@ from trainer.tasks.task import Batch, Sums, Task
 
 
 class MaskedLanguageModel(Task):
-    """A masked language model. A batch is ids `[B, L]` with hidden tokens, their mask, and targets `[B, L]`.
+    """A masked language model of text. A batch is ids `[B, L]` with hidden tokens, their mask, and targets `[B, L]`.
 
     Targets are the hidden ids, and `IGNORED` for the tokens that are not to be predicted. The loss is a mean over those
     that are; a batch without any changes no weight by its gradient.
@@ -41,7 +42,7 @@ class MaskedLanguageModel(Task):
     model_class = models.ReformerMaskedLM
     set_inside = ("causal", "dtype", "ignore_id", "backbone")
     fixed: ClassVar = {"causal": False}
-    contents = (corpora.TEXT,)
+    contents: ClassVar[tuple[str, ...]] = (corpora.TEXT, corpora.IDS)
     fields = ("masking.fraction", "masking.mask_fraction", "masking.random_fraction")
     targets = "predicted"
     unit = "token"
@@ -61,6 +62,18 @@ class MaskedLanguageModel(Task):
         least = tokenizer.vocabulary_size + 1
         rule = f"must be at least {least} (the ids of `config.data.tokens`, {config.data.tokens!r}, and the mask)"
         check(config, "model.vocabulary_size", rule, lambda value: value >= least)
+        cls.check_masking(config)
+
+    @classmethod
+    def check_masking(cls, config: ConfigDict) -> None:
+        """Checks how tokens are hidden and what the final report shows.
+
+        Args:
+            config: Config of a run.
+
+        Raises:
+            ValueError: If a field breaks a rule.
+        """
         check(config, "masking.fraction", "must be above 0 and at most 1", lambda value: 0 < value <= 1)
         check(config, "masking.mask_fraction", "must be from 0 to 1", lambda value: 0 <= value <= 1)
         masked = config.masking.mask_fraction
@@ -112,14 +125,18 @@ class MaskedLanguageModel(Task):
         probabilities = counts / counts.sum()
         return {"entropy_order_0": float(-(probabilities * np.log2(probabilities)).sum())}
 
-    def sample(self, model: keras.Model, config: ConfigDict, examples: Examples) -> str:
+    def sample(self, model: keras.Model, config: ConfigDict, examples: ExampleSet) -> str:
         ids, mask, targets = examples.gather(tf.constant([0], tf.int64))
         options = segments.call_options(restored(ids, targets), self._tokenizer, self._separate_documents)
         vectors = model.encode(ids, mask, options.get("segment_ids"), seed=None, training=False)
         count = min(config.sample.tokens, int(tf.reduce_sum(tf.cast(mask, tf.int32))))
         likeliest = tf.argmax(model.head(vectors[0, :count]), axis=-1).numpy()
         seen, expected = ids[0, :count].numpy(), targets[0, :count].numpy()
-        return filled_text.describe(seen, expected, likeliest, self._masking.mask_id, self._tokenizer)
+        return self.describe(seen, expected, likeliest)
+
+    def describe(self, ids: np.ndarray, targets: np.ndarray, likeliest: np.ndarray) -> str:
+        """Writes a row as the model sees it, and as it fills it in: see `filled_text`."""
+        return filled_text.describe(ids, targets, likeliest, self._masking.mask_id, self._tokenizer.to_bytes)
 
     def export_options(self, config: ConfigDict, sentencepiece: bool) -> dict[str, Any]:
         if sentencepiece:

@@ -16,6 +16,7 @@ from trainer import config_checks, exits, tasks
 from trainer.data import datasets, short_validation
 from trainer.data.corpora import validation
 from trainer.data.documents import Documents
+from trainer.data.labelled_documents import LabelledDocuments
 from trainer.distribution import cluster, dispatch, process_group, strategy
 from trainer.model import build_model
 from trainer.optimization import optimizer
@@ -81,7 +82,7 @@ class Run:
                     self.workdir.lock()
                     undo.callback(self.workdir.abandon)
                 self._check_data_dir()
-                config.data.validation_rule = self._validation_rule()
+                self._go_on_as_begun()
                 changed = self.workdir.check_config(config)
                 # Otherwise a damaged one is found only after the last step.
                 report_file.read(self.workdir.report, self.task.report_numbers)
@@ -94,8 +95,11 @@ class Run:
             config_checks.check_batch(config, self.strategy.num_replicas_in_sync)
             if config.train.deterministic_ops:
                 tf.config.experimental.enable_op_determinism()
-            config.data.validation_rule = self.process_group.broadcast(config.data.validation_rule)
+            rule, labels = self.process_group.broadcast([config.data.validation_rule, config.data.labels])
+            config.data.validation_rule, config.data.labels = rule, tuple(labels)
             self.corpus = datasets.load_corpus(config.data)
+            if isinstance(self.corpus.train, LabelledDocuments):
+                config.data.labels = self.corpus.train.label_names
             for part in (self.corpus.train, self.corpus.validation):
                 self.task.check_documents(config, part)
             if self.process_group.is_chief and isinstance(self.corpus.validation, Documents):
@@ -186,7 +190,7 @@ class Run:
             self._evaluation = self.make_evaluation(self.validation_examples())
         return self._evaluation.run(stop_requested)
 
-    def validation_examples(self) -> datasets.Examples:
+    def validation_examples(self) -> datasets.ExampleSet:
         """Cuts the examples of an evaluation."""
         return self.task.validation_examples(self.config, self.corpus.validation)
 
@@ -194,7 +198,7 @@ class Run:
         """Number of tokens in the validation documents, also those that `config.train.eval_examples` leaves out."""
         return self.task.examples(self.config, self.corpus.validation).tokens
 
-    def make_evaluation(self, examples: datasets.Examples) -> Evaluation:
+    def make_evaluation(self, examples: datasets.ExampleSet) -> Evaluation:
         """Makes an evaluation of the model on examples."""
         settings = self.config.train
         return Evaluation(
@@ -246,10 +250,11 @@ class Run:
                 raise
             logging.warning("Not used: %s", error)
 
-    def _validation_rule(self) -> str:
-        """Returns the rule of the config, else that of the run in the folder, else that of new runs."""
-        began = self.workdir.config_before() or self.config
-        return self.config.data.validation_rule or validation.resolve_rule(began.data)
+    def _go_on_as_begun(self) -> None:
+        """Fills in fields that the config leaves empty: as in the run in the folder, else as in new runs."""
+        began, data = self.workdir.config_before() or self.config, self.config.data
+        data.validation_rule = data.validation_rule or validation.resolve_rule(began.data)
+        data.labels = data.labels or began.data.labels
 
     def _capture(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Copies the state to the host."""

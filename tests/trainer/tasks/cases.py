@@ -1,6 +1,8 @@
 """A tiny run of each task, for the tests of every task: a new one needs an entry in `CASES`."""
 
+import json
 import pathlib
+import random
 from collections.abc import Callable
 
 import numpy as np
@@ -16,6 +18,41 @@ def _language_model(folder: pathlib.Path) -> ConfigDict:
 def _masked_language_model(folder: pathlib.Path) -> ConfigDict:
     config = runs.make_config(runs.write_corpus(folder / "corpus"))
     config.model.vocabulary_size = 258
+    return config
+
+
+def write_labelled_texts(file: pathlib.Path, count: int = 40) -> pathlib.Path:
+    """Writes texts of letters from the first or second half of the alphabet, labelled so, and returns the file."""
+    rng = random.Random(0)
+    halves = {"first": "abcdefghijklm", "second": "nopqrstuvwxyz"}
+    rows = [
+        {"text": "".join(rng.choices(halves[label], k=rng.randint(1, 90))), "label": label}
+        for label in rng.choices([*halves], k=count)
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def _classification(folder: pathlib.Path) -> ConfigDict:
+    config = runs.make_config(folder)
+    config.data.name, config.data.path = "labelled_text", str(write_labelled_texts(folder / "texts.jsonl"))
+    config.data.layout = "padded"
+    config.model.num_classes = 2
+    return config
+
+
+def _pairs(folder: pathlib.Path) -> ConfigDict:
+    """The classification of pairs: whether both texts are of one half of the alphabet."""
+    config = _classification(folder)
+    path = folder / "texts.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    pairs = [
+        {"one": row["text"], "two": other["text"], "same": int(row["label"] == other["label"])}
+        for row, other in zip(rows, [*rows[1:], rows[0]], strict=True)
+    ]
+    path.write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    config.data.text_key, config.data.pair_key, config.data.label_key = "one", "two", "same"
+    config.model.pair = True
     return config
 
 
@@ -35,12 +72,28 @@ def _duplication(folder: pathlib.Path) -> ConfigDict:
     return config
 
 
+def _masked_ids(folder: pathlib.Path) -> ConfigDict:
+    config = _ids(folder)
+    config.model.vocabulary_size = 21
+    return config
+
+
+def _masked_duplication(folder: pathlib.Path) -> ConfigDict:
+    config = _duplication(folder)
+    config.model.vocabulary_size = 21
+    return config
+
+
 # config.task, or it and a variant -> a config of one small layer with dropout, on data that it writes to a folder
 CASES: dict[str, Callable[[pathlib.Path], ConfigDict]] = {
     "language_model": _language_model,
     "language_model of ids": _ids,
     "language_model of some ids": _duplication,
     "masked_language_model": _masked_language_model,
+    "masked_language_model of ids": _masked_ids,
+    "masked_language_model of some ids": _masked_duplication,
+    "classification": _classification,
+    "classification of pairs": _pairs,
 }
 
 

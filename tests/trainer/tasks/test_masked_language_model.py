@@ -10,13 +10,13 @@ import tensorflow as tf
 
 from tests.trainer import command_line, runs
 from tests.trainer.tasks import cases
-from tests.trainer.training.test_step import _SGD, _built
 from trainer import config as configs
 from trainer import exits, tasks
 from trainer.config_checks import check_config
 from trainer.data.documents import byte_entropy
 from trainer.data.masked_examples import IGNORED, MaskedExamples
 from trainer.data.masking import Masking
+from trainer.optimization import optimizer
 from trainer.results import exporting
 from trainer.storage.workdir import Workdir
 from trainer.tasks import MaskedLanguageModel
@@ -47,6 +47,16 @@ class _Unigrams(keras.Model):
     def token_scores(self, ids, targets, mask, segment_ids=None):
         losses = self.token_losses(ids, targets, mask, segment_ids=segment_ids)
         return losses, targets == tf.argmax(tf.convert_to_tensor(self.table), output_type=tf.int32)
+
+
+class _SGD(optimizer.TakesReducedGradients, keras.optimizers.SGD):
+    pass
+
+
+def _optimizer(model):
+    made = _SGD(learning_rate=1.0)
+    made.build(model.trainable_variables)
+    return made
 
 
 def _examples(masking=MASKING, length=16):
@@ -91,7 +101,7 @@ def test_a_step_is_the_mean_over_the_global_batch(mirrored_strategy, parts):
     def step(strategy):
         with strategy.scope():
             model = _Unigrams()
-            slots = _built(_SGD(1.0), model)
+            slots = _optimizer(model)
         made = TrainStep(model, slots, strategy, task=task, accumulation_steps=parts)
         dataset = tf.data.Dataset.from_tensors(batch).unbatch().batch(4, drop_remainder=True)
         result = made(next(iter(strategy.experimental_distribute_dataset(dataset))), tf.constant([0, 0]))
@@ -109,7 +119,7 @@ def test_a_step_is_the_mean_over_the_global_batch(mirrored_strategy, parts):
 def test_a_batch_without_a_token_to_predict():
     model, task = _Unigrams(), MaskedLanguageModel(NEVER)
     before = model.table.numpy()
-    step = TrainStep(model, _built(_SGD(1.0), model), tf.distribute.get_strategy(), clip_norm=1.0, task=task)
+    step = TrainStep(model, _optimizer(model), tf.distribute.get_strategy(), clip_norm=1.0, task=task)
     result = step(_examples(NEVER).gather(tf.constant([0, 3], tf.int64)), tf.constant([0, 0]))
     assert (float(result.loss), float(result.gradient_norm), bool(result.applied)) == (0.0, 0.0, True)
     np.testing.assert_array_equal(model.table, before)

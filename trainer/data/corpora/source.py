@@ -40,3 +40,8 @@ class Source:
     def has_text(self) -> bool:
         """Whether the documents are bytes, for a tokenizer."""
         return self.contents in (TEXT, LABELLED_TEXT)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether each document has a label."""
+        return self.contents in (LABELLED_TEXT, LABELLED_IDS)
