@@ -14,6 +14,7 @@ from trainer import config as configs
 from trainer import config_kinds, field_checks, model_fields, spelling, tasks
 from trainer.data import corpora, segments
 from trainer.distribution import strategy, tpu
+from trainer.initialization import config_rules as initialization
 from trainer.optimization import loss_scale, optimizer, schedule
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -40,6 +41,7 @@ def check_config(config: ConfigDict) -> None:
     _check_data(config)
     _check_optimizer(config)
     _check_model(config)
+    initialization.check_fields(config)
     tasks.TASKS[config.task].check(config)
 
 

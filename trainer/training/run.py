@@ -17,6 +17,7 @@ from trainer.data import datasets, short_validation
 from trainer.data.corpora import validation
 from trainer.data.documents import Documents
 from trainer.distribution import cluster, dispatch, process_group, strategy
+from trainer.initialization import followed_fields, source_run
 from trainer.model import build_model
 from trainer.optimization import optimizer
 from trainer.storage import checkpoint_choice, going_back, named_variables, report_file, run_files
@@ -75,12 +76,14 @@ class Run:
         with contextlib.ExitStack() as undo:
             in_step = cluster.from_environment() if config.strategy == "multi_worker" else None
             changed: dict[str, tuple[Any, Any]] = {}
+            source: source_run.SourceRun | None = None
             if in_step is None or in_step.is_chief:
                 if not dry:
                     self.workdir.lock()
                     undo.callback(self.workdir.abandon)
                 self._check_data_dir()
                 config.data.validation_rule = self._validation_rule()
+                source = source_run.begin(config, self.workdir)
                 changed = self.workdir.check_config(config)
                 # Otherwise a damaged one is found only after the last step.
                 report_file.read(self.workdir.report, self.task.report_numbers)
@@ -94,6 +97,7 @@ class Run:
             if config.train.deterministic_ops:
                 tf.config.experimental.enable_op_determinism()
             config.data.validation_rule = self.process_group.broadcast(config.data.validation_rule)
+            followed_fields.fill_in(config, self.process_group.broadcast(followed_fields.of_run(config)))
             self.corpus = datasets.load_corpus(config.data)
             if self.process_group.is_chief and isinstance(self.corpus.validation, Documents):
                 short_validation.warn(config, self.corpus.validation)
@@ -118,8 +122,9 @@ class Run:
             self.skipped = SkippedSteps(config.train)
             self.step, self._first_steps = 0, config.train.steps
             self.tokens_seen = tokens_seen.TokensSeen()
+            self._begun_with: dict[str, Any] | None = None
             if self.process_group.is_chief:
-                self.step, self._first_steps = self._restore(checkpoint)
+                self.step, self._first_steps = self._restore(checkpoint, source)
             stands = [self.step, self._first_steps, self.tokens_seen.count]
             self.step, self._first_steps, self.tokens_seen.count = self.process_group.broadcast(stands)
             self._optimizer.learning_rate = schedule_steps.make(config, self._first_steps)
@@ -265,19 +270,26 @@ class Run:
             schedule_steps.FIRST_STEPS: self._first_steps,
             "corpus": self.corpus.name,
             "data": {"train": self.corpus.train.fingerprint, "validation": self.corpus.validation.fingerprint},
+            **({} if self._begun_with is None else {"begun_with": self._begun_with}),
         }
 
-    def _restore(self, checkpoint: str) -> tuple[int, int]:
-        """Restores a checkpoint; returns its step and `config.train.steps` of the first start."""
+    def _restore(self, checkpoint: str, source: source_run.SourceRun | None) -> tuple[int, int]:
+        """Restores a checkpoint, or begins; returns the step and `config.train.steps` of the first start."""
         found = checkpoint_choice.read_to_go_on(self.workdir, checkpoint, set_aside=not self._dry)
         first = schedule_steps.first_steps(self.config, self.workdir, found and found[1])
         if found is None:
+            if source is not None:
+                print(source.give(self.model), flush=True)
+                self._begun_with = source.description
+                if self._optimizer.average is not None:
+                    self._optimizer.average.reset()
             return 0, first
         arrays, description = found
         config_checks.check_goes_on(self.config, self.workdir.root, self._description(), description)
         is_new = not description["step"]
         named_variables.restore(self._variables, arrays, self._optimizer.average, is_new, str(self.workdir.root))
         self.skipped.restore(description)
+        self._begun_with = description.get("begun_with")
         updates, settings = int(self._optimizer.iterations.numpy()), self.config.train
         self.tokens_seen = tokens_seen.restored(description, updates, self.examples, settings.batch_size, settings.seed)
         return description["step"], first
