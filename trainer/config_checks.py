@@ -193,7 +193,7 @@ def _check_model(config: ConfigDict) -> None:
             f"Received: {', '.join(unknown)}{spelling.suggestion(unknown[0], known)}"
         )
     for name in ("vocabulary_size", "max_sequence_length"):
-        if config.model.get(name) is None:
+        if name not in config.model:
             raise ValueError(f"`config.model` must have `{name}`. Received: {', '.join(sorted(config.model))}")
     _check_model_values(config.task, configs.as_dict(config.model))
     _check_segments(config)
@@ -210,9 +210,6 @@ def _check_model_values(task: str, arguments: dict[str, Any]) -> None:
     """Checks arguments that the model would refuse too, but only after the data is read."""
     values = {**model_fields.completed(task, arguments), **tasks.TASKS[task].fixed}
     try:
-        for name in model_fields.REQUIRED:
-            if values.get(name) is None:
-                raise KeyError(name)
         model_arguments.check_values(values)
         model_arguments.check_used(values)
         kinds = attention_kinds.pattern(values["attention_layers"], values["num_layers"])

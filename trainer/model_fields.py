@@ -9,13 +9,6 @@ from ml_collections import ConfigDict, config_dict
 from reformer_tf import models
 from trainer import tasks
 
-REQUIRED = tuple(
-    name
-    for name, parameter in inspect.signature(models.ReformerCausalLM).parameters.items()
-    if parameter.default is inspect.Parameter.empty and parameter.kind is not inspect.Parameter.VAR_KEYWORD
-)
-"""The sizes that every model needs, though a classifier on a backbone of its own does without."""
-
 _OPTIONS = "attention_options"  # The only argument whose parts flags can set.
 
 

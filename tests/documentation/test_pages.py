@@ -135,7 +135,7 @@ def test_fields_of_configs_exist():
     from configs import quickstart
 
     config = quickstart.get_config()
-    model_arguments = {f"model.{name}" for name in model_fields.parameters()}
+    model_arguments = {f"model.{name}" for name in model_fields.all_parameters()}
     fields = {field for page in blocks.PAGES for field in re.findall(r"config\.((?:\w+\.)*\w+)", blocks.read(page))}
     assert len(fields) >= 15
     missing = []

@@ -92,6 +92,10 @@ def test_files_of_causal_classifiers_with_the_first_token_load():
             'pooling must be "last" or "mean" if the backbone is causal',
         ),
         (
+            lambda b: ReformerClassifier.from_preset("reformer-enwik8", causal=True, num_classes=2),
+            'pooling must be "last" or "mean" if the backbone is causal',
+        ),
+        (
             lambda b: ReformerSpanPredictor(backbone=_Subclass(**cases.ARGUMENTS)),
             "must be a ReformerBackbone.*not of a subclass.*Received: _Subclass",
         ),

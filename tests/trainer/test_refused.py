@@ -48,8 +48,8 @@ def corpus(tmp_path_factory):
         ("train.early_stopping_evaluations", -1, "_evaluations` must not be negative. Received: -1"),
         (
             "train.early_stopping_metric",
-            "accuracy",
-            "_metric` must be one of loss, bits_per_byte. Received: 'accuracy'",
+            "recall",
+            "_metric` must be one of loss, bits_per_byte, accuracy. Received: 'recall'",
         ),
         (
             "train.early_stopping_min_improvement",

@@ -116,7 +116,7 @@ def test_evaluate_gives_the_same_figures(config, workdir):
     numbers = evaluate.evaluate(config, Workdir(workdir))
     (record,) = [r for r in runs.lines(workdir) if r["split"] == "validation" and r["step"] == 8]
     assert numbers == {name: value for name, value in record.items() if name in numbers}
-    assert {*numbers} == {"step", "loss", "bits_per_byte", "tokens", "bytes"}
+    assert {*numbers} == {"step", "loss", "bits_per_byte", "accuracy", "tokens", "bytes"}
 
 
 def test_evaluate_on_some_examples(config, workdir):
