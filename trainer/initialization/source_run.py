@@ -87,7 +87,7 @@ class SourceRun:
     def _told(self, found: matching.Matching) -> str:
         step, checkpoint = self.description["step"], self._config.init_checkpoint
         chosen = "" if checkpoint.isdigit() else f", the {checkpoint}"
-        taken, of = len(found.values), len(found.values) + len(found.initialised)
+        taken, number = len(found.values), len(found.values) + len(found.initialised)
         lines = {
             "Changed": found.changed,
             "Not in them, so initialised": found.initialised,
@@ -97,7 +97,7 @@ class SourceRun:
         }
         return "\n".join(
             [
-                f"Weights of step {step}{chosen}, in {self._root}: {taken} variables of {of} are taken; "
+                f"Weights of step {step}{chosen}, in {self._root}: {taken} variables of {number} are taken; "
                 "rotations are made from the seed.",
                 *(f"  {label}: {'; '.join(entries)}" for label, entries in lines.items() if entries),
             ]
