@@ -65,7 +65,7 @@ class SourceRun:
         found = matching.match(
             variables,
             self._arrays,
-            with_head=self._config.task == self._source.task,
+            with_head=_head(self._config) == _head(self._source),
             with_id_tables=self._ids_mean_the_same,
             tile=self._config.init_positions == TILE,
         )
@@ -170,6 +170,11 @@ class SourceRun:
                 f"`config.init_from` must be a run whose weights can be read, with `config.init_checkpoint` "
                 f"{self._config.init_checkpoint!r}. Received: {self._root}: {error}"
             ) from error
+
+
+def _head(config: ConfigDict) -> list[Any]:
+    """What the outputs of the head of a run stand for, besides ids: it fits where this is the same."""
+    return [config.task, list(config.data.get("labels", ()))]
 
 
 def begin(config: ConfigDict, workdir: Workdir) -> SourceRun | None:
