@@ -14,6 +14,7 @@ from trainer import config as configs
 from trainer import tasks
 from trainer.initialization import followed_fields, id_meanings, matching
 from trainer.initialization.config_rules import TILE
+from trainer.optimization.moving_average import MovingAverage
 from trainer.storage import checkpoint_choice, checkpoint_file, finite_check, named_variables
 from trainer.storage.workdir import Workdir
 
@@ -48,11 +49,12 @@ class SourceRun:
         self.followed = followed_fields.from_source(config, self._source)
         self._arrays, self.description = self._read()
 
-    def give(self, model: keras.Model) -> str:
+    def give(self, model: keras.Model, average: MovingAverage | None = None) -> str:
         """Gives weights to a model.
 
         Args:
             model: The model of the new run, with the weights that its seed gives.
+            average: The moving average of its weights, which begins anew.
 
         Returns:
             What was taken and what was not, for people.
@@ -82,6 +84,8 @@ class SourceRun:
             )
         for name, value in found.values.items():
             variables[name].assign(value)
+        if average is not None:
+            average.reset()
         return self._told(found)
 
     def _told(self, found: matching.Matching) -> str:

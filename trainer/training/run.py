@@ -279,10 +279,8 @@ class Run:
         first = schedule_steps.first_steps(self.config, self.workdir, found and found[1])
         if found is None:
             if source is not None:
-                print(source.give(self.model), flush=True)
+                print(source.give(self.model, self._optimizer.average), flush=True)
                 self._begun_with = source.description
-                if self._optimizer.average is not None:
-                    self._optimizer.average.reset()
             return 0, first
         arrays, description = found
         config_checks.check_goes_on(self.config, self.workdir.root, self._description(), description)

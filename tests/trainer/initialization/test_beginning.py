@@ -118,15 +118,16 @@ def test_what_convert_wrote(config, source_config, tmp_path):
     assert json.loads((tmp_path / "new" / "config.json").read_text())["model"]["num_buckets"] == [2, 4]
 
 
-@pytest.mark.slow  # The parts of this are tested one by one.
 def test_a_longer_run_goes_on_bit_for_bit_without_the_folder(config, source, tmp_path, capsys):
     """The bucket count and the grid of positions stay those of the source, also in a start that cannot read it."""
     shutil.copytree(source[0], tmp_path / "pretrained")
     config.init_from = str(tmp_path / "pretrained")
     config.init_positions = "tile"
     config.model.max_sequence_length = config.train.sequence_length = 128
-    assert runs.run(config, tmp_path / "undisturbed") == exits.DONE
-    assert runs.run(config, tmp_path / "new", runs.StopAfter(3)) == exits.STOPPED
+    config.train.steps, config.train.eval_every = 4, -1
+    programs = runs.Programs()
+    assert programs.run(config, tmp_path / "undisturbed") == exits.DONE
+    assert programs.run(config, tmp_path / "new", runs.StopAfter(2)) == exits.STOPPED
     model = json.loads((tmp_path / "new" / "config.json").read_text())["model"]
     assert (model["num_buckets"], model["axial_shape"], model["axial_dims"]) == (16, [16, 8], [8, 8])
     shutil.rmtree(tmp_path / "pretrained")
