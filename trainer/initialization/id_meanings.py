@@ -31,7 +31,7 @@ def of_config(config: ConfigDict) -> str:
             f"`config.data.name` must be a source that is known here, {', '.join(corpora.SOURCES)}. "
             f"Received: {config.data.name!r}"
         )
-    if corpora.SOURCES[config.data.name].has_text:
+    if corpora.SOURCES[config.data.name].contents in (corpora.TEXT, corpora.LABELLED_TEXT):
         return _tokenizer(config.data)
     return f"{config.model.vocabulary_size - (config.task == _WITH_A_MASK)} ids that are no text"
 
