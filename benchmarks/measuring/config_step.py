@@ -1,5 +1,6 @@
 """The training step of a config as one program: forward, backward, clipping, and the update with its slots."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,8 @@ def make(config: ConfigDict) -> StepToCompile:
         task=task,
     )
     updates.learning_rate = schedule_steps.make(config, config.train.steps)
-    signature: list[Any] = [task.signature(config), tf.TensorSpec([2], tf.int32)]
+    batch = task.signature(config)
+    signature = [*batch, tf.TensorSpec([2], tf.int32)]
     if SkippedSteps(config.train).loss_scale is not None:
         signature.append(tf.TensorSpec([], tf.float32))
     facts = {
@@ -63,4 +65,10 @@ def make(config: ConfigDict) -> StepToCompile:
         "precision": config.train.precision,
         "batch": config.train.batch_size,
     }
-    return StepToCompile(step.run_whole, signature, facts)
+
+    # A program to compile takes tensors, not groups of them.
+    @functools.partial(tf.function, jit_compile=True, autograph=False)
+    def take(*tensors: tf.Tensor) -> Any:
+        return step(tensors[: len(batch)], *tensors[len(batch) :])
+
+    return StepToCompile(take, signature, facts)

@@ -228,7 +228,7 @@ class HeadedModel(CheckedInputs, SavesSeedState, FineTuned, keras.Model):
             ValueError: if there is no such preset, or an argument that neither the model nor its backbone takes.
         """
         # Not through from_config, which takes files of before that the constructor would refuse.
-        return cls._make({**presets.get(name), **overrides})
+        return cls._new({**presets.get(name), **overrides})
 
     def get_config(self) -> dict[str, Any]:
         config = {**self.backbone.get_config(), "name": self.name, "trainable": self.trainable}
@@ -239,10 +239,10 @@ class HeadedModel(CheckedInputs, SavesSeedState, FineTuned, keras.Model):
 
     @classmethod
     def from_config(cls: type[_Model], config: dict[str, Any], custom_objects: Any = None) -> _Model:
-        return cls._make(config)
+        return cls._new(config)
 
     @classmethod
-    def _make(cls: type[_Model], config: dict[str, Any]) -> _Model:
+    def _new(cls: type[_Model], config: dict[str, Any]) -> _Model:
         model_arguments.refuse_unknown([cls, ReformerBackbone], set(config) - {parts.KEY})
         return parts.make(cls, config)
 

@@ -123,7 +123,7 @@ def test_the_best_that_is_there(undisturbed, tmp_path, caplog):
     shutil.copytree(undisturbed[0], tmp_path / "run")
     (tmp_path / "run" / "checkpoints" / "step-00000008.safetensors").unlink()
     assert checkpoint_choice.read(Workdir(tmp_path / "run"), "best")[1]["step"] == 12
-    assert "smallest validation loss is that of step 8, of which there is no checkpoint; 12 is used" in caplog.text
+    assert "best validation loss is that of step 8, of which there is no checkpoint; 12 is used" in caplog.text
 
 
 def test_the_metrics_are_durable_before_the_checkpoint_that_stands_for_them(undisturbed):
