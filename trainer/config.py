@@ -94,7 +94,8 @@ def default_config() -> ConfigDict:
 def default_data_config() -> ConfigDict:
     """Returns `config.data` with every field at its default."""
     config = ConfigDict()
-    config.name = "python_stdlib"  # python_stdlib, text, tfds, or a name of trainer.register_corpus
+    # python_stdlib, text, tfds, tokens, duplication, labelled_text, or a name of trainer.register_corpus
+    config.name = "python_stdlib"
     config.module = ""  # Python module that is imported first, where it calls trainer.register_corpus
     config.layout = "packed"  # packed or padded, see Examples
     config.tokens = "bytes"  # bytes (257 ids), shifted_bytes (258: the released enwik8 model's) or sentencepiece
@@ -102,15 +103,32 @@ def default_data_config() -> ConfigDict:
     config.separate_documents = False  # packed: whether tokens attend only to those of their own document
     config.length_buckets = ()  # padded: shorter lengths that a batch may be cut to, such as (256, 1024)
     config.train_windows = 0  # trains only on the first so many full examples; 0: on all, also short ones
-    config.validation_fraction = 0.02  # of the bytes, where the corpus has no validation part of its own
-    # text, and tfds without a validation split: documents_and_ends or whole_documents, see
+    # of the bytes, ids or labelled examples, where the corpus has no validation part of its own
+    config.validation_fraction = 0.02
+    # text, tokens, and tfds without a validation split: documents_and_ends or whole_documents, see
     # trainer.data.corpora.validation; empty: the rule that the run began with, for a new run documents_and_ends
     config.validation_rule = ""
-    config.path = ""  # text: a folder (all its files of text, recursively) or one file
-    config.pattern = "*"  # text: which file names of a folder to take
+    # text, tokens: a folder (all its files of text or of ids, recursively) or one file; labelled_text: a .jsonl, .csv
+    # or .tsv file
+    config.path = ""
+    config.pattern = "*"  # text, tokens: which file names of a folder to take
     config.any_bytes = False  # text: takes files that are no text too, see trainer.data.corpora.text_or_binary
-    config.validation_path = ""  # text: a folder or file that is the validation part; empty: split config.path
-    config.tfds_name = ""  # tfds: the data set, such as "lm1b" or "wikipedia/20230601.en:1.0.0"
+    # text, tokens, labelled_text: a folder or file that is the validation part; empty: split config.path
+    config.validation_path = ""
+    config.text_key = "text"  # labelled_text: the key, column or feature of the texts
+    config.pair_key = ""  # labelled_text: that of the second texts; empty: single texts
+    config.label_key = "label"  # labelled_text: that of the labels
+    # labelled data: the labels in the order of the classes; empty: what the data says, kept with the run
+    config.labels = ()
+    config.ids_dtype = ""  # tokens: what .bin files hold, such as "uint16"
+    config.ids_feature = "ids"  # tokens: the name of the ids in TFRecord files
+    config.examples = 10_000  # duplication: number of examples to train on
+    config.validation_examples = 1_000  # duplication: number of examples to validate on
+    config.length = 1024  # duplication: ids of an example, even; config.train.sequence_length is one less, or more
+    config.symbols = 127  # duplication: number of ids that are not 0
+    config.seed = 0  # duplication: decides the examples; config.train.seed only their sequence
+    # tfds, and labelled_text without a path: the data set, such as "lm1b" or "wikipedia/20230601.en:1.0.0"
+    config.tfds_name = ""
     config.tfds_text_key = "text"  # tfds: the feature that holds the text
     config.tfds_train_split = "train"  # tfds: split, slices such as "train[:10%]" too
     config.tfds_validation_split = "validation"  # tfds: split; empty: documents of the train split

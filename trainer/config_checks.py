@@ -1,5 +1,7 @@
 """Checks a config before any work is done."""
 
+import functools
+import operator
 import os
 import re
 from collections.abc import Mapping
@@ -19,6 +21,7 @@ from trainer.optimization import loss_scale, optimizer, schedule
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _LARGEST_SEED = 2**31 - 1
+_OF_TEXT = {"tokens": "bytes", "sentencepiece_model": "", "separate_documents": False}  # Ids have no boundary.
 _PATHS = ("path", "validation_path", "sentencepiece_model", "data_dir")
 
 
@@ -37,12 +40,32 @@ def check_config(config: ConfigDict) -> None:
     strategy.check_strategy(config.strategy)
     tpu.check_address(config.tpu_address)
     field_checks.check(config, "logical_devices", "must not be negative", lambda value: value >= 0)
-    _check_train(config)
     _check_data(config)
+    _check_train(config)
     _check_optimizer(config)
     _check_model(config)
     initialization.check_fields(config)
-    tasks.TASKS[config.task].check(config)
+    source = corpora.SOURCES[config.data.name]
+    if source.check is not None:
+        source.check(config)
+    tasks.find(config).check(config)
+
+
+def check_unused_fields(config: ConfigDict) -> None:
+    """Checks that no field of another source of documents is set.
+
+    Not a part of `check_config`, because a run may be evaluated on another source than its own.
+
+    Args:
+        config: Config of a run that is to train.
+
+    Raises:
+        ValueError: If one is.
+    """
+    defaults = configs.default_data_config()
+    for name, readers in corpora.unused_fields(config.data.name).items():
+        rule = f"must be {defaults[name]!r} where `config.data.name` is not {' or '.join(map(repr, readers))}"
+        field_checks.check(config, f"data.{name}", rule, functools.partial(operator.eq, defaults[name]))
 
 
 def check_data_dir(config: ConfigDict) -> None:
@@ -56,8 +79,8 @@ def check_data_dir(config: ConfigDict) -> None:
     Raises:
         ValueError: If it is set for a corpus that does not read it.
     """
-    rule = "must be empty unless `config.data.name` is 'tfds', which alone reads it"
-    field_checks.check(config, "data.data_dir", rule, lambda value: not value or config.data.name == "tfds")
+    rule = "must be empty unless `config.data.name` is 'tfds', or 'labelled_text' with `tfds_name`: these alone read it"
+    field_checks.check(config, "data.data_dir", rule, lambda value: not value or _reads_data_set(config.data))
 
 
 def check_batch(config: ConfigDict, replicas: int) -> None:
@@ -106,10 +129,14 @@ def check_goes_on(
         )
 
 
+def _reads_data_set(data: ConfigDict) -> bool:
+    return data.name == "tfds" or (data.name == "labelled_text" and data.tfds_name != "")
+
+
 def _check_paths(data: ConfigDict) -> None:
     for name in _PATHS:
         # TensorFlow Datasets reads and writes buckets of Google Cloud itself.
-        is_bucket = data.name == "tfds" and name == "data_dir" and data[name].startswith("gs://")
+        is_bucket = _reads_data_set(data) and name == "data_dir" and data[name].startswith("gs://")
         if data[name] and not is_bucket:
             local_paths.checked(f"`config.data.{name}`", data[name])
 
@@ -122,7 +149,7 @@ def _check_train(config: ConfigDict) -> None:
     for name in (*numbers, "early_stopping_evaluations", "early_stopping_min_improvement"):
         field_checks.check(config, f"train.{name}", "must not be negative", lambda value: value >= 0)
     for name in ("early_stopping_metric", "best_metric"):
-        field_checks.check_choice(config, f"train.{name}", ("loss", *tasks.TASKS[config.task].metric_names))
+        field_checks.check_choice(config, f"train.{name}", ("loss", *tasks.find(config).metric_names))
     field_checks.check(config, "train.outstanding_steps", "must be at least 1", lambda value: value >= 1)
     if config.strategy != "parameter_server":
         rule = "must be 1 where `config.strategy` is not 'parameter_server'"
@@ -135,7 +162,8 @@ def _check_train(config: ConfigDict) -> None:
         rule = "must be at least 1 where `config.train.early_stopping_evaluations` is above 0"
         field_checks.check(config, "train.eval_every", rule, lambda value: value >= 1)
     if config.report:
-        rule = "must not be -1 where `config.report` is True: the report says the validation bits per byte"
+        measure = tasks.TASKS[config.task].measure.replace("_", " ")
+        rule = f"must not be -1 where `config.report` is True: the report says the validation {measure}"
         field_checks.check(config, "train.eval_every", rule, lambda value: value >= 0)
     field_checks.check(config, "train.seed", "must be from 0 to 2**31 - 1", lambda value: 0 <= value <= _LARGEST_SEED)
     field_checks.check_choice(config, "train.precision", PRECISIONS)
@@ -153,6 +181,12 @@ def _check_data(config: ConfigDict) -> None:
             f"`config.data.name` must be a source of {' or '.join(contents)} where `config.task` is {config.task!r}. "
             f"Received: {config.data.name!r}, a source of {there}"
         )
+    source = corpora.SOURCES[config.data.name]
+    if not source.has_text:
+        rule = f"must be left at its default where `config.data.name` is {config.data.name!r}, a source of ids"
+        for name, default in _OF_TEXT.items():
+            field_checks.check(config, f"data.{name}", rule, functools.partial(operator.eq, default))
+    _check_labels(config)
     longest = config.train.sequence_length
     buckets = (0, *config.data.length_buckets)
     rule = f"must be positive integers in ascending order, none above `config.train.sequence_length`, {longest}"
@@ -160,6 +194,15 @@ def _check_data(config: ConfigDict) -> None:
     field_checks.check(config, "data.length_buckets", rule, lambda _: ascending and buckets[-1] <= longest)
     rule = "must be empty unless `config.data.layout` is 'padded'"
     field_checks.check(config, "data.length_buckets", rule, lambda value: not value or config.data.layout == "padded")
+
+
+def _check_labels(config: ConfigDict) -> None:
+    labels, has_labels = config.data.labels, corpora.SOURCES[config.data.name].has_labels
+    rule = "must be empty unless `config.data.name` is a source with labels"
+    field_checks.check(config, "data.labels", rule, lambda _: not labels or has_labels)
+    rule = "must be different strings, none empty"
+    are_names = all(isinstance(label, str) and label for label in labels) and len({*labels}) == len(labels)
+    field_checks.check(config, "data.labels", rule, lambda _: are_names)
 
 
 def _check_optimizer(config: ConfigDict) -> None:

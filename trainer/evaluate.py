@@ -73,12 +73,13 @@ def prepare(
         config_checks.check_data_dir(config)
     data_overrides = [name.removeprefix("data.") for name in overrides if name.startswith("data.")]
     scored = datasets.load_scored(config.data, data_overrides)
+    task = tasks.from_config(config)
+    task.check_documents(config, scored.documents)
     with distribution.scope():
         model, description = load_described(config, workdir, checkpoint)
     before = description.get("data", {}).get("validation")
     if not data_overrides and before not in (None, scored.documents.fingerprint):
         logging.warning("The validation documents are not those that the run in %s was evaluated on", workdir.root)
-    task = tasks.from_config(config)
     if scored.is_validation or "train.eval_examples" in overrides:
         examples = task.validation_examples(config, scored.documents)
     else:
@@ -101,9 +102,7 @@ def _main(arguments: list[str]) -> int:
         print(note)
     print(f"Scoring {scored.name}: {documents.size} in {len(documents):,} document(s).", flush=True)
     numbers = {"step": step, **evaluation.run()}
-    metrics = {
-        name: numbers[name] for name in ("loss", *tasks.from_config(_CONFIG.value).metric_names) if name in numbers
-    }
+    metrics = {name: numbers[name] for name in ("loss", *tasks.find(_CONFIG.value).metric_names) if name in numbers}
     print(f"{'validation ' if scored.is_validation else ''}{shown(metrics)} at step {step}")
     print(json.dumps({**numbers, "documents": len(documents), "scored": scored.name}))
     return exits.DONE

@@ -3,6 +3,8 @@ r"""Continues a text with the model of a run, and prints each token as it is gen
     python -m trainer.generate --workdir=DIR --prompt=TEXT
     python -m trainer.generate --workdir=DIR --prompt_file=- --sampler=top_p --p=0.9 --samples=3 < FILE
 
+Of a run on ids, the prompt and what follows are numbers: `--prompt="3 1 4"`.
+
 The output is the prompt and the continuation. A file or pipe gets exactly the bytes of both; with several samples also
 a heading line before each and a line end after it. A terminal gets a line end after each text, and escapes such as
 `\x1b` for control characters and bytes that are not UTF-8.
@@ -15,7 +17,7 @@ if __name__ == "__main__":  # Before the imports that take seconds.
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from absl import app, flags, logging
 
@@ -23,7 +25,8 @@ from reformer_tf import models
 from reformer_tf.generation import decoder, samplers
 from trainer import config_checks, exits, tasks
 from trainer.commands import console, prompts, run_flags, sampling, stop_strings, text_output
-from trainer.data import tokenizers
+from trainer.data import ids_as_text, tokenizers
+from trainer.data.corpora import SOURCES
 from trainer.model import load_model
 from trainer.storage.workdir import Workdir
 from trainer.tasks import text_sample
@@ -61,6 +64,9 @@ _STOP_AT_BOUNDARY = flags.DEFINE_bool(
     "stop_at_boundary", False, "Ends a text with its document: where the model puts the boundary of the next one."
 )
 
+_Fitted = tuple[prompts.Fitted, Callable[[Sequence[int]], bytes], list[int]]
+"""A prompt that fits the model, a function from ids to what people read, and the ids that end a text."""
+
 _SEEDS = range(-(2**31), 2**31)
 
 
@@ -95,9 +101,9 @@ def _prepare() -> tuple[bytes, Callable[[int], Iterator[bytes]]]:
         raise ValueError(
             f"`workdir` must be the run of a language model, to continue a text. Received: {_CONFIG.value.task}"
         )
-    tokenizer = tokenizers.from_config(_CONFIG.value.data)
     prompt = prompts.read(_PROMPT.value, _PROMPT_FILE.value)
-    fitted = prompts.fit(prompt, _TOKENS.value, _CONFIG.value.model.max_sequence_length, tokenizer)
+    has_text = SOURCES[_CONFIG.value.data.name].has_text
+    fitted, to_bytes, ends = _fit_text(prompt) if has_text else _fit_ids(prompt)
     model, _ = load_model(_CONFIG.value, Workdir(_WORKDIR.value), _CHECKPOINT.value)
     if not decoder.has_caches(model):
         logging.warning("A layer keeps no cache: each new token takes a pass over the whole text so far")
@@ -107,13 +113,31 @@ def _prepare() -> tuple[bytes, Callable[[int], Iterator[bytes]]]:
             f"{fitted.tokens:,}",
             f"{len(fitted.ids):,}",
         )
-    ends = [tokenizer.boundary] if _STOP_AT_BOUNDARY.value else []
 
     def continue_prompt(seed: int) -> Iterator[bytes]:
-        fragments = text_sample.stream_bytes(model, fitted.ids, fitted.tokens, sampler, seed, tokenizer, ends)
+        fragments = text_sample.stream_bytes(model, fitted.ids, fitted.tokens, sampler, seed, to_bytes, ends)
         return stop_strings.until(fragments, stops)
 
     return prompt, continue_prompt
+
+
+def _fit_text(prompt: bytes) -> _Fitted:
+    tokenizer = tokenizers.from_config(_CONFIG.value.data)
+    fitted = prompts.fit(prompt, _TOKENS.value, _CONFIG.value.model.max_sequence_length, tokenizer)
+    return fitted, tokenizer.to_bytes, [tokenizer.boundary] if _STOP_AT_BOUNDARY.value else []
+
+
+def _fit_ids(prompt: bytes) -> _Fitted:
+    """Fits the prompt of a run on ids: numbers, which are written as numbers again."""
+    if _STOP_AT_BOUNDARY.value:
+        raise ValueError(
+            "`stop_at_boundary` must be False where the run has ids and no text, which have no boundary. Received: True"
+        )
+    sizes = _CONFIG.value.model
+    ids = ids_as_text.to_ids(os.fsdecode(prompt), "`prompt`", sizes.vocabulary_size)
+    if not ids:
+        raise ValueError("`prompt` must have at least one id where the run has ids and no text. Received: none")
+    return prompts.fit_ids(ids, _TOKENS.value, sizes.max_sequence_length), ids_as_text.to_bytes, []
 
 
 def _check_flags(draws: bool) -> None:

@@ -16,7 +16,7 @@ from reformer_tf.export.independent_rows import IndependentRows
 from reformer_tf.models import ReformerCausalLM
 from reformer_tf.models.headed_model import HeadedModel
 
-_EXAMPLE_LENGTH = 8
+EXAMPLE_LENGTH = 8
 IDS = tf.TensorSpec([None, None], tf.int32, name="ids")
 
 
@@ -37,7 +37,7 @@ class Signature:
 
 def make(model: HeadedModel, rows: IndependentRows) -> dict[str, Signature]:
     """Makes the signatures that a model has for ids, by name. See `reformer_tf.export.export_saved_model`."""
-    length = min(_EXAMPLE_LENGTH, rows.longest)
+    length = min(EXAMPLE_LENGTH, rows.longest)
     example = {"ids": np.arange(length, dtype=np.int32)[None] % rows.vocabulary_size}
     signatures = {
         "predict": Signature(_predict(rows), (IDS,), example),
@@ -57,7 +57,7 @@ def make_plain(model: keras.Model) -> dict[str, Signature]:
         ids = requests.with_rank(IDS, ids)
         return _named(tf.nest.map_structure(lambda result: tf.cast(result, tf.float32), model(ids)))
 
-    return {"predict": Signature(predict, (IDS,), {"ids": np.zeros([1, _EXAMPLE_LENGTH], np.int32)})}
+    return {"predict": Signature(predict, (IDS,), {"ids": np.zeros([1, EXAMPLE_LENGTH], np.int32)})}
 
 
 def mean_bits(losses: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:

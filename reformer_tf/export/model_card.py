@@ -16,7 +16,7 @@ from reformer_tf.tokenizers import Tokenizer
 FILE = "model_card.json"
 _PACKAGE = "reformer_tf"
 # The entries that the export writes.
-_OWN = {"model", "tokenizer", "versions", "signatures"}
+_OWN = {"model", "tokenizer", "labels", "versions", "signatures"}
 
 
 def checked(card: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -36,15 +36,16 @@ def checked(card: Mapping[str, Any] | None) -> dict[str, Any]:
     return card
 
 
-def make(model: keras.Model, tokenizer: Tokenizer | None) -> dict[str, Any]:
+def make(model: keras.Model, tokenizer: Tokenizer | None, labels: Sequence[str] = ()) -> dict[str, Any]:
     """Describes a model.
 
     Args:
         model: the model.
         tokenizer: its tokenizer, or None.
+        labels: the names of its classes, if it has any.
 
     Returns:
-        `model` (its class, arguments and number of parameters), `tokenizer` and `versions`.
+        `model` (its class, arguments and number of parameters), `tokenizer`, `labels` if there are any, and `versions`.
     """
     return {
         "model": {
@@ -53,6 +54,7 @@ def make(model: keras.Model, tokenizer: Tokenizer | None) -> dict[str, Any]:
             "parameters": model.count_params(),
         },
         "tokenizer": tokenizer and tokenizer.describe(),
+        **({"labels": list(labels)} if labels else {}),
         "versions": {
             "python": platform.python_version(),
             "tensorflow": tf.__version__,

@@ -32,13 +32,15 @@ def has_rows(name: str, value: tf.Tensor) -> Rule:
     return tf.shape(value)[0] > 0, f"`{name}` must have at least one row", tf.shape(value)
 
 
-def one_a_row(name: str, value: tf.Tensor, rows: tf.Tensor) -> Rule:
-    """The rule that there is one entry for each row of `text`."""
+def one_a_row(name: str, value: tf.Tensor, rows: tf.Tensor, of: str = "text") -> Rule:
+    """The rule that there is one entry for each row of `of`."""
     count = tf.shape(rows)[0]
-    return tf.equal(tf.shape(value)[0], count), f"`{name}` must have one entry for each row of `text`", tf.shape(value)
+    return tf.equal(tf.shape(value)[0], count), f"`{name}` must have one entry for each row of `{of}`", tf.shape(value)
 
 
-def padded_ids(ids: tf.Tensor, vocabulary_size: int, shortest: int, longest: int) -> tuple[tf.Tensor, tf.Tensor]:
+def padded_ids(
+    ids: tf.Tensor, vocabulary_size: int, shortest: int, longest: int, name: str = "ids"
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Checks ids whose rows may be padded with -1 at their end.
 
     Args:
@@ -46,6 +48,7 @@ def padded_ids(ids: tf.Tensor, vocabulary_size: int, shortest: int, longest: int
         vocabulary_size: V.
         shortest: the least number of real tokens in a row.
         longest: the greatest L.
+        name: of the input.
 
     Returns:
         The ids with 0 in place of -1, and the number of real tokens of each row, int32 `[B]`.
@@ -53,18 +56,18 @@ def padded_ids(ids: tf.Tensor, vocabulary_size: int, shortest: int, longest: int
     shape = tf.shape(ids)
     ids = checked(
         ids,
-        has_rows("ids", ids),
-        (shape[1] <= longest, f"`ids` must have at most {longest} columns", shape),
+        has_rows(name, ids),
+        (shape[1] <= longest, f"`{name}` must have at most {longest} columns", shape),
     )
     lengths = tf.reduce_sum(tf.cast(ids >= 0, tf.int32), axis=1)
     at_the_end = tf.equal(ids >= 0, tf.sequence_mask(lengths, shape[1]))
     ids = checked(
         tf.maximum(ids, 0),
-        between("ids", ids, PADDING, vocabulary_size - 1, f"be from 0 to {vocabulary_size - 1}, or -1 for padding"),
-        (tf.reduce_all(at_the_end), "`ids` must have -1 at the end of a row only", ids),
+        between(name, ids, PADDING, vocabulary_size - 1, f"be from 0 to {vocabulary_size - 1}, or -1 for padding"),
+        (tf.reduce_all(at_the_end), f"`{name}` must have -1 at the end of a row only", ids),
         (
             tf.reduce_all(lengths >= shortest),
-            f"`ids` must have at least {shortest} that {'is' if shortest == 1 else 'are'} not -1 in each row",
+            f"`{name}` must have at least {shortest} that {'is' if shortest == 1 else 'are'} not -1 in each row",
             ids,
         ),
     )

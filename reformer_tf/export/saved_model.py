@@ -4,17 +4,17 @@ import contextlib
 import functools
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from reformer_tf import local_paths
-from reformer_tf.export import ids_signatures, model_card, text_signatures, versions, warm_up
+from reformer_tf.export import class_signatures, ids_signatures, model_card, text_signatures, versions, warm_up
 from reformer_tf.export.independent_rows import IndependentRows
 from reformer_tf.layers import arguments
-from reformer_tf.models import ReformerCausalLM, fine_tuning
+from reformer_tf.models import ReformerCausalLM, ReformerClassifier, fine_tuning
 from reformer_tf.models.headed_model import HeadedModel
 from reformer_tf.ops.execution import budgets
 from reformer_tf.tokenizers import ByteTokenizer, Tokenizer
@@ -30,6 +30,7 @@ def export_saved_model(
     card: Mapping[str, Any] | None = None,
     device: str | None = None,
     memory_bytes: int | None = None,
+    labels: Sequence[str] = (),
 ) -> pathlib.Path:
     """Exports a model as the next version in a folder: 1, then 2, and so on.
 
@@ -45,6 +46,13 @@ def export_saved_model(
     - `predict`, also the default signature: `ids` to `logits` `[B, L, V]`.
     - `embed`: `ids` to `token_embeddings` `[B, L, output_dim]` and their mean, `embedding` `[B, output_dim]`.
 
+    A `ReformerClassifier` has `predict` with `logits` `[B, C]`, `embed`, and
+
+    - `classify`: `text` `[B]` strings, or without a tokenizer `ids` `[B, L]` int32, to `probabilities` `[B, C]`,
+      `label` `[B]` strings, the likeliest label, and its number, `class` `[B]` int32.
+
+    One of pairs takes `text_pair`, or `ids_pair`, besides, with as many rows and any length of its own.
+
     In `ids`, -1 pads rows at their end; outputs are zero there. All outputs are float32. `score` and `generate` exist
     only with a tokenizer, `generate` only if all kinds of attention of the model can decode. Other models with a
     `ReformerBackbone` have `predict`, with the names of their outputs if these are a dict, and `embed`. Any other Keras
@@ -59,20 +67,22 @@ def export_saved_model(
         directory: folder of the versions. Made if it does not exist.
         tokenizer: the model's tokenizer: a `ByteTokenizer`, or a `SentencePieceTokenizer` (then TensorFlow Text must be
             installed wherever the export is loaded, for any of its signatures). None for no text; `"auto"` takes a
-            `ByteTokenizer` for a `ReformerCausalLM` with 257 ids, and None otherwise.
+            `ByteTokenizer` for a `ReformerCausalLM` with 257 ids, and None otherwise. A classifier's texts begin with
+            the tokenizer's boundary, as in the trainer.
         card: further JSON entries of the model card, such as training data and metrics.
         device: `"CPU"`, `"GPU"` or `"TPU"`, the kind of device that will serve the model. How much is computed at a
             time follows from it, outputs do not. That of this process if None. Whatever else the process traces
             meanwhile, in other threads, is for this device too.
         memory_bytes: of such a GPU or TPU; by default what this process's device says, or 16 GiB.
+        labels: of a classifier, the names of its classes; their numbers as strings if there are none.
 
     Returns:
         The folder of the new version.
 
     Raises:
         ValueError: if `model` is not a Keras model, if `directory` cannot be a folder of this machine, if the tokenizer
-            does not fit the model, if `card` is not JSON, if `device` is none of these or `memory_bytes` not positive
-            or without a GPU or TPU, or if a model with adapters cannot be copied to merge them.
+            or the labels do not fit the model, if `card` is not JSON, if `device` is none of these, if `memory_bytes`
+            is not positive or without a GPU or TPU, or if a model with adapters cannot be copied to merge them.
 
     Example:
         >>> from reformer_tf.models import ReformerClassifier
@@ -84,13 +94,14 @@ def export_saved_model(
         raise ValueError(f"`model` must be a Keras model. Received: {type(model).__name__}")
     versions_folder = local_paths.checked_folder("`directory`", directory)
     chosen = _checked_tokenizer(model, tokenizer)
+    names = _checked_labels(model, labels)
     entries = model_card.checked(card)
     target = _target(device, memory_bytes)
     resources = chosen.resources if chosen else []  # Refuses a missing package before the work.
     model = fine_tuning.merged(model)
-    content = {**model_card.make(model, chosen), **entries}
+    content = {**model_card.make(model, chosen, names), **entries}
     with target:
-        made = _signatures(model, chosen)
+        made = _signatures(model, chosen, names)
         functions = {name: signature.function.get_concrete_function() for name, signature in made.items()}
 
     def write(folder: pathlib.Path) -> None:
@@ -122,26 +133,43 @@ def _target(device: str | None, memory_bytes: int | None) -> contextlib.Abstract
     return contextlib.nullcontext() if device is None else budgets.target(device, memory_bytes)
 
 
-def _signatures(model: keras.Model, tokenizer: Tokenizer | None) -> dict[str, ids_signatures.Signature]:
+def _signatures(
+    model: keras.Model, tokenizer: Tokenizer | None, labels: Sequence[str]
+) -> dict[str, ids_signatures.Signature]:
     if not isinstance(model, HeadedModel):
         return ids_signatures.make_plain(model)
     rows = IndependentRows(model)
     made = ids_signatures.make(model, rows)
+    if isinstance(model, ReformerClassifier):
+        return made | class_signatures.make(model, rows, tokenizer, labels)
     return made if tokenizer is None else made | text_signatures.make(model, rows, tokenizer)
+
+
+def _checked_labels(model: keras.Model, labels: Sequence[str]) -> tuple[str, ...]:
+    count = model.num_classes if isinstance(model, ReformerClassifier) else 0
+    names = () if isinstance(labels, str) else tuple(labels)
+    are_names = all(isinstance(name, str) for name in names) and len({*names}) == len(names)
+    if isinstance(labels, str) or not are_names or len(names) not in (0, count):
+        rule = f"{count} different strings" if count else "left out for a model that is no ReformerClassifier"
+        raise ValueError(f"`labels` must be {rule}. Received: labels={labels!r}")
+    return names
 
 
 def _checked_tokenizer(model: keras.Model, tokenizer: Tokenizer | str | None) -> Tokenizer | None:
     if tokenizer is None:
         return None
-    fits = isinstance(model, ReformerCausalLM)
     if isinstance(tokenizer, str):
         arguments.choice("tokenizer", tokenizer, ("auto",))
         byte_tokenizer = ByteTokenizer()
-        fits = fits and model.backbone.config["vocabulary_size"] == byte_tokenizer.vocabulary_size
+        fits = (
+            isinstance(model, ReformerCausalLM)
+            and model.backbone.config["vocabulary_size"] == byte_tokenizer.vocabulary_size
+        )
         return byte_tokenizer if fits else None
-    if not fits:
+    if not isinstance(model, ReformerCausalLM | ReformerClassifier):
         raise ValueError(
-            f"`tokenizer` must be None for a model that is no ReformerCausalLM. Received: {type(model).__name__}"
+            "`tokenizer` must be None for a model that is no ReformerCausalLM or ReformerClassifier. "
+            f"Received: {type(model).__name__}"
         )
     size = model.backbone.config["vocabulary_size"]
     if tokenizer.vocabulary_size > size:

@@ -18,7 +18,7 @@ from reformer_tf.models import ReformerCausalLM
 from reformer_tf.ops import graph_checks
 from reformer_tf.tokenizers import Tokenizer
 
-_TEXT = tf.TensorSpec([None], tf.string, name="text")
+TEXT = tf.TensorSpec([None], tf.string, name="text")
 _SETTINGS = [
     tf.TensorSpec([None], dtype, name)
     for name, dtype in (
@@ -36,7 +36,7 @@ def make(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokenizer) -
 
     A model has no `generate` if a kind of its attention layers cannot decode.
     """
-    score = Signature(_score(rows, tokenizer), (_TEXT,), {"text": np.array([b"a"], object)})
+    score = Signature(_score(rows, tokenizer), (TEXT,), {"text": np.array([b"a"], object)})
     kinds = model.backbone.config["attention_layers"]
     if not all(registry.get(kind).capabilities.decoding_cache for kind in kinds):
         return {"score": score}
@@ -44,18 +44,18 @@ def make(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokenizer) -
     settings = {"max_new_tokens": min(2, rows.longest), "temperature": 1.0, "top_k": 2, "top_p": 0.9, "seed": 0}
     example = {spec.name: np.array([settings[spec.name]], spec.dtype.as_numpy_dtype) for spec in _SETTINGS}
     example = {"text": np.array([b""], object), **example}
-    generate = Signature(_generate(model, rows, tokenizer), (_TEXT, *_SETTINGS), example)
+    generate = Signature(_generate(model, rows, tokenizer), (TEXT, *_SETTINGS), example)
     return {"score": score, "generate": generate}
 
 
 def _score(rows: IndependentRows, tokenizer: Tokenizer) -> Any:
-    @tf.function(input_signature=requests.any_rank_specs([_TEXT]), autograph=False)
+    @tf.function(input_signature=requests.any_rank_specs([TEXT]), autograph=False)
     def score(text: tf.Tensor) -> dict[str, tf.Tensor]:
-        text = requests.with_rank(_TEXT, text)
+        text = requests.with_rank(TEXT, text)
         text = graph_checks.checked(text, requests.has_rows("text", text))
         # The last token is a target and no input, so the boundary fits in too.
         ids, lengths = tokenizer.encode(text, 1, rows.longest)
-        losses = rows.token_losses(_after_boundary(tokenizer, ids), lengths + 1)
+        losses = rows.token_losses(after_boundary(tokenizer, ids), lengths + 1)
         return {
             "bits_per_byte": mean_bits(losses, tf.strings.length(text)),
             "token_log_probabilities": log_probabilities(losses),
@@ -65,7 +65,7 @@ def _score(rows: IndependentRows, tokenizer: Tokenizer) -> Any:
 
 
 def _generate(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokenizer) -> Any:
-    @tf.function(input_signature=requests.any_rank_specs([_TEXT, *_SETTINGS]), autograph=False)
+    @tf.function(input_signature=requests.any_rank_specs([TEXT, *_SETTINGS]), autograph=False)
     def generate(
         text: tf.Tensor,
         max_new_tokens: tf.Tensor,
@@ -74,7 +74,7 @@ def _generate(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokeniz
         top_p: tf.Tensor,
         seed: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
-        text = requests.with_rank(_TEXT, text)
+        text = requests.with_rank(TEXT, text)
         text = graph_checks.checked(text, requests.has_rows("text", text))
         values = (max_new_tokens, temperature, top_k, top_p, seed)
         settings = Settings(*map(requests.with_rank, _SETTINGS, values)).checked(text)
@@ -85,7 +85,7 @@ def _generate(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokeniz
         limits = graph_checks.checked(settings.max_new_tokens, (fits, rule, settings.max_new_tokens))
         new_ids = token_loop.go_on(
             decoder.make_decoder(model),
-            _after_boundary(tokenizer, ids),
+            after_boundary(tokenizer, ids),
             lengths + 1,
             limits,
             settings.choose,
@@ -97,6 +97,6 @@ def _generate(model: ReformerCausalLM, rows: IndependentRows, tokenizer: Tokeniz
     return generate
 
 
-def _after_boundary(tokenizer: Tokenizer, ids: tf.Tensor) -> tf.Tensor:
+def after_boundary(tokenizer: Tokenizer, ids: tf.Tensor) -> tf.Tensor:
     """Puts the boundary before each row, `[B, T]` to `[B, 1 + T]`."""
     return tf.pad(ids, [[0, 0], [1, 0]], constant_values=tokenizer.boundary)

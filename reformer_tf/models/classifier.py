@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from reformer_tf.layers import arguments, parts
 from reformer_tf.layers.dropout import SeededDropout
-from reformer_tf.models import backbone_choice, model_arguments
+from reformer_tf.models import backbone_choice, model_arguments, text_pairs
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.models.headed_model import HeadedModel
 from reformer_tf.ops import shapes
@@ -23,6 +23,10 @@ class ReformerClassifier(HeadedModel):
     The head is dropout, a dense layer with tanh, dropout, and a dense layer, on one vector of each sequence. The model
     trains like any Keras model, for instance with `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`;
     sequences of different lengths are padded and passed as `fit({"ids": ids, "mask": mask}, labels)`.
+
+    With `pair=True` it classifies pairs of sequences: one encoder reads both, and the head's vector is
+    [x1, x2, x1 x2, x1 - x2] of the vectors x1 and x2 of the two. Sequences of different lengths are padded to the
+    longer one, which changes nothing but for kinds of attention that depend on padding (`window="chunk"`).
 
     All sizes must be passed, or a backbone in their place.
 
@@ -48,14 +52,17 @@ class ReformerClassifier(HeadedModel):
         trainable: see `keras.Model`.
         backbone: a backbone, such as a language model's, in place of all arguments that a backbone has. It is shared,
             not copied: training the classifier changes the language model, too.
+        pair: whether the inputs are pairs of sequences.
         **options: further arguments of `ReformerBackbone` (`chunk_length`, `num_hashes`, `causal`, ...).
 
     Call arguments:
         inputs: integers `[B, L]`, 1 <= L <= max_sequence_length; or a dict of them as `"ids"` and of `"mask"` and
-            `"segment_ids"`.
+            `"segment_ids"`. With `pair=True`, a dict of `"ids"` and `"pair_ids"`, and optionally of `"mask"` and
+            `"pair_mask"`; then the arguments `mask` and `segment_ids` stay None.
         mask: boolean `[B, L]`, True for real tokens.
         segment_ids: integers `[B, L]`; tokens of different segments do not see each other.
         seed: int32 `[2]` = (base, step) or `[3]` = (base, step, row offset), decides all randomness of a training call.
+            The two sequences of a pair have dropout of their own.
         training: whether this is a training call.
 
     Returns:
@@ -63,7 +70,8 @@ class ReformerClassifier(HeadedModel):
 
     Raises:
         ValueError: for sizes that are missing or not positive, unknown kinds or poolings, lists that do not fit,
-            arguments that the backbone has already, or the first token of a causal backbone as the pooling.
+            arguments that the backbone has already, or the first token of a causal backbone as the pooling; and in a
+            call for inputs that are not as `pair` says.
 
     Example:
         >>> model = ReformerClassifier(257, 1024, 2, 32, 2, 16, 64, ["local", "lsh"], num_classes=3)
@@ -78,8 +86,15 @@ class ReformerClassifier(HeadedModel):
         >>> model(np.zeros((5, 1000), "int32")).shape
         TensorShape([5, 3])
 
+        Of pairs:
+
+        >>> model = ReformerClassifier(257, 1024, 2, 32, 2, 16, 64, ["local", "lsh"], num_classes=2, pair=True)
+        >>> model({"ids": np.zeros((5, 900), "int32"), "pair_ids": np.zeros((5, 1000), "int32")}).shape
+        TensorShape([5, 2])
+
     References:
         Devlin, Chang, Lee, Toutanova, 2019, BERT, section 3.2.
+        Tay et al., 2021, Long Range Arena, section 2.2.3, for pairs.
     """
 
     def __init__(
@@ -101,10 +116,12 @@ class ReformerClassifier(HeadedModel):
         name: str | None = None,
         trainable: bool = True,
         backbone: ReformerBackbone | None = None,
+        pair: bool = False,
         **options: Any,
     ):
         num_classes = arguments.positive_integer("num_classes", num_classes)
         arguments.choice("pooling", pooling, _POOLINGS)
+        arguments.boolean("pair", pair)
         backbone = backbone_choice.passed_or_new(
             type(self),
             backbone,
@@ -134,6 +151,7 @@ class ReformerClassifier(HeadedModel):
         hidden_dim = backbone.config["hidden_dim"]
         rate = backbone.config["dropout"] if self.head_dropout is None else self.head_dropout
         self.pooling = pooling
+        self.pair = pair
         policy, seeds = backbone.policy, reversed(model_arguments.layer_seeds(backbone.config["seed"]))
         self.input_dropout = SeededDropout(rate, next(seeds), dtype=policy, name="input_dropout")
         # The head computes in at least float32: it is small, and its gradient sums over rows.
@@ -141,16 +159,40 @@ class ReformerClassifier(HeadedModel):
         self.hidden = keras.layers.Dense(hidden_dim, activation="tanh", dtype=dtype, name="hidden")
         self.hidden_dropout = SeededDropout(rate, next(seeds), dtype=dtype, name="hidden_dropout")
         self.output_projection = keras.layers.Dense(num_classes, dtype=dtype, name="output_projection")
-        self.hidden.build((None, 1, backbone.output_dim))
+        self.hidden.build((None, 1, backbone.output_dim * (4 if pair else 1)))
         self.output_projection.build((None, 1, hidden_dim))
         self._parts = parts.Parts(self)
 
     takes_class_weight = True
 
+    def check_inputs(self, inputs: Any) -> None:
+        if self.pair:
+            text_pairs.by_name(inputs)
+        else:
+            super().check_inputs(inputs)
+
+    def call(
+        self,
+        inputs: Any,
+        mask: Any = None,
+        segment_ids: tf.Tensor | None = None,
+        seed: tf.Tensor | None = None,
+        training: bool | None = None,
+    ) -> tf.Tensor:
+        if self.pair:
+            inputs, mask = text_pairs.interleaved(text_pairs.with_masks(inputs, mask, segment_ids)), None
+            seed = text_pairs.seed_of_rows(seed)
+        return super().call(inputs, mask, segment_ids, seed, training)
+
+    def nan_unless_known(self, inputs: Any) -> tf.Tensor:
+        return super().nan_unless_known(text_pairs.interleaved(inputs) if self.pair else inputs)
+
     def apply_head(
         self, vectors: tf.Tensor, mask: tf.Tensor | None, seed: tf.Tensor | None, training: bool | None
     ) -> tf.Tensor:
         x = self._pooled(vectors, mask)
+        if self.pair:
+            x, seed = text_pairs.compared(x), text_pairs.seed_of_pairs(seed)
         x = self.hidden(self.input_dropout(x, seed=seed, training=training))
         return self.output_projection(self.hidden_dropout(x, seed=seed, training=training))[:, 0]
 
@@ -194,4 +236,5 @@ class ReformerClassifier(HeadedModel):
             "num_classes": self.num_classes,
             "pooling": self.pooling,
             "head_dropout": self.head_dropout,
+            "pair": self.pair,
         }

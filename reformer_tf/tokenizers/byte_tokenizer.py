@@ -54,11 +54,11 @@ class ByteTokenizer:
         values = np.asarray(ids, np.int64).reshape(-1) - self.first
         return values[(values >= 0) & (values < 256)].astype(np.uint8).tobytes()
 
-    def encode(self, text: tf.Tensor, shortest: int, longest: int) -> tuple[tf.Tensor, tf.Tensor]:
+    def encode(self, text: tf.Tensor, shortest: int, longest: int, name: str = "text") -> tuple[tf.Tensor, tf.Tensor]:
         """See `Tokenizer.encode`."""
         lengths = tf.strings.length(text)
         rule = f"have from {shortest} to {longest} bytes a row"
-        text = graph_checks.checked(text, graph_checks.between("text", lengths, shortest, longest, rule))
+        text = graph_checks.checked(text, graph_checks.between(name, lengths, shortest, longest, rule))
         # decode_raw does not allow a width of 0; the extra column is cut off again.
         width = tf.reduce_max(lengths)
         values = tf.io.decode_raw(text, tf.uint8, fixed_length=tf.maximum(width, 1))

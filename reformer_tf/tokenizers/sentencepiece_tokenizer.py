@@ -88,16 +88,16 @@ class SentencePieceTokenizer:
         """See `Tokenizer.resources`."""
         return [self._operations]
 
-    def encode(self, text: tf.Tensor, shortest: int, longest: int) -> tuple[tf.Tensor, tf.Tensor]:
+    def encode(self, text: tf.Tensor, shortest: int, longest: int, name: str = "text") -> tuple[tf.Tensor, tf.Tensor]:
         """See `Tokenizer.encode`."""
         valid = tf.equal(tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="ignore"), text)
         # The message does not hold the text itself, since messages must be UTF-8 too.
         received = tf.strings.join(["other bytes in row ", tf.strings.as_string(tf.argmin(tf.cast(valid, tf.int32)))])
-        text = graph_checks.checked(text, (tf.reduce_all(valid), "`text` must be UTF-8", received))
+        text = graph_checks.checked(text, (tf.reduce_all(valid), f"`{name}` must be UTF-8", received))
         pieces = self._operations.tokenize(text)
         lengths = tf.cast(pieces.row_lengths(), tf.int32)
         rule = f"have from {shortest} to {longest} pieces a row"
-        ids = graph_checks.checked(pieces.to_tensor(), graph_checks.between("text", lengths, shortest, longest, rule))
+        ids = graph_checks.checked(pieces.to_tensor(), graph_checks.between(name, lengths, shortest, longest, rule))
         return ids, lengths
 
     def decode(self, ids: tf.Tensor, lengths: tf.Tensor, new_ids: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:

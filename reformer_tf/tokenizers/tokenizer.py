@@ -36,13 +36,14 @@ class Tokenizer(Protocol):
             ValueError: if a package is missing without which the tokenizer cannot be in a graph.
         """
 
-    def encode(self, text: tf.Tensor, shortest: int, longest: int) -> tuple[tf.Tensor, tf.Tensor]:
+    def encode(self, text: tf.Tensor, shortest: int, longest: int, name: str = "text") -> tuple[tf.Tensor, tf.Tensor]:
         """Turns texts into ids in a graph, and fails the request if a text is not valid.
 
         Args:
             text: string `[B]`, B >= 1.
             shortest: the least number of tokens of a text.
             longest: the greatest number of tokens of a text.
+            name: of the input, for the messages.
 
         Returns:
             int32 `[B, T]`, padded with any valid id, and int32 `[B]`, the number of tokens of each row, without the

@@ -47,6 +47,7 @@ class Case(NamedTuple):
         output_dtype: of its outputs; the compute dtype if None.
         shapes: of its outputs, from B and L.
         passes_mask: whether its output has the mask of its input.
+        pair: whether it takes pairs of ids, by name.
     """
 
     layer: type[keras.layers.Layer]
@@ -55,10 +56,11 @@ class Case(NamedTuple):
     output_dtype: str | None = None
     shapes: Callable[[Any, Any], Any] = lambda batch, length: (batch, length, WIDTH)
     passes_mask: bool = True
+    pair: bool = False
 
     @property
     def name(self) -> str:
-        return self.layer.__name__
+        return f"{self.layer.__name__}{'OfPairs' if self.pair else ''}"
 
     @property
     def is_model(self) -> bool:
@@ -83,7 +85,7 @@ def _model(layer: type[keras.Model], shapes: Any, passes_mask: bool = True, **ow
         "attention_layers": ["full"],
     }
     output_dtype = None if layer is ReformerBackbone else "float32"
-    return Case(layer, lambda: {**sizes, **own}, True, output_dtype, shapes, passes_mask)
+    return Case(layer, lambda: {**sizes, **own}, True, output_dtype, shapes, passes_mask, own.get("pair", False))
 
 
 _LOGITS = lambda batch, length: (batch, length, VOCABULARY)
@@ -108,6 +110,7 @@ CASES = [
     _model(ReformerBackbone, lambda batch, length: (batch, length, WIDTH), dropout=0.2),
     _model(ReformerCausalLM, _LOGITS, attention_dropout=0.1),
     _model(ReformerClassifier, lambda batch, length: (batch, 3), passes_mask=False, num_classes=3, reversible=False),
+    _model(ReformerClassifier, lambda batch, length: (batch, 3), passes_mask=False, num_classes=3, pair=True),
     _model(ReformerMaskedLM, _LOGITS, ignore_id=-1, rotary=True, positions="none"),
     _model(ReformerSpanPredictor, lambda *ids: {"start": ids, "end": ids}, passes_mask=False, reversible=False),
 ]
@@ -122,15 +125,20 @@ def make(case: Case, **changes: Any) -> keras.layers.Layer:
     return layer
 
 
-def inputs(case: Case, batch: int = 2, length: int = 9) -> np.ndarray:
-    """Random ids `[B, L]` or vectors `[B, L, M]`."""
+def inputs(case: Case, batch: int = 2, length: int = 9) -> Any:
+    """Random ids `[B, L]` or vectors `[B, L, M]`; by name two of ids, the second shorter, for a model of pairs."""
+    if case.pair:
+        lengths = {"ids": length, "pair_ids": length // 2 + 1}
+        return {name: inputs(case._replace(pair=False), batch, length) for name, length in lengths.items()}
     if case.takes_ids:
         return np.random.default_rng(2).integers(0, VOCABULARY, [batch, length]).astype("int32")
     return cases.inputs(batch, length, WIDTH)
 
 
-def symbolic(case: Case) -> keras.KerasTensor:
+def symbolic(case: Case) -> Any:
     """An input of unknown batch and length."""
+    if case.pair:
+        return {name: keras.Input([None], dtype="int32", name=name) for name in ("ids", "pair_ids")}
     return keras.Input([None], dtype="int32") if case.takes_ids else keras.Input([None, WIDTH])
 
 

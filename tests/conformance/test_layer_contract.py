@@ -64,11 +64,13 @@ def test_a_functional_model_of_unknown_shape_is_cloned_saved_and_serves_every_sh
     y = layer(x)
     model = keras.Model(x, y)
     shapes = keras.tree.map_structure(lambda output: output.shape, y)
-    assert shapes == case.shapes(None, None) == layer.compute_output_shape(x.shape)
+    assert shapes == case.shapes(None, None)
+    assert shapes == layer.compute_output_shape(keras.tree.map_structure(lambda tensor: tensor.shape, x))
     lines: list[str] = []
-    model.summary(print_fn=lambda line, **_: lines.append(line))
+    model.summary(print_fn=lambda line, **_: lines.append(line), line_length=200)
     assert any(layer.name in line for line in lines)
-    graph = tf.function(model, input_signature=[tf.TensorSpec(x.shape, x.dtype)])
+    specs = keras.tree.map_structure(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), x)
+    graph = tf.function(model, input_signature=[specs])
     for batch, length in ((1, 1), (2, 40), (3, 17)):
         data = inputs(case, batch, length)
         expected = layer(data)
@@ -126,8 +128,9 @@ class _MaskedFrom(keras.layers.Layer):
 def test_implicit_masks_are_used_and_passed_on(case):
     """Valid tokens have the outputs of a sequence that ends before the masked ones."""
     layer, data = make(case), inputs(case)
-    outputs = keras.tree.flatten(layer(_MaskedFrom(6)(data)))
-    for output, shorter in zip(outputs, flat(layer(data[:, :6])), strict=True):
+    outputs = keras.tree.flatten(layer(keras.tree.map_structure(_MaskedFrom(6), data)))
+    shortened = keras.tree.map_structure(lambda x: x[:, :6], data)
+    for output, shorter in zip(outputs, flat(layer(shortened)), strict=True):
         per_token = output.shape[1:2] == (9,)
         np.testing.assert_allclose(output[1, :6] if per_token else output[1], shorter[1], atol=1e-5)
         mask = keras.src.backend.get_keras_mask(output)
@@ -140,7 +143,7 @@ def test_implicit_masks_are_used_and_passed_on(case):
 @each
 def test_gradients_reach_inputs_and_weights(case):
     layer, data = make(case), inputs(case)
-    x = tf.constant(data)
+    x = keras.tree.map_structure(tf.constant, data)
     with tf.GradientTape() as tape:
         if not case.takes_ids:
             tape.watch(x)

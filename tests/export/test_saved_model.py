@@ -183,7 +183,8 @@ def test_other_models_have_predict_and_embed(tmp_path, kind, window):
     options = {"attention_options": {"local": {"window": window}}, "chunk_length": 8}
     model = kind(20, 60, 1, 16, 2, 8, 24, ["local"], **options, **more)
     module = tf.saved_model.load(export_saved_model(model, tmp_path))
-    assert sorted(module.signatures) == ["embed", "predict", "serving_default"]
+    more = ["classify"] if kind is ReformerClassifier else []
+    assert sorted(module.signatures) == sorted(["embed", "predict", "serving_default", *more])
     rows = [_ids(length, length) % 20 for length in (30, 11)]
     found = module.signatures["predict"](ids=tf.constant(_padded(rows, 35)))
     for number, row in enumerate(rows):
@@ -225,10 +226,12 @@ def test_what_is_refused(small, tmp_path):
     directory = tmp_path / "models"
     with pytest.raises(ValueError, match="`model` must be a Keras model. Received: str"):
         export_saved_model("model.keras", directory)
-    with pytest.raises(ValueError, match="`tokenizer` must be None for a model that is no ReformerCausalLM"):
+    with pytest.raises(ValueError, match="`tokenizer` must be None for a model that is no ReformerCausalLM or"):
         export_saved_model(small, directory, ByteTokenizer())
     with pytest.raises(ValueError, match=r"tokenizer must be one of \('auto',\). Received: tokenizer='bytes'"):
         export_saved_model(small, directory, "bytes")
+    with pytest.raises(ValueError, match=r"`labels` must be left out for a model that is no ReformerClassifier.*\('a'"):
+        export_saved_model(small, directory, labels=("a", "b"))
     few = make_model(vocabulary_size=100, num_layers=1, attention_layers=["local"], max_sequence_length=64)
     with pytest.raises(ValueError, match="which has vocabulary_size=100. Received: ByteTokenizer with 257 ids"):
         export_saved_model(few, directory, ByteTokenizer())
@@ -238,6 +241,10 @@ def test_what_is_refused(small, tmp_path):
         export_saved_model(small, directory, card={"model": 1})
     with pytest.raises(ValueError, match=r"boundary must not be the id of a byte, from 0 to 255. Received: boundary=7"):
         ByteTokenizer(boundary=7)
+    classifier = ReformerClassifier(20, 60, 1, 16, 2, 8, 24, ["local"], num_classes=2)
+    for labels in (("a",), ("a", "a"), ("a", 1), "ab"):
+        with pytest.raises(ValueError, match="`labels` must be 2 different strings. Received: labels="):
+            export_saved_model(classifier, directory, labels=labels)
     assert not directory.exists()
 
 

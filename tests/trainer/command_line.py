@@ -61,13 +61,16 @@ def _without_a_process():
         yield
 
 
+_ONCE = "trainer.commands.cluster_flags"  # Defines its flags when it is imported.
+
+
 @contextlib.contextmanager
 def _private_flags():
     """Hides the flags of commands imported before, and removes those of this command at the end."""
     values, verbosity, handlers = flags.FLAGS, logging.get_verbosity(), logging.logging.root.handlers[:]
     was_parsed, before = values.is_parsed(), {}
     for name in list(values):
-        if not (values.find_module_defining_flag(name) or "").startswith("absl"):
+        if not (values.find_module_defining_flag(name) or "").startswith(("absl", _ONCE)):
             before[name] = values[name]
             delattr(values, name)
     known = set(values)
@@ -75,7 +78,8 @@ def _private_flags():
         yield
     finally:
         for name in set(values) - known:
-            delattr(values, name)
+            if values.find_module_defining_flag(name) != _ONCE:
+                delattr(values, name)
         for name, flag in before.items():
             values[name] = flag
         if not was_parsed:

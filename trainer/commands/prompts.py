@@ -74,6 +74,21 @@ def fit(prompt: bytes, tokens: int | None, longest: int, tokenizer: Tokenizer) -
     is_whole = len(last) == len(prompt)
     if not is_whole:
         ids = ids[1:] or ids  # Without the boundary, as this is not the beginning of a document.
+    return fit_ids(ids, tokens, longest, is_whole)
+
+
+def fit_ids(ids: list[int], tokens: int | None, longest: int, is_whole: bool = True) -> Fitted:
+    """Chooses how many ids of a prompt are read, and how many tokens follow; see `fit`.
+
+    Args:
+        ids: The ids, or the last of them.
+        tokens: Number of new tokens; None for the default.
+        longest: The model's `max_sequence_length`.
+        is_whole: Whether these are all ids of the prompt.
+
+    Raises:
+        ValueError: If `tokens` is out of range.
+    """
     # The last new token is no input, hence + 1.
     beside = longest + 1 - len(ids) if is_whole else 0
     if tokens is None:

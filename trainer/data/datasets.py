@@ -13,12 +13,16 @@ from trainer import config as configs
 from trainer.data import corpora, numbered_documents, segments
 from trainer.data.corpora import SOURCES, Corpus, Scored, corpus, validation
 from trainer.data.documents import Documents
+from trainer.data.example_set import ExampleSet
 from trainer.data.examples import LAYOUTS, Examples
+from trainer.data.id_documents import IdDocuments
+from trainer.data.labelled_documents import LabelledDocuments
 from trainer.data.sharding import Shard
 from trainer.data.shuffle import shuffled_indices
 
 __all__ = [
     "Corpus",
+    "ExampleSet",
     "Examples",
     "Scored",
     "cut_examples",
@@ -27,6 +31,14 @@ __all__ = [
     "train_dataset",
     "validation_dataset",
 ]
+
+# Contents of a source -> class of the documents.
+_KINDS: dict[str, type] = {
+    corpora.TEXT: Documents,
+    corpora.IDS: IdDocuments,
+    corpora.LABELLED_TEXT: LabelledDocuments,
+    corpora.LABELLED_IDS: LabelledDocuments,
+}
 
 # AutoGraph finds nothing to translate in the functions of a dataset, but its search takes longer than all the rest.
 _UNTRANSLATED = tf.autograph.experimental.do_not_convert
@@ -47,8 +59,8 @@ def load_corpus(config: Mapping[str, Any] | ml_collections.ConfigDict) -> Corpus
     """
     resolved = _resolve(config)
     source = SOURCES[resolved.name]
-    loaded = source.load(resolved)
-    if not source.has_text:
+    loaded = _load(resolved)
+    if source.contents != corpora.TEXT:
         return loaded
     size = loaded.validation.num_bytes
     # An older run that has so little to validate on goes on.
@@ -80,7 +92,21 @@ def load_scored(config: Mapping[str, Any] | ml_collections.ConfigDict, overrides
     source = SOURCES[resolved.name]
     if source.scored is not None:
         return source.scored(resolved, overrides)
-    return corpus.validation_part(source.load(resolved))
+    return corpus.validation_part(_load(resolved))
+
+
+def _load(resolved: ml_collections.ConfigDict) -> Corpus:
+    """Loads a corpus and checks that it is what its source says, which for one's own sources nothing else does."""
+    source = SOURCES[resolved.name]
+    loaded, kind = source.load(resolved), _KINDS[source.contents]
+    parts = (loaded.train, loaded.validation) if isinstance(loaded, Corpus) else ()
+    if not parts or not all(isinstance(part, kind) for part in parts):
+        received = ", ".join(type(part).__name__ for part in parts) or type(loaded).__name__
+        raise ValueError(
+            f"config.data.name must name a source of {source.contents} that returns a Corpus of two {kind.__name__}. "
+            f"Received: {resolved.name!r}, which returns {received}"
+        )
+    return loaded
 
 
 def _resolve(config: Mapping[str, Any] | ml_collections.ConfigDict) -> ml_collections.ConfigDict:
@@ -114,13 +140,13 @@ def _resolve(config: Mapping[str, Any] | ml_collections.ConfigDict) -> ml_collec
 
 
 def cut_examples(
-    config: ml_collections.ConfigDict, tokenizer: Tokenizer, documents: Documents, count: int = 0
+    config: ml_collections.ConfigDict, tokenizer: Tokenizer | None, documents: Any, count: int = 0
 ) -> Examples:
     """Cuts documents of a corpus into the examples of a run.
 
     Args:
         config: the config of the run.
-        tokenizer: turns the documents into ids.
+        tokenizer: turns the documents into ids; None for `IdDocuments`.
         documents: the documents.
         count: number of full examples; 0 for all examples, short ones too.
 
@@ -130,14 +156,15 @@ def cut_examples(
     Raises:
         ValueError: if there is nothing to cut, or if documents must be told apart and their ids do not allow it.
     """
-    numbered = numbered_documents.number(documents, tokenizer)
-    if segments.are_wanted(config.data):
-        segments.check_boundaries(numbered, tokenizer)
-    return Examples(numbered, config.train.sequence_length, config.data.layout, count, config.data.length_buckets)
+    if tokenizer is not None:
+        documents = numbered_documents.number(documents, tokenizer)
+        if segments.are_wanted(config.data):
+            segments.check_boundaries(documents, tokenizer)
+    return Examples(documents, config.train.sequence_length, config.data.layout, count, config.data.length_buckets)
 
 
 def train_dataset(
-    examples: Examples, batch_size: int, seed: int = 0, start_step: int = 0, shard: Shard | None = None
+    examples: ExampleSet, batch_size: int, seed: int = 0, start_step: int = 0, shard: Shard | None = None
 ) -> tf.data.Dataset:
     """Makes an infinite dataset of batches, shuffled anew each epoch.
 
@@ -155,8 +182,8 @@ def train_dataset(
             another. By default each element has all B rows.
 
     Returns:
-        An infinite dataset of (ids `[b, L + 1]` int32, mask `[b, L + 1]` bool). All dimensions are static, except L if
-        the examples have length buckets.
+        An infinite dataset of what `examples.gather` gives: of `Examples` ids `[b, L + 1]` int32 and mask `[b, L + 1]`
+        bool. All dimensions are static, except L if the examples have length buckets.
 
     Raises:
         ValueError: if `batch_size` or `start_step` is out of range.
@@ -174,7 +201,7 @@ def train_dataset(
     shard, global_rows = shard or Shard(), tf.range(batch_size, dtype=tf.int64)
 
     @_UNTRANSLATED
-    def cut(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def cut(element: tf.Tensor) -> tuple[tf.Tensor, ...]:
         step, rows = shard.rows(element, batch_size)
         indices = shuffled_indices(step * batch_size + global_rows, len(examples), seed)
         return examples.gather(tf.gather(indices, rows), among=indices)
@@ -182,7 +209,7 @@ def train_dataset(
     return _finish(tf.data.Dataset.counter(start_step * shard.count, dtype=tf.int64).map(cut), shard)
 
 
-def validation_dataset(examples: Examples, batch_size: int, shard: Shard | None = None) -> tf.data.Dataset:
+def validation_dataset(examples: ExampleSet, batch_size: int, shard: Shard | None = None) -> tf.data.Dataset:
     """Makes a dataset of all examples, once and always in the same order.
 
     Args:
@@ -191,8 +218,8 @@ def validation_dataset(examples: Examples, batch_size: int, shard: Shard | None 
         shard: which rows to read, as for `train_dataset`.
 
     Returns:
-        A dataset of `ceil(N / B)` batches (ids `[b, L + 1]` int32, mask `[b, L + 1]` bool). All dimensions are static,
-        except L if the examples have length buckets. The last batch is filled up with rows that are all masked.
+        A dataset of `ceil(N / B)` batches, as of `train_dataset`. All dimensions are static, except L if the examples
+        have length buckets. The last batch is filled up with rows that are all masked.
 
     Raises:
         ValueError: if `batch_size` is out of range.
@@ -201,7 +228,7 @@ def validation_dataset(examples: Examples, batch_size: int, shard: Shard | None 
     shard, global_rows = shard or Shard(), tf.range(batch_size, dtype=tf.int64)
 
     @_UNTRANSLATED
-    def cut(element: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def cut(element: tf.Tensor) -> tuple[tf.Tensor, ...]:
         batch, rows = shard.rows(element, batch_size)
         numbers = batch * batch_size + global_rows
         indices = tf.where(numbers < len(examples), numbers, -1)

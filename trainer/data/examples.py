@@ -6,19 +6,17 @@ Shape letters: N examples, L sequence length, B batch.
 from __future__ import annotations
 
 import copy
-import functools
-import itertools
 from collections.abc import Iterable, Sequence
 from typing import overload
 
 import numpy as np
 import tensorflow as tf
 
-from trainer.data import numbered_documents
+from trainer.data import id_slices, numbered_documents
 from trainer.data.documents import Documents
+from trainer.data.id_documents import IdDocuments
 
 LAYOUTS = ("packed", "padded")
-PAD = 0  # id where the mask is False; any id would do
 Example = tuple[np.ndarray, np.ndarray]  # ids [L + 1] int32, mask [L + 1] bool
 
 
@@ -26,7 +24,8 @@ class Examples(Sequence[Example]):
     """Training examples: slices of `sequence_length + 1` ids of documents. All ids but the first are targets.
 
     The examples are not stored: each is a slice of `documents.ids`. Consecutive examples of one stream overlap by one
-    id, so that every id of a stream except its first (a boundary) is a target exactly once.
+    id, so that every id of a stream except its first (a boundary) is a target exactly once. Of documents that say which
+    ids are targets, the others are only context.
 
     - `packed`: all documents, each after its boundary, make one stream. Only the last example can be short.
     - `padded`: each document is a stream of its own, so no example holds two documents. The last example of each
@@ -40,7 +39,7 @@ class Examples(Sequence[Example]):
     so that programs with static shapes are compiled only a few times.
 
     Args:
-        documents: `Documents`, or documents in the ids of a tokenizer, or anything that yields `bytes`.
+        documents: `Documents`, documents in the ids of a tokenizer, `IdDocuments`, or anything that yields `bytes`.
         sequence_length: L, the number of targets of a full example.
         layout: `"packed"` or `"padded"`.
         count: number of full examples; 0 for all examples, short ones too.
@@ -70,31 +69,48 @@ class Examples(Sequence[Example]):
         count: int = 0,
         length_buckets: Sequence[int] = (),
     ) -> None:
-        if isinstance(sequence_length, bool) or not isinstance(sequence_length, int) or sequence_length < 1:
-            raise ValueError(f"sequence_length must be a positive integer. Received: {sequence_length!r}")
+        id_slices.checked_length(sequence_length)
         if layout not in LAYOUTS:
             raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}. Received: layout={layout!r}")
         if not isinstance(documents, numbered_documents.Documents):
             documents = Documents(documents)
         self.documents = documents
-        if not self.documents.num_bytes:
-            raise ValueError(f"documents must hold at least one byte. Received: {len(self.documents)} documents")
+        if not isinstance(documents, IdDocuments) and not documents.num_bytes:
+            raise ValueError(f"documents must hold at least one byte. Received: {len(documents)} documents")
         self.sequence_length = sequence_length
         self.layout = layout
-        self._lengths = _batch_lengths(length_buckets, sequence_length, layout)
+        lengths = id_slices.checked_buckets(length_buckets, sequence_length)
+        if length_buckets and layout != "padded":
+            raise ValueError(
+                "length_buckets must be empty unless layout is 'padded'. "
+                f"Received: length_buckets={length_buckets!r}, layout={layout!r}"
+            )
         offsets = self.documents.offsets if layout == "padded" else self.documents.offsets[[0, -1]]
         targets = np.diff(offsets) - 1  # every id of a stream but the first
         counts = -(-targets // sequence_length)
         first = np.repeat(np.cumsum(counts) - counts, counts)  # the first example of each example's stream
         within = (np.arange(counts.sum()) - first) * sequence_length
-        self.starts = np.repeat(offsets[:-1], counts) + within
-        self.sizes = np.minimum(np.repeat(targets, counts) - within, sequence_length) + 1
+        starts = np.repeat(offsets[:-1], counts) + within
+        sizes = np.minimum(np.repeat(targets, counts) - within, sequence_length) + 1
+        widths = [length + 1 for length in lengths]
+        scored = documents.scored if isinstance(documents, IdDocuments) else None
+        self._slices = id_slices.IdSlices(documents.ids, starts, sizes, widths, scored)
         if count:
-            self._keep_full(count)
-        self.tokens = int((self.sizes - 1).sum())
-        self.target_bytes = self.documents.num_bytes
+            self._slices = self._slices.take(self._full(count))
+        self.tokens = self._count_targets()
+        if not self.tokens:
+            raise ValueError(f"documents must hold at least one target. Received: {len(documents.ids):,} ids")
+        self.target_bytes = 0 if isinstance(documents, IdDocuments) else documents.num_bytes
 
-    def _keep_full(self, count: int) -> None:
+    @property
+    def starts(self) -> np.ndarray:
+        return self._slices.starts
+
+    @property
+    def sizes(self) -> np.ndarray:
+        return self._slices.sizes
+
+    def _full(self, count: int) -> np.ndarray:
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise ValueError(f"count must be an integer and not negative. Received: count={count!r}")
         full = np.flatnonzero(self.sizes == self.sequence_length + 1)[:count]
@@ -103,7 +119,7 @@ class Examples(Sequence[Example]):
                 f"documents must have at least {count} full examples of {self.sequence_length:,} targets each. "
                 f"Received: {len(self.documents.ids):,} ids with {len(full)} such examples"
             )
-        self.starts, self.sizes = self.starts[full], self.sizes[full]
+        return full
 
     def spread(self, count: int) -> Examples:
         """Chooses examples at equal distances from the first on: always the same, from all parts of the documents.
@@ -117,14 +133,19 @@ class Examples(Sequence[Example]):
         if not 0 < count < len(self):
             return self
         chosen = copy.copy(self)
-        chosen.__dict__.pop("_tensors", None)
-        indices = np.arange(count) * len(self) // count
-        chosen.starts, chosen.sizes = self.starts[indices], self.sizes[indices]
-        chosen.tokens = int((chosen.sizes - 1).sum())
+        chosen._slices = self._slices.take(id_slices.spread(len(self), count))
+        chosen.tokens = chosen._count_targets()
         return chosen
 
+    def _count_targets(self) -> int:
+        scored = self._slices.scored
+        if scored is None:
+            return int((self.sizes - 1).sum())
+        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(scored)])
+        return int((before[self.starts + self.sizes] - before[self.starts + 1]).sum())
+
     def __len__(self) -> int:
-        return len(self.starts)
+        return len(self._slices)
 
     @overload
     def __getitem__(self, index: int) -> Example: ...
@@ -136,13 +157,9 @@ class Examples(Sequence[Example]):
         """The example at `index`: (ids `[L + 1]` int32, mask `[L + 1]` bool)."""
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        position = range(len(self))[index]
-        size = self.sizes[position]
-        ids = np.full(self.sequence_length + 1, PAD, np.int32)
-        ids[:size] = self.documents.ids[self.starts[position] : self.starts[position] + size]
-        return ids, np.arange(self.sequence_length + 1) < size
+        return self._slices[range(len(self))[index]]
 
-    def gather(self, indices: tf.Tensor, among: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+    def gather(self, indices: tf.Tensor, among: tf.Tensor | None = None) -> tuple[tf.Tensor, ...]:
         """Cuts a batch with TensorFlow ops. In a `tf.data` pipeline the ids are not copied.
 
         Args:
@@ -151,47 +168,8 @@ class Examples(Sequence[Example]):
                 They decide the length, so that all parts have the same.
 
         Returns:
-            ids `[B, L + 1]` int32, mask `[B, L + 1]` bool. With length buckets, L is the smallest one that holds the
-            longest row of the global batch, and is not static.
+            ids `[B, L + 1]` int32, mask `[B, L + 1]` bool, and of documents that say which ids are targets also that,
+            `[B, L + 1]` bool. With length buckets, L is the smallest one that holds the longest row of the global
+            batch, and is not static.
         """
-        ids, starts, _ = self._tensors
-        size = self._sizes_at(indices)
-        span = tf.range(self._length(size if among is None else self._sizes_at(among)), dtype=tf.int64)[None, :]
-        mask = span < size[:, None]
-        positions = tf.where(mask, tf.gather(starts, tf.maximum(indices, 0))[:, None] + span, 0)
-        return tf.where(mask, tf.cast(tf.gather(ids, positions), tf.int32), PAD), mask
-
-    def _sizes_at(self, indices: tf.Tensor) -> tf.Tensor:
-        """Number of ids of each example without padding; 0 for a negative index."""
-        sizes = tf.gather(self._tensors[2], tf.maximum(indices, 0))
-        return tf.where(indices < 0, tf.zeros_like(sizes), sizes)
-
-    def _length(self, sizes: tf.Tensor) -> int | tf.Tensor:
-        """Number of ids in each row of a batch, with padding."""
-        if len(self._lengths) == 1:
-            return self._lengths[0]  # A plain number, for a static shape.
-        lengths = tf.constant(self._lengths, tf.int64)
-        return lengths[tf.searchsorted(lengths, tf.reduce_max(sizes)[None])[0]]
-
-    @functools.cached_property
-    def _tensors(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        used = self.documents.ids[: int((self.starts + self.sizes).max())]
-        with tf.init_scope(), tf.device("CPU:0"):
-            return tuple(map(tf.convert_to_tensor, (used, self.starts, self.sizes)))
-
-
-def _batch_lengths(length_buckets: Sequence[int], sequence_length: int, layout: str) -> tuple[int, ...]:
-    """Possible numbers of ids in a row of a batch, in ascending order."""
-    buckets = (0, *length_buckets)
-    integers = all(isinstance(bucket, int) and not isinstance(bucket, bool) for bucket in buckets)
-    if not integers or any(low >= high for low, high in itertools.pairwise(buckets)) or buckets[-1] > sequence_length:
-        raise ValueError(
-            "length_buckets must be positive integers in ascending order, none above sequence_length, "
-            f"{sequence_length}. Received: length_buckets={length_buckets!r}"
-        )
-    if length_buckets and layout != "padded":
-        raise ValueError(
-            f"length_buckets must be empty unless layout is 'padded'. Received: length_buckets={length_buckets!r}, "
-            f"layout={layout!r}"
-        )
-    return tuple(sorted({bucket + 1 for bucket in (*length_buckets, sequence_length)}))
+        return self._slices.gather(indices, among)

@@ -9,6 +9,7 @@ import numpy as np
 
 from reformer_tf.tokenizers import ByteTokenizer, Tokenizer
 from trainer.data import documents
+from trainer.data.id_documents import IdDocuments
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +30,11 @@ class NumberedDocuments:
         return len(self.offsets) - 1
 
 
-Documents = documents.Documents | NumberedDocuments
+Documents = documents.Documents | NumberedDocuments | IdDocuments
+"""Documents of text, as bytes or in the ids of a tokenizer, and documents that are ids."""
 
 
-def number(read: documents.Documents, tokenizer: Tokenizer) -> Documents:
+def number(read: documents.Documents, tokenizer: Tokenizer) -> documents.Documents | NumberedDocuments:
     """Turns documents into the ids of a tokenizer.
 
     Args:

@@ -10,7 +10,8 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from reformer_tf.tokenizers import Tokenizer
-from trainer.data.numbered_documents import Documents
+from trainer.data.documents import Documents
+from trainer.data.numbered_documents import NumberedDocuments
 
 
 def call_options(ids: tf.Tensor, tokenizer: Tokenizer, separate_documents: bool) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def are_wanted(data: ConfigDict) -> bool:
     return data.separate_documents and data.layout == "packed"
 
 
-def check_boundaries(documents: Documents, tokenizer: Tokenizer) -> None:
+def check_boundaries(documents: Documents | NumberedDocuments, tokenizer: Tokenizer) -> None:
     """Checks that documents can be told apart by their ids alone.
 
     Args:

@@ -103,9 +103,9 @@ def _compare(run: Run) -> dict[str, Any]:
 def _export(run: Run, model: Any, description: dict[str, Any]) -> tuple[str, float]:
     exported = exporting.export_model(model, description, run.config, run.workdir, run.workdir.export)
     examples = run.validation_examples()
-    ids = run.task.ids(examples.gather(tf.constant([0], tf.int64)))
-    ids = ids[: min(_CHECKED_LENGTH, run.config.train.sequence_length)]
-    difference = saved_model_check.largest_difference(model, exported, ids[None])
+    longest = min(_CHECKED_LENGTH, run.config.train.sequence_length)
+    request = run.task.request(examples.gather(tf.constant([0], tf.int64)), longest)
+    difference = saved_model_check.largest_difference(model, exported, request)
     if not difference <= _TOLERANCE:
         raise RuntimeError(
             f"{exported}: logits differ by {difference:.1e} from those of the model, more than {_TOLERANCE}"

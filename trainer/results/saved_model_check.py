@@ -4,6 +4,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -12,20 +13,21 @@ import tensorflow as tf
 _PROGRAM = """
 import sys
 import tensorflow as tf
-folder, ids, logits = sys.argv[1:]
+folder, logits, *names = sys.argv[1:]
 predict = tf.saved_model.load(folder).signatures["predict"]
-ids = tf.io.parse_tensor(tf.io.read_file(ids), tf.int32)
-tf.io.write_file(logits, tf.io.serialize_tensor(predict(ids=ids)["logits"]))
+inputs = {name: tf.io.parse_tensor(tf.io.read_file(name), tf.int32) for name in names}
+tf.io.write_file(logits, tf.io.serialize_tensor(predict(**inputs)["logits"]))
 """
+_NAME_IN_MODEL = {"ids": "ids", "ids_pair": "pair_ids"}
 
 
-def largest_difference(model: keras.Model, exported: pathlib.Path, ids: np.ndarray) -> float:
+def largest_difference(model: keras.Model, exported: pathlib.Path, request: Mapping[str, np.ndarray]) -> float:
     """Compares the logits of an exported model with those of the model itself.
 
     Args:
         model: The model that was exported.
         exported: Folder of one version of the export.
-        ids: `[B, L]` int32.
+        request: Inputs of the signature `predict` by name, `[B, L]` int32 without padding.
 
     Returns:
         The largest difference of any logit.
@@ -34,13 +36,14 @@ def largest_difference(model: keras.Model, exported: pathlib.Path, ids: np.ndarr
         RuntimeError: If the export cannot be loaded or run; the message ends with the output of the process.
     """
     with tempfile.TemporaryDirectory() as folder:
-        question, answer = pathlib.Path(folder, "ids"), pathlib.Path(folder, "logits")
-        tf.io.write_file(str(question), tf.io.serialize_tensor(tf.constant(ids, tf.int32)))
+        for name, ids in request.items():
+            tf.io.write_file(str(pathlib.Path(folder, name)), tf.io.serialize_tensor(tf.constant(ids, tf.int32)))
+        answer = pathlib.Path(folder, "logits")
         # -c puts the working directory on the path; this one has no module to import by mistake.
-        arguments = [sys.executable, "-c", _PROGRAM, str(exported.resolve()), str(question), str(answer)]
+        arguments = [sys.executable, "-c", _PROGRAM, str(exported.resolve()), str(answer), *request]
         process = subprocess.Popen(arguments, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         try:
-            expected = _logits(model, ids)  # While the other process starts.
+            expected = _logits(model, request)  # While the other process starts.
             _, said = process.communicate()
         finally:
             process.kill()
@@ -50,7 +53,8 @@ def largest_difference(model: keras.Model, exported: pathlib.Path, ids: np.ndarr
     return float(np.max(np.abs(found - expected)))
 
 
-def _logits(model: keras.Model, ids: np.ndarray) -> np.ndarray:
+def _logits(model: keras.Model, request: Mapping[str, np.ndarray]) -> np.ndarray:
     # A graph, as in the export: rounding differs between eager mode and graphs, and can move a token to another bucket.
-    call = tf.function(model, input_signature=[tf.TensorSpec([None, None], tf.int32)], autograph=False)
-    return call(tf.constant(ids, tf.int32)).numpy()
+    inputs = {_NAME_IN_MODEL[name]: tf.constant(ids, tf.int32) for name, ids in request.items()}
+    specs = {name: tf.TensorSpec([None, None], tf.int32) for name in inputs}
+    return tf.function(model, input_signature=[specs], autograph=False)(inputs).numpy()

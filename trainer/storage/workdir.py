@@ -13,6 +13,7 @@ from trainer.storage.folder_lock import FolderLock
 
 _FIXED = (
     "config.model.",
+    "config.data.labels",
     "config.data.layout",
     "config.data.tokens",
     "config.data.train_windows",

@@ -2,15 +2,38 @@
 
 from ml_collections import ConfigDict
 
+from trainer.data import corpora
+from trainer.tasks.classification import Classification
+from trainer.tasks.id_language_model import IdLanguageModel
 from trainer.tasks.language_model import LanguageModel
 from trainer.tasks.task import Batch, Sums, Task
 
-__all__ = ["TASKS", "Batch", "LanguageModel", "Sums", "Task", "from_config"]
+__all__ = [
+    "TASKS",
+    "Batch",
+    "Classification",
+    "IdLanguageModel",
+    "LanguageModel",
+    "Sums",
+    "Task",
+    "find",
+    "from_config",
+]
 
 # config.task -> class
-TASKS: dict[str, type[Task]] = {"language_model": LanguageModel}
+TASKS: dict[str, type[Task]] = {
+    "language_model": LanguageModel,
+    "classification": Classification,
+}
+# (config.task, contents of the source) -> class, where it is not that of all contents. The model is the same.
+_OF_CONTENTS: dict[tuple[str, str], type[Task]] = {("language_model", corpora.IDS): IdLanguageModel}
+
+
+def find(config: ConfigDict) -> type[Task]:
+    """Finds the class of the task for what the source of a config gives, which must be known."""
+    return _OF_CONTENTS.get((config.task, corpora.SOURCES[config.data.name].contents), TASKS[config.task])
 
 
 def from_config(config: ConfigDict) -> Task:
     """Makes the task that `config.task` names, of a config that was checked."""
-    return TASKS[config.task].from_config(config)
+    return find(config).from_config(config)

@@ -19,6 +19,7 @@ from reformer_tf.layers.attention import registry
 from reformer_tf.tokenizers import Tokenizer
 from trainer.data import corpora, datasets, segments, tokenizers
 from trainer.data.documents import byte_entropy
+from trainer.data.example_set import ExampleSet
 from trainer.data.examples import Examples
 from trainer.field_checks import check
 from trainer.tasks import text_sample
@@ -26,7 +27,7 @@ from trainer.tasks.task import Batch, Sums, Task
 
 
 class LanguageModel(Task):
-    """A causal language model. A batch is ids `[B, L + 1]` and their mask; all ids but the first are targets.
+    """A causal language model of text. A batch is ids `[B, L + 1]` and their mask; all ids but the first are targets.
 
     Args:
         tokenizer: Tokenizer of the ids.
@@ -36,13 +37,13 @@ class LanguageModel(Task):
     model_class = models.ReformerCausalLM
     set_inside = ("causal", "dtype")
     fixed: ClassVar = {"causal": True}
-    contents = (corpora.TEXT,)
+    contents: ClassVar[tuple[str, ...]] = (corpora.TEXT, corpora.IDS)
     targets = "tokens"
     unit = "token"
     summed = ("loss", "byte_loss")
     metric_names = ("bits_per_byte", "accuracy")
     measure = "bits_per_byte"
-    references: ClassVar = {
+    references: Mapping[str, str] = {
         "entropy_order_0": "entropy of order 0 (bytes on their own)",
         "entropy_order_1": "entropy of order 1 (given the byte before)",
     }
@@ -61,6 +62,19 @@ class LanguageModel(Task):
             f"must be at least {tokenizer.vocabulary_size} {ids}",
             lambda value: value >= tokenizer.vocabulary_size,
         )
+        cls.check_sample(config, len(tokenizer.to_ids(config.sample.prompt)))
+
+    @classmethod
+    def check_sample(cls, config: ConfigDict, prompt: int) -> None:
+        """Checks what the final report continues.
+
+        Args:
+            config: Config of a run.
+            prompt: Number of ids of the prompt.
+
+        Raises:
+            ValueError: If the model cannot continue it, or not by so many tokens.
+        """
         if config.report:
             try:
                 registry.require_decoding(config.model.attention_layers)
@@ -68,7 +82,7 @@ class LanguageModel(Task):
                 raise ValueError(f"`config.report` must be False with this model: {error}") from error
         check(config, "sample.temperature", "must be above 0", lambda value: value > 0)
         check(config, "sample.tokens", "must be at least 1", lambda value: value >= 1)
-        limit = config.model.max_sequence_length - len(tokenizer.to_ids(config.sample.prompt))
+        limit = config.model.max_sequence_length - prompt
         if config.report:
             rule = f"must be at most {limit}, what `config.model.max_sequence_length` leaves beside the prompt"
             check(config, "sample.tokens", rule, lambda value: value <= limit)
@@ -113,7 +127,7 @@ class LanguageModel(Task):
     def refer(self, documents: Any) -> dict[str, float]:
         return {f"entropy_order_{order}": byte_entropy(documents, order) for order in (0, 1)}
 
-    def sample(self, model: keras.Model, config: ConfigDict, examples: Examples) -> str:
+    def sample(self, model: keras.Model, config: ConfigDict, examples: ExampleSet) -> str:
         asked = config.sample
         return text_sample.continue_text(
             model, asked.prompt, asked.tokens, asked.temperature, tokenizer=self._tokenizer

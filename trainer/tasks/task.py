@@ -14,7 +14,8 @@ import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
-from trainer.data.examples import Examples
+from trainer.data.example_set import ExampleSet
+from trainer.data.id_documents import IdDocuments
 
 NO_ATTENTION = "_no_attention"
 """What a metric of a model without attention has after its name."""
@@ -51,7 +52,7 @@ class Task(abc.ABC):
     summed: ClassVar[tuple[str, ...]]
     metric_names: ClassVar[tuple[str, ...]]
     measure: ClassVar[str]
-    references: ClassVar[dict[str, str]]
+    references: Mapping[str, str]
 
     @classmethod
     @abc.abstractmethod
@@ -70,8 +71,21 @@ class Task(abc.ABC):
     def from_config(cls, config: ConfigDict) -> Self:
         """Makes the task of a run."""
 
+    def check_documents(self, config: ConfigDict, documents: Any) -> None:
+        """Checks documents before they are used: ids must be in the vocabulary of the model.
+
+        Args:
+            config: The config of the run.
+            documents: A part of a corpus.
+
+        Raises:
+            ValueError: If they cannot be used.
+        """
+        if isinstance(documents, IdDocuments):
+            documents.check(config.model.vocabulary_size)
+
     @abc.abstractmethod
-    def examples(self, config: ConfigDict, documents: Any, count: int = 0) -> Examples:
+    def examples(self, config: ConfigDict, documents: Any, count: int = 0) -> ExampleSet:
         """Cuts documents of a corpus into examples, whose `gather` gives the batches of this task.
 
         Args:
@@ -83,7 +97,7 @@ class Task(abc.ABC):
             ValueError: If there is nothing to cut, or the documents are not of a kind that the task takes.
         """
 
-    def train_examples(self, config: ConfigDict, documents: Any) -> Examples:
+    def train_examples(self, config: ConfigDict, documents: Any) -> ExampleSet:
         """Cuts documents into the examples that a run trains on: `config.data.train_windows` of them, or all.
 
         Raises:
@@ -97,7 +111,7 @@ class Task(abc.ABC):
                 raise
             raise ValueError(f"`config.data.train_windows` asks for more than there is: {error}") from error
 
-    def validation_examples(self, config: ConfigDict, documents: Any) -> Examples:
+    def validation_examples(self, config: ConfigDict, documents: Any) -> ExampleSet:
         """Cuts documents into the examples of an evaluation: `config.train.eval_examples` of them, or all."""
         return self.examples(config, documents).spread(config.train.eval_examples)
 
@@ -109,6 +123,15 @@ class Task(abc.ABC):
         """Returns the ids of a batch without padding, in one row. A batch begins with ids and their mask."""
         ids, mask, *_ = batch
         return ids.numpy()[mask.numpy()]
+
+    def request(self, batch: Batch, longest: int) -> dict[str, np.ndarray]:
+        """Returns a batch of one row as a request for the signature `predict` of the export.
+
+        Args:
+            batch: Tensors `[1, ...]`.
+            longest: The greatest number of ids.
+        """
+        return {"ids": self.ids(batch)[None, :longest]}
 
     @abc.abstractmethod
     def counts(self, batch: Batch) -> Sums:
@@ -158,7 +181,7 @@ class Task(abc.ABC):
         """
 
     @abc.abstractmethod
-    def sample(self, model: keras.Model, config: ConfigDict, examples: Examples) -> str:
+    def sample(self, model: keras.Model, config: ConfigDict, examples: ExampleSet) -> str:
         """Shows people what the model does.
 
         Args:

@@ -1,6 +1,6 @@
 """Continues a text with the model of a run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 
@@ -37,7 +37,7 @@ def stream_bytes(
     tokens: int,
     sampler: samplers.Sampler | samplers.BeamSearch,
     seed: int = 0,
-    tokenizer: Tokenizer = BYTES,
+    to_bytes: Callable[[Sequence[int]], bytes] = BYTES.to_bytes,
     stop_tokens: Sequence[int] = (),
 ) -> Iterator[bytes]:
     """Continues ids, and yields the bytes of each new one as soon as it is generated.
@@ -48,7 +48,7 @@ def stream_bytes(
         tokens: Number of tokens to generate.
         sampler: The sampler. The bytes of a beam search come all at once, as no token is known before its end.
         seed: The same seed gives the same bytes.
-        tokenizer: Tokenizer of the model.
+        to_bytes: Maps ids to what people read.
         stop_tokens: Ids that end the text.
 
     Returns:
@@ -59,6 +59,6 @@ def stream_bytes(
     """
     if isinstance(sampler, samplers.BeamSearch):
         (new,) = model.generate([ids], max_new_tokens=tokens, sampler=sampler, stop_tokens=stop_tokens)
-        return iter(list(streamed_text.stream_bytes(new, tokenizer.to_bytes, ids)))
+        return iter(list(streamed_text.stream_bytes(new, to_bytes, ids)))
     new = model.stream(ids, max_new_tokens=tokens, sampler=sampler, seed=seed, stop_tokens=stop_tokens)
-    return streamed_text.stream_bytes(new, tokenizer.to_bytes, ids)
+    return streamed_text.stream_bytes(new, to_bytes, ids)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from trainer import exits
 from trainer.data import datasets
-from trainer.data.examples import Examples
+from trainer.data.example_set import ExampleSet
 from trainer.data.sharding import Shard
 from trainer.distribution import dispatch
 from trainer.tasks import Batch, LanguageModel, Sums, Task
@@ -31,7 +31,7 @@ class Evaluation:
         self,
         model: keras.Model,
         strategy: tf.distribute.Strategy,
-        examples: Examples,
+        examples: ExampleSet,
         batch_size: int,
         jit_compile: bool = False,
         task: Task | None = None,

@@ -14,16 +14,16 @@ from ml_collections import ConfigDict
 
 from trainer import config_checks, exits, tasks
 from trainer.data import datasets, short_validation
-from trainer.data.corpora import validation
 from trainer.data.documents import Documents
+from trainer.data.labelled_documents import LabelledDocuments
 from trainer.distribution import cluster, dispatch, process_group, strategy
-from trainer.initialization import followed_fields, source_run
+from trainer.initialization import source_run
 from trainer.model import build_model
 from trainer.optimization import optimizer
 from trainer.storage import checkpoint_choice, going_back, named_variables, report_file, run_files
 from trainer.storage.disk_run_files import DiskRunFiles
 from trainer.storage.workdir import Workdir
-from trainer.training import compilation, schedule_steps, tokens_seen
+from trainer.training import begun_fields, compilation, schedule_steps, tokens_seen
 from trainer.training.evaluation import Evaluation
 from trainer.training.skipped_steps import SkippedSteps
 from trainer.training.step import TrainStep
@@ -67,6 +67,7 @@ class Run:
         dry: bool = False,
     ):
         config_checks.check_config(config)
+        config_checks.check_unused_fields(config)
         checkpoint_choice.check(checkpoint)
         self.config = config = config.copy_and_resolve_references()  # Empty fields are filled in below.
         self.retained: list[object] = []
@@ -81,8 +82,7 @@ class Run:
                 if not dry:
                     self.workdir.lock()
                     undo.callback(self.workdir.abandon)
-                self._check_data_dir()
-                config.data.validation_rule = self._validation_rule()
+                begun_fields.fill_in(config, self.workdir)
                 source = source_run.begin(config, self.workdir)
                 changed = self.workdir.check_config(config)
                 # Otherwise a damaged one is found only after the last step.
@@ -96,9 +96,12 @@ class Run:
             config_checks.check_batch(config, self.strategy.num_replicas_in_sync)
             if config.train.deterministic_ops:
                 tf.config.experimental.enable_op_determinism()
-            config.data.validation_rule = self.process_group.broadcast(config.data.validation_rule)
-            followed_fields.fill_in(config, self.process_group.broadcast(followed_fields.of_run(config)))
+            begun_fields.share(config, self.process_group)
             self.corpus = datasets.load_corpus(config.data)
+            if isinstance(self.corpus.train, LabelledDocuments):
+                config.data.labels = self.corpus.train.label_names
+            for part in (self.corpus.train, self.corpus.validation):
+                self.task.check_documents(config, part)
             if self.process_group.is_chief and isinstance(self.corpus.validation, Documents):
                 short_validation.warn(config, self.corpus.validation)
             self.examples = self.task.train_examples(config, self.corpus.train)
@@ -188,7 +191,7 @@ class Run:
             self._evaluation = self.make_evaluation(self.validation_examples())
         return self._evaluation.run(stop_requested)
 
-    def validation_examples(self) -> datasets.Examples:
+    def validation_examples(self) -> datasets.ExampleSet:
         """Cuts the examples of an evaluation."""
         return self.task.validation_examples(self.config, self.corpus.validation)
 
@@ -196,7 +199,7 @@ class Run:
         """Number of tokens in the validation documents, also those that `config.train.eval_examples` leaves out."""
         return self.task.examples(self.config, self.corpus.validation).tokens
 
-    def make_evaluation(self, examples: datasets.Examples) -> Evaluation:
+    def make_evaluation(self, examples: datasets.ExampleSet) -> Evaluation:
         """Makes an evaluation of the model on examples."""
         settings = self.config.train
         return Evaluation(
@@ -238,20 +241,6 @@ class Run:
         """Waits for the checkpoint that is being written, closes the files and unlocks the folder."""
         self.files.close(self.step)
         self.workdir.unlock()
-
-    def _check_data_dir(self) -> None:
-        """Refuses a folder of data that is not read. A run that began with it, when it was ignored, goes on."""
-        try:
-            config_checks.check_data_dir(self.config)
-        except ValueError as error:
-            if self.workdir.config_before() is None:
-                raise
-            logging.warning("Not used: %s", error)
-
-    def _validation_rule(self) -> str:
-        """Returns the rule of the config, else that of the run in the folder, else that of new runs."""
-        began = self.workdir.config_before() or self.config
-        return self.config.data.validation_rule or validation.resolve_rule(began.data)
 
     def _capture(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Copies the state to the host."""

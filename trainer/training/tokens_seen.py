@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.data.examples import Examples
+from trainer.data.example_set import ExampleSet
 from trainer.data.shuffle import shuffled_indices
 
 _BLOCK = 1 << 20  # Number of examples whose sizes are looked up at a time.
@@ -40,7 +40,7 @@ class TokensSeen:
 
 
 def restored(
-    description: Mapping[str, Any], updates: int, examples: Examples, batch_size: int, seed: int
+    description: Mapping[str, Any], updates: int, examples: ExampleSet, batch_size: int, seed: int
 ) -> TokensSeen:
     """Restores the count of a checkpoint.
 
@@ -60,7 +60,7 @@ def restored(
     return TokensSeen(count_tokens(examples, step * batch_size, seed) if step == updates else None)
 
 
-def count_tokens(examples: Examples, number: int, seed: int) -> int:
+def count_tokens(examples: ExampleSet, number: int, seed: int) -> int:
     """Counts the targets of the first examples of a run.
 
     Args:

@@ -1,8 +1,11 @@
 """A tiny run of each task, for the tests of every task: a new one needs an entry in `CASES`."""
 
+import json
 import pathlib
+import random
 from collections.abc import Callable
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from tests.trainer import runs
@@ -12,19 +15,76 @@ def _language_model(folder: pathlib.Path) -> ConfigDict:
     return runs.make_config(runs.write_corpus(folder / "corpus"))
 
 
-# config.task -> a config of one small layer with dropout, on data that it writes to a folder
-CASES: dict[str, Callable[[pathlib.Path], ConfigDict]] = {"language_model": _language_model}
+def write_labelled_texts(file: pathlib.Path, count: int = 40) -> pathlib.Path:
+    """Writes texts of letters from the first or second half of the alphabet, labelled so, and returns the file."""
+    rng = random.Random(0)
+    halves = {"first": "abcdefghijklm", "second": "nopqrstuvwxyz"}
+    rows = [
+        {"text": "".join(rng.choices(halves[label], k=rng.randint(1, 90))), "label": label}
+        for label in rng.choices([*halves], k=count)
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def _classification(folder: pathlib.Path) -> ConfigDict:
+    config = runs.make_config(folder)
+    config.data.name, config.data.path = "labelled_text", str(write_labelled_texts(folder / "texts.jsonl"))
+    config.data.layout = "padded"
+    config.model.num_classes = 2
+    return config
+
+
+def _pairs(folder: pathlib.Path) -> ConfigDict:
+    """The classification of pairs: whether both texts are of one half of the alphabet."""
+    config = _classification(folder)
+    path = folder / "texts.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    pairs = [
+        {"one": row["text"], "two": other["text"], "same": int(row["label"] == other["label"])}
+        for row, other in zip(rows, [*rows[1:], rows[0]], strict=True)
+    ]
+    path.write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    config.data.text_key, config.data.pair_key, config.data.label_key = "one", "two", "same"
+    config.model.pair = True
+    return config
+
+
+def _ids(folder: pathlib.Path) -> ConfigDict:
+    config = runs.make_config(folder / "rows.npy")
+    np.save(folder / "rows.npy", np.random.default_rng(0).integers(0, 20, [60, 33], np.uint16))
+    config.data.name, config.data.layout = "tokens", "padded"
+    config.model.vocabulary_size, config.train.sequence_length = 20, 32
+    return config
+
+
+def _duplication(folder: pathlib.Path) -> ConfigDict:
+    config = runs.make_config(folder)
+    config.data.name, config.data.path, config.data.layout = "duplication", "", "padded"
+    config.data.length, config.data.symbols, config.model.vocabulary_size = 64, 19, 20
+    config.data.examples, config.data.validation_examples = 64, 16
+    return config
+
+
+# config.task, or it and a variant -> a config of one small layer with dropout, on data that it writes to a folder
+CASES: dict[str, Callable[[pathlib.Path], ConfigDict]] = {
+    "language_model": _language_model,
+    "language_model of ids": _ids,
+    "language_model of some ids": _duplication,
+    "classification": _classification,
+    "classification of pairs": _pairs,
+}
 
 
 def make_config(task: str, folder: pathlib.Path) -> ConfigDict:
     """Makes the config of a run of 4 steps that saves every 2, evaluates once, and ends with a report and an export.
 
     Args:
-        task: `config.task`.
+        task: A name of `CASES`.
         folder: Where to write its data.
     """
     config = CASES[task](folder)
-    config.task = task
+    config.task = task.split()[0]
     config.train.steps, config.train.checkpoint_every, config.train.eval_every = 4, 2, 0
     config.export = config.report = True
     return config

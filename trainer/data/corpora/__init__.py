@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import ml_collections
 
-from trainer.data.corpora import python_stdlib, text_files, tfds_text
+from trainer.data.corpora import duplication, labelled_text, python_stdlib, text_files, tfds_text, tokens
 from trainer.data.corpora.corpus import Corpus, Scored
 from trainer.data.corpora.source import CONTENTS, IDS, LABELLED_IDS, LABELLED_TEXT, TEXT, Source
 
@@ -23,6 +23,7 @@ __all__ = [
     "Source",
     "import_module",
     "register",
+    "unused_fields",
 ]
 
 # config.data.name -> source
@@ -30,6 +31,9 @@ SOURCES: dict[str, Source] = {
     "python_stdlib": Source(python_stdlib.load),
     "text": Source(text_files.load, scored=text_files.scored),
     "tfds": Source(tfds_text.load, scored=tfds_text.scored),
+    "tokens": Source(tokens.load, IDS, tokens.scored, tokens.check_fields, tokens.FIELDS),
+    "duplication": Source(duplication.load, IDS, check=duplication.check_fields, fields=duplication.FIELDS),
+    "labelled_text": Source(labelled_text.load, LABELLED_TEXT, labelled_text.scored, fields=labelled_text.FIELDS),
 }
 _OWN = frozenset(SOURCES)
 
@@ -45,6 +49,16 @@ def register(name: str, load: Callable[[ml_collections.ConfigDict], Corpus], con
     if contents not in CONTENTS:
         raise ValueError(f"`contents` must be one of {', '.join(CONTENTS)}. Received: contents={contents!r}")
     SOURCES[name] = Source(load, contents)
+
+
+def unused_fields(name: str) -> dict[str, list[str]]:
+    """Fields of `config.data` that a source does not read, each with the sources that do; none of one's own source."""
+    own = SOURCES[name].fields if name in _OWN else [field for source in SOURCES.values() for field in source.fields]
+    found: dict[str, list[str]] = {}
+    for reader, source in SOURCES.items():
+        for field in set(source.fields) - {*own}:
+            found.setdefault(field, []).append(reader)
+    return found
 
 
 def import_module(name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence, Sized
+from collections.abc import Collection, Mapping, Sequence, Sized
 from typing import Any, Protocol
 
 
@@ -57,6 +57,29 @@ class Scored:
 def validation_part(corpus: Corpus) -> Scored:
     """Returns the validation documents of a corpus, to score a model on."""
     return Scored(f"the validation documents of {corpus.name}", corpus.validation, True, corpus.notes)
+
+
+def chosen_path(config: Mapping[str, Any], overrides: Collection[str], own: Collection[str]) -> str:
+    """Returns the field that names all that is to be scored: `path`, `validation_path`, or neither.
+
+    Args:
+        config: `config.data`.
+        overrides: names of the fields that were set anew, instead of the run's.
+        own: names of the fields that decide what a path gives.
+
+    Raises:
+        ValueError: if both paths were set anew.
+    """
+    if {"path", "validation_path"} <= {*overrides}:
+        raise ValueError(
+            "config.data.path and config.data.validation_path must not both be given to say what is scored. "
+            f"Received: {config['path']!r} and {config['validation_path']!r}"
+        )
+    if {"validation_fraction", "validation_rule"} & {*overrides}:
+        return ""
+    if config["validation_path"] and ("validation_path" in overrides or not {"name", "path"} & {*overrides}):
+        return "validation_path"
+    return "path" if {*own} & {*overrides} else ""
 
 
 def sorted_by_hash(names: Sequence[str]) -> list[int]:

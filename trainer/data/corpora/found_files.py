@@ -81,7 +81,7 @@ def find(root: Path, pattern: str, any_bytes: bool, skipped_folders: Collection[
     """
     left_out: dict[str, list[str]] = {}
     found: dict[str, bytes] = {}
-    for name in sorted(_names(root, pattern, skipped_folders, left_out)):
+    for name in sorted(list_names(root, pattern, skipped_folders, left_out)):
         content, reason = read(root / name, any_bytes)
         if reason:
             left_out.setdefault(reason, []).append(name)
@@ -114,7 +114,13 @@ def read(file: Path, any_bytes: bool) -> tuple[bytes, str]:
     return content, "" if any_bytes else text_or_binary.fault(content)
 
 
-def _names(root: Path, pattern: str, skipped_folders: Collection[str], left_out: dict[str, list[str]]) -> list[str]:
+def list_names(root: Path, pattern: str, skipped_folders: Collection[str], left_out: dict[str, list[str]]) -> list[str]:
+    """Lists the files below a folder by their paths relative to it; `find` says which. Adds the others to `left_out`.
+
+    Raises:
+        OSError: if `root`, or a folder that may be read, cannot be read.
+    """
+
     def leave_out(reason: str, folder: str, name: str) -> None:
         left_out.setdefault(reason, []).append(Path(folder, name).relative_to(root).as_posix())
 

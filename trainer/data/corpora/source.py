@@ -26,13 +26,22 @@ class Source:
         contents: What its documents are, one of `CONTENTS`.
         scored: Loads the documents to score a model on, given the names of the fields that were set anew. By default
             these are the validation documents.
+        check: Checks the fields of a whole config that the source alone has rules for.
+        fields: Names of the fields of `config.data` that are of no use to sources without them here.
     """
 
     load: Callable[[ml_collections.ConfigDict], Corpus]
     contents: str = TEXT
     scored: Callable[[ml_collections.ConfigDict, Collection[str]], Scored] | None = None
+    check: Callable[[ml_collections.ConfigDict], None] | None = None
+    fields: tuple[str, ...] = ()
 
     @property
     def has_text(self) -> bool:
         """Whether the documents are bytes, for a tokenizer."""
         return self.contents in (TEXT, LABELLED_TEXT)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether each document has a label."""
+        return self.contents in (LABELLED_TEXT, LABELLED_IDS)

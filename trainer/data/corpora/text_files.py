@@ -10,7 +10,7 @@ import ml_collections
 
 from reformer_tf import local_paths
 from trainer.data.corpora import found_files, validation
-from trainer.data.corpora.corpus import Corpus, Scored, validation_part
+from trainer.data.corpora.corpus import Corpus, Scored, chosen_path, validation_part
 from trainer.data.corpora.found_files import FoundFiles
 from trainer.data.documents import Documents
 
@@ -55,16 +55,10 @@ def scored(config: ml_collections.ConfigDict, overrides: Collection[str]) -> Sco
         config: as for `load`.
         overrides: names of the fields that were set anew, instead of the run's.
     """
-    if {"path", "validation_path"} <= {*overrides}:
-        raise ValueError(
-            "config.data.path and config.data.validation_path must not both be given to say what is scored. "
-            f"Received: {config.path!r} and {config.validation_path!r}"
-        )
-    if not {"validation_fraction", "validation_rule"} & {*overrides}:
-        if config.validation_path and ("validation_path" in overrides or not {"name", "path"} & {*overrides}):
-            return _scored_whole(config, "validation_path", is_validation="validation_path" not in overrides)
-        if {"name", "path", "pattern", "any_bytes"} & {*overrides}:
-            return _scored_whole(config, "path", is_validation=False)
+    field = chosen_path(config, overrides, ("name", "path", "pattern", "any_bytes"))
+    if field:
+        is_validation = field == "validation_path" and field not in overrides
+        return _scored_whole(config, field, is_validation)
     return validation_part(load(config))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import ml_collections
 
-from trainer.data.corpora import validation
+from trainer.data.corpora import tfds_sets, validation
 from trainer.data.corpora.corpus import Corpus, Scored, validation_part
 from trainer.data.documents import Documents
 
@@ -26,10 +26,10 @@ def load(config: ml_collections.ConfigDict) -> Corpus:
         ValueError: if the name, the feature or a split does not exist, or if a split holds no text.
     """
     builder = _builder(config)
-    train = _read(builder, config.tfds_train_split, "tfds_train_split", config.tfds_text_key)
+    train = _read(builder, config, "tfds_train_split")
     name = f"{builder.info.full_name} {config.tfds_train_split}"
     if config.tfds_validation_split:
-        separate = _read(builder, config.tfds_validation_split, "tfds_validation_split", config.tfds_text_key)
+        separate = _read(builder, config, "tfds_validation_split")
         return Corpus(name, Documents(train), Documents(separate))
     if len(train) < 2:
         raise ValueError(
@@ -63,67 +63,23 @@ def scored(config: ml_collections.ConfigDict, overrides: Collection[str]) -> Sco
 
 def _scored_split(config: ml_collections.ConfigDict, field: str, is_validation: bool) -> Scored:
     builder = _builder(config)
-    documents = _read(builder, config[field], field, config.tfds_text_key)
+    documents = _read(builder, config, field)
     name = f"{builder.info.full_name} {config[field]}"
     label = f"the validation documents {name}" if is_validation else f"all of {name}"
     return Scored(label, Documents(documents), is_validation)
 
 
 def _builder(config: ml_collections.ConfigDict) -> Any:
-    """The prepared data set."""
-    if not config.tfds_name:
-        raise ValueError(f"config.data.tfds_name must name a TFDS data set. Received: {config.tfds_name!r}")
-    import tensorflow_datasets as tfds  # takes seconds to import: only where it is needed
-
-    try:
-        builder = tfds.builder(config.tfds_name, data_dir=config.data_dir or None)
-    except (tfds.core.DatasetNotFoundError, ValueError) as error:  # ValueError: not the form of a name
-        raise ValueError(
-            f"config.data.tfds_name must name a data set that TFDS knows. Received: {config.tfds_name!r}"
-        ) from error
-    _check_feature(builder.info.features, config.tfds_text_key)
-    if config.tfds_download:
-        builder.download_and_prepare()
-    elif not builder.info.splits:
-        raise ValueError(
-            "config.data.tfds_download=False needs a data set that is prepared in config.data.data_dir. "
-            f"Received: {config.tfds_name!r}, which is not in {str(builder.data_dir)!r}"
-        )
+    builder = tfds_sets.known(config)
+    tfds_sets.check_text(builder, "tfds_text_key", config.tfds_text_key)
+    tfds_sets.prepare(builder, config)
     return builder
 
 
-def _check_feature(features: Any, key: str) -> None:
-    import tensorflow as tf
-
-    texts = [name for name, spec in features.get_tensor_info().items() if _is_text(spec, tf.string)]
-    if key not in texts:
-        raise ValueError(
-            f"config.data.tfds_text_key must name a text feature, one of: {', '.join(texts) or '(none)'}. "
-            f"Received: {key!r}"
-        )
-
-
-def _is_text(spec: Any, string: Any) -> bool:
-    return getattr(spec, "shape", None) == () and getattr(spec, "tf_dtype", None) == string
-
-
-def _read(builder: Any, split: str, field: str, key: str) -> list[bytes]:
-    import tensorflow_datasets as tfds
-
-    try:
-        dataset = builder.as_dataset(
-            split=split,
-            shuffle_files=False,
-            read_config=tfds.ReadConfig(interleave_cycle_length=1),  # file after file: the same order every time
-            decoders=tfds.decode.PartialDecoding({key: True}),
-        )
-    except (ValueError, KeyError, AssertionError) as error:
-        raise ValueError(
-            f"config.data.{field} must be a split of {builder.info.full_name}, which has "
-            f"{', '.join(builder.info.splits)}. Received: {split!r}"
-        ) from error
-    documents = [bytes(example[key]) for example in tfds.as_numpy(dataset)]
+def _read(builder: Any, config: ml_collections.ConfigDict, field: str) -> list[bytes]:
+    key = config.tfds_text_key
+    documents = [bytes(example[key]) for example in tfds_sets.examples(builder, config, field, [key])]
     documents = [document for document in documents if document]
     if not documents:
-        raise ValueError(f"config.data.{field} must hold text. Received: {split!r}, which has none")
+        raise ValueError(f"config.data.{field} must hold text. Received: {config[field]!r}, which has none")
     return documents

@@ -1,0 +1,93 @@
+"""Labelled texts as they were read, before their labels are numbered."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from trainer.data.documents import Documents
+from trainer.data.labelled_documents import LabelledDocuments
+
+_INTEGER = re.compile(r"[+-]?\d+")
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledRows:
+    """Texts with the names of their labels.
+
+    Attributes:
+        texts: The texts.
+        pairs: The second texts; None for single ones.
+        labels: Name of each text's label.
+        where: Where a row was read, in words, from its index.
+    """
+
+    texts: list[bytes]
+    pairs: list[bytes] | None
+    labels: list[str]
+    where: Callable[[int], str]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: Sequence[int]) -> LabelledRows:
+        """Chooses some of the rows."""
+        pairs = None if self.pairs is None else [self.pairs[i] for i in indices]
+        texts, labels = [self.texts[i] for i in indices], [self.labels[i] for i in indices]
+        return LabelledRows(texts, pairs, labels, lambda index: self.where(indices[index]))
+
+    def names(self) -> tuple[str, ...]:
+        """The different labels, sorted: integers by their value, else as strings."""
+        found = {*self.labels}
+        if all(_INTEGER.fullmatch(name) for name in found):
+            return tuple(sorted(found, key=lambda name: (int(name), name)))
+        return tuple(sorted(found))
+
+    def numbered(self, names: Sequence[str]) -> LabelledDocuments:
+        """Numbers the labels.
+
+        Args:
+            names: The labels in the order of their numbers.
+
+        Raises:
+            ValueError: If a row has another label.
+        """
+        numbers = {name: number for number, name in enumerate(names)}
+        for index, label in enumerate(self.labels):
+            if label not in numbers:
+                raise ValueError(
+                    "Labels must be those of config.data.labels or, without, of the training part: "
+                    f"{', '.join(map(repr, names))}. Received: {label!r} in {self.where(index)}"
+                )
+        labels = np.array([numbers[label] for label in self.labels], np.int32)
+        pairs = None if self.pairs is None else Documents(self.pairs)
+        return LabelledDocuments(Documents(self.texts), labels, tuple(names), pairs)
+
+    def split(self, fraction: float) -> tuple[LabelledRows, LabelledRows]:
+        """Takes a fraction of each label's rows to validate on, always the same ones.
+
+        The rows of a label are sorted by a hash of their texts, so that equal texts come together, and the first
+        `fraction` of them taken: at least one, but not the only one.
+
+        Args:
+            fraction: Between 0 and 1.
+
+        Returns:
+            The rows to train on and those to validate on, in the order of these rows.
+        """
+        taken: set[int] = set()
+        by_hash = sorted(range(len(self)), key=lambda index: (self._digest(index), index))
+        for name in {*self.labels}:
+            rows = [index for index in by_hash if self.labels[index] == name]
+            taken.update(rows[: min(max(1, round(fraction * len(rows))), len(rows) - 1)])
+        return self.take([i for i in range(len(self)) if i not in taken]), self.take(sorted(taken))
+
+    def _digest(self, index: int) -> bytes:
+        digest = hashlib.sha256(self.texts[index])
+        if self.pairs is not None:
+            digest.update(b"\0" + self.pairs[index])
+        return digest.digest()

@@ -1,0 +1,35 @@
+"""What predictions without a model would reach on documents of ids."""
+
+import numpy as np
+
+from trainer.data.id_documents import IdDocuments
+
+
+def id_entropy(documents: IdDocuments, vocabulary_size: int, order: int = 0) -> float:
+    """Computes the empirical entropy of the targets: the length of the best fixed code for exactly these ids.
+
+    Args:
+        documents: The documents. The first id of each has none before it and does not count.
+        vocabulary_size: V, the number of ids there are.
+        order: 0 counts ids on their own; 1 counts each id given the one before it, which takes V^2 counters.
+
+    Returns:
+        Bits per id; not a number without any target.
+
+    Example:
+        >>> id_entropy(IdDocuments.from_arrays([[0, 1, 0, 1, 0]]), vocabulary_size=2)
+        1.0
+    """
+    counts = np.zeros(vocabulary_size ** (1 + order), np.int64)
+    counted = np.ones(len(documents.ids), bool) if documents.scored is None else documents.scored.copy()
+    counted[documents.offsets[:-1]] = False
+    before = np.zeros(1, np.int64)
+    for start, block in documents.ids.blocks():
+        ids = block.astype(np.int64)
+        codes = ids if order == 0 else np.concatenate([before, ids[:-1]]) * vocabulary_size + ids
+        counts += np.bincount(codes[counted[start : start + len(ids)]], minlength=len(counts))
+        before = ids[-1:]
+    table = counts.reshape(-1, vocabulary_size)  # [id before, id]
+    total, contexts = table.sum(), np.broadcast_to(table.sum(axis=1, keepdims=True), table.shape)
+    seen = table > 0
+    return float((table[seen] * np.log2(contexts[seen] / table[seen])).sum() / total) if total else float("nan")

@@ -1,0 +1,106 @@
+"""Predicting the next id, of sources that give ids and no text: `config.task = "language_model"` there.
+
+Shape letters: B rows of a batch, L sequence length.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Self
+
+import keras
+import tensorflow as tf
+from ml_collections import ConfigDict
+
+from trainer.data import corpora, datasets, ids_as_text
+from trainer.data.examples import Examples
+from trainer.data.id_entropy import id_entropy
+from trainer.tasks.language_model import LanguageModel
+from trainer.tasks.task import Batch, Sums
+
+_MOST_FOR_PAIRS = 4096
+"""The largest vocabulary whose pairs are counted for the final report, by 128 MiB of counters."""
+
+
+class IdLanguageModel(LanguageModel):
+    """A causal language model of ids. A batch is ids `[B, L + 1]` and their mask; all ids but the first are targets.
+
+    Of documents that say which ids are targets, a batch has a third tensor, `[B, L + 1]` bool, True for those.
+
+    Args:
+        vocabulary_size: The number of ids of the model.
+    """
+
+    contents = (corpora.IDS,)
+    summed = ("loss", "token_loss")
+    metric_names = ("bits_per_token", "accuracy")
+    measure = "bits_per_token"
+
+    def __init__(self, vocabulary_size: int):
+        super().__init__()
+        self._vocabulary_size = vocabulary_size
+        self.references = {"entropy_order_0": "entropy of order 0 (ids on their own)"}
+        if vocabulary_size <= _MOST_FOR_PAIRS:
+            self.references["entropy_order_1"] = "entropy of order 1 (given the id before)"
+
+    @classmethod
+    def check(cls, config: ConfigDict) -> None:
+        cls.check_sample(config, max(1, len(_prompt(config))))
+
+    @classmethod
+    def from_config(cls, config: ConfigDict) -> Self:
+        return cls(config.model.vocabulary_size)
+
+    def examples(self, config: ConfigDict, documents: Any, count: int = 0) -> Examples:
+        return datasets.cut_examples(config, None, documents, count)
+
+    def counts(self, batch: Batch) -> Sums:
+        _, *flags = batch
+        return {"tokens": tf.reduce_sum(tf.cast(flags[-1][:, 1:], tf.float32))}
+
+    def losses(self, model: keras.Model, batch: Batch, training: bool, seed: tf.Tensor | None = None) -> Sums:
+        ids, mask, *scored = batch
+        if training:
+            return _name(_sum(model.token_losses(ids, mask=mask, training=True, seed=seed), *scored))
+        losses, right = model.token_scores(ids, mask=mask)
+        return {**_name(_sum(losses, *scored)), "right": _sum(right, *scored)}
+
+    def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
+        count = sums["tokens"]
+        found = {"bits_per_token": sums["token_loss"] / count / math.log(2.0) if count else math.nan}
+        if "right" in sums:
+            found["accuracy"] = sums["right"] / count if count else math.nan
+        return found
+
+    def refer(self, documents: Any) -> dict[str, float]:
+        return {name: id_entropy(documents, self._vocabulary_size, int(name[-1])) for name in self.references}
+
+    def sample(self, model: keras.Model, config: ConfigDict, examples: Any) -> str:
+        asked, prompt = config.sample, _prompt(config)
+        before = [] if prompt else examples[0][0][:1].tolist()  # A document of ids has no boundary to begin with.
+        new = model.stream(
+            prompt or before, max_new_tokens=asked.tokens, sampler="random", temperature=asked.temperature, seed=0
+        )
+        text = ids_as_text.to_bytes([*before, *map(int, new)]).decode()
+        return text if prompt else text.lstrip()
+
+    def export_options(self, config: ConfigDict, sentencepiece: bool) -> dict[str, Any]:
+        if sentencepiece:
+            raise ValueError(f"`sentencepiece` must not be asked for where a run has ids. Received: {sentencepiece}")
+        return {"tokenizer": None}
+
+
+def _prompt(config: ConfigDict) -> list[int]:
+    return ids_as_text.to_ids(config.sample.prompt, "`config.sample.prompt`", config.model.vocabulary_size)
+
+
+def _name(loss: tf.Tensor) -> Sums:
+    """Names a sum twice: as what is minimised, and as what the metrics of a training step divide."""
+    return {"loss": loss, "token_loss": loss}
+
+
+def _sum(values: tf.Tensor, scored: tf.Tensor | None = None) -> tf.Tensor:
+    """Sums `[B, L]` numbers of targets in float32; `scored` `[B, L + 1]` says which of them count."""
+    values = tf.cast(values, tf.float32)
+    return tf.reduce_sum(values if scored is None else tf.where(scored[:, 1:], values, 0.0))
