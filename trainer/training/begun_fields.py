@@ -33,7 +33,7 @@ def fill_in(config: ConfigDict, workdir: Workdir) -> None:
     data.labels = data.labels or began.data.labels
 
 
-def share(config: ConfigDict, process_group: ProcessGroup) -> None:
+def broadcast(config: ConfigDict, process_group: ProcessGroup) -> None:
     """Sets what the chief filled in, here and for its model, in the other processes too."""
     filled_in = [config.data.validation_rule, config.data.labels, followed_fields.of_run(config)]
     config.data.validation_rule, labels, arguments = process_group.broadcast(filled_in)

@@ -96,7 +96,7 @@ class Run:
             config_checks.check_batch(config, self.strategy.num_replicas_in_sync)
             if config.train.deterministic_ops:
                 tf.config.experimental.enable_op_determinism()
-            begun_fields.share(config, self.process_group)
+            begun_fields.broadcast(config, self.process_group)
             self.corpus = datasets.load_corpus(config.data)
             if isinstance(self.corpus.train, LabelledDocuments):
                 config.data.labels = self.corpus.train.label_names
