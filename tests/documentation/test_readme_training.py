@@ -64,7 +64,7 @@ def test_pretraining_then_twice_the_length_then_a_classifier(commands, tmp_path,
         assert _run([*kept, *small]) == exits.DONE
     out = capsys.readouterr().out
     assert out.count("Weights of step 2, the best") == 2
-    assert "Not in them, so initialised: hidden/kernel; hidden/bias; output_projection/kernel" in out
+    assert "Initialised: hidden/kernel; hidden/bias; output_projection/kernel" in out
     _, description = Checkpoints(tmp_path / "classifier" / "checkpoints").newest()
     assert description["begun_with"]["folder"] == "longer"
     for folder in ("longer", "classifier"):

@@ -94,8 +94,8 @@ class SourceRun:
         taken, number = len(found.values), len(found.values) + len(found.initialised)
         lines = {
             "Changed": found.changed,
-            "Not in them, so initialised": found.initialised,
-            "Not used of them": found.left_out,
+            "Initialised": found.initialised,
+            "Not used": found.left_out,
             "Followed": [f"{name}={value!r}" for name, value in self.followed.items()],
             "Other settings": self._other_settings(),
         }

@@ -182,7 +182,7 @@ def test_what_does_not_fit_is_refused_or_left_out(config, source, tmp_path, caps
     _assert_taken(fits, source[1][3])
     out = capsys.readouterr().out
     assert "14 variables of 17" in out
-    assert "Not in them, so initialised: stack/feed_forward_0_branch/feed_forward_0/inner_kernel; " in out
+    assert "Initialised: stack/feed_forward_0_branch/feed_forward_0/inner_kernel; " in out
     assert "Other settings: intermediate_dim was 32 and is 24; seed was 0 and is 5" in out
 
 
