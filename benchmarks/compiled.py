@@ -10,20 +10,19 @@ size, with reversible layers and without. With `--config` it is the whole step t
 with the update of the weights, on one device with the whole batch; `--config.FIELD=VALUE` sets a field, as for
 `trainer.task`.
 
-`--target=cpu` asks TensorFlow's own compiler for the device that TensorFlow finds, otherwise the CPU: bytes of
-temporary buffers, arguments and outputs, operations of matrix products and others, bytes accessed, and the largest
-buffers at the peak of temporary memory. Without `--run` no step is run, so that sizes are possible that would take too
-long here.
+`--target=cpu` asks TensorFlow's own compiler for the device that TensorFlow finds, otherwise the CPU: memory by kind,
+operations, bytes accessed, and the largest buffers at the peak. Without `--run` no step is run, so that sizes are
+possible that would take too long here.
 
-Other targets are chips that need not be here (`benchmarks.measuring.chips`): will it fit, and how fast can it be at
-most? The step is lowered here with the budgets of that kind of device, and compiled in another process by the chip's
-own compiler, which the extra `accelerators` brings (`pip install -e ".[accelerators]"`; or `--python=PATH` of the
-Python of an environment with `jax` and `jax[cuda13]`'s plugin or `libtpu`). Besides the above there are the size of the
-lowered program, the memory by kind, whether all of it fits the chip, how many kernels (on a TPU instructions) are
-launched, with loops as often as they iterate, and the time that they take at least by the roofline. A program that the
-compiler refuses for the chip's memory is a result too, with the compiler's list of the largest allocations. No GPU or
-TPU is used, so no time is measured, and a GPU's compiler does not try out which kernels are fastest. A TPU's compiler
-runs once a machine at a time: a point waits for another process that has it, up to 15 minutes.
+Other targets are chips that need not be here (`compilers.chips.registry`): will it fit, and how fast can it be at most?
+The step is lowered here with the budgets of that kind of device, and compiled in another process by the chip's own
+compiler, which the extra `accelerators` brings (`pip install -e ".[accelerators]"`; or `--python=PATH` of the Python of
+an environment with `jax` and `jax[cuda13]`'s plugin or `libtpu`). Besides the above there are the size of the lowered
+program, whether all of it fits the chip, how many kernels (on a TPU instructions) are launched, with loops as often as
+they iterate, and the time that they take at least by the roofline. A program that the compiler refuses for the chip's
+memory is a result too, with the compiler's list of the largest allocations. No GPU or TPU is used, so no time is
+measured, and a GPU's compiler does not try out which kernels are fastest. A TPU's compiler runs once a machine at a
+time: a point waits for another process that has it, up to 15 minutes.
 
 Each point is a process of its own (see `benchmarks.points.compiled`). The results are written to `--output` point by
 point, one JSON object a line; the same command continues with the missing points, if the compiler has the same version.
@@ -31,24 +30,19 @@ point, one JSON object a line; the same command continues with the missing point
 
 import itertools
 import pathlib
+import re
 import sys
 import tempfile
 from typing import Any
 
 from absl import flags
 
-from benchmarks.measuring import (
-    command_line,
-    compile_process,
-    config_flag,
-    machine,
-    needed_operations,
-    point_process,
-    points,
-)
-from benchmarks.measuring.chips import CHIPS, HERE
+from benchmarks.measuring import command_line, needed_operations, points
 from benchmarks.measuring.results import Results
-from benchmarks.reports import compiled
+from compilers.chips.registry import CHIPS, HERE
+from compilers.processes import compile_process, limited_process, machine
+from compilers.reports import compiled
+from trainer.commands.command_line import or_refuse
 from trainer.config import as_dict, write_config
 
 _TARGET = flags.DEFINE_enum("target", HERE, [HERE, *CHIPS], "What the step is compiled for.")
@@ -71,6 +65,18 @@ _NOT_WITH_CONFIG = ["depths", "lengths", "reversible", *_ARGUMENTS]
 _IDENTITY = ["length", "layers", "reversible"]
 
 
+def _define_config() -> None:
+    """Defines `--config`, and where it is set the flags of its fields, as the trainer takes them."""
+    help_text = "File with the config of a run, in place of flags of the model; --config.FIELD=VALUE sets a field."
+    if any(re.match(r"--?config(=|$)", argument) for argument in sys.argv[1:]):
+        from trainer.commands import config_file, config_flag  # These import TensorFlow, which takes seconds.
+
+        (file,) = config_flag.peek_flags(["config"])
+        config_flag.define(config_file.load(file or ""), help_text)
+    else:
+        flags.DEFINE_string("config", None, help_text)
+
+
 def main() -> None:
     """Measures the missing points, and prints the tables."""
     with tempfile.TemporaryDirectory() as folder:
@@ -80,9 +86,9 @@ def main() -> None:
             target = {"target": _TARGET.value}
             about = {**machine.describe(), "compiler": versions} if versions else machine.describe()
             results = Results(_OUTPUT.value, {**target, **arguments}, about, _IDENTITY)
-        measured = points.run(planned, results, _measure, compiled.outcome)
+        measured = points.run(planned, results, lambda point: points.measure(point, _TIMEOUT.value), compiled.outcome)
     print(f"\n{compiled.report(measured, _TARGET.value)}\n\nresults: {results.path}")
-    if any(point["status"] != point_process.DONE for point in measured):
+    if any(point["status"] != limited_process.DONE for point in measured):
         sys.exit(1)
 
 
@@ -132,7 +138,7 @@ def _check_attention() -> None:
 
 def _of_config(folder: pathlib.Path) -> tuple[dict[str, Any], list[points.Point]]:
     """The config as the arguments, and its point; the point reads the config from a file in a folder."""
-    from benchmarks.measuring import config_step  # Imports TensorFlow, which takes seconds.
+    from compilers.steps import config_step  # Imports TensorFlow, which takes seconds.
 
     config = config_step.for_one_device(flags.FLAGS.config)
     write_config(config, folder / "config.json")
@@ -149,10 +155,6 @@ def _point(identity: dict[str, Any], values: dict[str, Any]) -> points.Point:
     return points.Point(identity, ["benchmarks.points.compiled", *options], identity["length"] * identity["layers"])
 
 
-def _measure(point: points.Point) -> dict[str, Any]:
-    return points.measure(point, _TIMEOUT.value)
-
-
 if __name__ == "__main__":
-    config_flag.define()
+    or_refuse(_define_config)  # Before the flags are parsed.
     command_line.run(main)

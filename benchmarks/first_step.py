@@ -10,17 +10,18 @@ time that a user waits: a line for each of several kinds, and at last one JSON o
 """
 
 import json
-import resource
 import statistics
 import sys
+import time
 from collections.abc import Callable
 
 import keras
 import numpy as np
 from absl import flags
 
-from benchmarks.measuring import command_line, point_process, points
+from benchmarks.measuring import command_line, points
 from benchmarks.measuring.results import Results
+from compilers.processes import limited_process
 from reformer_tf.layers import FullSelfAttention, LocalSelfAttention, LSHSelfAttention
 
 _WIDTH, _HEADS, _HEAD_SIZE, _CLASSES = 48, 4, 16, 2
@@ -48,14 +49,9 @@ _TIMEOUT = command_line.define_timeout()
 
 def _cpu_seconds(call: Callable[[], object]) -> float:
     """The CPU time of a call, user and system."""
-
-    def used() -> float:
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        return usage.ru_utime + usage.ru_stime
-
-    began = used()
+    began = time.process_time()
     call()
-    return used() - began
+    return time.process_time() - began
 
 
 def _classifier(attention: Callable[[], Callable]) -> keras.Model:
@@ -106,7 +102,7 @@ def main() -> None:
         return ", ".join(f"{name} {time:.4f} s ({time / base.get(name, time):.2f})" for name, time in times)
 
     measured = points.run(planned, results, lambda point: points.measure(point, _TIMEOUT.value), outcome)
-    done = [point for point in measured if point["status"] == point_process.DONE]
+    done = [point for point in measured if point["status"] == limited_process.DONE]
     print(json.dumps({point["kind"]: point[point["kind"]] for point in done}))
     if len(done) < len(kinds):
         sys.exit(1)

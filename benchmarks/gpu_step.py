@@ -21,21 +21,18 @@ The last line of a measurement is one JSON object, which `--output`, a new file,
 code is 1 if the numbers differ from those of the CPU, or a point fails.
 """
 
-import dataclasses
-import json
 import pathlib
-import sys
 from typing import Any
 
 from absl import flags
 
-from benchmarks.measuring import command_line, gpu_folder, gpu_plan, machine, needed_operations, point_process
-from benchmarks.measuring.chips import CHIPS
-from benchmarks.measuring.gpu_plan import Plan
-from benchmarks.measuring.limited_time import Point
+from benchmarks.measuring import command_line, needed_operations
 from benchmarks.measuring.sizes import Sizes
 from benchmarks.peers import flash_attention
-from benchmarks.reports import gpu_step
+from compilers.chips.registry import CHIPS
+from compilers.processes import machine
+from compilers.runs import gpu_folder, gpu_plan
+from compilers.runs.gpu_plan import Plan, Point
 
 _LENGTHS = flags.DEFINE_list("lengths", ["16384", "65536", "262144"], "Tokens of a sequence.")
 _ATTENTION = flags.DEFINE_list("attention", ["lsh", "local"], "Kinds, repeated over the layers.")
@@ -54,7 +51,6 @@ _PREPARE = flags.DEFINE_string("prepare", None, "Folder for what another machine
 # Of the model whose numbers are checked, long enough for windows: shorter sequences attend to all pairs.
 _CHECKED = {"length": 1024, "layers": 2, "width": 128, "heads": 2, "chunk_length": 32}
 _STEP = "benchmarks.points.gpu_step"
-_LOWERING_SECONDS = 3600.0  # In which a step must be lowered.
 
 
 def _plan(lengths: list[int]) -> Plan:
@@ -73,7 +69,7 @@ def _check(lengths: list[int]) -> Point:
     """The point that compares numbers."""
     sizes = {**_CHECKED, "length": min(_CHECKED["length"], *lengths), "num_hashes": flags.FLAGS.num_hashes}
     command = [_STEP, *_flags(_ATTENTION.value, **sizes, precision="float32"), "--check"]
-    return Point(gpu_plan.CHECK, sizes["length"], command)
+    return Point(gpu_plan.CHECK, sizes["length"], command, lowers=True)
 
 
 def _step(kinds: list[str], sizes: Sizes) -> Point:
@@ -81,11 +77,12 @@ def _step(kinds: list[str], sizes: Sizes) -> Point:
     own = {**command_line.arguments(_SIZES), "length": sizes.length, "precision": _PRECISION.value}
     layers = [kinds[index % len(kinds)] for index in range(sizes.layers)]
     operations = needed_operations.training_step(sizes, layers)
-    return Point(" ".join(kinds), sizes.length, [_STEP, *_flags(kinds, **own)], operations)
+    return Point(" ".join(kinds), sizes.length, [_STEP, *_flags(kinds, **own)], operations, lowers=True)
 
 
 def _flags(kinds: list[str], **values: Any) -> list[str]:
-    return command_line.options({"attention": ",".join(kinds), "repeat": _REPEAT.value, **values})
+    common = {"attention": ",".join(kinds), "repeat": _REPEAT.value, "target": _TARGET.value}
+    return command_line.options({**common, **values})
 
 
 def _flash(framework: str, sizes: Sizes) -> Point:
@@ -93,28 +90,6 @@ def _flash(framework: str, sizes: Sizes) -> Point:
     command = [flash_attention.__name__, *command_line.options({**values, "repeat": _REPEAT.value})]
     operations = needed_operations.causal_attention(sizes)
     return Point(f"one call of {framework}'s flash attention", sizes.length, command, operations, framework)
-
-
-def _prepare(plan: Plan, folder: pathlib.Path) -> None:
-    """Writes the folder with the lowered steps, the plan that runs them, and what it needs for that."""
-    folder.mkdir(parents=True, exist_ok=True)
-    points = [_lowered(point, folder) if point.command[0] == _STEP else point for point in plan.points]
-    gpu_folder.write(dataclasses.replace(plan, points=points), folder)
-    print(f"\ncd {folder} && python -m benchmarks.prepared_gpu_step")
-
-
-def _lowered(point: Point, folder: pathlib.Path) -> Point:
-    """Lowers the step of a point into a folder, in a process of its own, and returns the point that runs it there."""
-    name = f"{point.subject.replace(' ', '_')}_{point.length}.hlo"
-    command = [*point.command, f"--program={folder / name}", f"--target={_TARGET.value}"]
-    result = point_process.run([sys.executable, "-m", *command], _LOWERING_SECONDS, 0.9 * machine.memory_mib())
-    if result["status"] != point_process.DONE:
-        sys.exit(f"Error: {folder / name} was not written: {result['status']}, {result['reason']}")
-    print(f"{folder / name}: {result['program_bytes'] / 2**20:.1f} MiB", flush=True)
-    check = ["--check"] * (point.subject == gpu_plan.CHECK)
-    return dataclasses.replace(
-        point, command=["benchmarks.points.lowered_step", f"--program={name}", f"--repeat={_REPEAT.value}", *check]
-    )
 
 
 def main() -> None:
@@ -126,13 +101,10 @@ def main() -> None:
             command_line.choices(name, needed_operations.KINDS)
     plan = _plan(lengths)
     if _PREPARE.value is not None:
-        _prepare(plan, pathlib.Path(_PREPARE.value))
-        return
-    with command_line.checking():
-        found = gpu_plan.run(plan, _SECONDS.value, pathlib.Path(_OUTPUT.value), _CPU.value, gpu_step.line)
-    print(json.dumps(found))
-    if failure := gpu_plan.failure(found):
-        sys.exit(f"Error: {failure}")
+        gpu_folder.write(plan, pathlib.Path(_PREPARE.value), _REPEAT.value)
+        print(f"\ncd {_PREPARE.value} && python -m benchmarks.prepared_gpu_step")
+    else:
+        gpu_plan.main(plan, _SECONDS.value, pathlib.Path(_OUTPUT.value), _CPU.value)
 
 
 if __name__ == "__main__":

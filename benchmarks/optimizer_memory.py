@@ -15,7 +15,6 @@ what was freed for the thread that asked for it, which can be a few matrices for
 
 import ctypes
 import json
-import pathlib
 
 import keras
 import tensorflow as tf
@@ -23,10 +22,9 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from benchmarks.measuring import command_line
-from benchmarks.measuring.machine import resident_mib
 from trainer.config import default_config
 from trainer.optimization.optimizer import OPTIMIZERS, make_optimizer
-from trainer.training.memory import peak_mib
+from trainer.training.memory import forget_peak, peak_mib, resident_mib
 from trainer.training.step import TrainStep
 
 _OPTIMIZER = flags.DEFINE_enum("optimizer", "adam", OPTIMIZERS, "Optimizer.")
@@ -82,7 +80,7 @@ def _grown(size: int) -> float:
     step = TrainStep(model, optimizer, tf.distribute.get_strategy(), clip_norm=_CLIP_NORM.value)
     ids = tf.range(_TOKENS + 1)[None] % size
     before = resident_mib()
-    pathlib.Path("/proc/self/clear_refs").write_text("5")  # Resets the peak of this process.
+    forget_peak()
     for index in range(3):
         result = step((ids, tf.ones(ids.shape, tf.bool)), tf.constant([0, index]))
         if not bool(result.applied):

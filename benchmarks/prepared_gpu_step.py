@@ -8,12 +8,10 @@ differ from those of the CPU, or a point fails.
 
 import argparse
 import importlib.util
-import json
 import pathlib
 import sys
 
-from benchmarks.measuring import gpu_plan
-from benchmarks.reports import gpu_step
+from compilers.runs import gpu_plan
 
 
 def main() -> None:
@@ -28,13 +26,7 @@ def main() -> None:
         parser.error(f"the current folder must be one that benchmarks.gpu_step made. Received: no {path.absolute()}")
     if lacking := [package for package in ("jax", "numpy") if importlib.util.find_spec(package) is None]:
         sys.exit(f"Error: jax and numpy must be installed. Received: {sys.executable}, without {' and '.join(lacking)}")
-    try:
-        found = gpu_plan.run(gpu_plan.load(path), arguments.seconds, arguments.output, arguments.cpu, gpu_step.line)
-    except ValueError as error:
-        sys.exit(f"Error: {error}")
-    print(json.dumps(found))
-    if failure := gpu_plan.failure(found):
-        sys.exit(f"Error: {failure}")
+    gpu_plan.main(gpu_plan.load(path), arguments.seconds, arguments.output, arguments.cpu)
 
 
 if __name__ == "__main__":

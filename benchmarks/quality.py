@@ -10,9 +10,10 @@ with the missing runs. The table at the end has the mean of the seeds and their 
 
 from absl import flags
 
-from benchmarks.measuring import command_line, machine, points, quality_flags, subjects
+from benchmarks.measuring import command_line, points, quality_flags, subjects
 from benchmarks.measuring.results import Results
 from benchmarks.reports import quality
+from compilers.processes import machine
 
 # Neither TensorFlow nor PyTorch is imported here, so that each runs only in processes of its own.
 flags.adopt_module_key_flags(quality_flags)  # For --help.

@@ -19,9 +19,10 @@ from typing import Any
 
 from absl import flags
 
-from benchmarks.measuring import command_line, machine, points, subjects, sweep
+from benchmarks.measuring import command_line, points, subjects, sweep
 from benchmarks.measuring.results import Results
 from benchmarks.reports import scaling, scaling_plot, summary
+from compilers.processes import machine
 
 # This process stays small, to leave the memory of the machine to the processes that it starts: neither TensorFlow nor
 # matplotlib is imported before the last point is done.

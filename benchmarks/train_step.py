@@ -38,10 +38,8 @@ def measure() -> dict[str, Any]:
     )
     return {
         **steps.measure(training_step.run(program), batch, length, repeat),
-        "kept_buckets_mib": training_step.saved_buckets_mib(),
-        "parameters": training_step.parameters(model),
         **(_errors(model) if _CHECK.value else {}),
-        **training_step.arguments(),
+        **training_step.facts(model),
         "check": _CHECK.value,
     }
 

@@ -10,7 +10,7 @@ import pytest
 from tools import imports
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-TREES = ("reformer_tf", "trainer", "benchmarks", "tools")
+TREES = ("reformer_tf", "trainer", "compilers", "benchmarks", "tools")
 # Names that stay, each where it is: config fields, SentencePiece's pieces, and terms of the field.
 EXCEPTIONS = {
     ("trainer/config.py", "outstanding_steps"),

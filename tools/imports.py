@@ -7,7 +7,7 @@ import pathlib
 import sys
 from collections.abc import Collection, Mapping
 
-TREES = ("reformer_tf", "trainer", "configs", "benchmarks", "examples", "tests", "tools")
+TREES = ("reformer_tf", "trainer", "configs", "compilers", "benchmarks", "examples", "tests", "tools")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -84,6 +84,11 @@ def default_config() -> ConfigDict:
     config.train.profile_start = 0  # First step to profile; the trace is for TensorBoard.
     config.train.profile_steps = 0  # 0: no profile
 
+    config.masking = ConfigDict()  # masked_language_model: see trainer.data.masking.
+    config.masking.fraction = 0.15  # Of the tokens, to be predicted.
+    config.masking.mask_fraction = 0.8  # Of these, replaced by the mask.
+    config.masking.random_fraction = 0.1  # Of these, replaced by a random id. The rest stays.
+
     config.sample = ConfigDict()
     config.sample.prompt = ""
     config.sample.tokens = 400
@@ -94,7 +99,8 @@ def default_config() -> ConfigDict:
 def default_data_config() -> ConfigDict:
     """Returns `config.data` with every field at its default."""
     config = ConfigDict()
-    # python_stdlib, text, tfds, tokens, duplication, labelled_text, or a name of trainer.register_corpus
+    # python_stdlib, text, tfds, tokens, duplication, labelled_text, listops, pathfinder, stdlib_tests, stdlib_pairs, or
+    # a name of trainer.register_corpus
     config.name = "python_stdlib"
     config.module = ""  # Python module that is imported first, where it calls trainer.register_corpus
     config.layout = "packed"  # packed or padded, see Examples
@@ -122,11 +128,19 @@ def default_data_config() -> ConfigDict:
     config.labels = ()
     config.ids_dtype = ""  # tokens: what .bin files hold, such as "uint16"
     config.ids_feature = "ids"  # tokens: the name of the ids in TFRecord files
-    config.examples = 10_000  # duplication: number of examples to train on
-    config.validation_examples = 1_000  # duplication: number of examples to validate on
-    config.length = 1024  # duplication: ids of an example, even; config.train.sequence_length is one less, or more
+    config.examples = 10_000  # duplication, listops, pathfinder: number of examples to train on
+    config.validation_examples = 1_000  # duplication, listops, pathfinder: number of examples to validate on
+    # duplication: ids of an example, even; config.train.sequence_length is one less, or more
+    # stdlib_tests, stdlib_pairs: ids of an excerpt, with its boundary
+    config.length = 1024
     config.symbols = 127  # duplication: number of ids that are not 0
-    config.seed = 0  # duplication: decides the examples; config.train.seed only their sequence
+    # duplication, listops, pathfinder, stdlib_pairs: decides the examples; config.train.seed only their sequence
+    config.seed = 0
+    config.min_length = 500  # listops: lists have more tokens than this
+    config.max_length = 2000  # listops: and fewer than this
+    config.max_depth = 10  # listops: of lists in lists
+    config.max_arguments = 10  # listops: of an operator
+    config.contour_length = 14  # pathfinder: dashes of a contour; 6 is easy, 9 intermediate, 14 hard
     # tfds, and labelled_text without a path: the data set, such as "lm1b" or "wikipedia/20230601.en:1.0.0"
     config.tfds_name = ""
     config.tfds_text_key = "text"  # tfds: the feature that holds the text

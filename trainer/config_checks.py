@@ -48,6 +48,7 @@ def check_config(config: ConfigDict) -> None:
     source = corpora.SOURCES[config.data.name]
     if source.check is not None:
         source.check(config)
+    _check_fields_of_other_tasks(config)
     tasks.find(config).check(config)
 
 
@@ -275,6 +276,16 @@ def _check_segments(config: ConfigDict) -> None:
             attention_kinds.check_segments(config.model.attention_layers)
         except ValueError as error:
             raise ValueError(f"`config.data.separate_documents` must be False with this model: {error}") from error
+
+
+def _check_fields_of_other_tasks(config: ConfigDict) -> None:
+    """Refuses what the task of the run would not use."""
+    defaults, used = configs.default_config(), tasks.TASKS[config.task].fields
+    for name, task in tasks.TASKS.items():
+        for field in sorted({*task.fields} - {*used}):
+            group, _, part = field.partition(".")
+            rule = f"must be {defaults[group][part]!r} where `config.task` is {config.task!r}: it is for {name!r}"
+            field_checks.check(config, field, rule, functools.partial(operator.eq, defaults[group][part]))
 
 
 def _are_expressions(value: Any) -> bool:

@@ -8,8 +8,9 @@ The config is the one kept in DIR; its fields can be overridden, as in `--config
 
 scores all of another file or folder instead, and reads no other text; see `trainer.data.datasets.load_scored`. The
 output names the scored documents before the work begins. Its last line is one JSON object: `step`, `loss` (nats a
-token), `bits_per_byte`, `tokens` (number of targets), `bytes` (that they stand for), `documents` (their number) and
-`scored` (their description).
+token), the metrics of the task, such as `bits_per_byte`, what it counts, such as `tokens`, `documents` (their number)
+and `scored` (their description). Of a language model `tokens` is the number of targets, and `bytes` what they stand
+for. A number is null where there was nothing to average.
 """
 
 from trainer.commands import entry
@@ -18,6 +19,7 @@ if __name__ == "__main__":  # Before the imports that take seconds.
     entry.begin()
 
 import json
+import math
 from collections.abc import Sequence
 
 from absl import app, logging
@@ -104,7 +106,8 @@ def _main(arguments: list[str]) -> int:
     numbers = {"step": step, **evaluation.run()}
     metrics = {name: numbers[name] for name in ("loss", *tasks.find(_CONFIG.value).metric_names) if name in numbers}
     print(f"{'validation ' if scored.is_validation else ''}{shown(metrics)} at step {step}")
-    print(json.dumps({**numbers, "documents": len(documents), "scored": scored.name}))
+    known = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+    print(json.dumps({**known, "documents": len(documents), "scored": scored.name}))
     return exits.DONE
 
 

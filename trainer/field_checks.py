@@ -19,6 +19,7 @@ def check(config: ConfigDict, name: str, rule: str, holds: Callable[[Any], bool]
         ValueError: If it does not.
 
     Example:
+        >>> from ml_collections import ConfigDict
         >>> check(ConfigDict({"train": {"steps": 2}}), "train.steps", "must be at least 1", lambda value: value >= 1)
     """
     value: Any = config

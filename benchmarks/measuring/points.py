@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.measuring import machine, point_process
 from benchmarks.measuring.results import Results
+from compilers.processes import limited_process, machine
 from trainer.training.progress import duration
 
 
@@ -40,16 +40,15 @@ def measure(point: Point, timeout: float, memory_limit_mib: float | None = None)
         memory_limit_mib: resident size at which it is given up; by default 0.9 of the machine's memory.
 
     Returns:
-        The result of `point_process.run`, the commit of the sources as `code`, and the load of the machine before.
+        The result of `limited_process.run`, the commit of the sources as `code`, and the load of the machine before.
     """
-    limit = memory_limit_mib or 0.9 * machine.memory_mib()
     # The load shows other work, which slows down frameworks unequally.
     about = {"code": machine.code(), "load_before": os.getloadavg()[0]}
 
     def waiting(seconds: float) -> None:
         print(f"{name(point.identity)}: under way for {duration(seconds)}", flush=True)
 
-    return {**about, **point_process.run([sys.executable, "-m", *point.command], timeout, limit, waiting)}
+    return {**about, **limited_process.run([sys.executable, "-m", *point.command], timeout, memory_limit_mib, waiting)}
 
 
 def run(
@@ -76,7 +75,7 @@ def run(
 
     def found(point: Point) -> dict[str, Any] | None:
         known = results.find(point.identity)
-        return known if known and (known["status"] == point_process.DONE or not retry_failed) else None
+        return known if known and (known["status"] == limited_process.DONE or not retry_failed) else None
 
     earlier = [known for point in points if (known := found(point))]
     if earlier:
@@ -96,14 +95,8 @@ def run(
             seconds, work = seconds + known["seconds"], work + point.work
         if is_missing:
             left = seconds / work * sum(p.work for p in points[number:]) if work else None
-            said = outcome(known) if known["status"] == point_process.DONE else failure(known)
+            said = outcome(known) if known["status"] == limited_process.DONE else limited_process.failure(known)
             time_left = "-:--" if left is None else duration(left)
             say(f"point {number} of {len(points)}: {name(point.identity)}: {said}; {time_left} left")
         measured.append(known)
     return measured
-
-
-def failure(result: Mapping[str, Any]) -> str:
-    """Says why a point is not done: its status, and the last line of the reason."""
-    lines = result["reason"].strip().splitlines()
-    return f"{result['status']} ({lines[-1] if lines else ''})"

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measuring.machine import resident_mib
 from benchmarks.measuring.sizes import VOCABULARY
-from trainer.training.memory import peak_mib
+from trainer.training.memory import peak_mib, resident_mib
 
 _SHORT = 256
 
@@ -36,6 +35,11 @@ def timed(step: Step, ids: np.ndarray, index: int) -> float:
     return seconds
 
 
+def median_seconds(step: Step, ids: np.ndarray, first: int, number: int) -> float:
+    """The median time of so many steps from an index on."""
+    return statistics.median(timed(step, ids, first + index) for index in range(number))
+
+
 def measure(step: Step, batch: int, length: int, repeat: int) -> dict[str, Any]:
     """Measures the time and the memory of a step.
 
@@ -53,5 +57,5 @@ def measure(step: Step, batch: int, length: int, repeat: int) -> dict[str, Any]:
     timed(step, ids[:, : min(_SHORT, length) + 1], 0)
     base = resident_mib()
     timed(step, ids, 1)
-    median = statistics.median(timed(step, ids, 2 + index) for index in range(repeat))
+    median = median_seconds(step, ids, 2, repeat)
     return {"tokens_per_s": batch * length / median, "step_s": median, "peak_mib": peak_mib(), "base_mib": base}

@@ -4,9 +4,10 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.measuring import point_process, points
+from benchmarks.measuring import points
 from benchmarks.measuring.results import Results
 from benchmarks.measuring.subjects import Subject
+from compilers.processes import limited_process
 
 SKIPPED = "skipped"
 
@@ -48,7 +49,7 @@ def skip(identity: Mapping[str, Any], planned: Iterable[Mapping[str, Any]], resu
     """
     for other in itertools.takewhile(lambda other: other != identity, planned):
         found = results.find(other)
-        gave_up = found is not None and found["status"] in (point_process.TIMEOUT, point_process.MEMORY)
+        gave_up = found is not None and found["status"] in (limited_process.TIMEOUT, limited_process.MEMORY)
         as_hard = all(identity[size] >= other[size] for size in ("length", "layers"))
         if found is not None and gave_up and as_hard and other["subject"] == identity["subject"]:
             return {"status": SKIPPED, "reason": f"{found['status']} at {points.name(other)}", "seconds": 0.0}

@@ -13,6 +13,7 @@ from absl import flags
 
 from benchmarks.measuring import command_line, our_model
 from benchmarks.measuring.steps import Step
+from compilers.steps.step_to_compile import StepToCompile
 from reformer_tf.layers.attention.registry import ATTENTION_LAYERS
 from reformer_tf.layers.attention.windowed import WINDOWS
 from reformer_tf.models import ReformerCausalLM
@@ -34,11 +35,6 @@ JIT_COMPILE = flags.DEFINE_bool("jit_compile", False, "Whether XLA compiles the 
 
 _SIZES = (LENGTH, LAYERS, WIDTH, HEADS, NUM_HASHES, CHUNK_LENGTH, BATCH)
 _OPTIONS = (PRECISION, REPEAT, LOCAL_ROUND, WINDOW, REVERSIBLE, JIT_COMPILE)
-
-
-def arguments() -> dict[str, Any]:
-    """The values of all flags of this module."""
-    return {flag.name: flag.value for flag in (ATTENTION, *_SIZES, *_OPTIONS)}
 
 
 def check() -> None:
@@ -90,18 +86,27 @@ def build_step(model: ReformerCausalLM) -> Callable[[tf.Tensor, tf.Tensor], tupl
     return step
 
 
+def to_compile(model: ReformerCausalLM) -> StepToCompile:
+    """The step of static shapes that XLA compiles as a whole."""
+    function = tf.function(build_step(model), jit_compile=True, autograph=False)
+    return StepToCompile(function, signature(LENGTH.value), facts(model))
+
+
 def run(step: Callable[..., Any]) -> Step:
     """A step as a function of ids and the seed's last number, which returns the mean loss."""
     return lambda ids, index: float(step(tf.constant(ids), tf.constant([0, index]))[0])
 
 
-def parameters(model: ReformerCausalLM) -> int:
-    """The number of trainable weights."""
-    return int(sum(np.prod(v.shape) for v in model.trainable_variables))
+def facts(model: ReformerCausalLM) -> dict[str, Any]:
+    """The arguments, and what follows from them.
 
-
-def saved_buckets_mib() -> float:
-    """The size of the integer buckets that a reversible stack saves for its gradient."""
-    if not REVERSIBLE.value:
-        return 0.0
-    return 4 * kinds().count("lsh") * BATCH.value * HEADS.value * NUM_HASHES.value * LENGTH.value / 2**20
+    Returns:
+        `kept_buckets_mib`, the size of the integer buckets that a reversible stack saves for its gradient;
+        `parameters`, the number of trainable weights; and the values of all flags of this module.
+    """
+    buckets = kinds().count("lsh") * BATCH.value * HEADS.value * NUM_HASHES.value * LENGTH.value
+    return {
+        "kept_buckets_mib": 4 * buckets * REVERSIBLE.value / 2**20,
+        "parameters": int(sum(np.prod(v.shape) for v in model.trainable_variables)),
+        **{flag.name: flag.value for flag in (ATTENTION, *_SIZES, *_OPTIONS)},
+    }

@@ -9,12 +9,13 @@ the command works. Needs neither TensorFlow nor the library. The last line is on
 """
 
 import argparse
+import contextlib
 import functools
 import json
-import statistics
-import time
 from collections.abc import Callable
 from typing import Any
+
+from compilers.runs import timing
 
 FRAMEWORKS = ("torch", "jax")
 _SCALE = 0.1  # Of the random inputs; times do not depend on it.
@@ -34,16 +35,8 @@ def measure(framework: str, length: int, heads: int, key_dim: int, repeat: int) 
         `step_s`, the median; `device` and `implementation`.
     """
     call, device, implementation = (_torch if framework == "torch" else _jax)(length, heads, key_dim)
-    seconds = []
-    for _ in range(1 + repeat):
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-    return {
-        "step_s": statistics.median(seconds[1:]),
-        "device": device,
-        "implementation": implementation,
-    }
+    call()
+    return {"step_s": timing.median_seconds(call, repeat), "device": device, "implementation": implementation}
 
 
 def _torch(length: int, heads: int, key_dim: int) -> tuple[Callable[[], None], str, str]:
@@ -60,10 +53,7 @@ def _torch(length: int, heads: int, key_dim: int) -> tuple[Callable[[], None], s
     backends = [attention.SDPBackend.FLASH_ATTENTION, attention.SDPBackend.CUDNN_ATTENTION]
 
     def call() -> None:
-        if on_gpu:
-            with attention.sdpa_kernel(backends):
-                output = functional.scaled_dot_product_attention(*inputs, is_causal=True)
-        else:
+        with attention.sdpa_kernel(backends) if on_gpu else contextlib.nullcontext():
             output = functional.scaled_dot_product_attention(*inputs, is_causal=True)
         torch.autograd.grad(output, inputs, upstream)
         if on_gpu:

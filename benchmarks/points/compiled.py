@@ -4,32 +4,24 @@
     python -m benchmarks.points.compiled --target=v5e --config=config.json
 
 The step is that of the flags, which are those of `benchmarks.train_step`, or that of the config of a run, see
-`benchmarks.measuring.config_step`. The last line is one JSON object, see `benchmarks.measuring.compiled_program.read`
-for this machine and `benchmarks.measuring.chip_program.read` for a chip. With `--run`, only on this machine, the
+`compilers.steps.config_step`. The last line is one JSON object, see `compilers.steps.compiled_program.read`
+for this machine and `compilers.steps.chip_program.read` for a chip. With `--run`, only on this machine, the
 program is run as well: `step_s` is the median time of a step, `run_mib` the growth of the peak resident size of the
 process by running.
 """
 
 import json
-import statistics
 import sys
 import time
 from typing import Any
 
-import tensorflow as tf
 from absl import flags
 
-from benchmarks.measuring import (
-    chip_program,
-    command_line,
-    compiled_program,
-    config_step,
-    parent_process,
-    steps,
-    training_step,
-)
-from benchmarks.measuring.chips import CHIPS, HERE
-from benchmarks.measuring.step_to_compile import StepToCompile
+from benchmarks.measuring import command_line, steps, training_step
+from compilers.chips.registry import CHIPS, HERE
+from compilers.processes import parent_process
+from compilers.steps import chip_program, compiled_program, config_step
+from compilers.steps.step_to_compile import StepToCompile
 from trainer.config import read_config
 from trainer.training.memory import peak_mib
 
@@ -55,22 +47,15 @@ def _step() -> StepToCompile:
     if _CONFIG.value is not None:
         return config_step.make(read_config(_CONFIG.value))
     training_step.check()
-    model = training_step.build_model()
-    function = tf.function(training_step.build_step(model), jit_compile=True, autograph=False)
-    facts = {
-        "kept_buckets_mib": training_step.saved_buckets_mib(),
-        "parameters": training_step.parameters(model),
-        **training_step.arguments(),
-    }
-    return StepToCompile(function, training_step.signature(training_step.LENGTH.value), facts)
+    return training_step.to_compile(training_step.build_model())
 
 
 def _run(program: Any) -> dict[str, float]:
     step, ids = training_step.run(program), steps.random_ids(training_step.BATCH.value, training_step.LENGTH.value)
     before = peak_mib()
     steps.timed(step, ids, 0)
-    seconds = [steps.timed(step, ids, 1 + index) for index in range(training_step.REPEAT.value)]
-    return {"step_s": statistics.median(seconds), "run_mib": peak_mib() - before}
+    seconds = steps.median_seconds(step, ids, 1, training_step.REPEAT.value)
+    return {"step_s": seconds, "run_mib": peak_mib() - before}
 
 
 def main() -> None:

@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.measuring import point_process
-from benchmarks.reports.table import table
+from compilers.processes import limited_process
+from compilers.reports.table import table
 
 
 def outcome(measured: dict[str, Any]) -> str:
@@ -22,7 +22,7 @@ def report(runs: Sequence[dict[str, Any]]) -> str:
     rows = [["subject", "validation", "range", "training", "minutes"]]
     for label in dict.fromkeys(run["subject"] for run in runs):
         own = [run for run in runs if run["subject"] == label]
-        done = [run for run in own if run["status"] == point_process.DONE]
+        done = [run for run in own if run["status"] == limited_process.DONE]
         if not done:
             rows.append([label, own[0]["status"], "", "", ""])
             continue

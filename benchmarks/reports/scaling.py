@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from benchmarks.measuring.points import failure
-from benchmarks.reports.table import table
+from compilers.processes.limited_process import failure
+from compilers.reports.table import table
 
 _MISSING = "-"
 

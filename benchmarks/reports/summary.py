@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from benchmarks.measuring import subjects
-from benchmarks.measuring.point_process import DONE
+from compilers.processes.limited_process import DONE
 
 _QUANTITIES: dict[str, Callable[[dict[str, Any]], float]] = {
     **{name: operator.itemgetter(name) for name in ("tokens_per_s", "step_s", "peak_mib", "base_mib")},
@@ -76,13 +76,14 @@ def ratios(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     done = [(subjects.parse(point["subject"]), point) for point in points if point["rounds"]]
     rows = []
     for own, point in done:
+        if own.name != "ours":
+            continue
         same_size = [(s, p) for s, p in done if (p["length"], p["layers"]) == (point["length"], point["layers"])]
-        for group in ("reformers", "exact") if own.name == "ours" else ():
+        for group, precision in itertools.product(("reformers", "exact"), (own.precision, "any")):
             others = [(s, p) for s, p in same_size if (s.exact if group == "exact" else s.peer and not s.exact)]
-            for precision in (own.precision, "any"):
-                allowed = [p for s, p in others if precision in ("any", s.precision)]
-                about = {"subject": own.label, "length": point["length"], "layers": point["layers"]}
-                rows.append({**about, "group": group, "precision": precision, **_beside_the_best(point, allowed)})
+            allowed = [p for s, p in others if precision in ("any", s.precision)]
+            about = {"subject": own.label, "length": point["length"], "layers": point["layers"]}
+            rows.append({**about, "group": group, "precision": precision, **_beside_the_best(point, allowed)})
     return rows
 
 

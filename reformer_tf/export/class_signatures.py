@@ -75,7 +75,7 @@ class _Inputs:
         checked = [requests.with_rank(spec, value) for spec, value in zip(specs, values, strict=True)]
         if len(checked) == 2:
             first, second = checked
-            fits = requests.one_a_row(specs[1].name, second, first, of=specs[0].name)
+            fits = requests.one_a_row(specs[1].name, second, first, specs[0].name)
             checked = [first, graph_checks.checked(second, fits)]
         parts = [self._ids(spec.name, value) for spec, value in zip(specs, checked, strict=True)]
         if len(parts) == 1:

@@ -32,10 +32,14 @@ def has_rows(name: str, value: tf.Tensor) -> Rule:
     return tf.shape(value)[0] > 0, f"`{name}` must have at least one row", tf.shape(value)
 
 
-def one_a_row(name: str, value: tf.Tensor, rows: tf.Tensor, of: str = "text") -> Rule:
-    """The rule that there is one entry for each row of `of`."""
+def one_a_row(name: str, value: tf.Tensor, rows: tf.Tensor, first: str = "text") -> Rule:
+    """The rule that there is one entry for each row of the input `first`."""
     count = tf.shape(rows)[0]
-    return tf.equal(tf.shape(value)[0], count), f"`{name}` must have one entry for each row of `{of}`", tf.shape(value)
+    return (
+        tf.equal(tf.shape(value)[0], count),
+        f"`{name}` must have one entry for each row of `{first}`",
+        tf.shape(value),
+    )
 
 
 def padded_ids(

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from tests.benchmarks import fake_compiler
-from tests.benchmarks.fake_compiler import FACTS
+from tests.compilers import fake_compiler
+from tests.compilers.fake_compiler import FACTS
 from tests.trainer import command_line
 
 TINY = ["--lengths=64", "--depths=1", "--width=16", "--heads=2", "--chunk_length=16", "--num_hashes=1", "--repeat=1"]

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -11,9 +12,12 @@ import pytest
 import tensorflow as tf
 from tensorflow.compiler.xla.service import hlo_pb2
 
-from benchmarks.measuring import comparison, gpu_folder, gpu_plan
+from benchmarks.peers import flash_attention
+from compilers.runs import comparison, gpu_folder, gpu_plan, lowered_step
 from tests.trainer import command_line
+from tools import imports
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 STEP = ["--layers=2", "--width=16", "--heads=2", "--chunk_length=16", "--num_hashes=2", "--repeat=1"]
 POINT = ["--length=64", "--attention=lsh", *STEP, "--layers=1"]
 
@@ -76,12 +80,27 @@ def test_another_folder_is_refused(capfd, monkeypatch, tmp_path):
 
 
 def test_a_folder_without_jax_is_refused(monkeypatch, tmp_path):
-    gpu_folder.write(gpu_plan.Plan([], "NVIDIA H200", 1.0, {}), tmp_path)
+    gpu_plan.save(gpu_plan.Plan([], "NVIDIA H200", 1.0, {}), tmp_path / gpu_plan.FILE)
     monkeypatch.chdir(tmp_path)
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "jax" else find_spec(name))
     said = command_line.run_benchmark("prepared_gpu_step")
     assert "jax and numpy must be installed. Received: " in said and said.endswith("without jax")
+
+
+def test_what_runs_on_the_other_machine_imports_nothing_else_than_the_folder_has():
+    found, left = set(), ["benchmarks.prepared_gpu_step", flash_attention.__name__, lowered_step.__name__]
+    left = [f"{name.replace('.', '/')}.py" for name in left]
+    packages = set()
+    while left:
+        file = left.pop()
+        found.add(file)
+        imported = imports.find_imports(ROOT, file)
+        packages |= imported.packages
+        inits = {f"{folder}/__init__.py" for folder in map(str, pathlib.PurePath(file).parents) if folder != "."}
+        left += (imported.files | inits) - found
+    assert {file.split("/")[0] for file in found} == {*gpu_folder.TREES}
+    assert packages == {"jax", "jaxlib", "numpy", "torch"}
 
 
 def _run(folder, *command):

@@ -22,6 +22,7 @@ TESTS = {
     "docs/attention_kinds.md": "test_attention_kinds",
     "docs/data.md": "test_data",
     "docs/fine_tuning.md": "here",
+    "docs/masked_language_model.md": "here",
     "docs/serving.md": "here",
     "docs/several_gpus.md": "here",
 }
@@ -36,6 +37,7 @@ def test_every_block_of_python_is_run():
         "docs/attention_kinds.md": 1,
         "docs/data.md": 5,
         "docs/fine_tuning.md": 2,
+        "docs/masked_language_model.md": 1,
         "docs/serving.md": 1,
         "docs/several_gpus.md": 1,
     }
@@ -98,6 +100,24 @@ def test_a_classifier_on_a_language_model(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
+def test_hidden_bytes_are_filled_in(tmp_path):
+    keras.utils.set_random_seed(0)
+    model = models.ReformerMaskedLM(258, 64, 1, 16, 2, 8, 32, ["local"])
+    path = export.export_saved_model(model, tmp_path / "export")
+    (block,) = blocks.python("docs/masked_language_model.md")
+    assert '"/tmp/masked/export/1"' in block
+    names = {}
+    exec(block.replace("/tmp/masked/export/1", str(path)), names)
+    filled, text = names["filled"], names["text"]
+    assert len(filled) == len(text)
+    assert [a for a, b in zip(filled, text, strict=True) if b != ord("?")] == [b for b in text if b != ord("?")]
+    expected = np.argmax(model(np.array([names["ids"]]))[0, 1:, :256], axis=-1)
+    assert [a for a, b in zip(filled, text, strict=True) if b == ord("?")] == [
+        guess for guess, b in zip(expected, text, strict=True) if b == ord("?")
+    ]
+
+
+@pytest.mark.slow
 def test_fit_under_a_strategy(monkeypatch, mirrored_strategy):
     """Runs on two logical CPUs, since collective operations of several strategies do not mix in one process."""
     (block,) = blocks.python("docs/several_gpus.md")
@@ -120,7 +140,7 @@ def test_modules_of_commands_exist():
     ours = {
         name
         for name in found
-        if name.split(".")[0] in ("trainer", "benchmarks", "examples", "tools", "configs", "tests")
+        if name.split(".")[0] in ("trainer", "compilers", "benchmarks", "examples", "tools", "configs", "tests")
     }
     assert len(ours) >= 15
     for name in ours:
@@ -132,7 +152,7 @@ def test_modules_of_commands_exist():
 def test_options_of_commands_exist():
     """Flags are defined in the command's module or one of its folder; config fields in one of the configs."""
     defined = {}
-    for package in ("trainer", "benchmarks", "examples", "tests"):
+    for package in ("trainer", "compilers", "benchmarks", "examples", "tests"):
         text = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / package).rglob("*.py"))
         defined[package] = set(re.findall(r"(?:DEFINE_\w+|define)\(\s*\"(\w+)\"", text)) | set(
             re.findall(r"\"--(\w+)", text)
@@ -168,7 +188,7 @@ def test_fields_of_configs_exist():
 
 def test_paths_exist():
     """Paths that begin with one of our folders, and links between pages."""
-    folders = "reformer_tf|trainer|configs|benchmarks|examples|docs|tests|tools"
+    folders = "reformer_tf|trainer|configs|compilers|benchmarks|examples|docs|tests|tools"
     missing = []
     for page in blocks.PAGES:
         text = blocks.read(page)

@@ -132,22 +132,23 @@ def test_a_stopped_run_goes_on_bit_for_bit(config, tmp_path):
 @pytest.mark.slow
 def test_duplication_is_learnt_on_two_replicas_and_on_one_device(duplication, tmp_path):
     """Copying half a sequence takes attention; loss and accuracy are of the second word alone."""
-    config = duplication
-    config.data.length, config.data.symbols, config.data.examples = 16, 7, 4096
-    config.model.vocabulary_size, config.model.max_sequence_length, config.train.sequence_length = 8, 16, 15
-    config.model.attention_layers, config.model.num_layers = ("full",), 2
-    config.model.dropout = config.model.attention_dropout = 0.0
-    config.train.steps, config.train.batch_size, config.train.eval_every = 600, 32, 0
-    config.train.checkpoint_every = 300
+    config, data, model, train = duplication, duplication.data, duplication.model, duplication.train
+    data.length, data.symbols, data.examples = 16, 7, 4096
+    model.vocabulary_size, model.max_sequence_length, train.sequence_length = 8, 16, 15
+    model.attention_layers, model.num_layers = ("full",), 2
+    model.hidden_dim, model.key_dim, model.intermediate_dim = 32, 16, 64
+    model.dropout = model.attention_dropout = 0.0
+    config.optimizer.schedule = "cosine"
+    train.steps, train.batch_size, train.eval_every, train.checkpoint_every = 600, 64, 0, 300
     assert runs.run(config, tmp_path / "one") == exits.DONE
     one = runs.lines(tmp_path / "one")
-    assert one[-1]["accuracy"] > 0.95
+    assert one[-1]["accuracy"] > 0.99
     assert one[-1]["tokens"] == 16 * 7
-    config.strategy, config.logical_devices, config.train.steps = "mirrored", 2, 5
-    assert runs.run(config, tmp_path / "two") == exits.DONE
+    config.strategy, config.logical_devices = "mirrored", 2
+    assert runs.run(config, tmp_path / "two", runs.StopAfter(5)) == exits.STOPPED
     two = runs.lines(tmp_path / "two")
-    assert two[0]["tokens_seen"] == 32 * 7
-    np.testing.assert_allclose([line["loss"] for line in two[:5]], [line["loss"] for line in one[:5]], rtol=1e-5)
+    assert two[0]["tokens_seen"] == 64 * 7
+    np.testing.assert_allclose([line["loss"] for line in two], [line["loss"] for line in one[: len(two)]], rtol=1e-5)
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import ml_collections
@@ -18,7 +18,7 @@ from trainer.data.examples import LAYOUTS, Examples
 from trainer.data.id_documents import IdDocuments
 from trainer.data.labelled_documents import LabelledDocuments
 from trainer.data.sharding import Shard
-from trainer.data.shuffle import shuffled_indices
+from trainer.data.shuffle import random_bits, shuffled_indices
 
 __all__ = [
     "Corpus",
@@ -140,7 +140,11 @@ def _resolve(config: Mapping[str, Any] | ml_collections.ConfigDict) -> ml_collec
 
 
 def cut_examples(
-    config: ml_collections.ConfigDict, tokenizer: Tokenizer | None, documents: Any, count: int = 0
+    config: ml_collections.ConfigDict,
+    tokenizer: Tokenizer | None,
+    documents: Any,
+    count: int = 0,
+    kind: Callable[..., Examples] = Examples,
 ) -> Examples:
     """Cuts documents of a corpus into the examples of a run.
 
@@ -149,6 +153,7 @@ def cut_examples(
         tokenizer: turns the documents into ids; None for `IdDocuments`.
         documents: the documents.
         count: number of full examples; 0 for all examples, short ones too.
+        kind: makes the examples; has the arguments of `Examples`.
 
     Returns:
         The examples.
@@ -160,7 +165,7 @@ def cut_examples(
         documents = numbered_documents.number(documents, tokenizer)
         if segments.are_wanted(config.data):
             segments.check_boundaries(documents, tokenizer)
-    return Examples(documents, config.train.sequence_length, config.data.layout, count, config.data.length_buckets)
+    return kind(documents, config.train.sequence_length, config.data.layout, count, config.data.length_buckets)
 
 
 def train_dataset(
@@ -171,7 +176,8 @@ def train_dataset(
     Row r of step s is example `s * batch_size + r` of an endless list of epochs, each a permutation of all examples.
     The permutation is computed from (seed, epoch), so the dataset needs no state: starting at any step is instant,
     and every example comes exactly once an epoch, also where a batch holds the end of one epoch and the start of the
-    next. For the same reason each of several processes can read only its own rows of each batch.
+    next. For the same reason each of several processes can read only its own rows of each batch. What is random in a
+    row is computed from the seed and the number of the row in that list.
 
     Args:
         examples: the examples, N of them.
@@ -182,8 +188,8 @@ def train_dataset(
             another. By default each element has all B rows.
 
     Returns:
-        An infinite dataset of what `examples.gather` gives: of `Examples` ids `[b, L + 1]` int32 and mask `[b, L + 1]`
-        bool. All dimensions are static, except L if the examples have length buckets.
+        An infinite dataset of what `gather` of the examples gives, for a language model ids `[b, L + 1]` int32 and mask
+        `[b, L + 1]` bool. All dimensions are static, except L if the examples have length buckets.
 
     Raises:
         ValueError: if `batch_size` or `start_step` is out of range.
@@ -203,8 +209,9 @@ def train_dataset(
     @_UNTRANSLATED
     def cut(element: tf.Tensor) -> tuple[tf.Tensor, ...]:
         step, rows = shard.rows(element, batch_size)
-        indices = shuffled_indices(step * batch_size + global_rows, len(examples), seed)
-        return examples.gather(tf.gather(indices, rows), among=indices)
+        first = step * batch_size
+        indices = shuffled_indices(first + global_rows, len(examples), seed)
+        return examples.gather(tf.gather(indices, rows), among=indices, draws=random_bits(first + rows, seed))
 
     return _finish(tf.data.Dataset.counter(start_step * shard.count, dtype=tf.int64).map(cut), shard)
 
@@ -218,8 +225,8 @@ def validation_dataset(examples: ExampleSet, batch_size: int, shard: Shard | Non
         shard: which rows to read, as for `train_dataset`.
 
     Returns:
-        A dataset of `ceil(N / B)` batches, as of `train_dataset`. All dimensions are static, except L if the examples
-        have length buckets. The last batch is filled up with rows that are all masked.
+        A dataset of `ceil(N / B)` batches as those of `train_dataset`. The last one is filled up with rows that are all
+        masked.
 
     Raises:
         ValueError: if `batch_size` is out of range.

@@ -15,6 +15,9 @@ class ExampleSet(Sized, Protocol):
     Shape letters: N examples, B rows of a batch, G rows of the global batch.
     """
 
+    overlap: int
+    """Number of ids at the beginning of each example that do not count among its tokens."""
+
     @property
     def tokens(self) -> int:
         """Number of tokens in all examples, as the task counts them."""
@@ -26,13 +29,17 @@ class ExampleSet(Sized, Protocol):
     def spread(self, count: int) -> Self:
         """Chooses examples at equal distances from the first on; all if `count` is 0."""
 
-    def gather(self, indices: tf.Tensor, among: tf.Tensor | None = None) -> tuple[tf.Tensor, ...]:
+    def gather(
+        self, indices: tf.Tensor, among: tf.Tensor | None = None, draws: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, ...]:
         """Cuts a batch of the task with TensorFlow ops.
 
         Args:
             indices: `[B]` int64; a negative index gives a row that is all masked.
             among: `[G]` int64, all examples of the global batch that these rows are a part of; by default `indices`.
                 They decide the length, so that all parts have the same.
+            draws: `[B]` uint64, 64 random bits for each row of a training step; None in an evaluation, whose rows are
+                always the same. For examples that are changed at random.
 
         Returns:
             Tensors `[B, ...]`, first ids and their mask.

@@ -25,7 +25,8 @@ class Examples(Sequence[Example]):
 
     The examples are not stored: each is a slice of `documents.ids`. Consecutive examples of one stream overlap by one
     id, so that every id of a stream except its first (a boundary) is a target exactly once. Of documents that say which
-    ids are targets, the others are only context.
+    ids are targets, the others are only context. Where targets are not the next ids, there is no overlap: an example
+    has `sequence_length` ids, and every id of a stream is in one.
 
     - `packed`: all documents, each after its boundary, make one stream. Only the last example can be short.
     - `padded`: each document is a stream of its own, so no example holds two documents. The last example of each
@@ -44,11 +45,12 @@ class Examples(Sequence[Example]):
         layout: `"packed"` or `"padded"`.
         count: number of full examples; 0 for all examples, short ones too.
         length_buckets: shorter lengths that a batch of `padded` examples can be cut to, in targets and ascending.
+        overlap: number of first ids of an example that are no targets: 1, or 0 where targets are not the next ids.
 
     Attributes:
         starts: `[N]` int64, position of each example's first id in `documents.ids`.
-        sizes: `[N]` int64, number of ids of each example without padding: 2 to L + 1.
-        tokens: number of targets in all examples.
+        sizes: `[N]` int64, number of ids of each example without padding: 1 to L, and the overlap.
+        tokens: number of ids in all examples, without overlaps.
         target_bytes: number of bytes of the documents. The targets of all examples stand for so many bytes, as a
             boundary stands for none.
 
@@ -68,6 +70,7 @@ class Examples(Sequence[Example]):
         layout: str = "packed",
         count: int = 0,
         length_buckets: Sequence[int] = (),
+        overlap: int = 1,
     ) -> None:
         id_slices.checked_length(sequence_length)
         if layout not in LAYOUTS:
@@ -79,6 +82,7 @@ class Examples(Sequence[Example]):
             raise ValueError(f"documents must hold at least one byte. Received: {len(documents)} documents")
         self.sequence_length = sequence_length
         self.layout = layout
+        self.overlap = overlap
         lengths = id_slices.checked_buckets(length_buckets, sequence_length)
         if length_buckets and layout != "padded":
             raise ValueError(
@@ -86,13 +90,14 @@ class Examples(Sequence[Example]):
                 f"Received: length_buckets={length_buckets!r}, layout={layout!r}"
             )
         offsets = self.documents.offsets if layout == "padded" else self.documents.offsets[[0, -1]]
-        targets = np.diff(offsets) - 1  # every id of a stream but the first
+        spans = np.diff(offsets)
+        targets = np.where(spans > 1, spans - overlap, 0)  # none where there is only a boundary
         counts = -(-targets // sequence_length)
         first = np.repeat(np.cumsum(counts) - counts, counts)  # the first example of each example's stream
         within = (np.arange(counts.sum()) - first) * sequence_length
         starts = np.repeat(offsets[:-1], counts) + within
-        sizes = np.minimum(np.repeat(targets, counts) - within, sequence_length) + 1
-        widths = [length + 1 for length in lengths]
+        sizes = np.minimum(np.repeat(targets, counts) - within, sequence_length) + overlap
+        widths = [length + overlap for length in lengths]
         scored = documents.scored if isinstance(documents, IdDocuments) else None
         self._slices = id_slices.IdSlices(documents.ids, starts, sizes, widths, scored)
         if count:
@@ -113,7 +118,7 @@ class Examples(Sequence[Example]):
     def _full(self, count: int) -> np.ndarray:
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise ValueError(f"count must be an integer and not negative. Received: count={count!r}")
-        full = np.flatnonzero(self.sizes == self.sequence_length + 1)[:count]
+        full = np.flatnonzero(self.sizes == self.sequence_length + self.overlap)[:count]
         if len(full) < count:
             raise ValueError(
                 f"documents must have at least {count} full examples of {self.sequence_length:,} targets each. "
@@ -140,9 +145,9 @@ class Examples(Sequence[Example]):
     def _count_targets(self) -> int:
         scored = self._slices.scored
         if scored is None:
-            return int((self.sizes - 1).sum())
+            return int((self.sizes - self.overlap).sum())
         before = np.concatenate([np.zeros(1, np.int64), np.cumsum(scored)])
-        return int((before[self.starts + self.sizes] - before[self.starts + 1]).sum())
+        return int((before[self.starts + self.sizes] - before[self.starts + self.overlap]).sum())
 
     def __len__(self) -> int:
         return len(self._slices)
@@ -154,22 +159,30 @@ class Examples(Sequence[Example]):
     def __getitem__(self, index: slice) -> list[Example]: ...
 
     def __getitem__(self, index: int | slice) -> Example | list[Example]:
-        """The example at `index`: (ids `[L + 1]` int32, mask `[L + 1]` bool)."""
+        """The example at `index`: (ids `[L + overlap]` int32, mask `[L + overlap]` bool)."""
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         return self._slices[range(len(self))[index]]
 
-    def gather(self, indices: tf.Tensor, among: tf.Tensor | None = None) -> tuple[tf.Tensor, ...]:
+    def gather(
+        self, indices: tf.Tensor, among: tf.Tensor | None = None, draws: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, ...]:
         """Cuts a batch with TensorFlow ops. In a `tf.data` pipeline the ids are not copied.
 
         Args:
             indices: `[B]` int64; a negative index gives a row that is all masked.
             among: `[G]` int64, all examples of the global batch that these rows are a part of; by default `indices`.
                 They decide the length, so that all parts have the same.
+            draws: `[B]` uint64, 64 random bits for each row of a training step; None in an evaluation, whose rows are
+                always the same. For examples that are changed at random; these here are not.
 
         Returns:
-            ids `[B, L + 1]` int32, mask `[B, L + 1]` bool, and of documents that say which ids are targets also that,
-            `[B, L + 1]` bool. With length buckets, L is the smallest one that holds the longest row of the global
-            batch, and is not static.
+            ids `[B, L + overlap]` int32, mask `[B, L + overlap]` bool, and of documents that say which ids are targets
+            also that, `[B, L + overlap]` bool. With length buckets, L is the smallest one that holds the longest row of
+            the global batch, and is not static.
         """
         return self._slices.gather(indices, among)
+
+    def starts_at(self, indices: tf.Tensor) -> tf.Tensor:
+        """Looks up `starts` with TensorFlow ops; that of the first example for a negative index."""
+        return self._slices.starts_at(indices)

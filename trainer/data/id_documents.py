@@ -80,25 +80,27 @@ class IdDocuments:
         """Hexadecimal SHA-256 of ids, offsets and targets: the same for the same documents in any form of storage."""
         return self._read_once[0]
 
-    def check(self, vocabulary_size: int) -> None:
+    def check(self, vocabulary_size: int, has_mask: bool = False) -> None:
         """Checks that all ids are those of a vocabulary.
 
         Args:
             vocabulary_size: The number of ids there are.
+            has_mask: Whether the last of them hides others, so that no document has it.
 
         Raises:
             ValueError: If an id is negative or too large; the message says where the first one is.
         """
         _, smallest, largest = self._read_once
-        if smallest >= 0 and largest < vocabulary_size:
+        count = vocabulary_size - has_mask
+        if smallest >= 0 and largest < count:
             return
-        position, value = self._first_outside(vocabulary_size)
+        position, value = self._first_outside(count)
         name, offset = self.ids.locate(position)
         document = int(np.searchsorted(self.offsets, position, side="right")) - 1
+        because = f"`config.model.vocabulary_size` is {vocabulary_size}" + (", with the mask" if has_mask else "")
         raise ValueError(
-            f"`config.data` must have ids from 0 to {vocabulary_size - 1}, as `config.model.vocabulary_size` is "
-            f"{vocabulary_size}. Received: id {value} in {name} at offset {offset}, which is id "
-            f"{position - int(self.offsets[document])} of a document"
+            f"`config.data` must have ids from 0 to {count - 1}, as {because}. Received: id {value} in {name} at "
+            f"offset {offset}, which is id {position - int(self.offsets[document])} of a document"
         )
 
     def _first_outside(self, vocabulary_size: int) -> tuple[int, int]:

@@ -5,13 +5,13 @@ import numpy as np
 from trainer.data.id_documents import IdDocuments
 
 
-def id_entropy(documents: IdDocuments, vocabulary_size: int, order: int = 0) -> float:
+def id_entropy(documents: IdDocuments, vocabulary_size: int, context: int = 0) -> float:
     """Computes the empirical entropy of the targets: the length of the best fixed code for exactly these ids.
 
     Args:
         documents: The documents. The first id of each has none before it and does not count.
         vocabulary_size: V, the number of ids there are.
-        order: 0 counts ids on their own; 1 counts each id given the one before it, which takes V^2 counters.
+        context: 0 counts ids on their own; 1 counts each id given the one before it, which takes V^2 counters.
 
     Returns:
         Bits per id; not a number without any target.
@@ -20,14 +20,16 @@ def id_entropy(documents: IdDocuments, vocabulary_size: int, order: int = 0) -> 
         >>> id_entropy(IdDocuments.from_arrays([[0, 1, 0, 1, 0]]), vocabulary_size=2)
         1.0
     """
-    counts = np.zeros(vocabulary_size ** (1 + order), np.int64)
-    counted = np.ones(len(documents.ids), bool) if documents.scored is None else documents.scored.copy()
-    counted[documents.offsets[:-1]] = False
-    before = np.zeros(1, np.int64)
+    counts = np.zeros(vocabulary_size ** (1 + context), np.int64)
+    firsts, before = documents.offsets[:-1], np.zeros(1, np.int64)
     for start, block in documents.ids.blocks():
         ids = block.astype(np.int64)
-        codes = ids if order == 0 else np.concatenate([before, ids[:-1]]) * vocabulary_size + ids
-        counts += np.bincount(codes[counted[start : start + len(ids)]], minlength=len(counts))
+        codes = ids if context == 0 else np.concatenate([before, ids[:-1]]) * vocabulary_size + ids
+        counted = np.ones(len(ids), bool)
+        if documents.scored is not None:
+            counted &= documents.scored[start : start + len(ids)]
+        counted[firsts[slice(*np.searchsorted(firsts, [start, start + len(ids)]))] - start] = False
+        counts += np.bincount(codes[counted], minlength=len(counts))
         before = ids[-1:]
     table = counts.reshape(-1, vocabulary_size)  # [id before, id]
     total, contexts = table.sum(), np.broadcast_to(table.sum(axis=1, keepdims=True), table.shape)

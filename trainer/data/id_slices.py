@@ -75,10 +75,10 @@ class IdSlices:
             ids `[B, W]` int32, mask `[B, W]` bool, and if there are flags, those, `[B, W]` bool, False where the mask
             is. W is static if there is one width only.
         """
-        ids, scored, starts, _ = self._tensors
+        ids, scored, *_ = self._tensors
         size = self._sizes_at(indices)
         width = self._width(size if among is None else self._sizes_at(among))
-        span, first = tf.range(width, dtype=tf.int64)[None, :], tf.gather(starts, tf.maximum(indices, 0))
+        span, first = tf.range(width, dtype=tf.int64)[None, :], self.starts_at(indices)
         mask = span < size[:, None]
         positions = tf.where(mask, first[:, None] + span, 0)
         if isinstance(self.ids, StoredIds):
@@ -87,6 +87,10 @@ class IdSlices:
         else:
             rows = tf.where(mask, tf.cast(tf.gather(ids, positions), tf.int32), PAD)
         return (rows, mask) if scored is None else (rows, mask, mask & tf.gather(scored, positions))
+
+    def starts_at(self, indices: tf.Tensor) -> tf.Tensor:
+        """Looks up `starts` with TensorFlow ops; that of the first slice for a negative index."""
+        return tf.gather(self._tensors[2], tf.maximum(indices, 0))
 
     def _sizes_at(self, indices: tf.Tensor) -> tf.Tensor:
         """Number of ids of each slice without padding; 0 for a negative index."""

@@ -38,6 +38,7 @@ class LabelledExamples:
         sizes: `[N]` int64, number of ids of each example without padding, those of both documents of a pair.
         labels: `[N]` int32.
         tokens: Number of ids in all examples.
+        overlap: 0, as all ids count.
 
     Raises:
         ValueError: If an argument is out of range, there is no document, or one has no ids.
@@ -52,6 +53,8 @@ class LabelledExamples:
         >>> ids.numpy().tolist(), labels.numpy().tolist()
         ([[256, 98, 97, 100], [256, 103, 111, 111]], [0, 1])
     """
+
+    overlap = 0
 
     def __init__(
         self,
@@ -93,13 +96,17 @@ class LabelledExamples:
         chosen.labels = self.labels[indices]
         return chosen
 
-    def gather(self, indices: tf.Tensor, among: tf.Tensor | None = None) -> tuple[tf.Tensor, ...]:
+    def gather(
+        self, indices: tf.Tensor, among: tf.Tensor | None = None, draws: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, ...]:
         """Cuts a batch with TensorFlow ops. In a `tf.data` pipeline the ids are not copied.
 
         Args:
             indices: `[B]` int64; a negative index gives a row that is all masked, with the label `NO_LABEL`.
             among: `[G]` int64, all examples of the global batch that these rows are a part of; by default `indices`.
                 They decide the length, so that all parts have the same.
+            draws: `[B]` uint64, 64 random bits for each row of a training step; None in an evaluation, whose rows are
+                always the same. For examples that are changed at random; these are not.
 
         Returns:
             ids `[B, L]` int32, mask `[B, L]` bool, for pairs both of the second documents, too, and labels `[B]` int32.

@@ -1,4 +1,4 @@
-"""Permutes the examples anew each epoch, by a function without a state that would have to be saved and restored.
+"""Permutes the examples anew each epoch, by functions without a state that would have to be saved and restored.
 
 Shape letters: B examples.
 """
@@ -19,8 +19,7 @@ def shuffled_indices(examples: tf.Tensor, count: int, seed: int) -> tf.Tensor:
     Returns:
         `[B]` int64 indices of examples, from 0 to `count - 1`.
     """
-    epochs = tf.cast(examples // count, tf.uint64)
-    keys = _mix(_mix(tf.constant(seed % 2**64, tf.uint64)) + epochs)
+    keys = random_bits(examples // count, seed)
     # The op has three words of key, but uses only their lowest 8 bits where there are few indices: with epoch and seed
     # as the key, epoch 256 would have the same permutation again.
     words = [tf.bitwise.right_shift(keys, tf.constant(shift, tf.uint64)) % 2**21 for shift in (0, 21, 42)]
@@ -32,6 +31,19 @@ def shuffled_indices(examples: tf.Tensor, count: int, seed: int) -> tf.Tensor:
         max_index=tf.constant(count - 1, tf.int64),
         rounds=8,
     )
+
+
+def random_bits(numbers: tf.Tensor, seed: int) -> tf.Tensor:
+    """Returns 64 random bits for each number, a function of both arguments.
+
+    Args:
+        numbers: `[B]` int64, not negative.
+        seed: 64 bits of it count.
+
+    Returns:
+        `[B]` uint64.
+    """
+    return _mix(_mix(tf.constant(seed % 2**64, tf.uint64)) + tf.cast(numbers, tf.uint64))
 
 
 def _mix(values: tf.Tensor) -> tf.Tensor:

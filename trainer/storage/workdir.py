@@ -18,6 +18,7 @@ _FIXED = (
     "config.data.tokens",
     "config.data.train_windows",
     "config.init_",
+    "config.masking.",
     "config.optimizer.name",
     "config.task",
     "config.train.batch_size",

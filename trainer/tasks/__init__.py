@@ -5,7 +5,9 @@ from ml_collections import ConfigDict
 from trainer.data import corpora
 from trainer.tasks.classification import Classification
 from trainer.tasks.id_language_model import IdLanguageModel
+from trainer.tasks.id_masked_language_model import IdMaskedLanguageModel
 from trainer.tasks.language_model import LanguageModel
+from trainer.tasks.masked_language_model import MaskedLanguageModel
 from trainer.tasks.task import Batch, Sums, Task
 
 __all__ = [
@@ -13,7 +15,9 @@ __all__ = [
     "Batch",
     "Classification",
     "IdLanguageModel",
+    "IdMaskedLanguageModel",
     "LanguageModel",
+    "MaskedLanguageModel",
     "Sums",
     "Task",
     "find",
@@ -23,10 +27,14 @@ __all__ = [
 # config.task -> class
 TASKS: dict[str, type[Task]] = {
     "language_model": LanguageModel,
+    "masked_language_model": MaskedLanguageModel,
     "classification": Classification,
 }
 # (config.task, contents of the source) -> class, where it is not that of all contents. The model is the same.
-_OF_CONTENTS: dict[tuple[str, str], type[Task]] = {("language_model", corpora.IDS): IdLanguageModel}
+_OF_CONTENTS: dict[tuple[str, str], type[Task]] = {
+    ("language_model", corpora.IDS): IdLanguageModel,
+    ("masked_language_model", corpora.IDS): IdMaskedLanguageModel,
+}
 
 
 def find(config: ConfigDict) -> type[Task]:

@@ -39,6 +39,7 @@ class Classification(Task):
     set_inside = ("backbone", "dtype")
     fixed: ClassVar = {}
     contents = (corpora.LABELLED_TEXT, corpora.LABELLED_IDS)
+    fields = ()
     targets = "examples"
     unit = "example"
     summed = ("loss", "correct")
@@ -59,7 +60,7 @@ class Classification(Task):
             check(config, "model.vocabulary_size", rule, lambda value: value >= tokenizer.vocabulary_size)
         rule = "must be 'padded' where `config.task` is 'classification': each text is a row"
         check(config, "data.layout", rule, lambda value: value == "padded")
-        for name, default in (("data.separate_documents", False), ("data.train_windows", 0), ("sample.prompt", "")):
+        for name, default in (("data.separate_documents", False), ("data.train_windows", 0)):
             rule = f"must be {default!r} where `config.task` is 'classification', which does not use it"
             check(config, name, rule, default.__eq__)
         if model.get("num_classes") is None:
@@ -86,6 +87,8 @@ class Classification(Task):
 
     def examples(self, config: ConfigDict, documents: Any, count: int = 0) -> LabelledExamples:
         _check_classes(config, documents.label_names)
+        rule = f"must be empty or {documents.label_names!r}, the labels of `config.data.name`, {config.data.name!r}"
+        check(config, "data.labels", rule, lambda value: tuple(value) in ((), documents.label_names))
         single = "has single documents" if documents.pairs is None else "has pairs"
         _check_pair(config, documents.pairs is not None, f"the source {config.data.name!r} {single}")
         return LabelledExamples(documents, self._tokenizer, config.train.sequence_length, config.data.length_buckets)

@@ -38,6 +38,7 @@ class LanguageModel(Task):
     set_inside = ("causal", "dtype")
     fixed: ClassVar = {"causal": True}
     contents: ClassVar[tuple[str, ...]] = (corpora.TEXT, corpora.IDS)
+    fields = ("sample.prompt", "sample.temperature")
     targets = "tokens"
     unit = "token"
     summed = ("loss", "byte_loss")
@@ -125,7 +126,7 @@ class LanguageModel(Task):
         return found
 
     def refer(self, documents: Any) -> dict[str, float]:
-        return {f"entropy_order_{order}": byte_entropy(documents, order) for order in (0, 1)}
+        return {name: byte_entropy(documents, int(name[-1])) for name in self.references}
 
     def sample(self, model: keras.Model, config: ConfigDict, examples: ExampleSet) -> str:
         asked = config.sample

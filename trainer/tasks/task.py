@@ -35,6 +35,7 @@ class Task(abc.ABC):
         set_inside: Arguments of the model that the trainer sets, so that `config.model` must not have them.
         fixed: Arguments of the backbone that the model sets by itself.
         contents: Kinds of documents that it takes, of `trainer.data.corpora.CONTENTS`.
+        fields: Fields of the config, such as `sample.prompt`, that only some tasks read, and this is one of them.
         targets: The name in `counts` of what the loss is a mean over.
         unit: What the loss is a mean over, for people: nats a `unit`.
         summed: The names of what `losses` returns in a training call.
@@ -47,6 +48,7 @@ class Task(abc.ABC):
     set_inside: ClassVar[tuple[str, ...]]
     fixed: ClassVar[dict[str, Any]]
     contents: ClassVar[tuple[str, ...]]
+    fields: ClassVar[tuple[str, ...]] = ()
     targets: ClassVar[str]
     unit: ClassVar[str]
     summed: ClassVar[tuple[str, ...]]

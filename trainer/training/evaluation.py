@@ -1,6 +1,7 @@
 """Evaluation: loss and metrics of a model over a finite set of examples."""
 
 import collections
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -53,7 +54,8 @@ class Evaluation:
             stop_requested: Called before each batch; once it is true in any process, all of them stop.
 
         Returns:
-            `loss` (nats, the mean over the targets), the metrics of the task, and what it counts, as integers.
+            `loss` (nats, the mean over the targets; not a number without any), the metrics of the task, and what it
+            counts, as integers.
 
         Raises:
             exits.Stopped: If a stop was requested.
@@ -68,8 +70,9 @@ class Evaluation:
             for totals, parts in zip((counts, sums), found, strict=True):
                 for name, part in parts.items():
                     totals[name] += float(part)
+        targets = counts[self._task.targets]
         return {
-            "loss": sums["loss"] / counts[self._task.targets],
+            "loss": sums["loss"] / targets if targets else math.nan,
             **self._task.metrics({**counts, **sums}),
             **{name: int(count) for name, count in counts.items()},
         }

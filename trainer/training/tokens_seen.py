@@ -73,5 +73,5 @@ def count_tokens(examples: ExampleSet, number: int, seed: int) -> int:
     first = epochs * len(examples)
     for begin in range(first, first + rest, _BLOCK):
         block = tf.range(begin, min(begin + _BLOCK, first + rest), dtype=tf.int64)
-        tokens += int((examples.sizes[shuffled_indices(block, len(examples), seed).numpy()] - 1).sum())
+        tokens += int((examples.sizes[shuffled_indices(block, len(examples), seed).numpy()] - examples.overlap).sum())
     return tokens

@@ -2,8 +2,9 @@
 
 import tensorflow as tf
 
-from benchmarks.measuring import compiled_program, needed_operations, our_model
+from benchmarks.measuring import needed_operations, our_model
 from benchmarks.measuring.sizes import Sizes
+from compilers.steps import compiled_program
 
 SIZES = Sizes(length=64, layers=2, width=32, heads=2, num_hashes=3, chunk_length=8)
 

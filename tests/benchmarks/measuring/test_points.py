@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from benchmarks.measuring import machine, points
+from benchmarks.measuring import points
 from benchmarks.measuring.results import Results
+from compilers.processes import machine
 
 MACHINE = {"cpu": "abacus", "versions": {"tensorflow": "2"}}
 ARGUMENTS = {"width": 256}

@@ -123,7 +123,7 @@ def test_entropies_count_targets_only():
     expected = -(probabilities * np.log2(probabilities)).sum()
     assert id_entropy(documents, 3) == pytest.approx(expected)
     # After 0 always 1, after 2 always 0, after 1 three times 0 and once 1.
-    assert id_entropy(documents, 3, order=1) == pytest.approx(-(3 * np.log2(3 / 4) + np.log2(1 / 4)) / 10)
+    assert id_entropy(documents, 3, context=1) == pytest.approx(-(3 * np.log2(3 / 4) + np.log2(1 / 4)) / 10)
     some = IdDocuments.from_arrays([[0, 1, 2, 3, 4]], [[True, True, True, False, False]])
     assert id_entropy(some, 5) == 1.0
     assert np.isnan(id_entropy(IdDocuments.from_arrays([[0]]), 1))

@@ -15,6 +15,12 @@ def _language_model(folder: pathlib.Path) -> ConfigDict:
     return runs.make_config(runs.write_corpus(folder / "corpus"))
 
 
+def _masked_language_model(folder: pathlib.Path) -> ConfigDict:
+    config = runs.make_config(runs.write_corpus(folder / "corpus"))
+    config.model.vocabulary_size = 258
+    return config
+
+
 def write_labelled_texts(file: pathlib.Path, count: int = 40) -> pathlib.Path:
     """Writes texts of letters from the first or second half of the alphabet, labelled so, and returns the file."""
     rng = random.Random(0)
@@ -66,11 +72,26 @@ def _duplication(folder: pathlib.Path) -> ConfigDict:
     return config
 
 
+def _masked_ids(folder: pathlib.Path) -> ConfigDict:
+    config = _ids(folder)
+    config.model.vocabulary_size = 21
+    return config
+
+
+def _masked_duplication(folder: pathlib.Path) -> ConfigDict:
+    config = _duplication(folder)
+    config.model.vocabulary_size = 21
+    return config
+
+
 # config.task, or it and a variant -> a config of one small layer with dropout, on data that it writes to a folder
 CASES: dict[str, Callable[[pathlib.Path], ConfigDict]] = {
     "language_model": _language_model,
     "language_model of ids": _ids,
     "language_model of some ids": _duplication,
+    "masked_language_model": _masked_language_model,
+    "masked_language_model of ids": _masked_ids,
+    "masked_language_model of some ids": _masked_duplication,
     "classification": _classification,
     "classification of pairs": _pairs,
 }

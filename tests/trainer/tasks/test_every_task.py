@@ -21,11 +21,9 @@ from trainer.training import loop
 from trainer.training.run import Run
 
 # All that is tested here is tested of the language model elsewhere, too; the classification of pairs does more than
-# that of single texts.
-NAMES = [
-    pytest.param(name, marks=pytest.mark.slow if name.startswith("language_model") or name == "classification" else ())
-    for name in cases.CASES
-]
+# that of single texts, and ids differ from text mostly in what is read.
+QUICK = ("masked_language_model", "classification of pairs")
+NAMES = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in cases.CASES]
 
 
 def test_every_task_has_a_case():

@@ -7,7 +7,17 @@ from collections.abc import Callable
 
 import ml_collections
 
-from trainer.data.corpora import duplication, labelled_text, python_stdlib, text_files, tfds_text, tokens
+from trainer.data.corpora import (
+    duplication,
+    labelled_text,
+    listops,
+    pathfinder,
+    python_stdlib,
+    stdlib_labels,
+    text_files,
+    tfds_text,
+    tokens,
+)
 from trainer.data.corpora.corpus import Corpus, Scored
 from trainer.data.corpora.source import CONTENTS, IDS, LABELLED_IDS, LABELLED_TEXT, TEXT, Source
 
@@ -34,6 +44,14 @@ SOURCES: dict[str, Source] = {
     "tokens": Source(tokens.load, IDS, tokens.scored, tokens.check_fields, tokens.FIELDS),
     "duplication": Source(duplication.load, IDS, check=duplication.check_fields, fields=duplication.FIELDS),
     "labelled_text": Source(labelled_text.load, LABELLED_TEXT, labelled_text.scored, fields=labelled_text.FIELDS),
+    "listops": Source(listops.load, LABELLED_IDS, check=listops.check_fields, fields=listops.FIELDS),
+    "pathfinder": Source(pathfinder.load, LABELLED_IDS, check=pathfinder.check_fields, fields=pathfinder.FIELDS),
+    "stdlib_tests": Source(
+        stdlib_labels.load_tests, LABELLED_TEXT, check=stdlib_labels.check_fields, fields=stdlib_labels.TEST_FIELDS
+    ),
+    "stdlib_pairs": Source(
+        stdlib_labels.load_pairs, LABELLED_TEXT, check=stdlib_labels.check_fields, fields=stdlib_labels.PAIR_FIELDS
+    ),
 }
 _OWN = frozenset(SOURCES)
 

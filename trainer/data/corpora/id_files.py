@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import stat
 import tokenize
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +60,8 @@ def read(path: Path, name: str, dtype: str, feature: str) -> IdFile:
     reader = _reader(name)
     if reader is None:
         raise ValueError(f"files that end in .npy, .bin or .tfrecord. Received: {name!r}")
+    if not stat.S_ISREG(path.stat().st_mode):  # A pipe would wait for ever.
+        raise ValueError(f"regular files. Received: {name!r}")
     if not path.stat().st_size:
         raise ValueError(f"files with at least one id. Received: {name!r}, which is empty")
     found = reader(path, name, dtype, feature)

@@ -23,9 +23,9 @@ _CELLS = 2  # cells of a pixel's side, to remember where steps are
 # Vectors of one pixel. No sine is so near the middle between two integers that machines might differ.
 _ANGLES = np.deg2rad(np.arange(360.0))
 UNIT_VECTORS = np.rint(UNIT * np.stack([np.sin(_ANGLES), np.cos(_ANGLES)], axis=1)).astype(np.int64)
-# Turns are less than a right angle, and as frequent as the squares of their cosines.
-_TURNS = np.arange(-89, 90)
-_TURN_FREQUENCIES = np.cumsum(UNIT_VECTORS[_TURNS % 360, 1] ** 2)
+# Bends are less than a right angle, and as frequent as the squares of their cosines.
+_BENDS = np.arange(-89, 90)
+_BEND_FREQUENCIES = np.cumsum(UNIT_VECTORS[_BENDS % 360, 1] ** 2)
 # Cells around the one of a step's middle, as offsets (y, x), as far as the clearance reaches.
 _REACH = (STEP // 2 + _CLEARANCE) * _CELLS
 _OFFSETS = np.stack(np.meshgrid(*[np.arange(-_REACH, _REACH + 1)] * 2), axis=-1).reshape(-1, 2)
@@ -67,9 +67,9 @@ class Contours:
                 own, directions = -1, stream.randint(0, 360, size=shape, dtype=np.int64)
             else:
                 own, starts = step - 1, self.ends(growing, step - 1)
-                drawn = stream.randint(0, _TURN_FREQUENCIES[-1], size=shape, dtype=np.int64)
-                turns = _TURNS[np.searchsorted(_TURN_FREQUENCIES, drawn, side="right")]
-                directions = (self.directions[growing, own, None] + turns) % 360
+                drawn = stream.randint(0, _BEND_FREQUENCIES[-1], size=shape, dtype=np.int64)
+                bends = _BENDS[np.searchsorted(_BEND_FREQUENCIES, drawn, side="right")]
+                directions = (self.directions[growing, own, None] + bends) % 360
             is_free = self._is_free(growing, _points(starts[:, None], directions), own)
             grows, first_free = is_free.any(axis=1), is_free.argmax(axis=1)
             growing = growing[grows]

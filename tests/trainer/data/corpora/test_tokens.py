@@ -1,5 +1,6 @@
 """Ids in files: the same documents from every format, the choice of what to validate on, and what is refused."""
 
+import os
 import re
 
 import numpy as np
@@ -150,6 +151,7 @@ def _save(array):
         ),
         ("a.tfrecord", lambda path: write_records(path, [[1], []]), r"'a.tfrecord', where record 1 has none"),
         ("a.tfrecord", lambda path: write_records(path, [[1]], "x"), r"'a.tfrecord', where record 0 has none"),
+        ("a.npy", os.mkfifo, r"regular files. Received: 'a.npy'"),
         ("a.txt", lambda path: path.write_text("1 2"), r"files that end in .npy, .bin or .tfrecord. Received: 'a.txt'"),
     ],
 )
@@ -163,7 +165,7 @@ def test_a_damaged_array_is_refused_at_any_byte_of_its_header(tmp_path):
     path = tmp_path / "a.npy"
     np.save(path, IDS.astype(np.uint16))
     whole, rng, refusals = path.read_bytes(), np.random.default_rng(1), []
-    for _ in range(300):
+    for _ in range(120):
         damaged = bytearray(whole)
         damaged[rng.integers(0, 128)] = rng.integers(0, 256)
         path.write_bytes(damaged[: rng.integers(1, len(whole))] if rng.random() < 0.3 else damaged)
@@ -173,7 +175,7 @@ def test_a_damaged_array_is_refused_at_any_byte_of_its_header(tmp_path):
             refusals.append(str(error))
         else:  # The byte was one of a blank, say, or another type of the same size.
             assert len(found.train.ids) + len(found.validation.ids) == 600
-    assert len(refusals) > 250
+    assert len(refusals) > 90
     assert all(re.match(r"config\.data(\.path)? must ", refusal) for refusal in refusals)
 
 

@@ -1,0 +1,1 @@
+"""Training steps as programs: lowered for a chip, compiled, and read."""

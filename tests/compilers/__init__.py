@@ -1,0 +1,1 @@
+"""Tests of what compilers say about programs."""

@@ -1,0 +1,1 @@
+"""Tests of processes with limits and of those that have JAX."""

@@ -1,0 +1,1 @@
+"""Tests of runs of lowered steps."""

@@ -1,0 +1,1 @@
+"""Tests of steps that are lowered and compiled."""

@@ -1,0 +1,28 @@
+"""Real steps of `configs/text_classification.py` and `configs/retrieval.py`, shrunk, on the data that they name."""
+
+import pytest
+
+from configs import retrieval, text_classification
+from tests.trainer import runs
+from trainer import exits
+
+
+@pytest.mark.parametrize("module", [pytest.param(text_classification, marks=pytest.mark.slow), retrieval])
+def test_a_few_steps(module, tmp_path):
+    config = module.get_config()
+    config.export = config.report = False
+    config.data.validation_fraction = 0.01
+    config.model.num_layers, config.model.hidden_dim, config.model.intermediate_dim = 2, 16, 32
+    config.model.num_heads, config.model.key_dim = 2, 8
+    config.model.reversible = False  # Halves the time to trace.
+    config.model.chunk_length = config.model.local_chunk_length = 8
+    config.train.sequence_length = config.model.max_sequence_length = 64  # Of longer excerpts.
+    config.train.batch_size, config.train.eval_examples = 8, 16
+    config.train.steps, config.optimizer.warmup_steps, config.optimizer.learning_rate = 6, 2, 1e-2
+    config.train.log_every = 1
+    assert runs.run(config, tmp_path / "run") == exits.DONE
+    *steps, validation = runs.lines(tmp_path / "run")
+    assert [line["step"] for line in steps] == [1, 2, 3, 4, 5, 6]
+    assert len({line["loss"] for line in steps}) == 6
+    assert (validation["split"], validation["examples"]) == ("validation", 16)
+    assert 0 <= validation["accuracy"] <= 1

@@ -1,0 +1,125 @@
+"""Sources of documents that people register: what is taken and refused, and processes that each load them.
+
+`tests/documentation/test_data.py` trains, evaluates and exports with one.
+"""
+
+import sys
+
+import numpy as np
+import pytest
+
+import trainer
+from tests.trainer import clusters, runs
+from trainer import config as configs
+from trainer.config_checks import check_config
+from trainer.data import corpora, datasets
+from trainer.data.corpora import Corpus
+from trainer.data.documents import Documents
+from trainer.data.id_documents import IdDocuments
+
+MODULE = '''
+"""Two sources, of what is in a folder."""
+
+import pathlib
+
+import numpy as np
+
+import trainer
+from trainer.data.corpora import Corpus
+from trainer.data.documents import Documents
+from trainer.data.id_documents import IdDocuments
+
+
+def read_texts(data):
+    texts = [path.read_bytes() for path in sorted(pathlib.Path(data.path).glob("*.txt"))]
+    return Corpus("texts", Documents(texts[1:]), Documents(texts[:1]))
+
+
+def read_ids(data):
+    texts = [np.frombuffer(path.read_bytes(), np.uint8) for path in sorted(pathlib.Path(data.path).glob("*.txt"))]
+    return Corpus("letters", IdDocuments.from_arrays(texts[1:]), IdDocuments.from_arrays(texts[:1]))
+
+
+trainer.register_corpus("own_texts", read_texts)
+trainer.register_corpus("own_ids", read_ids, contents="ids")
+'''
+
+
+@pytest.fixture
+def sources(monkeypatch):
+    """Lets a test register sources that are gone after it."""
+    for name in ("own", "own_texts", "own_ids"):
+        monkeypatch.setitem(corpora.SOURCES, name, None)
+        del corpora.SOURCES[name]
+
+
+@pytest.fixture
+def folder(sources, tmp_path, monkeypatch):
+    """A folder with the module `own_sources` and the texts that it reads."""
+    (tmp_path / "own_sources.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    runs.write_corpus(tmp_path / "corpus")
+    yield tmp_path
+    sys.modules.pop("own_sources", None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("my corpus", len), "`name` must be a Python identifier. Received: name='my corpus'"),
+        (("tokens", len), "`name` must not be one of .*tokens.* Received: name='tokens'"),
+        (("own", "function"), "`function` must be a function of `config.data`. Received: function='function'"),
+        (("own", len, "pictures"), "`contents` must be one of text, ids, .* Received: contents='pictures'"),
+    ],
+)
+def test_what_cannot_be_registered(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        trainer.register_corpus(*arguments)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("own_texts", Documents), ("own_ids", IdDocuments)])
+def test_a_module_is_imported_where_the_config_names_it(folder, name, kind):
+    config = runs.make_config(folder / "corpus")
+    config.data.name = name
+    with pytest.raises(ValueError, match=rf"`config.data.name` must be one of .* Received: '{name}'"):
+        check_config(config)
+    config.data.module = "own_sources"
+    check_config(config)
+    corpus = datasets.load_corpus(config.data)
+    assert isinstance(corpus.train, kind)
+    assert (len(corpus.train), len(corpus.validation)) == (7, 1)
+    assert datasets.load_scored(config.data).documents.fingerprint == corpus.validation.fingerprint
+    config.data.module = "no_such_module"
+    with pytest.raises(ValueError, match=r"`config.data.module` must name a module .* Received: 'no_such_module'"):
+        check_config(config)
+
+
+@pytest.mark.parametrize(
+    ("returned", "received"),
+    [
+        ([1, 2], "list"),
+        (Corpus("mixed", IdDocuments.from_arrays([[1, 2]]), Documents([b"ab"])), "IdDocuments, Documents"),
+        (Corpus("arrays", np.ones(3, int), np.ones(3, int)), "ndarray, ndarray"),
+    ],
+)
+def test_a_source_must_return_what_it_was_registered_with(sources, returned, received):
+    trainer.register_corpus("own", lambda data: returned, contents="ids")
+    message = rf"a source of ids that returns a Corpus of two IdDocuments. Received: 'own', which returns {received}$"
+    for load in (datasets.load_corpus, datasets.load_scored):
+        with pytest.raises(ValueError, match=message):
+            load({"name": "own"})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["own_texts", "own_ids"])
+def test_two_processes_load_it_each(folder, name):
+    config = runs.make_config(folder / "corpus")
+    config.data.name, config.data.module, config.train.steps = name, "own_sources", 6
+    path = clusters.write_config(folder, config)
+    environment = {"PYTHONPATH": f"{folder}:{':'.join(filter(None, sys.path))}"}
+    clusters.run(path, folder / "one", environment=environment)
+    clusters.run(path, folder / "two", environment=environment, workers=2)
+    assert configs.read_config(folder / "two" / "config.json").data.module == "own_sources"
+    for split in ("train", "validation"):
+        found, expected = (clusters.losses(folder / part, split) for part in ("two", "one"))
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
