@@ -49,6 +49,18 @@ def test_a_language_model_becomes_a_classifier(config, tmp_path, capsys):
     assert "causal was True and is False" in out
 
 
+def test_a_language_model_becomes_a_masked_one(tmp_path):
+    """Its mask is one more id, whose vector stays as it is made."""
+    source = runs.make_config(tmp_path)
+    arrays = sources.write(source, tmp_path / "pretrained", [(1, 1.0)])[1]
+    config = cases.make_config("masked_language_model", tmp_path)
+    made = _begun(config, tmp_path / "random")
+    config.init_from = str(tmp_path / "pretrained")
+    weights, table = _begun(config, tmp_path / "new"), "model/TokenEmbedding/embeddings"
+    assert weights.keys() - _taken(weights, arrays) == {table, "model/head/bias"}
+    np.testing.assert_array_equal(weights[table], [*arrays[table], made[table][257]])
+
+
 @pytest.mark.parametrize(("labels", "with_head"), [(("first", "second"), True), (("second", "first"), False)])
 def test_the_head_of_the_same_labels_is_taken(config, tmp_path, labels, with_head):
     """With the same labels in another sequence, each class would be taken for the other."""
