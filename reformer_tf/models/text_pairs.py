@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
-from reformer_tf.ops import id_ranges
+from reformer_tf.ops import id_ranges, shapes
 
 INPUTS = ("ids", "mask", "pair_ids", "pair_mask")
 
@@ -75,9 +75,11 @@ def interleaved(inputs: Any) -> dict[str, Any]:
 
 def interleave(parts: list[tf.Tensor]) -> tf.Tensor:
     """Makes `[2B, L]` of two `[B, L]`, alternating rows, the shorter ones padded with zeros."""
-    length = tf.maximum(*(tf.shape(x)[1] for x in parts))
-    padded = [tf.pad(x, [[0, 0], [0, length - tf.shape(x)[1]]]) for x in parts]
-    return tf.reshape(tf.stack(padded, axis=1), [-1, length])
+    rows, lengths = shapes.sizes(parts[0])[0], [shapes.sizes(x)[1] for x in parts]
+    # Static where the lengths are, for XLA.
+    length = max(lengths) if shapes.known(lengths) else tf.maximum(*lengths)
+    padded = [tf.pad(x, [[0, 0], [0, length - size]]) for x, size in zip(parts, lengths, strict=True)]
+    return tf.reshape(tf.stack(padded, axis=1), [2 * rows, length])
 
 
 def compared(vectors: tf.Tensor) -> tf.Tensor:
