@@ -118,6 +118,7 @@ def test_what_convert_wrote(config, source_config, tmp_path):
     assert json.loads((tmp_path / "new" / "config.json").read_text())["model"]["num_buckets"] == [2, 4]
 
 
+@pytest.mark.slow  # The next test has the state that it goes on from; going on from a state is tested of all tasks.
 def test_a_longer_run_goes_on_bit_for_bit_without_the_folder(config, source, tmp_path, capsys):
     """The bucket count and the grid of positions stay those of the source, also in a start that cannot read it."""
     shutil.copytree(source[0], tmp_path / "pretrained")
