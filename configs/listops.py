@@ -19,7 +19,8 @@ Time: the small run 4 min 30 s on 2 CPU cores (AMD EPYC with AVX-512). The whole
 what it takes.
 Result: the small run has 37.2 % of 2,000 lists right (26.0, 27.1, 30.0, 30.0, 33.2, 35.6, 37.0, 37.2 % every 500 steps,
 the learning rate ending at 0), where the most frequent label has 12.4 %; 23.2 % with all attention outputs set to zero.
-So it is above what the outermost operator alone says, and has not learnt to look into the lists.
+The oracles that the report sets beside it read the outermost operator (25.3 %) and the operators of 1, 2 and 3 levels
+(51.8, 72.9, 85.2 %): it is between the first two.
 """
 
 from ml_collections import ConfigDict
