@@ -92,6 +92,13 @@ def test_on_the_backbone_of_a_language_model():
         ({**_inputs(), "pair_ids": cases.ids(2)}, {}, "pair_ids must have as many rows as ids, 3. Received: 2 rows"),
         ({**_inputs(), "pair_ids": np.ones((3, 9))}, {}, r"pair_ids must be integers \[batch, length\]"),
         ({**_inputs(), "pair_mask": np.ones((3, 9), bool)}, {}, "pair_mask must be a boolean or integer tensor"),
+        (
+            {**_inputs(), "ids": np.ones((3, 0), "int32")},
+            {},
+            r"ids must hold 1 to 90 tokens a row. Received: .*\(3, 0\)",
+        ),
+        ({**_inputs(), "pair_ids": np.ones((3, 91), "int32")}, {}, "^pair_ids must hold 1 to 90 tokens a row"),
+        (_inputs(), {"seed": np.array([1.5, 2, 3]), "training": True}, "seed must be an integer tensor of shape"),
         ({**_inputs(), "pair_ids": np.full((3, 9), 99)}, {}, r"must be integers in \[0, 20\).*Received: 99"),
     ],
 )
