@@ -97,7 +97,7 @@ def test_on_the_backbone_of_a_language_model():
             {},
             r"ids must hold 1 to 90 tokens a row. Received: .*\(3, 0\)",
         ),
-        ({**_inputs(), "pair_ids": np.ones((3, 91), "int32")}, {}, "^pair_ids must hold 1 to 90 tokens a row"),
+        ({**_inputs(), "pair_ids": np.ones((3, 91), "int32")}, {}, "pair_ids must hold 1 to 90 tokens a row"),
         (_inputs(), {"seed": np.array([1.5, 2, 3]), "training": True}, "seed must be an integer tensor of shape"),
         ({**_inputs(), "pair_ids": np.full((3, 9), 99)}, {}, r"must be integers in \[0, 20\).*Received: 99"),
     ],
