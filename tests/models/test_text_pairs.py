@@ -53,7 +53,7 @@ def test_dropout_follows_the_pair_and_differs_between_its_two_sequences():
         one = {name: value[row : row + 1] for name, value in inputs.items()}
         alone = model(one, seed=np.array([1, 2, row], "int32"), training=True)
         np.testing.assert_allclose(alone, together[row : row + 1], atol=1e-5)
-    rows = text_pairs.interleaved({"ids": inputs["ids"], "pair_ids": inputs["ids"]})["ids"]
+    rows = text_pairs.interleaved({"ids": inputs["ids"], "pair_ids": inputs["ids"]}, cases.LONGEST)["ids"]
     for training, differ in ((False, False), (True, True)):
         vectors = np.asarray(model.encode(rows, None, None, [1, 2, 0] if training else None, training))
         assert (np.abs(vectors[0::2] - vectors[1::2]).max() > 0.1) == differ
