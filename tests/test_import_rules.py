@@ -50,6 +50,7 @@ LEVELS = (
     "trainer/distribution",
     "trainer/storage",
     "trainer/model.py",
+    "trainer/initialization",
     "trainer/config_checks.py",
     "trainer/training",
     "trainer/results",

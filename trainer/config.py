@@ -34,6 +34,11 @@ def default_config() -> ConfigDict:
     config.report = False  # Ends with reference lines, an ablation and a sample.
     config.model = ConfigDict()
 
+    config.init_from = ""  # Folder of another run, whose weights this one begins with; empty: random weights.
+    config.init_checkpoint = "newest"  # init_from: of which checkpoint, or "best", or the number of a step.
+    config.init_partial = False  # init_from: takes what fits. Otherwise the whole backbone must fit.
+    config.init_positions = ""  # init_from: "tile" repeats the positions for a longer model; empty: they must fit.
+
     config.data = default_data_config()
 
     config.optimizer = ConfigDict()

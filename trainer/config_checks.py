@@ -16,6 +16,7 @@ from trainer import config as configs
 from trainer import config_kinds, field_checks, model_fields, spelling, tasks
 from trainer.data import corpora, segments
 from trainer.distribution import strategy, tpu
+from trainer.initialization import config_rules as initialization
 from trainer.optimization import loss_scale, optimizer, schedule
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -43,6 +44,7 @@ def check_config(config: ConfigDict) -> None:
     _check_train(config)
     _check_optimizer(config)
     _check_model(config)
+    initialization.check_fields(config)
     source = corpora.SOURCES[config.data.name]
     if source.check is not None:
         source.check(config)

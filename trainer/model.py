@@ -10,8 +10,6 @@ from trainer.config import as_dict
 from trainer.storage import checkpoint_choice, named_variables
 from trainer.storage.workdir import Workdir
 
-_MADE_FROM_SEED = "/rotations"
-
 
 def build_model(config: ConfigDict) -> keras.Model:
     """Builds the model of a run, with weights as `config.model.seed` gives them.
@@ -67,7 +65,7 @@ def load_described(
     variables = named_variables.named_variables(model)
     saved = named_variables.averaged(arrays) if config.optimizer.ema_momentum else named_variables.model_entries(arrays)
     for name, variable in list(variables.items()):
-        if name.endswith(_MADE_FROM_SEED) and name in saved and saved[name].shape != tuple(variable.shape):
+        if named_variables.is_made_from_seed(name) and name in saved and saved[name].shape != tuple(variable.shape):
             del variables[name], saved[name]
     named_variables.assign(variables, saved, str(workdir.root))
     return model, description

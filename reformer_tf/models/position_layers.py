@@ -36,15 +36,28 @@ def make(
         return LearnedPositionEmbedding(max_sequence_length, **options)
     if positions == "sinusoidal":
         return SinusoidalPositionEmbedding(**options)
-    if axial_shape is None:
-        last = 2 ** math.ceil(math.log2(max_sequence_length) / 2)
-        axial_shape = (-(-max_sequence_length // last), last)
+    axial_shape, axial_dims = axes(max_sequence_length, hidden_dim, axial_shape, axial_dims)
     if math.prod(axial_shape) < max_sequence_length:
         raise ValueError(
             "The product of axial_shape must reach max_sequence_length."
             f" Received: axial_shape={axial_shape}, max_sequence_length={max_sequence_length}"
         )
+    return AxialPositionEmbedding(axial_shape, axial_dims, **options)
+
+
+def axes(
+    max_sequence_length: int, hidden_dim: int, axial_shape: Sequence[int] | None, axial_dims: Sequence[int] | None
+) -> tuple[Sequence[int], Sequence[int]]:
+    """Returns the sizes and the widths of the axes of axial positions, with what their defaults stand for.
+
+    Example:
+        >>> axes(1000, 64, None, None)
+        ((32, 32), (32, 32))
+    """
+    if axial_shape is None:
+        last = 2 ** math.ceil(math.log2(max_sequence_length) / 2)
+        axial_shape = (-(-max_sequence_length // last), last)
     if axial_dims is None:
         axis_dim = hidden_dim // len(axial_shape)
         axial_dims = (*(axis_dim for _ in axial_shape[1:]), hidden_dim - axis_dim * (len(axial_shape) - 1))
-    return AxialPositionEmbedding(axial_shape, axial_dims, **options)
+    return axial_shape, axial_dims

@@ -58,6 +58,12 @@ def ensured(x: tf.Tensor, shape: Sequence[int | None]) -> tf.Tensor:
     return x if list(shape) == list(x.shape) else tf.ensure_shape(x, shape)
 
 
+def first(x: tf.Tensor) -> tf.Tensor:
+    """Returns the first number of `x`, whose rank is known, or zero if it is empty."""
+    # Not of the flattened tensor, of which XLA would make a copy.
+    return tf.reduce_sum(x[(slice(1),) * x.shape.rank])
+
+
 def ceil_div(numerator: Size, denominator: Size) -> Size:
     """Returns the quotient of two positive sizes rounded up; an `int` if both are."""
     return -(-numerator // denominator)

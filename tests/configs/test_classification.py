@@ -1,13 +1,15 @@
-"""Real steps of `configs/text_classification.py` and `configs/retrieval.py`, shrunk, on the data that they name."""
+"""Real steps of the configs of classifications, shrunk, on the data that they name."""
 
 import pytest
 
-from configs import retrieval, text_classification
+from configs import listops, retrieval, text_classification
 from tests.trainer import runs
 from trainer import exits
 
 
-@pytest.mark.parametrize("module", [pytest.param(text_classification, marks=pytest.mark.slow), retrieval])
+@pytest.mark.parametrize(
+    "module", [retrieval, *(pytest.param(module, marks=pytest.mark.slow) for module in (listops, text_classification))]
+)
 def test_a_few_steps(module, tmp_path):
     config = module.get_config()
     config.export = config.report = False
@@ -17,6 +19,9 @@ def test_a_few_steps(module, tmp_path):
     config.model.reversible = False  # Halves the time to trace.
     config.model.chunk_length = config.model.local_chunk_length = 8
     config.train.sequence_length = config.model.max_sequence_length = 64  # Of longer excerpts.
+    if module is listops:
+        config.data.min_length, config.data.max_length, config.data.length_buckets = 6, 60, ()
+        config.data.examples, config.data.validation_examples = 50, 20
     config.train.batch_size, config.train.eval_examples = 8, 16
     config.train.steps, config.optimizer.warmup_steps, config.optimizer.learning_rate = 6, 2, 1e-2
     config.train.log_every = 1

@@ -2,8 +2,11 @@
 
 import functools
 import json
+import os
 import pathlib
 import re
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -34,7 +37,11 @@ def _make(pair=False, **options):
     return cases.perturb(model)
 
 
-@pytest.fixture(scope="module", params=_EXPORTS)
+# The export of pairs of texts has what the others have.
+_NAMES = [pytest.param(name, marks=() if name == "pairs of texts" else pytest.mark.slow) for name in _EXPORTS]
+
+
+@pytest.fixture(scope="module", params=_NAMES)
 def export(request, tmp_path_factory):
     """The model, the folder, the loaded export, and whether it has pairs and text."""
     options = dict(_EXPORTS[request.param])
@@ -94,10 +101,9 @@ def test_classify_gives_what_the_model_says_whatever_the_neighbours(export):
 
 def test_predict_gives_logits(export):
     model, _, loaded, pair, _ = export
-    for name in ("predict", "serving_default"):
-        logits = loaded.signatures[name](**_request(ROWS, pair, text=False))["logits"]
-        for row, found in zip(ROWS, logits, strict=True):
-            np.testing.assert_allclose(found, _logits(model, row, text=False), atol=1e-5)
+    logits = loaded.signatures["predict"](**_request(ROWS, pair, text=False))["logits"]
+    for row, found in zip(ROWS, logits, strict=True):
+        np.testing.assert_allclose(found, _logits(model, row, text=False), atol=1e-5)
 
 
 def test_an_empty_text_is_a_boundary_alone(export):
@@ -127,6 +133,44 @@ def test_requests_that_are_refused(export):
         rule = f"`{second}` must have one entry for each row of `{first}`"
         with pytest.raises(tf.errors.InvalidArgumentError, match=rule):
             loaded.signatures["classify"](**request)
+
+
+def test_warm_up_requests(export):
+    prediction_log_pb2 = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+    _, folder, loaded, _, _ = export
+    records = tf.data.TFRecordDataset(str(folder / "assets.extra" / "tf_serving_warmup_requests"))
+    requests = {}
+    for record in records.as_numpy_iterator():
+        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+        requests[request.model_spec.signature_name] = request.inputs
+    assert sorted(requests) == ["classify", "embed", "predict"]
+    inputs = {name: tf.constant(tf.make_ndarray(value)) for name, value in requests["classify"].items()}
+    assert all(len(output) == 1 for output in loaded.signatures["classify"](**inputs).values())
+
+
+@pytest.mark.slow
+def test_classify_takes_nothing_but_tensorflow(export, tmp_path):
+    """In a process without this package on its path."""
+    _, folder, loaded, pair, text = export
+    request = _request(ROWS[:1], pair, text)
+    inputs = ", ".join(f"{name}=tf.constant({value.numpy().tolist()!r})" for name, value in request.items())
+    code = f"""
+import json
+import sys
+import tensorflow as tf
+module = tf.saved_model.load({str(folder)!r})
+outputs = module.signatures["classify"]({inputs})
+assert not [name for name in sys.modules if name.startswith("reformer_tf")]
+print(json.dumps([outputs["probabilities"].numpy().tolist(), outputs["label"].numpy()[0].decode()]))
+"""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    arguments = [sys.executable, "-c", code]
+    said = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert said.returncode == 0, said.stderr
+    probabilities, label = json.loads(said.stdout)
+    expected = loaded.signatures["classify"](**request)
+    np.testing.assert_allclose(probabilities, expected["probabilities"], atol=1e-6)
+    assert label == expected["label"][0].numpy().decode()
 
 
 def test_the_model_card_and_the_table_of_the_documentation(export):

@@ -16,9 +16,10 @@ from trainer.data import corpora, datasets
 from trainer.data.corpora import Corpus
 from trainer.data.documents import Documents
 from trainer.data.id_documents import IdDocuments
+from trainer.data.labelled_documents import LabelledDocuments
 
 MODULE = '''
-"""Two sources, of what is in a folder."""
+"""Sources of every kind of documents, of the texts in a folder."""
 
 import pathlib
 
@@ -28,27 +29,52 @@ import trainer
 from trainer.data.corpora import Corpus
 from trainer.data.documents import Documents
 from trainer.data.id_documents import IdDocuments
+from trainer.data.labelled_documents import LabelledDocuments
 
 
-def read_texts(data):
-    texts = [path.read_bytes() for path in sorted(pathlib.Path(data.path).glob("*.txt"))]
-    return Corpus("texts", Documents(texts[1:]), Documents(texts[:1]))
+def as_ids(texts):
+    return IdDocuments.from_arrays([np.frombuffer(text, np.uint8) for text in texts])
 
 
-def read_ids(data):
-    texts = [np.frombuffer(path.read_bytes(), np.uint8) for path in sorted(pathlib.Path(data.path).glob("*.txt"))]
-    return Corpus("letters", IdDocuments.from_arrays(texts[1:]), IdDocuments.from_arrays(texts[:1]))
+def labelled(make):
+    return lambda texts: LabelledDocuments(make(texts), np.arange(len(texts)) % 2, ("even", "odd"))
 
 
-trainer.register_corpus("own_texts", read_texts)
-trainer.register_corpus("own_ids", read_ids, contents="ids")
+def register(name, contents, make):
+    def load(data):
+        texts = [path.read_bytes() for path in sorted(pathlib.Path(data.path).glob("*.txt"))]
+        return Corpus(name, make(texts[2:]), make(texts[:2]))
+
+    trainer.register_corpus(name, load, contents)
+
+
+register("own_texts", "text", Documents)
+register("own_ids", "ids", as_ids)
+register("own_labelled_texts", "labelled text", labelled(Documents))
+register("own_labelled_ids", "labelled ids", labelled(as_ids))
 '''
+KINDS = {
+    "own_texts": Documents,
+    "own_ids": IdDocuments,
+    "own_labelled_texts": LabelledDocuments,
+    "own_labelled_ids": LabelledDocuments,
+}
+
+
+def make_config(folder, name):
+    """Makes the config of a run on one of the sources, which classifies where there are labels."""
+    config = runs.make_config(folder / "corpus")
+    config.data.name, config.data.module, config.data.layout = name, "own_sources", "padded"
+    if "labelled" in name:
+        config.task, config.model.num_classes, config.model.max_sequence_length = "classification", 2, 1024
+        config.train.sequence_length = 1024
+    return config
 
 
 @pytest.fixture
 def sources(monkeypatch):
     """Lets a test register sources that are gone after it."""
-    for name in ("own", "own_texts", "own_ids"):
+    for name in ("own", *KINDS):
         monkeypatch.setitem(corpora.SOURCES, name, None)
         del corpora.SOURCES[name]
 
@@ -77,17 +103,17 @@ def test_what_cannot_be_registered(arguments, message):
         trainer.register_corpus(*arguments)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("own_texts", Documents), ("own_ids", IdDocuments)])
-def test_a_module_is_imported_where_the_config_names_it(folder, name, kind):
-    config = runs.make_config(folder / "corpus")
-    config.data.name = name
+@pytest.mark.parametrize("name", KINDS)
+def test_a_module_is_imported_where_the_config_names_it(folder, name):
+    config = make_config(folder, name)
+    config.data.module = ""
     with pytest.raises(ValueError, match=rf"`config.data.name` must be one of .* Received: '{name}'"):
         check_config(config)
     config.data.module = "own_sources"
     check_config(config)
     corpus = datasets.load_corpus(config.data)
-    assert isinstance(corpus.train, kind)
-    assert (len(corpus.train), len(corpus.validation)) == (7, 1)
+    assert type(corpus.train) is type(corpus.validation) is KINDS[name]
+    assert (len(corpus.train), len(corpus.validation)) == (6, 2)
     assert datasets.load_scored(config.data).documents.fingerprint == corpus.validation.fingerprint
     config.data.module = "no_such_module"
     with pytest.raises(ValueError, match=r"`config.data.module` must name a module .* Received: 'no_such_module'"):
@@ -111,10 +137,10 @@ def test_a_source_must_return_what_it_was_registered_with(sources, returned, rec
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["own_texts", "own_ids"])
+@pytest.mark.parametrize("name", KINDS)
 def test_two_processes_load_it_each(folder, name):
-    config = runs.make_config(folder / "corpus")
-    config.data.name, config.data.module, config.train.steps = name, "own_sources", 6
+    config = make_config(folder, name)
+    config.train.steps = 6
     path = clusters.write_config(folder, config)
     environment = {"PYTHONPATH": f"{folder}:{':'.join(filter(None, sys.path))}"}
     clusters.run(path, folder / "one", environment=environment)

@@ -17,6 +17,7 @@ def id_entropy(documents: IdDocuments, vocabulary_size: int, context: int = 0) -
         Bits per id; not a number without any target.
 
     Example:
+        >>> from trainer.data.id_documents import IdDocuments
         >>> id_entropy(IdDocuments.from_arrays([[0, 1, 0, 1, 0]]), vocabulary_size=2)
         1.0
     """

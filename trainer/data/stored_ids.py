@@ -39,6 +39,7 @@ class StoredIds:
         arrays: The arrays.
 
     Example:
+        >>> from trainer.data.stored_ids import StoredArray
         >>> stored = StoredIds([StoredArray(np.arange(3), "a.npy"), StoredArray(np.arange(5), "b.npy")])
         >>> len(stored), stored.read(2, 5).tolist(), stored.locate(4)
         (8, [2, 0, 1], ('b.npy', 1))

@@ -63,6 +63,8 @@ def _card(description: Mapping[str, Any], config: ConfigDict, workdir: Workdir) 
             # None for published weights, and in checkpoints that are older than the field.
             "corpus": description.get("corpus"),
             "fingerprints": description.get("data"),
+            # The run whose weights it began with, and their checkpoint; None for random ones.
+            "begun_with": description.get("begun_with"),
             "config": as_dict(config),
         },
         "metrics": last,

@@ -42,7 +42,7 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], descri
     """
     # The package writes the memory of an array as it lies there.
     contents = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    text = json.dumps(description, sort_keys=True)
+    text = _as_text(description)
     metadata = json.dumps({"description": text, "sha256": _checksum(contents, text)})
     with atomic.replacing(path) as temporary:
         try:
@@ -80,6 +80,15 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
         return arrays, json_text.parse_object(fields["description"])
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _os_error(error) or DamagedCheckpoint(f"{path}: not a complete checkpoint ({error})") from error
+
+
+def checksum(arrays: Mapping[str, np.ndarray], description: Mapping[str, Any]) -> str:
+    """Returns the checksum of a checkpoint with this content, as it stands in the file that `write` makes of it."""
+    return _checksum(arrays, _as_text(description))
+
+
+def _as_text(description: Mapping[str, Any]) -> str:
+    return json.dumps(description, sort_keys=True)
 
 
 def _read_header(path: str | os.PathLike[str]) -> None:

@@ -12,7 +12,7 @@ from trainer.optimization.moving_average import MovingAverage
 
 _Value = TypeVar("_Value")
 _SHOWN = 8
-_MODEL = "model/"
+MODEL = "model/"
 _AVERAGE = "average/"
 _NUMBER = re.compile(r"_\d+$")
 _GENERATOR = re.compile(r"^seed_generator(_\d+)?$")
@@ -38,7 +38,7 @@ def named_variables(
     found: dict[str, keras.Variable] = {}
     for variable in model.variables:
         parts = [_GENERATOR.sub("seed_generator", made_up.get(part, part)) for part in variable.path.split("/")]
-        path = _MODEL + "/".join(parts)
+        path = MODEL + "/".join(parts)
         repeats = (f"{path}:{number}" for number in itertools.count(2))
         found[path if path not in found else next(name for name in repeats if name not in found)] = variable
     for index, variable in enumerate(optimizer.variables if optimizer else ()):
@@ -47,13 +47,13 @@ def named_variables(
     if average is not None:
         names = {id(variable): name for name, variable in found.items()}
         for variable, weight in zip(average.variables, model.trainable_variables, strict=True):
-            found[_AVERAGE + names[id(weight)].removeprefix(_MODEL)] = variable
+            found[_AVERAGE + names[id(weight)].removeprefix(MODEL)] = variable
     return found
 
 
 def model_entries(by_name: Mapping[str, _Value]) -> dict[str, _Value]:
     """Selects the entries of the model, from variables or values by the names of `named_variables`."""
-    return {name: value for name, value in by_name.items() if name.startswith(_MODEL)}
+    return {name: value for name, value in by_name.items() if name.startswith(MODEL)}
 
 
 def averages(by_name: Mapping[str, _Value]) -> dict[str, _Value]:
@@ -68,8 +68,13 @@ def without_averages(by_name: Mapping[str, _Value]) -> dict[str, _Value]:
 
 def averaged(by_name: Mapping[str, _Value]) -> dict[str, _Value]:
     """Selects the entries of the model, with moving averages instead of the weights that have one."""
-    found = {_MODEL + name.removeprefix(_AVERAGE): value for name, value in averages(by_name).items()}
+    found = {MODEL + name.removeprefix(_AVERAGE): value for name, value in averages(by_name).items()}
     return {**model_entries(by_name), **found}
+
+
+def is_made_from_seed(name: str) -> bool:
+    """Whether an entry is made from the model's seed: the rotations of a layer, or the state of a random generator."""
+    return name.endswith("/rotations") or "/seed_generator/" in name
 
 
 def values(variables: Mapping[str, keras.Variable]) -> dict[str, np.ndarray]:

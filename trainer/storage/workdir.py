@@ -17,6 +17,7 @@ _FIXED = (
     "config.data.layout",
     "config.data.tokens",
     "config.data.train_windows",
+    "config.init_",
     "config.masking.",
     "config.optimizer.name",
     "config.task",
@@ -25,7 +26,7 @@ _FIXED = (
     "config.train.sequence_length",
 )
 """Fields that cannot change within a run: they decide its weights, its slots, or the examples that it has seen."""
-_FIXED_BEFORE_THE_FIRST_STEP = ("config.task", "config.model.", "config.data.tokens")
+_FIXED_BEFORE_THE_FIRST_STEP = ("config.task", "config.model.", "config.data.tokens", "config.init_")
 
 
 class Workdir:

@@ -33,6 +33,7 @@ class Classification(Task):
     Args:
         tokenizer: Tokenizer of documents that are text.
         pair: Whether each example is a pair of documents.
+        baselines: What else than the most frequent label the final report compares with, of the source.
     """
 
     model_class = models.ReformerClassifier
@@ -47,8 +48,15 @@ class Classification(Task):
     measure = "accuracy"
     references: Mapping[str, str] = {"majority_accuracy": "the most frequent label, always"}
 
-    def __init__(self, tokenizer: Tokenizer = tokenizers.BYTES, pair: bool = False):
+    def __init__(
+        self,
+        tokenizer: Tokenizer = tokenizers.BYTES,
+        pair: bool = False,
+        baselines: corpora.Baselines | None = None,
+    ):
         self._tokenizer = tokenizer
+        self._baselines = baselines
+        self.references = {**type(self).references, **(baselines.labels if baselines else {})}
         self._inputs = text_pairs.INPUTS if pair else text_pairs.INPUTS[:2]
 
     @classmethod
@@ -79,7 +87,8 @@ class Classification(Task):
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> Self:
-        return cls(tokenizers.from_config(config.data), config.model.get("pair", False))
+        baselines = corpora.SOURCES[config.data.name].baselines
+        return cls(tokenizers.from_config(config.data), config.model.get("pair", False), baselines)
 
     def check_documents(self, config: ConfigDict, documents: LabelledDocuments) -> None:
         for part in (documents.documents, documents.pairs):
@@ -132,6 +141,10 @@ class Classification(Task):
 
     def refer(self, documents: LabelledDocuments) -> dict[str, float]:
         return {"majority_accuracy": float(np.bincount(documents.labels).max() / len(documents))}
+
+    def compare(self, corpus: corpora.Corpus) -> dict[str, float]:
+        others = self._baselines.compute(corpus) if self._baselines else {}
+        return {**self.refer(corpus.validation), **others}
 
     def sample(self, model: keras.Model, config: ConfigDict, examples: Any) -> str:
         has_text = corpora.SOURCES[config.data.name].has_text

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
+from trainer.data import corpora
 from trainer.data.example_set import ExampleSet
 from trainer.data.id_documents import IdDocuments
 
@@ -181,6 +182,10 @@ class Task(abc.ABC):
         Returns:
             Numbers by the names of `references`.
         """
+
+    def compare(self, corpus: corpora.Corpus) -> dict[str, float]:
+        """Computes the numbers of `references`, by default those of `refer` for the validation documents."""
+        return self.refer(corpus.validation)
 
     @abc.abstractmethod
     def sample(self, model: keras.Model, config: ConfigDict, examples: ExampleSet) -> str:

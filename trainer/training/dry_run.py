@@ -179,7 +179,7 @@ def _as_text(run: Run, found: dict[str, Any]) -> str:
         f"{found['batches_an_evaluation']} batch(es), {found['seconds_an_evaluation']:.3g} s each",
         f"            {duration(found['seconds_left'])} for the {left} step(s) that are left, "
         "with their evaluations and without the start, checkpoints, and what is done after the last step",
-        f"Loss        {found['loss']:.4f} nats a token in the first step"
+        f"Loss        {found['loss']:.4f} nats a {run.task.unit} in the first step"
         if found["loss"] is not None
         else "Loss        not finite in the first step",
     ]

@@ -14,16 +14,16 @@ from ml_collections import ConfigDict
 
 from trainer import config_checks, exits, tasks
 from trainer.data import datasets, short_validation
-from trainer.data.corpora import validation
 from trainer.data.documents import Documents
 from trainer.data.labelled_documents import LabelledDocuments
 from trainer.distribution import cluster, dispatch, process_group, strategy
+from trainer.initialization import source_run
 from trainer.model import build_model
 from trainer.optimization import optimizer
 from trainer.storage import checkpoint_choice, going_back, named_variables, report_file, run_files
 from trainer.storage.disk_run_files import DiskRunFiles
 from trainer.storage.workdir import Workdir
-from trainer.training import compilation, schedule_steps, tokens_seen
+from trainer.training import begun_fields, compilation, schedule_steps, tokens_seen
 from trainer.training.evaluation import Evaluation
 from trainer.training.skipped_steps import SkippedSteps
 from trainer.training.step import TrainStep
@@ -77,12 +77,13 @@ class Run:
         with contextlib.ExitStack() as undo:
             in_step = cluster.from_environment() if config.strategy == "multi_worker" else None
             changed: dict[str, tuple[Any, Any]] = {}
+            source: source_run.SourceRun | None = None
             if in_step is None or in_step.is_chief:
                 if not dry:
                     self.workdir.lock()
                     undo.callback(self.workdir.abandon)
-                self._check_data_dir()
-                self._go_on_as_begun()
+                begun_fields.fill_in(config, self.workdir)
+                source = source_run.begin(config, self.workdir)
                 changed = self.workdir.check_config(config)
                 # Otherwise a damaged one is found only after the last step.
                 report_file.read(self.workdir.report, self.task.report_numbers)
@@ -95,8 +96,7 @@ class Run:
             config_checks.check_batch(config, self.strategy.num_replicas_in_sync)
             if config.train.deterministic_ops:
                 tf.config.experimental.enable_op_determinism()
-            rule, labels = self.process_group.broadcast([config.data.validation_rule, config.data.labels])
-            config.data.validation_rule, config.data.labels = rule, tuple(labels)
+            begun_fields.broadcast(config, self.process_group)
             self.corpus = datasets.load_corpus(config.data)
             if isinstance(self.corpus.train, LabelledDocuments):
                 config.data.labels = self.corpus.train.label_names
@@ -125,8 +125,9 @@ class Run:
             self.skipped = SkippedSteps(config.train)
             self.step, self._first_steps = 0, config.train.steps
             self.tokens_seen = tokens_seen.TokensSeen()
+            self._begun_with: dict[str, Any] | None = None
             if self.process_group.is_chief:
-                self.step, self._first_steps = self._restore(checkpoint)
+                self.step, self._first_steps = self._restore(checkpoint, source)
             stands = [self.step, self._first_steps, self.tokens_seen.count]
             self.step, self._first_steps, self.tokens_seen.count = self.process_group.broadcast(stands)
             self._optimizer.learning_rate = schedule_steps.make(config, self._first_steps)
@@ -241,21 +242,6 @@ class Run:
         self.files.close(self.step)
         self.workdir.unlock()
 
-    def _check_data_dir(self) -> None:
-        """Refuses a folder of data that is not read. A run that began with it, when it was ignored, goes on."""
-        try:
-            config_checks.check_data_dir(self.config)
-        except ValueError as error:
-            if self.workdir.config_before() is None:
-                raise
-            logging.warning("Not used: %s", error)
-
-    def _go_on_as_begun(self) -> None:
-        """Fills in fields that the config leaves empty: as in the run in the folder, else as in new runs."""
-        began, data = self.workdir.config_before() or self.config, self.config.data
-        data.validation_rule = data.validation_rule or validation.resolve_rule(began.data)
-        data.labels = data.labels or began.data.labels
-
     def _capture(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Copies the state to the host."""
         return named_variables.values(self._variables), {
@@ -273,19 +259,24 @@ class Run:
             schedule_steps.FIRST_STEPS: self._first_steps,
             "corpus": self.corpus.name,
             "data": {"train": self.corpus.train.fingerprint, "validation": self.corpus.validation.fingerprint},
+            **({} if self._begun_with is None else {"begun_with": self._begun_with}),
         }
 
-    def _restore(self, checkpoint: str) -> tuple[int, int]:
-        """Restores a checkpoint; returns its step and `config.train.steps` of the first start."""
+    def _restore(self, checkpoint: str, source: source_run.SourceRun | None) -> tuple[int, int]:
+        """Restores a checkpoint, or begins; returns the step and `config.train.steps` of the first start."""
         found = checkpoint_choice.read_to_go_on(self.workdir, checkpoint, set_aside=not self._dry)
         first = schedule_steps.first_steps(self.config, self.workdir, found and found[1])
         if found is None:
+            if source is not None:
+                print(source.give(self.model, self._optimizer.average), flush=True)
+                self._begun_with = source.description
             return 0, first
         arrays, description = found
         config_checks.check_goes_on(self.config, self.workdir.root, self._description(), description)
         is_new = not description["step"]
         named_variables.restore(self._variables, arrays, self._optimizer.average, is_new, str(self.workdir.root))
         self.skipped.restore(description)
+        self._begun_with = description.get("begun_with")
         updates, settings = int(self._optimizer.iterations.numpy()), self.config.train
         self.tokens_seen = tokens_seen.restored(description, updates, self.examples, settings.batch_size, settings.seed)
         return description["step"], first

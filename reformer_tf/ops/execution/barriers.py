@@ -3,6 +3,7 @@
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
+from reformer_tf.ops import shapes
 from reformer_tf.ops.execution import loops
 
 
@@ -34,9 +35,9 @@ def after(x: tf.Tensor, *others: tf.Tensor) -> tf.Tensor:
 
     Args:
         x: a tensor of numbers.
-        *others: floating tensors with at least one element each.
+        *others: floating tensors of known ranks.
     """
     if not (others and loops.in_accelerator_program()):
         return x
-    numbers = [tf.cast(tf.reshape(other, [-1])[0], tf.float32) for other in others]
+    numbers = [tf.cast(shapes.first(other), tf.float32) for other in others]
     return x + tf.cast(tf.add_n(numbers) > tf.float32.max, x.dtype)

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from reformer_tf.ops import replay
+from reformer_tf.ops import replay, shapes
 from reformer_tf.ops.execution import barriers, budgets, loops
 from reformer_tf.ops.execution.loops import OneElementArray
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
@@ -121,6 +121,7 @@ class LayerScan:
                     self._branch_inputs(index, step, self.seed),
                     buckets,
                 )
+                streams[target] = self._computed_once(streams[target])
                 if self.steps.is_single:
                     saved[index] = [OneElementArray(x) for x in found]
                     if self.hashing[index]:
@@ -147,9 +148,21 @@ class LayerScan:
         XLA ignores control dependencies. A TPU's compiler postponed what reads a stream but is not needed soon, as the
         gradient of a scale, for all layers, and kept a stream alive for each.
         """
-        if not (self.steps.is_single and isinstance(stream, OneElementArray)):
+        if not (computed and self.steps.is_single and isinstance(stream, OneElementArray)):
             return stream
-        return OneElementArray(barriers.after(stream.element, *computed))
+        # Without the barrier it may compute the first number of each gradient alone.
+        return OneElementArray(barriers.after(stream.element, *barriers.behind(*computed)))
+
+    def _computed_once(self, stream: SliceArray) -> SliceArray:
+        """The same stream or gradient, which a TPU's program writes down once.
+
+        Its compiler fuses an addition into all that reads the sum: it kept a stream in several forms, or an older one
+        and all updates since.
+        """
+        single = self.steps.is_single and isinstance(stream, OneElementArray)
+        if not single or budgets.device_kind() != "TPU":
+            return stream
+        return OneElementArray(*barriers.behind(stream.element))
 
     def _with_casts_of_their_own(self, branch_inputs: BranchInputs, upstream: tf.Tensor) -> BranchInputs:
         """The same inputs, whose weights a TPU's program casts to half precision again in the backward pass.
@@ -197,12 +210,12 @@ class LayerScan:
                 # when the one after it is done. The identities prevent that the rebuilding is merged with the forward
                 # pass.
                 with tf.control_dependencies([*(self.slices.handle(gradient) for gradient in gradients), *done]):
-                    inputs = self._after(streams[source].identity(), done or finished)
-                    upstream = gradients[target].identity()
+                    inputs = self._computed_once(self._after(streams[source].identity(), done or finished))
+                    upstream = self._computed_once(gradients[target].identity())
                     seed = None if self.seed is None else tf.identity(self.seed)
                     # XLA ignores these dependencies: it would compute tensors that depend only on buckets once, and
                     # keep them from the forward pass on. It cannot do so if they depend on the gradient.
-                    number = tf.reshape(upstream.read(0), [-1])[0]
+                    number = shapes.first(upstream.read(0))
                     buckets = [x.read(step) for x in saved[index]]
                     buckets = [b + tf.cast(number > number.dtype.max, b.dtype) for b in buckets]
                 streams[source] = inputs

@@ -220,6 +220,14 @@ BREAKAGES = (
         breaks="Programs for accelerators have constants as long as the sequence.",
     ),
     Breakage(
+        name="streams_in_several_forms",
+        part="ops",
+        function="LayerScan._computed_once",
+        old="barriers.behind(stream.element)",
+        new="[stream.element]",
+        breaks="A TPU keeps each stream and its gradient in two forms, and more with depth.",
+    ),
+    Breakage(
         name="gradient_for_another_device",
         part="ops",
         function="look_up.apply.gradient",

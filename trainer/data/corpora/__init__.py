@@ -19,7 +19,7 @@ from trainer.data.corpora import (
     tokens,
 )
 from trainer.data.corpora.corpus import Corpus, Scored
-from trainer.data.corpora.source import CONTENTS, IDS, LABELLED_IDS, LABELLED_TEXT, TEXT, Source
+from trainer.data.corpora.source import CONTENTS, IDS, LABELLED_IDS, LABELLED_TEXT, TEXT, Baselines, Source
 
 __all__ = [
     "CONTENTS",
@@ -28,6 +28,7 @@ __all__ = [
     "LABELLED_TEXT",
     "SOURCES",
     "TEXT",
+    "Baselines",
     "Corpus",
     "Scored",
     "Source",
@@ -44,7 +45,9 @@ SOURCES: dict[str, Source] = {
     "tokens": Source(tokens.load, IDS, tokens.scored, tokens.check_fields, tokens.FIELDS),
     "duplication": Source(duplication.load, IDS, check=duplication.check_fields, fields=duplication.FIELDS),
     "labelled_text": Source(labelled_text.load, LABELLED_TEXT, labelled_text.scored, fields=labelled_text.FIELDS),
-    "listops": Source(listops.load, LABELLED_IDS, check=listops.check_fields, fields=listops.FIELDS),
+    "listops": Source(
+        listops.load, LABELLED_IDS, check=listops.check_fields, fields=listops.FIELDS, baselines=listops.BASELINES
+    ),
     "pathfinder": Source(pathfinder.load, LABELLED_IDS, check=pathfinder.check_fields, fields=pathfinder.FIELDS),
     "stdlib_tests": Source(
         stdlib_labels.load_tests, LABELLED_TEXT, check=stdlib_labels.check_fields, fields=stdlib_labels.TEST_FIELDS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 import ml_collections
 
@@ -18,6 +18,19 @@ CONTENTS = (TEXT, IDS, LABELLED_TEXT, LABELLED_IDS)
 
 
 @dataclasses.dataclass(frozen=True)
+class Baselines:
+    """What simple predictors reach on a corpus.
+
+    Attributes:
+        labels: What each of them is, for people, by the names of their numbers.
+        compute: Computes the numbers by name.
+    """
+
+    labels: Mapping[str, str]
+    compute: Callable[[Corpus], dict[str, float]]
+
+
+@dataclasses.dataclass(frozen=True)
 class Source:
     """A source of documents.
 
@@ -28,6 +41,7 @@ class Source:
             these are the validation documents.
         check: Checks the fields of a whole config that the source alone has rules for.
         fields: Names of the fields of `config.data` that are of no use to sources without them here.
+        baselines: What simple predictors of labels reach, for the final report; None if there are no such.
     """
 
     load: Callable[[ml_collections.ConfigDict], Corpus]
@@ -35,6 +49,7 @@ class Source:
     scored: Callable[[ml_collections.ConfigDict, Collection[str]], Scored] | None = None
     check: Callable[[ml_collections.ConfigDict], None] | None = None
     fields: tuple[str, ...] = ()
+    baselines: Baselines | None = None
 
     @property
     def has_text(self) -> bool:

@@ -154,7 +154,7 @@ def _documents(files: Sequence[IdFile], ends: Mapping[int, int] | None = None, h
         heads: whether to take what is before the cuts, or what is after them.
     """
     ends = ends or {}
-    arrays, kept = [], []
+    arrays, all_sizes = [], []
     number = itertools.count()
     for file in files:
         stored, starts = StoredArray(file.ids, file.name), np.cumsum(file.sizes) - file.sizes
@@ -162,10 +162,10 @@ def _documents(files: Sequence[IdFile], ends: Mapping[int, int] | None = None, h
         begins = starts if heads else starts + file.sizes - tails
         sizes = file.sizes - tails if heads else tails
         begins, sizes = begins[sizes > 0], sizes[sizes > 0]
-        kept.append(sizes)
+        all_sizes.append(sizes)
         # Documents that follow one another are one array.
         apart = np.flatnonzero(begins[1:] != (begins + sizes)[:-1]) + 1
         for group in np.split(np.arange(len(sizes)), apart) if len(sizes) else ():
             arrays.append(stored.cut(int(begins[group[0]]), int(begins[group[-1]] + sizes[group[-1]])))
-    offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *kept]))
+    offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *all_sizes]))
     return IdDocuments(StoredIds(arrays), offsets)

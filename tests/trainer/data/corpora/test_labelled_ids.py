@@ -5,9 +5,12 @@ import pytest
 
 from configs import tiny
 from trainer.config_checks import check_config
+from trainer.data.corpora import SOURCES
 from trainer.data.datasets import load_corpus
 from trainer.data.generated.listops import listops
+from trainer.data.generated.listops_oracles import accuracies
 from trainer.data.generated.pathfinder import pathfinder
+from trainer.tasks import Classification
 
 SMALL = {"examples": 5, "validation_examples": 3}
 LISTOPS = {**SMALL, "name": "listops", "min_length": 6, "max_length": 30, "max_depth": 4, "max_arguments": 4, "seed": 2}
@@ -25,6 +28,18 @@ def test_listops():
         assert documents.ids.read(start, stop).tolist() == row[: stop - start].tolist()
     assert corpus.train.labels.tolist() == labels.tolist()
     assert corpus.train.label_names == tuple("0123456789")
+
+
+def test_baselines_of_listops():
+    corpus = load_corpus({**LISTOPS, "examples": 300, "validation_examples": 100})
+    baselines = SOURCES["listops"].baselines
+    found = baselines.compute(corpus)
+    assert {*found} == {*baselines.labels}
+    sizes = (6, 30, 4, 4)
+    expected = accuracies(listops(300, *sizes, seed=2), listops(100, *sizes, seed=2, part="validation"))
+    assert [*found.values()] == [expected[name] for name in ("root", "level 1", "level 2", "level 3")]
+    task = Classification(baselines=baselines)
+    assert {*task.compare(corpus)} == {*task.references} == {"majority_accuracy", *found}
 
 
 def test_pathfinder():

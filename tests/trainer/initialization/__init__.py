@@ -1,0 +1,1 @@
+"""Tests of runs that begin with the weights of another run."""

@@ -1,0 +1,149 @@
+"""Matches the weights of one run with the variables of another model, by name.
+
+A variable's name has no kind of attention here, so that layers of two kinds match where their weights have the same
+names. The backbone is what all tasks share; a head belongs to its task.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+
+import keras
+import numpy as np
+
+from trainer.storage import named_variables
+
+_BACKBONE = ("TokenEmbedding", "position_embedding", "stack", "final_norm")
+_KIND = re.compile(r"\b\w+?_(attention_\d+)")  # local_attention_0
+# The axis of the ids in tables by id.
+_ID_AXES = {"TokenEmbedding/embeddings": 0, "head/kernel": 1, "head/bias": 0}
+_POSITIONS = re.compile(r"position_embedding/(?:table|axis_(\d+))")
+
+
+@dataclasses.dataclass
+class Matching:
+    """What becomes of each variable of a model, and of each weight of the source.
+
+    Attributes:
+        values: New values by the names of the variables.
+        changed: Those of them that are not as in the source, each with what was done to it.
+        initialised: Names of the variables that stay as they are made.
+        left_out: Names of the weights in the source that are not used.
+        misfits: What is missing or has another shape in the backbone, on either side.
+    """
+
+    values: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    changed: list[str] = dataclasses.field(default_factory=list)
+    initialised: list[str] = dataclasses.field(default_factory=list)
+    left_out: list[str] = dataclasses.field(default_factory=list)
+    misfits: list[str] = dataclasses.field(default_factory=list)
+
+
+def match(
+    variables: Mapping[str, keras.Variable],
+    arrays: Mapping[str, np.ndarray],
+    with_head: bool = True,
+    with_id_tables: bool = True,
+    tile: bool = False,
+) -> Matching:
+    """Decides what each variable of a model takes from other weights; assigns nothing.
+
+    - What is made from the seed, rotations and the states of generators, is never taken.
+    - A table by id takes the rows of the ids that both have; the other rows stay as they are made.
+    - Positions that the source does not have repeat its positions if `tile`: row i of a table takes row i modulo the
+      number of rows there. Of learned positions and of the first axis of axial ones, which alone decides how far a grid
+      reaches, fewer rows are taken as they are.
+    - Anything else must have the same shape.
+
+    Args:
+        variables: Variables of the model by the names of `named_variables`.
+        arrays: Values of another model by the same names.
+        with_head: Whether the head is taken too, because it is that of the same task.
+        with_id_tables: Whether tables by id are taken, because the ids mean the same.
+        tile: Whether positions are repeated, and axes of positions may have another number of rows.
+
+    Returns:
+        The decisions; the names in them are without `model/`.
+    """
+    found = Matching()
+    saved = {_without_kind(name): name for name in arrays if not named_variables.is_made_from_seed(name)}
+    for name, variable in variables.items():
+        if named_variables.is_made_from_seed(name):
+            continue
+        short, there = _short(name), saved.get(_without_kind(name))
+        if there is None:
+            _miss(found, short, f"{short} is not in the source")
+            continue
+        if not (with_head or _is_backbone(short)) or not (with_id_tables or short not in _ID_AXES):
+            found.initialised.append(short)
+            continue
+        del saved[_without_kind(name)]
+        value, change = _fitted(short, variable, arrays[there], tile)
+        if value is None:
+            _miss(found, short, f"{short} is {_shape(variable)} here and {_shape(arrays[there])} in the source")
+            found.left_out.append(_short(there))
+            continue
+        found.values[name] = value
+        found.changed += [change] if change else []
+    for there in saved.values():
+        short = _short(there)
+        found.left_out.append(short)
+        if _is_backbone(short) and (with_id_tables or short not in _ID_AXES):
+            found.misfits.append(f"{short} is only in the source")
+    return found
+
+
+def _miss(found: Matching, short: str, why: str) -> None:
+    found.initialised.append(short)
+    if _is_backbone(short):
+        found.misfits.append(why)
+
+
+def _fitted(
+    short: str, variable: keras.Variable, array: np.ndarray, tile: bool
+) -> tuple[np.ndarray | None, str | None]:
+    """Returns the value that a variable takes from an array, None if they do not fit, and what was changed, if any."""
+    here, there = tuple(variable.shape), array.shape
+    if here == there:
+        return array, None
+    if short in _ID_AXES and _same_but(here, there, _ID_AXES[short]):
+        axis = _ID_AXES[short]
+        count = min(here[axis], there[axis])
+        part = tuple(slice(count) if i == axis else slice(None) for i in range(len(here)))
+        value = np.array(variable.numpy())
+        value[part] = array[part]
+        return value, f"{short}: the vectors of {count} ids, of {here[axis]} here and {there[axis]} in the source"
+    positions = _POSITIONS.fullmatch(short)
+    if positions and _same_but(here, there, 0):
+        is_first = positions[1] in (None, "0")
+        if tile or (is_first and here[0] < there[0]):
+            rows = (
+                f"repeated from {there[0]} to {here[0]}" if here[0] > there[0] else f"the first {here[0]} of {there[0]}"
+            )
+            change = f"{short}: {rows} rows"
+            change += "" if is_first else ", so that positions have other vectors than before"
+            return np.take(array, np.arange(here[0]) % there[0], axis=0), change
+    return None, None
+
+
+def _same_but(here: Sequence[int], there: Sequence[int], axis: int) -> bool:
+    """Whether two shapes differ in no other axis than one."""
+    return len(here) == len(there) and all(
+        a == b or i == axis for i, (a, b) in enumerate(zip(here, there, strict=True))
+    )
+
+
+def _is_backbone(short: str) -> bool:
+    return short.split("/")[0] in _BACKBONE
+
+
+def _without_kind(name: str) -> str:
+    return _KIND.sub(r"\1", name)
+
+
+def _short(name: str) -> str:
+    return name.removeprefix(named_variables.MODEL)
+
+
+def _shape(value: keras.Variable | np.ndarray) -> list[int]:
+    return list(value.shape)
