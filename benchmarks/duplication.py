@@ -12,6 +12,7 @@ The table has the mean accuracy on the second w in percent, and its standard err
 Source: Kitaev, Kaiser, Levskaya, 2020, section 5, table 2.
 """
 
+import importlib.util
 import pathlib
 
 from absl import flags
@@ -36,6 +37,8 @@ def main() -> None:
     with command_line.checking():
         if arguments["length"] < 16 or arguments["length"] % 2:
             raise ValueError(f"--length must be even and at least 16. Received: {arguments['length']}")
+        if _PLOT.value and importlib.util.find_spec("matplotlib") is None:
+            raise ValueError(f"--plot needs matplotlib. Received: --plot={_PLOT.value}, without it")
         results = Results(_OUTPUT.value, arguments, machine.describe(), ["trained", "seed"])
     planned = []
     for seed in range(_SEEDS.value):
