@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from absl import app, logging
 from ml_collections import ConfigDict
 
-from trainer import config_checks, exits, tasks
+from trainer import config_checks, data_checks, exits, tasks
 from trainer.commands import console, run_flags
 from trainer.data import datasets
 from trainer.distribution import strategy
@@ -72,7 +72,7 @@ def prepare(
     settings = config.train
     config_checks.check_batch(config, distribution.num_replicas_in_sync)
     if "data.data_dir" in overrides:
-        config_checks.check_data_dir(config)
+        data_checks.check_data_dir(config)
     data_overrides = [name.removeprefix("data.") for name in overrides if name.startswith("data.")]
     scored = datasets.load_scored(config.data, data_overrides)
     task = tasks.from_config(config)

@@ -7,7 +7,8 @@ import pytest
 
 from tests.trainer import command_line, runs
 from trainer import exits
-from trainer.config_checks import check_config, check_unused_fields
+from trainer.config_checks import check_config
+from trainer.data_checks import check_unused_fields
 from trainer.results import final_report
 from trainer.training import loop
 from trainer.training.run import Run

@@ -3,7 +3,7 @@
 from absl import logging
 from ml_collections import ConfigDict
 
-from trainer import config_checks
+from trainer import data_checks
 from trainer.data.corpora import validation
 from trainer.distribution.process_group import ProcessGroup
 from trainer.initialization import followed_fields
@@ -23,7 +23,7 @@ def fill_in(config: ConfigDict, workdir: Workdir) -> None:
     """
     before = workdir.config_before()
     try:
-        config_checks.check_data_dir(config)
+        data_checks.check_data_dir(config)
     except ValueError as error:
         if before is None:
             raise
