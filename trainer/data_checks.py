@@ -2,7 +2,6 @@
 
 import functools
 import operator
-from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -75,36 +74,31 @@ def check_source(config: ConfigDict) -> None:
         source.check(config)
 
 
-def check_unused_fields(config: ConfigDict) -> None:
-    """Checks that no field of another source of documents is set.
+def unused_fields(config: ConfigDict) -> dict[str, str]:
+    """Finds fields that the source of documents does not read and that are not at their defaults.
 
-    Not a part of `check_config`, because a run may be evaluated on another source than its own.
-
-    Args:
-        config: Config of a run that is to train.
-
-    Raises:
-        ValueError: If one is.
-    """
-    defaults = configs.default_data_config()
-    for name, readers in corpora.unused_fields(config.data.name).items():
-        rule = f"must be {defaults[name]!r} where `config.data.name` is not {' or '.join(map(repr, readers))}"
-        field_checks.check(config, f"data.{name}", rule, functools.partial(operator.eq, defaults[name]))
-
-
-def check_data_dir(config: ConfigDict) -> None:
-    """Checks that `config.data.data_dir` is used.
-
-    Not a part of `check_config`, because runs of the standard library that began earlier may have it in their config.
+    They are no errors of `check_config`, because a run may be evaluated on another source than its own, and because
+    runs that began when they were not refused go on.
 
     Args:
-        config: Config of a new run.
+        config: Config of a run that keeps the rules of `check_config`.
 
-    Raises:
-        ValueError: If it is set for a corpus that does not read it.
+    Returns:
+        What is to be said about each field of `config.data`, by its name.
     """
-    rule = "must be empty unless `config.data.name` is 'tfds', or 'labelled_text' with `tfds_name`: these alone read it"
-    field_checks.check(config, "data.data_dir", rule, lambda value: not value or _reads_data_set(config.data))
+    data, defaults = config.data, configs.default_data_config()
+    fields = corpora.SOURCES[data.name].fields
+    if fields is None:
+        return {}
+    found = {}
+    for name in sorted({*defaults} - {*corpora.SHARED, *fields}):
+        if data[name] != defaults[name]:
+            readers = [repr(reader) for reader, source in corpora.SOURCES.items() if name in (source.fields or ())]
+            found[name] = (
+                f"`config.data.{name}` must be {defaults[name]!r} where `config.data.name` is {data.name!r}: "
+                f"it is for {' or '.join(readers)}. Received: {data[name]!r}"
+            )
+    return found
 
 
 def _check_labels(config: ConfigDict) -> None:

@@ -71,8 +71,9 @@ def prepare(
     distribution = strategy.make_strategy(config.strategy, config.logical_devices, config.tpu_address)
     settings = config.train
     config_checks.check_batch(config, distribution.num_replicas_in_sync)
-    if "data.data_dir" in overrides:
-        data_checks.check_data_dir(config)
+    for name, message in data_checks.unused_fields(config).items():
+        if f"data.{name}" in overrides:
+            raise ValueError(message)
     data_overrides = [name.removeprefix("data.") for name in overrides if name.startswith("data.")]
     scored = datasets.load_scored(config.data, data_overrides)
     task = tasks.from_config(config)

@@ -24,6 +24,8 @@ FIELDS = (
 def test_config(name):
     module = importlib.import_module(f"configs.{name}")
     config = module.get_config()
+    if config.data.name == "labelled_text":
+        config.data.path = "texts.jsonl"  # Which the command names.
     check_config(config)
     check_batch(config, replicas=1)
     for field in FIELDS:

@@ -7,8 +7,8 @@ import pytest
 
 from tests.trainer import command_line, runs
 from trainer import exits
+from trainer.config import default_data_config
 from trainer.config_checks import check_config
-from trainer.data_checks import check_unused_fields
 from trainer.results import final_report
 from trainer.training import loop
 from trainer.training.run import Run
@@ -34,6 +34,7 @@ def config(tmp_path):
 def duplication(tmp_path):
     config = _small(runs.make_config(tmp_path))
     config.data.name, config.data.path = "duplication", ""
+    config.data.validation_fraction = default_data_config().validation_fraction
     config.data.length, config.data.symbols = 32, 19
     config.data.examples, config.data.validation_examples = 64, 16
     return config
@@ -83,21 +84,6 @@ def test_fields_of_duplication_that_are_refused(duplication, field, value, messa
     runs.set_field(duplication, field, value)
     with pytest.raises(ValueError, match=message):
         check_config(duplication)
-
-
-def test_fields_of_other_sources_are_refused(config, duplication):
-    for each in (config, duplication):
-        check_unused_fields(each)
-    config.data.symbols = 5
-    with pytest.raises(
-        ValueError, match=r"`config.data.symbols` must be 127 where .* is not 'duplication'. Received: 5"
-    ):
-        check_unused_fields(config)
-    duplication.data.ids_dtype = "uint8"
-    with pytest.raises(
-        ValueError, match=r"`config.data.ids_dtype` must be '' where .* not 'tokens'. Received: 'uint8'"
-    ):
-        Run(duplication, "/nowhere")
 
 
 @pytest.mark.parametrize("field", ["path", "validation_path"])

@@ -68,6 +68,7 @@ def make_config(folder, name):
     if "labelled" in name:
         config.task, config.model.num_classes, config.model.max_sequence_length = "classification", 2, 1024
         config.train.sequence_length = 1024
+        config.sample.tokens = configs.default_config().sample.tokens
     return config
 
 

@@ -38,7 +38,7 @@ class LanguageModel(Task):
     set_inside = ("causal", "dtype")
     fixed: ClassVar = {"causal": True}
     contents: ClassVar[tuple[str, ...]] = (corpora.TEXT, corpora.IDS)
-    fields = ("sample.prompt", "sample.temperature")
+    fields = ("sample.prompt", "sample.temperature", "sample.tokens")
     targets = "tokens"
     unit = "token"
     summed = ("loss", "byte_loss")

@@ -43,7 +43,7 @@ class MaskedLanguageModel(Task):
     set_inside = ("causal", "dtype", "ignore_id", "backbone")
     fixed: ClassVar = {"causal": False}
     contents: ClassVar[tuple[str, ...]] = (corpora.TEXT, corpora.IDS)
-    fields = ("masking.fraction", "masking.mask_fraction", "masking.random_fraction")
+    fields = ("masking.fraction", "masking.mask_fraction", "masking.random_fraction", "sample.tokens")
     targets = "predicted"
     unit = "token"
     summed = ("loss", "nats")

@@ -12,7 +12,7 @@ import tensorflow as tf
 from absl import logging
 from ml_collections import ConfigDict
 
-from trainer import config_checks, data_checks, exits, tasks
+from trainer import config_checks, exits, tasks
 from trainer.data import datasets, short_validation
 from trainer.data.documents import Documents
 from trainer.data.labelled_documents import LabelledDocuments
@@ -67,7 +67,6 @@ class Run:
         dry: bool = False,
     ):
         config_checks.check_config(config)
-        data_checks.check_unused_fields(config)
         checkpoint_choice.check(checkpoint)
         self.config = config = config.copy_and_resolve_references()  # Empty fields are filled in below.
         self.retained: list[object] = []
