@@ -9,6 +9,7 @@ from reformer_tf import local_paths
 from trainer import config as configs
 from trainer import field_checks, tasks
 from trainer.data import corpora
+from trainer.distribution import tpu
 
 _OF_TEXT = {"tokens": "bytes", "sentencepiece_model": "", "separate_documents": False}  # Ids have no boundary.
 _PATHS = ("path", "validation_path", "sentencepiece_model", "data_dir")
@@ -53,6 +54,9 @@ def check(config: ConfigDict) -> None:
         rule = f"must be left at its default where `config.data.name` is {config.data.name!r}, a source of ids"
         for name, default in _OF_TEXT.items():
             field_checks.check(config, f"data.{name}", rule, functools.partial(operator.eq, default))
+        if config.strategy == "tpu":
+            rule = f"must be {tpu.LOCAL!r} where {config.data.name!r} gives ids: this machine alone can read them"
+            field_checks.check(config, "tpu_address", rule, tpu.LOCAL.__eq__)
     _check_labels(config)
     longest = config.train.sequence_length
     buckets = (0, *config.data.length_buckets)

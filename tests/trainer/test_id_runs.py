@@ -61,7 +61,9 @@ def test_fields_of_a_run_on_ids_that_are_refused(config, field, value, message):
         check_config(config)
 
 
-def test_a_remote_tpu_does_not_read_the_files_of_this_machine(config):
+@pytest.mark.parametrize("name", ["config", "duplication"])
+def test_a_remote_tpu_does_not_read_the_ids_of_this_machine(request, name):
+    config = request.getfixturevalue(name)
     config.strategy, config.tpu_address = "tpu", "grpc://10.0.0.2:8470"
     with pytest.raises(ValueError, match=r"`config.tpu_address` must be 'local' where .* Received: 'grpc://10.0.0.2"):
         check_config(config)

@@ -88,9 +88,6 @@ def check_fields(config: ml_collections.ConfigDict) -> None:
     rule = f"must be one of {', '.join(id_files.DTYPES)}, or empty where there are no .bin files"
     check(config, "data.ids_dtype", rule, lambda value: value in ("", *id_files.DTYPES))
     check(config, "data.ids_feature", "must not be empty", bool)
-    if config.strategy == "tpu":
-        rule = "must be 'local' where `config.data.name` is 'tokens': batches are read from files of this machine"
-        check(config, "tpu_address", rule, lambda value: value == "local")
 
 
 def _check_used(config: ml_collections.ConfigDict, files: Sequence[IdFile]) -> None:
