@@ -122,6 +122,24 @@ def test_a_module_is_imported_where_the_config_names_it(folder, name):
 
 
 @pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (".broken", "", "must be the full name of a module, without a dot first. Received: '.broken'"),
+        ("broken", "1 / 0", r"imported from here. Received: 'broken' \(ZeroDivisionError: division by zero\)"),
+        ("broken", "def", r"imported from here. Received: 'broken' \(SyntaxError: .*broken.py, line 1\)"),
+        ("broken", "trainer.register_corpus('a b', len)", r"'broken' \(ValueError: `name` must be a Python identifier"),
+    ],
+)
+def test_a_module_that_cannot_be_imported(tmp_path, monkeypatch, name, content, message):
+    (tmp_path / "broken.py").write_text(f"import trainer\n{content}" if "trainer" in content else content)
+    monkeypatch.syspath_prepend(tmp_path)
+    config = runs.make_config(tmp_path)
+    config.data.module = name
+    with pytest.raises(ValueError, match=f"`config.data.module` .*{message}"):
+        check_config(config)
+
+
+@pytest.mark.parametrize(
     ("returned", "received"),
     [
         ([1, 2], "list"),

@@ -82,13 +82,18 @@ def import_module(name: str) -> None:
     """Imports the module that `config.data.module` names, which registers sources.
 
     Raises:
-        ValueError: If it cannot be imported.
+        ValueError: If it cannot be imported, whatever its code raises.
     """
     if not name:
         return
+    if name.startswith("."):
+        raise ValueError(
+            f"`config.data.module` must be the full name of a module, without a dot first. Received: {name!r}"
+        )
     try:
         importlib.import_module(name)
-    except ImportError as error:
+    except Exception as error:
         raise ValueError(
-            f"`config.data.module` must name a module that can be imported from here. Received: {name!r} ({error})"
+            "`config.data.module` must name a module that can be imported from here. "
+            f"Received: {name!r} ({type(error).__name__}: {error})"
         ) from error
