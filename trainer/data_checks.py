@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 from reformer_tf import local_paths
 from trainer import config as configs
 from trainer import field_checks, tasks
-from trainer.data import corpora
+from trainer.data import corpora, labelled_documents
 from trainer.distribution import tpu
 
 _OF_TEXT = {"tokens": "bytes", "sentencepiece_model": "", "separate_documents": False}  # Ids have no boundary.
@@ -109,9 +109,7 @@ def _check_labels(config: ConfigDict) -> None:
     labels, has_labels = config.data.labels, corpora.SOURCES[config.data.name].has_labels
     rule = "must be empty unless `config.data.name` is a source with labels"
     field_checks.check(config, "data.labels", rule, lambda _: not labels or has_labels)
-    rule = "must be different strings, none empty"
-    are_names = all(isinstance(label, str) and label for label in labels) and len({*labels}) == len(labels)
-    field_checks.check(config, "data.labels", rule, lambda _: are_names)
+    field_checks.check(config, "data.labels", "must be different strings, none empty", labelled_documents.are_names)
 
 
 def _reads_data_set(data: ConfigDict) -> bool:
