@@ -50,7 +50,7 @@ def load(config: ml_collections.ConfigDict) -> Corpus:
         note = f"To validate on: {len(validation):,} of the texts, a fraction of each label."
         if not len(validation):
             raise ValueError(
-                f"config.data.{reader.validation} must be given where no label has two texts. "
+                f"config.data.{reader.validation} must be given where no label has two different texts. "
                 f"Received: {len(train)} text(s) in {name}"
             )
     names = reader.names or train.names()
