@@ -55,6 +55,10 @@ class IdLanguageModel(LanguageModel):
     def examples(self, config: ConfigDict, documents: Any, count: int = 0) -> Examples:
         return datasets.cut_examples(config, None, documents, count)
 
+    def signature(self, config: ConfigDict) -> tuple[tf.TensorSpec, ...]:
+        ids, mask = super().signature(config)
+        return (ids, mask, mask) if corpora.SOURCES[config.data.name].some_targets else (ids, mask)
+
     def counts(self, batch: Batch) -> Sums:
         _, *flags = batch
         return {"tokens": tf.reduce_sum(tf.cast(flags[-1][:, 1:], tf.float32))}

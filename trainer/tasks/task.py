@@ -120,7 +120,10 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def signature(self, config: ConfigDict) -> tuple[tf.TensorSpec, ...]:
-        """Returns the shapes and dtypes of a full global batch, for who compiles a step without data."""
+        """Returns the shapes and dtypes of a full global batch, for who compiles a step without data.
+
+        Ids of one's own source are taken not to say which of them are targets.
+        """
 
     def ids(self, batch: Batch) -> np.ndarray:
         """Returns the ids of a batch without padding, in one row. A batch begins with ids and their mask."""

@@ -21,7 +21,6 @@ from trainer.results import exporting
 from trainer.storage.workdir import Workdir
 from trainer.tasks import MaskedLanguageModel
 from trainer.training.evaluation import Evaluation
-from trainer.training.run import Run
 from trainer.training.step import TrainStep
 
 MASKING = Masking(258, boundary=256)
@@ -157,13 +156,6 @@ def test_the_reference_is_the_entropy_of_the_tokens():
     documents = _examples().documents
     found = MaskedLanguageModel(MASKING).refer(documents)
     assert found == {"entropy_order_0": pytest.approx(byte_entropy(documents, order=0))}
-
-
-def test_a_compiled_step_knows_its_shapes(config):
-    run = Run(config, config.data.path, dry=True)
-    run.close()
-    batch = next(iter(tf.data.Dataset.from_tensors(run.validation_examples().gather(tf.range(4, dtype=tf.int64)))))
-    assert [tf.TensorSpec.from_tensor(tensor) for tensor in batch] == [*run.task.signature(config)]
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,9 @@ SOURCES: dict[str, Source] = {
     "text": Source(text_files.load, scored=text_files.scored, fields=text_files.FIELDS),
     "tfds": Source(tfds_text.load, scored=tfds_text.scored, fields=tfds_text.FIELDS),
     "tokens": Source(tokens.load, IDS, tokens.scored, tokens.check_fields, tokens.FIELDS),
-    "duplication": Source(duplication.load, IDS, check=duplication.check_fields, fields=duplication.FIELDS),
+    "duplication": Source(
+        duplication.load, IDS, check=duplication.check_fields, fields=duplication.FIELDS, some_targets=True
+    ),
     "labelled_text": Source(
         labelled_text.load,
         LABELLED_TEXT,

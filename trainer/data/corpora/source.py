@@ -56,6 +56,7 @@ class Source:
         check: Checks the fields of a whole config that the source alone has rules for.
         fields: Names of the fields of `config.data` that it reads, beside `SHARED`: all others are refused. None for
             one's own sources, which may read any.
+        some_targets: Whether its ids say which of them are targets, for who compiles a step without data.
         baselines: What simple predictors of labels reach, for the final report; None if there are no such.
     """
 
@@ -64,6 +65,7 @@ class Source:
     scored: Callable[[ml_collections.ConfigDict, Collection[str]], Scored] | None = None
     check: Callable[[ml_collections.ConfigDict], None] | None = None
     fields: tuple[str, ...] | None = None
+    some_targets: bool = False
     baselines: Baselines | None = None
 
     @property
