@@ -5,6 +5,7 @@ import pathlib
 
 import pytest
 
+from trainer import data_checks
 from trainer.config_checks import check_batch, check_config
 
 NAMES = sorted(
@@ -28,6 +29,7 @@ def test_config(name):
         config.data.path = "texts.jsonl"  # Which the command names.
     check_config(config)
     check_batch(config, replicas=1)
+    assert data_checks.unused_fields(config) == {}
     for field in FIELDS:
         value = config
         for part in field.split("."):
