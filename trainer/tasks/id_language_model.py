@@ -30,6 +30,8 @@ class IdLanguageModel(LanguageModel):
 
     Args:
         vocabulary_size: The number of ids of the model.
+        layout: How documents are cut into examples, `"packed"` or `"padded"`: it decides which ids have none before
+            them, and are no targets.
     """
 
     contents = (corpora.IDS,)
@@ -37,9 +39,10 @@ class IdLanguageModel(LanguageModel):
     metric_names = ("bits_per_token", "accuracy")
     measure = "bits_per_token"
 
-    def __init__(self, vocabulary_size: int):
+    def __init__(self, vocabulary_size: int, layout: str = "packed"):
         super().__init__()
         self._vocabulary_size = vocabulary_size
+        self._layout = layout
         self.references = {"entropy_order_0": "entropy of order 0 (ids on their own)"}
         if vocabulary_size <= _MOST_FOR_PAIRS:
             self.references["entropy_order_1"] = "entropy of order 1 (given the id before)"
@@ -50,7 +53,7 @@ class IdLanguageModel(LanguageModel):
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> Self:
-        return cls(config.model.vocabulary_size)
+        return cls(config.model.vocabulary_size, config.data.layout)
 
     def examples(self, config: ConfigDict, documents: Any, count: int = 0) -> Examples:
         return datasets.cut_examples(config, None, documents, count)
@@ -74,7 +77,8 @@ class IdLanguageModel(LanguageModel):
         return found
 
     def refer(self, documents: Any) -> dict[str, float]:
-        return {name: id_entropy(documents, self._vocabulary_size, int(name[-1])) for name in self.references}
+        options = {"vocabulary_size": self._vocabulary_size, "layout": self._layout}
+        return {name: id_entropy(documents, context=int(name[-1]), **options) for name in self.references}
 
     def sample(self, model: keras.Model, config: ConfigDict, examples: Any) -> str:
         asked, prompt = config.sample, _prompt(config)
