@@ -5,7 +5,7 @@ Shape letters: B rows of a batch, L sequence length.
 
 from __future__ import annotations
 
-import math
+import functools
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -13,9 +13,10 @@ import keras
 import tensorflow as tf
 from ml_collections import ConfigDict
 
-from trainer.data import corpora, datasets, ids_as_text
+from trainer.data import corpora, datasets, ids_as_text, tokenizers
 from trainer.data.examples import Examples
 from trainer.data.id_entropy import id_entropy
+from trainer.tasks import averages
 from trainer.tasks.language_model import LanguageModel
 from trainer.tasks.task import Batch, Sums
 
@@ -60,7 +61,7 @@ class IdLanguageModel(LanguageModel):
 
     def counts(self, batch: Batch) -> Sums:
         _, *flags = batch
-        return {"tokens": tf.reduce_sum(tf.cast(flags[-1][:, 1:], tf.float32))}
+        return {"tokens": averages.count(flags[-1][:, 1:])}
 
     def losses(self, model: keras.Model, batch: Batch, training: bool, seed: tf.Tensor | None = None) -> Sums:
         ids, mask, *scored = batch
@@ -70,15 +71,12 @@ class IdLanguageModel(LanguageModel):
         return {**_name(_sum(losses, *scored)), "right": _sum(right, *scored)}
 
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
-        count = sums["tokens"]
-        found = {"bits_per_token": sums["token_loss"] / count / math.log(2.0) if count else math.nan}
-        if "right" in sums:
-            found["accuracy"] = sums["right"] / count if count else math.nan
-        return found
+        bits = averages.bits(sums["token_loss"], sums["tokens"])
+        return {"bits_per_token": bits, **averages.accuracy(sums, "tokens")}
 
     def refer(self, documents: Any) -> dict[str, float]:
-        options = {"vocabulary_size": self._vocabulary_size, "layout": self._layout}
-        return {name: id_entropy(documents, context=int(name[-1]), **options) for name in self.references}
+        entropy = functools.partial(id_entropy, documents, self._vocabulary_size, layout=self._layout)
+        return {name: entropy(context=int(name[-1])) for name in self.references}
 
     def sample(self, model: keras.Model, config: ConfigDict, examples: Any) -> str:
         asked, prompt = config.sample, _prompt(config)
@@ -90,8 +88,7 @@ class IdLanguageModel(LanguageModel):
         return text if prompt else text.lstrip()
 
     def export_options(self, config: ConfigDict, sentencepiece: bool) -> dict[str, Any]:
-        if sentencepiece:
-            raise ValueError(f"`sentencepiece` must not be asked for where a run has ids. Received: {sentencepiece}")
+        tokenizers.refuse_for_export(sentencepiece, "a run has ids")
         return {"tokenizer": None}
 
 
