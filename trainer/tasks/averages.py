@@ -15,6 +15,7 @@ def bits(nats: float, targets: float) -> float:
     """Computes bits a target; not a number without any.
 
     Example:
+        >>> import math
         >>> bits(nats=2.0 * math.log(2.0), targets=4.0)
         0.5
     """
