@@ -115,8 +115,15 @@ class Task(abc.ABC):
             raise ValueError(f"`config.data.train_windows` asks for more than there is: {error}") from error
 
     def validation_examples(self, config: ConfigDict, documents: Any) -> ExampleSet:
-        """Cuts documents into the examples of an evaluation: `config.train.eval_examples` of them, or all."""
-        return self.examples(config, documents).spread(config.train.eval_examples)
+        """Cuts documents into the examples of an evaluation: `config.train.eval_examples` of them, or all.
+
+        Raises:
+            ValueError: As `examples` does.
+        """
+        try:
+            return self.examples(config, documents).spread(config.train.eval_examples)
+        except ValueError as error:
+            raise ValueError(f"`config.data` must give validation documents that can be evaluated: {error}") from error
 
     @abc.abstractmethod
     def signature(self, config: ConfigDict) -> tuple[tf.TensorSpec, ...]:

@@ -105,6 +105,9 @@ class Run:
             if self.process_group.is_chief and isinstance(self.corpus.validation, Documents):
                 short_validation.warn(config, self.corpus.validation)
             self.examples = self.task.train_examples(config, self.corpus.train)
+            self._validation_examples: datasets.ExampleSet | None = None
+            if config.train.eval_every >= 0 or config.export:  # What is refused is refused before the training.
+                self.validation_examples()
             # Not earlier, because preparing a corpus, which only the first run does, takes random numbers.
             keras.utils.set_random_seed(config.train.seed)
             with self.strategy.scope():
@@ -192,8 +195,10 @@ class Run:
         return self._evaluation.run(stop_requested)
 
     def validation_examples(self) -> datasets.ExampleSet:
-        """Cuts the examples of an evaluation."""
-        return self.task.validation_examples(self.config, self.corpus.validation)
+        """Returns the examples of an evaluation."""
+        if self._validation_examples is None:
+            self._validation_examples = self.task.validation_examples(self.config, self.corpus.validation)
+        return self._validation_examples
 
     def all_validation_tokens(self) -> int:
         """Number of tokens in the validation documents, also those that `config.train.eval_examples` leaves out."""
