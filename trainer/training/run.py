@@ -23,7 +23,7 @@ from trainer.optimization import optimizer
 from trainer.storage import checkpoint_choice, going_back, named_variables, report_file, run_files
 from trainer.storage.disk_run_files import DiskRunFiles
 from trainer.storage.workdir import Workdir
-from trainer.training import begun_fields, compilation, schedule_steps, tokens_seen
+from trainer.training import begun_fields, compilation, same_data, schedule_steps, tokens_seen
 from trainer.training.evaluation import Evaluation
 from trainer.training.skipped_steps import SkippedSteps
 from trainer.training.step import TrainStep
@@ -98,6 +98,7 @@ class Run:
                 tf.config.experimental.enable_op_determinism()
             begun_fields.broadcast(config, self.process_group)
             self.corpus = datasets.load_corpus(config.data)
+            same_data.check(self.process_group, config, self.corpus)
             if isinstance(self.corpus.train, LabelledDocuments):
                 config.data.labels = self.corpus.train.label_names
             for part in (self.corpus.train, self.corpus.validation):
