@@ -270,7 +270,8 @@ class Run:
 
     def _restore(self, checkpoint: str, source: source_run.SourceRun | None) -> tuple[int, int]:
         """Restores a checkpoint, or begins; returns the step and `config.train.steps` of the first start."""
-        found = checkpoint_choice.read_to_go_on(self.workdir, checkpoint, set_aside=not self._dry)
+        metric = self.config.train.best_metric
+        found = checkpoint_choice.read_to_go_on(self.workdir, checkpoint, metric, set_aside=not self._dry)
         first = schedule_steps.first_steps(self.config, self.workdir, found and found[1])
         if found is None:
             if source is not None:
