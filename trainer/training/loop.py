@@ -170,7 +170,7 @@ def _evaluate_if_due(run: Run, stop: exits.StopRequest) -> bool:
         numbers = run.evaluate_once("validation", stop)
     if numbers is None:
         return False
-    metrics = {name: numbers[name] for name in ("loss", *run.task.metric_names) if name in numbers}
+    metrics = {name: numbers[name] for name in ("loss", *run.task.metric_directions) if name in numbers}
     _say(run, f"step {run.step}: validation {shown(metrics)}")
     run.files.keep_best(run.step)
     return True
