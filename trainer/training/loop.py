@@ -97,11 +97,11 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
             progress.end(tokens)
             heartbeat.step = None
             if _is_due(run.step, settings.log_every, settings.steps) or run.step == 1:
-                numbers = run.task.metrics({name: float(total) for name, total in result.sums.items()})
-                line, speed = progress.line(run.step, {"loss": loss, **numbers})
+                sums = {name: float(total) for name, total in result.sums.items()}
+                numbers = {"loss": result.mean_loss(run.task), **run.task.metrics(sums)}
+                line, speed = progress.line(run.step, numbers)
                 run.record(
                     "train",
-                    loss=loss,
                     **numbers,
                     tokens_per_second=speed,
                     learning_rate=float(result.learning_rate),
