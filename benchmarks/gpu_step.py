@@ -52,6 +52,9 @@ _PREPARE = flags.DEFINE_string("prepare", None, "Folder for what another machine
 _CHECKED = {"length": 1024, "layers": 2, "width": 128, "heads": 2, "chunk_length": 32}
 _STEP = "benchmarks.points.gpu_step"
 
+TREES = ("benchmarks", "compilers")
+"""What a prepared folder has of this repository: the trees of `benchmarks.prepared_gpu_step` and of what it imports."""
+
 
 def _plan(lengths: list[int]) -> Plan:
     """The plan for this machine."""
@@ -99,9 +102,11 @@ def main() -> None:
         command_line.check_heads()
         for name in ("attention", "exact") if _EXACT.value else ("attention",):
             command_line.choices(name, needed_operations.KINDS)
+        if _PREPARE.value is not None:
+            gpu_folder.check(pathlib.Path(_PREPARE.value), TREES)
     plan = _plan(lengths)
     if _PREPARE.value is not None:
-        gpu_folder.write(plan, pathlib.Path(_PREPARE.value), _REPEAT.value)
+        gpu_folder.write(plan, pathlib.Path(_PREPARE.value), _REPEAT.value, TREES)
         print(f"\ncd {_PREPARE.value} && python -m benchmarks.prepared_gpu_step")
     else:
         gpu_plan.main(plan, _SECONDS.value, pathlib.Path(_OUTPUT.value), _CPU.value)

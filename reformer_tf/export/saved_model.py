@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from reformer_tf import local_paths
@@ -147,12 +148,22 @@ def _signatures(
 
 def _checked_labels(model: keras.Model, labels: Sequence[str]) -> tuple[str, ...]:
     count = model.num_classes if isinstance(model, ReformerClassifier) else 0
-    names = () if isinstance(labels, str) else tuple(labels)
-    are_names = all(isinstance(name, str) for name in names) and len({*names}) == len(names)
-    if isinstance(labels, str) or not are_names or len(names) not in (0, count):
+    is_list = isinstance(labels, Sequence | np.ndarray) and not isinstance(labels, str)
+    names = tuple(labels) if is_list else ()
+    are_names = all(isinstance(name, str) and _is_text(name) for name in names) and len({*names}) == len(names)
+    if not (is_list and are_names and len(names) in (0, count)):
         rule = f"{count} different strings" if count else "left out for a model that is no ReformerClassifier"
         raise ValueError(f"`labels` must be {rule}. Received: labels={labels!r}")
     return names
+
+
+def _is_text(name: str) -> bool:
+    """Whether a string can be written as UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _checked_tokenizer(model: keras.Model, tokenizer: Tokenizer | str | None) -> Tokenizer | None:

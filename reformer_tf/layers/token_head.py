@@ -111,11 +111,11 @@ class TokenHead(VectorLayer, NotQuantized, FixedArguments):
         Returns:
             boolean `[B, L]`. Of several largest logits that of the smallest id counts.
         """
-        hidden = tf.stop_gradient(tf.cast(hidden, self.compute_dtype))
+        hidden, targets = tf.stop_gradient(tf.cast(hidden, self.compute_dtype)), id_ranges.int32(targets)
         weights = [tf.stop_gradient(frozen_weights.value(variable)) for variable in self._used_weights()]
 
         def rows(hidden: tf.Tensor, targets: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
-            return tf.equal(tf.argmax(self._logits(hidden, *weights), axis=-1, output_type=targets.dtype), targets)
+            return tf.equal(tf.argmax(self._logits(hidden, *weights), axis=-1, output_type=tf.int32), targets)
 
         flat = [tf.reshape(hidden, [-1, hidden.shape[-1]]), tf.reshape(targets, [-1])]
         chunk = row_chunks.rows_in_budget(self.vocabulary_size)

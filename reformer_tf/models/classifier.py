@@ -180,12 +180,15 @@ class ReformerClassifier(HeadedModel):
         training: bool | None = None,
     ) -> tf.Tensor:
         if self.pair:
-            inputs, mask = text_pairs.interleaved(text_pairs.with_masks(inputs, mask, segment_ids)), None
+            inputs, mask = self._interleaved(text_pairs.with_masks(inputs, mask, segment_ids)), None
             seed = text_pairs.seed_of_rows(seed)
         return super().call(inputs, mask, segment_ids, seed, training)
 
     def nan_unless_known(self, inputs: Any) -> tf.Tensor:
-        return super().nan_unless_known(text_pairs.interleaved(inputs) if self.pair else inputs)
+        return super().nan_unless_known(self._interleaved(inputs) if self.pair else inputs)
+
+    def _interleaved(self, inputs: Any) -> dict[str, Any]:
+        return text_pairs.interleaved(inputs, self.backbone.config["max_sequence_length"])
 
     def apply_head(
         self, vectors: tf.Tensor, mask: tf.Tensor | None, seed: tf.Tensor | None, training: bool | None

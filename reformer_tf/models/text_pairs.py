@@ -52,17 +52,21 @@ def with_masks(inputs: dict[str, Any], mask: Any, segment_ids: Any) -> dict[str,
     return {**{name: value for name, value in found.items() if value is not None}, **inputs}
 
 
-def interleaved(inputs: Any) -> dict[str, Any]:
+def interleaved(inputs: Any, longest: int) -> dict[str, Any]:
     """Makes one batch of both sequences of each pair, the shorter ones padded.
 
     Args:
         inputs: as `by_name` takes them.
+        longest: the most tokens that a sequence may have.
 
     Returns:
         `"ids"` `[2B, L]` int32, and `"mask"`, boolean or None if nothing is padded or masked.
     """
     named = by_name(inputs)
     ids = [id_ranges.int32(named[name]) for name in ("ids", "pair_ids")]
+    for name, x in zip(("ids", "pair_ids"), ids, strict=True):
+        if x.shape[1] is not None and not 1 <= x.shape[1] <= longest:
+            raise ValueError(f"{name} must hold 1 to {longest} tokens a row. Received: shape {x.shape}")
     rows = [x.shape[0] for x in ids]
     if None not in rows and rows[0] != rows[1]:
         raise ValueError(f"pair_ids must have as many rows as ids, {rows[0]}. Received: {rows[1]} rows")
@@ -97,9 +101,12 @@ def compared(vectors: tf.Tensor) -> tf.Tensor:
 
 def seed_of_rows(seed: tf.Tensor | None) -> tf.Tensor | None:
     """Turns a seed (base, step, index of the first pair) into that of the encoder's rows; other seeds stay."""
-    if seed is None or tf.convert_to_tensor(seed).shape != (3,):
-        return seed
-    return tf.cast(seed, tf.int32) * tf.constant([1, 1, 2])
+    if seed is None:
+        return None
+    seed = tf.convert_to_tensor(seed)
+    if seed.shape != (3,) or not seed.dtype.is_integer:
+        return seed  # Who takes it, refuses what is no seed.
+    return seed * tf.constant([1, 1, 2], seed.dtype)
 
 
 def seed_of_pairs(seed: tf.Tensor | None) -> tf.Tensor | None:

@@ -242,7 +242,7 @@ def test_what_is_refused(small, tmp_path):
     with pytest.raises(ValueError, match=r"boundary must not be the id of a byte, from 0 to 255. Received: boundary=7"):
         ByteTokenizer(boundary=7)
     classifier = ReformerClassifier(20, 60, 1, 16, 2, 8, 24, ["local"], num_classes=2)
-    for labels in (("a",), ("a", "a"), ("a", 1), "ab"):
+    for labels in (("a",), ("a", "a"), ("a", 1), "ab", {"a", "b"}, {"a": 0, "b": 1}, None, ("a", "\udc80")):
         with pytest.raises(ValueError, match="`labels` must be 2 different strings. Received: labels="):
             export_saved_model(classifier, directory, labels=labels)
     assert not directory.exists()

@@ -53,7 +53,7 @@ def test_dropout_follows_the_pair_and_differs_between_its_two_sequences():
         one = {name: value[row : row + 1] for name, value in inputs.items()}
         alone = model(one, seed=np.array([1, 2, row], "int32"), training=True)
         np.testing.assert_allclose(alone, together[row : row + 1], atol=1e-5)
-    rows = text_pairs.interleaved({"ids": inputs["ids"], "pair_ids": inputs["ids"]})["ids"]
+    rows = text_pairs.interleaved({"ids": inputs["ids"], "pair_ids": inputs["ids"]}, cases.LONGEST)["ids"]
     for training, differ in ((False, False), (True, True)):
         vectors = np.asarray(model.encode(rows, None, None, [1, 2, 0] if training else None, training))
         assert (np.abs(vectors[0::2] - vectors[1::2]).max() > 0.1) == differ
@@ -92,6 +92,13 @@ def test_on_the_backbone_of_a_language_model():
         ({**_inputs(), "pair_ids": cases.ids(2)}, {}, "pair_ids must have as many rows as ids, 3. Received: 2 rows"),
         ({**_inputs(), "pair_ids": np.ones((3, 9))}, {}, r"pair_ids must be integers \[batch, length\]"),
         ({**_inputs(), "pair_mask": np.ones((3, 9), bool)}, {}, "pair_mask must be a boolean or integer tensor"),
+        (
+            {**_inputs(), "ids": np.ones((3, 0), "int32")},
+            {},
+            r"ids must hold 1 to 90 tokens a row. Received: .*\(3, 0\)",
+        ),
+        ({**_inputs(), "pair_ids": np.ones((3, 91), "int32")}, {}, "pair_ids must hold 1 to 90 tokens a row"),
+        (_inputs(), {"seed": np.array([1.5, 2, 3]), "training": True}, "seed must be an integer tensor of shape"),
         ({**_inputs(), "pair_ids": np.full((3, 9), 99)}, {}, r"must be integers in \[0, 20\).*Received: 99"),
     ],
 )

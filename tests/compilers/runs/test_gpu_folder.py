@@ -1,5 +1,6 @@
 """The folder that takes a plan to another machine."""
 
+import pathlib
 import sys
 
 import pytest
@@ -21,7 +22,7 @@ def test_steps_are_lowered_into_the_folder(monkeypatch, tmp_path):
     commands: list[list[str]] = []
     monkeypatch.setattr(limited_process, "run", run)
     folder = tmp_path / "new"
-    gpu_folder.write(PLAN, folder, repeat=5)
+    gpu_folder.write(PLAN, folder, repeat=5, trees=("benchmarks", "compilers"))
     assert commands == [
         [sys.executable, "-m", "step", f"--program={folder / 'check_64.hlo'}"],
         [sys.executable, "-m", "step", "--layers=2", f"--program={folder / 'lsh_local_128.hlo'}"],
@@ -40,5 +41,14 @@ def test_a_step_that_is_not_lowered_ends_the_command(monkeypatch, tmp_path):
     failed = {"status": limited_process.FAILED, "reason": "no such layer"}
     monkeypatch.setattr(limited_process, "run", lambda *_: failed)
     with pytest.raises(SystemExit, match="Error: .*check_64.hlo was not written: failed, no such layer"):
-        gpu_folder.write(PLAN, tmp_path, repeat=1)
+        gpu_folder.write(PLAN, tmp_path, repeat=1, trees=())
     assert not (tmp_path / gpu_plan.FILE).exists()
+
+
+def test_a_folder_inside_of_what_is_copied_is_refused():
+    folder = pathlib.Path(gpu_folder.__file__).parent / "prepared"
+    with pytest.raises(
+        ValueError, match="must not be inside of compilers/, which is copied to it. Received: .*prepared"
+    ):
+        gpu_folder.write(PLAN, folder, repeat=1, trees=("benchmarks", "compilers"))
+    assert not folder.exists()

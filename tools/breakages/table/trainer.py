@@ -71,7 +71,7 @@ BREAKAGES = (
         name="best_checkpoint_removed",
         part="trainer",
         function="Checkpoints.prune",
-        old="{*steps[-self.keep :], self.best(losses)}",
+        old="{*steps[-self.keep :], self.best(costs)}",
         new="{*steps[-self.keep :]}",
         breaks="The best checkpoint is removed once it is old.",
     ),
@@ -102,7 +102,7 @@ BREAKAGES = (
     Breakage(
         name="padding_is_a_target",
         part="trainer",
-        function="Examples.gather",
+        function="IdSlices.gather",
         old="span < size[:, None]",
         new="span <= size[:, None]",
         breaks="A short example has one target too many.",
