@@ -52,8 +52,8 @@ def load_described(
         config: Config of the run, perhaps with another `config.model.num_hashes`: rotations whose shape differs from
             the checkpoint are made from the seed.
         workdir: Folder of the run.
-        checkpoint: `newest` (of those that are not damaged), `best` (by `config.train.best_metric`)
-            or the number of a step.
+        checkpoint: `newest` (of those that are not damaged), `best` (by `config.train.best_metric`) or
+            the number of a step.
 
     Returns:
         The model and the description of the checkpoint, which has `step`.

@@ -136,8 +136,8 @@ def _ends_early(run: Run) -> bool:
         run,
         f"Done, ended early after step {run.step} of {settings.steps}: {reason}. The state of this step is saved, and "
         "what the config asks for at the end is made of it; --checkpoint=best of the other commands reads that of the "
-        "smallest validation loss. To go on, raise `config.train.early_stopping_evaluations`, which is "
-        f"{settings.early_stopping_evaluations}, or set it to 0.",
+        f"best validation {settings.best_metric.replace('_', ' ')}. To go on, raise "
+        f"`config.train.early_stopping_evaluations`, which is {settings.early_stopping_evaluations}, or set it to 0.",
     )
     return True
 

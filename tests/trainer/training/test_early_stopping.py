@@ -94,6 +94,15 @@ def _with(config, evaluations):
     return config
 
 
+def test_the_best_is_said_to_be_that_of_its_metric(config, tmp_path, capsys):
+    config = _with(config, 1)
+    config.train.best_metric = "bits_per_byte"
+    assert runs.run(config, tmp_path) == exits.DONE
+    assert "--checkpoint=best of the other commands reads that of the best validation bits per byte." in (
+        capsys.readouterr().out
+    )
+
+
 def test_a_run_ends_early_once_and_for_all_until_its_config_changes(config, tmp_path, capsys):
     workdir, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
     assert runs.run(_with(config, 1), workdir) == exits.DONE == 0
