@@ -87,6 +87,15 @@ def test_pairs_are_counted_for_small_vocabularies_only():
     assert task.report_numbers == ("entropy_order_0", "bits_per_token", "bits_per_token_no_attention")
 
 
+def test_the_entropies_are_those_of_the_layout():
+    """In one stream, all firsts of documents but one are targets as well."""
+    documents, of_packed = IdDocuments.from_arrays([[7, 1]] * 4), -(3 * np.log2(3 / 7) + 4 * np.log2(4 / 7)) / 7
+    for layout, order_0 in (("packed", of_packed), ("padded", 0.0)):
+        config = ConfigDict({"model": {"vocabulary_size": 8}, "data": {"layout": layout}})
+        found = IdLanguageModel.from_config(config).refer(documents)
+        assert found == {"entropy_order_0": pytest.approx(order_0), "entropy_order_1": 0.0}
+
+
 @pytest.mark.parametrize(("prompt", "before", "text"), [("4, 5 6", [4, 5, 6], " 1 2"), ("", [3], "3 1 2")])
 def test_a_sample_is_numbers_and_goes_on_from_the_first_id_without_a_prompt(prompt, before, text):
     asked = []
