@@ -150,7 +150,8 @@ class SourceRun:
 
     def _read(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Reads the weights of the checkpoint, moving averages if the run has them."""
-        arrays, description = self._named(checkpoint_choice.read, Workdir(self._root), self._config.init_checkpoint)
+        checkpoint, metric = self._config.init_checkpoint, self._source.train.best_metric
+        arrays, description = self._named(checkpoint_choice.read, Workdir(self._root), checkpoint, metric)
         has_average = self._source.optimizer.ema_momentum
         weights = named_variables.averaged(arrays) if has_average else named_variables.model_entries(arrays)
         self._named(finite_check.check, weights)

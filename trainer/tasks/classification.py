@@ -21,7 +21,7 @@ from trainer.data.labelled_documents import LabelledDocuments
 from trainer.data.labelled_examples import LabelledExamples
 from trainer.field_checks import check
 from trainer.tasks import averages, label_sample
-from trainer.tasks.task import Batch, Sums, Task
+from trainer.tasks.task import MORE_IS_BETTER, Batch, Sums, Task
 
 
 class Classification(Task):
@@ -43,7 +43,7 @@ class Classification(Task):
     targets = "examples"
     unit = "example"
     summed = ("loss", "correct")
-    metric_names = ("accuracy",)
+    metric_directions: ClassVar = {"accuracy": MORE_IS_BETTER}
     measure = "accuracy"
     references: Mapping[str, str] = {"majority_accuracy": "the most frequent label, always"}
 

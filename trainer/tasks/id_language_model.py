@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import keras
 import tensorflow as tf
@@ -18,7 +18,7 @@ from trainer.data.examples import Examples
 from trainer.data.id_entropy import id_entropy
 from trainer.tasks import averages
 from trainer.tasks.language_model import LanguageModel
-from trainer.tasks.task import Batch, Sums
+from trainer.tasks.task import LESS_IS_BETTER, MORE_IS_BETTER, Batch, Sums
 
 _MOST_FOR_PAIRS = 4096
 """The largest vocabulary whose pairs are counted for the final report, by 128 MiB of counters."""
@@ -37,7 +37,7 @@ class IdLanguageModel(LanguageModel):
 
     contents = (corpora.IDS,)
     summed = ("loss", "token_loss")
-    metric_names = ("bits_per_token", "accuracy")
+    metric_directions: ClassVar = {"bits_per_token": LESS_IS_BETTER, "accuracy": MORE_IS_BETTER}
     measure = "bits_per_token"
 
     def __init__(self, vocabulary_size: int, layout: str = "packed"):

@@ -22,7 +22,7 @@ from trainer.data.example_set import ExampleSet
 from trainer.data.examples import Examples
 from trainer.field_checks import check
 from trainer.tasks import averages, text_sample
-from trainer.tasks.task import Batch, Sums, Task
+from trainer.tasks.task import LESS_IS_BETTER, MORE_IS_BETTER, Batch, Sums, Task
 
 
 class LanguageModel(Task):
@@ -41,7 +41,7 @@ class LanguageModel(Task):
     targets = "tokens"
     unit = "token"
     summed = ("loss", "byte_loss")
-    metric_names = ("bits_per_byte", "accuracy")
+    metric_directions: ClassVar = {"bits_per_byte": LESS_IS_BETTER, "accuracy": MORE_IS_BETTER}
     measure = "bits_per_byte"
     references: Mapping[str, str] = {
         "entropy_order_0": "entropy of order 0 (bytes on their own)",

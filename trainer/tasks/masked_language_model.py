@@ -23,7 +23,7 @@ from trainer.data.masked_examples import IGNORED, MaskedExamples, restored
 from trainer.data.masking import Masking
 from trainer.field_checks import check
 from trainer.tasks import averages, filled_text
-from trainer.tasks.task import Batch, Sums, Task
+from trainer.tasks.task import LESS_IS_BETTER, MORE_IS_BETTER, Batch, Sums, Task
 
 
 class MaskedLanguageModel(Task):
@@ -46,7 +46,7 @@ class MaskedLanguageModel(Task):
     targets = "predicted"
     unit = "token"
     summed = ("loss", "nats")
-    metric_names = ("bits_per_token", "accuracy")
+    metric_directions: ClassVar = {"bits_per_token": LESS_IS_BETTER, "accuracy": MORE_IS_BETTER}
     measure = "bits_per_token"
     references: Mapping[str, str] = {"entropy_order_0": "entropy of order 0 (tokens on their own)"}
 

@@ -68,7 +68,7 @@ def test_sums_are_over_targets_and_add_up_over_rows(scored):
         "bits_per_token": pytest.approx(np.mean(losses) / np.log(2)),
         "accuracy": pytest.approx(np.mean(right)),
     }
-    assert [*found] == [*task.metric_names]
+    assert [*found] == [*task.metric_directions]
 
 
 def test_metrics_without_a_target_are_no_number():
