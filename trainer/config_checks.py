@@ -98,7 +98,7 @@ def _check_train(config: ConfigDict) -> None:
     for name in (*numbers, "early_stopping_evaluations", "early_stopping_min_improvement"):
         field_checks.check(config, f"train.{name}", "must not be negative", lambda value: value >= 0)
     for name in ("early_stopping_metric", "best_metric"):
-        field_checks.check_choice(config, f"train.{name}", ("loss", *tasks.find(config).metric_names))
+        field_checks.check_choice(config, f"train.{name}", ("loss", *tasks.find(config).metric_directions))
     field_checks.check(config, "train.outstanding_steps", "must be at least 1", lambda value: value >= 1)
     if config.strategy != "parameter_server":
         rule = "must be 1 where `config.strategy` is not 'parameter_server'"

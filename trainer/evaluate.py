@@ -105,7 +105,9 @@ def _main(arguments: list[str]) -> int:
         print(note)
     print(f"Scoring {scored.name}: {documents.size} in {len(documents):,} document(s).", flush=True)
     numbers = {"step": step, **evaluation.run()}
-    metrics = {name: numbers[name] for name in ("loss", *tasks.find(_CONFIG.value).metric_names) if name in numbers}
+    metrics = {
+        name: numbers[name] for name in ("loss", *tasks.find(_CONFIG.value).metric_directions) if name in numbers
+    }
     print(f"{'validation ' if scored.is_validation else ''}{shown(metrics)} at step {step}")
     known = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
     print(json.dumps({**known, "documents": len(documents), "scored": scored.name}))

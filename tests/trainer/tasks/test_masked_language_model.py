@@ -122,7 +122,7 @@ def test_a_batch_without_a_token_to_predict():
     result = step(_examples(NEVER).gather(tf.constant([0, 3], tf.int64)), tf.constant([0, 0]))
     assert (float(result.loss), float(result.gradient_norm), bool(result.applied)) == (0.0, 0.0, True)
     np.testing.assert_array_equal(model.table, before)
-    assert np.isnan(task.metrics(_numbers(result.sums))["bits_per_token"])
+    assert np.isnan([result.mean_loss(task), task.metrics(_numbers(result.sums))["bits_per_token"]]).all()
     found = Evaluation(model, tf.distribute.get_strategy(), _examples(NEVER), 2, task=task).run()
     assert np.isnan([found["loss"], found["bits_per_token"], found["accuracy"]]).all()
     assert (found["tokens"], found["predicted"]) == (51, 0)
