@@ -5,6 +5,7 @@ import pytest
 
 import trainer
 from tests.trainer import runs
+from trainer.config import default_config
 from trainer.data import corpora
 from trainer.data.corpora import Corpus
 from trainer.data.documents import Documents
@@ -50,6 +51,7 @@ def case(request, tmp_path, monkeypatch):
     config.data.name, config.data.path, config.data.layout = "own", "", "padded"
     if contents == corpora.LABELLED_TEXT:
         config.task, config.model.num_classes = "classification", 2
+        config.sample.tokens = default_config().sample.tokens
     return config, message
 
 
