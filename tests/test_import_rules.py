@@ -51,6 +51,8 @@ LEVELS = (
     "trainer/storage",
     "trainer/model.py",
     "trainer/initialization",
+    "trainer/data_checks.py",
+    "trainer/model_checks.py",
     "trainer/config_checks.py",
     "trainer/training",
     "trainer/results",

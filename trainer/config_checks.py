@@ -9,20 +9,14 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from reformer_tf import local_paths
-from reformer_tf.models import attention_kinds, model_arguments
-from reformer_tf.ops import bucket_counts
 from trainer import config as configs
-from trainer import config_kinds, field_checks, model_fields, spelling, tasks
-from trainer.data import corpora, segments
+from trainer import config_kinds, data_checks, field_checks, model_checks, tasks
 from trainer.distribution import strategy, tpu
 from trainer.initialization import config_rules as initialization
 from trainer.optimization import loss_scale, optimizer, schedule
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _LARGEST_SEED = 2**31 - 1
-_OF_TEXT = {"tokens": "bytes", "sentencepiece_model": "", "separate_documents": False}  # Ids have no boundary.
-_PATHS = ("path", "validation_path", "sentencepiece_model", "data_dir")
 
 
 def check_config(config: ConfigDict) -> None:
@@ -36,52 +30,18 @@ def check_config(config: ConfigDict) -> None:
     """
     config_kinds.check(config, configs.default_config())
     field_checks.check_choice(config, "task", tasks.TASKS)
-    _check_paths(config.data)
+    data_checks.check_paths(config.data)
     strategy.check_strategy(config.strategy)
     tpu.check_address(config.tpu_address)
     field_checks.check(config, "logical_devices", "must not be negative", lambda value: value >= 0)
-    _check_data(config)
+    data_checks.check(config)
     _check_train(config)
     _check_optimizer(config)
-    _check_model(config)
+    model_checks.check(config)
     initialization.check_fields(config)
-    source = corpora.SOURCES[config.data.name]
-    if source.check is not None:
-        source.check(config)
+    data_checks.check_source(config)
     _check_fields_of_other_tasks(config)
     tasks.find(config).check(config)
-
-
-def check_unused_fields(config: ConfigDict) -> None:
-    """Checks that no field of another source of documents is set.
-
-    Not a part of `check_config`, because a run may be evaluated on another source than its own.
-
-    Args:
-        config: Config of a run that is to train.
-
-    Raises:
-        ValueError: If one is.
-    """
-    defaults = configs.default_data_config()
-    for name, readers in corpora.unused_fields(config.data.name).items():
-        rule = f"must be {defaults[name]!r} where `config.data.name` is not {' or '.join(map(repr, readers))}"
-        field_checks.check(config, f"data.{name}", rule, functools.partial(operator.eq, defaults[name]))
-
-
-def check_data_dir(config: ConfigDict) -> None:
-    """Checks that `config.data.data_dir` is used.
-
-    Not a part of `check_config`, because runs of the standard library that began earlier may have it in their config.
-
-    Args:
-        config: Config of a new run.
-
-    Raises:
-        ValueError: If it is set for a corpus that does not read it.
-    """
-    rule = "must be empty unless `config.data.name` is 'tfds', or 'labelled_text' with `tfds_name`: these alone read it"
-    field_checks.check(config, "data.data_dir", rule, lambda value: not value or _reads_data_set(config.data))
 
 
 def check_batch(config: ConfigDict, replicas: int) -> None:
@@ -130,18 +90,6 @@ def check_goes_on(
         )
 
 
-def _reads_data_set(data: ConfigDict) -> bool:
-    return data.name == "tfds" or (data.name == "labelled_text" and data.tfds_name != "")
-
-
-def _check_paths(data: ConfigDict) -> None:
-    for name in _PATHS:
-        # TensorFlow Datasets reads and writes buckets of Google Cloud itself.
-        is_bucket = _reads_data_set(data) and name == "data_dir" and data[name].startswith("gs://")
-        if data[name] and not is_bucket:
-            local_paths.checked(f"`config.data.{name}`", data[name])
-
-
 def _check_train(config: ConfigDict) -> None:
     counts = ("steps", "batch_size", "accumulation_steps", "log_every", "checkpoint_every", "keep_checkpoints")
     for name in (*counts, "loss_scale_growth_steps"):
@@ -150,7 +98,7 @@ def _check_train(config: ConfigDict) -> None:
     for name in (*numbers, "early_stopping_evaluations", "early_stopping_min_improvement"):
         field_checks.check(config, f"train.{name}", "must not be negative", lambda value: value >= 0)
     for name in ("early_stopping_metric", "best_metric"):
-        field_checks.check_choice(config, f"train.{name}", ("loss", *tasks.find(config).metric_names))
+        field_checks.check_choice(config, f"train.{name}", ("loss", *tasks.find(config).metric_directions))
     field_checks.check(config, "train.outstanding_steps", "must be at least 1", lambda value: value >= 1)
     if config.strategy != "parameter_server":
         rule = "must be 1 where `config.strategy` is not 'parameter_server'"
@@ -172,40 +120,6 @@ def _check_train(config: ConfigDict) -> None:
     field_checks.check(config, "train.loss_scale", rule, loss_scale.is_scale)
 
 
-def _check_data(config: ConfigDict) -> None:
-    corpora.import_module(config.data.module)
-    field_checks.check_choice(config, "data.name", corpora.SOURCES)
-    contents = tasks.TASKS[config.task].contents
-    there = corpora.SOURCES[config.data.name].contents
-    if there not in contents:
-        raise ValueError(
-            f"`config.data.name` must be a source of {' or '.join(contents)} where `config.task` is {config.task!r}. "
-            f"Received: {config.data.name!r}, a source of {there}"
-        )
-    source = corpora.SOURCES[config.data.name]
-    if not source.has_text:
-        rule = f"must be left at its default where `config.data.name` is {config.data.name!r}, a source of ids"
-        for name, default in _OF_TEXT.items():
-            field_checks.check(config, f"data.{name}", rule, functools.partial(operator.eq, default))
-    _check_labels(config)
-    longest = config.train.sequence_length
-    buckets = (0, *config.data.length_buckets)
-    rule = f"must be positive integers in ascending order, none above `config.train.sequence_length`, {longest}"
-    ascending = all(isinstance(bucket, int) for bucket in buckets) and list(buckets) == sorted({*buckets})
-    field_checks.check(config, "data.length_buckets", rule, lambda _: ascending and buckets[-1] <= longest)
-    rule = "must be empty unless `config.data.layout` is 'padded'"
-    field_checks.check(config, "data.length_buckets", rule, lambda value: not value or config.data.layout == "padded")
-
-
-def _check_labels(config: ConfigDict) -> None:
-    labels, has_labels = config.data.labels, corpora.SOURCES[config.data.name].has_labels
-    rule = "must be empty unless `config.data.name` is a source with labels"
-    field_checks.check(config, "data.labels", rule, lambda _: not labels or has_labels)
-    rule = "must be different strings, none empty"
-    are_names = all(isinstance(label, str) and label for label in labels) and len({*labels}) == len(labels)
-    field_checks.check(config, "data.labels", rule, lambda _: are_names)
-
-
 def _check_optimizer(config: ConfigDict) -> None:
     field_checks.check_choice(config, "optimizer.name", optimizer.OPTIMIZERS)
     field_checks.check_choice(config, "optimizer.schedule", schedule.SCHEDULES)
@@ -221,61 +135,6 @@ def _check_optimizer(config: ConfigDict) -> None:
     field_checks.check(config, "optimizer.final_fraction", "must be from 0 to 1", lambda value: 0 <= value <= 1)
     rule = "must be regular expressions, each in quotes and followed by a comma: ('embedding', 'position')"
     field_checks.check(config, "optimizer.weight_decay_exclusions", rule, _are_expressions)
-
-
-def _check_model(config: ConfigDict) -> None:
-    if "dtype" in config.model:
-        raise ValueError(
-            f"`config.model` must not have `dtype`: set `config.train.precision`. Received: {config.model.dtype!r}"
-        )
-    task = tasks.TASKS[config.task]
-    known = list(model_fields.parameters(config.task))
-    unknown = sorted(set(config.model) - set(known))
-    if unknown:
-        raise ValueError(
-            f"`config.model` must hold arguments of {task.model_class.__name__} only, which are {', '.join(known)}. "
-            f"Received: {', '.join(unknown)}{spelling.suggestion(unknown[0], known)}"
-        )
-    for name in ("vocabulary_size", "max_sequence_length"):
-        if name not in config.model:
-            raise ValueError(f"`config.model` must have `{name}`. Received: {', '.join(sorted(config.model))}")
-    _check_model_values(config.task, configs.as_dict(config.model))
-    _check_segments(config)
-    longest = config.model.max_sequence_length
-    field_checks.check(
-        config,
-        "train.sequence_length",
-        f"must be from 1 to `config.model.max_sequence_length`, {longest}",
-        lambda value: 1 <= value <= longest,
-    )
-
-
-def _check_model_values(task: str, arguments: dict[str, Any]) -> None:
-    """Checks arguments that the model would refuse too, but only after the data is read."""
-    values = {**model_fields.completed(task, arguments), **tasks.TASKS[task].fixed}
-    try:
-        model_arguments.check_values(values)
-        model_arguments.check_used(values)
-        kinds = attention_kinds.pattern(values["attention_layers"], values["num_layers"])
-        attention_kinds.checked_options(values["attention_options"], kinds)
-        attention_kinds.check_abilities(kinds, values)
-        if values["num_buckets"] is not None:
-            bucket_counts.bucket_factors(values["num_buckets"])
-    except KeyError as error:
-        raise ValueError(
-            f"`config.model` must have `{error.args[0]}`. Received: {', '.join(sorted(arguments))}"
-        ) from error
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"`config.model` must hold what the model takes: {error}") from error
-
-
-def _check_segments(config: ConfigDict) -> None:
-    """Checks that the kinds of attention can tell documents apart, if they are asked to."""
-    if segments.are_wanted(config.data):
-        try:
-            attention_kinds.check_segments(config.model.attention_layers)
-        except ValueError as error:
-            raise ValueError(f"`config.data.separate_documents` must be False with this model: {error}") from error
 
 
 def _check_fields_of_other_tasks(config: ConfigDict) -> None:

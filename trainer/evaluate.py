@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from absl import app, logging
 from ml_collections import ConfigDict
 
-from trainer import config_checks, exits, tasks
+from trainer import config_checks, data_checks, exits, tasks
 from trainer.commands import console, run_flags
 from trainer.data import datasets
 from trainer.distribution import strategy
@@ -71,8 +71,9 @@ def prepare(
     distribution = strategy.make_strategy(config.strategy, config.logical_devices, config.tpu_address)
     settings = config.train
     config_checks.check_batch(config, distribution.num_replicas_in_sync)
-    if "data.data_dir" in overrides:
-        config_checks.check_data_dir(config)
+    for name, message in data_checks.unused_fields(config).items():
+        if f"data.{name}" in overrides:
+            raise ValueError(message)
     data_overrides = [name.removeprefix("data.") for name in overrides if name.startswith("data.")]
     scored = datasets.load_scored(config.data, data_overrides)
     task = tasks.from_config(config)
@@ -104,7 +105,9 @@ def _main(arguments: list[str]) -> int:
         print(note)
     print(f"Scoring {scored.name}: {documents.size} in {len(documents):,} document(s).", flush=True)
     numbers = {"step": step, **evaluation.run()}
-    metrics = {name: numbers[name] for name in ("loss", *tasks.find(_CONFIG.value).metric_names) if name in numbers}
+    metrics = {
+        name: numbers[name] for name in ("loss", *tasks.find(_CONFIG.value).metric_directions) if name in numbers
+    }
     print(f"{'validation ' if scored.is_validation else ''}{shown(metrics)} at step {step}")
     known = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
     print(json.dumps({**known, "documents": len(documents), "scored": scored.name}))

@@ -52,7 +52,8 @@ def load_described(
         config: Config of the run, perhaps with another `config.model.num_hashes`: rotations whose shape differs from
             the checkpoint are made from the seed.
         workdir: Folder of the run.
-        checkpoint: `newest` (of those that are not damaged), `best` (by validation loss) or the number of a step.
+        checkpoint: `newest` (of those that are not damaged), `best` (by `config.train.best_metric`) or
+            the number of a step.
 
     Returns:
         The model and the description of the checkpoint, which has `step`.
@@ -60,7 +61,7 @@ def load_described(
     Raises:
         ValueError: If there is no such checkpoint or it does not fit the model.
     """
-    arrays, description = checkpoint_choice.read(workdir, checkpoint)
+    arrays, description = checkpoint_choice.read(workdir, checkpoint, config.train.best_metric)
     model = build_model(config)
     variables = named_variables.named_variables(model)
     saved = named_variables.averaged(arrays) if config.optimizer.ema_momentum else named_variables.model_entries(arrays)

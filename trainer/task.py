@@ -30,8 +30,8 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; made if it i
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
     checkpoint_choice.NEWEST,
-    "Where to go on: newest, or back to best (by validation loss) or to the number of a step. Later checkpoints and "
-    "metrics are set aside in a folder before_STEP_N of --workdir.",
+    "Where to go on: newest, or back to best (by config.train.best_metric of the validation) or to the number of a "
+    "step. Later checkpoints and metrics are set aside in a folder before_STEP_N of --workdir.",
 )
 
 

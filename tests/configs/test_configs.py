@@ -5,6 +5,7 @@ import pathlib
 
 import pytest
 
+from trainer import data_checks
 from trainer.config_checks import check_batch, check_config
 
 NAMES = sorted(
@@ -24,8 +25,11 @@ FIELDS = (
 def test_config(name):
     module = importlib.import_module(f"configs.{name}")
     config = module.get_config()
+    if config.data.name == "labelled_text":
+        config.data.path = "texts.jsonl"  # Which the command names.
     check_config(config)
     check_batch(config, replicas=1)
+    assert data_checks.unused_fields(config) == {}
     for field in FIELDS:
         value = config
         for part in field.split("."):

@@ -6,7 +6,9 @@ import sys
 import warnings
 from unittest import mock
 
-from absl import flags, logging
+from absl import app, flags, logging
+
+app.define_help_flags()  # It defines them once, so no command may remove its own.
 
 
 def run(module, *arguments):
@@ -26,6 +28,7 @@ def run_example(module, *arguments):
 
 
 def _run(package, module, arguments):
+    _forget_cluster_flags()
     argv = [f"{package}/{module}.py", *map(str, arguments)]
     with _private_flags(), _without_a_process(), mock.patch.object(sys, "argv", argv), warnings.catch_warnings():
         warnings.filterwarnings("ignore", f"'{package}.* found in sys.modules", RuntimeWarning)
@@ -34,6 +37,13 @@ def _run(package, module, arguments):
         except SystemExit as error:
             return error.code or 0
     return 0
+
+
+def _forget_cluster_flags():
+    """Makes the next command import the module of these flags anew, which defines them when it is imported."""
+    sys.modules.pop("trainer.commands.cluster_flags", None)
+    if hasattr(sys.modules.get("trainer.commands"), "cluster_flags"):
+        del sys.modules["trainer.commands"].cluster_flags
 
 
 @contextlib.contextmanager
@@ -61,27 +71,25 @@ def _without_a_process():
         yield
 
 
-_ONCE = "trainer.commands.cluster_flags"  # Defines its flags when it is imported.
-
-
 @contextlib.contextmanager
 def _private_flags():
     """Hides the flags of commands imported before, and removes those of this command at the end."""
     values, verbosity, handlers = flags.FLAGS, logging.get_verbosity(), logging.logging.root.handlers[:]
     was_parsed, before = values.is_parsed(), {}
     for name in list(values):
-        if not (values.find_module_defining_flag(name) or "").startswith(("absl", _ONCE)):
-            before[name] = values[name]
+        module = values.find_module_defining_flag(name) or ""
+        if not module.startswith("absl"):
+            before[name] = (module, values[name])
             delattr(values, name)
     known = set(values)
     try:
         yield
     finally:
         for name in set(values) - known:
-            if values.find_module_defining_flag(name) != _ONCE:
-                delattr(values, name)
-        for name, flag in before.items():
+            delattr(values, name)
+        for name, (module, flag) in before.items():
             values[name] = flag
+            values.register_flag_by_module(module, flag)
         if not was_parsed:
             values.unparse_flags()
         logging.set_verbosity(verbosity)

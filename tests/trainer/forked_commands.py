@@ -6,11 +6,16 @@ Only for the part of a command before TensorFlow's first operation, because a fo
 import os
 import pathlib
 import runpy
+import signal
+import subprocess
 import sys
 import tempfile
+import time
 import traceback
 
 from absl import flags
+
+_SECONDS = 60.0  # After which a forked process counts as hanging.
 
 
 def run(module, *arguments):
@@ -30,8 +35,25 @@ def run(module, *arguments):
         child = os.fork()
         if not child:
             _be_the_command(f"trainer.{module}", [str(argument) for argument in arguments], out, err)
-        _, status = os.waitpid(child, 0)
+        status = _wait(child)
+        if status is None:  # A thread that the fork lacks had a lock.
+            command = [sys.executable, "-m", f"trainer.{module}", *map(str, arguments)]
+            ended = subprocess.run(command, capture_output=True, text=True, check=False)
+            return ended.returncode, ended.stdout, ended.stderr
         return os.waitstatus_to_exitcode(status), out.read_text(), err.read_text()
+
+
+def _wait(child):
+    """Waits for a process and returns its status; None if it hangs, after it is killed."""
+    ends = time.monotonic() + _SECONDS
+    while time.monotonic() < ends:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
 
 
 def _be_the_command(module, arguments, out, err):
@@ -64,6 +86,6 @@ def _forget_what_was_imported():
             continue
         for flag in list(defined):
             delattr(flags.FLAGS, flag.name)
-        if tree == "trainer":
+        if tree == "trainer" and module in sys.modules:  # A command that ran in this process may have taken it out.
             del sys.modules[module]
             delattr(sys.modules[parent], name)

@@ -78,7 +78,10 @@ def test_what_cannot_be_scored(workdir, tmp_path, capsys):
     for field, message in (
         (f"path={tmp_path / 'a.bin'}", "must name a file of text; config.data.any_bytes=True takes files"),
         (f"path={tmp_path / 'gone'}", "config.data.path must name an existing folder or file"),
-        (f"data_dir={tmp_path}", "`config.data.data_dir` must be empty unless `config.data.name` is 'tfds'"),
+        (
+            f"data_dir={tmp_path}",
+            "`config.data.data_dir` must be '' where `config.data.name` is 'text': it is for 'tfds' or",
+        ),
     ):
         assert command_line.run("evaluate", f"--workdir={workdir}", f"--config.data.{field}") == exits.REFUSED
         out, err = capsys.readouterr()

@@ -7,7 +7,8 @@ import pytest
 
 from tests.trainer import command_line, runs
 from trainer import exits
-from trainer.config_checks import check_config, check_unused_fields
+from trainer.config import default_data_config
+from trainer.config_checks import check_config
 from trainer.results import final_report
 from trainer.training import loop
 from trainer.training.run import Run
@@ -33,6 +34,7 @@ def config(tmp_path):
 def duplication(tmp_path):
     config = _small(runs.make_config(tmp_path))
     config.data.name, config.data.path = "duplication", ""
+    config.data.validation_fraction = default_data_config().validation_fraction
     config.data.length, config.data.symbols = 32, 19
     config.data.examples, config.data.validation_examples = 64, 16
     return config
@@ -59,7 +61,9 @@ def test_fields_of_a_run_on_ids_that_are_refused(config, field, value, message):
         check_config(config)
 
 
-def test_a_remote_tpu_does_not_read_the_files_of_this_machine(config):
+@pytest.mark.parametrize("name", ["config", "duplication"])
+def test_a_remote_tpu_does_not_read_the_ids_of_this_machine(request, name):
+    config = request.getfixturevalue(name)
     config.strategy, config.tpu_address = "tpu", "grpc://10.0.0.2:8470"
     with pytest.raises(ValueError, match=r"`config.tpu_address` must be 'local' where .* Received: 'grpc://10.0.0.2"):
         check_config(config)
@@ -82,21 +86,6 @@ def test_fields_of_duplication_that_are_refused(duplication, field, value, messa
     runs.set_field(duplication, field, value)
     with pytest.raises(ValueError, match=message):
         check_config(duplication)
-
-
-def test_fields_of_other_sources_are_refused(config, duplication):
-    for each in (config, duplication):
-        check_unused_fields(each)
-    config.data.symbols = 5
-    with pytest.raises(
-        ValueError, match=r"`config.data.symbols` must be 127 where .* is not 'duplication'. Received: 5"
-    ):
-        check_unused_fields(config)
-    duplication.data.ids_dtype = "uint8"
-    with pytest.raises(
-        ValueError, match=r"`config.data.ids_dtype` must be '' where .* not 'tokens'. Received: 'uint8'"
-    ):
-        Run(duplication, "/nowhere")
 
 
 @pytest.mark.parametrize("field", ["path", "validation_path"])

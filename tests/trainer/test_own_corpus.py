@@ -53,6 +53,7 @@ register("own_ids", "ids", as_ids)
 register("own_labelled_texts", "labelled text", labelled(Documents))
 register("own_labelled_ids", "labelled ids", labelled(as_ids))
 '''
+_TEXTS, _IDS = Documents([b"abc"]), IdDocuments.from_arrays([[1, 2]])
 KINDS = {
     "own_texts": Documents,
     "own_ids": IdDocuments,
@@ -68,6 +69,7 @@ def make_config(folder, name):
     if "labelled" in name:
         config.task, config.model.num_classes, config.model.max_sequence_length = "classification", 2, 1024
         config.train.sequence_length = 1024
+        config.sample.tokens = configs.default_config().sample.tokens
     return config
 
 
@@ -121,6 +123,24 @@ def test_a_module_is_imported_where_the_config_names_it(folder, name):
 
 
 @pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (".broken", "", "must be the full name of a module, without a dot first. Received: '.broken'"),
+        ("broken", "1 / 0", r"imported from here. Received: 'broken' \(ZeroDivisionError: division by zero\)"),
+        ("broken", "def", r"imported from here. Received: 'broken' \(SyntaxError: .*broken.py, line 1\)"),
+        ("broken", "trainer.register_corpus('a b', len)", r"'broken' \(ValueError: `name` must be a Python identifier"),
+    ],
+)
+def test_a_module_that_cannot_be_imported(tmp_path, monkeypatch, name, content, message):
+    (tmp_path / "broken.py").write_text(f"import trainer\n{content}" if "trainer" in content else content)
+    monkeypatch.syspath_prepend(tmp_path)
+    config = runs.make_config(tmp_path)
+    config.data.module = name
+    with pytest.raises(ValueError, match=f"`config.data.module` .*{message}"):
+        check_config(config)
+
+
+@pytest.mark.parametrize(
     ("returned", "received"),
     [
         ([1, 2], "list"),
@@ -131,6 +151,26 @@ def test_a_module_is_imported_where_the_config_names_it(folder, name):
 def test_a_source_must_return_what_it_was_registered_with(sources, returned, received):
     trainer.register_corpus("own", lambda data: returned, contents="ids")
     message = rf"a source of ids that returns a Corpus of two IdDocuments. Received: 'own', which returns {received}$"
+    _check_load(message)
+
+
+@pytest.mark.parametrize(
+    ("contents", "first", "second", "kinds", "received"),
+    [
+        ("labelled text", _IDS, None, "Documents", "IdDocuments"),
+        ("labelled text", _TEXTS, _IDS, "Documents", "Documents and IdDocuments"),
+        ("labelled ids", _TEXTS, None, "IdDocuments", "Documents"),
+        ("labelled ids", [b"abc"], None, "IdDocuments", "list"),
+    ],
+)
+def test_what_is_labelled_must_be_what_a_source_was_registered_with(sources, contents, first, second, kinds, received):
+    part = LabelledDocuments(first, np.zeros(1, int), ("a", "b"), second)
+    trainer.register_corpus("own", lambda data: Corpus("own", part, part), contents)
+    found = f"LabelledDocuments of {received}"
+    _check_load(rf"Corpus of two LabelledDocuments of {kinds}. Received: 'own', which returns {found}, {found}$")
+
+
+def _check_load(message):
     for load in (datasets.load_corpus, datasets.load_scored):
         with pytest.raises(ValueError, match=message):
             load({"name": "own"})

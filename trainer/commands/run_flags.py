@@ -35,7 +35,7 @@ def define_flags(
     checkpoint = flags.DEFINE_string(
         "checkpoint",
         checkpoint_choice.NEWEST,
-        "Which to read: newest, best (by validation loss) or the number of a step.",
+        "Which to read: newest, best (by config.train.best_metric of the validation) or the number of a step.",
         flag_values,
     )
     if file is not None:

@@ -32,12 +32,12 @@ __all__ = [
     "validation_dataset",
 ]
 
-# Contents of a source -> class of the documents.
-_KINDS: dict[str, type] = {
-    corpora.TEXT: Documents,
-    corpora.IDS: IdDocuments,
-    corpora.LABELLED_TEXT: LabelledDocuments,
-    corpora.LABELLED_IDS: LabelledDocuments,
+# Contents of a source -> class of the documents, and of what is labelled.
+_KINDS: dict[str, tuple[type, ...]] = {
+    corpora.TEXT: (Documents,),
+    corpora.IDS: (IdDocuments,),
+    corpora.LABELLED_TEXT: (LabelledDocuments, Documents),
+    corpora.LABELLED_IDS: (LabelledDocuments, IdDocuments),
 }
 
 # AutoGraph finds nothing to translate in the functions of a dataset, but its search takes longer than all the rest.
@@ -98,15 +98,32 @@ def load_scored(config: Mapping[str, Any] | ml_collections.ConfigDict, overrides
 def _load(resolved: ml_collections.ConfigDict) -> Corpus:
     """Loads a corpus and checks that it is what its source says, which for one's own sources nothing else does."""
     source = SOURCES[resolved.name]
-    loaded, kind = source.load(resolved), _KINDS[source.contents]
+    loaded, kinds = source.load(resolved), _KINDS[source.contents]
     parts = (loaded.train, loaded.validation) if isinstance(loaded, Corpus) else ()
-    if not parts or not all(isinstance(part, kind) for part in parts):
-        received = ", ".join(type(part).__name__ for part in parts) or type(loaded).__name__
+    if not parts or not all(isinstance(each, kind) for part in parts for each, kind in _with_kinds(part, kinds)):
+        received = ", ".join(_describe(part) for part in parts) or type(loaded).__name__
+        expected = " of ".join(kind.__name__ for kind in kinds)
         raise ValueError(
-            f"config.data.name must name a source of {source.contents} that returns a Corpus of two {kind.__name__}. "
+            f"config.data.name must name a source of {source.contents} that returns a Corpus of two {expected}. "
             f"Received: {resolved.name!r}, which returns {received}"
         )
     return loaded
+
+
+def _with_kinds(part: Any, kinds: tuple[type, ...]) -> list[tuple[Any, type]]:
+    """A part of a corpus and what is labelled in it, each with the class that it must have."""
+    return [(part, kinds[0]), *((documents, kinds[-1]) for documents in _labelled(part))]
+
+
+def _labelled(part: Any) -> list[Any]:
+    """The documents that have labels, and the second documents of pairs."""
+    inside = (part.documents, part.pairs) if isinstance(part, LabelledDocuments) else ()
+    return [documents for documents in inside if documents is not None]
+
+
+def _describe(part: Any) -> str:
+    inside = " and ".join(type(documents).__name__ for documents in _labelled(part))
+    return f"{type(part).__name__}{f' of {inside}' if inside else ''}"
 
 
 def _resolve(config: Mapping[str, Any] | ml_collections.ConfigDict) -> ml_collections.ConfigDict:

@@ -91,7 +91,9 @@ class Examples(Sequence[Example]):
             )
         offsets = self.documents.offsets if layout == "padded" else self.documents.offsets[[0, -1]]
         spans = np.diff(offsets)
-        targets = np.where(spans > 1, spans - overlap, 0)  # none where there is only a boundary
+        targets = spans - overlap
+        if not isinstance(documents, IdDocuments):
+            targets = np.where(spans > 1, targets, 0)  # None where there is only a boundary.
         counts = -(-targets // sequence_length)
         first = np.repeat(np.cumsum(counts) - counts, counts)  # the first example of each example's stream
         within = (np.arange(counts.sum()) - first) * sequence_length

@@ -8,11 +8,18 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from trainer.data.documents import Documents
 from trainer.data.id_documents import IdDocuments
+
+
+def are_names(labels: Sequence[Any]) -> bool:
+    """Whether labels are different strings, none empty."""
+    return all(isinstance(label, str) and label for label in labels) and len({*labels}) == len(labels)
 
 
 class LabelledDocuments:
@@ -21,11 +28,12 @@ class LabelledDocuments:
     Args:
         documents: D of them, `Documents` or `IdDocuments`.
         labels: `[D]` integers, index of each document's label in `label_names`.
-        label_names: Names of the labels, the same ones for all parts of a corpus.
+        label_names: Names of the labels, different and not empty, the same ones for all parts of a corpus.
         pairs: The second documents, of the same kind; None for single documents.
 
     Raises:
-        ValueError: If the numbers of documents and labels differ, or a label is not one of the names.
+        ValueError: If the numbers of documents and labels differ, the names are not different strings, or a label is
+            not one of them.
 
     Example:
         >>> from trainer.data.documents import Documents
@@ -41,7 +49,9 @@ class LabelledDocuments:
         label_names: tuple[str, ...],
         pairs: Documents | IdDocuments | None = None,
     ):
-        labels = np.asarray(labels)
+        labels, label_names = np.asarray(labels), tuple(label_names)
+        if not are_names(label_names):
+            raise ValueError(f"label_names must be different strings, none empty. Received: {label_names!r}")
         sizes = [len(documents), *([] if pairs is None else [len(pairs)])]
         if labels.shape != (len(documents),) or len({*sizes}) > 1:
             raise ValueError(f"labels must be one for each document. Received: {labels.shape} for {sizes} documents")
@@ -52,7 +62,7 @@ class LabelledDocuments:
             )
         self.documents = documents
         self.labels = labels.astype(np.int32)
-        self.label_names = tuple(label_names)
+        self.label_names = label_names
         self.pairs = pairs
 
     def __len__(self) -> int:

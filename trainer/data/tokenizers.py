@@ -42,12 +42,23 @@ def for_export(data: Mapping[str, Any], sentencepiece: bool) -> Tokenizer | None
         ValueError: If `sentencepiece` is True and the run has another tokenizer.
     """
     is_sentencepiece = data["tokens"] == SENTENCEPIECE
-    if sentencepiece and not is_sentencepiece:
-        raise ValueError(
-            "`sentencepiece` must not be asked for where the tokenizer of a run is not SentencePiece. "
-            f"Received: {data['tokens']}"
-        )
+    if not is_sentencepiece:
+        refuse_for_export(sentencepiece, f"the tokenizer of a run is {data['tokens']!r}")
     return None if is_sentencepiece and not sentencepiece else from_config(data)
+
+
+def refuse_for_export(sentencepiece: bool, where: str) -> None:
+    """Refuses signatures for strings that an export of a run cannot have.
+
+    Args:
+        sentencepiece: Whether they are asked for, see `for_export`.
+        where: Why it cannot have them.
+
+    Raises:
+        ValueError: If they are asked for.
+    """
+    if sentencepiece:
+        raise ValueError(f"`sentencepiece` must not be asked for where {where}. Received: {sentencepiece}")
 
 
 @functools.lru_cache(maxsize=4)

@@ -13,6 +13,11 @@ from trainer.data import corpora, tokenizers
 _WITH_A_MASK = "masked_language_model"  # Its mask is one more id, the last.
 
 
+def has_mask(config: ConfigDict) -> bool:
+    """Whether the last id of a run hides others, and stands for nothing itself."""
+    return config.task == _WITH_A_MASK
+
+
 def of_config(config: ConfigDict) -> str:
     """Says what the ids of a run stand for, in words that are equal where the ids mean the same.
 
@@ -33,7 +38,7 @@ def of_config(config: ConfigDict) -> str:
         )
     if corpora.SOURCES[config.data.name].contents in (corpora.TEXT, corpora.LABELLED_TEXT):
         return _tokenizer(config.data)
-    return f"{config.model.vocabulary_size - (config.task == _WITH_A_MASK)} ids that are no text"
+    return f"{config.model.vocabulary_size - has_mask(config)} ids that are no text"
 
 
 def _tokenizer(data: Mapping[str, Any]) -> str:

@@ -45,11 +45,13 @@ def match(
     with_head: bool = True,
     with_id_tables: bool = True,
     tile: bool = False,
+    masks: tuple[bool, bool] = (False, False),
 ) -> Matching:
     """Decides what each variable of a model takes from other weights; assigns nothing.
 
     - What is made from the seed, rotations and the states of generators, is never taken.
-    - A table by id takes the rows of the ids that both have; the other rows stay as they are made.
+    - A table by id takes the rows of the ids that both have, and that of the mask if both have one; the other rows stay
+      as they are made. The mask is the last id, and no other id becomes it or comes of it.
     - Positions that the source does not have repeat its positions if `tile`: row i of a table takes row i modulo the
       number of rows there. Of learned positions and of the first axis of axial ones, which alone decides how far a grid
       reaches, fewer rows are taken as they are.
@@ -61,6 +63,7 @@ def match(
         with_head: Whether the head is taken too, because it is that of the same task.
         with_id_tables: Whether tables by id are taken, because the ids mean the same.
         tile: Whether positions are repeated, and axes of positions may have another number of rows.
+        masks: Whether the last id hides others, in the model and in the source.
 
     Returns:
         The decisions; the names in them are without `model/`.
@@ -78,7 +81,7 @@ def match(
             found.initialised.append(short)
             continue
         del saved[_without_kind(name)]
-        value, change = _fitted(short, variable, arrays[there], tile)
+        value, change = _fitted(short, variable, arrays[there], tile, masks)
         if value is None:
             _miss(found, short, f"{short} is {_shape(variable)} here and {_shape(arrays[there])} in the source")
             found.left_out.append(_short(there))
@@ -100,19 +103,15 @@ def _miss(found: Matching, short: str, why: str) -> None:
 
 
 def _fitted(
-    short: str, variable: keras.Variable, array: np.ndarray, tile: bool
+    short: str, variable: keras.Variable, array: np.ndarray, tile: bool, masks: tuple[bool, bool]
 ) -> tuple[np.ndarray | None, str | None]:
     """Returns the value that a variable takes from an array, None if they do not fit, and what was changed, if any."""
     here, there = tuple(variable.shape), array.shape
-    if here == there:
+    is_by_id = short in _ID_AXES
+    if here == there and (not is_by_id or masks[0] == masks[1]):
         return array, None
-    if short in _ID_AXES and _same_but(here, there, _ID_AXES[short]):
-        axis = _ID_AXES[short]
-        count = min(here[axis], there[axis])
-        part = tuple(slice(count) if i == axis else slice(None) for i in range(len(here)))
-        value = np.array(variable.numpy())
-        value[part] = array[part]
-        return value, f"{short}: the vectors of {count} ids, of {here[axis]} here and {there[axis]} in the source"
+    if is_by_id and _same_but(here, there, _ID_AXES[short]):
+        return _with_ids_of(short, variable, array, masks)
     positions = _POSITIONS.fullmatch(short)
     if positions and _same_but(here, there, 0):
         is_first = positions[1] in (None, "0")
@@ -124,6 +123,19 @@ def _fitted(
             change += "" if is_first else ", so that positions have other vectors than before"
             return np.take(array, np.arange(here[0]) % there[0], axis=0), change
     return None, None
+
+
+def _with_ids_of(
+    short: str, variable: keras.Variable, array: np.ndarray, masks: tuple[bool, bool]
+) -> tuple[np.ndarray, str]:
+    axis, value = _ID_AXES[short], np.array(variable.numpy())
+    new, old = np.moveaxis(value, axis, 0), np.moveaxis(array, axis, 0)  # Views: [ids, ...].
+    count = min(len(new) - masks[0], len(old) - masks[1])
+    new[:count] = old[:count]
+    if all(masks):
+        new[-1] = old[-1]
+    taken = f"{count} ids" + (" and the mask" if all(masks) else "")
+    return value, f"{short}: the vectors of {taken}, of {len(new)} ids here and {len(old)} in the source"
 
 
 def _same_but(here: Sequence[int], there: Sequence[int], axis: int) -> bool:

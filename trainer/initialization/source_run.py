@@ -70,6 +70,7 @@ class SourceRun:
             with_head=_head(self._config) == _head(self._source),
             with_id_tables=self._ids_mean_the_same,
             tile=self._config.init_positions == TILE,
+            masks=(id_meanings.has_mask(self._config), id_meanings.has_mask(self._source)),
         )
         if found.misfits and not self._config.init_partial:
             more = f" and {len(found.misfits) - _SHOWN} more" if len(found.misfits) > _SHOWN else ""
@@ -149,7 +150,8 @@ class SourceRun:
 
     def _read(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Reads the weights of the checkpoint, moving averages if the run has them."""
-        arrays, description = self._named(checkpoint_choice.read, Workdir(self._root), self._config.init_checkpoint)
+        checkpoint, metric = self._config.init_checkpoint, self._source.train.best_metric
+        arrays, description = self._named(checkpoint_choice.read, Workdir(self._root), checkpoint, metric)
         has_average = self._source.optimizer.ema_momentum
         weights = named_variables.averaged(arrays) if has_average else named_variables.model_entries(arrays)
         self._named(finite_check.check, weights)

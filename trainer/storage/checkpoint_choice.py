@@ -27,13 +27,16 @@ def check(checkpoint: str) -> None:
         raise ValueError(f"`checkpoint` must be newest, best or the number of a step. Received: {checkpoint!r}")
 
 
-def read(workdir: Workdir, checkpoint: str = NEWEST) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def read(
+    workdir: Workdir, checkpoint: str = NEWEST, metric: str = "loss"
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Reads a checkpoint of a run.
 
     Args:
         workdir: Folder of the run.
-        checkpoint: `newest` (of those that are not damaged), `best` or the number of a step. The best is by
-            `config.train.best_metric` of the validation, among the steps that have a checkpoint.
+        checkpoint: `newest` (of those that are not damaged), `best` or the number of a step.
+        metric: The best is by this metric of the validation, among the steps that have a checkpoint:
+            `config.train.best_metric`, which may be another one than when the run was made.
 
     Returns:
         Arrays by name and the description, which has `step`.
@@ -50,12 +53,12 @@ def read(workdir: Workdir, checkpoint: str = NEWEST) -> tuple[dict[str, np.ndarr
         return found
     if checkpoint != BEST:
         return checkpoints.read(int(checkpoint))
-    metric = workdir.best_metric()
     costs = metrics.validation_costs(metrics.read_records(workdir.metrics), metric)
     best = checkpoints.best(costs)
     if best is None:
         raise ValueError(
-            f"`checkpoint` must not be best where no step with a checkpoint was evaluated. Received: {workdir.root}"
+            "`checkpoint` must not be best where no step with a checkpoint was evaluated with a finite "
+            f"{metric.replace('_', ' ')}. Received: {workdir.root}"
         )
     smallest = metrics.best_step(costs)
     if smallest != best:
@@ -69,13 +72,14 @@ def read(workdir: Workdir, checkpoint: str = NEWEST) -> tuple[dict[str, np.ndarr
 
 
 def read_to_go_on(
-    workdir: Workdir, checkpoint: str, set_aside: bool
+    workdir: Workdir, checkpoint: str, metric: str, set_aside: bool
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
     """Reads the checkpoint that a run goes on from.
 
     Args:
         workdir: Folder of the run.
         checkpoint: As for `read`.
+        metric: As for `read`.
         set_aside: Whether to set aside damaged checkpoints that are passed over.
 
     Returns:
@@ -84,7 +88,9 @@ def read_to_go_on(
     Raises:
         ValueError: If there is no such checkpoint, if it is damaged, or if it is not finite.
     """
-    found = workdir.checkpoints().newest(set_aside=set_aside) if checkpoint == NEWEST else read(workdir, checkpoint)
+    found = (
+        workdir.checkpoints().newest(set_aside=set_aside) if checkpoint == NEWEST else read(workdir, checkpoint, metric)
+    )
     if found is None:
         return None
     try:

@@ -11,10 +11,9 @@ from typing import Any
 
 from absl import logging
 
-from trainer import atomic, json_text
+from trainer import atomic, json_text, tasks
 
 _LARGEST = sys.float_info.max
-_MORE_IS_BETTER = frozenset({"accuracy"})
 
 MEASURED = ("tokens_per_second", "peak_memory_mib", "wall_time")
 """Fields that differ even between equal runs; leave them out to compare two runs bit for bit."""
@@ -129,7 +128,7 @@ def cost(metric: str, value: float) -> float:
         >>> cost("accuracy", 0.75), cost("loss", 0.75)
         (-0.75, 0.75)
     """
-    return -value if metric in _MORE_IS_BETTER else value
+    return tasks.direction(metric) * value
 
 
 def best_step(costs: Mapping[int, float]) -> int | None:

@@ -49,7 +49,7 @@ class RunFiles(Protocol):
         """
 
     def keep_best(self, step: int) -> None:
-        """Saves this step if its validation loss is the smallest so far."""
+        """Saves this step if its evaluation is the best so far, by `config.train.best_metric`."""
 
     def prune(self, step: int) -> None:
         """Removes all checkpoints except the newest and the best."""

@@ -82,10 +82,6 @@ class Workdir:
         """Returns the config of the run in the folder; None if there are no checkpoints."""
         return configs.read_config(self.config) if self.config.exists() and self.checkpoints().steps() else None
 
-    def best_metric(self) -> str:
-        """Returns the metric by which the run in the folder chooses its best checkpoint."""
-        return configs.read_config(self.config).train.best_metric
-
     def check_config(self, config: ConfigDict) -> dict[str, tuple[Any, Any]]:
         """Checks that a run with this config may go on from the checkpoints here.
 

@@ -8,7 +8,7 @@ from trainer.tasks.id_language_model import IdLanguageModel
 from trainer.tasks.id_masked_language_model import IdMaskedLanguageModel
 from trainer.tasks.language_model import LanguageModel
 from trainer.tasks.masked_language_model import MaskedLanguageModel
-from trainer.tasks.task import Batch, Sums, Task
+from trainer.tasks.task import LESS_IS_BETTER, Batch, Sums, Task
 
 __all__ = [
     "TASKS",
@@ -20,6 +20,7 @@ __all__ = [
     "MaskedLanguageModel",
     "Sums",
     "Task",
+    "direction",
     "find",
     "from_config",
 ]
@@ -35,6 +36,25 @@ _OF_CONTENTS: dict[tuple[str, str], type[Task]] = {
     ("language_model", corpora.IDS): IdLanguageModel,
     ("masked_language_model", corpora.IDS): IdMaskedLanguageModel,
 }
+_DIRECTIONS = {
+    "loss": LESS_IS_BETTER,
+    **{name: way for task in (*TASKS.values(), *_OF_CONTENTS.values()) for name, way in task.metric_directions.items()},
+}
+
+
+def direction(metric: str) -> float:
+    """Returns the direction in which a metric of any task is better, as `Task.metric_directions` has it.
+
+    Raises:
+        ValueError: If no task has the metric.
+
+    Example:
+        >>> direction("loss"), direction("accuracy")
+        (1.0, -1.0)
+    """
+    if metric not in _DIRECTIONS:
+        raise ValueError(f"`metric` must be one of {', '.join(_DIRECTIONS)}. Received: {metric!r}")
+    return _DIRECTIONS[metric]
 
 
 def find(config: ConfigDict) -> type[Task]:

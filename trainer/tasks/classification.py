@@ -5,7 +5,6 @@ Shape letters: B rows of a batch, L sequence length, C labels.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
@@ -21,8 +20,8 @@ from trainer.data import corpora, tokenizers
 from trainer.data.labelled_documents import LabelledDocuments
 from trainer.data.labelled_examples import LabelledExamples
 from trainer.field_checks import check
-from trainer.tasks import label_sample
-from trainer.tasks.task import Batch, Sums, Task
+from trainer.tasks import averages, label_sample
+from trainer.tasks.task import MORE_IS_BETTER, Batch, Sums, Task
 
 
 class Classification(Task):
@@ -44,7 +43,7 @@ class Classification(Task):
     targets = "examples"
     unit = "example"
     summed = ("loss", "correct")
-    metric_names = ("accuracy",)
+    metric_directions: ClassVar = {"accuracy": MORE_IS_BETTER}
     measure = "accuracy"
     references: Mapping[str, str] = {"majority_accuracy": "the most frequent label, always"}
 
@@ -120,8 +119,8 @@ class Classification(Task):
         return [ids.numpy()[mask.numpy()] for ids, mask in zip(batch[:-1:2], batch[1:-1:2], strict=True)]
 
     def counts(self, batch: Batch) -> Sums:
-        tokens = tf.add_n([_total(mask) for mask in batch[1:-1:2]])
-        return {"tokens": tokens, "examples": _total(_real(batch))}
+        tokens = tf.add_n([averages.count(mask) for mask in batch[1:-1:2]])
+        return {"tokens": tokens, "examples": averages.count(_real(batch))}
 
     def losses(self, model: keras.Model, batch: Batch, training: bool, seed: tf.Tensor | None = None) -> Sums:
         *rows, labels = batch
@@ -133,11 +132,11 @@ class Classification(Task):
         # Ids outside the vocabulary have vectors like others; the loss says that they are there.
         return {
             "loss": tf.reduce_sum(tf.where(real, losses, 0.0)) + model.nan_unless_known(inputs),
-            "correct": _total(right & real),
+            "correct": averages.count(right & real),
         }
 
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
-        return {"accuracy": sums["correct"] / sums["examples"] if sums["examples"] else math.nan}
+        return {"accuracy": averages.fraction(sums["correct"], sums["examples"])}
 
     def refer(self, documents: LabelledDocuments) -> dict[str, float]:
         return {"majority_accuracy": float(np.bincount(documents.labels).max() / len(documents))}
@@ -171,7 +170,3 @@ def _check_pair(config: ConfigDict, has_pairs: bool, because: str) -> None:
 def _real(batch: Batch) -> tf.Tensor:
     """Whether a row is an example, `[B]`, and not one that fills the last batch of an evaluation up."""
     return tf.reduce_any(batch[1], axis=1)
-
-
-def _total(mask: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(tf.cast(mask, tf.float32))

@@ -5,19 +5,20 @@ Shape letters: B rows of a batch, L sequence length.
 
 from __future__ import annotations
 
-import math
+import functools
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import keras
 import tensorflow as tf
 from ml_collections import ConfigDict
 
-from trainer.data import corpora, datasets, ids_as_text
+from trainer.data import corpora, datasets, ids_as_text, tokenizers
 from trainer.data.examples import Examples
 from trainer.data.id_entropy import id_entropy
+from trainer.tasks import averages
 from trainer.tasks.language_model import LanguageModel
-from trainer.tasks.task import Batch, Sums
+from trainer.tasks.task import LESS_IS_BETTER, MORE_IS_BETTER, Batch, Sums
 
 _MOST_FOR_PAIRS = 4096
 """The largest vocabulary whose pairs are counted for the final report, by 128 MiB of counters."""
@@ -30,16 +31,19 @@ class IdLanguageModel(LanguageModel):
 
     Args:
         vocabulary_size: The number of ids of the model.
+        layout: How documents are cut into examples, `"packed"` or `"padded"`: it decides which ids have none before
+            them, and are no targets.
     """
 
     contents = (corpora.IDS,)
     summed = ("loss", "token_loss")
-    metric_names = ("bits_per_token", "accuracy")
+    metric_directions: ClassVar = {"bits_per_token": LESS_IS_BETTER, "accuracy": MORE_IS_BETTER}
     measure = "bits_per_token"
 
-    def __init__(self, vocabulary_size: int):
+    def __init__(self, vocabulary_size: int, layout: str = "packed"):
         super().__init__()
         self._vocabulary_size = vocabulary_size
+        self._layout = layout
         self.references = {"entropy_order_0": "entropy of order 0 (ids on their own)"}
         if vocabulary_size <= _MOST_FOR_PAIRS:
             self.references["entropy_order_1"] = "entropy of order 1 (given the id before)"
@@ -50,14 +54,18 @@ class IdLanguageModel(LanguageModel):
 
     @classmethod
     def from_config(cls, config: ConfigDict) -> Self:
-        return cls(config.model.vocabulary_size)
+        return cls(config.model.vocabulary_size, config.data.layout)
 
     def examples(self, config: ConfigDict, documents: Any, count: int = 0) -> Examples:
         return datasets.cut_examples(config, None, documents, count)
 
+    def signature(self, config: ConfigDict) -> tuple[tf.TensorSpec, ...]:
+        ids, mask = super().signature(config)
+        return (ids, mask, mask) if corpora.SOURCES[config.data.name].some_targets else (ids, mask)
+
     def counts(self, batch: Batch) -> Sums:
         _, *flags = batch
-        return {"tokens": tf.reduce_sum(tf.cast(flags[-1][:, 1:], tf.float32))}
+        return {"tokens": averages.count(flags[-1][:, 1:])}
 
     def losses(self, model: keras.Model, batch: Batch, training: bool, seed: tf.Tensor | None = None) -> Sums:
         ids, mask, *scored = batch
@@ -67,14 +75,12 @@ class IdLanguageModel(LanguageModel):
         return {**_name(_sum(losses, *scored)), "right": _sum(right, *scored)}
 
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
-        count = sums["tokens"]
-        found = {"bits_per_token": sums["token_loss"] / count / math.log(2.0) if count else math.nan}
-        if "right" in sums:
-            found["accuracy"] = sums["right"] / count if count else math.nan
-        return found
+        bits = averages.bits(sums["token_loss"], sums["tokens"])
+        return {"bits_per_token": bits, **averages.accuracy(sums, "tokens")}
 
     def refer(self, documents: Any) -> dict[str, float]:
-        return {name: id_entropy(documents, self._vocabulary_size, int(name[-1])) for name in self.references}
+        entropy = functools.partial(id_entropy, documents, self._vocabulary_size, layout=self._layout)
+        return {name: entropy(context=int(name[-1])) for name in self.references}
 
     def sample(self, model: keras.Model, config: ConfigDict, examples: Any) -> str:
         asked, prompt = config.sample, _prompt(config)
@@ -86,8 +92,7 @@ class IdLanguageModel(LanguageModel):
         return text if prompt else text.lstrip()
 
     def export_options(self, config: ConfigDict, sentencepiece: bool) -> dict[str, Any]:
-        if sentencepiece:
-            raise ValueError(f"`sentencepiece` must not be asked for where a run has ids. Received: {sentencepiece}")
+        tokenizers.refuse_for_export(sentencepiece, "a run has ids")
         return {"tokenizer": None}
 
 

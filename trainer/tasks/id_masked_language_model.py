@@ -51,7 +51,7 @@ class IdMaskedLanguageModel(MaskedLanguageModel):
         return datasets.cut_examples(config, None, documents, count, functools.partial(MaskedExamples, self._masking))
 
     def refer(self, documents: Any) -> dict[str, float]:
-        return {"entropy_order_0": id_entropy(documents, self._masking.vocabulary_size)}
+        return {"entropy_order_0": id_entropy(documents, self._masking.vocabulary_size, overlap=0)}
 
     def describe(self, ids: np.ndarray, targets: np.ndarray, likeliest: np.ndarray) -> str:
         hidden = f" {filled_text.HIDDEN}"

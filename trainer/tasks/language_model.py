@@ -5,7 +5,6 @@ Shape letters: B rows of a batch, L sequence length.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
@@ -22,8 +21,8 @@ from trainer.data.documents import byte_entropy
 from trainer.data.example_set import ExampleSet
 from trainer.data.examples import Examples
 from trainer.field_checks import check
-from trainer.tasks import text_sample
-from trainer.tasks.task import Batch, Sums, Task
+from trainer.tasks import averages, text_sample
+from trainer.tasks.task import LESS_IS_BETTER, MORE_IS_BETTER, Batch, Sums, Task
 
 
 class LanguageModel(Task):
@@ -38,11 +37,11 @@ class LanguageModel(Task):
     set_inside = ("causal", "dtype")
     fixed: ClassVar = {"causal": True}
     contents: ClassVar[tuple[str, ...]] = (corpora.TEXT, corpora.IDS)
-    fields = ("sample.prompt", "sample.temperature")
+    fields = ("sample.prompt", "sample.temperature", "sample.tokens")
     targets = "tokens"
     unit = "token"
     summed = ("loss", "byte_loss")
-    metric_names = ("bits_per_byte", "accuracy")
+    metric_directions: ClassVar = {"bits_per_byte": LESS_IS_BETTER, "accuracy": MORE_IS_BETTER}
     measure = "bits_per_byte"
     references: Mapping[str, str] = {
         "entropy_order_0": "entropy of order 0 (bytes on their own)",
@@ -112,18 +111,15 @@ class LanguageModel(Task):
             losses = model.token_losses(ids, mask=mask, training=True, seed=seed, **options)
             return self._sums(losses, ids)
         losses, right = model.token_scores(ids, mask=mask, **options)
-        return {**self._sums(losses, ids), "right": tf.reduce_sum(tf.cast(right, tf.float32))}
+        return {**self._sums(losses, ids), "right": averages.count(right)}
 
     def _sums(self, losses: tf.Tensor, ids: tf.Tensor) -> Sums:
         is_byte = _look_up((self._tokenizer.byte_counts > 0).astype(losses.dtype.as_numpy_dtype), ids[:, 1:])
         return {"loss": tf.reduce_sum(losses), "byte_loss": tf.reduce_sum(losses * is_byte)}
 
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
-        count = sums["bytes"]
-        found = {"bits_per_byte": sums["byte_loss"] / count / math.log(2.0) if count else math.nan}
-        if "right" in sums:
-            found["accuracy"] = sums["right"] / sums["tokens"] if sums["tokens"] else math.nan
-        return found
+        bits = averages.bits(sums["byte_loss"], sums["bytes"])
+        return {"bits_per_byte": bits, **averages.accuracy(sums, "tokens")}
 
     def refer(self, documents: Any) -> dict[str, float]:
         return {name: byte_entropy(documents, int(name[-1])) for name in self.references}

@@ -6,7 +6,6 @@ Shape letters: B rows of a batch, L sequence length.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
@@ -23,8 +22,8 @@ from trainer.data.examples import Examples
 from trainer.data.masked_examples import IGNORED, MaskedExamples, restored
 from trainer.data.masking import Masking
 from trainer.field_checks import check
-from trainer.tasks import filled_text
-from trainer.tasks.task import Batch, Sums, Task
+from trainer.tasks import averages, filled_text
+from trainer.tasks.task import LESS_IS_BETTER, MORE_IS_BETTER, Batch, Sums, Task
 
 
 class MaskedLanguageModel(Task):
@@ -43,11 +42,11 @@ class MaskedLanguageModel(Task):
     set_inside = ("causal", "dtype", "ignore_id", "backbone")
     fixed: ClassVar = {"causal": False}
     contents: ClassVar[tuple[str, ...]] = (corpora.TEXT, corpora.IDS)
-    fields = ("masking.fraction", "masking.mask_fraction", "masking.random_fraction")
+    fields = ("masking.fraction", "masking.mask_fraction", "masking.random_fraction", "sample.tokens")
     targets = "predicted"
     unit = "token"
     summed = ("loss", "nats")
-    metric_names = ("bits_per_token", "accuracy")
+    metric_directions: ClassVar = {"bits_per_token": LESS_IS_BETTER, "accuracy": MORE_IS_BETTER}
     measure = "bits_per_token"
     references: Mapping[str, str] = {"entropy_order_0": "entropy of order 0 (tokens on their own)"}
 
@@ -101,7 +100,7 @@ class MaskedLanguageModel(Task):
 
     def counts(self, batch: Batch) -> Sums:
         _, mask, targets = batch
-        return {"tokens": _count(mask), "predicted": _count(targets != IGNORED)}
+        return {"tokens": averages.count(mask), "predicted": averages.count(targets != IGNORED)}
 
     def losses(self, model: keras.Model, batch: Batch, training: bool, seed: tf.Tensor | None = None) -> Sums:
         ids, mask, targets = batch
@@ -110,14 +109,11 @@ class MaskedLanguageModel(Task):
             losses = model.token_losses(ids, targets, mask=mask, training=True, seed=seed, **options)
             return _sums(losses)
         losses, right = model.token_scores(ids, targets, mask=mask, **options)
-        return {**_sums(losses), "right": _count(right)}
+        return {**_sums(losses), "right": averages.count(right)}
 
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
-        count = sums["predicted"]
-        found = {"bits_per_token": sums["nats"] / count / math.log(2.0) if count else math.nan}
-        if "right" in sums:
-            found["accuracy"] = sums["right"] / count if count else math.nan
-        return found
+        bits = averages.bits(sums["nats"], sums["predicted"])
+        return {"bits_per_token": bits, **averages.accuracy(sums, "predicted")}
 
     def refer(self, documents: Any) -> dict[str, float]:
         ids = numbered_documents.number(documents, self._tokenizer).ids
@@ -139,16 +135,9 @@ class MaskedLanguageModel(Task):
         return filled_text.describe(ids, targets, likeliest, self._masking.mask_id, self._tokenizer.to_bytes)
 
     def export_options(self, config: ConfigDict, sentencepiece: bool) -> dict[str, Any]:
-        if sentencepiece:
-            raise ValueError(
-                "`sentencepiece` must not be asked for where `config.task` is 'masked_language_model', whose exports "
-                f"have no signatures for strings. Received: {config.data.tokens}"
-            )
+        because = "`config.task` is 'masked_language_model', whose exports have no signatures for strings"
+        tokenizers.refuse_for_export(sentencepiece, because)
         return {"tokenizer": None}
-
-
-def _count(what: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(tf.cast(what, tf.float32))
 
 
 def _sums(losses: tf.Tensor) -> Sums:

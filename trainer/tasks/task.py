@@ -21,6 +21,9 @@ from trainer.data.id_documents import IdDocuments
 NO_ATTENTION = "_no_attention"
 """What a metric of a model without attention has after its name."""
 
+LESS_IS_BETTER, MORE_IS_BETTER = 1.0, -1.0
+"""Directions of a metric, each the sign with which it is a cost."""
+
 Batch = tuple[tf.Tensor, ...]
 Sums = dict[str, tf.Tensor]
 
@@ -40,7 +43,8 @@ class Task(abc.ABC):
         targets: The name in `counts` of what the loss is a mean over.
         unit: What the loss is a mean over, for people: nats a `unit`.
         summed: The names of what `losses` returns in a training call.
-        metric_names: Numbers that `metrics` may return. An evaluation can stop a run, or be the best, by any of them.
+        metric_directions: Numbers that `metrics` may return, each with `LESS_IS_BETTER` or `MORE_IS_BETTER`, the same
+            in all tasks that have it. An evaluation can stop a run, or be the best, by any of them.
         measure: The one of them that the final report compares.
         references: What the final report sets beside it: names of the numbers of `refer`, with a label for people.
     """
@@ -53,7 +57,7 @@ class Task(abc.ABC):
     targets: ClassVar[str]
     unit: ClassVar[str]
     summed: ClassVar[tuple[str, ...]]
-    metric_names: ClassVar[tuple[str, ...]]
+    metric_directions: ClassVar[Mapping[str, float]]
     measure: ClassVar[str]
     references: Mapping[str, str]
 
@@ -115,12 +119,22 @@ class Task(abc.ABC):
             raise ValueError(f"`config.data.train_windows` asks for more than there is: {error}") from error
 
     def validation_examples(self, config: ConfigDict, documents: Any) -> ExampleSet:
-        """Cuts documents into the examples of an evaluation: `config.train.eval_examples` of them, or all."""
-        return self.examples(config, documents).spread(config.train.eval_examples)
+        """Cuts documents into the examples of an evaluation: `config.train.eval_examples` of them, or all.
+
+        Raises:
+            ValueError: As `examples` does.
+        """
+        try:
+            return self.examples(config, documents).spread(config.train.eval_examples)
+        except ValueError as error:
+            raise ValueError(f"`config.data` must give validation documents that can be evaluated: {error}") from error
 
     @abc.abstractmethod
     def signature(self, config: ConfigDict) -> tuple[tf.TensorSpec, ...]:
-        """Returns the shapes and dtypes of a full global batch, for who compiles a step without data."""
+        """Returns the shapes and dtypes of a full global batch, for who compiles a step without data.
+
+        Ids of one's own source are taken not to say which of them are targets.
+        """
 
     def ids(self, batch: Batch) -> np.ndarray:
         """Returns the ids of a batch without padding, in one row. A batch begins with ids and their mask."""
@@ -169,7 +183,7 @@ class Task(abc.ABC):
             sums: Those of `counts` and `losses` by name, over any number of batches.
 
         Returns:
-            Numbers by name, of `metric_names`. Not a number where there was nothing to average.
+            Numbers by name, of `metric_directions`. Not a number where there was nothing to average.
         """
 
     @abc.abstractmethod

@@ -3,7 +3,8 @@
 from absl import logging
 from ml_collections import ConfigDict
 
-from trainer import config_checks
+from trainer import data_checks
+from trainer.data import corpora
 from trainer.data.corpora import validation
 from trainer.distribution.process_group import ProcessGroup
 from trainer.initialization import followed_fields
@@ -18,19 +19,24 @@ def fill_in(config: ConfigDict, workdir: Workdir) -> None:
         workdir: Its folder.
 
     Raises:
-        ValueError: If a new run has a folder of data that is not read. A run that began with it, when it was ignored,
-            goes on.
+        ValueError: If a field is set that the source of documents does not read. A run that began with it, when it was
+            ignored, goes on.
     """
     before = workdir.config_before()
-    try:
-        config_checks.check_data_dir(config)
-    except ValueError as error:
-        if before is None:
-            raise
-        logging.warning("Not used: %s", error)
     began, data = before or config, config.data
-    data.validation_rule = data.validation_rule or validation.resolve_rule(began.data)
+    data.validation_rule = data.validation_rule or _rule(data.name, began.data.validation_rule)
+    for name, message in data_checks.unused_fields(config).items():
+        if before is None or data[name] != before.data[name]:
+            raise ValueError(message)
+        if name != "validation_rule":  # Earlier versions filled it in for every source.
+            logging.warning("Not used: %s", message)
     data.labels = data.labels or began.data.labels
+
+
+def _rule(name: str, rule: str) -> str:
+    """The rule that splits the documents of a source; what is there if the source knows no rules."""
+    fields = corpora.SOURCES[name].fields
+    return rule or (validation.DOCUMENTS_AND_ENDS if fields is None or "validation_rule" in fields else "")
 
 
 def broadcast(config: ConfigDict, process_group: ProcessGroup) -> None:

@@ -70,7 +70,7 @@ def _measure(run: Run) -> dict[str, Any]:
         while more:
             heartbeat.step = step + 1
             began = time.perf_counter()
-            loss = float(steps.start()().loss)
+            loss = steps.start()().mean_loss(run.task)
             seconds.append(time.perf_counter() - began)
             step, heartbeat.step = step + 1, None
             if len(seconds) == 1:
@@ -181,6 +181,6 @@ def _as_text(run: Run, found: dict[str, Any]) -> str:
         "with their evaluations and without the start, checkpoints, and what is done after the last step",
         f"Loss        {found['loss']:.4f} nats a {run.task.unit} in the first step"
         if found["loss"] is not None
-        else "Loss        not finite in the first step",
+        else "Loss        not finite in the first step, or without targets",
     ]
     return "\n".join(lines)

@@ -18,7 +18,8 @@ def reason(settings: ConfigDict, records: Iterable[Mapping[str, Any]]) -> str | 
 
     Args:
         settings: `config.train` of the run.
-        records: Its metrics so far, in order. Evaluations on other examples than the newest do not count.
+        records: Its metrics so far, in order. Evaluations on other examples than the newest do not count, nor those
+            without the metric, which older versions made.
 
     Returns:
         The reason as a clause; None if the run should go on.
@@ -29,7 +30,9 @@ def reason(settings: ConfigDict, records: Iterable[Mapping[str, Any]]) -> str | 
     metric, least = settings.early_stopping_metric, settings.early_stopping_min_improvement
     best, best_value, best_step, waited = math.inf, math.nan, None, 0
     for record in metrics.evaluations(records):
-        value = record.get(metric)  # None: it was not finite.
+        if metric not in record:
+            continue
+        value = record[metric]  # None: it was not finite.
         if value is not None and metrics.cost(metric, value) < best - least:
             best, best_value, best_step, waited = metrics.cost(metric, value), value, record["step"], 0
         else:

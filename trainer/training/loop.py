@@ -97,11 +97,11 @@ def _steps(run: Run, stop: exits.StopRequest) -> int:
             progress.end(tokens)
             heartbeat.step = None
             if _is_due(run.step, settings.log_every, settings.steps) or run.step == 1:
-                numbers = run.task.metrics({name: float(total) for name, total in result.sums.items()})
-                line, speed = progress.line(run.step, {"loss": loss, **numbers})
+                sums = {name: float(total) for name, total in result.sums.items()}
+                numbers = {"loss": result.mean_loss(run.task), **run.task.metrics(sums)}
+                line, speed = progress.line(run.step, numbers)
                 run.record(
                     "train",
-                    loss=loss,
                     **numbers,
                     tokens_per_second=speed,
                     learning_rate=float(result.learning_rate),
@@ -136,8 +136,8 @@ def _ends_early(run: Run) -> bool:
         run,
         f"Done, ended early after step {run.step} of {settings.steps}: {reason}. The state of this step is saved, and "
         "what the config asks for at the end is made of it; --checkpoint=best of the other commands reads that of the "
-        "smallest validation loss. To go on, raise `config.train.early_stopping_evaluations`, which is "
-        f"{settings.early_stopping_evaluations}, or set it to 0.",
+        f"best validation {settings.best_metric.replace('_', ' ')}. To go on, raise "
+        f"`config.train.early_stopping_evaluations`, which is {settings.early_stopping_evaluations}, or set it to 0.",
     )
     return True
 
@@ -170,7 +170,7 @@ def _evaluate_if_due(run: Run, stop: exits.StopRequest) -> bool:
         numbers = run.evaluate_once("validation", stop)
     if numbers is None:
         return False
-    metrics = {name: numbers[name] for name in ("loss", *run.task.metric_names) if name in numbers}
+    metrics = {name: numbers[name] for name in ("loss", *run.task.metric_directions) if name in numbers}
     _say(run, f"step {run.step}: validation {shown(metrics)}")
     run.files.keep_best(run.step)
     return True

@@ -23,7 +23,7 @@ from trainer.optimization import optimizer
 from trainer.storage import checkpoint_choice, going_back, named_variables, report_file, run_files
 from trainer.storage.disk_run_files import DiskRunFiles
 from trainer.storage.workdir import Workdir
-from trainer.training import begun_fields, compilation, schedule_steps, tokens_seen
+from trainer.training import begun_fields, compilation, same_data, schedule_steps, tokens_seen
 from trainer.training.evaluation import Evaluation
 from trainer.training.skipped_steps import SkippedSteps
 from trainer.training.step import TrainStep
@@ -67,7 +67,6 @@ class Run:
         dry: bool = False,
     ):
         config_checks.check_config(config)
-        config_checks.check_unused_fields(config)
         checkpoint_choice.check(checkpoint)
         self.config = config = config.copy_and_resolve_references()  # Empty fields are filled in below.
         self.retained: list[object] = []
@@ -98,6 +97,7 @@ class Run:
                 tf.config.experimental.enable_op_determinism()
             begun_fields.broadcast(config, self.process_group)
             self.corpus = datasets.load_corpus(config.data)
+            same_data.check(self.process_group, config, self.corpus)
             if isinstance(self.corpus.train, LabelledDocuments):
                 config.data.labels = self.corpus.train.label_names
             for part in (self.corpus.train, self.corpus.validation):
@@ -105,6 +105,9 @@ class Run:
             if self.process_group.is_chief and isinstance(self.corpus.validation, Documents):
                 short_validation.warn(config, self.corpus.validation)
             self.examples = self.task.train_examples(config, self.corpus.train)
+            self._validation_examples: datasets.ExampleSet | None = None
+            if config.train.eval_every >= 0 or config.export:  # What is refused is refused before the training.
+                self.validation_examples()
             # Not earlier, because preparing a corpus, which only the first run does, takes random numbers.
             keras.utils.set_random_seed(config.train.seed)
             with self.strategy.scope():
@@ -192,8 +195,10 @@ class Run:
         return self._evaluation.run(stop_requested)
 
     def validation_examples(self) -> datasets.ExampleSet:
-        """Cuts the examples of an evaluation."""
-        return self.task.validation_examples(self.config, self.corpus.validation)
+        """Returns the examples of an evaluation."""
+        if self._validation_examples is None:
+            self._validation_examples = self.task.validation_examples(self.config, self.corpus.validation)
+        return self._validation_examples
 
     def all_validation_tokens(self) -> int:
         """Number of tokens in the validation documents, also those that `config.train.eval_examples` leaves out."""
@@ -264,7 +269,8 @@ class Run:
 
     def _restore(self, checkpoint: str, source: source_run.SourceRun | None) -> tuple[int, int]:
         """Restores a checkpoint, or begins; returns the step and `config.train.steps` of the first start."""
-        found = checkpoint_choice.read_to_go_on(self.workdir, checkpoint, set_aside=not self._dry)
+        metric = self.config.train.best_metric
+        found = checkpoint_choice.read_to_go_on(self.workdir, checkpoint, metric, set_aside=not self._dry)
         first = schedule_steps.first_steps(self.config, self.workdir, found and found[1])
         if found is None:
             if source is not None:

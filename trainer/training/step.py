@@ -3,6 +3,7 @@
 Shape letters: B rows of the global batch, b rows of a replica, L sequence length.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ class StepResult(NamedTuple):
     """Results of a step, all scalars."""
 
     loss: tf.Tensor
-    """Mean loss over the targets of the global batch, before the update, in nats. float32."""
+    """Mean loss over the targets of the global batch, before the update, in nats; 0 without any. float32."""
     sums: Sums
     """What the task counts and sums over the global batch, by name, without the loss. float32."""
     gradient_norm: tf.Tensor
@@ -27,6 +28,10 @@ class StepResult(NamedTuple):
     """Learning rate of this update. float32."""
     applied: tf.Tensor
     """Whether the update was made; if loss or gradient is not finite, no variable changes. bool."""
+
+    def mean_loss(self, task: Task) -> float:
+        """Returns the loss for people; not a number where the batch had no targets of the task."""
+        return float(self.loss) if float(self.sums[task.targets]) else math.nan
 
 
 class TrainStep:

@@ -73,8 +73,8 @@ def hash_sorted_orders(
 def _by_bucket(buckets: tf.Tensor, num_buckets: int) -> tf.Tensor:
     """Positions by (bucket, position), int32 `[N, L]`, of buckets from 0 to `num_buckets`."""
     length = shapes.sizes(buckets)[1]
-    bits = max(length - 1, 0).bit_length() if shapes.known([length]) else 31
-    if not budgets.on_accelerator() or (num_buckets + 1) << bits > 2**31:
+    bits = max(length - 1, 0).bit_length() if shapes.known([length]) else None
+    if not budgets.on_accelerator() or bits is None or (num_buckets + 1) << bits > 2**31:
         return tf.argsort(buckets, axis=-1, stable=True)
     # One number a token sorts faster than a bucket and the position that goes with it.
     combined = tf.bitwise.left_shift(buckets, bits) + index_ranges.below(length)
@@ -183,9 +183,9 @@ def position_sorted_order(count: shapes.Size, length: shapes.Size, valid: tf.Ten
 
 def invert(permutations: tf.Tensor) -> tf.Tensor:
     """Inverts each row of int32 `[N, L]`."""
-    if budgets.device_kind() == "TPU":  # It scatters one number after another, and sorts well.
-        return tf.argsort(permutations, axis=-1)
     count, length = shapes.sizes(permutations)
+    if budgets.device_kind() == "TPU":  # It scatters one number after another, and sorts well.
+        return _by_bucket(permutations, length)  # One token a bucket.
     starts = tf.range(count)[:, None] * length
     flat = tf.reshape(permutations + starts, [-1, 1])
     positions = tf.reshape(tf.broadcast_to(index_ranges.below(length), tf.shape(permutations)), [-1])

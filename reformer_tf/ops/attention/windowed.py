@@ -101,7 +101,20 @@ def _forward(rounds: Rounds, vectors: Sequence[tf.Tensor]) -> tuple[tf.Tensor, t
         outputs, log_sum_exps = _over_groups(rounds, this_pass, rounds.attend, [query], keys, results)
         dtype = vectors[-1].dtype if this_pass is passes[-1] else rounds.statistics
         merged = [rounds.merge([*merged, *zip(outputs, log_sum_exps, strict=True)], dtype)]
-    return merged[0]
+    output, log_sum_exp = merged[0]
+    return _written_as_rows(output), log_sum_exp
+
+
+def _written_as_rows(output: tf.Tensor) -> tf.Tensor:
+    """The same merged output `[B, L, H, D]`, which a TPU's program writes once, as rows.
+
+    Its compiler would give it the layout that suits what reads it, copy the output of each round to that in float32,
+    and merge in the other layout, too.
+    """
+    if budgets.device_kind() != "TPU":
+        return output
+    (rows,) = barriers.behind(shapes.flat(output, 3))
+    return tf.reshape(rows, shapes.sizes(output))
 
 
 def _backward(

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.compiler.xla.service import hlo_pb2
 
 from reformer_tf.ops.attention import ordering, windowed, windows
 from reformer_tf.ops.attention.pair_dropout import PairDropout
@@ -103,3 +104,27 @@ def test_groups_are_as_small_as_the_largest_tensor_asks_for(kind, size, groups):
     with budgets.target(kind), budgets.override(ungrouped_bytes=logits, group_bytes=logits):
         rounds = Rounds.prepared(query, None, [ordering.local_sorted_order(1, length, None)], window, None, None)
     assert rounds.blocks.groups == groups
+
+
+@pytest.mark.parametrize(("kind", "written"), [("GPU", 0), ("TPU", 1)])
+def test_a_tpu_merges_rounds_once_and_sorts_single_numbers(kind, written):
+    rng = np.random.default_rng(0)
+    vectors = [tf.TensorSpec([ROWS, LENGTH, HEADS, SIZE])] * 3
+    buckets = tf.constant(rng.integers(0, BUCKETS, size=(COUNT, ROUNDS, LENGTH)), tf.int32)
+
+    @tf.function(jit_compile=True)
+    def attend(query, key, value):
+        sorted_orders = ordering.hash_sorted_orders(buckets, None, BUCKETS, CHUNK)
+        return windowed.windowed_attention(query, key, value, sorted_orders, WINDOWS["causal"])
+
+    with budgets.target(kind):
+        lowered = attend.experimental_get_compiler_ir(*vectors)(stage="hlo_serialized", platform_name="GPU")
+    module = hlo_pb2.HloModuleProto.FromString(lowered)
+    instructions = [x for computation in module.computations for x in computation.instructions]
+    rows = [ROWS * LENGTH * HEADS, SIZE]
+    barriers = [x.shape for x in instructions if x.opcode == "opt-barrier"]
+    # A barrier of one tensor may have a tuple of one as its shape.
+    written_rows = [x for x in barriers if rows in [list(y.dimensions) for y in (x, *x.tuple_shapes)]]
+    assert len(written_rows) == written
+    sorts = [x for x in instructions if x.opcode == "sort"]
+    assert sorts and all(len(x.operand_ids) == 1 for x in sorts)

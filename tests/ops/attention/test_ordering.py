@@ -56,3 +56,14 @@ def test_one_sort_for_all_rounds_on_accelerators(kind, num_buckets, jit_compile)
         for a, b in zip(found, expected, strict=True):
             for x, y in zip(a, b, strict=True):
                 np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("kind", ["CPU", "GPU", "TPU"])
+@pytest.mark.parametrize("length", [1, 29, 2**15, 2**15 + 1])
+def test_inverse_permutations(kind, length):
+    """Tests lengths whose ranks and positions fit one integer together, and one whose do not."""
+    permutations = np.random.default_rng(0).permuted(np.tile(np.arange(length, dtype="int32"), [2, 1]), axis=1)
+    with budgets.target(kind):
+        found = ordering.invert(tf.constant(permutations))
+    assert found.dtype == tf.int32
+    np.testing.assert_array_equal(found, np.argsort(permutations, axis=-1))

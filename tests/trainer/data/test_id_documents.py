@@ -1,5 +1,8 @@
 """Documents of ids: where they are, what they are, and the examples and batches that are cut from them."""
 
+import collections
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -121,9 +124,33 @@ def test_entropies_count_targets_only():
     ids = [1, 0, 1, 0, 1, 0, 1, 0, 1, 1]  # Without the first of each document.
     probabilities = np.bincount(ids) / len(ids)
     expected = -(probabilities * np.log2(probabilities)).sum()
-    assert id_entropy(documents, 3) == pytest.approx(expected)
+    assert id_entropy(documents, 3, layout="padded") == pytest.approx(expected)
     # After 0 always 1, after 2 always 0, after 1 three times 0 and once 1.
-    assert id_entropy(documents, 3, context=1) == pytest.approx(-(3 * np.log2(3 / 4) + np.log2(1 / 4)) / 10)
+    found = id_entropy(documents, 3, context=1, layout="padded")
+    assert found == pytest.approx(-(3 * np.log2(3 / 4) + np.log2(1 / 4)) / 10)
     some = IdDocuments.from_arrays([[0, 1, 2, 3, 4]], [[True, True, True, False, False]])
     assert id_entropy(some, 5) == 1.0
     assert np.isnan(id_entropy(IdDocuments.from_arrays([[0]]), 1))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("overlap", [0, 1])
+def test_entropies_are_those_of_the_targets_of_the_examples(layout, overlap):
+    """Slow reference: the targets are read from the examples, each with the id before it."""
+    documents = IdDocuments.from_arrays([[2, 1], [2, 1], [0], [2, 0, 0], [1]])
+    cut = Examples(documents, 3, layout, overlap=overlap)
+    rows = [ids[mask].tolist() for ids, mask in cut]
+    targets = [target for row in rows for target in row[overlap:]]
+    assert id_entropy(documents, 3, layout=layout, overlap=overlap) == pytest.approx(_bits(targets))
+    if overlap:
+        pairs = [pair for row in rows for pair in itertools.pairwise(row)]
+        expected = _bits(pairs) - _bits([before for before, _ in pairs])
+        assert id_entropy(documents, 3, context=1, layout=layout) == pytest.approx(expected)
+    else:
+        with pytest.raises(ValueError, match="`context` must be 0 where .* Received: context=1, overlap=0"):
+            id_entropy(documents, 3, context=1, layout=layout, overlap=0)
+
+
+def _bits(values):
+    counts = np.array([*collections.Counter(values).values()])
+    return -(counts / len(values) * np.log2(counts / len(values))).sum()

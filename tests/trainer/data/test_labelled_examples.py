@@ -81,6 +81,9 @@ def test_batches():
     ("make", "message"),
     [
         (lambda: LabelledDocuments(Documents(TEXTS), np.array([0, 1]), NAMES), r"one for each document. .*\(2,\) for "),
+        (lambda: LabelledDocuments(Documents([b"a"]), np.array([0]), (0, 1)), r"none empty. Received: \(0, 1\)"),
+        (lambda: LabelledDocuments(Documents([b"a"]), np.array([0]), ("x", "x")), "label_names must be different str"),
+        (lambda: LabelledDocuments(Documents([b"a"]), np.array([0]), ("x", "")), "label_names must be different str"),
         (lambda: LabelledDocuments(Documents([b"a"]), np.array([2]), NAMES), "from 0 to 1, of 2 names. Received: arr"),
         (lambda: LabelledDocuments(Documents([b"a"]), np.array([0.5]), NAMES), "labels must be integers from 0 to 1"),
         (lambda: _documents(Documents([b"a"])), r"one for each document. Received: \(3,\) for \[3, 1\]"),

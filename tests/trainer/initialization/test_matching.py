@@ -75,9 +75,31 @@ def test_tables_of_more_or_fewer_ids_take_the_rows_of_those_that_both_have(saved
         np.testing.assert_array_equal(found.values[name], expected)
     assert found.misfits == []
     assert found.changed[0] == (
-        f"TokenEmbedding/embeddings: the vectors of {min(257, vocabulary_size)} ids, of {vocabulary_size} here and 257 "
-        "in the source"
+        f"TokenEmbedding/embeddings: the vectors of {min(257, vocabulary_size)} ids, of {vocabulary_size} ids here and "
+        "257 in the source"
     )
+
+
+@pytest.mark.parametrize(
+    ("size", "masks", "taken"),
+    [
+        (259, (True, True), [*range(256), None, None, 256]),
+        (256, (True, True), [*range(255), 256]),
+        (257, (True, False), [*range(256), None]),
+        (257, (False, True), [*range(256), None]),
+        (257, (True, True), range(257)),
+        (300, (True, False), [*range(257), *[None] * 43]),
+    ],
+)
+def test_a_mask_becomes_a_mask_and_no_other_id(saved, size, masks, taken):
+    """`taken` has the row of the source for each row, None where it stays as it is made."""
+    model = models.ReformerCausalLM(**{**SIZES, "vocabulary_size": size}, seed=2)
+    made = sources.weights(model)
+    found = _matched(model, saved, masks=masks)
+    for name in ("model/TokenEmbedding/embeddings", "model/head/bias"):
+        expected = [made[name][row] if old is None else saved[name][old] for row, old in enumerate(taken)]
+        np.testing.assert_array_equal(found.values[name], expected)
+    assert found.changed == [] or ("and the mask" in found.changed[0]) == all(masks)
 
 
 def test_the_kernel_of_a_head_takes_columns():

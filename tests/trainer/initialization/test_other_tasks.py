@@ -61,6 +61,18 @@ def test_a_language_model_becomes_a_masked_one(tmp_path):
     np.testing.assert_array_equal(weights[table], [*arrays[table], made[table][257]])
 
 
+def test_an_unused_id_of_a_language_model_becomes_no_mask(tmp_path):
+    """A vocabulary may have more ids than text has: row 257 of the source is that of an id, here it is the mask's."""
+    source = runs.make_config(tmp_path)
+    source.model.vocabulary_size = 320
+    arrays = sources.write(source, tmp_path / "pretrained", [(1, 1.0)])[1]
+    config = cases.make_config("masked_language_model", tmp_path)
+    made = _begun(config, tmp_path / "random")
+    config.init_from = str(tmp_path / "pretrained")
+    weights, table = _begun(config, tmp_path / "new"), "model/TokenEmbedding/embeddings"
+    np.testing.assert_array_equal(weights[table], [*arrays[table][:257], made[table][257]])
+
+
 @pytest.mark.parametrize(("labels", "with_head"), [(("first", "second"), True), (("second", "first"), False)])
 def test_the_head_of_the_same_labels_is_taken(config, tmp_path, labels, with_head):
     """With the same labels in another sequence, each class would be taken for the other."""

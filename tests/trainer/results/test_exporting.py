@@ -38,6 +38,8 @@ def test_a_sentencepiece_run(config, tmp_path):
 
 
 def test_sentencepiece_that_a_run_does_not_have(config, tmp_path):
-    with pytest.raises(ValueError, match="`sentencepiece` must not be asked for where .* Received: bytes"):
+    with pytest.raises(
+        ValueError, match="`sentencepiece` must not be asked for where .* run is 'bytes'. Received: True"
+    ):
         _signatures(config, tmp_path, sentencepiece=True)
     assert not (tmp_path / "export").exists()

@@ -10,9 +10,11 @@ import pytest
 
 from tests.trainer import runs, toy
 from trainer import exits
+from trainer.model import load_model
 from trainer.storage import checkpoint_choice
 from trainer.storage.checkpoints import Checkpoints
 from trainer.storage.workdir import Workdir
+from trainer.training.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +137,36 @@ def test_the_metrics_are_durable_before_the_checkpoint_that_stands_for_them(undi
             json.loads(line)["step"] for line in by_name.get("metrics.jsonl", b"").splitlines() if line[-1:] == b"}"
         ]
         assert max(there, default=0) >= max(steps, default=0)
+
+
+@pytest.fixture
+def by_accuracy(config, undisturbed, tmp_path):
+    """The config of the run with another metric, and its folder, where the accuracy was best at step 12."""
+    workdir = tmp_path / "run"
+    shutil.copytree(undisturbed[0], workdir)
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        if line["split"] == "validation":
+            line["accuracy"] = line["step"] / 100
+    (workdir / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    config = config.copy_and_resolve_references()
+    config.train.best_metric = "accuracy"
+    return config, workdir
+
+
+def test_the_metric_may_be_given_anew(by_accuracy, monkeypatch):
+    """The loss was best at step 8, the accuracy at step 12."""
+    config, workdir = by_accuracy
+    assert load_model(config, Workdir(workdir), "best")[1] == 12
+    toy.make_steps_free(monkeypatch)
+    run = Run(config, workdir, "best")
+    run.close()
+    assert run.step == 12
+
+
+def test_a_metric_that_no_line_has(config, undisturbed):
+    config = config.copy_and_resolve_references()
+    config.train.best_metric = "accuracy"
+    message = "`checkpoint` must not be best where no step with a checkpoint was evaluated with a finite accuracy"
+    with pytest.raises(ValueError, match=message):
+        load_model(config, Workdir(undisturbed[0]), "best")

@@ -137,7 +137,7 @@ def test_what_a_killed_process_left_goes_with_the_next_lock(tmp_path):
 def test_a_folder_of_data_that_is_not_read(corpus, finished, tmp_path, caplog):
     config = runs.make_config(corpus)
     config.train.steps, config.data.data_dir = 2, str(tmp_path)
-    rule = "`config.data.data_dir` must be empty unless `config.data.name` is 'tfds'"
+    rule = "`config.data.data_dir` must be '' where `config.data.name` is 'text': it is for 'tfds' or 'labelled_text'"
     with pytest.raises(ValueError, match=f"{rule}.* Received: '{tmp_path}'"):
         Run(config, tmp_path / "new")
     assert not list(tmp_path.iterdir())
@@ -146,3 +146,6 @@ def test_a_folder_of_data_that_is_not_read(corpus, finished, tmp_path, caplog):
     configs.write_config(config, workdir / "config.json")  # As runs of earlier versions have it.
     Run(configs.read_config(workdir / "config.json"), workdir).close()
     assert caplog.text.count(rule) == 1
+    config.data.data_dir = "/other"
+    with pytest.raises(ValueError, match=f"{rule}. Received: '/other'"):
+        Run(config, workdir)

@@ -9,6 +9,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tests.trainer import runs
+from trainer.config import default_config, default_data_config
 
 
 def _language_model(folder: pathlib.Path) -> ConfigDict:
@@ -38,6 +39,7 @@ def _classification(folder: pathlib.Path) -> ConfigDict:
     config.data.name, config.data.path = "labelled_text", str(write_labelled_texts(folder / "texts.jsonl"))
     config.data.layout = "padded"
     config.model.num_classes = 2
+    config.sample.tokens = default_config().sample.tokens  # No field of this task.
     return config
 
 
@@ -67,6 +69,7 @@ def _ids(folder: pathlib.Path) -> ConfigDict:
 def _duplication(folder: pathlib.Path) -> ConfigDict:
     config = runs.make_config(folder)
     config.data.name, config.data.path, config.data.layout = "duplication", "", "padded"
+    config.data.validation_fraction = default_data_config().validation_fraction  # No field of this source.
     config.data.length, config.data.symbols, config.model.vocabulary_size = 64, 19, 20
     config.data.examples, config.data.validation_examples = 64, 16
     return config

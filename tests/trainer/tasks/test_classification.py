@@ -93,6 +93,7 @@ def test_the_sample_shows_labels_and_texts(config):
         ("data.train_windows", 3, "`config.data.train_windows` must be 0 where .*, which does not use it. Received: 3"),
         ("data.separate_documents", True, "`config.data.separate_documents` must be False where .*'classification'"),
         ("sample.prompt", "a", "`config.sample.prompt` must be '' where .*'classification'.* Received: 'a'"),
+        ("sample.tokens", 7, "`config.sample.tokens` must be 400 where .*'classification'.* Received: 7"),
         ("model.num_classes", None, "`config.model` must have `num_classes`, the number of labels. Received: "),
         ("model.causal", True, "`config.model.pooling` must be 'last' or 'mean' where .* Received: 'first'"),
         ("model.pair", True, "`config.model.pair` must be False, because `config.data.pair_key` is ''. Received: True"),
@@ -127,8 +128,29 @@ def test_labels_of_other_sources_and_fields_of_labelled_text_are_refused(tmp_pat
     with pytest.raises(ValueError, match=r"`config.data.labels` must be empty unless .* is a source with labels. Rec"):
         check_config(config)
     config.data.labels, config.data.label_key = (), "class"
-    with pytest.raises(ValueError, match="`config.data.label_key` must be 'label' where .* is not 'labelled_text'"):
+    with pytest.raises(ValueError, match="`config.data.label_key` must be 'label' where .*: it is for 'labelled_text'"):
         Run(config, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"path": ""}, "config.data.path or config.data.tfds_name must be given .* Received: '' and ''"),
+        ({"tfds_name": "imdb_reviews"}, "and not both. Received: '.*' and 'imdb_reviews'"),
+        ({"tfds_train_split": "test"}, "`config.data.tfds_train_split` must be 'train': it is for data sets"),
+        ({"data_dir": "/data"}, "`config.data.data_dir` must be '': it is for data sets, `config.data.tfds_name`"),
+        (
+            {"path": "", "tfds_name": "imdb_reviews", "validation_path": "/a.csv"},
+            "`config.data.validation_path` must be '': it is for files. Received: '/a.csv'",
+        ),
+    ],
+)
+def test_fields_of_labelled_text(config, fields, message):
+    config = config.copy_and_resolve_references()
+    check_config(config)
+    config.data.update(fields)
+    with pytest.raises(ValueError, match=message):
+        check_config(config)
 
 
 def test_the_number_of_labels_that_are_found(config, tmp_path):

@@ -13,6 +13,7 @@ from tests.trainer import clusters, runs
 from tests.trainer.tasks import cases
 from trainer import evaluate, exits, tasks
 from trainer.config import read_config
+from trainer.data import datasets
 from trainer.model import load_model
 from trainer.results import final_report
 from trainer.storage.checkpoints import Checkpoints
@@ -28,6 +29,15 @@ NAMES = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for
 
 def test_every_task_has_a_case():
     assert {name.split()[0] for name in cases.CASES} == {*tasks.TASKS}
+
+
+@pytest.mark.parametrize("name", cases.CASES)
+def test_a_compiled_step_knows_its_shapes(name, tmp_path):
+    config = cases.make_config(name, tmp_path)
+    task = tasks.from_config(config)
+    examples = task.train_examples(config, datasets.load_corpus(config.data).train)
+    dataset = datasets.train_dataset(examples, config.train.batch_size)
+    assert dataset.element_spec == task.signature(config)
 
 
 @pytest.fixture(scope="module", params=NAMES)

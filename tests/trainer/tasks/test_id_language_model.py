@@ -68,7 +68,7 @@ def test_sums_are_over_targets_and_add_up_over_rows(scored):
         "bits_per_token": pytest.approx(np.mean(losses) / np.log(2)),
         "accuracy": pytest.approx(np.mean(right)),
     }
-    assert [*found] == [*task.metric_names]
+    assert [*found] == [*task.metric_directions]
 
 
 def test_metrics_without_a_target_are_no_number():
@@ -85,6 +85,15 @@ def test_pairs_are_counted_for_small_vocabularies_only():
     task = IdLanguageModel(50_000)
     assert [*task.refer(documents)] == [*task.references] == ["entropy_order_0"]
     assert task.report_numbers == ("entropy_order_0", "bits_per_token", "bits_per_token_no_attention")
+
+
+def test_the_entropies_are_those_of_the_layout():
+    """In one stream, all firsts of documents but one are targets as well."""
+    documents, of_packed = IdDocuments.from_arrays([[7, 1]] * 4), -(3 * np.log2(3 / 7) + 4 * np.log2(4 / 7)) / 7
+    for layout, order_0 in (("packed", of_packed), ("padded", 0.0)):
+        config = ConfigDict({"model": {"vocabulary_size": 8}, "data": {"layout": layout}})
+        found = IdLanguageModel.from_config(config).refer(documents)
+        assert found == {"entropy_order_0": pytest.approx(order_0), "entropy_order_1": 0.0}
 
 
 @pytest.mark.parametrize(("prompt", "before", "text"), [("4, 5 6", [4, 5, 6], " 1 2"), ("", [3], "3 1 2")])

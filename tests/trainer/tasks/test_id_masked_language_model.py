@@ -35,6 +35,15 @@ def test_every_id_is_in_one_example_and_may_be_hidden(length):
     assert examples.tokens == ROWS.size
 
 
+@pytest.mark.parametrize("layout", ["packed", "padded"])
+def test_documents_of_one_id_are_predicted_and_in_the_entropy(layout):
+    masking, documents = Masking(5, 1.0, 1.0, 0.0), IdDocuments.from_arrays([[0], [1], [2], [3]])
+    examples = MaskedExamples(masking, documents, 4, layout)
+    _, _, targets = examples.gather(tf.range(len(examples), dtype=tf.int64))
+    assert targets.numpy()[targets != IGNORED].tolist() == [0, 1, 2, 3]
+    assert IdMaskedLanguageModel(masking).refer(documents) == {"entropy_order_0": 2.0}
+
+
 def test_only_ids_that_are_targets_are_predicted():
     scored = np.broadcast_to(np.arange(12) >= 7, ROWS.shape)
     masking = Masking(21, 1.0, 1.0, 0.0)

@@ -21,7 +21,6 @@ from trainer.results import exporting
 from trainer.storage.workdir import Workdir
 from trainer.tasks import MaskedLanguageModel
 from trainer.training.evaluation import Evaluation
-from trainer.training.run import Run
 from trainer.training.step import TrainStep
 
 MASKING = Masking(258, boundary=256)
@@ -123,7 +122,7 @@ def test_a_batch_without_a_token_to_predict():
     result = step(_examples(NEVER).gather(tf.constant([0, 3], tf.int64)), tf.constant([0, 0]))
     assert (float(result.loss), float(result.gradient_norm), bool(result.applied)) == (0.0, 0.0, True)
     np.testing.assert_array_equal(model.table, before)
-    assert np.isnan(task.metrics(_numbers(result.sums))["bits_per_token"])
+    assert np.isnan([result.mean_loss(task), task.metrics(_numbers(result.sums))["bits_per_token"]]).all()
     found = Evaluation(model, tf.distribute.get_strategy(), _examples(NEVER), 2, task=task).run()
     assert np.isnan([found["loss"], found["bits_per_token"], found["accuracy"]]).all()
     assert (found["tokens"], found["predicted"]) == (51, 0)
@@ -157,13 +156,6 @@ def test_the_reference_is_the_entropy_of_the_tokens():
     documents = _examples().documents
     found = MaskedLanguageModel(MASKING).refer(documents)
     assert found == {"entropy_order_0": pytest.approx(byte_entropy(documents, order=0))}
-
-
-def test_a_compiled_step_knows_its_shapes(config):
-    run = Run(config, config.data.path, dry=True)
-    run.close()
-    batch = next(iter(tf.data.Dataset.from_tensors(run.validation_examples().gather(tf.range(4, dtype=tf.int64)))))
-    assert [tf.TensorSpec.from_tensor(tensor) for tensor in batch] == [*run.task.signature(config)]
 
 
 @pytest.mark.parametrize(
@@ -203,7 +195,7 @@ def test_a_config_that_cannot_be(config, field, value, message):
         check_config(config)
 
 
-@pytest.mark.parametrize("field", tasks.MaskedLanguageModel.fields)
+@pytest.mark.parametrize("field", [name for name in tasks.MaskedLanguageModel.fields if name.startswith("masking.")])
 def test_fields_that_other_tasks_do_not_use(tmp_path, field):
     config = cases.make_config("language_model", tmp_path)
     check_config(config)

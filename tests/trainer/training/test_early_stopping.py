@@ -62,6 +62,17 @@ def test_another_figure():
     )
 
 
+def test_lines_of_older_versions_without_the_metric_do_not_count():
+    settings, records = _settings(2, "accuracy"), _records((3.0, 2.0, 1.0))
+    assert early_stopping.reason(settings, records) is None
+    records += [{"split": "validation", "step": 4, "loss": 1.0, "accuracy": None}]
+    assert early_stopping.reason(settings, records) is None
+    records += [{"split": "validation", "step": 5, "loss": 1.0, "accuracy": None}]
+    assert early_stopping.reason(settings, records) == "the validation accuracy was not finite in 2 evaluation(s)"
+    records += [{"split": "validation", "step": step, "loss": 1.0, "accuracy": 0.5} for step in (6, 7, 8)]
+    assert "was 0.5000 at step 6 and has not improved in 2 eval" in early_stopping.reason(settings, records)
+
+
 def test_evaluations_of_other_examples_do_not_count():
     assert early_stopping.reason(_settings(2), _records((1.0, 3.0, 2.9, 3.0), tokens=(10, 20, 20, 20))) is None
     assert early_stopping.reason(_settings(2), _records((1.0, 3.0, 2.9, 3.0), tokens=(20, 20, 20, 20)))
@@ -81,6 +92,15 @@ def _with(config, evaluations):
     config = config.copy_and_resolve_references()
     config.train.early_stopping_evaluations = evaluations
     return config
+
+
+def test_the_best_is_said_to_be_that_of_its_metric(config, tmp_path, capsys):
+    config = _with(config, 1)
+    config.train.best_metric = "bits_per_byte"
+    assert runs.run(config, tmp_path) == exits.DONE
+    assert "--checkpoint=best of the other commands reads that of the best validation bits per byte." in (
+        capsys.readouterr().out
+    )
 
 
 def test_a_run_ends_early_once_and_for_all_until_its_config_changes(config, tmp_path, capsys):

@@ -228,6 +228,14 @@ BREAKAGES = (
         breaks="A TPU keeps each stream and its gradient in two forms, and more with depth.",
     ),
     Breakage(
+        name="rounds_merged_in_two_layouts",
+        part="ops",
+        function="_written_as_rows",
+        old="barriers.behind(shapes.flat(output, 3))",
+        new="[shapes.flat(output, 3)]",
+        breaks="A TPU keeps the outputs of all rounds in float32, in another layout.",
+    ),
+    Breakage(
         name="gradient_for_another_device",
         part="ops",
         function="look_up.apply.gradient",

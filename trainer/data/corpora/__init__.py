@@ -19,13 +19,14 @@ from trainer.data.corpora import (
     tokens,
 )
 from trainer.data.corpora.corpus import Corpus, Scored
-from trainer.data.corpora.source import CONTENTS, IDS, LABELLED_IDS, LABELLED_TEXT, TEXT, Baselines, Source
+from trainer.data.corpora.source import CONTENTS, IDS, LABELLED_IDS, LABELLED_TEXT, SHARED, TEXT, Baselines, Source
 
 __all__ = [
     "CONTENTS",
     "IDS",
     "LABELLED_IDS",
     "LABELLED_TEXT",
+    "SHARED",
     "SOURCES",
     "TEXT",
     "Baselines",
@@ -34,17 +35,24 @@ __all__ = [
     "Source",
     "import_module",
     "register",
-    "unused_fields",
 ]
 
 # config.data.name -> source
 SOURCES: dict[str, Source] = {
-    "python_stdlib": Source(python_stdlib.load),
-    "text": Source(text_files.load, scored=text_files.scored),
-    "tfds": Source(tfds_text.load, scored=tfds_text.scored),
+    "python_stdlib": Source(python_stdlib.load, fields=python_stdlib.FIELDS),
+    "text": Source(text_files.load, scored=text_files.scored, fields=text_files.FIELDS),
+    "tfds": Source(tfds_text.load, scored=tfds_text.scored, fields=tfds_text.FIELDS),
     "tokens": Source(tokens.load, IDS, tokens.scored, tokens.check_fields, tokens.FIELDS),
-    "duplication": Source(duplication.load, IDS, check=duplication.check_fields, fields=duplication.FIELDS),
-    "labelled_text": Source(labelled_text.load, LABELLED_TEXT, labelled_text.scored, fields=labelled_text.FIELDS),
+    "duplication": Source(
+        duplication.load, IDS, check=duplication.check_fields, fields=duplication.FIELDS, some_targets=True
+    ),
+    "labelled_text": Source(
+        labelled_text.load,
+        LABELLED_TEXT,
+        labelled_text.scored,
+        labelled_text.check_fields,
+        labelled_text.FIELDS,
+    ),
     "listops": Source(
         listops.load, LABELLED_IDS, check=listops.check_fields, fields=listops.FIELDS, baselines=listops.BASELINES
     ),
@@ -72,27 +80,22 @@ def register(name: str, load: Callable[[ml_collections.ConfigDict], Corpus], con
     SOURCES[name] = Source(load, contents)
 
 
-def unused_fields(name: str) -> dict[str, list[str]]:
-    """Fields of `config.data` that a source does not read, each with the sources that do; none of one's own source."""
-    own = SOURCES[name].fields if name in _OWN else [field for source in SOURCES.values() for field in source.fields]
-    found: dict[str, list[str]] = {}
-    for reader, source in SOURCES.items():
-        for field in set(source.fields) - {*own}:
-            found.setdefault(field, []).append(reader)
-    return found
-
-
 def import_module(name: str) -> None:
     """Imports the module that `config.data.module` names, which registers sources.
 
     Raises:
-        ValueError: If it cannot be imported.
+        ValueError: If it cannot be imported, whatever its code raises.
     """
     if not name:
         return
+    if name.startswith("."):
+        raise ValueError(
+            f"`config.data.module` must be the full name of a module, without a dot first. Received: {name!r}"
+        )
     try:
         importlib.import_module(name)
-    except ImportError as error:
+    except Exception as error:
         raise ValueError(
-            f"`config.data.module` must name a module that can be imported from here. Received: {name!r} ({error})"
+            "`config.data.module` must name a module that can be imported from here. "
+            f"Received: {name!r} ({type(error).__name__}: {error})"
         ) from error

@@ -43,6 +43,16 @@ def is_known(name: str) -> bool:
     return _reader(name) is not None
 
 
+def is_bin(name: str) -> bool:
+    """Whether a file of this name is read as plain numbers."""
+    return name.endswith(".bin")
+
+
+def is_tfrecord(name: str) -> bool:
+    """Whether a file of this name is read as a TFRecord file."""
+    return _TFRECORD.search(name) is not None
+
+
 def read(path: Path, name: str, dtype: str, feature: str) -> IdFile:
     """Opens a file of ids.
 
@@ -73,9 +83,9 @@ def read(path: Path, name: str, dtype: str, feature: str) -> IdFile:
 def _reader(name: str) -> Callable[[Path, str, str, str], IdFile] | None:
     if name.endswith(".npy"):
         return _read_npy
-    if name.endswith(".bin"):
+    if is_bin(name):
         return _read_bin
-    return _read_tfrecord if _TFRECORD.search(name) else None
+    return _read_tfrecord if is_tfrecord(name) else None
 
 
 def _read_npy(path: Path, name: str, dtype: str, feature: str) -> IdFile:

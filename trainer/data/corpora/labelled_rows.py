@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from trainer.data.corpora import labelled_split
 from trainer.data.documents import Documents
 from trainer.data.labelled_documents import LabelledDocuments
 
-_INTEGER = re.compile(r"[+-]?\d+")
+_INTEGER = re.compile(r"[+-]?\d{1,100}")  # Python refuses to read some thousands of digits.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +71,7 @@ class LabelledRows:
     def split(self, fraction: float) -> tuple[LabelledRows, LabelledRows]:
         """Takes a fraction of each label's rows to validate on, always the same ones.
 
-        The rows of a label are sorted by a hash of their texts, so that equal texts come together, and the first
-        `fraction` of them taken: at least one, but not the only one.
+        Equal texts stay together, see `labelled_split.choose`.
 
         Args:
             fraction: Between 0 and 1.
@@ -79,12 +79,9 @@ class LabelledRows:
         Returns:
             The rows to train on and those to validate on, in the order of these rows.
         """
-        taken: set[int] = set()
-        by_hash = sorted(range(len(self)), key=lambda index: (self._digest(index), index))
-        for name in {*self.labels}:
-            rows = [index for index in by_hash if self.labels[index] == name]
-            taken.update(rows[: min(max(1, round(fraction * len(rows))), len(rows) - 1)])
-        return self.take([i for i in range(len(self)) if i not in taken]), self.take(sorted(taken))
+        chosen = labelled_split.choose([*map(self._digest, range(len(self)))], self.labels, fraction)
+        taken = {*chosen}
+        return self.take([i for i in range(len(self)) if i not in taken]), self.take(chosen)
 
     def _digest(self, index: int) -> bytes:
         digest = hashlib.sha256(self.texts[index])

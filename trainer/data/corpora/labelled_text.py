@@ -10,13 +10,16 @@ from collections.abc import Collection
 
 import ml_collections
 
-from trainer.data.corpora import labelled_files
+from trainer import config as configs
+from trainer.data.corpora import labelled_files, tfds_sets
 from trainer.data.corpora.corpus import Corpus, Scored, validation_part
 from trainer.data.corpora.labelled_rows import LabelledRows
 from trainer.data.corpora.labelled_tfds import LabelledTfds
+from trainer.field_checks import check
 
-FIELDS = ("text_key", "pair_key", "label_key")
-"""Fields of `config.data` that are for this source alone."""
+_KEYS = ("text_key", "pair_key", "label_key")
+_OF_FILES = ("path", "validation_path")
+FIELDS = (*_KEYS, *_OF_FILES, *tfds_sets.FIELDS, "validation_fraction")
 
 
 def load(config: ml_collections.ConfigDict) -> Corpus:
@@ -47,7 +50,7 @@ def load(config: ml_collections.ConfigDict) -> Corpus:
         note = f"To validate on: {len(validation):,} of the texts, a fraction of each label."
         if not len(validation):
             raise ValueError(
-                f"config.data.{reader.validation} must be given where no label has two texts. "
+                f"config.data.{reader.validation} must be given where no label has two different texts. "
                 f"Received: {len(train)} text(s) in {name}"
             )
     names = reader.names or train.names()
@@ -72,12 +75,25 @@ def scored(config: ml_collections.ConfigDict, overrides: Collection[str]) -> Sco
             f"scored. Received: {config[reader.train]!r} and {config[reader.validation]!r}"
         )
     if "validation_fraction" not in overrides:
-        anew = {"name", "tfds_name", reader.train, *FIELDS} & {*overrides}
+        anew = {"name", "tfds_name", reader.train, *_KEYS} & {*overrides}
         if config[reader.validation] and (reader.validation in overrides or not anew):
             return _scored_whole(reader, reader.validation, is_validation=reader.validation not in overrides)
         if anew:
             return _scored_whole(reader, reader.train, is_validation=False)
     return validation_part(load(config))
+
+
+def check_fields(config: ml_collections.ConfigDict) -> None:
+    """Checks the fields of a run that only this source has rules for.
+
+    Raises:
+        ValueError: If neither a file nor a data set is named, or both, or a field is for the other one.
+    """
+    _check_one(config.data)
+    is_data_set, defaults = bool(config.data.tfds_name), configs.default_data_config()
+    rule = "for files" if is_data_set else "for data sets, `config.data.tfds_name`"
+    for name in _OF_FILES if is_data_set else tfds_sets.FIELDS:
+        check(config, f"data.{name}", f"must be {defaults[name]!r}: it is {rule}", defaults[name].__eq__)
 
 
 class _Reader:
@@ -90,11 +106,7 @@ class _Reader:
     """
 
     def __init__(self, config: ml_collections.ConfigDict):
-        if bool(config.path) == bool(config.tfds_name):
-            raise ValueError(
-                "config.data.path or config.data.tfds_name must be given for labelled text, and not both. "
-                f"Received: {config.path!r} and {config.tfds_name!r}"
-            )
+        _check_one(config)
         self._config = config
         self._data_set = LabelledTfds(config) if config.tfds_name else None
         fields = ("tfds_train_split", "tfds_validation_split") if config.tfds_name else ("path", "validation_path")
@@ -110,11 +122,20 @@ class _Reader:
     def read(self, field: str) -> LabelledRows:
         if self._data_set:
             return self._data_set.read(field)
-        keys = (self._config[name] for name in FIELDS)
+        keys = (self._config[name] for name in _KEYS)
         return labelled_files.read(f"config.data.{field}", self._config[field], *keys)
 
     def title(self, field: str) -> str:
         return f"{self._data_set.title} {self._config[field]}" if self._data_set else self._config[field]
+
+
+def _check_one(data: ml_collections.ConfigDict) -> None:
+    """Checks that either a file or a data set is named."""
+    if bool(data.path) == bool(data.tfds_name):
+        raise ValueError(
+            "config.data.path or config.data.tfds_name must be given for labelled text, and not both. "
+            f"Received: {data.path!r} and {data.tfds_name!r}"
+        )
 
 
 def _scored_whole(reader: _Reader, field: str, is_validation: bool) -> Scored:

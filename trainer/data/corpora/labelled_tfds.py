@@ -58,7 +58,13 @@ class LabelledTfds:
 
     def _label(self, value: Any, where: str) -> str:
         if isinstance(value, bytes):
-            return value.decode("utf-8")
+            try:
+                name = value.decode("utf-8")
+            except UnicodeDecodeError:
+                name = ""
+            if not name:
+                raise ValueError(f"A label must be UTF-8 text, not empty. Received: {value!r} in {where}")
+            return name
         number = int(value)
         if not self.names:
             return str(number)

@@ -12,6 +12,7 @@ from trainer.data.corpora import found_files, text_or_binary, validation
 from trainer.data.corpora.corpus import Corpus
 from trainer.data.corpora.found_files import FoundFiles
 
+FIELDS = ("validation_fraction",)
 _SKIPPED_FOLDERS = frozenset({"site-packages", "dist-packages", "__pycache__"})
 _OF_THE_MACHINE = "_sysconfigdata"  # The beginning of names of files with the paths of the machine that built Python.
 

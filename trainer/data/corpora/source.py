@@ -17,6 +17,20 @@ CONTENTS = (TEXT, IDS, LABELLED_TEXT, LABELLED_IDS)
 """What documents may be: bytes that a tokenizer turns into ids, or ids; with a label each, or without."""
 
 
+SHARED = (
+    "name",
+    "module",
+    "layout",
+    "tokens",
+    "sentencepiece_model",
+    "separate_documents",
+    "length_buckets",
+    "train_windows",
+    "labels",
+)
+"""Fields of `config.data` that are not for the source alone: they say what becomes of its documents."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Baselines:
     """What simple predictors reach on a corpus.
@@ -40,7 +54,9 @@ class Source:
         scored: Loads the documents to score a model on, given the names of the fields that were set anew. By default
             these are the validation documents.
         check: Checks the fields of a whole config that the source alone has rules for.
-        fields: Names of the fields of `config.data` that are of no use to sources without them here.
+        fields: Names of the fields of `config.data` that it reads, beside `SHARED`: all others are refused. None for
+            one's own sources, which may read any.
+        some_targets: Whether its ids say which of them are targets, for who compiles a step without data.
         baselines: What simple predictors of labels reach, for the final report; None if there are no such.
     """
 
@@ -48,7 +64,8 @@ class Source:
     contents: str = TEXT
     scored: Callable[[ml_collections.ConfigDict, Collection[str]], Scored] | None = None
     check: Callable[[ml_collections.ConfigDict], None] | None = None
-    fields: tuple[str, ...] = ()
+    fields: tuple[str, ...] | None = None
+    some_targets: bool = False
     baselines: Baselines | None = None
 
     @property

@@ -23,8 +23,8 @@ from trainer.data.documents import Documents
 from trainer.data.labelled_documents import LabelledDocuments
 from trainer.field_checks import check
 
-TEST_FIELDS = ("length",)
-PAIR_FIELDS = ("length", "seed")
+TEST_FIELDS = ("length", "validation_fraction")
+PAIR_FIELDS = (*TEST_FIELDS, "seed")
 _TEST_LABELS = ("module", "test")
 _PAIR_LABELS = ("two files", "one file")
 _TEST_FOLDERS = frozenset({"test", "tests", "idle_test"})

@@ -14,6 +14,7 @@ from trainer.data.corpora.corpus import Corpus, Scored, chosen_path, validation_
 from trainer.data.corpora.found_files import FoundFiles
 from trainer.data.documents import Documents
 
+FIELDS = ("path", "pattern", "any_bytes", "validation_path", "validation_fraction", "validation_rule")
 _ANY = "config.data.any_bytes=True takes files of any content"
 
 

@@ -7,6 +7,9 @@ from typing import Any
 
 import ml_collections
 
+FIELDS = ("tfds_name", "tfds_train_split", "tfds_validation_split", "tfds_download", "data_dir")
+"""Fields of `config.data` that say which data set is read, and where it is."""
+
 
 def known(config: ml_collections.ConfigDict) -> Any:
     """Returns the builder of the data set that `config.data.tfds_name` names, which may not be prepared yet.

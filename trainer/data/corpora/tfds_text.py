@@ -11,6 +11,8 @@ from trainer.data.corpora import tfds_sets, validation
 from trainer.data.corpora.corpus import Corpus, Scored, validation_part
 from trainer.data.documents import Documents
 
+FIELDS = (*tfds_sets.FIELDS, "tfds_text_key", "validation_fraction", "validation_rule")
+
 
 def load(config: ml_collections.ConfigDict) -> Corpus:
     """Loads a text data set by its TFDS name; each example is a document. All of it is held in memory.

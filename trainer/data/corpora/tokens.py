@@ -11,6 +11,7 @@ import ml_collections
 import numpy as np
 
 from reformer_tf import local_paths
+from trainer import config as configs
 from trainer.data.corpora import found_files, id_files, validation
 from trainer.data.corpora.corpus import Corpus, Scored, choose_validation, chosen_path, sorted_by_hash, validation_part
 from trainer.data.corpora.id_files import IdFile
@@ -18,7 +19,7 @@ from trainer.data.id_documents import IdDocuments
 from trainer.data.stored_ids import StoredArray, StoredIds
 from trainer.field_checks import check
 
-FIELDS = ("ids_dtype", "ids_feature")
+FIELDS = ("path", "pattern", "ids_dtype", "ids_feature", "validation_path", "validation_fraction", "validation_rule")
 
 _OTHER_NAME = "no .npy, .bin or .tfrecord"
 
@@ -45,8 +46,10 @@ def load(config: ml_collections.ConfigDict) -> Corpus:
     files, note = _read(config, "path")
     if config.validation_path:
         separate, separate_note = _read(config, "validation_path")
+        _check_used(config, [*files, *separate])
         notes = (note, f"To validate on: {separate_note}")
         return Corpus(config.path, _documents(files), _documents(separate), notes)
+    _check_used(config, files)
     ends = _choose_ends(files, config)
     train, held_out = _documents(files, ends, heads=True), _documents(files, ends, heads=False)
     if len(train.ids) < 2 or len(held_out.ids) < 2:
@@ -85,9 +88,18 @@ def check_fields(config: ml_collections.ConfigDict) -> None:
     rule = f"must be one of {', '.join(id_files.DTYPES)}, or empty where there are no .bin files"
     check(config, "data.ids_dtype", rule, lambda value: value in ("", *id_files.DTYPES))
     check(config, "data.ids_feature", "must not be empty", bool)
-    if config.strategy == "tpu":
-        rule = "must be 'local' where `config.data.name` is 'tokens': batches are read from files of this machine"
-        check(config, "tpu_address", rule, lambda value: value == "local")
+
+
+def _check_used(config: ml_collections.ConfigDict, files: Sequence[IdFile]) -> None:
+    """Checks that there are files of the kinds that fields are about."""
+    defaults = configs.default_data_config()
+    kinds = (("ids_dtype", id_files.is_bin, "bin"), ("ids_feature", id_files.is_tfrecord, "tfrecord"))
+    for field, is_of_kind, ending in kinds:
+        if config[field] != defaults[field] and not any(is_of_kind(file.name) for file in files):
+            raise ValueError(
+                f"config.data.{field} must be {defaults[field]!r} where no file ends in .{ending}. "
+                f"Received: {config[field]!r}"
+            )
 
 
 def _read(config: ml_collections.ConfigDict, field: str) -> tuple[list[IdFile], str]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from configs import tiny
+from trainer.config import default_config
 from trainer.config_checks import check_config
 from trainer.data.corpora import SOURCES
 from trainer.data.datasets import load_corpus
@@ -79,6 +80,7 @@ def test_what_is_refused(source, field, value, message):
     config = tiny.get_config()
     config.task, config.data.layout = "classification", "padded"
     config.data.update(source)
+    config.sample.tokens = default_config().sample.tokens
     is_listops = source is LISTOPS
     config.model.max_sequence_length = config.train.sequence_length = 29 if is_listops else 1024
     config.model.vocabulary_size, config.model.num_classes = (15, 10) if is_listops else (256, 2)

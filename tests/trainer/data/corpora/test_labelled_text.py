@@ -2,11 +2,14 @@
 
 import csv
 import json
+import re
 
+import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
 from trainer.data import datasets as data
+from trainer.data.corpora import labelled_split, tfds_sets
 
 ROWS = [("good", "pos"), ('say "no",\nnever', "neg"), ("tab\there", "pos"), ("ünï", "neg"), ("", "pos"), ("bad", "neg")]
 NAME = {"name": "labelled_text"}
@@ -172,3 +175,42 @@ def test_a_data_set():
     assert (other.train.labels == 1 - corpus.train.labels).all()
     assert len(split.train) + len(split.validation) == 8
     assert scored.documents.fingerprint == corpus.validation.fingerprint
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.3, 0.5])
+@pytest.mark.parametrize("labels", [("x",), ("x", "y")])
+def test_equal_texts_are_in_one_part_whatever_their_labels(tmp_path, fraction, labels):
+    texts = ["same"] * 50 + [f"{i}" for i in range(50)]
+    path = _write(tmp_path / "a.jsonl", [(text, labels[i % len(labels)]) for i, text in enumerate(texts)])
+    corpus = data.load_corpus({**NAME, "path": path, "validation_fraction": fraction})
+    assert {*corpus.train.documents}.isdisjoint({*corpus.validation.documents})
+    assert len(corpus.train) + len(corpus.validation) == 100
+    assert np.bincount(corpus.validation.labels).tolist() == [round(fraction * 100 / len(labels))] * len(labels)
+
+
+def test_a_label_of_few_texts_is_in_both_parts_if_it_can_be():
+    keys = [b"a"] * 6 + [b"b"] * 4 + [b"c"] * 3
+    labels = ["two texts"] * 10 + ["one text"] * 3
+    assert labelled_split.choose(keys, labels, 0.1) == [6, 7, 8, 9]
+    assert labelled_split.choose([b"a", b"a", b"b", b"b"], ["1", "2", "1", "2"], 0.1) == [0, 1]
+    assert labelled_split.choose([b"a", b"a", b"b"], ["1", "2", "1"], 0.1) == [2]
+
+
+def test_labels_of_very_many_digits(tmp_path):
+    """Python reads no integers of more than 4,300 digits."""
+    long = "1" * 5000
+    path = _write(tmp_path / "a.csv", [("a", long), ("b", 9), ("c", 10)])
+    corpus = data.load_corpus({**NAME, "path": path, "validation_path": path})
+    assert corpus.train.label_names == ("10", long, "9")
+    (tmp_path / "a.jsonl").write_text(f'{{"text": "a", "label": {long}}}\n')
+    with pytest.raises(ValueError, match=r"a.jsonl, line 1: a line must be a JSON object. Received: .*4300 digits"):
+        data.load_corpus({**NAME, "path": str(tmp_path / "a.jsonl")})
+
+
+@pytest.mark.parametrize("label", [b"", b"\xff"])
+def test_labels_of_a_data_set_that_are_no_text(monkeypatch, label):
+    rows = [{"text": b"a", "label": b"good"}, {"text": b"b", "label": label}]
+    monkeypatch.setattr(tfds_sets, "examples", lambda *arguments: iter(rows))
+    message = rf"must be UTF-8 text, not empty. Received: {re.escape(repr(label))} in example 1 of .* train$"
+    with tfds.testing.mock_data(), pytest.raises(ValueError, match=message):
+        data.load_corpus({**NAME, "tfds_name": "imdb_reviews"})
