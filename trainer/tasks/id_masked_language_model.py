@@ -50,8 +50,8 @@ class IdMaskedLanguageModel(MaskedLanguageModel):
     def examples(self, config: ConfigDict, documents: Any, count: int = 0) -> Examples:
         return datasets.cut_examples(config, None, documents, count, functools.partial(MaskedExamples, self._masking))
 
-    def refer(self, documents: Any) -> dict[str, float]:
-        return {"entropy_order_0": id_entropy(documents, self._masking.vocabulary_size, overlap=0)}
+    def refer(self, corpus: corpora.Corpus) -> dict[str, float]:
+        return {"entropy_order_0": id_entropy(corpus.validation, self._masking.vocabulary_size, overlap=0)}
 
     def describe(self, ids: np.ndarray, targets: np.ndarray, likeliest: np.ndarray) -> str:
         hidden = f" {filled_text.HIDDEN}"

@@ -187,19 +187,15 @@ class Task(abc.ABC):
         """
 
     @abc.abstractmethod
-    def refer(self, documents: Any) -> dict[str, float]:
-        """Computes what predictions without a model would reach, for the final report.
+    def refer(self, corpus: corpora.Corpus) -> dict[str, float]:
+        """Computes what predictions without a model would reach on the validation documents, for the final report.
 
         Args:
-            documents: The validation documents.
+            corpus: The documents of the run.
 
         Returns:
             Numbers by the names of `references`.
         """
-
-    def compare(self, corpus: corpora.Corpus) -> dict[str, float]:
-        """Computes the numbers of `references`, by default those of `refer` for the validation documents."""
-        return self.refer(corpus.validation)
 
     @abc.abstractmethod
     def sample(self, model: keras.Model, config: ConfigDict, examples: ExampleSet) -> str:
