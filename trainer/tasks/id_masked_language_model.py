@@ -10,7 +10,6 @@ from ml_collections import ConfigDict
 
 from trainer.data import corpora, datasets, ids_as_text
 from trainer.data.examples import Examples
-from trainer.data.id_documents import IdDocuments
 from trainer.data.id_entropy import id_entropy
 from trainer.data.masked_examples import MaskedExamples
 from trainer.data.masking import Masking
@@ -42,10 +41,6 @@ class IdMaskedLanguageModel(MaskedLanguageModel):
     @classmethod
     def from_config(cls, config: ConfigDict) -> Self:
         return cls(Masking(config.model.vocabulary_size, **config.masking))
-
-    def check_documents(self, config: ConfigDict, documents: Any) -> None:
-        if isinstance(documents, IdDocuments):
-            documents.check(config.model.vocabulary_size, has_mask=True)
 
     def examples(self, config: ConfigDict, documents: Any, count: int = 0) -> Examples:
         return datasets.cut_examples(config, None, documents, count, functools.partial(MaskedExamples, self._masking))

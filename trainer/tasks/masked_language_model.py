@@ -41,6 +41,7 @@ class MaskedLanguageModel(Task):
     model_class = models.ReformerMaskedLM
     set_inside = ("causal", "dtype", "ignore_id", "backbone")
     fixed: ClassVar = {"causal": False}
+    has_mask = True
     contents: ClassVar[tuple[str, ...]] = (corpora.TEXT, corpora.IDS)
     fields = ("masking.fraction", "masking.mask_fraction", "masking.random_fraction", "sample.tokens")
     targets = "predicted"
