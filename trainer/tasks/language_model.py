@@ -122,7 +122,7 @@ class LanguageModel(Task):
         return {"bits_per_byte": bits, **averages.accuracy(sums, "tokens")}
 
     def refer(self, corpus: corpora.Corpus) -> dict[str, float]:
-        return {name: byte_entropy(corpus.validation, order) for order, name in enumerate(self.references)}
+        return {name: byte_entropy(corpus.validation, context) for context, name in enumerate(self.references)}
 
     def sample(self, model: keras.Model, config: ConfigDict, examples: ExampleSet) -> str:
         asked = config.sample
