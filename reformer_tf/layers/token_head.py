@@ -110,6 +110,13 @@ class TokenHead(VectorLayer, NotQuantized, FixedArguments):
 
         Returns:
             boolean `[B, L]`. Of several largest logits that of the smallest id counts.
+
+        Example:
+            >>> head = TokenHead(vocabulary_size=257)
+            >>> vectors = np.ones((1, 10, 16), "float32")
+            >>> targets = np.argmax(head(vectors), axis=-1)
+            >>> bool(np.all(head.are_likeliest(vectors, targets)))
+            True
         """
         hidden, targets = tf.stop_gradient(tf.cast(hidden, self.compute_dtype)), id_ranges.int32(targets)
         weights = [tf.stop_gradient(frozen_weights.value(variable)) for variable in self._used_weights()]

@@ -178,6 +178,12 @@ class ReformerMaskedLM(TokenModel):
 
         Raises:
             ValueError: as `token_losses` does.
+
+        Example:
+            >>> model = ReformerMaskedLM(257, 1024, 1, 16, 2, 8, 32, ["local"])
+            >>> losses, right = model.token_scores(np.zeros((2, 100), "int32"), targets=np.ones((2, 100), "int32"))
+            >>> losses.shape, right.shape
+            (TensorShape([2, 100]), TensorShape([2, 100]))
         """
         return self.scores_of_tokens(*self._hidden_and_targets(ids, mask, segment_ids, targets, None, training, seed))
 

@@ -61,6 +61,9 @@ def interleaved(inputs: Any, longest: int) -> dict[str, Any]:
 
     Returns:
         `"ids"` `[2B, L]` int32, and `"mask"`, boolean or None if nothing is padded or masked.
+
+    Raises:
+        ValueError: as `by_name` does; if a sequence is empty or too long; or for other numbers of rows.
     """
     named = by_name(inputs)
     ids = [id_ranges.int32(named[name]) for name in ("ids", "pair_ids")]

@@ -104,6 +104,9 @@ class TokenModel(OwnLossModel):
             hidden: `[B, L, M]`, the backbone's vectors.
             targets: integers `[B, L]`, in [0, V) where they count.
             counted: boolean `[B, L]`.
+
+        Returns:
+            Losses `[B, L]` in nats, float32 (float64 of a float64 policy), and boolean `[B, L]`.
         """
         losses = self.head.token_losses(hidden, targets)
         losses = tf.where(counted, losses, tf.zeros([], losses.dtype))

@@ -8,14 +8,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from reformer_tf import local_paths
+from trainer import tasks
 from trainer.data import corpora, tokenizers
-
-_WITH_A_MASK = "masked_language_model"  # Its mask is one more id, the last.
-
-
-def has_mask(config: ConfigDict) -> bool:
-    """Whether the last id of a run hides others, and stands for nothing itself."""
-    return config.task == _WITH_A_MASK
 
 
 def of_config(config: ConfigDict) -> str:
@@ -36,9 +30,9 @@ def of_config(config: ConfigDict) -> str:
             f"`config.data.name` must be a source that is known here, {', '.join(corpora.SOURCES)}. "
             f"Received: {config.data.name!r}"
         )
-    if corpora.SOURCES[config.data.name].contents in (corpora.TEXT, corpora.LABELLED_TEXT):
+    if corpora.SOURCES[config.data.name].has_text:
         return _tokenizer(config.data)
-    return f"{config.model.vocabulary_size - has_mask(config)} ids that are no text"
+    return f"{config.model.vocabulary_size - tasks.TASKS[config.task].has_mask} ids that are no text"
 
 
 def _tokenizer(data: Mapping[str, Any]) -> str:

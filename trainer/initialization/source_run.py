@@ -70,7 +70,7 @@ class SourceRun:
             with_head=_head(self._config) == _head(self._source),
             with_id_tables=self._ids_mean_the_same,
             tile=self._config.init_positions == TILE,
-            masks=(id_meanings.has_mask(self._config), id_meanings.has_mask(self._source)),
+            masks=(tasks.TASKS[self._config.task].has_mask, tasks.TASKS[self._source.task].has_mask),
         )
         if found.misfits and not self._config.init_partial:
             more = f" and {len(found.misfits) - _SHOWN} more" if len(found.misfits) > _SHOWN else ""

@@ -95,7 +95,7 @@ def _compare(run: Run) -> dict[str, Any]:
     some = {"evaluated_tokens": ablation and ablation["tokens"], "validation_tokens": run.all_validation_tokens()}
     return {
         **(some if run.config.train.eval_examples else {}),
-        **run.task.compare(run.corpus),
+        **run.task.refer(run.corpus),
         f"{measure}{NO_ATTENTION}": ablation and ablation.get(measure),
     }
 

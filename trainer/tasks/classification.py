@@ -138,12 +138,10 @@ class Classification(Task):
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
         return {"accuracy": averages.fraction(sums["correct"], sums["examples"])}
 
-    def refer(self, documents: LabelledDocuments) -> dict[str, float]:
-        return {"majority_accuracy": float(np.bincount(documents.labels).max() / len(documents))}
-
-    def compare(self, corpus: corpora.Corpus) -> dict[str, float]:
-        others = self._baselines.compute(corpus) if self._baselines else {}
-        return {**self.refer(corpus.validation), **others}
+    def refer(self, corpus: corpora.Corpus) -> dict[str, float]:
+        labels = corpus.validation.labels
+        majority = {"majority_accuracy": float(np.bincount(labels).max() / len(labels))}
+        return {**majority, **(self._baselines.compute(corpus) if self._baselines else {})}
 
     def sample(self, model: keras.Model, config: ConfigDict, examples: Any) -> str:
         has_text = corpora.SOURCES[config.data.name].has_text

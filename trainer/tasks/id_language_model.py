@@ -36,7 +36,7 @@ class IdLanguageModel(LanguageModel):
     """
 
     contents = (corpora.IDS,)
-    summed = ("loss", "token_loss")
+    summed = ("loss",)
     metric_directions: ClassVar = {"bits_per_token": LESS_IS_BETTER, "accuracy": MORE_IS_BETTER}
     measure = "bits_per_token"
 
@@ -70,17 +70,17 @@ class IdLanguageModel(LanguageModel):
     def losses(self, model: keras.Model, batch: Batch, training: bool, seed: tf.Tensor | None = None) -> Sums:
         ids, mask, *scored = batch
         if training:
-            return _name(_sum(model.token_losses(ids, mask=mask, training=True, seed=seed), *scored))
+            return {"loss": _sum(model.token_losses(ids, mask=mask, training=True, seed=seed), *scored)}
         losses, right = model.token_scores(ids, mask=mask)
-        return {**_name(_sum(losses, *scored)), "right": _sum(right, *scored)}
+        return {"loss": _sum(losses, *scored), "right": _sum(right, *scored)}
 
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
-        bits = averages.bits(sums["token_loss"], sums["tokens"])
+        bits = averages.bits(sums["loss"], sums["tokens"])
         return {"bits_per_token": bits, **averages.accuracy(sums, "tokens")}
 
-    def refer(self, documents: Any) -> dict[str, float]:
-        entropy = functools.partial(id_entropy, documents, self._vocabulary_size, layout=self._layout)
-        return {name: entropy(context=int(name[-1])) for name in self.references}
+    def refer(self, corpus: corpora.Corpus) -> dict[str, float]:
+        entropy = functools.partial(id_entropy, corpus.validation, self._vocabulary_size, layout=self._layout)
+        return {name: entropy(context=context) for context, name in enumerate(self.references)}
 
     def sample(self, model: keras.Model, config: ConfigDict, examples: Any) -> str:
         asked, prompt = config.sample, _prompt(config)
@@ -98,11 +98,6 @@ class IdLanguageModel(LanguageModel):
 
 def _prompt(config: ConfigDict) -> list[int]:
     return ids_as_text.to_ids(config.sample.prompt, "`config.sample.prompt`", config.model.vocabulary_size)
-
-
-def _name(loss: tf.Tensor) -> Sums:
-    """Names a sum twice: as what is minimised, and as what the metrics of a training step divide."""
-    return {"loss": loss, "token_loss": loss}
 
 
 def _sum(values: tf.Tensor, scored: tf.Tensor | None = None) -> tf.Tensor:

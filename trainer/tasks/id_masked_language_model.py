@@ -10,7 +10,6 @@ from ml_collections import ConfigDict
 
 from trainer.data import corpora, datasets, ids_as_text
 from trainer.data.examples import Examples
-from trainer.data.id_documents import IdDocuments
 from trainer.data.id_entropy import id_entropy
 from trainer.data.masked_examples import MaskedExamples
 from trainer.data.masking import Masking
@@ -43,15 +42,11 @@ class IdMaskedLanguageModel(MaskedLanguageModel):
     def from_config(cls, config: ConfigDict) -> Self:
         return cls(Masking(config.model.vocabulary_size, **config.masking))
 
-    def check_documents(self, config: ConfigDict, documents: Any) -> None:
-        if isinstance(documents, IdDocuments):
-            documents.check(config.model.vocabulary_size, has_mask=True)
-
     def examples(self, config: ConfigDict, documents: Any, count: int = 0) -> Examples:
         return datasets.cut_examples(config, None, documents, count, functools.partial(MaskedExamples, self._masking))
 
-    def refer(self, documents: Any) -> dict[str, float]:
-        return {"entropy_order_0": id_entropy(documents, self._masking.vocabulary_size, overlap=0)}
+    def refer(self, corpus: corpora.Corpus) -> dict[str, float]:
+        return {"entropy_order_0": id_entropy(corpus.validation, self._masking.vocabulary_size, overlap=0)}
 
     def describe(self, ids: np.ndarray, targets: np.ndarray, likeliest: np.ndarray) -> str:
         hidden = f" {filled_text.HIDDEN}"

@@ -40,7 +40,7 @@ class LanguageModel(Task):
     fields = ("sample.prompt", "sample.temperature", "sample.tokens")
     targets = "tokens"
     unit = "token"
-    summed = ("loss", "byte_loss")
+    summed: ClassVar[tuple[str, ...]] = ("loss", "byte_loss")
     metric_directions: ClassVar = {"bits_per_byte": LESS_IS_BETTER, "accuracy": MORE_IS_BETTER}
     measure = "bits_per_byte"
     references: Mapping[str, str] = {
@@ -121,8 +121,8 @@ class LanguageModel(Task):
         bits = averages.bits(sums["byte_loss"], sums["bytes"])
         return {"bits_per_byte": bits, **averages.accuracy(sums, "tokens")}
 
-    def refer(self, documents: Any) -> dict[str, float]:
-        return {name: byte_entropy(documents, int(name[-1])) for name in self.references}
+    def refer(self, corpus: corpora.Corpus) -> dict[str, float]:
+        return {name: byte_entropy(corpus.validation, context) for context, name in enumerate(self.references)}
 
     def sample(self, model: keras.Model, config: ConfigDict, examples: ExampleSet) -> str:
         asked = config.sample

@@ -41,11 +41,12 @@ class MaskedLanguageModel(Task):
     model_class = models.ReformerMaskedLM
     set_inside = ("causal", "dtype", "ignore_id", "backbone")
     fixed: ClassVar = {"causal": False}
+    has_mask = True
     contents: ClassVar[tuple[str, ...]] = (corpora.TEXT, corpora.IDS)
     fields = ("masking.fraction", "masking.mask_fraction", "masking.random_fraction", "sample.tokens")
     targets = "predicted"
     unit = "token"
-    summed = ("loss", "nats")
+    summed = ("loss",)
     metric_directions: ClassVar = {"bits_per_token": LESS_IS_BETTER, "accuracy": MORE_IS_BETTER}
     measure = "bits_per_token"
     references: Mapping[str, str] = {"entropy_order_0": "entropy of order 0 (tokens on their own)"}
@@ -107,16 +108,16 @@ class MaskedLanguageModel(Task):
         options = segments.call_options(restored(ids, targets), self._tokenizer, self._separate_documents)
         if training:
             losses = model.token_losses(ids, targets, mask=mask, training=True, seed=seed, **options)
-            return _sums(losses)
+            return {"loss": tf.reduce_sum(losses)}
         losses, right = model.token_scores(ids, targets, mask=mask, **options)
-        return {**_sums(losses), "right": averages.count(right)}
+        return {"loss": tf.reduce_sum(losses), "right": averages.count(right)}
 
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
-        bits = averages.bits(sums["nats"], sums["predicted"])
+        bits = averages.bits(sums["loss"], sums["predicted"])
         return {"bits_per_token": bits, **averages.accuracy(sums, "predicted")}
 
-    def refer(self, documents: Any) -> dict[str, float]:
-        ids = numbered_documents.number(documents, self._tokenizer).ids
+    def refer(self, corpus: corpora.Corpus) -> dict[str, float]:
+        ids = numbered_documents.number(corpus.validation, self._tokenizer).ids
         _, counts = np.unique(ids[ids != self._tokenizer.boundary], return_counts=True)
         probabilities = counts / counts.sum()
         return {"entropy_order_0": float(-(probabilities * np.log2(probabilities)).sum())}
@@ -138,8 +139,3 @@ class MaskedLanguageModel(Task):
         because = "`config.task` is 'masked_language_model', whose exports have no signatures for strings"
         tokenizers.refuse_for_export(sentencepiece, because)
         return {"tokenizer": None}
-
-
-def _sums(losses: tf.Tensor) -> Sums:
-    total = tf.reduce_sum(losses)
-    return {"loss": total, "nats": total}  # A training step keeps the sum of what it minimises for itself.

@@ -38,6 +38,7 @@ class Task(abc.ABC):
         model_class: Class of the model. `config.model` holds its arguments.
         set_inside: Arguments of the model that the trainer sets, so that `config.model` must not have them.
         fixed: Arguments of the backbone that the model sets by itself.
+        has_mask: Whether the last id of the model hides others and stands for nothing itself.
         contents: Kinds of documents that it takes, of `trainer.data.corpora.CONTENTS`.
         fields: Fields of the config, such as `sample.prompt`, that only some tasks read, and this is one of them.
         targets: The name in `counts` of what the loss is a mean over.
@@ -52,6 +53,7 @@ class Task(abc.ABC):
     model_class: ClassVar[type[keras.Model]]
     set_inside: ClassVar[tuple[str, ...]]
     fixed: ClassVar[dict[str, Any]]
+    has_mask: ClassVar[bool] = False
     contents: ClassVar[tuple[str, ...]]
     fields: ClassVar[tuple[str, ...]] = ()
     targets: ClassVar[str]
@@ -79,7 +81,7 @@ class Task(abc.ABC):
         """Makes the task of a run."""
 
     def check_documents(self, config: ConfigDict, documents: Any) -> None:
-        """Checks documents before they are used: ids must be in the vocabulary of the model.
+        """Checks documents before they are used: ids must be in the vocabulary of the model, and none its mask.
 
         Args:
             config: The config of the run.
@@ -89,7 +91,7 @@ class Task(abc.ABC):
             ValueError: If they cannot be used.
         """
         if isinstance(documents, IdDocuments):
-            documents.check(config.model.vocabulary_size)
+            documents.check(config.model.vocabulary_size, self.has_mask)
 
     @abc.abstractmethod
     def examples(self, config: ConfigDict, documents: Any, count: int = 0) -> ExampleSet:
@@ -187,19 +189,15 @@ class Task(abc.ABC):
         """
 
     @abc.abstractmethod
-    def refer(self, documents: Any) -> dict[str, float]:
-        """Computes what predictions without a model would reach, for the final report.
+    def refer(self, corpus: corpora.Corpus) -> dict[str, float]:
+        """Computes what predictions without a model would reach on the validation documents, for the final report.
 
         Args:
-            documents: The validation documents.
+            corpus: The documents of the run.
 
         Returns:
             Numbers by the names of `references`.
         """
-
-    def compare(self, corpus: corpora.Corpus) -> dict[str, float]:
-        """Computes the numbers of `references`, by default those of `refer` for the validation documents."""
-        return self.refer(corpus.validation)
 
     @abc.abstractmethod
     def sample(self, model: keras.Model, config: ConfigDict, examples: ExampleSet) -> str:

@@ -36,8 +36,8 @@ class LocalGradients:
             weight: Scalar float32, weight of each target in the loss.
 
         Returns:
-            The weighted loss, the unweighted sums of the task without that of the loss, and the gradient of the
-            weighted loss, a dense tensor for each trainable variable.
+            The weighted loss, the unweighted sums of the task, and the gradient of the weighted loss, a dense tensor
+            for each trainable variable.
         """
         if self._parts == 1:
             return self._one(batch, seed, first_row, weight)
@@ -49,15 +49,15 @@ class LocalGradients:
             )
         rows //= self._parts
         grouped = [tf.reshape(tensor, [self._parts, rows, *tensor.shape[1:]]) for tensor in batch]
-        others = [name for name in self._task.summed if name != "loss"]
+        names = self._task.summed
 
         def add_part(part: tf.Tensor, *totals: tf.Tensor) -> tuple[tf.Tensor, ...]:
             some = tuple(tensor[part] for tensor in grouped)
             loss, sums, found = self._one(some, seed, first_row + part * rows, weight)
-            more = [loss, *(sums[name] for name in others), *found]
+            more = [loss, *(sums[name] for name in names), *found]
             return (part + 1, *(total + value for total, value in zip(totals, more, strict=True)))
 
-        zeros = [tf.zeros([]), *(tf.zeros([]) for _ in others), *(tf.zeros(v.shape, v.dtype) for v in self._variables)]
+        zeros = [*(tf.zeros([]) for _ in ("loss", *names)), *(tf.zeros(v.shape, v.dtype) for v in self._variables)]
         _, loss, *total = tf.while_loop(
             lambda part, *_: part < self._parts,
             add_part,
@@ -65,13 +65,13 @@ class LocalGradients:
             maximum_iterations=self._parts,
             parallel_iterations=1,
         )
-        return loss, dict(zip(others, total, strict=False)), total[len(others) :]
+        return loss, dict(zip(names, total, strict=False)), total[len(names) :]
 
     def _one(self, batch: Batch, seed: tf.Tensor, first_row: tf.Tensor, weight: tf.Tensor) -> _Result:
         row_seed = tf.concat([seed, tf.reshape(first_row, [1])], axis=0)
         with tf.GradientTape() as tape:
             sums = self._task.losses(self._model, batch, training=True, seed=row_seed)
-            loss = sums.pop("loss") * weight
+            loss = sums["loss"] * weight
         found = tape.gradient(loss, [variable.value for variable in self._variables])
         unused = [v.path for v, gradient in zip(self._variables, found, strict=True) if gradient is None]
         if unused:

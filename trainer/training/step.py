@@ -21,7 +21,7 @@ class StepResult(NamedTuple):
     loss: tf.Tensor
     """Mean loss over the targets of the global batch, before the update, in nats; 0 without any. float32."""
     sums: Sums
-    """What the task counts and sums over the global batch, by name, without the loss. float32."""
+    """What the task counts and sums over the global batch, by name. float32."""
     gradient_norm: tf.Tensor
     """Global norm of the summed gradient, before clipping. float32."""
     learning_rate: tf.Tensor

@@ -51,7 +51,10 @@ class _Kills:
 
     def _copy(self):
         files = {path for path in self._workdir.rglob("*") if path.is_file() and "tensorboard" not in path.parts}
-        contents = {path.relative_to(self._workdir): path.read_bytes() for path in files}
+        contents = {}
+        for path in files:
+            with contextlib.suppress(FileNotFoundError):  # The other thread's writer renames its own temporary file.
+                contents[path.relative_to(self._workdir)] = path.read_bytes()
         state = frozenset(contents.items())
         if state not in self._seen:
             self._seen.add(state)

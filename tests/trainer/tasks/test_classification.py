@@ -11,6 +11,7 @@ from tests.trainer.tasks import cases
 from trainer import exits, tasks
 from trainer.config import read_config
 from trainer.config_checks import check_config
+from trainer.data.corpora import Corpus
 from trainer.data.documents import Documents
 from trainer.data.labelled_documents import LabelledDocuments
 from trainer.model import build_model
@@ -54,7 +55,7 @@ def test_losses_are_those_of_the_real_rows(request, name):
     assert sums["tokens"] == examples.tokens == (64 + 4 + 4 + (1 + 2 + 4 if name == "pairs" else 0))
     metrics = task.metrics({key: float(value) for key, value in sums.items()})
     assert metrics == {"accuracy": float(sums["correct"]) / 3}
-    assert task.refer(examples.documents) == {"majority_accuracy": pytest.approx(2 / 3)}
+    assert task.refer(Corpus("texts", None, examples.documents)) == {"majority_accuracy": pytest.approx(2 / 3)}
     one = examples.gather(tf.constant([1], tf.int64))
     served = {key: value.tolist() for key, value in task.request(one, 3).items()}
     assert served["ids"] == [[256, *b"xy"]]

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from ml_collections import ConfigDict
 
+from trainer.data.corpora import Corpus
 from trainer.data.examples import Examples
 from trainer.data.id_documents import IdDocuments
 from trainer.tasks import IdLanguageModel
@@ -72,18 +73,18 @@ def test_sums_are_over_targets_and_add_up_over_rows(scored):
 
 
 def test_metrics_without_a_target_are_no_number():
-    found = IdLanguageModel(SIZE).metrics({"tokens": 0.0, "token_loss": 0.0, "right": 0.0})
+    found = IdLanguageModel(SIZE).metrics({"tokens": 0.0, "loss": 0.0, "right": 0.0})
     assert all(np.isnan(value) for value in found.values())
 
 
 def test_pairs_are_counted_for_small_vocabularies_only():
     documents = IdDocuments.from_arrays([[0, 1, 0, 1]])
-    assert IdLanguageModel(2).refer(documents) == {
+    assert IdLanguageModel(2).refer(Corpus("ids", None, documents)) == {
         "entropy_order_0": pytest.approx(0.9182958),
         "entropy_order_1": 0.0,
     }
     task = IdLanguageModel(50_000)
-    assert [*task.refer(documents)] == [*task.references] == ["entropy_order_0"]
+    assert [*task.refer(Corpus("ids", None, documents))] == [*task.references] == ["entropy_order_0"]
     assert task.report_numbers == ("entropy_order_0", "bits_per_token", "bits_per_token_no_attention")
 
 
@@ -92,7 +93,7 @@ def test_the_entropies_are_those_of_the_layout():
     documents, of_packed = IdDocuments.from_arrays([[7, 1]] * 4), -(3 * np.log2(3 / 7) + 4 * np.log2(4 / 7)) / 7
     for layout, order_0 in (("packed", of_packed), ("padded", 0.0)):
         config = ConfigDict({"model": {"vocabulary_size": 8}, "data": {"layout": layout}})
-        found = IdLanguageModel.from_config(config).refer(documents)
+        found = IdLanguageModel.from_config(config).refer(Corpus("ids", None, documents))
         assert found == {"entropy_order_0": pytest.approx(order_0), "entropy_order_1": 0.0}
 
 

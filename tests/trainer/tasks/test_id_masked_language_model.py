@@ -7,6 +7,7 @@ import tensorflow as tf
 from tests.trainer import runs
 from tests.trainer.tasks import cases
 from trainer.config_checks import check_config
+from trainer.data.corpora import Corpus
 from trainer.data.id_documents import IdDocuments
 from trainer.data.masked_examples import IGNORED, MaskedExamples, restored
 from trainer.data.masking import Masking
@@ -41,7 +42,7 @@ def test_documents_of_one_id_are_predicted_and_in_the_entropy(layout):
     examples = MaskedExamples(masking, documents, 4, layout)
     _, _, targets = examples.gather(tf.range(len(examples), dtype=tf.int64))
     assert targets.numpy()[targets != IGNORED].tolist() == [0, 1, 2, 3]
-    assert IdMaskedLanguageModel(masking).refer(documents) == {"entropy_order_0": 2.0}
+    assert IdMaskedLanguageModel(masking).refer(Corpus("ids", None, documents)) == {"entropy_order_0": 2.0}
 
 
 def test_only_ids_that_are_targets_are_predicted():
@@ -57,7 +58,7 @@ def test_only_ids_that_are_targets_are_predicted():
 def test_the_report(config, tmp_path):
     run = Run(config, tmp_path / "run", dry=True)
     run.close()
-    assert 4.0 < run.task.refer(run.corpus.validation)["entropy_order_0"] <= np.log2(20)
+    assert 4.0 < run.task.refer(run.corpus)["entropy_order_0"] <= np.log2(20)
     seen, targets, likeliest = np.array([3, 20, 20, 5]), np.array([IGNORED, 7, 8, IGNORED]), np.array([1, 7, 9, 1])
     *_, before, _, after = run.task.describe(seen, targets, likeliest).splitlines()
     assert (before, after) == (" 3 ▢ ▢ 5", " 3 7 9 5")

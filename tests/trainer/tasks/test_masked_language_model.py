@@ -13,6 +13,7 @@ from tests.trainer.tasks import cases
 from trainer import config as configs
 from trainer import exits, tasks
 from trainer.config_checks import check_config
+from trainer.data.corpora import Corpus
 from trainer.data.documents import byte_entropy
 from trainer.data.masked_examples import IGNORED, MaskedExamples
 from trainer.data.masking import Masking
@@ -108,7 +109,7 @@ def test_a_step_is_the_mean_over_the_global_batch(mirrored_strategy, parts):
 
     loss, sums, table = step(tf.distribute.OneDeviceStrategy("CPU:0"))
     again = step(mirrored_strategy)
-    assert loss == pytest.approx(sums["nats"] / per_row.sum(), rel=1e-6)
+    assert loss == pytest.approx(sums["loss"] / per_row.sum(), rel=1e-6)
     assert sums["predicted"] == per_row.sum()
     assert task.metrics(sums) == {"bits_per_token": pytest.approx(loss / math.log(2), rel=1e-6)}
     assert again[:2] == (pytest.approx(loss, rel=1e-6), pytest.approx(sums, rel=1e-6))
@@ -154,7 +155,7 @@ def test_the_ids_of_a_batch_are_those_of_the_documents():
 
 def test_the_reference_is_the_entropy_of_the_tokens():
     documents = _examples().documents
-    found = MaskedLanguageModel(MASKING).refer(documents)
+    found = MaskedLanguageModel(MASKING).refer(Corpus("text", None, documents))
     assert found == {"entropy_order_0": pytest.approx(byte_entropy(documents, order=0))}
 
 
