@@ -2,11 +2,11 @@
 
 import pytest
 
-from configs import listops, listops_short, retrieval, text_classification
+from configs import listops, listops_short, pathfinder, retrieval, text_classification
 from tests.trainer import runs
 from trainer import exits
 
-SLOW = (listops, listops_short, text_classification)
+SLOW = (listops, listops_short, pathfinder, text_classification)
 
 
 @pytest.mark.parametrize("module", [retrieval, *(pytest.param(module, marks=pytest.mark.slow) for module in SLOW)])
@@ -21,6 +21,9 @@ def test_a_few_steps(module, tmp_path):
     if config.data.name == "listops":
         config.data.min_length, config.data.max_length, config.data.length_buckets = 6, 60, ()
         config.data.examples, config.data.validation_examples = 50, 20
+    elif config.data.name == "pathfinder":  # Pictures have one size.
+        config.data.contour_length, config.data.examples, config.data.validation_examples = 6, 50, 20
+        config.train.sequence_length = config.model.max_sequence_length = 1024
     else:
         config.data.validation_fraction = 0.01
     config.train.batch_size, config.train.eval_examples = 8, 16

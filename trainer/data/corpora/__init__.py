@@ -56,7 +56,13 @@ SOURCES: dict[str, Source] = {
     "listops": Source(
         listops.load, LABELLED_IDS, check=listops.check_fields, fields=listops.FIELDS, baselines=listops.BASELINES
     ),
-    "pathfinder": Source(pathfinder.load, LABELLED_IDS, check=pathfinder.check_fields, fields=pathfinder.FIELDS),
+    "pathfinder": Source(
+        pathfinder.load,
+        LABELLED_IDS,
+        check=pathfinder.check_fields,
+        fields=pathfinder.FIELDS,
+        baselines=pathfinder.BASELINES,
+    ),
     "stdlib_tests": Source(
         stdlib_labels.load_tests, LABELLED_TEXT, check=stdlib_labels.check_fields, fields=stdlib_labels.TEST_FIELDS
     ),

@@ -35,7 +35,8 @@ def class_majority(train_labels: np.ndarray, labels: np.ndarray) -> float:
 def bag_of_pixels(train_ids: np.ndarray, train_labels: np.ndarray, ids: np.ndarray, labels: np.ndarray) -> float:
     """Computes the accuracy of logistic regression on how often each grey level occurs in a picture.
 
-    It does not know where a pixel is, so for a task that depends on positions it is at chance.
+    It does not know where a pixel is, so for a task that depends on positions it is at chance. Where all pictures to
+    learn from have one label, it predicts that label.
 
     Args:
         train_ids: `[N, L]` uint8, pictures to learn from.
@@ -57,6 +58,8 @@ def bag_of_pixels(train_ids: np.ndarray, train_labels: np.ndarray, ids: np.ndarr
     """
     check_two_classes("train_labels", train_labels)
     check_two_classes("labels", labels)
+    if train_labels.min() == train_labels.max():  # There is nothing that could tell two labels apart.
+        return class_majority(train_labels, labels)
     histograms = _histograms(train_ids)
     mean, deviation = histograms.mean(axis=0), histograms.std(axis=0)
     used = deviation > 0.0

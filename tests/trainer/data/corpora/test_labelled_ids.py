@@ -7,7 +7,10 @@ from configs import tiny
 from trainer.config import default_config
 from trainer.config_checks import check_config
 from trainer.data.corpora import SOURCES
+from trainer.data.corpora import pathfinder as pathfinder_source
 from trainer.data.datasets import load_corpus
+from trainer.data.generated import small_cnn
+from trainer.data.generated.baselines import bag_of_pixels
 from trainer.data.generated.listops import listops
 from trainer.data.generated.listops_oracles import accuracies
 from trainer.data.generated.pathfinder import pathfinder
@@ -52,6 +55,21 @@ def test_pathfinder():
     assert corpus.train.size == "5 examples of 5,120 ids"
     other = load_corpus({**PATHFINDER, "seed": 1})
     assert other.train.fingerprint != corpus.train.fingerprint
+
+
+def test_baselines_of_pathfinder(monkeypatch, capsys):
+    monkeypatch.setattr(small_cnn, "_BLOCKS", 0)  # a third of the time
+    monkeypatch.setattr(pathfinder_source, "_LEARNT", 40)
+    monkeypatch.setattr(pathfinder_source, "_EPOCHS", 2)
+    corpus = load_corpus({**PATHFINDER, "examples": 50, "validation_examples": 30})
+    found = SOURCES["pathfinder"].baselines.compute(corpus)
+    lines = [f"A small CNN learns from 40 pictures: epoch {epoch} of 2" for epoch in (1, 2)]
+    assert capsys.readouterr().out.splitlines() == lines
+    train, validation = pathfinder(40, 6), pathfinder(30, 6, part="validation")
+    assert found["bag_of_pixels_accuracy"] == bag_of_pixels(*train, *validation)
+    assert found["small_cnn_accuracy"] == small_cnn.small_cnn(*train, *validation, epochs=2)
+    task = Classification(baselines=SOURCES["pathfinder"].baselines)
+    assert {*task.references} == {"majority_accuracy", *found}
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,12 @@ def test_a_bag_of_pixels_does_not_learn_pathfinder():
     assert 0.41 < baselines.bag_of_pixels(*train, *validation) < 0.59  # 3.5 standard errors
 
 
+def test_pictures_of_one_label_teach_that_label():
+    ids, labels = np.random.RandomState(0).randint(0, 256, size=(50, 64)).astype(np.uint8), np.arange(50) % 5 // 4
+    for label, share in ((0, 0.8), (1, 0.2)):
+        assert baselines.bag_of_pixels(ids[:9], np.full(9, label), ids, labels) == share
+
+
 def test_labels_of_pictures_are_checked():
     ids = np.zeros((3, 4), np.uint8)
     with pytest.raises(ValueError, match=r"`train_labels` must be 0 or 1, at least one. Received: \[1, 2\]"):
