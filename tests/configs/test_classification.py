@@ -2,11 +2,11 @@
 
 import pytest
 
-from configs import listops, listops_short, pathfinder, retrieval, text_classification
+from configs import listops, listops_short, pathfinder, pathfinder_easy, retrieval, text_classification
 from tests.trainer import runs
 from trainer import exits
 
-SLOW = (listops, listops_short, pathfinder, text_classification)
+SLOW = (listops, listops_short, pathfinder, pathfinder_easy, text_classification)
 
 
 @pytest.mark.parametrize("module", [retrieval, *(pytest.param(module, marks=pytest.mark.slow) for module in SLOW)])
