@@ -12,14 +12,13 @@ The table has the mean accuracy on the second w in percent, and its standard err
 Source: Kitaev, Kaiser, Levskaya, 2020, section 5, table 2.
 """
 
-import importlib.util
 import pathlib
 
 from absl import flags
 
 from benchmarks.measuring import command_line, duplication_flags, points
 from benchmarks.measuring.results import Results
-from benchmarks.reports import duplication
+from benchmarks.reports import duplication, figures
 from compilers.processes import machine
 from trainer import atomic
 
@@ -37,8 +36,7 @@ def main() -> None:
     with command_line.checking():
         if arguments["length"] < 16 or arguments["length"] % 2:
             raise ValueError(f"--length must be even and at least 16. Received: {arguments['length']}")
-        if _PLOT.value and importlib.util.find_spec("matplotlib") is None:
-            raise ValueError(f"--plot needs matplotlib. Received: --plot={_PLOT.value}, without it")
+        figures.check(_PLOT.value)
         results = Results(_OUTPUT.value, arguments, machine.describe(), ["trained", "seed"])
     planned = []
     for seed in range(_SEEDS.value):

@@ -12,7 +12,6 @@ missing points. The last line is one JSON object: medians, ratios and crossovers
 `pip install -e ".[benchmarks]"`.
 """
 
-import importlib.util
 import json
 import pathlib
 from typing import Any
@@ -21,7 +20,7 @@ from absl import flags
 
 from benchmarks.measuring import command_line, points, subjects, sweep
 from benchmarks.measuring.results import Results
-from benchmarks.reports import scaling, scaling_plot, summary
+from benchmarks.reports import figures, scaling, scaling_plot, summary
 from compilers.processes import machine
 
 # This process stays small, to leave the memory of the machine to the processes that it starts: neither TensorFlow nor
@@ -93,11 +92,9 @@ def _plot_path() -> pathlib.Path | None:
     Raises:
         ValueError: if one was asked for and cannot be drawn.
     """
-    installed = importlib.util.find_spec("matplotlib") is not None
-    if _PLOT.value and not installed:
-        raise ValueError(f"--plot needs matplotlib. Received: --plot={_PLOT.value}, without it")
+    figures.check(_PLOT.value)
     path = pathlib.Path(_OUTPUT.value).with_suffix(".png") if _PLOT.value is None else pathlib.Path(_PLOT.value)
-    return path if installed and _PLOT.value != "" else None
+    return path if figures.is_installed() and _PLOT.value != "" else None
 
 
 def main() -> None:

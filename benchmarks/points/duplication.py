@@ -13,17 +13,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
-import tensorflow as tf
 from absl import flags
 from ml_collections import ConfigDict
 
 from benchmarks.measuring import command_line, duplication_flags
 from benchmarks.measuring.duplication_flags import EXACT
 from configs import duplication_short
-from trainer import config_checks, exits, tasks
-from trainer.data import datasets
-from trainer.model import build_model, load_model
-from trainer.storage.workdir import Workdir
+from trainer import config_checks, exits
+from trainer.model import build_model
 from trainer.training import loop
 from trainer.training.evaluation import Evaluation
 from trainer.training.run import Run
@@ -40,7 +37,7 @@ def make_config(trained: str, seed: int) -> ConfigDict:
     flagged = command_line.arguments(duplication_flags.NAMES)
     config.train.steps, config.data.length = flagged["steps"], flagged["length"]
     config.train.sequence_length, config.model.max_sequence_length = flagged["length"] - 1, flagged["length"]
-    config.model.num_buckets = max(2, flagged["length"] // 8)
+    config.model.num_buckets = 2 * (flagged["length"] // 16)  # About 8 tokens each.
     config.train.seed = config.model.seed = seed
     set_attention(config, None if trained == EXACT else int(trained.removeprefix("lsh-")))
     return config
@@ -57,45 +54,41 @@ def set_attention(config: ConfigDict, rounds: int | None) -> None:
         model.num_hashes = rounds
 
 
-def train(config: ConfigDict, workdir: str) -> float:
+def train(run: Run) -> float:
     """Trains to the end, and returns the loss of the last step.
 
     Raises:
         RuntimeError: if the run ends before.
     """
-    run, stop = Run(config, workdir), exits.StopRequest()
-    try:
-        code = loop.train(run, stop)
-        if code != exits.DONE:
-            raise RuntimeError(f"The run in {workdir} ended with code {code}.")
-        return float([line for line in run.files.records() if line["split"] == "train"][-1]["loss"])
-    finally:
-        run.close()
+    code = loop.train(run, exits.StopRequest())
+    if code != exits.DONE:
+        raise RuntimeError(f"The run in {run.workdir.root} ended with code {code}.")
+    return float([line for line in run.files.records() if line["split"] == "train"][-1]["loss"])
 
 
-def accuracies(model: keras.Model, config: ConfigDict, rounds: int | None, draws: int) -> Iterator[float]:
-    """Evaluates weights with another attention.
+def accuracies(run: Run, rounds: int | None, draws: int) -> Iterator[float]:
+    """Evaluates the weights of a run with another attention.
 
     Args:
-        model: has the weights.
-        config: config of its run.
+        run: the run.
         rounds: rounds of hashing; None for exact attention.
         draws: number of draws of rotations.
 
     Returns:
         An iterator of the accuracy of the targets, one a draw; one for exact attention.
     """
-    other = config.copy_and_resolve_references()
+    other = run.config.copy_and_resolve_references()
     set_attention(other, rounds)
     config_checks.check_config(other)
     evaluated = build_model(other)
-    for variable, weight in zip(evaluated.trainable_variables, model.trainable_variables, strict=True):
+    for variable, weight in zip(evaluated.trainable_variables, run.model.trainable_variables, strict=True):
         variable.assign(weight)
-    task = tasks.from_config(other)
-    examples = task.validation_examples(other, datasets.load_corpus(other.data).validation)
-    evaluation = Evaluation(evaluated, tf.distribute.get_strategy(), examples, 50, jit_compile=True, task=task)
-    for draw in range(1 if rounds is None else draws):
-        other.model.seed = 1000 + 100 * config.model.seed + draw
+    evaluation = Evaluation(evaluated, run.strategy, run.validation_examples(), 50, jit_compile=True, task=run.task)
+    if rounds is None:
+        yield evaluation.run()["accuracy"]
+        return
+    for draw in range(draws):
+        other.model.seed = 1000 + 100 * run.config.model.seed + draw
         for variable, redrawn in zip(_rotations(evaluated), _rotations(build_model(other)), strict=True):
             variable.assign(redrawn)
         yield evaluation.run()["accuracy"]
@@ -107,13 +100,14 @@ def _rotations(model: keras.Model) -> list[keras.Variable]:
 
 def measure() -> dict[str, Any]:
     """Trains, evaluates, and returns the content of the last line."""
-    config, workdir = make_config(_TRAINED.value, _SEED.value), _WORKDIR.value
-    loss = train(config, workdir)
-    model, step = load_model(config, Workdir(workdir))
-    draws = duplication_flags.DRAWS.value
-    rounds = {EXACT: None, **{str(number): number for number in duplication_flags.ROUNDS}}
-    found = {name: list(accuracies(model, config, number, draws)) for name, number in rounds.items()}
-    return {"accuracy": found, "loss": loss, "steps": step}
+    run, draws = Run(make_config(_TRAINED.value, _SEED.value), _WORKDIR.value), duplication_flags.DRAWS.value
+    try:
+        loss = train(run)
+        rounds = {EXACT: None, **{str(number): number for number in duplication_flags.ROUNDS}}
+        found = {name: list(accuracies(run, number, draws)) for name, number in rounds.items()}
+        return {"accuracy": found, "loss": loss, "steps": run.step}
+    finally:
+        run.close()
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.measuring.duplication_flags import EXACT, ROUNDS, TRAINED
+from benchmarks.reports import figures
 from compilers.processes import limited_process
 from compilers.reports.table import table
 
@@ -54,12 +55,8 @@ def draw(runs: Sequence[dict[str, Any]]) -> Any:
     Returns:
         A figure of matplotlib.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     found = summarize(runs)
-    figure = Figure(figsize=(7, 5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = figures.new(7, 5)
     axes = figure.subplots()
     for trained in TRAINED:
         cells = [found.get((trained, str(rounds))) for rounds in ROUNDS]
@@ -69,8 +66,6 @@ def draw(runs: Sequence[dict[str, Any]]) -> Any:
             wrong = [max(100 * (1 - mean), 1e-3) for mean in means]
             bars = [100 * error for error in errors]
             axes.errorbar(rounds, wrong, yerr=bars, label=f"trained with {trained}", marker="o", capsize=2)
-    axes.set(title="Duplication", xlabel="rounds of the evaluation", ylabel="wrong (%)", yscale="log")
-    axes.set_xscale("log", base=2)
-    axes.grid(which="both", alpha=0.3)
+    figures.logarithmic(axes, "Duplication", "rounds of the evaluation", "wrong (%)")
     axes.legend()
     return figure

@@ -3,6 +3,7 @@
 from typing import Any
 
 from benchmarks.measuring import subjects
+from benchmarks.reports import figures
 
 _COLORS = {
     "ours": "tab:blue",
@@ -30,15 +31,11 @@ def draw(summary: dict[str, Any], layers: int, depth_length: int) -> Any:
     Returns:
         A figure of matplotlib.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     points = [p for p in summary["points"] if p["rounds"]]
     over_length = [p for p in points if p["layers"] == layers]
     over_depth = [p for p in points if p["length"] == depth_length]
     depths = len({p["layers"] for p in over_depth}) > 1
-    figure = Figure(figsize=(17 if depths else 11.5, 5.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = figures.new(17 if depths else 11.5, 5.5)
     time, memory, *over = figure.subplots(1, 2 + depths)
     for label in dict.fromkeys(p["subject"] for p in points):
         _line(time, label, over_length, "length", "us_per_token")
@@ -51,10 +48,14 @@ def draw(summary: dict[str, Any], layers: int, depth_length: int) -> Any:
             said = f"{found['subject']} faster than {found['exact']} from {found['length']:,.0f}"
             color = _COLORS[subjects.parse(found["exact"]).name]
             time.axvline(found["length"], label=said, color=color, linestyle=":")
-    _axes(time, f"Time of a training step, {layers} layers", "length (tokens)", "microseconds a token")
-    _axes(memory, f"Memory of a training step, {layers} layers", "length (tokens)", "peak above base (MiB)")
+    figures.logarithmic(time, f"Time of a training step, {layers} layers", "length (tokens)", "microseconds a token")
+    figures.logarithmic(
+        memory, f"Memory of a training step, {layers} layers", "length (tokens)", "peak above base (MiB)"
+    )
     for axes in over:
-        _axes(axes, f"Memory of a training step, length {depth_length:,}", "layers", "peak above base (MiB)")
+        figures.logarithmic(
+            axes, f"Memory of a training step, length {depth_length:,}", "layers", "peak above base (MiB)"
+        )
     handles, labels = time.get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 6))
@@ -77,11 +78,3 @@ def _line(axes: Any, label: str, points: list[dict[str, Any]], over: str, quanti
         marker=_MARKERS[subject.window],
         capsize=2,
     )
-
-
-def _axes(axes: Any, title: str, x: str, y: str) -> None:
-    axes.set(title=title, xlabel=x, ylabel=y, yscale="log")
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.tick_params(axis="x", labelrotation=30)
-    axes.grid(which="both", alpha=0.3)
