@@ -66,6 +66,6 @@ def draw(runs: Sequence[dict[str, Any]]) -> Any:
             wrong = [max(100 * (1 - mean), 1e-3) for mean in means]
             bars = [100 * error for error in errors]
             axes.errorbar(rounds, wrong, yerr=bars, label=f"trained with {trained}", marker="o", capsize=2)
-    figures.logarithmic(axes, "Duplication", "rounds of the evaluation", "wrong (%)")
+    figures.logarithmic(axes, "Duplication", "rounds of the evaluation", "wrong (%), at least 0.001")
     axes.legend()
     return figure
