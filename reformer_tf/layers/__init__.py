@@ -1,6 +1,6 @@
 """Keras layers of the Reformer."""
 
-from reformer_tf.layers.attention import FullSelfAttention, LocalSelfAttention, LSHSelfAttention
+from reformer_tf.layers.attention import FullSelfAttention, LocalSelfAttention, LSHSelfAttention, PerformerSelfAttention
 from reformer_tf.layers.feed_forward import ChunkedFeedForward
 from reformer_tf.layers.normalization import ChunkedLayerNormalization
 from reformer_tf.layers.positions import (
@@ -19,6 +19,7 @@ __all__ = [
     "LSHSelfAttention",
     "LearnedPositionEmbedding",
     "LocalSelfAttention",
+    "PerformerSelfAttention",
     "ResidualBranch",
     "ReversibleStack",
     "SinusoidalPositionEmbedding",

@@ -51,12 +51,8 @@ def drawn_rotations(
     Returns:
         float32 `[H, D, R, columns]`, standard normal.
     """
-    shape = [2, num_heads, key_dim, num_hashes, columns]
-    # Bits of our own: those of TensorFlow's generators differ between XLA and the rest when the seed is not a constant.
-    bits = seeds.mix(seeds.layer_key(seed, layer_seed), index_ranges.below(math.prod(shape)))
-    uniform = tf.reshape(tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32), shape) / 2**24
-    radius = tf.sqrt(-2.0 * tf.math.log1p(-uniform[0]))  # Box and Muller's transform
-    return radius * tf.cos(2.0 * math.pi * uniform[1])
+    shape = [num_heads, key_dim, num_hashes, columns]
+    return tf.reshape(seeds.normal(seeds.layer_key(seed, layer_seed), math.prod(shape)), shape)
 
 
 def hash_vectors(vectors: tf.Tensor, rotations: tf.Tensor, factors: Sequence[shapes.Size]) -> tf.Tensor:

@@ -5,9 +5,12 @@ of this batch's first row in the global batch. All random numbers are functions 
 slices or chunks; so a recomputation, another batch layout or more padding see the same random numbers.
 """
 
+import math
 from typing import Any
 
 import tensorflow as tf
+
+from reformer_tf.ops.execution import index_ranges
 
 # A layer's own integer seed; or, in a layer scan, an int32 scalar, the seed of the layer of this step.
 LayerSeed = Any
@@ -70,6 +73,24 @@ def mix(*coordinates: Any) -> tf.Tensor:
         # An odd factor keeps the sum injective in the new coordinate.
         bits = scramble(bits + coordinate * tf.constant(0x85EBCA6B, tf.uint32))
     return bits
+
+
+def normal(key: tf.Tensor, count: int) -> tf.Tensor:
+    """Draws standard normal numbers: a function of a key, in eager mode, graphs and XLA alike up to rounding.
+
+    Args:
+        key: uint32 scalar.
+        count: how many.
+
+    Returns:
+        float32 `[count]`.
+    """
+    # Bits of our own: those of TensorFlow's generators differ between XLA and the rest when the seed is not a constant.
+    bits = mix(key, index_ranges.below(2 * count))
+    uniform = tf.reshape(tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32), [2, count])
+    uniform /= 2**24
+    radius = tf.sqrt(-2.0 * tf.math.log1p(-uniform[0]))  # Box and Muller's transform
+    return radius * tf.cos(2.0 * math.pi * uniform[1])
 
 
 def layer_key(seed: tf.Tensor, layer_seed: LayerSeed) -> tf.Tensor:

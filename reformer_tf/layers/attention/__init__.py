@@ -5,6 +5,7 @@ from reformer_tf.layers.attention.capabilities import AttentionCapabilities, Dec
 from reformer_tf.layers.attention.full import FullSelfAttention
 from reformer_tf.layers.attention.local import LocalSelfAttention
 from reformer_tf.layers.attention.lsh import LSHSelfAttention
+from reformer_tf.layers.attention.performer import PerformerSelfAttention
 from reformer_tf.layers.attention.registry import ATTENTION_LAYERS
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "FullSelfAttention",
     "LSHSelfAttention",
     "LocalSelfAttention",
+    "PerformerSelfAttention",
     "SelfAttention",
 ]

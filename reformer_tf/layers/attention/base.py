@@ -1,6 +1,7 @@
 """The base class of all kinds of self-attention: masks, seeds, and the steps of a call."""
 
 import random
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import keras
@@ -206,7 +207,12 @@ class SelfAttention(SavesSeedState, HeadProjections):
                 segments=per_head(call.segments),
                 dropout=dropout,
                 buckets=buckets,
+                **self.drawn(call),
             )
+
+    def drawn(self, call: Call) -> Mapping[str, Any]:
+        """Further arguments of `attend`, for a kind that draws them for a call, or keeps them as weights."""
+        return {}
 
     def attend(
         self,

@@ -12,11 +12,13 @@ from reformer_tf.layers.attention.capabilities import AttentionCapabilities
 from reformer_tf.layers.attention.full import FullSelfAttention
 from reformer_tf.layers.attention.local import LocalSelfAttention
 from reformer_tf.layers.attention.lsh import LSHSelfAttention
+from reformer_tf.layers.attention.performer import PerformerSelfAttention
 
 ATTENTION_LAYERS: dict[str, type[SelfAttention]] = {
     "full": FullSelfAttention,
     "local": LocalSelfAttention,
     "lsh": LSHSelfAttention,
+    "performer": PerformerSelfAttention,
 }
 
 

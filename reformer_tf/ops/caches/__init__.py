@@ -11,7 +11,8 @@ heads, D size of a head, R hash rounds, C length of a window.
 
 from reformer_tf.ops.caches.base import Cache, State, StepIndices, Vectors
 from reformer_tf.ops.caches.bucket_window import BucketWindowsCache
+from reformer_tf.ops.caches.feature_sums import FeatureSumsCache
 from reformer_tf.ops.caches.full import FullCache
 from reformer_tf.ops.caches.sliding_window import SlidingWindowCache
 
-__all__ = ["BucketWindowsCache", "Cache", "FullCache", "SlidingWindowCache", "State", "StepIndices", "Vectors"]
+__all__ = ["BucketWindowsCache", "Cache", "FeatureSumsCache", "FullCache", "SlidingWindowCache", "State", "StepIndices", "Vectors"]

@@ -34,6 +34,8 @@ class Budgets(NamedTuple):
             than windows, without the following; measured eagerly, in graphs and in XLA.
         all_pairs_percent_a_round: the same for each round, because windows compare a pair with all rounds before.
         projection_bytes: of one round's projections that hashing may hold at a time.
+        feature_bytes: of the log-features of queries in a group of chunks of attention by features, which holds some
+            ten such tensors.
         longest_counted: tokens up to which ranks are counted; longer sequences are sorted, because the time of counting
             grows with the square of the length.
         counted_together: tokens that are compared with all others before the results are summed.
@@ -59,6 +61,7 @@ class Budgets(NamedTuple):
     all_pairs_percent: int = 150
     all_pairs_percent_a_round: int = 15
     projection_bytes: int = 16 * 2**20
+    feature_bytes: int = 2 * 2**20
     longest_counted: int = 1024
     counted_together: int = 8
     chunk_bytes: int = 16 * 2**20
@@ -90,6 +93,7 @@ def of_device(kind: str, memory_bytes: int) -> Budgets:
         compiled_group_bytes=group,
         all_pairs_bytes=group,
         projection_bytes=tensor,
+        feature_bytes=tensor,
         chunk_bytes=tensor,
         heads_bytes=tensor,
         # A GPU's compiler takes some five seconds for each layer, a TPU's a minute: there copies may be cheaper.

@@ -26,6 +26,9 @@ replayed: ContextVar[list | None] = ContextVar("replayed", default=None)
 # Whether all pairs are computed in place of windows or never, see `all_pairs.always`.
 all_pairs: ContextVar[bool | None] = ContextVar("all_pairs", default=None)
 
+# The steps of training so far, see `feature_rows.counting_steps`.
+step: ContextVar[Any] = ContextVar("step", default=None)
+
 
 @contextlib.contextmanager
 def holding(variable: ContextVar, value: Any) -> Iterator[None]:
