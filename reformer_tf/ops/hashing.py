@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from reformer_tf.ops import seeds, shapes
-from reformer_tf.ops.execution import budgets, compiled_functions, index_ranges, loops
+from reformer_tf.ops.execution import budgets, compiled_functions, loops
 
 
 def stored_rotations(seed: int, num_heads: int, key_dim: int, num_hashes: int, columns: int) -> np.ndarray:

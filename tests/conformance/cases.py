@@ -14,7 +14,7 @@ from reformer_tf.layers.attention import AttentionCapabilities
 from reformer_tf.layers.attention.registry import ATTENTION_LAYERS
 from reformer_tf.ops import replay
 from tests.testing import attention_reference as reference
-from tests.testing import chunk_window_reference
+from tests.testing import chunk_window_reference, feature_reference
 
 WIDTH, HEADS, DEPTH, CHUNK = 12, 2, 8, 16
 
@@ -43,6 +43,13 @@ SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
         "shared": {"shared_query_key": True},
         "bias": {"use_bias": True},
         "rotary": {"rotary": True},
+    },
+    "performer": {
+        "default": {"num_features": 16},
+        "regularized": {"num_features": 12, "features": "softmax_regularized", "use_bias": True},
+        "hyperbolic": {"num_features": 10, "features": "hyperbolic", "rotary": True},
+        "relu": {"num_features": 16, "features": "relu"},
+        "elu": {"features": "elu"},
     },
 }
 
@@ -130,7 +137,27 @@ def _full_pairs(layer: Any, _: None, mask: np.ndarray, segment_ids: np.ndarray |
 
 # From a layer, its buckets [B, H, R, L] or None, mask and segments [B, L] to the pairs that it lets see each other, or
 # how often it does.
-VISIBLE: dict[str, Callable[..., np.ndarray]] = {"lsh": _lsh_pairs, "local": _local_pairs, "full": _full_pairs}
+VISIBLE: dict[str, Callable[..., np.ndarray]] = {
+    "lsh": _lsh_pairs,
+    "local": _local_pairs,
+    "full": _full_pairs,
+    "performer": _full_pairs,
+}
+
+
+def _feature_weights(layer: Any, log_weights: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    rows = [np.asarray(weight) for weight in layer.weights if weight.name == "feature_rows"]
+    return lambda q, k: log_weights(layer.features, q, k, rows[0] if rows else None)
+
+
+# From a layer, and a function of numpy or of TensorFlow, to the logarithms of weights of pairs from queries and keys.
+# Kinds whose weights are the exponentials of products have none.
+LOG_WEIGHTS: dict[str, Callable[..., Callable[[Any, Any], Any]]] = {"performer": _feature_weights}
+
+
+def log_weights(case: Case, layer: Any, function: Callable[..., Any]) -> Callable[[Any, Any], Any] | None:
+    """Weights of pairs in a layer, by a function such as `feature_reference.log_weights`; None if they are plain."""
+    return LOG_WEIGHTS[case.kind](layer, function) if case.kind in LOG_WEIGHTS else None
 
 
 def _directions(kind: str) -> list[bool]:
@@ -250,4 +277,5 @@ def expected(
     projections = reference.Projections.from_weights(weights, is_shared(layer), layer.use_bias)
     x = x if mask is None else np.where(mask[..., None], x, 0.0)
     scale = factors(layer, buckets, all_or_mask, segment_ids)
-    return reference.attention(x, projections, visible, layer.rotary, scale)
+    weights_of_pairs = log_weights(case, layer, feature_reference.log_weights)
+    return reference.attention(x, projections, visible, layer.rotary, scale, weights_of_pairs)

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from reformer_tf.layers.attention.registry import ATTENTION_LAYERS
 from tests.conformance import cases, comparing
-from tests.testing import dense_attention
+from tests.testing import dense_attention, dense_features
 
 # The defaults of each kind at all lengths, 4,097 further below; the other settings where chunks begin and end.
 CASES_AND_LENGTHS = [
@@ -169,6 +169,7 @@ def test_gradients_equal_dense_autodiff(case, dtype, mode):
             layer.use_bias,
             layer.rotary,
             cases.factors(layer, buckets, mask),
+            cases.log_weights(case, layer, dense_features.log_weights),
         )
     expected = tape.gradient(y, [x64, *weights], output_gradients=upstream.astype(np.float64))
     comparing.assert_same(output.numpy(), y.numpy(), bound)

@@ -51,7 +51,7 @@ def test_the_arguments_of_the_model_are_those_that_the_classes_declare():
 def test_the_example_is_a_kind_of_attention(monkeypatch):
     monkeypatch.setitem(ATTENTION_LAYERS, "mean", None)  # Taken out again after the test.
     names = {}
-    (block,) = blocks.python(PAGE)
+    _, block = blocks.python(PAGE)
     exec(block, names)
     layer = names["backbone"].get_layer("stack").branches[2].layer
     assert type(layer) is names["MeanAttention"]
@@ -61,3 +61,11 @@ def test_the_example_is_a_kind_of_attention(monkeypatch):
     np.testing.assert_allclose(masked[1, :30], names["backbone"](ids[1:, :30])[0], atol=1e-5)
     with pytest.raises(ValueError, match="segment_ids must be left out"):
         names["backbone"](ids, segment_ids=ids)
+
+
+def test_features_estimate_the_model_whose_weights_they_take():
+    names = {}
+    exec(blocks.python(PAGE)[0], names)
+    ids = np.random.default_rng(0).integers(0, 257, [2, 40])
+    exact, estimate = (names[name](ids).numpy() for name in ("exact", "estimate"))
+    assert np.abs(estimate - exact).max() < 0.05 * np.abs(exact).max()

@@ -7,7 +7,7 @@ pair may count more than once (see `chunk_window_reference`) the matrix has numb
 B batch, L length, H heads, D depth per head, M model width, R rounds, C chunk length.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -139,12 +139,21 @@ def all_pairs(mask: np.ndarray, heads: int, causal: bool, segment_ids: np.ndarra
     return visible_pairs(one_bucket, mask, mask.shape[1], causal, segment_ids)
 
 
-def attend(q: np.ndarray, k: np.ndarray, v: np.ndarray, visible: np.ndarray, self_penalty: float) -> np.ndarray:
+def attend(
+    q: np.ndarray,
+    k: np.ndarray,
+    v: np.ndarray,
+    visible: np.ndarray,
+    self_penalty: float,
+    log_weights: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+) -> np.ndarray:
     """Softmax over the visible pairs, each as often as it counts; zeros for a query that sees nothing.
 
-    q, k, v `[B, H, L, D]`; visible `[B, H, L, L]`, boolean or numbers.
+    q, k (scaled), v `[B, H, L, D]`; visible `[B, H, L, L]`, boolean or numbers; the logarithms of pairs' weights
+    `[B, H, L, L]` from q and k, if they are not the products.
     """
-    logits = q @ k.swapaxes(-1, -2) - self_penalty * np.eye(q.shape[-2])
+    logits = q @ k.swapaxes(-1, -2) if log_weights is None else log_weights(q, k * np.sqrt(q.shape[-1]))
+    logits = logits - self_penalty * np.eye(q.shape[-2])
     logits = np.where(visible, logits, -np.inf)
     highest = logits.max(axis=-1, keepdims=True)
     p = visible * np.exp(logits - np.where(np.isfinite(highest), highest, 0.0))
@@ -158,6 +167,7 @@ def attention(
     visible: np.ndarray,
     rotary: bool = False,
     factors: np.ndarray | None = None,
+    log_weights: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
 ) -> np.ndarray:
     """A whole layer, `[B, L, M]` -> `[B, L, M]`.
 
@@ -167,6 +177,8 @@ def attention(
         visible: `[B, H, L, L]`, as `attend` takes them.
         rotary: Whether queries and keys are rotated by their positions.
         factors: `[B, H, L]`, what each head of each token is scaled by before the output projection, or None.
+        log_weights: From queries and keys `[B, H, L, D]`, not scaled, to the logarithms of pairs' weights; None for
+            those of softmax attention.
     """
     maybe_rotate = rotate if rotary else np.asarray
     q = maybe_rotate(project(x, projections.query, projections.query_bias))
@@ -175,7 +187,7 @@ def attention(
         o = attend(q, shared_keys(q), v, visible, SELF_PENALTY)
     else:
         k = maybe_rotate(project(x, projections.key, projections.key_bias)) / np.sqrt(q.shape[-1])
-        o = attend(q, k, v, visible, 0.0)
+        o = attend(q, k, v, visible, 0.0, log_weights)
     if factors is not None:
         o = o * factors[..., None]
     return np.einsum("bhld,hdm->blm", o, projections.output) + projections.output_bias

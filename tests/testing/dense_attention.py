@@ -3,7 +3,7 @@
 Only the visible pairs come from outside, as constants: no gradient flows through a hash.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +19,7 @@ def dense_attention(
     use_bias: bool = False,
     rotary: bool = False,
     factors: np.ndarray | None = None,
+    log_weights: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
 ) -> tf.Tensor:
     """A whole attention layer in the dtype of `x`.
 
@@ -30,6 +31,8 @@ def dense_attention(
         use_bias: Whether each kernel in `weights` is followed by its bias.
         rotary: Whether queries and keys are rotated by their positions.
         factors: `[B, H, L]`, what each head of each token is scaled by before the output projection, or None.
+        log_weights: From queries and keys `[B, H, L, D]`, not scaled, to the logarithms of pairs' weights; None for
+            those of softmax attention.
 
     Returns:
         `[B, L, M]`.
@@ -50,7 +53,7 @@ def dense_attention(
     else:
         q, k, v = projected
         k = k / tf.sqrt(depth)
-    logits = tf.einsum("bhid,bhjd->bhij", q, k)
+    logits = tf.einsum("bhid,bhjd->bhij", q, k) if log_weights is None else log_weights(q, k * tf.sqrt(depth))
     if shared:
         logits -= reference.SELF_PENALTY * tf.eye(visible.shape[-1], dtype=x.dtype)
     # A row that sees nothing gets a finite softmax first and zeros after it, so that no gradient is a NaN.

@@ -53,7 +53,7 @@ def attend(
 
 
 def scaled(query: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """x = q D^-1/4 and y = k D^-1/4 in at least float32, from q D^-1/2 and k."""
+    """X = q D^-1/4 and y = k D^-1/4 in at least float32, from q D^-1/2 and k."""
     root = key.shape[-1] ** 0.25
     statistics = shapes.statistics_dtype(query.dtype)
     return tf.cast(query, statistics) * root, tf.cast(key, statistics) / root
@@ -67,8 +67,8 @@ def runs_of_equal_ids(segments: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor
     if valid is None:
         return _changes(segments)
     # Tokens that count first, in their order.
-    order = tf.argsort(tf.cast(tf.logical_not(valid), tf.int32), axis=-1, stable=True)
-    runs = _changes(tf.gather(segments, order, batch_dims=1))
+    counting_first = tf.argsort(tf.cast(tf.logical_not(valid), tf.int32), axis=-1, stable=True)
+    runs = _changes(tf.gather(segments, counting_first, batch_dims=1))
     rank = tf.cumsum(tf.cast(valid, tf.int32), axis=-1) - 1
     return tf.gather(runs, tf.maximum(rank, 0), batch_dims=1)
 
@@ -82,8 +82,8 @@ def _changes(ids: tf.Tensor) -> tf.Tensor:
 def _both_directions(tokens: Tokens, rows: tf.Tensor | None, features: str) -> tf.Tensor:
     """Attends in both directions in runs: to the tokens up to a query, and to those after it."""
     output, log_sum = feature_sweeps.attend(tokens, rows, features, own=True)
-    turned = Tokens(*(tf.reverse(x, axis=[1]) for x in tokens))
-    others = feature_sweeps.attend(turned, rows, features, own=False)
+    backwards = Tokens(*(tf.reverse(x, axis=[1]) for x in tokens))
+    others = feature_sweeps.attend(backwards, rows, features, own=False)
     other_output, other_log_sum = (tf.reverse(x, axis=[1]) for x in others)
-    share = tf.sigmoid(log_sum - other_log_sum)[..., None]
-    return share * output + (1.0 - share) * other_output
+    weight = tf.sigmoid(log_sum - other_log_sum)[..., None]
+    return weight * output + (1.0 - weight) * other_output

@@ -107,9 +107,7 @@ def _halved(x: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
     return left, right
 
 
-def _halved_runs(
-    runs: tf.Tensor | None, size: int
-) -> tuple[tf.Tensor | None, tf.Tensor | None, tf.Tensor | None]:
+def _halved_runs(runs: tf.Tensor | None, size: int) -> tuple[tf.Tensor | None, tf.Tensor | None, tf.Tensor | None]:
     """The runs of the left and the right halves, `[..., C / (2 size), size]`, and the last run of each left half."""
     if runs is None:
         return None, None, None

@@ -70,7 +70,7 @@ def floor_unless(visible: tf.Tensor | None, logs: tf.Tensor) -> tf.Tensor:
 
 def in_run(runs: tf.Tensor | None, run: tf.Tensor | None) -> tf.Tensor | None:
     """Which tokens, of runs `[..., l]`, are in one run `[...]`; None without runs."""
-    return None if runs is None else tf.equal(runs, run[..., None])
+    return None if runs is None or run is None else tf.equal(runs, run[..., None])
 
 
 def nothing(like: Sums) -> Sums:
@@ -138,9 +138,7 @@ def _each(function: Callable[..., tf.Tensor], *sums: Sums) -> Sums:
 def _moved(first: Sums, parts: Sums, distance: int) -> Sums:
     """Parts `[N, G, ...]` moved by `distance` along their axis, with those of `first` in the places left free."""
     count = shapes.sizes(parts.largest)[1]
-    return _each(
-        lambda x, y: shapes.ensured(tf.concat([x[:, :distance], y], axis=1)[:, :count], y.shape), first, parts
-    )
+    return _each(lambda x, y: shapes.ensured(tf.concat([x[:, :distance], y], axis=1)[:, :count], y.shape), first, parts)
 
 
 def seen(logs: tf.Tensor, runs: tf.Tensor | None, sums: Sums) -> Partial:

@@ -132,7 +132,7 @@ class _Chunks:
     """
 
     def __init__(self, tokens: Tokens, number: int):
-        count, self.length, size = shapes.sizes(tokens.query)
+        count, self.length, _size = shapes.sizes(tokens.query)
         known = shapes.static(self.length)
         self.tokens = _CHUNK if known is None else min(_CHUNK, 1 << max(known - 1, 0).bit_length())
         self.count = shapes.ceil_div(self.length, self.tokens)
@@ -182,8 +182,8 @@ class _Chunks:
 
 def _logs(kind: _Kind, tokens: Tokens, rows: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
     """The log-features of queries and of keys, `[N, G, C, m]`."""
-    of = features.FEATURE_MAPS[kind.features]
-    return of.queries(tokens.query, rows), floor_unless(tokens.valid, of.keys(tokens.key, rows))
+    feature_map = features.FEATURE_MAPS[kind.features]
+    return feature_map.queries(tokens.query, rows), floor_unless(tokens.valid, feature_map.keys(tokens.key, rows))
 
 
 def _forward(kind: _Kind) -> Callable[..., list[tf.Tensor]]:
@@ -214,8 +214,8 @@ def _gradient_before(kind: _Kind) -> Callable[..., list[tf.Tensor]]:
             tape.watch(tokens.query)
             queries, keys = _logs(kind, tokens, rows)
         before, sums = _sums_before(kind, tokens, keys, feature_sums.with_one(tokens.value), Sums(*listed))
-        shares = _shares(queries, tokens, log_sum)
-        weights = feature_sums.weights_of_sums(shares, tokens.runs, before)
+        normalised = _normalised_queries(queries, tokens, log_sum)
+        weights = feature_sums.weights_of_sums(normalised, tokens.runs, before)
         d_queries = weights * tf.matmul(upstream, before.sums, transpose_b=True)
         return [tape.gradient(queries, tokens.query, d_queries), *sums.listed()]
 
@@ -240,11 +240,11 @@ def _gradient(kind: _Kind) -> Callable[..., list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             tape.watch([tokens.query, tokens.key])
             queries, keys = _logs(kind, tokens, rows)
-        vectors, shares = feature_sums.with_one(tokens.value), _shares(queries, tokens, log_sum)
-        after, sums = _sums_after(kind, tokens, shares, upstream, Sums(*listed))
+        vectors, normalised = feature_sums.with_one(tokens.value), _normalised_queries(queries, tokens, log_sum)
+        after, sums = _sums_after(kind, tokens, normalised, upstream, Sums(*listed))
         weights = feature_sums.weights_of_sums(keys, tokens.runs, after)
         d_queries, d_keys, d_vectors = feature_pairs.gradient(
-            shares, keys, vectors, tokens.runs, kind.own, upstream
+            normalised, keys, vectors, tokens.runs, kind.own, upstream
         )
         d_keys += weights * tf.matmul(vectors, after.sums, transpose_b=True)
         d_vectors += tf.matmul(weights, after.sums)
@@ -254,23 +254,19 @@ def _gradient(kind: _Kind) -> Callable[..., list[tf.Tensor]]:
     return gradient
 
 
-def _shares(queries: tf.Tensor, tokens: Tokens, log_sum: tf.Tensor) -> tf.Tensor:
+def _normalised_queries(queries: tf.Tensor, tokens: Tokens, log_sum: tf.Tensor) -> tf.Tensor:
     """The log-features of queries, such that the weights of all that a query sees add up to one."""
     counts = tf.logical_and(tokens.valid, log_sum > 0.5 * FLOOR)
     return floor_unless(counts, queries - log_sum[..., None])
 
 
-def _sums_before(
-    kind: _Kind, tokens: Tokens, keys: tf.Tensor, vectors: tf.Tensor, first: Sums
-) -> tuple[Sums, Sums]:
+def _sums_before(kind: _Kind, tokens: Tokens, keys: tf.Tensor, vectors: tf.Tensor, first: Sums) -> tuple[Sums, Sums]:
     """The sums of all keys before each chunk, and of all keys."""
     run = None if tokens.runs is None else tokens.runs[..., -1]
     return feature_sums.before_each(first, feature_sums.summed(keys, vectors, tokens.runs, run), kind.group)
 
 
-def _sums_after(
-    kind: _Kind, tokens: Tokens, queries: tf.Tensor, upstream: tf.Tensor, last: Sums
-) -> tuple[Sums, Sums]:
+def _sums_after(kind: _Kind, tokens: Tokens, queries: tf.Tensor, upstream: tf.Tensor, last: Sums) -> tuple[Sums, Sums]:
     """The sums of all queries after each chunk, and of all queries."""
     run = None if tokens.runs is None else tokens.runs[..., 0]
     parts = feature_sums.summed(queries, upstream, tokens.runs, run)

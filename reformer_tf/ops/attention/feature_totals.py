@@ -5,7 +5,6 @@ more than these.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import tensorflow as tf
 
@@ -95,9 +94,7 @@ def summed(key: tf.Tensor, value: tf.Tensor, valid: tf.Tensor, rows: tf.Tensor |
     number = features.number(name, rows, key.shape[-1])
     count, length, _ = shapes.sizes(key)
     slices = _slices(key, number)
-    add = compiled_functions.compiled(
-        _add, name, pays=compiled_functions.worth_compiling(count * length * number)
-    )
+    add = compiled_functions.compiled(_add, name, pays=compiled_functions.worth_compiling(count * length * number))
     prepared = [slices.prepared(x) for x in (key, value, valid)]
 
     def add_slice(index: shapes.Size, sums: list) -> list:
@@ -105,12 +102,13 @@ def summed(key: tf.Tensor, value: tf.Tensor, valid: tf.Tensor, rows: tf.Tensor |
 
     largest = tf.fill([count, number], feature_sums.floor(value.dtype))
     nothing = [largest, tf.zeros([count, number, value.shape[-1] + 1], value.dtype)]
-    return Sums(*slices.sweep(add_slice, nothing), None)
+    return Sums(*slices.sweep(add_slice, nothing))
 
 
 def _slices(x: tf.Tensor, number: int) -> SequenceSlices:
     """The slices of tokens whose features are computed at a time."""
-    return SequenceSlices(*shapes.sizes(x)[:2], budgets.current().feature_bytes // (x.dtype.size * number))
+    count, length, _ = shapes.sizes(x)
+    return SequenceSlices(count, length, budgets.current().feature_bytes // (x.dtype.size * number))
 
 
 def _keys(name: str, key: tf.Tensor, valid: tf.Tensor, rows: tf.Tensor | None) -> tf.Tensor:
@@ -124,7 +122,7 @@ def _add(name: str) -> Callable[..., list[tf.Tensor]]:
         key: tf.Tensor, value: tf.Tensor, valid: tf.Tensor, rows: tf.Tensor | None, *earlier: tf.Tensor
     ) -> list[tf.Tensor]:
         own = feature_sums.summed(_keys(name, key, valid, rows), feature_sums.with_one(value), None, None)
-        return list(feature_sums.combined(Sums(*earlier, None), own)[:2])
+        return list(feature_sums.combined(Sums(*earlier), own)[:2])
 
     return add
 
@@ -134,7 +132,7 @@ def _see(name: str) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
 
     def see(query: tf.Tensor, rows: tf.Tensor | None, *sums: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         logs = features.FEATURE_MAPS[name].queries(query, rows)
-        return feature_sums.normalised(feature_sums.seen(logs, None, Sums(*sums, None)))
+        return feature_sums.normalised(feature_sums.seen(logs, None, Sums(*sums)))
 
     return see
 
@@ -152,8 +150,8 @@ def _query_gradient(name: str) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
         with tf.GradientTape() as tape:
             tape.watch(query)
             logs = features.FEATURE_MAPS[name].queries(query, rows)
-        shares = floor_unless(log_sum > 0.5 * FLOOR, logs - log_sum[..., None])
-        weights = feature_sums.weights_of_sums(shares, None, Sums(largest, keys, None))
+        normalised = floor_unless(log_sum > 0.5 * FLOOR, logs - log_sum[..., None])
+        weights = feature_sums.weights_of_sums(normalised, None, Sums(largest, keys, None))
         d_logs = weights * tf.matmul(upstream, keys, transpose_b=True)
         return tape.gradient(logs, query, d_logs), total + tf.matmul(weights, upstream, transpose_a=True)
 

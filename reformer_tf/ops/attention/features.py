@@ -1,8 +1,8 @@
 """Features of queries and keys whose products stand in for the weights of pairs (Choromanski et al., 2021, Performers).
 
-The weight of a pair is a sum over features: sum_f phi_f(x) phi_f(y) for x = q D^-1/4 and y = k D^-1/4. All features here
-are positive and are kept as logarithms, as one may be larger than another by more than a float32 holds. What is common
-to the features of a query cancels from its output, and is left out: 1/sqrt(m), and exp(-|x|²/2) of the query.
+The weight of a pair is a sum over m features: sum_f phi_f(x) phi_f(y) for x = q D^-1/4 and y = k D^-1/4. All features
+here are positive and are kept as logarithms, as one may be larger than another by more than a float32 holds. What is
+common to the features of a query cancels from its output, and is left out: 1/sqrt(m), and exp(-|x|²/2).
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ class FeatureMap(NamedTuple):
 
 
 def _project(x: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-    return tf.tensordot(x, rows, [[-1], [1]])
+    return tf.tensordot(x, tf.cast(rows, x.dtype), [[-1], [1]])
 
 
 def _both_signs(x: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:

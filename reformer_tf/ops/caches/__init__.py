@@ -15,4 +15,13 @@ from reformer_tf.ops.caches.feature_sums import FeatureSumsCache
 from reformer_tf.ops.caches.full import FullCache
 from reformer_tf.ops.caches.sliding_window import SlidingWindowCache
 
-__all__ = ["BucketWindowsCache", "Cache", "FeatureSumsCache", "FullCache", "SlidingWindowCache", "State", "StepIndices", "Vectors"]
+__all__ = [
+    "BucketWindowsCache",
+    "Cache",
+    "FeatureSumsCache",
+    "FullCache",
+    "SlidingWindowCache",
+    "State",
+    "StepIndices",
+    "Vectors",
+]

@@ -34,11 +34,11 @@ class FeatureSumsCache(NamedTuple):
     def step(self, state: base.State, token: base.Vectors, indices: base.StepIndices) -> tuple[tf.Tensor, base.State]:
         x, y = (z[:, 0] for z in feature_attention.scaled(token.query, token.key))
         vector = feature_sums.with_one(tf.cast(token.value[:, 0], y.dtype))
-        of = FEATURE_MAPS[self.features]
+        feature_map = FEATURE_MAPS[self.features]
         # The sum over one token; its largest log-features are its own.
-        key = of.keys(y, self.rows)
-        own = Sums(key, tf.ones_like(key)[..., None] * vector[..., None, :], None)
-        sums = feature_sums.combined(Sums(state["largest"], state["sums"], None), own)
-        seen = feature_sums.seen_by_one(of.queries(x, self.rows), sums)
+        key = feature_map.keys(y, self.rows)
+        own = Sums(key, tf.ones_like(key)[..., None] * vector[..., None, :])
+        sums = feature_sums.combined(Sums(state["largest"], state["sums"]), own)
+        seen = feature_sums.seen_by_one(feature_map.queries(x, self.rows), sums)
         output = tf.cast(feature_sums.normalised(seen)[0], token.value.dtype)
         return output[:, None], {"largest": sums.largest, "sums": sums.sums}
