@@ -169,7 +169,7 @@ def normalised(partial: Partial) -> tuple[tf.Tensor, tf.Tensor]:
     Queries that have seen nothing have the output zero and the logarithm `FLOOR`.
     """
     weighted, weight = partial.total[..., :-1], partial.total[..., -1:]
-    something = partial.scale > 0.5 * FLOOR
+    something = tf.logical_and(partial.scale > 0.5 * FLOOR, weight > 0)
     weight = tf.where(something, weight, tf.ones_like(weight))
     output = tf.where(something, weighted / weight, tf.zeros_like(weighted))
     return output, tf.where(something, partial.scale + tf.math.log(weight), floor(weight.dtype))[..., 0]

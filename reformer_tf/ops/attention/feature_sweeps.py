@@ -193,7 +193,7 @@ def _forward(kind: _Kind) -> Callable[..., list[tf.Tensor]]:
         queries, keys = _logs(kind, tokens, rows)
         vectors = feature_sums.with_one(tokens.value)
         before, sums = _sums_before(kind, tokens, keys, vectors, Sums(*listed))
-        seen = feature_pairs.attend(queries, keys, vectors, tokens.runs, kind.own)
+        seen = feature_pairs.attend(queries, keys, vectors, tokens.valid, tokens.runs, kind.own)
         seen = feature_sums.merged(feature_sums.seen(queries, tokens.runs, before), seen)
         return [*feature_sums.normalised(seen), *sums.listed()]
 
