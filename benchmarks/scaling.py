@@ -4,12 +4,12 @@
         --peer=huggingface --peer=lucidrains --peer=torch_exact --precision=float32,bfloat16 --repeats=3
 
 Subjects: `ours`; `ours_plain`, the same without reversible layers; `keras_attention`, the same with exact attention by
-`keras.layers.MultiHeadAttention`; and, with `--peer`, `huggingface`, `lucidrains` and `torch_exact`, where PyTorch and
-their packages are installed. Each may be followed by a precision, ours also by a window: `ours:chunk:bfloat16`; without
-them a subject is measured in each `--precision` (and `--window`). Each point is a process of its own, and no two run at
-once. The results are written to `--output` point by point, one JSON object a line; the same command continues with the
-missing points. The last line is one JSON object: medians, ratios and crossovers. The plot needs
-`pip install -e ".[benchmarks]"`.
+`keras.layers.MultiHeadAttention`; and, with `--peer`, `huggingface`, `lucidrains`, `performer_pytorch` and
+`torch_exact`, where PyTorch and their packages are installed. Each may be followed by a precision, ours also by a
+window: `ours:chunk:bfloat16`; without them a subject is measured in each `--precision` (and `--window`). Each point is
+a process of its own, and no two run at once. The results are written to `--output` point by point, one JSON object a
+line; the same command continues with the missing points. The last line is one JSON object: medians, ratios and
+crossovers. The plot needs `pip install -e ".[benchmarks]"`.
 """
 
 import json
