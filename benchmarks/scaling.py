@@ -4,16 +4,15 @@
         --peer=huggingface --peer=lucidrains --peer=torch_exact --precision=float32,bfloat16 --repeats=3
 
 Subjects: `ours`; `ours_plain`, the same without reversible layers; `keras_attention`, the same with exact attention by
-`keras.layers.MultiHeadAttention`; and, with `--peer`, `huggingface`, `lucidrains` and `torch_exact`, where PyTorch and
-their packages are installed. Each may be followed by a precision, ours also by a window: `ours:chunk:bfloat16`; without
-them a subject is measured in each `--precision` (and `--window`). Each point is a process of its own, and no two run at
-once. The results are written to `--output` point by point, one JSON object a line; the same command continues with the
-missing points. The last line is one JSON object: medians, ratios and crossovers. The plot needs
-`pip install -e ".[benchmarks]"`.
+`keras.layers.MultiHeadAttention`; and, with `--peer`, `huggingface`, `lucidrains`, `performer_pytorch` and
+`torch_exact`, where PyTorch and their packages are installed. Each may be followed by a precision, ours also by a
+window: `ours:chunk:bfloat16`; without them a subject is measured in each `--precision` (and `--window`). Each point is
+a process of its own, and no two run at once. The results are written to `--output` point by point, one JSON object a
+line; the same command continues with the missing points. The last line is one JSON object: medians, ratios and
+crossovers. The plot needs `pip install -e ".[benchmarks]"`.
 """
 
 import json
-import pathlib
 from typing import Any
 
 from absl import flags
@@ -41,9 +40,7 @@ _REPEATS = flags.DEFINE_integer("repeats", 1, "Repetitions, in which subjects al
 _STEPS = flags.DEFINE_integer("steps", 8, "Most steps timed in a process.", lower_bound=1)
 _TOKENS = flags.DEFINE_integer("tokens", 131072, "Most tokens timed in a process, if not a single step.", lower_bound=1)
 _TIMEOUT = command_line.define_timeout()
-_MEMORY_LIMIT = flags.DEFINE_float(
-    "memory_limit_mib", None, "Resident size at which a point is given up; 0.9 of the machine's memory by default."
-)
+_MEMORY_LIMIT = command_line.define_memory_limit()
 _RETRY_FAILED = flags.DEFINE_bool("retry_failed", False, "Whether points that were given up are tried again.")
 _OUTPUT = flags.DEFINE_string("output", "scaling.jsonl", "File of the results.")
 _PLOT = flags.DEFINE_string("plot", None, "PNG file; by default --output with that ending. Empty for none.")
@@ -86,21 +83,10 @@ def _points() -> list[points.Point]:
     return [_point(subject, identity) for subject, identity in planned]
 
 
-def _plot_path() -> pathlib.Path | None:
-    """The file of the plot, or None.
-
-    Raises:
-        ValueError: if one was asked for and cannot be drawn.
-    """
-    figures.check(_PLOT.value)
-    path = pathlib.Path(_OUTPUT.value).with_suffix(".png") if _PLOT.value is None else pathlib.Path(_PLOT.value)
-    return path if figures.is_installed() and _PLOT.value != "" else None
-
-
 def main() -> None:
     """Measures the missing points, and prints the tables."""
     with command_line.checking():
-        planned, picture = _points(), _plot_path()
+        planned, picture = _points(), figures.path(_PLOT.value, _OUTPUT.value)
         fixed = command_line.arguments([*_MODEL, "steps", "tokens"])
         results = Results(_OUTPUT.value, fixed, machine.describe(), ["subject", "length", "layers", "round"])
 

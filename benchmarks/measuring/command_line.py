@@ -43,6 +43,12 @@ def define_timeout() -> flags.FlagHolder[float]:
     return flags.DEFINE_float("timeout", 3600.0, "Seconds after which a point is given up.", lower_bound=1.0)
 
 
+def define_memory_limit() -> flags.FlagHolder[float | None]:
+    """Defines the flag of the memory limit of a point."""
+    meaning = "Resident size at which a point is given up; 0.9 of the machine's memory by default."
+    return flags.DEFINE_float("memory_limit_mib", None, meaning, lower_bound=1.0)
+
+
 def sizes(**values: int) -> Sizes:
     """The sizes by the flags; those of `SIZES` that are not defined as flags must be passed."""
     return Sizes(**{**arguments(name for name in SIZES if name not in values), **values})

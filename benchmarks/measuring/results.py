@@ -22,7 +22,7 @@ class Results:
         path: the file, continued if it exists; None to keep the results in memory.
         arguments: those that must be the same for all points of a file.
         machine: its description, which must be the same too.
-        identity: names of the fields that tell a point from the others.
+        identity: names of the fields that tell a point from the others, as far as a point has them.
 
     Attributes:
         points: what was measured last of each point, one dict a point.
@@ -73,7 +73,7 @@ class Results:
         return point
 
     def _put(self, point: dict[str, Any]) -> None:
-        earlier = self.find({name: point.get(name) for name in self._identity})
+        earlier = self.find({name: point[name] for name in self._identity if name in point})
         if earlier is not None:
             self.points.remove(earlier)
         self.points.append(point)

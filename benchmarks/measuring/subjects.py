@@ -20,9 +20,12 @@ OURS = {
 PEERS = {
     "huggingface": ("torch", "transformers"),
     "lucidrains": ("torch", "reformer_pytorch"),
+    "performer_pytorch": ("torch", "performer_pytorch"),
     "torch_exact": ("torch",),
 }
 """The modules that each peer needs."""
+REFORMERS = ("huggingface", "lucidrains")
+"""The peers that are Reformers."""
 BETAS, EPSILON, CLIP_NORM = (0.9, 0.98), 1e-9, 1.0
 """The settings of Adam in trainings of the subjects."""
 EXACT = ("keras_attention", "torch_exact")

@@ -2,19 +2,29 @@
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from benchmarks.measuring import points
 from benchmarks.measuring.results import Results
-from benchmarks.measuring.subjects import Subject
 from compilers.processes import limited_process
 
 SKIPPED = "skipped"
 
 
+class Labelled(Protocol):
+    """A subject of a comparison."""
+
+    @property
+    def label(self) -> str:
+        """Its name."""
+
+
+_Subject = TypeVar("_Subject", bound=Labelled)
+
+
 def plan(
-    subjects: Sequence[Subject], sizes: Iterable[tuple[int, int]], rounds: int
-) -> list[tuple[Subject, dict[str, Any]]]:
+    subjects: Sequence[_Subject], sizes: Iterable[tuple[int, int]], rounds: int
+) -> list[tuple[_Subject, dict[str, Any]]]:
     """Lists all points: in each repetition every size, and at each size all subjects one after another.
 
     So a machine that gets slower affects all subjects alike. Every other repetition takes the subjects in reverse.

@@ -60,6 +60,10 @@ def _model_class(peer: str) -> Callable[[Sizes], torch.nn.Module]:
         from benchmarks.peers.lucidrains import LucidrainsReformer
 
         return LucidrainsReformer
+    if peer == "performer_pytorch":
+        from benchmarks.peers.performer_lm import PerformerPytorchLM
+
+        return PerformerPytorchLM
     from benchmarks.peers.torch_exact import ExactTransformer
 
     return ExactTransformer

@@ -6,7 +6,10 @@ Subjects are written as in `benchmarks.scaling`: `ours`, `ours:chunk`, `huggingf
 same examples of the sources of the Python standard library in the same sequence, batch 1, and train by Adam at a
 constant rate. The boundary between documents is byte 0, so that every vocabulary has 256 ids. The last line is one JSON
 object: `validation_bits` and `train_bits` (the mean of the last tenth of the steps), both per byte; `start_bits`, the
-same of the first step; `train_seconds` of all steps; and the arguments.
+same of the first step; `train_seconds` of all steps; `curve`, the `validation_bits` after several numbers of `steps`,
+with the `seconds` that the steps after the first had taken, as tracing takes longer than a step; and the arguments.
+
+Our layers are LSH without a local round; `--attention` names other kinds.
 """
 
 import json
@@ -21,6 +24,7 @@ from absl import flags
 
 from benchmarks.measuring import command_line, our_model, quality_flags, subjects
 from benchmarks.measuring.sizes import Sizes
+from reformer_tf.layers.attention import registry
 from trainer.config import default_config
 from trainer.data import datasets
 from trainer.data.documents import BOUNDARY
@@ -29,6 +33,9 @@ from trainer.training.step import TrainStep
 
 flags.adopt_module_key_flags(quality_flags)  # For --help.
 _SUBJECT = flags.DEFINE_string("subject", "ours", "Subject to train.")
+_ATTENTION = flags.DEFINE_list("attention", ["lsh"], "Kinds of our layers, repeated over them.")
+_DEFAULT_LAYERS = flags.DEFINE_bool("default_layers", False, "Whether our layers have their default local round.")
+_EVALUATIONS = flags.DEFINE_integer("evaluations", 1, "Validations, the last after all steps.", lower_bound=1)
 _SEED = flags.DEFINE_integer("seed", 0, "Of the weights and of the sequence of examples.", lower_bound=0)
 
 
@@ -39,11 +46,11 @@ class OurLearner:
         keras.utils.set_random_seed(seed)
         self.model = our_model.build(
             sizes,
-            attention_layers=["lsh"],
+            attention_layers=_ATTENTION.value,
             reversible=subject.name == "ours",
-            local_round=False,
+            local_round=None if _DEFAULT_LAYERS.value else False,
             tie_embeddings=False,  # The peers' heads are not tied either.
-            attention_options={"lsh": {"window": subject.window}},
+            attention_options={"lsh": {"window": subject.window}} if "lsh" in _ATTENTION.value else None,
             seed=seed,
             dtype=subject.policy,
         )
@@ -91,23 +98,32 @@ def measure(subject: subjects.Subject) -> dict[str, Any]:
     if quality_flags.STEPS.value > len(permutation) or quality_flags.VALIDATION_WINDOWS.value >= len(validation):
         raise ValueError(f"There are {len(permutation)} windows to train on and {len(validation) - 1} to validate on.")
     model = learner(command_line.sizes(), subject, quality_flags.LEARNING_RATE.value, _SEED.value)
-    losses = []
-    start = time.perf_counter()
-    for index in range(quality_flags.STEPS.value):
+    steps, losses, curve, seconds = quality_flags.STEPS.value, [], [], []
+    evaluated_after = {steps * (index + 1) // _EVALUATIONS.value for index in range(_EVALUATIONS.value)}
+    for index in range(steps):
+        start = time.perf_counter()
         losses.append(model.step(_ids(train, permutation[index]), index))
-    seconds = time.perf_counter() - start
+        seconds.append(time.perf_counter() - start)
+        if index + 1 in evaluated_after:
+            bits = _bits([model.evaluate(_ids(validation, i)) for i in range(quality_flags.VALIDATION_WINDOWS.value)])
+            curve.append({"steps": index + 1, "seconds": sum(seconds[1:]), "validation_bits": bits})
     if not np.isfinite(losses).all():
         raise FloatingPointError(f"The loss of step {int(np.argmin(np.isfinite(losses)))} is not finite.")
-    evaluated = [model.evaluate(_ids(validation, index)) for index in range(quality_flags.VALIDATION_WINDOWS.value)]
     return {
-        "validation_bits": float(np.mean(evaluated)) / math.log(2.0),
-        "train_bits": float(np.mean(losses[-max(1, len(losses) // 10) :])) / math.log(2.0),
-        "start_bits": losses[0] / math.log(2.0),
-        "train_seconds": seconds,
+        "validation_bits": curve[-1]["validation_bits"],
+        "train_bits": _bits(losses[-max(1, steps // 10) :]),
+        "start_bits": _bits(losses[:1]),
+        "train_seconds": sum(seconds),
+        "curve": curve,
         "corpus": corpus.name,
         "subject": subject.label,
         **command_line.arguments([*quality_flags.NAMES, _SEED.name]),
     }
+
+
+def _bits(losses: list[float]) -> float:
+    """The mean of losses in nats as bits."""
+    return float(np.mean(losses)) / math.log(2.0)
 
 
 def _ids(examples: datasets.Examples, index: int) -> np.ndarray:
@@ -120,6 +136,8 @@ def main() -> None:
     with command_line.checking():
         subject = subjects.parse(_SUBJECT.value or "")
         command_line.check_heads()
+        for kind in _ATTENTION.value:
+            registry.get(kind)
     print(json.dumps(measure(subject)))
 
 

@@ -1,6 +1,7 @@
 """Figures of matplotlib, which is needed only to draw."""
 
 import importlib.util
+import pathlib
 from typing import Any
 
 
@@ -20,6 +21,21 @@ def check(path: str | None) -> None:
     """
     if path and not is_installed():
         raise ValueError(f"--plot needs matplotlib. Received: --plot={path}, without it")
+
+
+def path(plot: str | None, output: str) -> pathlib.Path | None:
+    """The file of the plot that belongs to a file of results, or None.
+
+    Args:
+        plot: value of `--plot`; None for the file of results with the ending of a picture, empty for no plot.
+        output: the file of results.
+
+    Raises:
+        ValueError: if a plot was asked for and cannot be drawn.
+    """
+    check(plot)
+    chosen = pathlib.Path(output).with_suffix(".png") if plot is None else pathlib.Path(plot)
+    return chosen if is_installed() and plot != "" else None
 
 
 def new(width: float, height: float) -> Any:

@@ -11,6 +11,7 @@ _COLORS = {
     "keras_attention": "tab:orange",
     "huggingface": "tab:green",
     "lucidrains": "tab:red",
+    "performer_pytorch": "tab:brown",
     "torch_exact": "tab:purple",
 }
 _STYLES = {"float32": "-", "bfloat16": "--", "bfloat16_forward": ":"}

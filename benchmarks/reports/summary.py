@@ -5,12 +5,14 @@ import math
 import operator
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from benchmarks.measuring import subjects
 from compilers.processes.limited_process import DONE
 
-_QUANTITIES: dict[str, Callable[[dict[str, Any]], float]] = {
+Quantities: TypeAlias = dict[str, Callable[[dict[str, Any]], float]]
+
+QUANTITIES: Quantities = {
     **{name: operator.itemgetter(name) for name in ("tokens_per_s", "step_s", "peak_mib", "base_mib")},
     "us_per_token": lambda m: 1e6 / m["tokens_per_s"],
     "above_base_mib": lambda m: m["peak_mib"] - m["base_mib"],
@@ -34,13 +36,17 @@ def summarize(measurements: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {"points": points, "ratios": ratios(points), "crossovers": crossovers(points)}
 
 
-def medians(measurements: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def medians(measurements: Iterable[dict[str, Any]], quantities: Quantities = QUANTITIES) -> list[dict[str, Any]]:
     """Merges the repetitions of each point.
+
+    Args:
+        measurements: of subjects at sizes.
+        quantities: what is computed of each measurement, by name.
 
     Returns:
         One dict for each subject and size, with `subject`, `length`, `layers`, `rounds` (the number of successful
-        repetitions), `parameters`, and for each quantity a dict of `median`, `min` and `max`; or with `status` and
-        `reason` if no repetition was successful.
+        repetitions), `parameters` if they were counted, and for each quantity a dict of `median`, `min` and `max`; or
+        with `status` and `reason` if no repetition was successful.
     """
     groups: dict[tuple[int, int, str], list[dict[str, Any]]] = {}
     for m in measurements:
@@ -50,8 +56,9 @@ def medians(measurements: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         done = [m for m in group if m["status"] == DONE]
         point: dict[str, Any] = {"subject": subject, "length": length, "layers": layers, "rounds": len(done)}
         if done:
-            point["parameters"] = done[0]["parameters"]
-            for name, quantity in _QUANTITIES.items():
+            if "parameters" in done[0]:
+                point["parameters"] = done[0]["parameters"]
+            for name, quantity in quantities.items():
                 values = [quantity(m) for m in done]
                 point[name] = {"median": statistics.median(values), "min": min(values), "max": max(values)}
         if len(done) < len(group):
@@ -80,7 +87,7 @@ def ratios(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             continue
         same_size = [(s, p) for s, p in done if (p["length"], p["layers"]) == (point["length"], point["layers"])]
         for group, precision in itertools.product(("reformers", "exact"), (own.precision, "any")):
-            others = [(s, p) for s, p in same_size if (s.exact if group == "exact" else s.peer and not s.exact)]
+            others = [(s, p) for s, p in same_size if (s.exact if group == "exact" else s.name in subjects.REFORMERS)]
             allowed = [p for s, p in others if precision in ("any", s.precision)]
             about = {"subject": own.label, "length": point["length"], "layers": point["layers"]}
             rows.append({**about, "group": group, "precision": precision, **_beside_the_best(point, allowed)})

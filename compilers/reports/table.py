@@ -13,3 +13,9 @@ def table(rows: Sequence[Sequence[str]]) -> str:
         cells = zip(row, widths, numeric, strict=True)
         lines.append("  ".join(cell.rjust(width) if right else cell.ljust(width) for cell, width, right in cells))
     return "\n".join(line.rstrip() for line in lines)
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Writes a table in Markdown; the first row is the heading."""
+    heading, *others = rows
+    return "\n".join(f"| {' | '.join(row)} |" for row in [heading, ["---"] * len(heading), *others])
