@@ -3,9 +3,9 @@
 Chunks of tokens come in groups, one group after another. The queries of a chunk see the sums of all keys before it
 (`feature_sums`), which a sweep carries from group to group, and the keys inside it (`feature_pairs`).
 
-The gradient computes the features again and keeps no sums. It sweeps twice: forwards for queries, which need the sums
-of the keys before them, and backwards for keys and values, which need the sums of the queries after them. Choromanski
-et al. (2021) walk the sums back by subtracting each token, which loses more digits the longer the sequence is.
+Only the sums before each group are kept for the gradient, which computes features and other sums again. It sweeps
+backwards: keys and values need the sums of the queries after them, as queries need those of the keys before. The
+authors' code walks the sums back by subtracting each token, which loses more digits the longer the sequence is.
 """
 
 from collections.abc import Callable
@@ -16,8 +16,8 @@ import tensorflow as tf
 from reformer_tf.ops import shapes
 from reformer_tf.ops.attention import feature_pairs, feature_sums, features
 from reformer_tf.ops.attention.feature_sums import FLOOR, Sums, floor_unless
-from reformer_tf.ops.execution import budgets, compiled_functions
-from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
+from reformer_tf.ops.execution import budgets, compiled_functions, loops
+from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray, packed
 
 _VECTORS = ("query", "key", "value")
 
@@ -73,49 +73,41 @@ def attend(tokens: Tokens, rows: tf.Tensor | None, name: str, own: bool) -> tupl
     """
     chunks = _Chunks(tokens, features.number(name, rows, tokens.query.shape[-1]))
     kind = _Kind(name, own, chunks.most)
-    forward, before, after = (
-        compiled_functions.compiled(make, kind, pays=chunks.pays) for make in (_forward, _gradient_before, _gradient)
-    )
+    forward, backward = (compiled_functions.compiled(make, kind, pays=chunks.pays) for make in (_forward, _backward))
     saved_budgets = budgets.saved()
 
     @tf.custom_gradient
     def attend_to_all(*vectors: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable]:
         # Without it, an outer tape of eager mode would record the operations inside.
         known = tokens._replace(**dict(zip(_VECTORS, map(tf.stop_gradient, vectors), strict=True)))
-        take = chunks.taker(known)
+        take, nothing = chunks.taker(known), chunks.nothing().listed()
 
         def attend_group(index: shapes.Size, state: list) -> list:
-            outputs, log_sums, *sums = state
-            output, log_sum, *sums = forward(take(index), rows, sums)
-            return [outputs.write(index, output), log_sums.write(index, log_sum), *sums]
+            arrays, sums = state[: -len(nothing)], state[-len(nothing) :]
+            output, log_sum, *next_sums = forward(take(index), rows, sums)
+            written = [array.write(index, x) for array, x in zip(arrays, [output, log_sum, *sums], strict=True)]
+            return [*written, *next_sums]
 
-        state = [chunks.empty([known.value.shape[-1]]), chunks.empty([]), *chunks.nothing().listed()]
-        output, log_sum = (chunks.join(array) for array in chunks.sweep(attend_group, state)[:2])
+        arrays = [chunks.empty([known.value.shape[-1]]), chunks.empty([]), *map(chunks.empty_sums, nothing)]
+        outputs, log_sums, *firsts = chunks.sweep(attend_group, [*arrays, *nothing])[: len(arrays)]
+        output, log_sum = chunks.join(outputs), chunks.join(log_sums)
+        # The sums before each group.
+        firsts = [packed(array) for array in firsts]
 
         def gradient(d_output: tf.Tensor, d_log_sum: tf.Tensor) -> list[tf.Tensor]:
             # A query's loss is its pairs' weights, over their sum, times upstream · [value, 1].
             d_log_sum -= tf.reduce_sum(d_output * output, axis=-1)
-            upstream = tf.concat([d_output, d_log_sum[..., None]], axis=-1)
+            take_own = chunks.taker((log_sum, tf.concat([d_output, d_log_sum[..., None]], axis=-1)))
+
+            def group_gradient(step: shapes.Size, state: list) -> list:
+                index = chunks.groups - 1 - step
+                before = [first if chunks.is_single else first[index] for first in firsts]
+                parts = backward(take(index), rows, *take_own(index), before, state[3:])
+                return [*(array.write(index, x) for array, x in zip(state[:3], parts[:3], strict=True)), *parts[3:]]
+
             with saved_budgets():
-                take_own = chunks.taker((log_sum, upstream))
-
-                def queries_of_group(index: shapes.Size, state: list) -> list:
-                    d_queries, *sums = state
-                    d_query, *sums = before(take(index), rows, *take_own(index), sums)
-                    return [d_queries.write(index, d_query), *sums]
-
-                def group(step: shapes.Size, state: list) -> list:
-                    index = chunks.groups - 1 - step
-                    *arrays, d_queries = state[:4]
-                    parts = after(take(index), rows, *take_own(index), d_queries.read(index), state[4:])
-                    arrays = [array.write(index, part) for array, part in zip(arrays, parts[:3], strict=True)]
-                    return [*arrays, d_queries, *parts[3:]]
-
-                size = known.query.shape[-1]
-                state = [chunks.empty([size]), *chunks.nothing().listed()]
-                d_queries = chunks.sweep(queries_of_group, state)[0]
-                state = [*(chunks.empty([x.shape[-1]]) for x in vectors), d_queries]
-                arrays = chunks.sweep(group, [*state, *chunks.nothing().listed()])[:3]
+                arrays = [chunks.empty([x.shape[-1]]) for x in vectors]
+                arrays = chunks.sweep(group_gradient, [*arrays, *nothing])[:3]
                 return [chunks.join(array) for array in arrays]
 
         return (output, log_sum), gradient
@@ -138,7 +130,8 @@ class _Chunks:
         self.count = shapes.ceil_div(self.length, self.tokens)
         budget = budgets.current().feature_bytes // (tokens.query.dtype.size * number * self.tokens)
         self._slices = SequenceSlices(count, self.count, budget)
-        self.groups, self._like, self._runs = self._slices.count, tokens.query, tokens.runs is not None
+        self.groups, self.is_single = self._slices.count, self._slices.is_single
+        self._like, self._runs = tokens.query, tokens.runs is not None
         self._sizes = [count, number, tokens.value.shape[-1] + 1]
         self.pays = compiled_functions.worth_compiling(count * self.length * number)
         self.most = shapes.static(self._slices.size) or max(budget, 1)
@@ -160,6 +153,10 @@ class _Chunks:
     def empty(self, shape: list[int]) -> SliceArray:
         """An array of groups `[N, G, C, *shape]`."""
         return self._slices.empty(self._like.dtype, [self.tokens, *shape], self._like)
+
+    def empty_sums(self, like: tf.Tensor) -> SliceArray:
+        """An array of tensors like one of those in sums, for each group."""
+        return loops.array(like.dtype, self.groups, shapes.sizes(like), self._like)
 
     def join(self, array: SliceArray) -> tf.Tensor:
         """Joins groups to `[N, L, ...]`."""
@@ -200,33 +197,11 @@ def _forward(kind: _Kind) -> Callable[..., list[tf.Tensor]]:
     return attend
 
 
-def _gradient_before(kind: _Kind) -> Callable[..., list[tf.Tensor]]:
-    """Makes the function for the part of a query's gradient that comes from the keys before its chunk.
+def _backward(kind: _Kind) -> Callable[..., list[tf.Tensor]]:
+    """Makes the function for the gradient of a group.
 
-    Its arguments are tokens, rows, log-sums `[N, G, C]`, upstream `[N, G, C, D + 1]`, and the sums of the keys before
-    the group. It returns log-features' gradients brought back to queries `[N, G, C, D]`, and the next sums.
-    """
-
-    def gradient(
-        tokens: Tokens, rows: tf.Tensor | None, log_sum: tf.Tensor, upstream: tf.Tensor, listed: list[tf.Tensor]
-    ) -> list[tf.Tensor]:
-        with tf.GradientTape() as tape:
-            tape.watch(tokens.query)
-            queries, keys = _logs(kind, tokens, rows)
-        before, sums = _sums_before(kind, tokens, keys, feature_sums.with_one(tokens.value), Sums(*listed))
-        normalised = _normalised_queries(queries, tokens, log_sum)
-        weights = feature_sums.weights_of_sums(normalised, tokens.runs, before)
-        d_queries = weights * tf.matmul(upstream, before.sums, transpose_b=True)
-        return [tape.gradient(queries, tokens.query, d_queries), *sums.listed()]
-
-    return gradient
-
-
-def _gradient(kind: _Kind) -> Callable[..., list[tf.Tensor]]:
-    """Makes the function for all the rest of the gradient of a group.
-
-    Its arguments are those of `_gradient_before`, with that function's result before the last, and as the last the sums
-    of the queries after the group. It returns the gradients of query, key and value, and the next sums.
+    Its arguments are tokens, rows, log-sums `[N, G, C]`, upstream `[N, G, C, D + 1]`, the sums of the keys before the
+    group and of the queries after it. It returns the gradients of query, key and value, and the next sums of queries.
     """
 
     def gradient(
@@ -234,22 +209,23 @@ def _gradient(kind: _Kind) -> Callable[..., list[tf.Tensor]]:
         rows: tf.Tensor | None,
         log_sum: tf.Tensor,
         upstream: tf.Tensor,
-        d_query: tf.Tensor,
-        listed: list[tf.Tensor],
+        first: list[tf.Tensor],
+        last: list[tf.Tensor],
     ) -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch([tokens.query, tokens.key])
-            queries, keys = _logs(kind, tokens, rows)
-        vectors, normalised = feature_sums.with_one(tokens.value), _normalised_queries(queries, tokens, log_sum)
-        after, sums = _sums_after(kind, tokens, normalised, upstream, Sums(*listed))
+            logs, keys = _logs(kind, tokens, rows)
+        vectors, queries = feature_sums.with_one(tokens.value), _normalised_queries(logs, tokens, log_sum)
+        before, _ = _sums_before(kind, tokens, keys, vectors, Sums(*first))
+        after, sums = _sums_after(kind, tokens, queries, upstream, Sums(*last))
+        d_queries, d_keys, d_vectors = feature_pairs.gradient(queries, keys, vectors, tokens.runs, kind.own, upstream)
+        weights = feature_sums.weights_of_sums(queries, tokens.runs, before)
+        d_queries += weights * tf.matmul(upstream, before.sums, transpose_b=True)
         weights = feature_sums.weights_of_sums(keys, tokens.runs, after)
-        d_queries, d_keys, d_vectors = feature_pairs.gradient(
-            normalised, keys, vectors, tokens.runs, kind.own, upstream
-        )
         d_keys += weights * tf.matmul(vectors, after.sums, transpose_b=True)
         d_vectors += tf.matmul(weights, after.sums)
-        d_x, d_key = tape.gradient([queries, keys], [tokens.query, tokens.key], [d_queries, d_keys])
-        return [d_query + d_x, d_key, d_vectors[..., :-1], *sums.listed()]
+        d_query, d_key = tape.gradient([logs, keys], [tokens.query, tokens.key], [d_queries, d_keys])
+        return [d_query, d_key, d_vectors[..., :-1], *sums.listed()]
 
     return gradient
 
