@@ -13,7 +13,7 @@ from reformer_tf.layers.seed_state import SavesSeedState
 from reformer_tf.models import fit_data, model_arguments, presets, skipped_updates
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.models.fine_tuning import FineTuned
-from reformer_tf.ops import feature_rows, id_ranges, seeds
+from reformer_tf.ops import id_ranges, seeds
 
 _Model = TypeVar("_Model", bound="HeadedModel")
 _COMPILE = inspect.signature(keras.Model.compile)
@@ -145,11 +145,11 @@ class HeadedModel(CheckedInputs, SavesSeedState, FineTuned, keras.Model):
         if self.optimizer is None:
             raise ValueError("optimizer must be given to compile to train. Received: optimizer=None")
         variables = self.trainable_variables
-        with feature_rows.counting_steps(self.optimizer.iterations):
-            with tf.GradientTape() as tape:
+        with tf.GradientTape() as tape:
+            with seeds.counting_updates(self.optimizer.iterations):
                 loss, report = self.batch_loss(data, training=True)
-                scaled = self.optimizer.scale_loss(loss)
-            gradients = tape.gradient(scaled, variables)
+            scaled = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, variables)
         logs = report()  # before the update, so that they are of the same weights as the loss
         skipped_updates.apply_if_finite(self.optimizer, loss, gradients, variables)
         return logs

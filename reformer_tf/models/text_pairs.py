@@ -107,14 +107,14 @@ def seed_of_rows(seed: tf.Tensor | None) -> tf.Tensor | None:
     if seed is None:
         return None
     seed = tf.convert_to_tensor(seed)
-    if seed.shape != (3,) or not seed.dtype.is_integer:
+    if seed.shape not in ((3,), (4,)) or not seed.dtype.is_integer:
         return seed  # Who takes it, refuses what is no seed.
-    return seed * tf.constant([1, 1, 2], seed.dtype)
+    return tf.concat([seed[:2], 2 * seed[2:3], seed[3:]], axis=0)
 
 
 def seed_of_pairs(seed: tf.Tensor | None) -> tf.Tensor | None:
     """Turns the seed of the encoder's rows, (base, step, index of the first row), back into that of the pairs."""
-    return None if seed is None else seed // tf.constant([1, 1, 2])
+    return None if seed is None else tf.concat([seed[:2], seed[2:3] // 2, seed[3:]], axis=0)
 
 
 def _mask(mask: Any, name: str, ids: tf.Tensor) -> tf.Tensor:

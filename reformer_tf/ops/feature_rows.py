@@ -6,15 +6,12 @@ matrices from the classical compact groups"). Lengths are those of other normal 
 standard normal; or all sqrt(D), in the regularised kind.
 """
 
-import contextlib
 import math
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from reformer_tf.ops import seeds, shapes
-from reformer_tf.ops.execution import scopes
 
 
 def stored_rows(seed: int, count: int, size: int, scaled: bool) -> np.ndarray:
@@ -68,26 +65,15 @@ def _shapes(count: int, size: int) -> tuple[list[int], list[int]]:
     return [shapes.ceil_div(count, size), size, size], [count, size]
 
 
-def counting_steps(step: Any) -> contextlib.AbstractContextManager[None]:
-    """Counts the steps after which rows are redrawn by the updates of an optimizer, in place of the calls of a model.
-
-    With accumulated gradients, several calls make one step.
-
-    Args:
-        step: integer scalar, the updates so far.
-    """
-    return scopes.holding(scopes.step, tf.cast(step, tf.int32))
-
-
 def redraw_seed(seed: tf.Tensor, every: int) -> tf.Tensor:
     """The seed (base, step // every) of rows that stay for some steps.
 
     Args:
-        seed: int32 `[2]` or `[3]` = (base, step, ...); the step of `counting_steps` goes before its own.
+        seed: int32 `[2]` or more, see `seeds`; the updates of an optimizer go before the step.
         every: after how many steps they are redrawn.
 
     Returns:
         int32 `[2]`.
     """
-    step = scopes.step.get()
-    return tf.stack([seed[0], (seed[1] if step is None else step) // every])
+    step = seed[3] if seed.shape[0] == 4 else seed[1]
+    return tf.stack([seed[0], step // every])

@@ -1,16 +1,20 @@
 """Stateless randomness: one explicit seed for each call, combined with coordinates such as layer, row and position.
 
 A seed is an int32 tensor `[2]` = (base, step), or `[3]` = (base, step, row offset), where the row offset is the index
-of this batch's first row in the global batch. All random numbers are functions of the seed and of coordinates, never of
-slices or chunks; so a recomputation, another batch layout or more padding see the same random numbers.
+of this batch's first row in the global batch. In `fit` a step is a call of the model, of which accumulated gradients
+need several for an update; there a fourth number counts the updates, for what stays as it is for many of them.
+
+All random numbers are functions of the seed and of coordinates, never of slices or chunks; so a recomputation, another
+batch layout or more padding see the same random numbers.
 """
 
+import contextlib
 import math
 from typing import Any
 
 import tensorflow as tf
 
-from reformer_tf.ops.execution import index_ranges
+from reformer_tf.ops.execution import index_ranges, scopes
 
 # A layer's own integer seed; or, in a layer scan, an int32 scalar, the seed of the layer of this step.
 LayerSeed = Any
@@ -25,25 +29,33 @@ def with_row_offset(seed: Any, batch_size: int | tf.Tensor) -> tf.Tensor:
         batch_size: rows of the batch on this replica.
 
     Returns:
-        int32 `[3]`: (base, step, row offset).
+        int32 `[3]`: (base, step, row offset); or `[4]` with the updates so far, inside `counting_updates`.
 
     Raises:
         ValueError: if `seed` is not an integer vector of two or three entries.
     """
     seed = tf.convert_to_tensor(seed)
-    if not seed.dtype.is_integer or seed.shape.rank != 1 or seed.shape[0] not in (2, 3):
+    if not seed.dtype.is_integer or seed.shape.rank != 1 or seed.shape[0] not in (2, 3, 4):
         raise ValueError(
             "seed must be an integer tensor of shape [2] = (base, step) or [3] = (base, step, row offset)."
             f" Received: seed={seed}"
         )
     seed = tf.cast(seed, tf.int32)
-    if seed.shape[0] == 3:
+    if seed.shape[0] > 2:
         return seed
     replica = tf.distribute.get_replica_context()
     offset = 0
     if replica is not None and replica.num_replicas_in_sync > 1:
         offset = tf.cast(replica.replica_id_in_sync_group, tf.int32) * batch_size
-    return tf.concat([seed, tf.reshape(tf.cast(offset, tf.int32), [1])], axis=0)
+    parts = [seed, tf.reshape(tf.cast(offset, tf.int32), [1])]
+    if (updates := scopes.updates.get()) is not None:
+        parts.append(tf.reshape(tf.cast(updates, tf.int32), [1]))
+    return tf.concat(parts, axis=0)
+
+
+def counting_updates(updates: Any) -> contextlib.AbstractContextManager[None]:
+    """Gives the seeds that are completed inside the updates of an optimizer so far, an integer scalar."""
+    return scopes.holding(scopes.updates, updates)
 
 
 def scramble(bits: tf.Tensor) -> tf.Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reformer_tf.ops import feature_rows
+from reformer_tf.ops import feature_rows, seeds
 
 DRAWS = 10_000
 SIZE = 4
@@ -71,7 +71,8 @@ def test_drawn_rows_are_the_same_in_xla():
 
 
 def test_rows_stay_for_some_steps():
-    seeds = [feature_rows.redraw_seed(tf.constant([3, step, 9]), 4).numpy().tolist() for step in (0, 3, 4, 11)]
-    assert seeds == [[3, 0], [3, 0], [3, 1], [3, 2]]
-    with feature_rows.counting_steps(8):
-        assert feature_rows.redraw_seed(tf.constant([3, 0]), 4).numpy().tolist() == [3, 2]
+    drawn = [feature_rows.redraw_seed(tf.constant([3, step, 9]), 4).numpy().tolist() for step in (0, 3, 4, 11)]
+    assert drawn == [[3, 0], [3, 0], [3, 1], [3, 2]]
+    with seeds.counting_updates(8):
+        seed = seeds.with_row_offset(tf.constant([3, 0]), 2)
+    assert feature_rows.redraw_seed(seed, 4).numpy().tolist() == [3, 2]

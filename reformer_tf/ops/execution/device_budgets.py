@@ -61,7 +61,7 @@ class Budgets(NamedTuple):
     all_pairs_percent: int = 150
     all_pairs_percent_a_round: int = 15
     projection_bytes: int = 16 * 2**20
-    feature_bytes: int = 2 * 2**20
+    feature_bytes: int = 2**20
     longest_counted: int = 1024
     counted_together: int = 8
     chunk_bytes: int = 16 * 2**20

@@ -26,8 +26,8 @@ replayed: ContextVar[list | None] = ContextVar("replayed", default=None)
 # Whether all pairs are computed in place of windows or never, see `all_pairs.always`.
 all_pairs: ContextVar[bool | None] = ContextVar("all_pairs", default=None)
 
-# The steps of training so far, see `feature_rows.counting_steps`.
-step: ContextVar[Any] = ContextVar("step", default=None)
+# The updates of the optimizer so far, see `seeds.counting_updates`.
+updates: ContextVar[Any] = ContextVar("updates", default=None)
 
 
 @contextlib.contextmanager
