@@ -49,8 +49,8 @@ def load_described(
     With `config.optimizer.ema_momentum`, these are the moving averages of the weights, if the checkpoint has them.
 
     Args:
-        config: Config of the run, perhaps with another `config.model.num_hashes`: rotations whose shape differs from
-            the checkpoint are made from the seed.
+        config: Config of the run, perhaps with another `config.model.num_hashes` or number of features: rotations and
+            rows of random features whose shape differs from the checkpoint are made from the seed.
         workdir: Folder of the run.
         checkpoint: `newest` (of those that are not damaged), `best` (by `config.train.best_metric`) or
             the number of a step.

@@ -34,7 +34,7 @@ def test_every_block_of_python_is_run():
     assert counts == {
         "README.md": 2,
         "docs/accelerators.md": 1,
-        "docs/attention_kinds.md": 1,
+        "docs/attention_kinds.md": 2,
         "docs/data.md": 5,
         "docs/fine_tuning.md": 2,
         "docs/masked_language_model.md": 1,

@@ -49,7 +49,7 @@ def match(
 ) -> Matching:
     """Decides what each variable of a model takes from other weights; assigns nothing.
 
-    - What is made from the seed, rotations and the states of generators, is never taken.
+    - What is made from the seed, rotations, rows of random features and the states of generators, is never taken.
     - A table by id takes the rows of the ids that both have, and that of the mask if both have one; the other rows stay
       as they are made. The mask is the last id, and no other id becomes it or comes of it.
     - Positions that the source does not have repeat its positions if `tile`: row i of a table takes row i modulo the

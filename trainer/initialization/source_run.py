@@ -103,7 +103,7 @@ class SourceRun:
         return "\n".join(
             [
                 f"Weights of step {step}{chosen}, in {self._root}: {taken} variables of {number} are taken; "
-                "rotations are made from the seed.",
+                "rotations and rows of random features are made from the seed.",
                 *(f"  {label}: {'; '.join(entries)}" for label, entries in lines.items() if entries),
             ]
         )

@@ -73,8 +73,11 @@ def averaged(by_name: Mapping[str, _Value]) -> dict[str, _Value]:
 
 
 def is_made_from_seed(name: str) -> bool:
-    """Whether an entry is made from the model's seed: the rotations of a layer, or the state of a random generator."""
-    return name.endswith("/rotations") or "/seed_generator/" in name
+    """Whether an entry is made from the model's seed.
+
+    These are the rotations of a layer, its rows of random features, and the state of a random generator.
+    """
+    return name.endswith(("/rotations", "/feature_rows")) or "/seed_generator/" in name
 
 
 def values(variables: Mapping[str, keras.Variable]) -> dict[str, np.ndarray]:
