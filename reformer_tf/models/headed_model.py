@@ -145,11 +145,11 @@ class HeadedModel(CheckedInputs, SavesSeedState, FineTuned, keras.Model):
         if self.optimizer is None:
             raise ValueError("optimizer must be given to compile to train. Received: optimizer=None")
         variables = self.trainable_variables
-        with tf.GradientTape() as tape:
-            with seeds.counting_updates(self.optimizer.iterations):
+        with seeds.counting_updates(self.optimizer.iterations):
+            with tf.GradientTape() as tape:
                 loss, report = self.batch_loss(data, training=True)
-            scaled = self.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, variables)
+                scaled = self.optimizer.scale_loss(loss)
+            gradients = tape.gradient(scaled, variables)
         logs = report()  # before the update, so that they are of the same weights as the loss
         skipped_updates.apply_if_finite(self.optimizer, loss, gradients, variables)
         return logs

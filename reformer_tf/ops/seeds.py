@@ -35,7 +35,9 @@ def with_row_offset(seed: Any, batch_size: int | tf.Tensor) -> tf.Tensor:
         ValueError: if `seed` is not an integer vector of two or three entries.
     """
     seed = tf.convert_to_tensor(seed)
-    if not seed.dtype.is_integer or seed.shape.rank != 1 or seed.shape[0] not in (2, 3, 4):
+    updates = scopes.updates.get()
+    sizes = (2, 3) if updates is None else (2, 3, 4)
+    if not seed.dtype.is_integer or seed.shape.rank != 1 or seed.shape[0] not in sizes:
         raise ValueError(
             "seed must be an integer tensor of shape [2] = (base, step) or [3] = (base, step, row offset)."
             f" Received: seed={seed}"
@@ -48,13 +50,16 @@ def with_row_offset(seed: Any, batch_size: int | tf.Tensor) -> tf.Tensor:
     if replica is not None and replica.num_replicas_in_sync > 1:
         offset = tf.cast(replica.replica_id_in_sync_group, tf.int32) * batch_size
     parts = [seed, tf.reshape(tf.cast(offset, tf.int32), [1])]
-    if (updates := scopes.updates.get()) is not None:
+    if updates is not None:
         parts.append(tf.reshape(tf.cast(updates, tf.int32), [1]))
     return tf.concat(parts, axis=0)
 
 
 def counting_updates(updates: Any) -> contextlib.AbstractContextManager[None]:
-    """Gives the seeds that are completed inside the updates of an optimizer so far, an integer scalar."""
+    """Gives the seeds that are completed inside the updates of an optimizer so far, an integer scalar.
+
+    Gradients are computed inside, too: they call layers again with seeds that are complete.
+    """
     return scopes.holding(scopes.updates, updates)
 
 
