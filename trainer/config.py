@@ -141,6 +141,7 @@ def default_data_config() -> ConfigDict:
     config.max_depth = 10  # listops: of lists in lists
     config.max_arguments = 10  # listops: of an operator
     config.contour_length = 14  # pathfinder: dashes of a contour; 6 is easy, 9 intermediate, 14 hard
+    config.distractors = -1  # pathfinder: shorter contours beside the two; -1: 20 dashes of them
     # tfds, and labelled_text without a path: the data set, such as "lm1b" or "wikipedia/20230601.en:1.0.0"
     config.tfds_name = ""
     config.tfds_text_key = "text"  # tfds: the feature that holds the text

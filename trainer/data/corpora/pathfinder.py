@@ -16,9 +16,10 @@ from trainer.data.id_documents import IdDocuments
 from trainer.data.labelled_documents import LabelledDocuments
 from trainer.data.stored_ids import StoredArray, StoredIds
 
-FIELDS = ("examples", "validation_examples", "seed", "contour_length")
+FIELDS = ("examples", "validation_examples", "seed", "contour_length", "distractors")
 _LABELS = ("apart", "connected")
 _PIXELS, _GREY_LEVELS = 1024, 256
+_USUAL = -1  # As many distractors as the data set has by default.
 # Training pictures that the baselines learn from, and how often the network sees each: 6 minutes of CPU time at most.
 _LEARNT, _EPOCHS = 60_000, 7
 
@@ -35,7 +36,8 @@ def load(config: ml_collections.ConfigDict) -> Corpus:
     Raises:
         ValueError: If the contours do not fit in a picture.
     """
-    name = f"Pathfinder of contours of {config.contour_length} dashes, seed {config.seed}"
+    beside = "" if config.distractors == _USUAL else f", {config.distractors} distractors"
+    name = f"Pathfinder of contours of {config.contour_length} dashes{beside}, seed {config.seed}"
     return Corpus(
         name, _make(config, config.examples, "train"), _make(config, config.validation_examples, "validation")
     )
@@ -48,7 +50,7 @@ def check_fields(config: ml_collections.ConfigDict) -> None:
         ValueError: If one breaks a rule.
     """
     generated_checks.check_counts(config)
-    generated_checks.check_least(config, {"contour_length": 3})
+    generated_checks.check_least(config, {"contour_length": 3, "distractors": _USUAL})
     generated_checks.check_model(config, _PIXELS, _GREY_LEVELS, _LABELS)
 
 
@@ -91,6 +93,7 @@ def _pictures(part: LabelledDocuments, most: int | None = None) -> tuple[np.ndar
 
 
 def _make(config: ml_collections.ConfigDict, count: int, part: str) -> LabelledDocuments:
-    ids, labels = pathfinder(count, config.contour_length, seed=config.seed, part=part)
+    distractors = None if config.distractors == _USUAL else config.distractors
+    ids, labels = pathfinder(count, config.contour_length, distractors, config.seed, part)
     stored = StoredIds([StoredArray(ids.reshape(-1), f"the {part} part")])
     return LabelledDocuments(IdDocuments(stored, np.arange(count + 1, dtype=np.int64) * _PIXELS), labels, _LABELS)

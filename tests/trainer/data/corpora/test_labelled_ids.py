@@ -55,6 +55,10 @@ def test_pathfinder():
     assert corpus.train.size == "5 examples of 5,120 ids"
     other = load_corpus({**PATHFINDER, "seed": 1})
     assert other.train.fingerprint != corpus.train.fingerprint
+    fewer = load_corpus({**PATHFINDER, "distractors": 2})
+    ids, _ = pathfinder(3, 6, 2, part="validation")
+    assert fewer.validation.documents.ids.read(0, 3 * 1024).tolist() == ids.reshape(-1).tolist()
+    assert fewer.name == "Pathfinder of contours of 6 dashes, 2 distractors, seed 0"
 
 
 def test_baselines_of_pathfinder(monkeypatch, capsys):
@@ -91,6 +95,7 @@ def test_baselines_of_pathfinder(monkeypatch, capsys):
         ),
         (LISTOPS, "data.labels", ("one",), r"`config.data.labels` must be empty or \('0', .*Received: \('one',\)"),
         (PATHFINDER, "data.contour_length", 2, "`config.data.contour_length` must be at least 3. Received: 2"),
+        (PATHFINDER, "data.distractors", -2, "`config.data.distractors` must be at least -1. Received: -2"),
         (PATHFINDER, "model.vocabulary_size", 255, "must be at least 256, the ids of 'pathfinder'. Received: 255"),
     ],
 )
