@@ -22,7 +22,7 @@ from typing import Any
 from absl import flags
 
 from benchmarks.measuring import command_line, performer_flags, points
-from benchmarks.measuring.performer_flags import BASE, VARIANTS
+from benchmarks.measuring.performer_variants import BASE, VARIANTS
 from benchmarks.measuring.results import Results
 from benchmarks.reports import performer_weights
 from compilers.processes import limited_process, machine

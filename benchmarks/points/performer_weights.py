@@ -17,7 +17,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from benchmarks.measuring import command_line, performer_flags, query_key_norms
-from benchmarks.measuring.performer_flags import BASE, SCRATCH, VARIANTS
+from benchmarks.measuring.performer_variants import BASE, SCRATCH, VARIANTS
 from trainer import exits
 from trainer.config import default_config
 from trainer.training import loop

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.measuring.performer_flags import BASE, REDRAW_EVERY, SCRATCH, VARIANTS
+from benchmarks.measuring.performer_variants import BASE, REDRAW_EVERY, SCRATCH, VARIANTS
 from compilers.processes import limited_process
 from compilers.reports.table import markdown
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.measuring import query_key_norms
-from benchmarks.measuring.performer_flags import BASE, VARIANTS
+from benchmarks.measuring.performer_variants import BASE, VARIANTS
 from compilers.processes import limited_process
 from reformer_tf.layers.attention import FullSelfAttention, PerformerSelfAttention
 from tests.trainer import command_line

@@ -44,7 +44,7 @@ def _error(features, size, scale, number):
 @pytest.mark.parametrize(
     ("case", "numbers"),
     [
-        *(pytest.param(case, (16, 256), id="-".join(map(str, case))) for case in MEASURED),
+        *(pytest.param(case, (16, 256), id="-".join(map(str, case))) for case in MEASURED if case[2] < 0.5),
         *(
             pytest.param(case, NUMBERS, id="-".join(map(str, (*case, "all"))), marks=pytest.mark.slow)
             for case in MEASURED
