@@ -19,6 +19,7 @@ MEASURED = {
     ("softmax", 64, 0.5): (1.1, 0.65, 0.41, 0.25),
     ("softmax_regularized", 16, 0.25): (0.101, 0.057, 0.027, 0.015),
     ("softmax_regularized", 16, 0.5): (0.38, 0.21, 0.13, 0.07),
+    ("softmax_regularized", 16, 1.0): (1.1, 0.81, 0.65, 0.55),
     ("softmax_regularized", 64, 0.25): (0.23, 0.10, 0.05, 0.03),
     ("softmax_regularized", 64, 0.5): (0.97, 0.54, 0.30, 0.16),
 }
