@@ -1,6 +1,7 @@
 """Draws the results of `benchmarks.attention_kinds`."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.reports import attention_kinds, figures, kinds_quality, summary
@@ -27,21 +28,20 @@ def draw(measurements: Sequence[dict[str, Any]]) -> Any:
     return figure
 
 
-def _layers(axes: Sequence[Any], measurements: list[dict[str, Any]], colors: dict[str, str]) -> None:
-    points = summary.medians(measurements, attention_kinds.LAYER_QUANTITIES)
-    _lines(axes[0], points, "step_ms", colors)
-    figures.logarithmic(axes[0], "One layer, forward and backward", "length (tokens)", "ms")
-    _lines(axes[1], points, "above_base_mib", colors)
-    figures.logarithmic(axes[1], "One layer, forward and backward", "length (tokens)", "peak above base (MiB)")
-    axes[0].legend()
-
-
-def _decoding(axes: Sequence[Any], measurements: list[dict[str, Any]], colors: dict[str, str]) -> None:
-    points = summary.medians(measurements, attention_kinds.DECODING_QUANTITIES)
-    _lines(axes[0], points, "token_ms", colors)
-    figures.logarithmic(axes[0], "Decoding in one layer", "tokens already decoded", "ms a token")
-    _lines(axes[1], points, "state_bytes", colors)
-    figures.logarithmic(axes[1], "Decoding in one layer", "tokens already decoded", "state (bytes)")
+def _over_length(
+    axes: Sequence[Any],
+    measurements: list[dict[str, Any]],
+    colors: dict[str, str],
+    quantities: summary.Quantities,
+    title: str,
+    length: str,
+    labels: dict[str, str],
+) -> None:
+    """Draws quantities over the length, one in each panel; `labels` are of their axes."""
+    points = summary.medians(measurements, quantities)
+    for own, (quantity, label) in zip(axes, labels.items(), strict=True):
+        _lines(own, points, quantity, colors)
+        figures.logarithmic(own, title, length, label)
     axes[0].legend()
 
 
@@ -65,8 +65,20 @@ def _lines(axes: Any, points: list[dict[str, Any]], quantity: str, colors: dict[
         axes.plot(*values, label=label, color=colors[label], marker="o")
 
 
-_DRAWN = {
-    attention_kinds.LAYER: _layers,
-    attention_kinds.DECODING: _decoding,
+_DRAWN: dict[str, Callable[[Sequence[Any], list[dict[str, Any]], dict[str, str]], None]] = {
+    attention_kinds.LAYER: functools.partial(
+        _over_length,
+        quantities=attention_kinds.LAYER_QUANTITIES,
+        title="One layer, forward and backward",
+        length="length (tokens)",
+        labels={"step_ms": "ms", "above_base_mib": "peak above base (MiB)"},
+    ),
+    attention_kinds.DECODING: functools.partial(
+        _over_length,
+        quantities=attention_kinds.DECODING_QUANTITIES,
+        title="Decoding in one layer",
+        length="tokens already decoded",
+        labels={"token_ms": "ms a token", "state_bytes": "state (bytes)"},
+    ),
     attention_kinds.QUALITY: _quality,
 }
