@@ -7,8 +7,11 @@ from typing import Any, Literal
 # The capability that an argument of a layer needs when it is set, and what is to be said of a kind without it.
 _NEEDED = {
     "causal": ("causal", "attends in both directions only"),
-    "dropout": ("pair_dropout", "forms no probabilities of pairs of tokens that could be dropped"),
-    "shared_query_key": ("shared_query_key", "cannot share queries and keys"),
+    "dropout": (
+        "pair_dropout",
+        "forms no probabilities of pairs of tokens that could be dropped: drop outputs of layers, or take another kind",
+    ),
+    "shared_query_key": ("shared_query_key", "cannot share queries and keys: FullSelfAttention has it"),
     "rotary": ("rotary", "cannot rotate queries and keys"),
 }
 

@@ -12,7 +12,7 @@ from reformer_tf.layers.attention.capabilities import AttentionCapabilities, Dec
 from reformer_tf.layers.frozen_weights import value as weight_value
 from reformer_tf.ops import feature_rows
 from reformer_tf.ops.attention import feature_attention
-from reformer_tf.ops.attention.features import FEATURE_MAPS
+from reformer_tf.ops.attention.features import FEATURE_MAPS, FeatureMap
 from reformer_tf.ops.attention.pair_dropout import PairDropout
 from reformer_tf.ops.caches import Cache, FeatureSumsCache
 
@@ -75,6 +75,8 @@ class PerformerSelfAttention(SelfAttention):
         model_arguments={"kernel_initializer": "kernel_initializer", "rotary": "rotary"},
     )
 
+    fixed = SelfAttention.fixed | {"num_features", "features"}
+
     def __init__(
         self,
         num_heads: int,
@@ -89,7 +91,6 @@ class PerformerSelfAttention(SelfAttention):
         seed: int | None = None,
         **kwargs: Any,
     ):
-        _refuse_pairs(kwargs)
         super().__init__(
             num_heads,
             key_dim,
@@ -101,7 +102,6 @@ class PerformerSelfAttention(SelfAttention):
             **kwargs,
         )
         self.features = arguments.choice("features", features, tuple(FEATURE_MAPS))
-        self._map = FEATURE_MAPS[features]
         self.num_features = self._checked_number(num_features)
         self.redraw_every = arguments.non_negative_integer("redraw_every", redraw_every)
         if redraw_every and not self._map.features_per_row:
@@ -109,6 +109,10 @@ class PerformerSelfAttention(SelfAttention):
                 f"redraw_every must be 0 with features={features!r}, which have no random rows."
                 f" Received: redraw_every={redraw_every}"
             )
+
+    @property
+    def _map(self) -> FeatureMap:
+        return FEATURE_MAPS[self.features]
 
     def _checked_number(self, number: int | None) -> int | None:
         per_row = self._map.features_per_row
@@ -187,14 +191,3 @@ class PerformerSelfAttention(SelfAttention):
             "features": self.features,
             "redraw_every": self.redraw_every,
         }
-
-
-def _refuse_pairs(kwargs: dict[str, Any]) -> None:
-    """Refuses arguments of other kinds, whose default is taken."""
-    ways = {
-        "dropout": "no probability of a pair is ever formed; drop outputs of layers, or take another kind",
-        "shared_query_key": "a token could not be kept from its own key; FullSelfAttention has it",
-    }
-    for name, way in ways.items():
-        if kwargs.pop(name, None):
-            raise ValueError(f"{name} must be left out of PerformerSelfAttention: {way}. Received: {name} that is set")

@@ -26,8 +26,11 @@ def _layer(**changes):
         ({"num_features": 8, "features": "elu"}, "num_features must be left out .*as many as key_dim"),
         ({"redraw_every": -1}, "redraw_every must be .*not negative.* redraw_every=-1"),
         ({"redraw_every": 5, "features": "elu"}, "redraw_every must be 0 with features='elu'"),
-        ({"dropout": 0.1}, "dropout must be left out of PerformerSelfAttention: .*drop outputs"),
-        ({"shared_query_key": True}, "shared_query_key must be left out .*FullSelfAttention has it"),
+        ({"dropout": 0.1}, "dropout must be left out of PerformerSelfAttention, which forms no .*: drop outputs"),
+        (
+            {"shared_query_key": True},
+            "shared_query_key must be left out of PerformerSelfAttention, which .*: FullSelfAttention has it",
+        ),
     ],
 )
 def test_arguments_that_it_cannot_have_are_refused(arguments, error):
