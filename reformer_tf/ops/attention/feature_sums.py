@@ -175,6 +175,35 @@ def normalised(partial: Partial) -> tuple[tf.Tensor, tf.Tensor]:
     return output, tf.where(something, partial.scale + tf.math.log(weight), floor(weight.dtype))[..., 0]
 
 
+def less_log_sum(logs: tf.Tensor, log_sum: tf.Tensor, valid: tf.Tensor | None = None) -> tf.Tensor:
+    """Log-features of queries, such that the weights of all that a query sees add up to one.
+
+    Args:
+        logs: log-features `[..., m]`.
+        log_sum: `[...]`, as `normalised` gives it.
+        valid: boolean, broadcasts to `[...]`, which queries count; or None.
+
+    Returns:
+        `[..., m]`, `FLOOR` for queries that do not count or have seen nothing.
+    """
+    counts = log_sum > 0.5 * FLOOR
+    if valid is not None:
+        counts = tf.logical_and(valid, counts)
+    return floor_unless(counts, logs - log_sum[..., None])
+
+
+def upstream_of_weights(output: tf.Tensor, d_output: tf.Tensor, d_log_sum: tf.Tensor) -> tf.Tensor:
+    """The vector `[..., P]` by whose product with [value, 1] a pair's weight, over their sum, changes the loss.
+
+    Args:
+        output: `[..., P - 1]`, as `normalised` gives it.
+        d_output: its gradient.
+        d_log_sum: `[...]`, the gradient of the second result of `normalised`.
+    """
+    own = d_log_sum - tf.reduce_sum(d_output * output, axis=-1)
+    return tf.concat([d_output, own[..., None]], axis=-1)
+
+
 def merged(first: Partial, second: Partial) -> Partial:
     """What queries have seen of two sets of tokens."""
     scale = tf.maximum(first.scale, second.scale)

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from reformer_tf.ops import shapes
 from reformer_tf.ops.attention import feature_pairs, feature_sums, features
-from reformer_tf.ops.attention.feature_sums import FLOOR, Sums, floor_unless
+from reformer_tf.ops.attention.feature_sums import Sums, floor_unless
 from reformer_tf.ops.execution import budgets, compiled_functions, loops
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray, packed
 
@@ -95,9 +95,7 @@ def attend(tokens: Tokens, rows: tf.Tensor | None, name: str, own: bool) -> tupl
         firsts = [packed(array) for array in firsts]
 
         def gradient(d_output: tf.Tensor, d_log_sum: tf.Tensor) -> list[tf.Tensor]:
-            # A query's loss is its pairs' weights, over their sum, times upstream · [value, 1].
-            d_log_sum -= tf.reduce_sum(d_output * output, axis=-1)
-            take_own = chunks.taker((log_sum, tf.concat([d_output, d_log_sum[..., None]], axis=-1)))
+            take_own = chunks.taker((log_sum, feature_sums.upstream_of_weights(output, d_output, d_log_sum)))
 
             def group_gradient(step: shapes.Size, state: list) -> list:
                 index = chunks.groups - 1 - step
@@ -215,7 +213,7 @@ def _backward(kind: _Kind) -> Callable[..., list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             tape.watch([tokens.query, tokens.key])
             logs, keys = _logs(kind, tokens, rows)
-        vectors, queries = feature_sums.with_one(tokens.value), _normalised_queries(logs, tokens, log_sum)
+        vectors, queries = feature_sums.with_one(tokens.value), feature_sums.less_log_sum(logs, log_sum, tokens.valid)
         before, _ = _sums_before(kind, tokens, keys, vectors, Sums(*first))
         after, sums = _sums_after(kind, tokens, queries, upstream, Sums(*last))
         d_queries, d_keys, d_vectors = feature_pairs.gradient(queries, keys, vectors, tokens.runs, kind.own, upstream)
@@ -228,12 +226,6 @@ def _backward(kind: _Kind) -> Callable[..., list[tf.Tensor]]:
         return [d_query, d_key, d_vectors[..., :-1], *sums.listed()]
 
     return gradient
-
-
-def _normalised_queries(queries: tf.Tensor, tokens: Tokens, log_sum: tf.Tensor) -> tf.Tensor:
-    """The log-features of queries, such that the weights of all that a query sees add up to one."""
-    counts = tf.logical_and(tokens.valid, log_sum > 0.5 * FLOOR)
-    return floor_unless(counts, queries - log_sum[..., None])
 
 
 def _sums_before(kind: _Kind, tokens: Tokens, keys: tf.Tensor, vectors: tf.Tensor, first: Sums) -> tuple[Sums, Sums]:

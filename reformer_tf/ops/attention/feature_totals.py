@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from reformer_tf.ops import shapes
 from reformer_tf.ops.attention import feature_sums, features
-from reformer_tf.ops.attention.feature_sums import FLOOR, Sums, floor_unless
+from reformer_tf.ops.attention.feature_sums import Sums, floor_unless
 from reformer_tf.ops.execution import budgets, compiled_functions
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices
 
@@ -58,9 +58,7 @@ def attend(
         output, log_sum = (of_queries.join(array) for array in of_queries.sweep(see_sums, arrays))
 
         def gradient(d_output: tf.Tensor, d_log_sum: tf.Tensor) -> list[tf.Tensor]:
-            # A query's loss is its pairs' weights, over their sum, times upstream · [value, 1].
-            d_log_sum -= tf.reduce_sum(d_output * output, axis=-1)
-            upstream = tf.concat([d_output, d_log_sum[..., None]], axis=-1)
+            upstream = feature_sums.upstream_of_weights(output, d_output, d_log_sum)
             own = [of_queries.prepared(x) for x in (log_sum, upstream)]
 
             def query_slice(index: shapes.Size, state: list) -> list:
@@ -150,7 +148,7 @@ def _query_gradient(name: str) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
         with tf.GradientTape() as tape:
             tape.watch(query)
             logs = features.FEATURE_MAPS[name].queries(query, rows)
-        normalised = floor_unless(log_sum > 0.5 * FLOOR, logs - log_sum[..., None])
+        normalised = feature_sums.less_log_sum(logs, log_sum)
         weights = feature_sums.weights_of_sums(normalised, None, Sums(largest, keys, None))
         d_logs = weights * tf.matmul(upstream, keys, transpose_b=True)
         return tape.gradient(logs, query, d_logs), total + tf.matmul(weights, upstream, transpose_a=True)
