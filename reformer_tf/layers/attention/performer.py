@@ -28,8 +28,8 @@ class PerformerSelfAttention(SelfAttention):
     does depends on the norms of queries and keys: with 256 features of heads of 64, outputs are off by 5 % where the
     entries of q and k have the standard deviation 0.25, by 40 % at 0.5, and are useless at 1.
 
-    Features and their sums are float32 (or float64) under every dtype policy. No later token changes an output, however
-    large its key, and no small number is added to denominators.
+    Features and their sums are float32 (or float64) under every dtype policy. No later token changes an output by more
+    than rounding, however large its key, and no small number is added to denominators.
 
     Args:
         num_heads: H, the number of heads.
