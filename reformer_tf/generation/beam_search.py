@@ -3,11 +3,11 @@
 Shape letters: B rows, K beams, V vocabulary, N new tokens.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import tensorflow as tf
 
-from reformer_tf.generation.decoder import Decoder
+from reformer_tf.generation.decoder import Decoder, DecodingState
 from reformer_tf.generation.samplers.beam import BeamSearch
 from reformer_tf.generation.token_loop import NOTHING
 
@@ -31,7 +31,7 @@ class _Pool(NamedTuple):
 def search(
     decoder: Decoder,
     logits: tf.Tensor,
-    state: Any,
+    state: DecodingState,
     lengths: tf.Tensor,
     count: tf.Tensor,
     options: BeamSearch,
@@ -55,7 +55,7 @@ def search(
     batch = tf.shape(logits)[0]
 
     def worth(scores: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-        return scores / tf.cast(length, tf.float32) ** options.length_penalty
+        return scores / ((5.0 + tf.cast(length, tf.float32)) / 6.0) ** options.length_penalty
 
     def choose(index: tf.Tensor, logits: tf.Tensor, live: _Pool, done: _Pool) -> tuple[tf.Tensor, _Pool, _Pool]:
         """Extends all beams by all tokens; returns parents of the beams that go on, these beams, and the ended ones."""
@@ -73,21 +73,21 @@ def search(
         live = _Pool(going, tf.gather(tokens, selected, batch_dims=1))
         return tf.gather(parents, selected, batch_dims=1), live, done
 
-    def step(index: tf.Tensor, parents: tf.Tensor, live: _Pool, done: _Pool, state: Any) -> tuple:
+    def step(index: tf.Tensor, parents: tf.Tensor, live: _Pool, done: _Pool, state: DecodingState) -> tuple:
         rows = tf.reshape(tf.range(batch)[:, None] * beams + parents, [-1])
-        state = tf.nest.map_structure(lambda x: tf.gather(x, rows), state)
+        state = state._replace(tokens=tf.nest.map_structure(lambda x: tf.gather(x, rows), state.tokens))
         tokens = tf.reshape(tf.maximum(tf.gather(live.tokens, index - 1, axis=2), 0), [-1])
         logits, state = decoder.step(tokens, tf.repeat(lengths, beams) + index - 1, state)
         return (index + 1, *choose(index, logits, live, done), state)
 
-    def may_improve(index: tf.Tensor, parents: tf.Tensor, live: _Pool, done: _Pool, state: Any) -> tf.Tensor:
+    def may_improve(index: tf.Tensor, parents: tf.Tensor, live: _Pool, done: _Pool, state: DecodingState) -> tf.Tensor:
         # Sums of log-probabilities only fall, and a length penalty raises the score most at the largest length.
         return (index < count) & tf.reduce_any(worth(live.scores[:, 0], count) > done.scores[:, 0])
 
     none = tf.fill([batch, beams], -float("inf"))
     empty = tf.fill([batch, beams, count], NOTHING)
     start = tf.where(tf.range(beams) == 0, tf.zeros_like(none), none)  # All beams start as the prompt: only one counts.
-    state = tf.nest.map_structure(lambda x: tf.repeat(x, beams, axis=0), state)
+    state = state._replace(tokens=tf.nest.map_structure(lambda x: tf.repeat(x, beams, axis=0), state.tokens))
     first = choose(tf.constant(0), tf.repeat(logits, beams, axis=0), _Pool(start, empty), _Pool(none, empty))
     done = tf.while_loop(may_improve, step, (tf.constant(1), *first, state), parallel_iterations=1)[3]
     return done.tokens[:, 0]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from reformer_tf.generation import beam_search, decoder, prompts, samplers, token_loop
+from reformer_tf.generation import beam_search, decoder, prompts, samplers, seq2seq_decoder, token_loop
 from reformer_tf.layers import arguments
 from reformer_tf.layers.attention import registry
 
@@ -32,11 +32,7 @@ def generate(
     """See `ReformerCausalLM.generate`; `model` is such a model."""
     rows = prompts.parse_rows(rows, model.backbone.config["vocabulary_size"])
     run = Continuation(model, rows, max_new_tokens, samplers.get(sampler, **options), seed, stop_tokens)
-    if isinstance(run.sampler, samplers.BeamSearch):
-        tokens = run.search()
-    else:
-        tokens = np.concatenate([run.first()[:, None], run.go_on(max_new_tokens - 1)], axis=1)
-    return [[token for token in row if token != token_loop.NOTHING] for row in tokens.tolist()]
+    return run.all_tokens()
 
 
 def stream(
@@ -68,8 +64,79 @@ def _one_by_one(run: "Continuation", max_new_tokens: int) -> Iterator[int]:
         yield token
 
 
-class Continuation:
-    """Generation for some rows. Arguments as in `ReformerCausalLM.generate`, except that the rows are checked."""
+class Generation:
+    """Generation for some rows.
+
+    Args:
+        model: with the programs of `decoder.make_decoder` or `seq2seq_decoder.make_decoder`.
+        rows: ids that the decoder's `prefill` takes.
+        begun: the ids `[B, L]`, each row filled up with any id, that stand before the new ones, and the number of
+            tokens before them, `[B]`.
+        capacity: the number of positions that will be used at most.
+        max_new_tokens: how many ids a row may get.
+        vocabulary_size: of the new ids.
+        sampler: chooses them.
+        seed: of the draws, as in `ReformerCausalLM.generate`.
+        stop_tokens: ids that end a row.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        rows: list[list[int]],
+        begun: tuple[np.ndarray, np.ndarray] | None,
+        capacity: int,
+        max_new_tokens: int,
+        vocabulary_size: int,
+        sampler: samplers.Sampler | samplers.BeamSearch,
+        seed: Any,
+        stop_tokens: Any,
+    ):
+        self.sampler = sampler
+        self._rows = _padded(rows)
+        self._begun = self._rows if begun is None else begun
+        self._capacity = np.int32(capacity)
+        self._seeds = prompts.row_seeds(seed, len(rows))
+        self._limits = np.full(len(rows), max_new_tokens, np.int32)
+        self._stops = prompts.stop_ids(stop_tokens, vocabulary_size)
+        if model not in _PROGRAMS or not _PROGRAMS[model].are_for(model.variables):
+            _PROGRAMS[model] = _Programs(model)
+        self._programs = _PROGRAMS[model]
+        self._progress: token_loop.Progress | None = None
+
+    def all_tokens(self) -> list[list[int]]:
+        """All new tokens, row by row."""
+        if isinstance(self.sampler, samplers.BeamSearch):
+            tokens = self.search()
+        else:
+            tokens = np.concatenate([self.first()[:, None], self.go_on(self._limits[0] - 1)], axis=1)
+        return [[token for token in row if token != token_loop.NOTHING] for row in tokens.tolist()]
+
+    def first(self) -> np.ndarray:
+        """The first new token of each row, `[B]`."""
+        begin, _ = self._programs.sampler_programs(self.sampler)
+        self._progress = begin(*self._prefilled(), *self._begun, self._limits, self._seeds, self._stops)
+        return self._progress.tokens.numpy()
+
+    def go_on(self, count: int) -> np.ndarray:
+        """Up to `count` more tokens of each row, `[B, count]`, `token_loop.NOTHING` after a row's end."""
+        if not count:
+            return np.empty([len(self._limits), 0], np.int32)
+        _, go_on = self._programs.sampler_programs(self.sampler)
+        tokens, self._progress = go_on(self._progress, np.int32(count), self._seeds, self._stops)
+        return tokens.numpy()
+
+    def search(self) -> np.ndarray:
+        """All new tokens of each row, `[B, max_new_tokens]`, `token_loop.NOTHING` beyond a row's end."""
+        search = self._programs.beam_program(self.sampler)
+        return search(*self._prefilled(), self._begun[1], self._limits[0], self._stops).numpy()
+
+    def _prefilled(self) -> tuple[tf.Tensor, Any]:
+        return self._programs.prefill(*self._rows, self._capacity)
+
+
+class Continuation(Generation):
+    """Generation after prompts. Arguments as in `ReformerCausalLM.generate`, except that the rows are checked."""
 
     def __init__(
         self,
@@ -82,43 +149,25 @@ class Continuation:
     ):
         registry.require_decoding(model.backbone.config["attention_layers"])
         arguments.positive_integer("max_new_tokens", max_new_tokens)
-        self.sampler = sampler
         _check_lengths(rows, max_new_tokens, model.backbone.config["max_sequence_length"])
-        self._lengths = np.asarray([len(row) for row in rows], np.int32)
-        self._ids = np.zeros((len(rows), max(self._lengths)), np.int32)
-        for padded, row in zip(self._ids, rows, strict=True):
-            padded[: len(row)] = row
-        self._seeds = prompts.row_seeds(seed, len(rows))
-        self._limits = np.full(len(rows), max_new_tokens, np.int32)
-        self._stops = prompts.stop_ids(stop_tokens, model.backbone.config["vocabulary_size"])
-        if model not in _PROGRAMS or not _PROGRAMS[model].are_for(model.variables):
-            _PROGRAMS[model] = _Programs(model)
-        self._programs = _PROGRAMS[model]
-        self._progress: token_loop.Progress | None = None
-
-    def first(self) -> np.ndarray:
-        """The first new token of each row, `[B]`."""
-        begin, _ = self._programs.sampler_programs(self.sampler)
-        self._progress = begin(*self._prompts(), self._ids, self._lengths, self._limits, self._seeds, self._stops)
-        return self._progress.tokens.numpy()
-
-    def go_on(self, count: int) -> np.ndarray:
-        """Up to `count` more tokens of each row, `[B, count]`, `token_loop.NOTHING` after a row's end."""
-        if not count:
-            return np.empty([len(self._ids), 0], np.int32)
-        _, go_on = self._programs.sampler_programs(self.sampler)
-        tokens, self._progress = go_on(self._progress, np.int32(count), self._seeds, self._stops)
-        return tokens.numpy()
-
-    def search(self) -> np.ndarray:
-        """All new tokens of each row, `[B, max_new_tokens]`, `token_loop.NOTHING` beyond a row's end."""
-        search = self._programs.beam_program(self.sampler)
-        return search(*self._prompts(), self._lengths, self._limits[0], self._stops).numpy()
-
-    def _prompts(self) -> tuple[tf.Tensor, Any]:
         # The last new token is never fed.
-        capacity = np.int32(self._ids.shape[1] + self._limits[0] - 1)
-        return self._programs.prefill(self._ids, self._lengths, capacity)
+        capacity = max(map(len, rows)) + max_new_tokens - 1
+        vocabulary = model.backbone.config["vocabulary_size"]
+        super().__init__(model, rows, None, capacity, max_new_tokens, vocabulary, sampler, seed, stop_tokens)
+
+
+def _padded(rows: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Rows as ids `[B, L]`, filled up with 0, and their lengths `[B]`."""
+    lengths = np.asarray([len(row) for row in rows], np.int32)
+    ids = np.zeros((len(rows), max(lengths)), np.int32)
+    for padded, row in zip(ids, rows, strict=True):
+        padded[: len(row)] = row
+    return ids, lengths
+
+
+def make_decoder(model: Any) -> decoder.Decoder:
+    """Makes the decoder of a `ReformerCausalLM` or a `ReformerSeq2Seq`."""
+    return (seq2seq_decoder if hasattr(model, "encoder") else decoder).make_decoder(model)
 
 
 class _Programs:
@@ -128,7 +177,7 @@ class _Programs:
         reference = weakref.ref(model)  # A strong reference in a program would keep the model alive for ever.
 
         def traced_decoder() -> decoder.Decoder:
-            return decoder.make_decoder(reference())
+            return make_decoder(reference())
 
         @_graph(_spec(None, None), _spec(None), _spec())
         def prefill(ids: tf.Tensor, lengths: tf.Tensor, capacity: tf.Tensor) -> tuple[tf.Tensor, Any]:

@@ -12,27 +12,28 @@ import tensorflow as tf
 from reformer_tf.layers import arguments
 
 
-def parse_rows(prompts: Any, vocabulary_size: int) -> list[list[int]]:
+def parse_rows(prompts: Any, vocabulary_size: int, name: str = "prompts") -> list[list[int]]:
     """Checks several prompts.
 
     Args:
         prompts: rows of ids: lists, arrays, tensors, ragged tensors.
         vocabulary_size: V.
+        name: of the argument, for errors.
 
     Raises:
         ValueError: if they are not rows of at least one id of the vocabulary each.
     """
-    rows = _plain("prompts", prompts)
+    rows = _plain(name, prompts)
     if isinstance(rows, list) and rows and all(arguments.is_number(row) for row in rows):
         raise ValueError(
-            "prompts must be a list of rows, each a list of ids; did you mean [prompt]?"
-            f" Received: prompts={reprlib.repr(rows)}"
+            f"{name} must be a list of rows, each a list of ids; did you mean [{name.removesuffix('s')}]?"
+            f" Received: {name}={reprlib.repr(rows)}"
         )
     if not isinstance(rows, list):
-        raise ValueError(f"prompts must be rows of integer ids. Received: prompts={reprlib.repr(rows)}")
+        raise ValueError(f"{name} must be rows of integer ids. Received: {name}={reprlib.repr(rows)}")
     if not rows:
-        raise ValueError("prompts must be rows of at least one id. Received: an empty list")
-    return [_ids("prompts", row, vocabulary_size) for row in rows]
+        raise ValueError(f"{name} must be rows of at least one id. Received: an empty list")
+    return [_ids(name, row, vocabulary_size) for row in rows]
 
 
 def parse_row(prompt: Any, vocabulary_size: int) -> list[int]:

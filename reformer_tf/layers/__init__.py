@@ -1,6 +1,13 @@
 """Keras layers of the Reformer."""
 
-from reformer_tf.layers.attention import FullSelfAttention, LocalSelfAttention, LSHSelfAttention, PerformerSelfAttention
+from reformer_tf.layers.attention import (
+    FullCrossAttention,
+    FullSelfAttention,
+    LocalSelfAttention,
+    LSHSelfAttention,
+    PerformerCrossAttention,
+    PerformerSelfAttention,
+)
 from reformer_tf.layers.feed_forward import ChunkedFeedForward
 from reformer_tf.layers.normalization import ChunkedLayerNormalization
 from reformer_tf.layers.positions import (
@@ -15,10 +22,12 @@ __all__ = [
     "AxialPositionEmbedding",
     "ChunkedFeedForward",
     "ChunkedLayerNormalization",
+    "FullCrossAttention",
     "FullSelfAttention",
     "LSHSelfAttention",
     "LearnedPositionEmbedding",
     "LocalSelfAttention",
+    "PerformerCrossAttention",
     "PerformerSelfAttention",
     "ResidualBranch",
     "ReversibleStack",

@@ -1,5 +1,6 @@
 """Builds and calls a user's layer as a residual branch, in the way that a functional model would."""
 
+import inspect
 from typing import Any
 
 import keras
@@ -30,32 +31,47 @@ class _Caller(keras.layers.Layer):
         layer: keras.layers.Layer,
         mask: Any = None,
         segment_ids: Any = None,
+        context: Any = None,
+        context_mask: Any = None,
         seed: Any = None,
         training: bool | None = None,
     ) -> Any:
-        options = {"mask": mask, "segment_ids": segment_ids, "seed": seed, "training": training}
+        options = {
+            "mask": mask,
+            "segment_ids": segment_ids,
+            "context": context,
+            "context_mask": context_mask,
+            "seed": seed,
+            "training": training,
+        }
         return layer(inputs, **arguments.accepted(layer, options))
 
 
-def build(layer: keras.layers.Layer, inputs: keras.KerasTensor) -> keras.KerasTensor:
+def build(
+    layer: keras.layers.Layer, inputs: keras.KerasTensor, context: keras.KerasTensor | None = None
+) -> keras.KerasTensor:
     """Builds a layer, with all sublayers that it makes or builds at its first call, and checks what it returns.
 
     Args:
         layer: any Keras layer.
         inputs: a symbolic input, for instance `[None, None, M]`.
+        context: a symbolic context, for layers that attend to one; or None.
 
     Returns:
         The layer's output, which has the shape of `inputs`.
 
     Raises:
-        ValueError: if the layer needs more than one input or does not keep its shape.
+        ValueError: if the layer needs more than one input, or a context where there is none, or does not keep its
+            shape.
     """
     nodes = len(layer._inbound_nodes)
+    _check_context(layer, context)
+    options = {} if context is None else arguments.accepted(layer, {"context": context})
     try:
-        output = layer(inputs, **_required(layer, inputs))
+        output = layer(inputs, **options, **_required(layer, inputs))
         if any(not sublayer.built for sublayer in layer._flatten_layers(include_self=False)):
             # The layer has a `compute_output_shape`, so Keras did not run `call`, which builds the other sublayers.
-            output = _Caller()(inputs, layer=layer, **_required(layer, inputs))
+            output = _Caller()(inputs, layer=layer, **options, **_required(layer, inputs))
     except BranchError:
         raise
     except Exception as error:
@@ -68,6 +84,24 @@ def build(layer: keras.layers.Layer, inputs: keras.KerasTensor) -> keras.KerasTe
     del layer._inbound_nodes[nodes:]
     _check(layer, inputs, output)
     return output
+
+
+def takes_context(layer: keras.layers.Layer) -> bool:
+    """Whether a layer has the call argument `context`."""
+    return "context" in inspect.signature(layer.call).parameters
+
+
+def _check_context(layer: keras.layers.Layer, context: Any) -> None:
+    if context is None and arguments.accepted(layer, {"context": True}, required=True):
+        raise no_context(layer)
+
+
+def no_context(layer: keras.layers.Layer) -> BranchError:
+    """The error that a layer which attends to a context gets none."""
+    return BranchError(
+        "context must be passed where a branch attends to it, as cross-attention does."
+        f" Received: context=None for {_named(layer)}"
+    )
 
 
 def _required(layer: keras.layers.Layer, inputs: keras.KerasTensor) -> dict[str, Any]:
@@ -91,11 +125,13 @@ def call(layer: keras.layers.Layer, inputs: tf.Tensor, options: dict[str, Any]) 
     Args:
         layer: built.
         inputs: `[B, L, M]`.
-        options: the call arguments `mask`, `segment_ids`, `seed` and `training`; the layer gets those that it takes.
+        options: the call arguments `mask`, `segment_ids`, `context`, `context_mask`, `seed` and `training`; the layer
+            gets those that it takes.
 
     Raises:
         ValueError: if it does not keep the shape, as far as that is known when it is traced; else the graph raises.
     """
+    _check_context(layer, options.get("context"))
     output = _caller(inputs, layer=layer, **options)
     _check(layer, inputs, output)
     if not output.shape.is_fully_defined():

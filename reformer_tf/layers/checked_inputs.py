@@ -55,7 +55,9 @@ class VectorLayer(CheckedInputs):
 
 def _built_width(layer: Any) -> int | None:
     """The width of the inputs that a layer was built for, None before."""
-    shape: Any = (layer.get_build_config() or {}).get("input_shape")
+    config = layer.get_build_config() or {}
+    # Of layers with several inputs, Keras saves the shapes by name.
+    shape: Any = config.get("input_shape") or config.get("shapes_dict", {}).get("inputs_shape")
     while shape and isinstance(shape[0], list | tuple):
         shape = shape[0]
     return shape[-1] if shape else None

@@ -31,12 +31,14 @@ class ResidualBranch(VectorLayer, FixedArguments):
         inputs: `[B, L, M]`.
         mask: boolean `[B, L]`, handed to the sublayer if it takes one.
         segment_ids: integers `[B, L]`, likewise.
+        context: `[B, S, N]`, the sequence that cross-attention attends to, likewise.
+        context_mask: boolean `[B, S]`, likewise.
         seed: int32 `[2]` or `[3]`, likewise; by default drawn from the layer's own generator in training.
         training: whether dropout is on.
 
     Raises:
-        ValueError: if the sublayer needs more than one input, or does not return one floating tensor of its input's
-            shape.
+        ValueError: if the sublayer needs more than one input, or a context where there is none, or does not return one
+            floating tensor of its input's shape.
 
     Example:
         >>> from reformer_tf.layers import ChunkedFeedForward
@@ -63,10 +65,11 @@ class ResidualBranch(VectorLayer, FixedArguments):
         self.supports_masking = True
         self._register_call_context_args("segment_ids", "seed")
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        stream = keras.KerasTensor(tuple(input_shape), shapes.statistics_dtype(self.compute_dtype).name)
+    def build(self, inputs_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] | None = None) -> None:
+        stream = keras.KerasTensor(tuple(inputs_shape), shapes.statistics_dtype(self.compute_dtype).name)
         normal = branch_calls.build(self.normalization, stream)
-        branch_calls.build(self.dropout, branch_calls.build(self.layer, normal))
+        context = None if context_shape is None else keras.KerasTensor(tuple(context_shape), self.compute_dtype)
+        branch_calls.build(self.dropout, branch_calls.build(self.layer, normal, context))
 
     def call(
         self,
@@ -75,15 +78,26 @@ class ResidualBranch(VectorLayer, FixedArguments):
         segment_ids: tf.Tensor | None = None,
         seed: tf.Tensor | None = None,
         training: bool | None = None,
+        context: tf.Tensor | None = None,
+        context_mask: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        options = {"mask": mask, "segment_ids": segment_ids, "seed": seed, "training": training}
+        options = {
+            "mask": mask,
+            "segment_ids": segment_ids,
+            "context": context,
+            "context_mask": context_mask,
+            "seed": seed,
+            "training": training,
+        }
         # Functions inside may be compiled in training; an exported model must run where XLA is not linked in.
         with compiled_functions.compiling_functions(bool(training)):
             output = branch_calls.call(self.layer, self.normalization(inputs), options)
         return self.dropout(output, seed=seed, training=training)
 
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        return tuple(input_shape)
+    def compute_output_shape(
+        self, inputs_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...] | None = None
+    ) -> tuple[int | None, ...]:
+        return tuple(inputs_shape)
 
     @property
     def epsilon(self) -> float:

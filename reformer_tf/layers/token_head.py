@@ -65,13 +65,17 @@ class TokenHead(VectorLayer, NotQuantized, FixedArguments):
         inputs = tf.convert_to_tensor(inputs)
         return self._logits(inputs, *map(frozen_weights.value, self._used_weights()))
 
-    def token_losses(self, hidden: tf.Tensor, targets: tf.Tensor, ignore_id: int | None = None) -> tf.Tensor:
+    def token_losses(
+        self, hidden: tf.Tensor, targets: tf.Tensor, ignore_id: int | None = None, label_smoothing: float = 0.0
+    ) -> tf.Tensor:
         """Computes cross-entropies of targets, a few rows at a time, so that `L x V` logits are never alive together.
 
         Args:
             hidden: `[B, L, M]`.
             targets: integers `[B, L]` in [0, V).
             ignore_id: targets equal to it have no loss; None if all count.
+            label_smoothing: the part of a target's probability that is spread evenly over all V tokens, in [0, 1)
+                (Szegedy et al., 2016, section 7). The loss is the cross-entropy of that distribution.
 
         Returns:
             float32 `[B, L]`, nats; zero where ignored. In a graph, which cannot raise errors on every device: NaN
@@ -82,6 +86,7 @@ class TokenHead(VectorLayer, NotQuantized, FixedArguments):
         """
         for name, value in (("hidden", hidden), ("targets", targets)):
             arguments.dense(name, value)
+        label_smoothing = arguments.rate("label_smoothing", label_smoothing)
         hidden = tf.cast(hidden, self.compute_dtype)
         shape, counted = shapes.sizes(targets), id_ranges.counted(targets, ignore_id)
         targets, right = id_ranges.within("targets", targets, self.vocabulary_size, counted)
@@ -93,7 +98,12 @@ class TokenHead(VectorLayer, NotQuantized, FixedArguments):
         dtype = shapes.statistics_dtype(hidden.dtype)
 
         def rows(hidden: tf.Tensor, targets: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
-            return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, self._logits(hidden, *joined(weights)))
+            logits = self._logits(hidden, *joined(weights))
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, logits)
+            if not label_smoothing:
+                return losses
+            of_all = tf.reduce_logsumexp(logits, axis=-1) - tf.reduce_mean(logits, axis=-1)
+            return (1.0 - label_smoothing) * losses + label_smoothing * of_all
 
         losses = row_chunks.map_rows(
             rows, flat, weights, row_chunks.rows_in_budget(self.vocabulary_size), tf.TensorSpec([None], dtype)

@@ -118,6 +118,54 @@ def layer_arguments(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return {argument: values[name] for argument, name in followed.items()}
 
 
+def cross_arguments(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the arguments of a layer with cross-attention that follow from those of its model.
+
+    Args:
+        kind: of the layer.
+        values: arguments of a backbone, and what their defaults stand for.
+    """
+    taken = inspect.signature(registry.get_cross(kind)).parameters
+    return {argument: value for argument, value in layer_arguments(kind, values).items() if argument in taken}
+
+
+def checked_cross(kind: Any, cross_attention_options: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns `cross_attention_options` as plain dicts and lists.
+
+    Args:
+        kind: of cross-attention.
+        cross_attention_options: arguments of its layers, or None for none.
+        values: arguments of a backbone, `attention_dropout` among them.
+
+    Raises:
+        ValueError: for an unknown kind, arguments that its layers do not take, or what the kind cannot do.
+    """
+    cls, name = registry.get_cross(kind), "cross_attention_options"
+    requested = {} if cross_attention_options is None else cross_attention_options
+    options = {argument: arguments.plain(value) for argument, value in _items(name, requested)}
+    cls.capabilities.check(name, options)
+    _check_taken(name, options, cls)
+    if values["attention_dropout"] and not cls.capabilities.pair_dropout:
+        able = sorted(kind for kind in registry.CROSS_ATTENTION_LAYERS if registry.get(kind).capabilities.pair_dropout)
+        raise ValueError(
+            "attention_dropout must be left out unless cross_attention is a kind that can drop pairs of tokens"
+            f" (attention_options ask the self-attention alone): {able} can, {kind!r} cannot."
+            f" Received: attention_dropout={values['attention_dropout']!r}, cross_attention={kind!r}"
+        )
+    return options
+
+
+def _check_taken(name: str, options: Mapping[str, Any], cls: type) -> None:
+    """Refuses options that the layers of a class do not take."""
+    taken = [argument for argument in inspect.signature(cls).parameters if argument not in _NOT_OPTIONS]
+    unknown = sorted(set(options) - set(taken))
+    if unknown:
+        raise ValueError(
+            f"{name} must hold arguments of its layers other than causal and seed, which are {taken}."
+            f" Received: {unknown}"
+        )
+
+
 def report_without_effect(kinds: Iterable[str], values: Mapping[str, Any], signature: inspect.Signature) -> None:
     """Logs the arguments of a backbone that are not left at their default though no layer follows them.
 
@@ -130,12 +178,17 @@ def report_without_effect(kinds: Iterable[str], values: Mapping[str, Any], signa
         signature: of the backbone, for the defaults.
     """
     used = list(dict.fromkeys(kinds))
-    followed = {name for kind in used for name in registry.get(kind).capabilities.model_arguments.values()}
-    if "local_chunk_length" in followed and values["local_chunk_length"] is None:
-        followed.add("chunk_length")
+    names = followed(used)
+    if "local_chunk_length" in names and values["local_chunk_length"] is None:
+        names.add("chunk_length")
     for name in ATTENTION_ONLY:
-        if name not in followed and values[name] != signature.parameters[name].default:
+        if name not in names and values[name] != signature.parameters[name].default:
             _warn_once(f"{name}={values[name]!r} has no effect in a model of attention_layers={used}")
+
+
+def followed(kinds: Iterable[str]) -> set[str]:
+    """The arguments of a backbone that layers of some kinds follow."""
+    return {name for kind in kinds for name in registry.get(kind).capabilities.model_arguments.values()}
 
 
 @functools.cache
@@ -164,13 +217,7 @@ def checked_options(attention_options: Any, kinds: Iterable[str]) -> dict[str, d
         name, cls = f"attention_options[{kind!r}]", registry.get(kind)
         options[kind] = {argument: arguments.plain(value) for argument, value in _items(name, requested)}
         cls.capabilities.check(name, options[kind])
-        taken = [argument for argument in inspect.signature(cls.__init__).parameters if argument not in _NOT_OPTIONS]
-        unknown = sorted(set(options[kind]) - set(taken))
-        if unknown:
-            raise ValueError(
-                f"{name} must hold arguments of its layers other than causal and seed, which are {taken}."
-                f" Received: {unknown}"
-            )
+        _check_taken(name, options[kind], cls)
     return options
 
 

@@ -7,15 +7,8 @@ from typing import Any
 import keras
 
 from reformer_tf.layers import arguments, parts
-from reformer_tf.layers.attention import registry
 from reformer_tf.layers.checked_inputs import CheckedInputs
-from reformer_tf.layers.dropout import SeededDropout
-from reformer_tf.layers.feed_forward import ChunkedFeedForward
-from reformer_tf.layers.normalization import ChunkedLayerNormalization
-from reformer_tf.layers.residual_branch import ResidualBranch
-from reformer_tf.layers.reversible import ReversibleStack
-from reformer_tf.layers.token_embedding import TokenEmbedding
-from reformer_tf.models import attention_kinds, model_arguments, position_layers, presets
+from reformer_tf.models import attention_kinds, backbone_parts, model_arguments, presets
 from reformer_tf.models.fine_tuning import FineTuned
 
 
@@ -166,72 +159,15 @@ class ReformerBackbone(CheckedInputs, FineTuned, keras.Model):
             "kernel_initializer": kernel_initializer,
             "seed": seed,
         }
-        config = {argument: arguments.plain(value) for argument, value in config.items()}
-        model_arguments.refuse_unknown([type(self)], kwargs)
-        model_arguments.check_values(config)
-        model_arguments.check_used(config)
+        made = backbone_parts.make(type(self), inspect.signature(ReformerBackbone), config, kwargs, dtype)
         arguments.boolean("trainable", trainable)
-        kinds = attention_kinds.pattern(attention_layers, num_layers)
-        overrides = attention_kinds.checked_options(attention_options, kinds)
-        attention_kinds.check_abilities(kinds, config)
-        attention_kinds.report_without_effect(kinds, config, inspect.signature(ReformerBackbone))
-        config["attention_options"] = overrides or None
-        if kernel_initializer is None:
-            # The variance 1 / (3 fan_in) is that of a uniform distribution within 1 / sqrt(fan_in).
-            kernel_initializer = keras.initializers.VarianceScaling(1.0 / 3.0, "fan_in", "uniform")
-        else:
-            kernel_initializer = keras.initializers.get(kernel_initializer)
-            config["kernel_initializer"] = keras.initializers.serialize(kernel_initializer)
-        policy, seeds = model_arguments.dtype_policy(dtype), iter(model_arguments.layer_seeds(seed))
-
-        # What layers follow: the arguments, with what their defaults stand for.
-        values = {
-            **config,
-            "kernel_initializer": kernel_initializer,
-            "local_chunk_length": local_chunk_length or chunk_length,
-        }
-        blocks = []
-        for index, kind in enumerate(kinds):
-            options = {**attention_kinds.layer_arguments(kind, values), **overrides.get(kind, {})}
-            layer = registry.get(kind)(**options, seed=next(seeds), dtype=policy, name=f"{kind}_attention_{index}")
-            feed_forward = ChunkedFeedForward(
-                intermediate_dim,
-                activation=activation,
-                gated=gated,
-                chunk_length=feed_forward_chunk_length,
-                kernel_initializer=kernel_initializer,
-                dtype=policy,
-                name=f"feed_forward_{index}",
-            )
-            f, g = (
-                ResidualBranch(x, dropout, layer_norm_epsilon, seed=next(seeds), dtype=policy, name=f"{x.name}_branch")
-                for x in (layer, feed_forward)
-            )
-            blocks.append((f, g))
-
         ids = keras.Input((None,), dtype="int32", name="ids")
-        embedding = TokenEmbedding(
-            vocabulary_size,
-            hidden_dim,
-            max_sequence_length,
-            scale=embedding_scale,
-            dtype=policy,
-            name="token_embedding",
-        )
-        x = embedding(ids)
-        position = position_layers.make(positions, max_sequence_length, hidden_dim, axial_shape, axial_dims, policy)
-        if position is not None:
-            x = position(x)
-        if dropout:
-            x = SeededDropout(dropout, seed=next(seeds), dtype=policy, name="embedding_dropout")(x)
-        x = ReversibleStack(blocks, reversible, combine_streams, seed=next(seeds), dtype=policy, name="stack")(x)
-        x = ChunkedLayerNormalization(epsilon=layer_norm_epsilon, dtype=policy, name="final_norm")(x)
-        super().__init__(inputs=ids, outputs=x, name=name, trainable=trainable)
+        super().__init__(inputs=ids, outputs=made.vectors(made.embedding(ids)), name=name, trainable=trainable)
         self._register_call_context_args("segment_ids", "seed")
         self.supports_masking = True
-        self.config = config
-        self.policy = policy
-        self.token_embedding = embedding
+        self.config = made.config
+        self.policy = made.policy
+        self.token_embedding = made.embedding
         self._parts = parts.Parts(self)
 
     def adapted_part(self) -> "ReformerBackbone":

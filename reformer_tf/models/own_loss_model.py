@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from reformer_tf.models import row_metrics
-from reformer_tf.models.headed_model import HeadedModel, unpacked
+from reformer_tf.models.trainable_model import TrainableModel
 
 
 class Scored(NamedTuple):
@@ -24,7 +24,7 @@ class Scored(NamedTuple):
     rows: Sequence[row_metrics.Rows]
 
 
-class OwnLossModel(HeadedModel):
+class OwnLossModel(TrainableModel):
     """Base of the models that train by a loss of their own unless `compile` gets one.
 
     The loss of a batch is the weighted mean over all targets that count, across replicas. The metrics of `compile` are
@@ -37,7 +37,7 @@ class OwnLossModel(HeadedModel):
         """Scores the targets of a batch.
 
         Args:
-            inputs: the inputs by name, as `unpacked` returns them.
+            inputs: the inputs by name, as `named_inputs` returns them.
             y: the targets of `fit`.
             sample_weight: the weights of `fit`.
             training: whether this is a training call.
@@ -73,12 +73,12 @@ class OwnLossModel(HeadedModel):
                 row_metrics.build(self._compile_metrics, self.classes())
 
     def batch_loss(self, data: Any, training: bool) -> tuple[tf.Tensor, Callable[[], dict[str, Any]]]:
-        """The loss of a batch: the model's own, unless it was compiled with another. See `HeadedModel`."""
+        """The loss of a batch: the model's own, unless it was compiled with another. See `TrainableModel`."""
         if self._compile_loss is not None:
             return super().batch_loss(data, training)
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         self.check_data(x, y, sample_weight)
-        inputs = unpacked(x)
+        inputs = self.named_inputs(x)
         scored = self.scored(inputs, y, sample_weight, training)
         total, weight = tf.reduce_sum(scored.losses * scored.weights), tf.reduce_sum(scored.weights)
         replica = tf.distribute.get_replica_context()

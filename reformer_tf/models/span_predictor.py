@@ -9,6 +9,7 @@ import tensorflow as tf
 from reformer_tf.layers import arguments, parts
 from reformer_tf.models import backbone_choice, row_metrics
 from reformer_tf.models.backbone import ReformerBackbone
+from reformer_tf.models.headed_model import HeadedModel
 from reformer_tf.models.own_loss_model import OwnLossModel, Scored
 from reformer_tf.ops import id_ranges, shapes
 
@@ -19,7 +20,7 @@ _ALL_ROWS = 2**31 - 1
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class ReformerSpanPredictor(OwnLossModel):
+class ReformerSpanPredictor(OwnLossModel, HeadedModel):
     """A span predictor: ids `[B, L]` to the logits that each token is the first, or the last, of the span.
 
     `compile(optimizer)` and `fit(ids, {"start": first, "end": last})` train it with indices `[B]` and an optional

@@ -39,14 +39,14 @@ def _continuations(stops):
 
 
 def _scores(model, prompt, continuations, length_penalty):
-    """The score of each continuation, from the logits of whole sequences, which tokens added later do not change."""
+    """The score of each continuation (Wu et al., 2016, equation 14), from the logits of whole sequences."""
     longest = max(map(len, continuations))
     rows = np.array([prompt + tokens + [0] * (longest - len(tokens)) for tokens in continuations], "int32")
     logits = model(rows) if model.backbone.strictly_causal else np.stack([model(row[None])[0] for row in rows])
     logits = np.asarray(logits, np.float64)[:, len(prompt) - 1 : -1]
     log_probabilities = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     scores = [
-        row_scores[np.arange(len(tokens)), tokens].sum() / len(tokens) ** length_penalty
+        row_scores[np.arange(len(tokens)), tokens].sum() / ((5 + len(tokens)) / 6) ** length_penalty
         for row_scores, tokens in zip(log_probabilities, continuations, strict=True)
     ]
     return np.array(scores)

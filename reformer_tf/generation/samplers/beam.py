@@ -8,14 +8,14 @@ from reformer_tf.layers import arguments
 class BeamSearch:
     """Looks for the likeliest continuation among the `num_beams` likeliest ones of each length.
 
-    A continuation scores the sum of its tokens' log-probabilities, divided by its number of tokens to the power of
-    `length_penalty`. It ends with a stop token, or where it may not get longer. With as many beams as there are
-    continuations the search is exact. The cost of a step grows with the context, because caches are copied to the beams
-    that go on.
+    A continuation of n tokens scores the sum of their log-probabilities, divided by `((5 + n) / 6) ** length_penalty`
+    (Wu et al., 2016, section 7, equation 14). It ends with a stop token, or where it may not get longer. With as many
+    beams as there are continuations the search is exact. The cost of a step grows with the tokens so far, because
+    caches are copied to the beams that go on.
 
     Args:
         num_beams: the number of continuations that go on in each step; positive.
-        length_penalty: 0 for none; above 0 longer continuations are preferred (Wu et al., 2016, section 7).
+        length_penalty: 0 for none; above 0 longer continuations are preferred. Translation models often take 0.6.
 
     Raises:
         ValueError: if an argument is out of range.

@@ -106,6 +106,10 @@ class SelfAttention(SavesSeedState, HeadProjections):
         self.supports_masking = True
         self._register_call_context_args("segment_ids", "seed")
 
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        width = self.known_width("inputs", input_shape)
+        self.build_projections(width, width)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         for name, instead in _NOT_HERE.items():
             if name in kwargs:
@@ -191,9 +195,7 @@ class SelfAttention(SavesSeedState, HeadProjections):
 
         dropout = None
         if call.training and self.dropout:
-            rows = seeds.row_keys(call.seed, call.layer_seed, batch)
-            keys = seeds.mix(rows[:, None], heads.first + tf.range(heads.count))
-            dropout = PairDropout(self.dropout, tf.reshape(keys, [-1]))
+            dropout = PairDropout.for_heads(self.dropout, call.seed, call.layer_seed, batch, heads.first, heads.count)
         if buckets is not None:
             buckets = tf.reshape(buckets, [batch * heads.count, *shapes.sizes(buckets)[2:]])
         query, *key, value = vectors

@@ -46,7 +46,7 @@ class FullSelfAttention(SelfAttention):
         shared_query_key=True,
         rotary=True,
         decoding_cache=DecodingCache(state="all keys and values", time_grows=True, state_grows=True),
-        cross_attention=False,
+        cross_attention=True,
         model_arguments={"kernel_initializer": "kernel_initializer", "rotary": "rotary"},
     )
 

@@ -6,21 +6,16 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from reformer_tf.layers import arguments
 from reformer_tf.layers.attention.base import Call, SelfAttention
 from reformer_tf.layers.attention.capabilities import AttentionCapabilities, DecodingCache
-from reformer_tf.layers.frozen_weights import value as weight_value
-from reformer_tf.ops import feature_rows
+from reformer_tf.layers.attention.random_features import RandomFeatures
 from reformer_tf.ops.attention import feature_attention
-from reformer_tf.ops.attention.features import FEATURE_MAPS, FeatureMap
 from reformer_tf.ops.attention.pair_dropout import PairDropout
 from reformer_tf.ops.caches import Cache, FeatureSumsCache
 
-_DEFAULT_NUM_FEATURES = 256
-
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class PerformerSelfAttention(SelfAttention):
+class PerformerSelfAttention(RandomFeatures, SelfAttention):
     """Self-attention by features of queries and keys, O(L m D) (Choromanski et al., 2021, "Rethinking Attention").
 
     The weight of a pair is a sum over m positive features. With random features it estimates that of exact softmax
@@ -71,11 +66,11 @@ class PerformerSelfAttention(SelfAttention):
         shared_query_key=False,
         rotary=True,
         decoding_cache=DecodingCache(state="sums of features", time_grows=False, state_grows=False),
-        cross_attention=False,
+        cross_attention=True,
         model_arguments={"kernel_initializer": "kernel_initializer", "rotary": "rotary"},
     )
 
-    fixed = SelfAttention.fixed | {"num_features", "features"}
+    fixed = SelfAttention.fixed | RandomFeatures.fixed
 
     def __init__(
         self,
@@ -101,69 +96,14 @@ class PerformerSelfAttention(SelfAttention):
             seed=seed,
             **kwargs,
         )
-        self.features = arguments.choice("features", features, tuple(FEATURE_MAPS))
-        self.num_features = self._checked_number(num_features)
-        self.redraw_every = arguments.non_negative_integer("redraw_every", redraw_every)
-        if redraw_every and not self._map.features_per_row:
-            raise ValueError(
-                f"redraw_every must be 0 with features={features!r}, which have no random rows."
-                f" Received: redraw_every={redraw_every}"
-            )
-
-    @property
-    def _map(self) -> FeatureMap:
-        return FEATURE_MAPS[self.features]
-
-    def _checked_number(self, number: int | None) -> int | None:
-        per_row = self._map.features_per_row
-        if not per_row:
-            if number is not None:
-                raise ValueError(
-                    f"num_features must be left out with features={self.features!r}, which are as many as key_dim."
-                    f" Received: num_features={number}"
-                )
-            return None
-        number = arguments.positive_integer("num_features", _DEFAULT_NUM_FEATURES if number is None else number)
-        if number % per_row:
-            raise ValueError(
-                f"num_features must be a multiple of {per_row} with features={self.features!r}."
-                f" Received: num_features={number}"
-            )
-        return number
+        self.set_features(num_features, features, redraw_every)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         super().build(input_shape)
-        self._rows = None
-        if self._rows_shape is not None:
-            count, size = self._rows_shape
-            self._rows = self.add_weight(
-                (count, size),
-                initializer=lambda _, dtype: tf.cast(
-                    feature_rows.stored_rows(self.seed, count, size, self._map.scaled_rows), dtype
-                ),
-                trainable=False,
-                autocast=False,  # weights of pairs are exponentials of products with them
-                dtype="float32",
-                name="feature_rows",
-            )
-
-    @property
-    def _rows_shape(self) -> tuple[int, int] | None:
-        if self.num_features is None:
-            return None
-        return self.num_features // self._map.features_per_row, self.key_dim
-
-    def is_random(self, training: bool | None) -> bool:
-        return bool(training) and self.redraw_every > 0
+        self.build_rows()
 
     def drawn(self, call: Call) -> Mapping[str, tf.Tensor | None]:
-        if self._rows_shape is None or not self.is_random(call.training):
-            return {"rows": self._stored()}
-        seed = feature_rows.redraw_seed(call.seed, self.redraw_every)
-        return {"rows": feature_rows.drawn_rows(seed, call.layer_seed, *self._rows_shape, self._map.scaled_rows)}
-
-    def _stored(self) -> tf.Tensor | None:
-        return None if self._rows is None else tf.convert_to_tensor(weight_value(self._rows))
+        return {"rows": self.rows(call.seed, call.layer_seed, call.training)}
 
     def attend(
         self,
@@ -180,14 +120,9 @@ class PerformerSelfAttention(SelfAttention):
         return feature_attention.attend(query, key, value, rows, self.features, valid, segments, self.causal)
 
     def cache(self) -> Cache | None:
-        return FeatureSumsCache(self.features, self._stored()) if self.causal else None
+        return FeatureSumsCache(self.features, self.stored_rows()) if self.causal else None
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["shared_query_key"], config["dropout"]
-        return {
-            **config,
-            "num_features": self.num_features,
-            "features": self.features,
-            "redraw_every": self.redraw_every,
-        }
+        return {**config, **self.features_config()}

@@ -1,7 +1,7 @@
-"""The projections of all kinds of self-attention, from tokens to heads and back."""
+"""The projections of all kinds of attention, from tokens to heads and back."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -66,18 +66,34 @@ class HeadProjections(VectorLayer, LowRankAdapted, FixedArguments):
             raise ValueError(f"key_dim must be even when rotary=True. Received: key_dim={key_dim}")
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        if len(input_shape) != 3 or input_shape[-1] is None:
+    def known_width(self, name: str, shape: tuple[int | None, ...]) -> int:
+        """The width of an input `[batch, length, width]`.
+
+        Raises:
+            ValueError: if its shape is another, or the width not known.
+        """
+        if len(shape) != 3 or shape[-1] is None:
             raise ValueError(
-                f"{type(self).__name__} takes inputs [batch, length, width] with a known width."
-                f" Received: input_shape={input_shape}"
+                f"{type(self).__name__} takes {name} [batch, length, width] with a known width."
+                f" Received: {name} of shape {shape}"
             )
-        width, heads, size = input_shape[-1], self.num_heads, self.key_dim
+        return shape[-1]
+
+    def build_projections(self, width: int, key_width: int) -> None:
+        """Makes the weights.
+
+        Args:
+            width: of the vectors that queries are made from, and of the outputs.
+            key_width: of the vectors that keys and values are made from.
+        """
+        heads, size = self.num_heads, self.key_dim
         self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: width})
-        names = ("query_key", "value") if self.shared_query_key else ("query", "key", "value")
+        widths = {"query_key": width, "value": width}
+        if not self.shared_query_key:
+            widths = {"query": width, "key": key_width, "value": key_width}
         projections = []
-        for name in names:
-            kernel = self._kernel((width, heads, size), width, name)
+        for name, rows in widths.items():
+            kernel = self._kernel((rows, heads, size), rows, name)
             projections.append((kernel, self._bias((heads, size), name)))
         # A tuple, because TensorFlow's checkpoints leave out variables and layers in lists.
         self._projections = tuple(projections)
@@ -116,6 +132,29 @@ class HeadProjections(VectorLayer, LowRankAdapted, FixedArguments):
         Returns:
             `[B, l, h, D]` each.
         """
+        projected = self._projected(x, self._projections, heads, mask)
+        if self.rotary:
+            projected[:-1] = [rotary.rotate(vectors, start) for vectors in projected[:-1]]
+        if not self.shared_query_key:
+            projected[0] = self._scaled(projected[0])
+        return projected
+
+    def project_queries(self, x: tf.Tensor, heads: Heads, mask: tf.Tensor | None) -> tf.Tensor:
+        """Computes queries alone, for cross-attention; arguments and result as in `project`."""
+        (query,) = self._projected(x, self._projections[:1], heads, mask)
+        return self._scaled(query)
+
+    def project_context(self, context: tf.Tensor, heads: Heads, mask: tf.Tensor | None) -> list[tf.Tensor]:
+        """Computes keys and values alone, of the sequence that queries attend to; as in `project`."""
+        return self._projected(context, self._projections[1:], heads, mask)
+
+    def _scaled(self, query: tf.Tensor) -> tf.Tensor:
+        return query * tf.constant(self.key_dim**-0.5, query.dtype)
+
+    def _projected(
+        self, x: tf.Tensor, projections: Sequence[tuple[Any, Any]], heads: Heads, mask: tf.Tensor | None
+    ) -> list[tf.Tensor]:
+        """The products of tokens `[B, l, M]` with some of the kernels, `[B, l, h, D]` each."""
         batch, length, width = shapes.sizes(x)
         x = tf.cast(x, self.compute_dtype)  # Keras does so only inside `__call__`.
         if mask is not None:
@@ -123,7 +162,7 @@ class HeadProjections(VectorLayer, LowRankAdapted, FixedArguments):
             x = tf.where(mask[:, :, None], x, tf.zeros([], x.dtype))
         flat = tf.reshape(x, [-1, width])
         projected = []
-        for kernel, bias in self._projections:
+        for kernel, bias in projections:
             result = sums.matmul(flat, tf.reshape(self._select_heads(value(kernel), heads, axis=1), [width, -1]))
             adapter = self.adapters().get(kernel.name)
             if adapter is not None:
@@ -134,10 +173,6 @@ class HeadProjections(VectorLayer, LowRankAdapted, FixedArguments):
             if bias is not None:
                 result = sums.bias_add(result, self._select_heads(value(bias), heads, axis=0))
             projected.append(result)
-        if self.rotary:
-            projected[:-1] = [rotary.rotate(vectors, start) for vectors in projected[:-1]]
-        if not self.shared_query_key:
-            projected[0] *= tf.constant(self.key_dim**-0.5, projected[0].dtype)
         return projected
 
     def merge(self, x: tf.Tensor, heads: Heads) -> tf.Tensor:

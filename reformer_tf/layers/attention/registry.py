@@ -9,16 +9,25 @@ from typing import Any
 from reformer_tf.layers.attention import capabilities
 from reformer_tf.layers.attention.base import SelfAttention
 from reformer_tf.layers.attention.capabilities import AttentionCapabilities
+from reformer_tf.layers.attention.cross_attention import CrossAttention
 from reformer_tf.layers.attention.full import FullSelfAttention
+from reformer_tf.layers.attention.full_cross import FullCrossAttention
 from reformer_tf.layers.attention.local import LocalSelfAttention
 from reformer_tf.layers.attention.lsh import LSHSelfAttention
 from reformer_tf.layers.attention.performer import PerformerSelfAttention
+from reformer_tf.layers.attention.performer_cross import PerformerCrossAttention
 
 ATTENTION_LAYERS: dict[str, type[SelfAttention]] = {
     "full": FullSelfAttention,
     "local": LocalSelfAttention,
     "lsh": LSHSelfAttention,
     "performer": PerformerSelfAttention,
+}
+
+# Of the kinds whose capabilities say that they have cross-attention.
+CROSS_ATTENTION_LAYERS: dict[str, type[CrossAttention]] = {
+    "full": FullCrossAttention,
+    "performer": PerformerCrossAttention,
 }
 
 
@@ -32,6 +41,17 @@ def get(kind: Any) -> type[SelfAttention]:
         raise ValueError(f"attention_layers must name kinds among {sorted(ATTENTION_LAYERS)}. Received: {kind!r}")
     capabilities.declared_by(ATTENTION_LAYERS[kind])
     return ATTENTION_LAYERS[kind]
+
+
+def get_cross(kind: Any) -> type[CrossAttention]:
+    """Returns the class of a kind of cross-attention.
+
+    Raises:
+        ValueError: if there is no such kind.
+    """
+    if kind not in CROSS_ATTENTION_LAYERS:
+        raise ValueError(f"cross_attention must be one of {sorted(CROSS_ATTENTION_LAYERS)}. Received: {kind!r}")
+    return CROSS_ATTENTION_LAYERS[kind]
 
 
 def require(kinds: Iterable[str], can: Callable[[AttentionCapabilities], Any], rule: str, received: str) -> None:

@@ -1,4 +1,4 @@
-"""Attention branches of a reversible stack."""
+"""The base of attention branches of a reversible stack."""
 
 import json
 from collections.abc import Hashable, Sequence
@@ -6,25 +6,29 @@ from typing import Any
 
 import tensorflow as tf
 
-from reformer_tf.layers.attention.base import Call, SelfAttention
+from reformer_tf.layers.attention.base import SelfAttention
+from reformer_tf.layers.attention.cross_attention import CrossAttention
 from reformer_tf.layers.attention.projections import Heads
 from reformer_tf.layers.residual_branch import ResidualBranch
-from reformer_tf.layers.reversible.head_groups import HeadGroups, select_heads
-from reformer_tf.layers.reversible.layer_branch import Residual, changed
+from reformer_tf.layers.reversible.head_groups import HeadGroups
+from reformer_tf.layers.reversible.layer_branch import Residual, Sums, changed
 from reformer_tf.ops import shapes
-from reformer_tf.ops.execution import barriers, compiled_functions, row_chunks
+from reformer_tf.ops.execution import barriers
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
-from reformer_tf.ops.reversible.branch import BranchInputs, Streams
+from reformer_tf.ops.reversible.branch import BranchInputs, Gradients, Streams
 
 # Entries of a layer's config that do not change its computation, or that are among the constants.
 _NOT_COMPUTED = ("name", "trainable", "dtype", "seed", "kernel_initializer")
 
 
-class Attention(Residual):
-    """A `ResidualBranch` around self-attention: projections slice by slice, attention of some heads at a time."""
+class AttentionBranch(Residual):
+    """A `ResidualBranch` around attention: projections slice by slice, attention of some heads at a time.
+
+    A subclass implements `vectors`, `attend` and `add_gradients`.
+    """
 
     def __init__(self, layer: ResidualBranch, options: dict[str, Any]):
-        self.attention: SelfAttention = layer.layer
+        self.attention: SelfAttention | CrossAttention = layer.layer
         super().__init__(layer, options, [self.attention.seed])
 
     def sublayer_kind(self) -> Hashable:
@@ -34,24 +38,75 @@ class Attention(Residual):
         config = {k: v for k, v in self.attention.get_config().items() if k not in _NOT_COMPUTED}
         return type(self.attention), json.dumps(config, sort_keys=True)
 
-    def hashes(self, slices: SequenceSlices) -> bool:
-        return self.attention.hashes(slices.length)
+    def vectors(
+        self,
+        slices: SequenceSlices,
+        source: SliceArray,
+        branch_inputs: BranchInputs,
+        heads: Heads,
+        buckets: tf.Tensor | None,
+    ) -> tuple[list[tf.Tensor], tf.Tensor | None]:
+        """Computes queries, keys and values of some heads, and their buckets.
 
-    def buckets_shape(self, slices: SequenceSlices) -> Sequence[int | None]:
-        sizes = (slices.batch, self.attention.num_heads, self.attention.num_hashes, slices.length)
-        return [shapes.static(size) for size in sizes]
+        Args:
+            slices: how the streams are sliced.
+            source: slices `[B, l, M]`.
+            branch_inputs: weights, seed and context.
+            heads: to compute.
+            buckets: of all heads, int32 `[B, H, R, L]`; None to hash, or where nothing is hashed.
+
+        Returns:
+            `[B, L, h, D]` each (keys and values of a context `[B, S, h, D]`), and int32 `[B, h, R, L]` or None.
+        """
+        raise NotImplementedError
+
+    def attend(
+        self, vectors: list[tf.Tensor], branch_inputs: BranchInputs, heads: Heads, buckets: tf.Tensor | None
+    ) -> tf.Tensor:
+        """Attends with results of `vectors`; returns `[B, L, h, D]`."""
+        raise NotImplementedError
+
+    def add_gradients(
+        self,
+        slices: SequenceSlices,
+        source: SliceArray,
+        branch_inputs: BranchInputs,
+        heads: Heads,
+        d_vectors: Sequence[tf.Tensor],
+        state: list,
+        sums: Sums,
+    ) -> list:
+        """Adds what follows from the gradients of `vectors`.
+
+        Args:
+            slices: how the streams are sliced.
+            source: slices `[B, l, M]`.
+            branch_inputs: weights, seed and context.
+            heads: of the vectors.
+            d_vectors: gradients of the results of `vectors`.
+            state: the gradient of the source, a list of that of the context (or of nothing), and a list of those of the
+                weights.
+            sums: of the gradients of weights.
+
+        Returns:
+            The state with these parts.
+        """
+        raise NotImplementedError
+
+    def head_groups(self, slices: SequenceSlices, branch_inputs: BranchInputs) -> HeadGroups:
+        """The groups of heads that are computed one after another."""
+        return HeadGroups(self.attention, slices, slices.length)
 
     def forward(
         self, slices: SequenceSlices, streams: Streams, branch_inputs: BranchInputs, buckets: tf.Tensor | None
     ) -> tuple[SliceArray, list[tf.Tensor]]:
-        groups = HeadGroups(self.attention, slices)
+        groups = self.head_groups(slices, branch_inputs)
         hashes = self.hashes(slices)
 
         def add_group(group: tf.Tensor, state: list) -> list:
             heads = groups.heads(group)
-            vectors, found = self._vectors(slices, streams.source, branch_inputs, heads, buckets)
-            with self.weight_scope(branch_inputs):
-                output = slices.prepared(self.attention.attend_heads(vectors, heads, self._call(branch_inputs), found))
+            vectors, found = self.vectors(slices, streams.source, branch_inputs, heads, buckets)
+            output = slices.prepared(self.attend(vectors, branch_inputs, heads, found))
 
             def add(index: shapes.Size, state: list) -> list:
                 update = self._merge(slices, slices.take(output, index), branch_inputs, heads, index)
@@ -70,21 +125,20 @@ class Attention(Residual):
         self,
         slices: SequenceSlices,
         streams: Streams,
-        gradients: Streams,
+        gradients: Gradients,
         branch_inputs: BranchInputs,
         saved: Sequence[tf.Tensor],
-    ) -> tuple[SliceArray, SliceArray, list[tf.Tensor]]:
-        groups = HeadGroups(self.attention, slices)
+    ) -> tuple[SliceArray, Gradients, list[tf.Tensor]]:
+        groups = self.head_groups(slices, branch_inputs)
         weights, sums = branch_inputs.weights, self.sums(branch_inputs.weights)
 
         def remove_group(group: tf.Tensor, state: list) -> list:
-            target, d_source, *totals = state
+            target, d_source, d_context, totals = state
             heads = groups.heads(group)
-            vectors, buckets = self._vectors(slices, streams.source, branch_inputs, heads, saved[0] if saved else None)
+            vectors, buckets = self.vectors(slices, streams.source, branch_inputs, heads, saved[0] if saved else None)
             with tf.GradientTape() as tape:
                 tape.watch([*vectors, *weights])
-                with self.weight_scope(branch_inputs):
-                    output = self.attention.attend_heads(vectors, heads, self._call(branch_inputs), buckets)
+                output = self.attend(vectors, branch_inputs, heads, buckets)
             padded = slices.prepared(tf.stop_gradient(output))
 
             def rebuild(index: shapes.Size, state: list) -> list:
@@ -106,82 +160,19 @@ class Attention(Residual):
             d_output = slices.empty(output.dtype, output.shape[2:], output)
             target, d_output, *totals = slices.sweep(rebuild, [target, d_output, *totals])
             found = tape.gradient(output, [*vectors, *weights], output_gradients=slices.join(d_output))
-            d_vectors = [slices.prepared(d_vector) for d_vector in found[: len(vectors)]]
             totals = sums.add(totals, found[len(vectors) :])
+            state = [d_source, d_context, totals]
+            d_vectors = found[: len(vectors)]
+            return [
+                target,
+                *self.add_gradients(slices, streams.source, branch_inputs, heads, d_vectors, state, sums),
+            ]
 
-            def spread(index: shapes.Size, state: list) -> list:
-                d_source, *totals = state
-                x = streams.source.read(index)
-                with tf.GradientTape() as tape:
-                    tape.watch([x, *weights])
-                    projected = self._project(slices, x, branch_inputs, heads, index)
-                upstream = [slices.take(d_vector, index) for d_vector in d_vectors]
-                d_x, *own = tape.gradient(projected, [x, *weights], output_gradients=upstream)
-                return [changed(d_source, index, tf.add, d_x), *sums.add(totals, own)]
-
-            return [target, *slices.sweep(spread, [d_source, *totals])]
-
-        target, d_source, *totals = groups.each(remove_group, [streams.target, gradients.source, *sums.zeros()])
-        return target, d_source, sums.checked(totals)
-
-    def _call(self, branch_inputs: BranchInputs) -> Call:
-        seed = branch_inputs.seed if self.attention.is_random(self.training) else None
-        layer_seed = self.own_integers(branch_inputs)[1]
-        return Call(self.options["mask"], self.options["segment_ids"], seed, layer_seed, self.training)
-
-    def _vectors(
-        self,
-        slices: SequenceSlices,
-        source: SliceArray,
-        branch_inputs: BranchInputs,
-        heads: Heads,
-        buckets: tf.Tensor | None,
-    ) -> tuple[list[tf.Tensor], tf.Tensor | None]:
-        """Computes `SelfAttention.project` of some heads, `[B, L, h, D]` each, and their buckets `[B, h, R, L]`.
-
-        Args:
-            slices: how the streams are sliced.
-            source: slices `[B, l, M]`.
-            branch_inputs: weights and seed.
-            heads: to compute.
-            buckets: of all heads, int32 `[B, H, R, L]`; None to hash.
-        """
-        attention = self.attention
-        dtype = tf.as_dtype(attention.compute_dtype)
-        wanted = self.hashes(slices) and buckets is None
-
-        def body(index: shapes.Size, state: list) -> list:
-            projected = self._project(slices, source.read(index), branch_inputs, heads, index)
-            written = [a.write(index, x) for a, x in zip(state, projected, strict=False)]
-            if not wanted:
-                return written
-            with self.weight_scope(branch_inputs), compiled_functions.compiling_functions(self.training):
-                found = attention.hash(projected[0], heads, self._call(branch_inputs), slices.length)
-            return [*written, state[-1].write(index, tf.transpose(found, [0, 3, 1, 2]))]
-
-        number = 2 if attention.shared_query_key else 3
-        first = source.read(0)
-        arrays = [slices.empty(dtype, [heads.count, attention.key_dim], first) for _ in range(number)]
-        if wanted:
-            arrays.append(slices.empty(tf.int32, [heads.count, attention.num_hashes], first))
-        vectors = [slices.join(array) for array in slices.sweep(body, arrays)]
-        if wanted:
-            return vectors[:-1], tf.transpose(vectors[-1], [0, 2, 3, 1])
-        return vectors, None if buckets is None else select_heads(buckets, heads)
-
-    def _project(
-        self, slices: SequenceSlices, x: tf.Tensor, branch_inputs: BranchInputs, heads: Heads, index: shapes.Size
-    ) -> list[tf.Tensor]:
-        mask = self.options["mask"]
-        if mask is not None:
-            mask = slices.take(slices.prepared(tf.cast(mask, tf.bool)), index)
-        with (
-            self.weight_scope(branch_inputs),
-            compiled_functions.compiling_functions(self.training),
-            row_chunks.at_most(slices.most),
-        ):
-            normal = self.layer.normalization(x)
-            return self.attention.project(normal, heads, mask, index * slices.size)
+        d_contexts = [] if gradients.context is None else [gradients.context]
+        state = [streams.target, gradients.source, d_contexts, sums.zeros()]
+        target, d_source, d_contexts, totals = groups.each(remove_group, state)
+        d_context = d_contexts[0] if d_contexts else None
+        return target, gradients._replace(source=d_source, context=d_context), sums.checked(totals)
 
     def _merge(
         self, slices: SequenceSlices, x: tf.Tensor, branch_inputs: BranchInputs, heads: Heads, index: shapes.Size
@@ -190,3 +181,7 @@ class Attention(Residual):
         with self.weight_scope(branch_inputs):
             update = self.attention.merge(x, heads)
         return self.dropped(update, branch_inputs, index * slices.size)
+
+    def slice_of_mask(self, slices: SequenceSlices, mask: Any, index: shapes.Size) -> tf.Tensor | None:
+        """One slice `[B, l]` of a mask `[B, L]`, if there is one."""
+        return None if mask is None else slices.take(slices.prepared(tf.cast(mask, tf.bool)), index)

@@ -9,7 +9,7 @@ from reformer_tf.layers.reversible.layer_branch import Residual, changed
 from reformer_tf.ops import shapes
 from reformer_tf.ops.execution import compiled_functions, row_chunks
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
-from reformer_tf.ops.reversible.branch import BranchInputs, Streams
+from reformer_tf.ops.reversible.branch import BranchInputs, Gradients, Streams
 
 
 class PositionWise(Residual):
@@ -33,10 +33,10 @@ class PositionWise(Residual):
         self,
         slices: SequenceSlices,
         streams: Streams,
-        gradients: Streams,
+        gradients: Gradients,
         branch_inputs: BranchInputs,
         saved: Sequence[tf.Tensor],
-    ) -> tuple[SliceArray, SliceArray, list[tf.Tensor]]:
+    ) -> tuple[SliceArray, Gradients, list[tf.Tensor]]:
         sums = self.sums(branch_inputs.weights)
 
         def body(index: shapes.Size, state: list) -> list:
@@ -54,7 +54,7 @@ class PositionWise(Residual):
             ]
 
         target, d_source, *totals = slices.sweep(body, [streams.target, gradients.source, *sums.zeros()])
-        return target, d_source, sums.checked(totals)
+        return target, gradients._replace(source=d_source), sums.checked(totals)
 
     def _call(self, slices: SequenceSlices, x: tf.Tensor, branch_inputs: BranchInputs, index: shapes.Size) -> tf.Tensor:
         with (

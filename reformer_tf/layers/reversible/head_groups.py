@@ -4,20 +4,25 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from reformer_tf.layers.attention.base import SelfAttention
-from reformer_tf.layers.attention.projections import Heads
+from reformer_tf.layers.attention.projections import HeadProjections, Heads
 from reformer_tf.ops import shapes
 from reformer_tf.ops.execution import budgets, loops
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
 
 
 class HeadGroups:
-    """Groups of heads, with as many heads in each as a memory budget allows."""
+    """Groups of heads, with as many heads in each as a memory budget allows.
 
-    def __init__(self, attention: SelfAttention, slices: SequenceSlices):
+    Args:
+        attention: the layer.
+        slices: of the tokens that attend.
+        length: of the longest sequence with vectors of heads.
+    """
+
+    def __init__(self, attention: HeadProjections, slices: SequenceSlices, length: shapes.Size):
         self.slices = slices
         self.total = attention.num_heads
-        tokens = slices.batch * slices.length
+        tokens = slices.batch * length
         divisors = [n for n in range(1, self.total + 1) if self.total % n == 0]
         most = budgets.current().heads_bytes // (4 * attention.key_dim) // shapes.maximum(tokens, 1)
         if shapes.known([most]):

@@ -11,7 +11,7 @@ from keras.src.backend import AutocastScope  # Keras has no public name for it.
 from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.ops import dropout, shapes, sums
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
-from reformer_tf.ops.reversible.branch import BranchInputs, Streams
+from reformer_tf.ops.reversible.branch import BranchInputs, Gradients, Streams
 
 
 class LayerBranch:
@@ -19,7 +19,7 @@ class LayerBranch:
 
     Args:
         layer: built.
-        options: the call arguments `mask`, `segment_ids`, `seed` and `training`.
+        options: the call arguments `mask`, `segment_ids`, `context_mask`, `seed` and `training`.
         integers: Python integers by which equal layers differ, such as their seeds; `own_integers` gives them back.
     """
 
@@ -67,10 +67,10 @@ class LayerBranch:
         self,
         slices: SequenceSlices,
         streams: Streams,
-        gradients: Streams,
+        gradients: Gradients,
         branch_inputs: BranchInputs,
         saved: Sequence[tf.Tensor],
-    ) -> tuple[SliceArray, SliceArray, list[tf.Tensor]]:
+    ) -> tuple[SliceArray, Gradients, list[tf.Tensor]]:
         raise NotImplementedError
 
     def own_integers(self, branch_inputs: BranchInputs) -> list[tf.Tensor]:

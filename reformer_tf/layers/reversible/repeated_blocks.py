@@ -5,32 +5,41 @@ slice, an attention branch slice by slice and some heads at a time, so that no t
 that differ only in their weights are one layer scan.
 """
 
+import itertools
 from collections.abc import Hashable, Sequence
 from typing import Any
 
 import keras
 
 from reformer_tf.layers.attention.base import SelfAttention
+from reformer_tf.layers.attention.cross_attention import CrossAttention
 from reformer_tf.layers.dropout import SeededDropout
 from reformer_tf.layers.feed_forward import ChunkedFeedForward
 from reformer_tf.layers.normalization import ChunkedLayerNormalization
 from reformer_tf.layers.residual_branch import ResidualBranch
 from reformer_tf.layers.reversible.any_layer_branch import AnyLayerBranch
-from reformer_tf.layers.reversible.attention_branch import Attention
+from reformer_tf.layers.reversible.cross_attention_branch import CrossAttentionBranch
 from reformer_tf.layers.reversible.feed_forward_branch import PositionWise
 from reformer_tf.layers.reversible.layer_branch import LayerBranch
+from reformer_tf.layers.reversible.self_attention_branch import SelfAttentionBranch
 from reformer_tf.ops.execution import budgets, loops
 
 
-def runs(layers: Sequence[keras.layers.Layer], options: dict[str, Any]) -> list[list[list[LayerBranch]]]:
+def runs(
+    layers: Sequence[keras.layers.Layer], options: dict[str, Any], block_sizes: Sequence[int] | None = None
+) -> list[list[list[LayerBranch]]]:
     """Makes the branches of a stack, as `reformer_tf.ops.reversible.gradient.reversible_residual` takes them.
 
     Args:
-        layers: built, F and G of each block.
-        options: the call arguments `mask`, `segment_ids`, `seed` and `training`.
+        layers: built, those of all blocks.
+        options: the call arguments `mask`, `segment_ids`, `context_mask`, `seed` and `training`.
+        block_sizes: how many layers each block has; two if None.
     """
+    if block_sizes is None:
+        block_sizes = [2] * (len(layers) // 2)
     branches = [make_branch(layer, options) for layer in layers]
-    blocks = list(zip(branches[::2], branches[1::2], strict=True))
+    remaining = iter(branches)
+    blocks = [tuple(itertools.islice(remaining, size)) for size in block_sizes]
     weights_bytes = sum(weight.dtype.size * weight.shape.num_elements() for b in branches for weight in b.weights)
     scans = not loops.in_xla() or weights_bytes <= budgets.current().scanned_bytes
     found, start = [], 0
@@ -49,7 +58,9 @@ def make_branch(layer: keras.layers.Layer, options: dict[str, Any]) -> LayerBran
         if type(layer.layer) is ChunkedFeedForward:
             return PositionWise(layer, options)
         if isinstance(layer.layer, SelfAttention) and type(layer.layer).call is SelfAttention.call:
-            return Attention(layer, options)
+            return SelfAttentionBranch(layer, options)
+        if isinstance(layer.layer, CrossAttention) and type(layer.layer).call is CrossAttention.call:
+            return CrossAttentionBranch(layer, options)
     return AnyLayerBranch(layer, options)
 
 
@@ -61,12 +72,17 @@ def _is_known(branch: ResidualBranch) -> bool:
 
 
 def _most_repeats(kinds: Sequence[tuple[Hashable, ...]]) -> tuple[int, int]:
-    """The period of blocks at the beginning, and its repeats, that cover the most blocks; the shortest such period."""
+    """The period of blocks at the beginning, and its repeats, that cover the most blocks; the shortest such period.
+
+    A period has an even number of branches, so that each repeat begins with the same of the two streams.
+    """
     best = (1, 1)
     for period in range(1, len(kinds) // 2 + 1):
         first = kinds[:period]
         if any(None in kind for kind in first):
             break
+        if sum(map(len, first)) % 2:
+            continue
         repeats = 1
         while kinds[repeats * period : (repeats + 1) * period] == first:
             repeats += 1

@@ -1,5 +1,6 @@
 """Reversible residual layers: activations are stored once, not once for each layer."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from reformer_tf.layers.seed_state import SavesSeedState
 from reformer_tf.ops import seeds, shapes
 from reformer_tf.ops.execution import budgets, row_chunks
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices
+from reformer_tf.ops.reversible.branch import Context
 from reformer_tf.ops.reversible.gradient import reversible_residual
 
 COMBINATIONS = ("mean", "concatenate")
@@ -23,15 +25,19 @@ COMBINATIONS = ("mean", "concatenate")
 
 @keras.saving.register_keras_serializable("reformer_tf")
 class ReversibleStack(VectorLayer, SavesSeedState, FixedArguments):
-    """Blocks of two residual branches on two streams, `y1 = x1 + F(x2)`, `y2 = x2 + G(y1)`.
+    """Blocks of residual branches on two streams, `y1 = x1 + F(x2)`, `y2 = x2 + G(y1)`.
+
+    The branches add to the two streams in turn, each reading the other one; also those of blocks of three, such as the
+    decoder blocks of a translation model: self-attention, cross-attention to `context`, feed-forward.
 
     The gradient needs only the last outputs: the backward pass computes each block's inputs, `x2 = y2 - G(y1)` and
     `x1 = y1 - F(x2)` (paper, section 3; Gomez et al., 2017). Dropout and rotations are replayed from the call's seed,
     buckets are saved. Streams are float32 whatever the compute dtype, since the subtractions amplify rounding.
 
     Args:
-        blocks: pairs (F, G) of Keras layers `[B, L, M]` to `[B, L, M]`; a layer may occur several times. Each gets the
-            call arguments `mask`, `segment_ids`, `seed` and `training` that it takes. Unless `reversible=False`, layers
+        blocks: pairs (F, G), or longer sequences, of Keras layers `[B, L, M]` to `[B, L, M]`; a layer may occur several
+            times. Each gets the call arguments `mask`, `segment_ids`, `context`, `context_mask`, `seed` and `training`
+            that it takes. Unless `reversible=False`, layers
             must not add losses or change state in a call, as BatchNormalization and `keras.layers.Dropout` (its random
             generator) do; `ResidualBranch` and the layers of this package do not.
         reversible: whether to save memory. If False, the same function with an ordinary gradient, for comparison.
@@ -44,6 +50,9 @@ class ReversibleStack(VectorLayer, SavesSeedState, FixedArguments):
         inputs: `[B, L, M]`, from which both streams start; or a pair of such tensors.
         mask: boolean `[B, L]`.
         segment_ids: integers `[B, L]`.
+        context: `[B, S, N]`, a sequence that branches may attend to, such as the output of an encoder. Its gradient is
+            summed over the branches in at least float32.
+        context_mask: boolean `[B, S]`, True for real tokens of the context.
         seed: int32 `[2]` or `[3]`, decides all randomness of this call.
         training: whether this is a training call.
 
@@ -52,8 +61,9 @@ class ReversibleStack(VectorLayer, SavesSeedState, FixedArguments):
         float32 (float64 for such inputs).
 
     Raises:
-        ValueError: if blocks are not pairs, streams cannot be combined so, or a branch needs more than one input,
-            changes shapes or state, adds losses, or reads variables that are not its weights.
+        ValueError: if blocks have less than two layers, streams cannot be combined so, or a branch needs more than one
+            input, or a context where there is none, changes shapes or state, adds losses, or reads variables that are
+            not its weights.
         NotImplementedError: for second-order gradients.
 
     Layers are built by a symbolic call, as in a functional model, so they may make their sublayers' weights at the
@@ -74,7 +84,7 @@ class ReversibleStack(VectorLayer, SavesSeedState, FixedArguments):
 
     def __init__(
         self,
-        blocks: Sequence[tuple[keras.layers.Layer, keras.layers.Layer]],
+        blocks: Sequence[Sequence[keras.layers.Layer]],
         reversible: bool = True,
         combine_streams: str = "mean",
         seed: int | None = None,
@@ -83,11 +93,12 @@ class ReversibleStack(VectorLayer, SavesSeedState, FixedArguments):
         # No autocast: streams keep their precision, and branches cast by their own policies.
         super().__init__(**{"autocast": False, **kwargs})
         for block in blocks:
-            if not isinstance(block, list | tuple) or len(block) != 2:
-                raise ValueError(f"blocks must be pairs (F, G) of layers. Received: {block!r}")
+            if not isinstance(block, list | tuple) or len(block) < 2:
+                raise ValueError(f"blocks must be pairs (F, G) of layers, or longer sequences. Received: {block!r}")
         # A tuple, because TensorFlow's checkpoints leave out layers in lists, and Keras does not notice when one is
         # replaced.
         self.branches: tuple[keras.layers.Layer, ...] = tuple(layer for block in blocks for layer in block)
+        self.block_sizes = tuple(map(len, blocks))
         if not self.branches:
             raise ValueError("blocks must hold at least one pair (F, G) of layers. Received: none")
         self.reversible = arguments.boolean("reversible", reversible)
@@ -108,18 +119,18 @@ class ReversibleStack(VectorLayer, SavesSeedState, FixedArguments):
                 f"inputs must be streams of one shape. Received: shapes {streams[0].shape} and {streams[-1].shape}"
             )
 
-    def build(self, input_shape: Any) -> None:
-        if isinstance(input_shape[0], list | tuple):
-            input_shape = input_shape[0]
-        input_shape = tuple(input_shape)
+    def build(self, inputs_shape: Any, context_shape: tuple[int | None, ...] | None = None) -> None:
+        input_shape = tuple(inputs_shape[0] if isinstance(inputs_shape[0], list | tuple) else inputs_shape)
         if len(input_shape) != 3 or input_shape[-1] is None:
             raise ValueError(
                 "inputs of a reversible stack must be [batch, length, width] with a known width."
                 f" Received: input_shape={input_shape}"
             )
-        stream = keras.KerasTensor(input_shape, shapes.statistics_dtype(self.compute_dtype).name)
+        dtype = shapes.statistics_dtype(self.compute_dtype).name
+        stream = keras.KerasTensor(input_shape, dtype)
+        context = None if context_shape is None else keras.KerasTensor(tuple(context_shape), dtype)
         for branch in {id(branch): branch for branch in self.branches}.values():
-            branch_calls.build(branch, stream)
+            branch_calls.build(branch, stream, context)
 
     def call(
         self,
@@ -128,6 +139,8 @@ class ReversibleStack(VectorLayer, SavesSeedState, FixedArguments):
         segment_ids: tf.Tensor | None = None,
         seed: tf.Tensor | None = None,
         training: bool | None = None,
+        context: tf.Tensor | None = None,
+        context_mask: tf.Tensor | None = None,
     ) -> Any:
         paired = isinstance(inputs, list | tuple)
         first, second = (tf.convert_to_tensor(x) for x in (inputs if paired else (inputs, inputs)))
@@ -137,7 +150,17 @@ class ReversibleStack(VectorLayer, SavesSeedState, FixedArguments):
             if seed is None:
                 seed = tf.cast(self.seed_generator.next(), tf.int32)
             seed = seeds.with_row_offset(seed, shapes.sizes(first)[0])
-        options = {"mask": mask, "segment_ids": segment_ids, "seed": seed, "training": training}
+        if context is not None:
+            arguments.vectors("context", context, rank=3)
+            context = tf.convert_to_tensor(context)
+        options = {
+            "mask": mask,
+            "segment_ids": segment_ids,
+            "context": context,
+            "context_mask": context_mask,
+            "seed": seed,
+            "training": training,
+        }
         streams = [first, second] if paired else [first]
         results = (self._run_reversibly if self.reversible else self._run_plainly)(streams, options)
         return results if paired else results[0]
@@ -147,32 +170,41 @@ class ReversibleStack(VectorLayer, SavesSeedState, FixedArguments):
         return self.combine_streams == "concatenate"
 
     def _run_plainly(self, streams: list[tf.Tensor], options: dict[str, Any]) -> list[tf.Tensor]:
-        x1, x2 = (tf.cast(x, shapes.statistics_dtype(x.dtype)) for x in (streams[0], streams[-1]))
-        for f, g in zip(self.branches[::2], self.branches[1::2], strict=True):
-            x1 += tf.cast(branch_calls.call(f, x2, options), x1.dtype)
-            x2 += tf.cast(branch_calls.call(g, x1, options), x2.dtype)
-        return [x1, x2] if len(streams) == 2 else [self.combine(x1, x2)]
+        x = [tf.cast(x, shapes.statistics_dtype(x.dtype)) for x in (streams[0], streams[-1])]
+        for index, branch in enumerate(self.branches):
+            target = index % 2
+            x[target] += tf.cast(branch_calls.call(branch, x[1 - target], options), x[target].dtype)
+        return x if len(streams) == 2 else [self.combine(*x)]
 
     def combine(self, x1: tf.Tensor, x2: tf.Tensor) -> tf.Tensor:
         """Combines the last streams to the output for a single input."""
         return tf.concat([x1, x2], axis=-1) if self._concatenates else (x1 + x2) / 2
 
     def _run_reversibly(self, streams: list[tf.Tensor], options: dict[str, Any]) -> list[tf.Tensor]:
-        for name, dtype in (("mask", tf.bool), ("segment_ids", tf.int32)):
-            if options[name] is not None:
-                options[name] = arguments.per_token(name, options[name], dtype, streams[0])
+        context = options.pop("context")
+        rows = {"mask": streams[0], "segment_ids": streams[0], "context_mask": context}
+        for name, tokens in rows.items():
+            if options[name] is not None and tokens is not None:
+                dtype = tf.int32 if name == "segment_ids" else tf.bool
+                options[name] = arguments.per_token(name, options[name], dtype, tokens)
         batch, length, width = shapes.sizes(streams[0])
         return reversible_residual(
             streams,
             # Weights are explicit inputs, because TensorFlow passes the variables that a function used to its gradient
             # in no defined order. They are read here, so that values are those of this replica, or of a scope around.
-            repeated_blocks.runs(self.branches, options),
+            repeated_blocks.runs(self.branches, options, self.block_sizes),
             options["seed"],
             SequenceSlices(batch, length, self._most_tokens(width)),
             shapes.statistics_dtype(streams[0].dtype),
             "pair" if len(streams) == 2 else self.combine_streams,
             bool(options["training"]),
+            None if context is None else self._sliced(context),
         )
+
+    def _sliced(self, context: tf.Tensor) -> Context:
+        batch, length, width = shapes.sizes(context)
+        slices = SequenceSlices(batch, length, self._most_tokens(width))
+        return Context(slices, slices.prepared(context))
 
     def _most_tokens(self, width: int) -> int:
         """The most tokens that a slice of the streams may have."""
@@ -191,16 +223,16 @@ class ReversibleStack(VectorLayer, SavesSeedState, FixedArguments):
             return [spec(x, x.shape) for x in inputs]
         return spec(inputs, self.compute_output_shape(inputs.shape))
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        if isinstance(input_shape[0], list | tuple) or not self._concatenates:
-            return input_shape
-        return (*input_shape[:-1], 2 * input_shape[-1])
+    def compute_output_shape(self, inputs_shape: Any, context_shape: Any = None) -> Any:
+        if isinstance(inputs_shape[0], list | tuple) or not self._concatenates:
+            return inputs_shape
+        return (*inputs_shape[:-1], 2 * inputs_shape[-1])
 
     def get_config(self) -> dict[str, Any]:
-        layers = sharing.serialize(self.branches)
+        layers = iter(sharing.serialize(self.branches))
         return {
             **super().get_config(),
-            "blocks": [list(pair) for pair in zip(layers[::2], layers[1::2], strict=True)],
+            "blocks": [list(itertools.islice(layers, size)) for size in self.block_sizes],
             "reversible": self.reversible,
             "combine_streams": self.combine_streams,
             "seed": self.seed,
@@ -208,5 +240,5 @@ class ReversibleStack(VectorLayer, SavesSeedState, FixedArguments):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "ReversibleStack":
-        layers = sharing.deserialize([layer for pair in config["blocks"] for layer in pair])
-        return cls(**{**config, "blocks": list(zip(layers[::2], layers[1::2], strict=True))})
+        layers = iter(sharing.deserialize([layer for block in config["blocks"] for layer in block]))
+        return cls(**{**config, "blocks": [list(itertools.islice(layers, len(block))) for block in config["blocks"]]})

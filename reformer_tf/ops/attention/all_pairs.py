@@ -70,11 +70,41 @@ def full_attention(
     Returns:
         `[B, L, H, D]`, see `all_pairs_attention`.
     """
-    positions = index_ranges.below(shapes.sizes(query)[1])[None]
-    if valid is not None:
-        positions = tf.where(valid, positions, ordering.NOWHERE)
+    positions = _positions(query, valid)
     pattern = AllTokens(causal, exclude_self, masked=valid is not None)
     return all_pairs_attention(query, key, value, [positions], pattern, segments, dropout)
+
+
+def cross_attention(
+    query: tf.Tensor,
+    key: tf.Tensor,
+    value: tf.Tensor,
+    valid: tf.Tensor | None,
+    key_valid: tf.Tensor | None,
+    dropout: PairDropout | None = None,
+) -> tf.Tensor:
+    """Attends to every token of another sequence.
+
+    Args:
+        query: `[B, L, H, D]`, scaled; see `all_pairs_attention`.
+        key: `[B, S, H, D]`.
+        value: `[B, S, H, D]`.
+        valid: boolean `[N, L]`, False for masked tokens, or None.
+        key_valid: boolean `[N, S]`, False for masked tokens of the other sequence, or None.
+        dropout: of the attention probabilities, or None.
+
+    Returns:
+        `[B, L, H, D]`, see `all_pairs_attention`.
+    """
+    pattern = AllTokens(causal=False, exclude_self=False, masked=not (valid is None and key_valid is None))
+    tags, key_tags = [_positions(query, valid)], [_positions(key, key_valid)]
+    return all_pairs_attention(query, key, value, tags, pattern, dropout=dropout, key_tags=key_tags)
+
+
+def _positions(x: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:
+    """The positions of the tokens of `[B, L, H, D]`, `[1, L]` or `[N, L]`; `ordering.NOWHERE` for masked ones."""
+    positions = index_ranges.below(shapes.sizes(x)[1])[None]
+    return positions if valid is None else tf.where(valid, positions, ordering.NOWHERE)
 
 
 def all_pairs_attention(
@@ -85,28 +115,35 @@ def all_pairs_attention(
     pattern: Pattern,
     segments: tf.Tensor | None = None,
     dropout: PairDropout | None = None,
+    key_tags: Sequence[tf.Tensor] | None = None,
 ) -> tf.Tensor:
     """Attends to every token that a pattern makes visible.
 
     Args:
         query: `[B, L, H, D]`, scaled. There are N = B * H sequences.
-        key: `[B, L, H, D]`.
+        key: `[B, L, H, D]`; with `key_tags` S in place of L, as in `value`.
         value: `[B, L, H, D]`.
         tags: int32 `[N, L]` (or 1 in place of N), as the pattern has them; `ordering.NOWHERE` for masked tokens.
         pattern: which pairs count.
         segments: int32 `[N, L]`; tokens of different segments do not see each other. Or None.
         dropout: of the attention probabilities, or None.
+        key_tags: int32 `[N, S]`, the tags of keys that belong to another sequence; None if the tags are those of both.
 
     Returns:
         `[B, L, H, D]` in the dtype of `value`; zero where a token is masked or sees nothing.
     """
-    heads, shape = shapes.sizes(query)[2], value.shape
+    heads, shape = shapes.sizes(query)[2], query.shape
     query, key, value = (shapes.by_sequence(x) for x in (query, key, value))
-    known = [*tags, *([] if segments is None else [segments])]
-    if dropout is not None:
-        known.append(index_ranges.below(shapes.sizes(query)[1])[None])
+
+    def complete(tags: Sequence[tf.Tensor], x: tf.Tensor) -> list[tf.Tensor]:
+        complete = [*tags, *([] if segments is None else [segments])]
+        return complete if dropout is None else [*complete, index_ranges.below(shapes.sizes(x)[1])[None]]
+
+    of_queries = complete(tags, query)
+    of_keys = of_queries if key_tags is None else complete(key_tags, key)
     pairs = _Pairs(pattern, segments is not None, None if dropout is None else dropout.rate)
-    output, statistic = _attend(query, key, value, known, pairs, None if dropout is None else dropout.keys)
+    keys = _Keys(key, value, of_keys)
+    output, statistic = _attend(query, of_queries, keys, pairs, None if dropout is None else dropout.keys)
     if pattern.exclude_self:
         keep = None if dropout is None else dropout.own_factors(shapes.sizes(value)[1], value.dtype)
         valid = None
@@ -193,23 +230,19 @@ def _backward(pairs: _Pairs) -> Callable[..., list[tf.Tensor]]:
 
 
 def _attend(
-    query: tf.Tensor,
-    key: tf.Tensor,
-    value: tf.Tensor,
-    tags: Sequence[tf.Tensor],
-    pairs: _Pairs,
-    dropout_keys: tf.Tensor | None,
+    query: tf.Tensor, tags: Sequence[tf.Tensor], keys: _Keys, pairs: _Pairs, dropout_keys: tf.Tensor | None
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Attends with all queries.
+    """Attends with all queries `[N, L, D]`, whose tags are `[N, L]`.
 
-    Queries, keys and values are `[N, L, D]`, tags `[N, L]`; the output is `[N, L, D]`, the statistic (see `_forward`)
-    `[N, L]`.
+    The output is `[N, L, D]`, the statistic (see `_forward`) `[N, L]`.
     """
-    statistics = shapes.statistics_dtype(value.dtype)
+    statistics = shapes.statistics_dtype(keys.value.dtype)
     count, length, size = shapes.sizes(query)
-    slices = SequenceSlices(count, length, budgets.current().all_pairs_bytes // (4 * length))
+    number = shapes.sizes(keys.key)[1]
+    most = budgets.current().all_pairs_bytes // (4 * shapes.maximum(number, 1))
+    slices = SequenceSlices(count, length, most)
     # XLA's products in half precision are slow on CPU.
-    pays = query.dtype == statistics and compiled_functions.worth_compiling(count * length * length)
+    pays = query.dtype == statistics and compiled_functions.worth_compiling(count * length * number)
     forward, backward = (compiled_functions.compiled(make, pairs, pays=pays) for make in (_forward, _backward))
     # The tags of queries are sliced like the queries themselves.
     own_tags = [slices.prepared(tag) for tag in tags]
@@ -223,10 +256,10 @@ def _attend(
     def attend(query: tf.Tensor, key: tf.Tensor, value: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable]:
         # Without it, an outer tape of eager mode would record the operations inside.
         query, key, value = (tf.stop_gradient(x) for x in (query, key, value))
-        queries, keys = slices.prepared(query), _Keys(key, value, tags)
+        queries, own_keys = slices.prepared(query), _Keys(key, value, keys.tags)
 
         def attend_block(index: shapes.Size, arrays: list) -> list:
-            results = forward(slices.take(queries, index), slice_tags(index), keys, dropout_keys)
+            results = forward(slices.take(queries, index), slice_tags(index), own_keys, dropout_keys)
             return [array.write(index, result) for array, result in zip(arrays, results, strict=True)]
 
         arrays = [slices.empty(statistics, shape, query) for shape in ([size], [])]
@@ -240,7 +273,7 @@ def _attend(
             def block_gradient(index: shapes.Size, state: list) -> list:
                 d_queries, *totals = state
                 own = [slices.take(x, index) for x in prepared]
-                d_query, *parts = backward(slices.take(queries, index), slice_tags(index), keys, dropout_keys, *own)
+                d_query, *parts = backward(slices.take(queries, index), slice_tags(index), own_keys, dropout_keys, *own)
                 totals = [part if total is None else total + part for total, part in zip(totals, parts, strict=True)]
                 return [d_queries.write(index, d_query), *totals]
 
@@ -252,4 +285,4 @@ def _attend(
 
         return (tf.cast(output, value.dtype), statistic), gradient
 
-    return attend(query, key, value)
+    return attend(query, keys.key, keys.value)

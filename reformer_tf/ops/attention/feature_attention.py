@@ -1,4 +1,4 @@
-"""Self-attention by features of queries and keys: in one direction or both, with masked tokens and segments.
+"""Attention by features of queries and keys: within a sequence in one direction or both, and to another sequence.
 
 Everything is computed in at least float32: the weights of pairs are exponentials of what comes in.
 """
@@ -47,6 +47,39 @@ def attend(
         output, _ = feature_totals.attend(x, y, value, counts, rows, features)
     else:
         output = _both_directions(tokens, rows, features)
+    if valid is not None:
+        output = tf.where(valid[..., None], output, tf.zeros_like(output))
+    return tf.ensure_shape(tf.cast(shapes.by_position(output, heads), dtype), shape)
+
+
+def attend_across(
+    query: tf.Tensor,
+    key: tf.Tensor,
+    value: tf.Tensor,
+    rows: tf.Tensor | None,
+    features: str,
+    valid: tf.Tensor | None,
+    key_valid: tf.Tensor | None,
+) -> tf.Tensor:
+    """Attends to every token of another sequence, by features.
+
+    Args:
+        query: `[B, L, H, D]`, scaled by D^-1/2. There are N = B * H sequences.
+        key: `[B, S, H, D]`.
+        value: `[B, S, H, D]`.
+        rows: of the features, `[r, D]`, or None if they have none. No gradient flows to them.
+        features: a name of `features.FEATURE_MAPS`.
+        valid: boolean `[N, L]`, False for masked tokens, or None.
+        key_valid: boolean `[N, S]`, False for masked tokens of the other sequence, or None.
+
+    Returns:
+        `[B, L, H, D]` in the dtype of `value`; zero for masked tokens, and where no key counts.
+    """
+    heads, shape, dtype = shapes.sizes(query)[2], query.shape, value.dtype
+    x, y = scaled(query, key)
+    x, y, value = (shapes.by_sequence(tensor) for tensor in (x, y, tf.cast(value, x.dtype)))
+    counts = tf.ones([1, shapes.sizes(y)[1]], tf.bool) if key_valid is None else key_valid
+    output, _ = feature_totals.attend(x, y, value, counts, rows, features)
     if valid is not None:
         output = tf.where(valid[..., None], output, tf.zeros_like(output))
     return tf.ensure_shape(tf.cast(shapes.by_position(output, heads), dtype), shape)

@@ -23,6 +23,29 @@ class PairDropout(NamedTuple):
     rate: float
     keys: tf.Tensor
 
+    @classmethod
+    def for_heads(
+        cls,
+        rate: float,
+        seed: tf.Tensor,
+        layer_seed: seeds.LayerSeed,
+        batch: shapes.Size,
+        first_head: shapes.Size,
+        heads: shapes.Size,
+    ) -> "PairDropout":
+        """The dropout of some heads of a layer in a call.
+
+        Args:
+            rate: fraction of the pairs to drop, in (0, 1).
+            seed: int32 `[3]`, of the call.
+            layer_seed: of the layer.
+            batch: B, the number of rows.
+            first_head: the index of the first of the heads.
+            heads: h, their number; N = B * h.
+        """
+        rows = seeds.row_keys(seed, layer_seed, batch)
+        return cls(rate, tf.reshape(seeds.mix(rows[:, None], first_head + tf.range(heads)), [-1]))
+
     def factors(self, query_positions: tf.Tensor, key_positions: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
         """0 for dropped pairs, `1 / (1 - rate)` for others.
 

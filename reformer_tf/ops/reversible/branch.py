@@ -5,7 +5,28 @@ from typing import NamedTuple, Protocol
 
 import tensorflow as tf
 
+from reformer_tf.ops import shapes
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
+
+
+class Context(NamedTuple):
+    """Another sequence that all branches may attend to, `[B, S, M]`.
+
+    Attributes:
+        slices: how it is sliced.
+        vectors: the sequence, from `slices.prepared`.
+    """
+
+    slices: SequenceSlices
+    vectors: tf.Tensor
+
+    def take(self, index: shapes.Size) -> tf.Tensor:
+        """One slice `[B, s, M]`."""
+        return self.slices.take(self.vectors, index)
+
+    def whole(self) -> tf.Tensor:
+        """The sequence `[B, S, M]`."""
+        return self.vectors[:, : self.slices.length]
 
 
 class BranchInputs(NamedTuple):
@@ -15,18 +36,34 @@ class BranchInputs(NamedTuple):
         weights: values of the trainable weights.
         constants: values of other tensors by which equal branches differ, see `Branch.constants`.
         seed: int32 seed of the call, or None.
+        context: the sequence that cross-attention attends to, or None.
     """
 
     weights: Sequence[tf.Tensor]
     constants: Sequence[tf.Tensor]
     seed: tf.Tensor | None
+    context: Context | None = None
 
 
 class Streams(NamedTuple):
-    """The stream that a branch reads and the stream that it adds to, or their gradients: slices `[B, l, M]`."""
+    """The stream that a branch reads and the stream that it adds to: slices `[B, l, M]`."""
 
     source: SliceArray
     target: SliceArray
+
+
+class Gradients(NamedTuple):
+    """The gradients of the two streams, and the sum over branches of those of the context, if there is one.
+
+    Attributes:
+        source: of the stream that a branch reads, slices `[B, l, M]`.
+        target: of the stream that it adds to.
+        context: slices `[B, s, M]` in at least float32, or None.
+    """
+
+    source: SliceArray
+    target: SliceArray
+    context: SliceArray | None
 
 
 class Branch(Protocol):
@@ -56,7 +93,7 @@ class Branch(Protocol):
         Args:
             slices: how the streams are sliced.
             streams: before the branch.
-            branch_inputs: weights and seed.
+            branch_inputs: weights, seed and context.
             buckets: replayed buckets, or None.
 
         Returns:
@@ -67,24 +104,24 @@ class Branch(Protocol):
         self,
         slices: SequenceSlices,
         streams: Streams,
-        gradients: Streams,
+        gradients: Gradients,
         branch_inputs: BranchInputs,
         saved: Sequence[tf.Tensor],
-    ) -> tuple[SliceArray, SliceArray, list[tf.Tensor]]:
+    ) -> tuple[SliceArray, Gradients, list[tf.Tensor]]:
         """Subtracts the branch from the target again, and adds its part to the gradients.
 
         Args:
             slices: how the streams are sliced.
             streams: after the branch.
-            gradients: gradients of the streams after the branch.
+            gradients: of the streams after the branch, and of the context by the branches after it.
             branch_inputs: as in `forward`.
             saved: the buckets that `forward` returned.
 
         Returns:
-            The target before the branch, the gradient of the source before it, and those of the weights.
+            The target before the branch, the gradients before it, and those of the weights.
         """
 
 
-# The branches of a layer scan: for each scan step, F and G of its blocks. All steps are the same function of streams,
-# weights and constants.
+# The branches of a layer scan: for each scan step, those of its blocks. All steps are the same function of streams,
+# weights and constants. If there are several steps, each has an even number of branches.
 Run = Sequence[Sequence[Branch]]

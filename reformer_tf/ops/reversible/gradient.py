@@ -19,7 +19,7 @@ import tensorflow as tf
 from reformer_tf.ops import shapes
 from reformer_tf.ops.execution import budgets
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray, packed, unpacked
-from reformer_tf.ops.reversible.branch import Run
+from reformer_tf.ops.reversible.branch import Context, Run
 from reformer_tf.ops.reversible.layer_scan import LayerScan
 
 
@@ -31,8 +31,11 @@ def reversible_residual(
     dtype: tf.DType,
     combine: str,
     training: bool,
+    context: Context | None = None,
 ) -> list[tf.Tensor]:
     """Computes `y1 = x1 + F(x2)`, `y2 = x2 + G(y1)` block after block, saving only the last pair for the gradient.
+
+    The branches add to the two streams in turn, whichever block they are of.
 
     Args:
         inputs: the two streams `[B, L, M]`, or one tensor that both start from.
@@ -42,6 +45,8 @@ def reversible_residual(
         dtype: of the streams.
         combine: `"mean"` or `"concatenate"`, which give one tensor, or `"pair"`.
         training: whether a gradient is expected. Without it, a gradient still works and takes a little more memory.
+        context: a sequence that branches attend to, or None. Its gradient is summed over the branches in at least
+            float32, and not saved for each.
 
     Returns:
         The two streams after the last block, or their combination.
@@ -52,6 +57,7 @@ def reversible_residual(
     """
     weights = [w for run in runs for branch in itertools.chain(*run) for w in branch.weights]
     number = len(inputs)
+    contexts = [] if context is None else [context.vectors]
     saved_budgets = budgets.saved()
 
     @tf.custom_gradient
@@ -59,8 +65,9 @@ def reversible_residual(
         # Without it, the outer tape of eager mode would record all operations inside and keep their tensors.
         tensors = tuple(tf.stop_gradient(x) for x in tensors)
         streams = _cut(slices, tensors[:number], dtype)
+        after_streams = tensors[number:]
         saved = []
-        for scan in LayerScan.from_runs(runs, tensors[number:], seed, slices):
+        for scan in _scans(runs, after_streams, seed, slices, context):
             streams, buckets = scan.forward(streams)
             saved.append(buckets)
         outputs = _combined(slices, streams, combine, dtype, inputs[0].shape[-1])
@@ -75,16 +82,29 @@ def reversible_residual(
 
         def gradient(*upstream: tf.Tensor) -> tuple:
             input_types = [x.dtype for x in inputs]
-            tensors_after = (*means, *upstream, *tensors[number:])
+            tensors_after = (*means, *upstream, *after_streams)
             arrays, buckets = last_streams, saved
             if packed_streams is not None:
                 arrays, buckets = _unpacked([packed_streams, packed_saved], [last_streams, saved])
             with saved_budgets():
-                return _backward(runs, buckets, arrays, seed, slices, combine, input_types, *tensors_after)
+                return _backward(runs, buckets, arrays, seed, slices, context, combine, input_types, *tensors_after)
 
         return tuple(outputs), gradient
 
-    return list(apply(*inputs, *weights))
+    return list(apply(*inputs, *contexts, *weights))
+
+
+def _scans(
+    runs: Sequence[Run],
+    tensors: Sequence[tf.Tensor],
+    seed: tf.Tensor | None,
+    slices: SequenceSlices,
+    context: Context | None,
+) -> list[LayerScan]:
+    """Makes the layer scans from the vectors of the context, if there is one, and the values of all weights."""
+    if context is not None:
+        context, tensors = context._replace(vectors=tensors[0]), tensors[1:]
+    return LayerScan.from_runs(runs, tensors, seed, slices, context)
 
 
 def _unpacked(tensors: Any, like: Any) -> Any:
@@ -116,11 +136,12 @@ def _backward(
     last_streams: Sequence[SliceArray],
     seed: tf.Tensor | None,
     slices: SequenceSlices,
+    context: Context | None,
     combine: str,
     input_types: Sequence[tf.DType],
     *tensors: tf.Tensor,
 ) -> tuple[tf.Tensor, ...]:
-    """Computes the gradients of the inputs and all weights.
+    """Computes the gradients of the inputs, the context and all weights.
 
     Args:
         runs: all branches.
@@ -128,16 +149,18 @@ def _backward(
         last_streams: y1, and y2 unless the mean is among the tensors.
         seed: as in the forward pass.
         slices: how the streams are sliced.
+        context: as in the forward pass.
         combine: as in the forward pass.
         input_types: dtypes of the inputs.
-        *tensors: the mean if `combine` is `"mean"`, gradients of the outputs, values of the weights.
+        *tensors: the mean if `combine` is `"mean"`, gradients of the outputs, the vectors of the context if there is
+            one, values of the weights.
     """
 
     @tf.custom_gradient
     def apply(*tensors: tf.Tensor) -> tuple:
         means, after = (tensors[:1], tensors[1:]) if combine == "mean" else ([], tensors)
         number = 2 if combine == "pair" else 1
-        work = LayerScan.from_runs(runs, after[number:], seed, slices)
+        work = _scans(runs, after[number:], seed, slices, context)
         dtype = last_streams[0].read(0).dtype
         gradients = _taken_apart(slices, after[:number], combine, dtype)
         with tf.control_dependencies([slices.handle(gradient) for gradient in gradients]):
@@ -146,14 +169,35 @@ def _backward(
             streams += [_other(slices, streams[0], tf.identity(mean)) for mean in means]
         d_weights: list[list[tf.Tensor]] = []
         finished: list[tf.Tensor] = []
+        inner_context = work[0].context
+        d_context = [] if inner_context is None else [_zeros(inner_context, after[0])]
         for scan, buckets in zip(reversed(work), reversed(saved), strict=True):
-            streams, gradients, found = scan.backward(streams, gradients, buckets, finished)
+            streams, gradients, found, d_context = scan.backward(streams, gradients, buckets, finished, d_context)
             finished = found[0]
             d_weights = [*found, *d_weights]
         d_inputs = _input_gradients(slices, gradients, input_types)
-        return (*d_inputs, *(s for own in d_weights for s in own)), _second
+        d_contexts = [] if inner_context is None else [_context_gradient(inner_context, d_context[0])]
+        return (*d_inputs, *d_contexts, *(s for own in d_weights for s in own)), _second
 
     return apply(*tensors)
+
+
+def _zeros(context: Context, after: tf.Tensor) -> SliceArray:
+    """Makes the sum of the context's gradient, in at least float32; `after` as in `loops.array`."""
+    slices, vectors = context.slices, context.vectors
+    dtype = shapes.statistics_dtype(vectors.dtype)
+
+    def body(index: shapes.Size, state: list) -> list:
+        return [state[0].write(index, tf.zeros_like(slices.take(vectors, index), dtype))]
+
+    return slices.sweep(body, [slices.empty(dtype, vectors.shape[2:], after)])[0]
+
+
+def _context_gradient(context: Context, total: SliceArray) -> tf.Tensor:
+    """The gradient of the vectors of a context, which may be padded, from slices."""
+    joined = tf.cast(context.slices.join(total), context.vectors.dtype)
+    missing = shapes.sizes(context.vectors)[1] - context.slices.length
+    return tf.ensure_shape(tf.pad(joined, [[0, 0], [0, missing], [0, 0]]), context.vectors.shape)
 
 
 def _other(slices: SequenceSlices, stream: SliceArray, mean: tf.Tensor) -> SliceArray:

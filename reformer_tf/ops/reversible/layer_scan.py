@@ -10,7 +10,7 @@ from reformer_tf.ops import replay, shapes
 from reformer_tf.ops.execution import barriers, budgets, loops
 from reformer_tf.ops.execution.loops import OneElementArray
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
-from reformer_tf.ops.reversible.branch import BranchInputs, Run, Streams
+from reformer_tf.ops.reversible.branch import BranchInputs, Context, Gradients, Run, Streams
 
 
 class ScanSteps:
@@ -61,13 +61,22 @@ class LayerScan:
         weights: values of the weights of each branch, step after step.
         seed: int32 seed of the call, or None.
         slices: how the streams are sliced.
+        context: the sequence that branches may attend to, or None.
+        first_target: which of the two streams the first branch adds to, 0 or 1; the others add to the two in turn.
     """
 
     def __init__(
-        self, run: Run, weights: Sequence[Sequence[tf.Tensor]], seed: tf.Tensor | None, slices: SequenceSlices
+        self,
+        run: Run,
+        weights: Sequence[Sequence[tf.Tensor]],
+        seed: tf.Tensor | None,
+        slices: SequenceSlices,
+        context: Context | None,
+        first_target: int,
     ):
         self.branches = run[0]
-        self.seed, self.slices = seed, slices
+        self.targets = [(first_target + index) % 2 for index in range(len(self.branches))]
+        self.seed, self.slices, self.context = seed, slices, context
         self.steps = ScanSteps(len(run))
         self.hashing = [branch.hashes(slices) for branch in self.branches]
         period = len(self.branches)
@@ -78,7 +87,12 @@ class LayerScan:
 
     @classmethod
     def from_runs(
-        cls, runs: Sequence[Run], weights: Sequence[tf.Tensor], seed: tf.Tensor | None, slices: SequenceSlices
+        cls,
+        runs: Sequence[Run],
+        weights: Sequence[tf.Tensor],
+        seed: tf.Tensor | None,
+        slices: SequenceSlices,
+        context: Context | None,
     ) -> list["LayerScan"]:
         """Makes the layer scans of all runs.
 
@@ -87,17 +101,23 @@ class LayerScan:
             weights: values of the weights of all branches, in the order of the branches.
             seed: int32 seed of the call, or None.
             slices: how the streams are sliced.
+            context: the sequence that branches may attend to, or None.
         """
-        remaining = iter(weights)
-        own = [[[next(remaining) for _ in branch.weights] for branch in itertools.chain(*run)] for run in runs]
-        return [cls(run, values, seed, slices) for run, values in zip(runs, own, strict=True)]
+        remaining, scans, target = iter(weights), [], 0
+        for run in runs:
+            own = [[next(remaining) for _ in branch.weights] for branch in itertools.chain(*run)]
+            scans.append(cls(run, own, seed, slices, context, target))
+            target = (target + sum(map(len, run))) % 2
+        return scans
 
     def _by_step(self, values: Sequence[Sequence[tf.Tensor]]) -> list[SliceArray]:
         return [self.steps.array(same) for same in zip(*values, strict=True)]
 
-    def _branch_inputs(self, index: int, step: tf.Tensor, seed: tf.Tensor | None) -> BranchInputs:
+    def _branch_inputs(
+        self, index: int, step: tf.Tensor, seed: tf.Tensor | None, context: Context | None
+    ) -> BranchInputs:
         weights, constants = ([x.read(step) for x in arrays[index]] for arrays in (self.weights, self.constants))
-        return BranchInputs(weights, constants, seed)
+        return BranchInputs(weights, constants, seed, context)
 
     def forward(self, streams: Sequence[SliceArray]) -> tuple[list[SliceArray], list[list[SliceArray]]]:
         """Adds all branches to the streams.
@@ -110,7 +130,7 @@ class LayerScan:
         def body(step: tf.Tensor, state: list) -> list:
             streams, saved = (list(x) for x in state)
             for index, branch in enumerate(self.branches):
-                target = index % 2
+                target = self.targets[index]
                 replayed = known[index]
                 buckets = None if replayed is None else replayed.read(step)
                 if self.steps.is_single and self.hashing[index]:
@@ -118,7 +138,7 @@ class LayerScan:
                 streams[target], found = branch.forward(
                     self.slices,
                     Streams(streams[1 - target], streams[target]),
-                    self._branch_inputs(index, step, self.seed),
+                    self._branch_inputs(index, step, self.seed, self.context),
                     buckets,
                 )
                 streams[target] = self._computed_once(streams[target])
@@ -174,6 +194,20 @@ class LayerScan:
             return branch_inputs
         return branch_inputs._replace(weights=[barriers.after(w, upstream) for w in branch_inputs.weights])
 
+    def _context_of_its_own(self, upstream: tf.Tensor) -> Context | None:
+        """The same context, known only with a gradient: else the forward pass would save its keys and values.
+
+        A graph's optimizer and XLA compute what equal operations give once, and keys and values depend on nothing but
+        the context and weights.
+        """
+        if self.context is None:
+            return None
+        vectors = tf.identity(self.context.vectors)
+        if loops.in_xla():
+            number = shapes.first(upstream)
+            vectors += tf.cast(number > number.dtype.max, vectors.dtype)
+        return self.context._replace(vectors=vectors)
+
     def _replayed(self) -> list[SliceArray | None]:
         """For each branch, the replayed buckets by step, or None. A single step takes them when the branch runs."""
         if self.steps.is_single:
@@ -187,7 +221,8 @@ class LayerScan:
         gradients: Sequence[SliceArray],
         saved: Sequence[Sequence[SliceArray]],
         finished: Sequence[tf.Tensor],
-    ) -> tuple[list[SliceArray], list[SliceArray], list[list[tf.Tensor]]]:
+        d_context: Sequence[SliceArray],
+    ) -> tuple[list[SliceArray], list[SliceArray], list[list[tf.Tensor]], list[SliceArray]]:
         """Subtracts all branches from the streams, and computes their gradients.
 
         Args:
@@ -195,21 +230,24 @@ class LayerScan:
             gradients: of these streams.
             saved: the buckets that `forward` returned.
             finished: tensors that must be computed before.
+            d_context: the gradient of the context by later branches, if there is a context; else empty.
 
         Returns:
-            The streams and their gradients before the branches, and the gradients of each branch's weights.
+            The streams and their gradients before the branches, the gradients of each branch's weights, and that of the
+            context with these branches' part.
         """
 
         def body(step: tf.Tensor, state: list) -> list:
-            streams, gradients, totals = (list(x) for x in state)
+            streams, gradients, totals, d_context = (list(x) for x in state)
             done: list[tf.Tensor] = []
             for index in reversed(range(len(self.branches))):
-                target, source = index % 2, 1 - index % 2
+                target, source = self.targets[index], 1 - self.targets[index]
                 # Rebuilding needs no incoming gradient, so a graph's executor could do it early for all layers, or
                 # postpone the weights' gradients, and keep all tensors alive. The dependencies let a branch start only
                 # when the one after it is done. The identities prevent that the rebuilding is merged with the forward
                 # pass.
-                with tf.control_dependencies([*(self.slices.handle(gradient) for gradient in gradients), *done]):
+                before = [self.slices.handle(gradient) for gradient in (*gradients, *d_context)]
+                with tf.control_dependencies([*before, *done]):
                     inputs = self._computed_once(self._after(streams[source].identity(), done or finished))
                     upstream = self._computed_once(gradients[target].identity())
                     seed = None if self.seed is None else tf.identity(self.seed)
@@ -218,23 +256,27 @@ class LayerScan:
                     number = shapes.first(upstream.read(0))
                     buckets = [x.read(step) for x in saved[index]]
                     buckets = [b + tf.cast(number > number.dtype.max, b.dtype) for b in buckets]
+                    context = self._context_of_its_own(upstream.read(0))
                 streams[source] = inputs
-                streams[target], gradients[source], done = self.branches[index].backward(
+                streams[target], found, done = self.branches[index].backward(
                     self.slices,
                     Streams(inputs, streams[target]),
-                    Streams(gradients[source], upstream),
-                    self._with_casts_of_their_own(self._branch_inputs(index, step, seed), upstream.read(0)),
+                    Gradients(gradients[source], upstream, d_context[0] if d_context else None),
+                    self._with_casts_of_their_own(self._branch_inputs(index, step, seed, context), upstream.read(0)),
                     buckets,
                 )
-                gradients[target] = upstream
+                gradients[source], gradients[target] = found.source, found.target
+                d_context = [] if found.context is None else [found.context]
                 totals[index] = [total.write(step, x) for total, x in zip(totals[index], done, strict=True)]
-            return [streams, gradients, totals]
+            return [streams, gradients, totals, d_context]
 
         # Starts only when `finished` is computed: otherwise the tensors of both would be alive together.
         with tf.control_dependencies(finished):
             upstream = [gradient.identity() for gradient in gradients]
         after = upstream[0].read(0)
         buffers = [[self.steps.empty(w.dtype, w.shape, after) for w in branch.weights] for branch in self.branches]
-        before, d_streams, totals = self.steps.backward(body, [list(streams), upstream, buffers])
+        before, d_streams, totals, found = self.steps.backward(
+            body, [list(streams), upstream, buffers, list(d_context)]
+        )
         d_weights = [[x.read(step) for x in arrays] for step in range(self.steps.count) for arrays in totals]
-        return before, d_streams, d_weights
+        return before, d_streams, d_weights, found
