@@ -132,13 +132,13 @@ def default_data_config() -> ConfigDict:
     config.labels = ()
     config.ids_dtype = ""  # tokens: what .bin files hold, such as "uint16"
     config.ids_feature = "ids"  # tokens: the name of the ids in TFRecord files
-    config.examples = 10_000  # of made data: number of examples to train on
-    config.validation_examples = 1_000  # of made data: number to validate on
+    config.examples = 10_000  # made data: number of examples to train on
+    config.validation_examples = 1_000  # made data: number of examples to validate on
     # duplication: ids of an example, even; config.train.sequence_length is one less, or more
     # stdlib_tests, stdlib_pairs: ids of an excerpt, with its boundary
     config.length = 1024
     config.symbols = 127  # duplication: number of ids that are not 0
-    # duplication, number_words, listops, pathfinder, stdlib_pairs: decides the examples; config.train.seed only their sequence
+    # made data: decides the examples; config.train.seed only their sequence
     config.seed = 0
     config.min_length = 500  # listops: lists have more tokens than this
     config.max_length = 2000  # listops: and fewer than this

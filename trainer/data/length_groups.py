@@ -1,9 +1,9 @@
 """Training batches of examples of similar length: less of them is padding.
 
 As without groups, the rows of all steps are one endless list of epochs, each a permutation of all examples. Within
-blocks of `BATCHES` batches, examples are sorted by their length and cut into batches, and then the batches are permuted.
-What a step reads is a function of the seed and the step, so nothing has to be saved for an exact resume. The end of one
-epoch stays before the beginning of the next, so that every example comes exactly once an epoch.
+blocks of `BATCHES` batches, examples are sorted by their length and cut into batches, which are then permuted. The
+examples of a step are a function of the seed and the step, so nothing has to be saved for an exact resume. The end of
+one epoch stays before the beginning of the next, so that every example comes exactly once an epoch.
 
 Shape letters: N examples, B rows of a global batch, W rows of a block.
 """

@@ -26,8 +26,8 @@ def load(config: ml_collections.ConfigDict) -> Corpus:
     Raises:
         ValueError: If a field is out of its range.
     """
-    parts = number_words(config.examples, config.validation_examples, config.seed)
-    return Corpus(f"German number words, seed {config.seed}", *map(_documents, parts))
+    train, validation = number_words(config.examples, config.validation_examples, config.seed)
+    return Corpus(f"German number words, seed {config.seed}", _documents(train), _documents(validation))
 
 
 def check_fields(config: ml_collections.ConfigDict) -> None:

@@ -31,18 +31,19 @@ def read(config: Mapping[str, Any], field: str) -> tuple[FoundPairs, str]:
     """
     path, name = config[field], f"config.data.{field}"
     root = local_paths.checked(name, path)
-    found, left_out = FoundPairs(), dict[str, list[str]]()
+    is_folder, found, left_out = found_files.is_folder(name, root), FoundPairs(), dict[str, list[str]]()
     try:
-        files = _list(root, config["pattern"], left_out) if root.is_dir() else [root]
+        files = _list(root, config["pattern"], left_out) if is_folder else [root]
         taken = [file for file in files if _read_file(root, file, config, name, found, left_out)]
     except OSError as error:
         raise ValueError(
             f"{name} must name a file or a folder that can be read. "
             f"Received: {str(error.filename or path)!r} ({error.strerror})"
         ) from error
-    described = found_files.FoundFiles([_relative(file, root) for file in taken], [], left_out)
-    rest = f" Left out: {described.summary()}." if left_out else ""
-    note = f"{path}: {found.summary()} of {len(taken):,} file(s), {found_files.shown(described.names)}.{rest}"
+    described = found_files.FoundFiles([_relative(file, root) for file in taken], [], dict(sorted(left_out.items())))
+    rest = f" Files left out: {described.summary()}." if left_out else ""
+    names = found_files.shown(described.names) or "none"
+    note = f"{path}: {len(taken):,} file(s), {names}, with {found.summary()}.{rest}"
     if not found.pairs:
         raise ValueError(f"{name} must name a file or a folder with at least one pair of texts. Received: {note}")
     return found, note

@@ -40,10 +40,10 @@ def load(config: ml_collections.ConfigDict) -> Corpus:
     reader = _Reader(config)
     train, note = reader.read(reader.train)
     if config[reader.validation]:
-        validation, more = reader.read(reader.validation)
-        reader.check_keys(train, validation)
-        notes = (note, f"To validate on: {more}", *_overlap(train, validation))
-        return Corpus(reader.title(reader.train), _documents(train), _documents(validation), notes)
+        separate, more = reader.read(reader.validation)
+        reader.check_keys(train, separate)
+        notes = (note, f"To validate on: {more}", *_overlap(train, separate))
+        return Corpus(reader.title(reader.train), _documents(train), _documents(separate), notes)
     reader.check_keys(train)
     keys = [hashlib.sha256(source).digest() for source, _ in train.pairs]
     chosen = labelled_split.choose(keys, [""] * len(keys), config.validation_fraction)
@@ -53,12 +53,10 @@ def load(config: ml_collections.ConfigDict) -> Corpus:
             f"Received: {len(keys)} pair(s) in {reader.title(reader.train)}"
         )
     held_out = {*chosen}
-    parts = [
-        PairDocuments.from_pairs(pair for index, pair in enumerate(train.pairs) if (index in held_out) == is_held_out)
-        for is_held_out in (False, True)
-    ]
+    validation = PairDocuments.from_pairs(train.pairs[index] for index in chosen)
+    rest = PairDocuments.from_pairs(pair for index, pair in enumerate(train.pairs) if index not in held_out)
     split = f"To validate on: {len(chosen):,} of the pairs, by a hash of their sources."
-    return Corpus(reader.title(reader.train), *parts, (note, split))
+    return Corpus(reader.title(reader.train), rest, validation, (note, split))
 
 
 def scored(config: ml_collections.ConfigDict, overrides: Collection[str]) -> Scored:

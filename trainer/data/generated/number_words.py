@@ -85,11 +85,15 @@ def number_words(examples: int, validation_examples: int, seed: int = 0) -> tupl
     ends = np.cumsum(counts) * validation_examples // total
     parts: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     for first, stop, count, held_out in zip(bounds, bounds[1:], counts, np.diff(ends, prepend=0), strict=False):
-        drawn = first + np.argsort(stream.random_sample(stop - first), kind="stable")[:count]
+        drawn = _permuted(np.arange(first, stop), stream)[:count]
         parts[0].append(drawn[held_out:])
         parts[1].append(drawn[:held_out])
-    train, validation = (np.concatenate(part) for part in parts)
-    return tuple(part[np.argsort(stream.random_sample(len(part)), kind="stable")] for part in (train, validation))
+    train, validation = (_permuted(np.concatenate(part), stream) for part in parts)
+    return train, validation
+
+
+def _permuted(values: np.ndarray, stream: np.random.RandomState) -> np.ndarray:
+    return values[np.argsort(stream.random_sample(len(values)), kind="stable")]
 
 
 def _even_counts(total: int, available: np.ndarray) -> np.ndarray:
