@@ -26,6 +26,7 @@ MODEL_TYPES = ("unigram", "bpe")
 FIXED_IDS = 3 + 256
 """Ids that do not depend on the text."""
 
+_SHORT_LINE = 4096  # Bytes; SentencePiece has a least value, too.
 _THREADS = 8  # The trained probabilities depend on it in their last digits.
 
 
@@ -198,7 +199,7 @@ def train(lines: Sequence[bytes], size: int, model_type: str = "unigram", covera
             byte_fallback=True,
             normalization_rule_name="identity",
             remove_extra_whitespaces=False,
-            max_sentence_length=max(map(len, lines)) + 1,  # Longer ones would be left out in silence.
+            max_sentence_length=max(_SHORT_LINE, *map(len, lines)),  # Longer ones would be left out in silence.
             pad_id=0,  # `SentencePieceTokenizer` has 0 as its boundary.
             eos_id=1,
             unk_id=2,

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from trainer.data import datasets, length_groups
 from trainer.data.examples import Examples
-from trainer.data.length_groups import BATCHES, grouped_indices
+from trainer.data.length_groups import grouped_indices
 from trainer.data.sharding import Shard
 
 SIZES = np.random.default_rng(0).integers(1, 100, 3000)
@@ -20,8 +20,8 @@ def _steps(sizes, batch_size, count, seed=0, start=0):
     return np.array([choose(tf.constant(step, tf.int64)) for step in range(start, start + count)])
 
 
-@pytest.mark.parametrize("number", [1, 2, 7, 100, 2 * BATCHES * 4, 301])
-@pytest.mark.parametrize("batch_size", [1, 4, 13])
+@pytest.mark.parametrize("number", [1, 16, 61])
+@pytest.mark.parametrize("batch_size", [1, 13])
 def test_every_example_comes_once_an_epoch(monkeypatch, number, batch_size):
     monkeypatch.setattr(length_groups, "BATCHES", 4)
     epochs = 3
@@ -46,7 +46,7 @@ def test_seeds_and_epochs_differ():
     assert not np.array_equal(first[:32], first[32:])
     # Not even the same batches in another sequence.
     batches = [{frozenset(batch) for batch in part.tolist()} for part in (first[:32], first[32:])]
-    assert len(batches[0] & batches[1]) < 8
+    assert len(batches[0] & batches[1]) < 4
 
 
 @pytest.fixture(scope="module")
@@ -59,21 +59,22 @@ def _rows(dataset, count):
     return [[part.numpy() for part in batch] for batch in itertools.islice(dataset, count)]
 
 
-def test_a_run_goes_on_at_any_step(examples):
-    whole = _rows(datasets.train_dataset(examples, 6, seed=2, group_by_length=True), 90)
-    for start in (1, 31, 32, 77):
-        rest = _rows(datasets.train_dataset(examples, 6, 2, start, group_by_length=True), 90 - start)
+@pytest.fixture(scope="module")
+def whole(examples):
+    return _rows(datasets.train_dataset(examples, 6, seed=2, group_by_length=True), 72)
+
+
+def test_a_run_goes_on_at_any_step(examples, whole):
+    for start in (33, 64):
+        rest = _rows(datasets.train_dataset(examples, 6, 2, start, group_by_length=True), 72 - start)
         for batch, expected in zip(rest, whole[start:], strict=True):
             assert all(np.array_equal(*parts) for parts in zip(batch, expected, strict=True))
-    first = np.concatenate([ids[:, 1] for ids, _ in whole])[:200]
-    assert sorted(first) == [*range(200)]
+    assert sorted(np.concatenate([ids[:, 1] for ids, _ in whole])[:200]) == [*range(200)]
 
 
-def test_processes_read_parts_of_the_same_batches(examples):
-    whole = _rows(datasets.train_dataset(examples, 6, seed=2, group_by_length=True), 40)
-    shards = [Shard(first, 1, 3) for first in range(3)]
-    parts = [_rows(datasets.train_dataset(examples, 6, 2, 0, shard, True), 40) for shard in shards]
-    for batch, *rows in zip(whole, *parts, strict=True):
+def test_processes_read_parts_of_the_same_batches(examples, whole):
+    parts = [_rows(datasets.train_dataset(examples, 6, 2, 30, Shard(first, 1, 2), True), 4) for first in range(2)]
+    for batch, *rows in zip(whole[30:34], *parts, strict=True):
         assert np.array_equal(batch[0], np.concatenate([ids for ids, _ in rows]))
 
 
@@ -82,4 +83,4 @@ def test_less_is_padding(examples):
         batches = _rows(datasets.train_dataset(examples, 8, seed=0, group_by_length=grouped), 25)
         return np.sum([mask.sum() for _, mask in batches]) / np.sum([mask.size for _, mask in batches])
 
-    assert filled(True) > 0.8 > 0.65 > filled(False)
+    assert filled(True) > 0.72 > 0.65 > filled(False)
