@@ -47,10 +47,13 @@ WORDS = {
     999_999: "neunhundertneunundneunzigtausendneunhundertneunundneunzig",
 }
 # The values of all parts of words; a longer part is looked for first.
-PARTS = {
-    **{"eins": 1, "ein": 1, "zwei": 2, "drei": 3, "vier": 4, "fünf": 5, "sechs": 6, "sech": 6, "sieben": 7, "sieb": 7},
-    **{"acht": 8, "neun": 9, "elf": 11, "zwölf": 12, "zwan": 2, "null": 0},
-}
+PARTS = dict(
+    zip(
+        ["null", "ein", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "elf", "zwölf"],
+        [0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12],
+        strict=True,
+    )
+) | {"zwan": 2, "sech": 6, "sieb": 7}
 
 
 def _parsed(words):
