@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.data.corpora import record_files
+from trainer.data.corpora import gettext_headers, record_files
 from trainer.data.corpora.found_pairs import FoundPairs
 
 SUFFIXES = (".po", ".mo")
@@ -86,7 +86,7 @@ def _parse_po(file: Path, content: bytes) -> Any:
     pofile = _babel().pofile
     content = content.removeprefix(codecs.BOM_UTF8)
     try:
-        return pofile.read_po(io.BytesIO(content), abort_invalid=True)
+        return pofile.read_po(io.BytesIO(gettext_headers.readable_po(content)), abort_invalid=True)
     except pofile.PoFileError as error:
         said = str(error).removesuffix(f" on {error.lineno}")
         raise _line_error(file, error.lineno + 1, said) from error
@@ -100,7 +100,7 @@ def _parse_po(file: Path, content: bytes) -> Any:
 def _parse_mo(file: Path, content: bytes) -> Any:
     mofile = _babel().mofile
     try:
-        return mofile.read_mo(io.BytesIO(content))
+        return mofile.read_mo(io.BytesIO(gettext_headers.readable_mo(content)))
     except _DAMAGES as error:
         raise _damaged(file, error) from error
 

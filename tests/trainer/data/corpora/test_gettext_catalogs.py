@@ -2,6 +2,7 @@
 
 import io
 import pathlib
+import struct
 import sys
 from collections import Counter
 
@@ -9,7 +10,7 @@ import pytest
 from babel.messages import mofile, pofile
 
 from trainer.data import datasets as data
-from trainer.data.corpora import gettext_catalogs
+from trainer.data.corpora import gettext_catalogs, gettext_headers
 from trainer.data.corpora.found_pairs import FoundPairs
 
 HEADER = """msgid ""
@@ -113,6 +114,46 @@ def test_plural_forms_of_languages(count, expression, taken, compiled):
     pairs, left_out = _read(_compiled(text), "a.mo") if compiled else _read(text)
     assert [f"{source}={target}" for source, target in pairs] == taken
     assert left_out == ({} if len(taken) == 2 else {"plural whose form depends on the number": 1})
+
+
+ODD = (
+    '# Jürgen\nmsgid ""\nmsgstr ""\n"Last-Translator: Jürgen\\n"\n"PO-Revision-Date: 2004-05-20 07:29:00 CET\\n"\n'
+    '"POT-Creation-Date: Mon Feb 19 22:49:21 CST 2001\\n"\n"Language: {}\\n"\n'
+    '"Content-Type: text/plain; charset=ISO-8859-1\\n"\n"Plural-Forms: {}\\n"\n\n'
+    'msgid "PO-Revision-Date: today"\nmsgstr "Größe"\n\nmsgid "a"\nmsgid_plural "b"\nmsgstr[0] "c"\n'
+)
+
+
+@pytest.mark.parametrize("language", ["de_DE", "Deutsch (de)", ""])
+def test_headers_that_babel_does_not_read(language):
+    text = ODD.format(language, "nplurals=INTEGER; plural=EXPRESSION;")
+    pairs, left_out = _read(text.encode("iso-8859-1"))
+    assert pairs == [("PO-Revision-Date: today", "Größe"), ("a", "c")]
+    assert left_out == {"not translated": 1}
+    with pytest.raises(ValueError, match="^a.po, line 17: .* Received: Unknown or misformatted keyword"):
+        _read(text.encode("iso-8859-1") + b"what is\n")
+
+
+@pytest.mark.parametrize("byte_order", ["<", ">"])
+def test_headers_of_compiled_catalogues(byte_order):
+    """Written by hand, as other programs write them: babel would correct the header."""
+    header = b"PO-Revision-Date: soon\nLast-Translator: J\xfcrgen\nContent-Type: text/plain; charset=ISO-8859-1\n"
+    strings = [b"", b"day", header, b"T\xe4g"]
+    tables = 28 + 16 * 2
+    starts = [tables + sum(len(string) + 1 for string in strings[:index]) for index in range(4)]
+    content = struct.pack(f"{byte_order}7I", 0x950412DE, 0, 2, 28, 44, 0, 0)
+    content += b"".join(struct.pack(f"{byte_order}2I", len(s), at) for s, at in zip(strings, starts, strict=True))
+    pairs, _ = _read(content + b"\0".join([*strings, b"\n"]), "a.mo")
+    assert pairs == [("day", "Täg")]
+
+
+def test_a_header_stays_as_long_as_it_was():
+    for content in (GERMAN.encode(), ODD.format("???", "").encode(), b'msgid "a"\nmsgstr "b"\n', b""):
+        readable = gettext_headers.readable_po(content)
+        assert (len(readable), readable.count(b"\n")) == (len(content), content.count(b"\n"))
+    assert gettext_headers.readable_po(GERMAN.encode()) == GERMAN.encode()
+    for content in (b"", b"\xde\x12\x04\x95", _compiled(GERMAN)[:40]):
+        assert gettext_headers.readable_mo(content) == content
 
 
 def test_a_folder_of_catalogues(tmp_path):

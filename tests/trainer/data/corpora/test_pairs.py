@@ -6,6 +6,7 @@ import pytest
 
 from tests.trainer.data.corpora.tiny_translations import TinyTranslations
 from trainer.data import datasets as data
+from trainer.data import corpora
 from trainer.data.corpora import pairs
 from trainer.data.pair_documents import PairDocuments
 
@@ -158,6 +159,19 @@ def test_a_data_set(tiny_translations):
         data.load_corpus({**tiny_translations, "target_key": "fr"})
     with pytest.raises(ValueError, match=r"tfds_train_split must hold pairs of texts. Received: 'test.:1.', 0 pair"):
         data.load_corpus({**tiny_translations, "tfds_train_split": "test[:1]"})
+
+
+def test_a_source_of_ones_own(monkeypatch):
+    part = PairDocuments.from_pairs([(b"a", b"b")])
+    for train, is_right in ((part, True), (part.sources, False)):
+        source = corpora.Source(lambda config, train=train: corpora.Corpus("own", train, part), corpora.TEXT_PAIRS)
+        monkeypatch.setitem(corpora.SOURCES, "own", source)
+        if is_right:
+            assert data.load_corpus({"name": "own"}).train is part
+        else:
+            message = "of pairs of texts that returns a Corpus of two PairDocuments. .* Documents, PairDocuments"
+            with pytest.raises(ValueError, match=message):
+                data.load_corpus({"name": "own"})
 
 
 def test_fields_of_a_run(tmp_path):
