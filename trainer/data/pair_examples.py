@@ -44,6 +44,7 @@ class PairExamples:
 
     Example:
         >>> from reformer_tf.tokenizers import ByteTokenizer
+        >>> from trainer.data.pair_documents import PairDocuments
         >>> documents = PairDocuments.from_pairs([(b"two", b"zwei"), (b"eleven", b"elf")])
         >>> examples = PairExamples(documents, ByteTokenizer(), source_length=6, target_length=5)
         >>> source, source_mask, target, target_mask = examples.gather(tf.constant([1, 0], tf.int64))

@@ -145,7 +145,7 @@ def choose(lines: Sequence[bytes], count: int, seed: int = 0) -> list[bytes]:
 
     Example:
         >>> choose([b"a", b"b", b"c"], count=2, seed=1)
-        [b'b', b'c']
+        [b'a', b'c']
     """
     if count < 0 or not 0 <= seed < 2**32:
         raise ValueError(

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from tests.trainer.data.corpora.tiny_translations import TinyTranslations
-from trainer.data import datasets as data
 from trainer.data import corpora
+from trainer.data import datasets as data
 from trainer.data.corpora import pairs
 from trainer.data.pair_documents import PairDocuments
 
