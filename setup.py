@@ -36,7 +36,12 @@ setuptools.setup(
         "sentencepiece": ["sentencepiece>=0.2"],  # Text in the pieces of a published model's tokenizer.
         "serving": ["tensorflow-serving-api>=2.20"],  # The gRPC client in `examples/`.
         "serving_text": ["tensorflow-text>=2.20"],  # Exports with strings in pieces.
+        "translation": [
+            "babel>=2.14",  # Pairs of texts from catalogues of gettext.
+            "sacrebleu>=2.4",  # BLEU of an evaluation.
+        ],
         "test": [
+            "babel>=2.14",
             "hypothesis>=6.100",
             "ml_dtypes>=0.4",  # TensorFlow brings it, without which safetensors would read no bfloat16.
             "mypy>=1.15",
@@ -44,6 +49,7 @@ setuptools.setup(
             "pytest>=8.3",
             "pytest-xdist>=3.6",  # The tests in two processes take half the time.
             "ruff>=0.12",
+            "sacrebleu>=2.4",
             "sentencepiece>=0.2",
             "tensorflow-serving-api>=2.20",
             "tensorflow-text>=2.20",

@@ -40,6 +40,7 @@ LEVELS = (
     "trainer/data/stored_ids.py",
     "trainer/data/id_documents.py",
     "trainer/data/labelled_documents.py",
+    "trainer/data/pair_documents.py",
     "trainer/data/generated",
     "trainer/data/corpora",
     "trainer/__init__.py",
@@ -63,6 +64,7 @@ LEVELS = (
     "trainer/generate.py",
     "trainer/local_cluster.py",
     "trainer/task.py",
+    "trainer/vocabulary.py",
     "configs",
     "compilers",
     "compilers/hlo",
@@ -138,7 +140,9 @@ def test_no_file_is_long():
 
 
 def test_few_files_at_the_door_of_the_trainer():
-    assert len([file for file in GRAPH if file.rpartition("/")[0] == "trainer"]) <= 20
+    door = [file for file in GRAPH if file.rpartition("/")[0] == "trainer"]
+    commands = [file for file in door if 'if __name__ == "__main__":' in (ROOT / file).read_text(encoding="utf-8")]
+    assert len(door) - len(commands) <= 14
 
 
 @pytest.mark.parametrize(

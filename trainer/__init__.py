@@ -23,8 +23,8 @@ def register_corpus(name: str, function: Callable[[ml_collections.ConfigDict], C
     Args:
         name: For `config.data.name`.
         function: From `config.data` to a `trainer.data.corpora.Corpus`, with the same documents at every call.
-        contents: What its documents are: `"text"` (`trainer.data.documents.Documents`), `"ids"`, `"labelled text"` or
-            `"labelled ids"`; `docs/data.md` has the classes.
+        contents: What its documents are: `"text"` (`trainer.data.documents.Documents`), `"ids"`, `"labelled text"`,
+            `"labelled ids"` or `"pairs of texts"`; `docs/data.md` has the classes.
 
     Raises:
         ValueError: If the name is no identifier or that of a source of the trainer, or another argument is of no use.

@@ -99,8 +99,8 @@ def default_config() -> ConfigDict:
 def default_data_config() -> ConfigDict:
     """Returns `config.data` with every field at its default."""
     config = ConfigDict()
-    # python_stdlib, text, tfds, tokens, duplication, labelled_text, listops, pathfinder, stdlib_tests, stdlib_pairs, or
-    # a name of trainer.register_corpus
+    # python_stdlib, text, tfds, tokens, duplication, labelled_text, pairs, number_words, listops, pathfinder,
+    # stdlib_tests, stdlib_pairs, or a name of trainer.register_corpus
     config.name = "python_stdlib"
     config.module = ""  # Python module that is imported first, where it calls trainer.register_corpus
     config.layout = "packed"  # packed or padded, see Examples
@@ -108,33 +108,37 @@ def default_data_config() -> ConfigDict:
     config.sentencepiece_model = ""  # sentencepiece: file of the model
     config.separate_documents = False  # packed: whether tokens attend only to those of their own document
     config.length_buckets = ()  # padded: shorter lengths that a batch may be cut to, such as (256, 1024)
+    config.group_by_length = False  # length_buckets: whether a training batch holds examples of similar length
+    config.source_length = 0  # pairs of texts: ids of a source, as config.train.sequence_length of a target; 0: that
     config.train_windows = 0  # trains only on the first so many full examples; 0: on all, also short ones
-    # of the bytes, ids or labelled examples, where the corpus has no validation part of its own
+    # of the bytes, ids, labelled examples or pairs, where the corpus has no validation part of its own
     config.validation_fraction = 0.02
     # text, tokens, and tfds without a validation split: documents_and_ends or whole_documents, see
     # trainer.data.corpora.validation; empty: the rule that the run began with, for a new run documents_and_ends
     config.validation_rule = ""
     # text, tokens: a folder (all its files of text or of ids, recursively) or one file; labelled_text: a .jsonl, .csv
-    # or .tsv file
+    # or .tsv file; pairs: a file of these, or of gettext (.po, .mo), or a folder of them
     config.path = ""
-    config.pattern = "*"  # text, tokens: which file names of a folder to take
+    config.pattern = "*"  # text, tokens, pairs: which file names of a folder to take
     config.any_bytes = False  # text: takes files that are no text too, see trainer.data.corpora.text_or_binary
-    # text, tokens, labelled_text: a folder or file that is the validation part; empty: split config.path
+    # text, tokens, labelled_text, pairs: a folder or file that is the validation part; empty: split config.path
     config.validation_path = ""
     config.text_key = "text"  # labelled_text: the key, column or feature of the texts
     config.pair_key = ""  # labelled_text: that of the second texts; empty: single texts
     config.label_key = "label"  # labelled_text: that of the labels
+    config.source_key = "source"  # pairs: the key, column or feature of the sources
+    config.target_key = "target"  # pairs: that of the targets
     # labelled data: the labels in the order of the classes; empty: what the data says, kept with the run
     config.labels = ()
     config.ids_dtype = ""  # tokens: what .bin files hold, such as "uint16"
     config.ids_feature = "ids"  # tokens: the name of the ids in TFRecord files
-    config.examples = 10_000  # duplication, listops, pathfinder: number of examples to train on
-    config.validation_examples = 1_000  # duplication, listops, pathfinder: number of examples to validate on
+    config.examples = 10_000  # made data: number of examples to train on
+    config.validation_examples = 1_000  # made data: number of examples to validate on
     # duplication: ids of an example, even; config.train.sequence_length is one less, or more
     # stdlib_tests, stdlib_pairs: ids of an excerpt, with its boundary
     config.length = 1024
     config.symbols = 127  # duplication: number of ids that are not 0
-    # duplication, listops, pathfinder, stdlib_pairs: decides the examples; config.train.seed only their sequence
+    # made data: decides the examples; config.train.seed only their sequence
     config.seed = 0
     config.min_length = 500  # listops: lists have more tokens than this
     config.max_length = 2000  # listops: and fewer than this
@@ -142,7 +146,7 @@ def default_data_config() -> ConfigDict:
     config.max_arguments = 10  # listops: of an operator
     config.contour_length = 14  # pathfinder: dashes of a contour; 6 is easy, 9 intermediate, 14 hard
     config.distractors = -1  # pathfinder: shorter contours beside the two; -1: 20 dashes of them
-    # tfds, and labelled_text without a path: the data set, such as "lm1b" or "wikipedia/20230601.en:1.0.0"
+    # tfds, and labelled_text and pairs without a path: the data set, such as "lm1b" or "wikipedia/20230601.en:1.0.0"
     config.tfds_name = ""
     config.tfds_text_key = "text"  # tfds: the feature that holds the text
     config.tfds_train_split = "train"  # tfds: split, slices such as "train[:10%]" too

@@ -58,13 +58,17 @@ def check(config: ConfigDict) -> None:
             rule = f"must be {tpu.LOCAL!r} where {config.data.name!r} gives ids: this machine alone can read them"
             field_checks.check(config, "tpu_address", rule, tpu.LOCAL.__eq__)
     _check_labels(config)
-    longest = config.train.sequence_length
+    _check_pairs(config)
+    longest = max(config.train.sequence_length, config.data.source_length)
+    name = "train.sequence_length" if longest == config.train.sequence_length else "data.source_length"
     buckets = (0, *config.data.length_buckets)
-    rule = f"must be positive integers in ascending order, none above `config.train.sequence_length`, {longest}"
+    rule = f"must be positive integers in ascending order, none above `config.{name}`, {longest}"
     ascending = all(isinstance(bucket, int) for bucket in buckets) and list(buckets) == sorted({*buckets})
     field_checks.check(config, "data.length_buckets", rule, lambda _: ascending and buckets[-1] <= longest)
     rule = "must be empty unless `config.data.layout` is 'padded'"
     field_checks.check(config, "data.length_buckets", rule, lambda value: not value or config.data.layout == "padded")
+    rule = "must be False unless `config.data.length_buckets` are set, by which batches of short examples are shorter"
+    field_checks.check(config, "data.group_by_length", rule, lambda value: not value or config.data.length_buckets)
 
 
 def check_source(config: ConfigDict) -> None:
@@ -112,5 +116,12 @@ def _check_labels(config: ConfigDict) -> None:
     field_checks.check(config, "data.labels", "must be different strings, none empty", labelled_documents.are_names)
 
 
+def _check_pairs(config: ConfigDict) -> None:
+    has_pairs = corpora.SOURCES[config.data.name].contents == corpora.TEXT_PAIRS
+    field_checks.check(config, "data.source_length", "must not be negative", lambda value: value >= 0)
+    rule = f"must be 0 unless `config.data.name` is a source of {corpora.TEXT_PAIRS}"
+    field_checks.check(config, "data.source_length", rule, lambda value: not value or has_pairs)
+
+
 def _reads_data_set(data: ConfigDict) -> bool:
-    return data.name == "tfds" or (data.name == "labelled_text" and data.tfds_name != "")
+    return data.name == "tfds" or (data.name in ("labelled_text", "pairs") and data.tfds_name != "")

@@ -18,6 +18,7 @@ from trainer.commands import entry
 if __name__ == "__main__":  # Before the imports that take seconds.
     entry.begin()
 
+import dataclasses
 import json
 import math
 from collections.abc import Sequence
@@ -88,6 +89,7 @@ def prepare(
     else:
         examples = task.examples(config, scored.documents)
     compiled = compilation.is_wanted(settings.jit_compile, distribution)
+    scored = dataclasses.replace(scored, notes=(*scored.notes, *examples.notes))
     evaluation = Evaluation(model, distribution, examples, settings.batch_size, compiled, task)
     return scored, description["step"], evaluation
 

@@ -44,6 +44,11 @@ class ByteTokenizer:
         self.byte_counts[first : first + 256] = 1.0
         self.resources: list[Any] = []
 
+    @property
+    def end(self) -> int:
+        """See `Tokenizer.end`: the boundary."""
+        return self.boundary
+
     def to_ids(self, text: str | bytes) -> np.ndarray:
         """See `Tokenizer.to_ids`."""
         data = text.encode("utf-8") if isinstance(text, str) else bytes(text)

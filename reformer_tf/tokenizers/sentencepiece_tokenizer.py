@@ -70,6 +70,12 @@ class SentencePieceTokenizer:
         counts[self.boundary] = 0  # It may be the id of a piece.
         return counts
 
+    @functools.cached_property
+    def end(self) -> int:
+        """See `Tokenizer.end`: the model's piece for the end of a sentence, or the boundary if it has none."""
+        found = self._processor.eos_id()
+        return found if found >= 0 else self.boundary
+
     def to_ids(self, text: str | bytes) -> np.ndarray:
         """See `Tokenizer.to_ids`."""
         as_text = text.decode("utf-8", errors="replace") if isinstance(text, bytes) else text

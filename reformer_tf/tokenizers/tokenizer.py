@@ -19,6 +19,10 @@ class Tokenizer(Protocol):
     """The id before a text, which also ends generated text. It is no part of a text."""
 
     @property
+    def end(self) -> int:
+        """The id after a target that is made of a source, such as a translation. It is no part of a text."""
+
+    @property
     def byte_counts(self) -> np.ndarray:
         """float32 `[vocabulary_size]`, the number of bytes that each id stands for; 0 for the boundary."""
 

@@ -10,7 +10,8 @@ import pytest
 from tests.documentation import blocks
 from tests.trainer import command_line
 from trainer import exits
-from trainer.data import corpora
+from trainer.data import corpora, tokenizers
+from trainer.data.datasets import load_corpus
 
 PAGE = "docs/data.md"
 SMALL = [
@@ -103,6 +104,18 @@ def test_an_array_from_training_to_export(page):
     np.testing.assert_allclose(
         bits, [-row.sum() / len(row) / np.log(2) for row in (log_probabilities[0], log_probabilities[1, :1])], rtol=1e-5
     )
+
+
+def test_a_vocabulary_of_pairs(page, capfdbinary):
+    page.python("pairs.tsv")
+    page.shell("trainer.vocabulary")
+    out = capfdbinary.readouterr().out.decode()
+    assert out.startswith(f"{page.folder}/apples.model: 300 ids, from 2,000 line(s) in 1 file(s), 'pairs.tsv'.")
+    corpus = load_corpus({"name": "pairs", "path": "pairs.tsv"})
+    tokenizer = tokenizers.from_config({"tokens": "sentencepiece", "sentencepiece_model": "apples.model"})
+    target = corpus.validation.targets[0]
+    assert tokenizer.to_bytes(tokenizer.to_ids(target)) == target
+    assert target.endswith("grüne Äpfel".encode())
 
 
 def test_a_source_of_ones_own(page, monkeypatch):

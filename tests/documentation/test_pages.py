@@ -35,7 +35,7 @@ def test_every_block_of_python_is_run():
         "README.md": 2,
         "docs/accelerators.md": 1,
         "docs/attention_kinds.md": 2,
-        "docs/data.md": 5,
+        "docs/data.md": 6,
         "docs/fine_tuning.md": 2,
         "docs/masked_language_model.md": 1,
         "docs/serving.md": 1,

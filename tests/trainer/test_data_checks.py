@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from configs import tiny
+from tests.trainer import runs
 from trainer import config as configs
-from trainer import data_checks, evaluate
+from trainer import data_checks, evaluate, tasks
 from trainer.data import corpora, datasets
 from trainer.storage.workdir import Workdir
 from trainer.training import begun_fields
@@ -42,7 +43,11 @@ def test_every_field_is_read_by_a_source():
         ("tokens", "symbols", 5, "'duplication'"),
         ("labelled_text", "tfds_text_key", "body", "'tfds'"),
         ("labelled_text", "pattern", "*.csv", "'text' or 'tokens'"),
-        ("text", "tfds_download", False, "'tfds' or 'labelled_text'"),
+        ("text", "tfds_download", False, "'tfds' or 'labelled_text' or 'pairs'"),
+        ("labelled_text", "source_key", "en", "'pairs'"),
+        ("number_words", "path", "/nowhere", "'text' or"),
+        ("pairs", "examples", 5, "'duplication' or 'number_words' or"),
+        ("pairs", "any_bytes", True, "'text'"),
     ],
 )
 def test_fields_of_other_sources(config, source, field, value, readers):
@@ -54,6 +59,59 @@ def test_fields_of_other_sources(config, source, field, value, readers):
     message = data_checks.unused_fields(config).pop(field)
     assert message.startswith(rule)
     assert message.endswith(f". Received: {value!r}")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("source_length", 5, "must be 0 unless `config.data.name` is a source of pairs of texts. Received: 5"),
+        ("source_length", -1, "must not be negative. Received: -1"),
+        ("group_by_length", True, "must be False unless `config.data.length_buckets` are set, .* Received: True"),
+    ],
+)
+def test_fields_of_all_sources(config, field, value, message):
+    config.data[field] = value
+    with pytest.raises(ValueError, match=f"`config.data.{field}` {message}"):
+        data_checks.check(config)
+
+
+def test_length_buckets_of_the_longer_side(config, monkeypatch):
+    monkeypatch.setattr(tasks.TASKS[config.task], "contents", (corpora.TEXT_PAIRS,))
+    config.data.name, config.data.layout = "number_words", "padded"
+    config.train.sequence_length = 68
+    config.data.source_length, config.data.length_buckets, config.data.group_by_length = 80, (8, 80), True
+    data_checks.check(config)
+    data_checks.check_source(config)
+    config.data.source_length = 6
+    with pytest.raises(ValueError, match=r"none above `config.train.sequence_length`, 68. Received: \(8, 80\)"):
+        data_checks.check(config)
+    config.data.source_length, config.data.length_buckets = 80, (8, 81)
+    with pytest.raises(ValueError, match=r"none above `config.data.source_length`, 80. Received: \(8, 81\)"):
+        data_checks.check(config)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        (
+            "train.sequence_length",
+            67,
+            "must be at least 68, the bytes of the longest words and their end. Received: 67",
+        ),
+        ("data.source_length", 5, "must be 0 or at least 6, the digits of the longest number. Received: 5"),
+        ("data.examples", 0, "must be at least 1. Received: 0"),
+        ("data.validation_examples", 990_001, "must be at most 990000, the numbers that .* leaves. Received: 990001"),
+    ],
+)
+def test_number_words_are_read_whole(config, field, value, message):
+    config.data.name, config.train.sequence_length = "number_words", 68
+    data_checks.check_source(config)
+    runs.set_field(config, field, value)
+    with pytest.raises(ValueError, match=f"`config.{field}` {message}"):
+        data_checks.check_source(config)
+    config.data.tokens, config.train.sequence_length, config.data.source_length = "sentencepiece", 9, 5
+    config.data.examples, config.data.validation_examples = 10, 10
+    data_checks.check_source(config)
 
 
 def test_a_source_of_ones_own_may_read_any_field(config, monkeypatch):

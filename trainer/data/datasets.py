@@ -17,6 +17,8 @@ from trainer.data.example_set import ExampleSet
 from trainer.data.examples import LAYOUTS, Examples
 from trainer.data.id_documents import IdDocuments
 from trainer.data.labelled_documents import LabelledDocuments
+from trainer.data.length_groups import grouped_indices
+from trainer.data.pair_documents import PairDocuments
 from trainer.data.sharding import Shard
 from trainer.data.shuffle import random_bits, shuffled_indices
 
@@ -38,6 +40,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     corpora.IDS: (IdDocuments,),
     corpora.LABELLED_TEXT: (LabelledDocuments, Documents),
     corpora.LABELLED_IDS: (LabelledDocuments, IdDocuments),
+    corpora.TEXT_PAIRS: (PairDocuments,),
 }
 
 # AutoGraph finds nothing to translate in the functions of a dataset, but its search takes longer than all the rest.
@@ -186,7 +189,12 @@ def cut_examples(
 
 
 def train_dataset(
-    examples: ExampleSet, batch_size: int, seed: int = 0, start_step: int = 0, shard: Shard | None = None
+    examples: ExampleSet,
+    batch_size: int,
+    seed: int = 0,
+    start_step: int = 0,
+    shard: Shard | None = None,
+    group_by_length: bool = False,
 ) -> tf.data.Dataset:
     """Makes an infinite dataset of batches, shuffled anew each epoch.
 
@@ -203,6 +211,8 @@ def train_dataset(
         start_step: the step whose batch comes first.
         shard: which rows to read: each element has the b = B / replicas rows of one of its replicas, one replica after
             another. By default each element has all B rows.
+        group_by_length: whether a batch holds examples of similar length: see `length_groups`, which permutes the
+            examples of each epoch as well.
 
     Returns:
         An infinite dataset of what `gather` of the examples gives, for a language model ids `[b, L + 1]` int32 and mask
@@ -222,12 +232,16 @@ def train_dataset(
     if start_step < 0:
         raise ValueError(f"start_step must not be negative. Received: start_step={start_step!r}")
     shard, global_rows = shard or Shard(), tf.range(batch_size, dtype=tf.int64)
+    sizes = tf.constant(examples.sizes, tf.int64) if group_by_length else None
 
     @_UNTRANSLATED
     def cut(element: tf.Tensor) -> tuple[tf.Tensor, ...]:
         step, rows = shard.rows(element, batch_size)
         first = step * batch_size
-        indices = shuffled_indices(first + global_rows, len(examples), seed)
+        if sizes is None:
+            indices = shuffled_indices(first + global_rows, len(examples), seed)
+        else:
+            indices = grouped_indices(step, batch_size, sizes, seed)
         return examples.gather(tf.gather(indices, rows), among=indices, draws=random_bits(first + rows, seed))
 
     return _finish(tf.data.Dataset.counter(start_step * shard.count, dtype=tf.int64).map(cut), shard)

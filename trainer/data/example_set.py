@@ -17,6 +17,8 @@ class ExampleSet(Sized, Protocol):
 
     overlap: int
     """Number of ids at the beginning of each example that do not count among its tokens."""
+    notes: tuple[str, ...]
+    """Sentences for people about what of the documents is left out."""
 
     @property
     def tokens(self) -> int:

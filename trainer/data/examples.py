@@ -53,6 +53,7 @@ class Examples(Sequence[Example]):
         tokens: number of ids in all examples, without overlaps.
         target_bytes: number of bytes of the documents. The targets of all examples stand for so many bytes, as a
             boundary stands for none.
+        notes: empty, as no target is left out.
 
     Raises:
         ValueError: if an argument is out of range or there is nothing to cut.
@@ -62,6 +63,8 @@ class Examples(Sequence[Example]):
         >>> [ids.tolist() for ids, mask in examples]
         [[256, 97, 98, 99, 100], [100, 256, 101, 0, 0]]
     """
+
+    notes: tuple[str, ...] = ()
 
     def __init__(
         self,

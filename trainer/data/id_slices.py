@@ -118,14 +118,14 @@ def spread(number: int, count: int) -> np.ndarray:
     return np.arange(count) * number // count
 
 
-def checked_length(sequence_length: int) -> int:
-    """Returns the length of a full example.
+def checked_length(sequence_length: int, name: str = "sequence_length") -> int:
+    """Returns the length of a full example, an argument called `name`.
 
     Raises:
         ValueError: If it is no positive integer.
     """
     if isinstance(sequence_length, bool) or not isinstance(sequence_length, int) or sequence_length < 1:
-        raise ValueError(f"sequence_length must be a positive integer. Received: {sequence_length!r}")
+        raise ValueError(f"{name} must be a positive integer. Received: {sequence_length!r}")
     return sequence_length
 
 

@@ -39,6 +39,7 @@ class LabelledExamples:
         labels: `[N]` int32.
         tokens: Number of ids in all examples.
         overlap: 0, as all ids count.
+        notes: Empty, as every document is an example.
 
     Raises:
         ValueError: If an argument is out of range, there is no document, or one has no ids.
@@ -55,6 +56,7 @@ class LabelledExamples:
     """
 
     overlap = 0
+    notes: tuple[str, ...] = ()
 
     def __init__(
         self,

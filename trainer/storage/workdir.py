@@ -13,8 +13,10 @@ from trainer.storage.folder_lock import FolderLock
 
 _FIXED = (
     "config.model.",
+    "config.data.group_by_length",
     "config.data.labels",
     "config.data.layout",
+    "config.data.source_length",
     "config.data.tokens",
     "config.data.train_windows",
     "config.init_",

@@ -182,7 +182,7 @@ def _is_due(step: int, every: int, last: int) -> bool:
 
 def _say_what_begins(run: Run) -> None:
     limit = run.config.data.train_windows
-    for note in run.corpus.notes:
+    for note in (*run.corpus.notes, *run.example_notes()):
         _say(run, note)
     selection = f" ({limit} example(s) of them, {run.examples.tokens:,} tokens)" if limit else ""
     _say(

@@ -200,6 +200,12 @@ class Run:
             self._validation_examples = self.task.validation_examples(self.config, self.corpus.validation)
         return self._validation_examples
 
+    def example_notes(self) -> tuple[str, ...]:
+        """Returns sentences for people about what is left out of the documents, as far as examples are cut."""
+        validation = self._validation_examples.notes if self._validation_examples is not None else ()
+        train = (f"To train on: {note}" for note in self.examples.notes)
+        return (*train, *(f"To validate on: {note}" for note in validation))
+
     def all_validation_tokens(self) -> int:
         """Number of tokens in the validation documents, also those that `config.train.eval_examples` leaves out."""
         return self.task.examples(self.config, self.corpus.validation).tokens

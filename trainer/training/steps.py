@@ -59,20 +59,20 @@ class Steps:
 
 def batches(run: Run) -> Iterator[Any]:
     """Returns an infinite iterator over the batches of the next steps of a run."""
-    settings, step = run.config.train, run.step
-
-    def dataset(shard: Shard) -> tf.data.Dataset:
-        return datasets.train_dataset(run.examples, settings.batch_size, settings.seed, step, shard)
-
-    return run.dispatch.batches(dataset)
+    step = run.step
+    return run.dispatch.batches(lambda shard: _dataset(run, step, shard))
 
 
 def unknown_ids(run: Run) -> list[int]:
     """Returns the ids in the batch of the next step that are outside the vocabulary of the model."""
-    settings = run.config.train
-    batch = next(iter(datasets.train_dataset(run.examples, settings.batch_size, settings.seed, run.step)))
+    batch = next(iter(_dataset(run, run.step)))
     found = np.unique(run.task.ids(batch))
     return found[(found < 0) | (found >= run.config.model.vocabulary_size)].tolist()
+
+
+def _dataset(run: Run, step: int, shard: Shard | None = None) -> tf.data.Dataset:
+    settings, grouped = run.config.train, run.config.data.group_by_length
+    return datasets.train_dataset(run.examples, settings.batch_size, settings.seed, step, shard, grouped)
 
 
 def _next_due(run: Run) -> int:

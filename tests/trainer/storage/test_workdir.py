@@ -137,7 +137,8 @@ def test_what_a_killed_process_left_goes_with_the_next_lock(tmp_path):
 def test_a_folder_of_data_that_is_not_read(corpus, finished, tmp_path, caplog):
     config = runs.make_config(corpus)
     config.train.steps, config.data.data_dir = 2, str(tmp_path)
-    rule = "`config.data.data_dir` must be '' where `config.data.name` is 'text': it is for 'tfds' or 'labelled_text'"
+    readers = "'tfds' or 'labelled_text' or 'pairs'"
+    rule = f"`config.data.data_dir` must be '' where `config.data.name` is 'text': it is for {readers}"
     with pytest.raises(ValueError, match=f"{rule}.* Received: '{tmp_path}'"):
         Run(config, tmp_path / "new")
     assert not list(tmp_path.iterdir())

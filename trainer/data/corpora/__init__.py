@@ -11,6 +11,8 @@ from trainer.data.corpora import (
     duplication,
     labelled_text,
     listops,
+    number_words,
+    pairs,
     pathfinder,
     python_stdlib,
     stdlib_labels,
@@ -19,7 +21,17 @@ from trainer.data.corpora import (
     tokens,
 )
 from trainer.data.corpora.corpus import Corpus, Scored
-from trainer.data.corpora.source import CONTENTS, IDS, LABELLED_IDS, LABELLED_TEXT, SHARED, TEXT, Baselines, Source
+from trainer.data.corpora.source import (
+    CONTENTS,
+    IDS,
+    LABELLED_IDS,
+    LABELLED_TEXT,
+    SHARED,
+    TEXT,
+    TEXT_PAIRS,
+    Baselines,
+    Source,
+)
 
 __all__ = [
     "CONTENTS",
@@ -29,6 +41,7 @@ __all__ = [
     "SHARED",
     "SOURCES",
     "TEXT",
+    "TEXT_PAIRS",
     "Baselines",
     "Corpus",
     "Scored",
@@ -53,6 +66,8 @@ SOURCES: dict[str, Source] = {
         labelled_text.check_fields,
         labelled_text.FIELDS,
     ),
+    "pairs": Source(pairs.load, TEXT_PAIRS, pairs.scored, pairs.check_fields, pairs.FIELDS),
+    "number_words": Source(number_words.load, TEXT_PAIRS, check=number_words.check_fields, fields=number_words.FIELDS),
     "listops": Source(
         listops.load, LABELLED_IDS, check=listops.check_fields, fields=listops.FIELDS, baselines=listops.BASELINES
     ),

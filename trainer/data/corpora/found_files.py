@@ -63,6 +63,24 @@ def shown(names: Iterable[str]) -> str:
     return ", ".join(quoted if len(quoted) <= _SHOWN else [*quoted[:_SHOWN], "..."])
 
 
+def is_folder(name: str, path: Path) -> bool:
+    """Whether a path is a folder, and not a file.
+
+    Args:
+        name: the field or flag that names it, for the message.
+        path: the path.
+
+    Raises:
+        ValueError: if there is nothing.
+    """
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except OSError as error:
+        raise ValueError(
+            f"{name} must name an existing folder or file. Received: {str(path)!r} ({error.strerror})"
+        ) from error
+
+
 def find(root: Path, pattern: str, any_bytes: bool, skipped_folders: Collection[str] = ()) -> FoundFiles:
     """Reads the documents below a folder.
 

@@ -10,13 +10,12 @@ from collections.abc import Collection
 
 import ml_collections
 
-from trainer import config as configs
-from trainer.data.corpora import labelled_files, tfds_sets
+from trainer.data.corpora import file_or_tfds, labelled_files, tfds_sets
 from trainer.data.corpora.corpus import Corpus, Scored, validation_part
 from trainer.data.corpora.labelled_rows import LabelledRows
 from trainer.data.corpora.labelled_tfds import LabelledTfds
-from trainer.field_checks import check
 
+_WHAT = "labelled text"
 _KEYS = ("text_key", "pair_key", "label_key")
 _OF_FILES = ("path", "validation_path")
 FIELDS = (*_KEYS, *_OF_FILES, *tfds_sets.FIELDS, "validation_fraction")
@@ -69,18 +68,13 @@ def scored(config: ml_collections.ConfigDict, overrides: Collection[str]) -> Sco
         ValueError: As `load` does, and if `overrides` name both parts.
     """
     reader = _Reader(config)
-    if {reader.train, reader.validation} <= {*overrides}:
-        raise ValueError(
-            f"config.data.{reader.train} and config.data.{reader.validation} must not both be given to say what is "
-            f"scored. Received: {config[reader.train]!r} and {config[reader.validation]!r}"
-        )
-    if "validation_fraction" not in overrides:
-        anew = {"name", "tfds_name", reader.train, *_KEYS} & {*overrides}
-        if config[reader.validation] and (reader.validation in overrides or not anew):
-            return _scored_whole(reader, reader.validation, is_validation=reader.validation not in overrides)
-        if anew:
-            return _scored_whole(reader, reader.train, is_validation=False)
-    return validation_part(load(config))
+    field = file_or_tfds.scored_field(config, (reader.train, reader.validation), overrides, _KEYS)
+    if not field:
+        return validation_part(load(config))
+    rows, title = reader.read(field), reader.title(field)
+    is_validation = field == reader.validation and field not in overrides
+    label = f"the validation documents {title}" if is_validation else f"all of {title}"
+    return Scored(label, rows.numbered(reader.names or rows.names()), is_validation, _empty_note(rows, title))
 
 
 def check_fields(config: ml_collections.ConfigDict) -> None:
@@ -89,11 +83,7 @@ def check_fields(config: ml_collections.ConfigDict) -> None:
     Raises:
         ValueError: If neither a file nor a data set is named, or both, or a field is for the other one.
     """
-    _check_one(config.data)
-    is_data_set, defaults = bool(config.data.tfds_name), configs.default_data_config()
-    rule = "for files" if is_data_set else "for data sets, `config.data.tfds_name`"
-    for name in _OF_FILES if is_data_set else tfds_sets.FIELDS:
-        check(config, f"data.{name}", f"must be {defaults[name]!r}: it is {rule}", defaults[name].__eq__)
+    file_or_tfds.check_fields(config, _WHAT, _OF_FILES)
 
 
 class _Reader:
@@ -106,11 +96,9 @@ class _Reader:
     """
 
     def __init__(self, config: ml_collections.ConfigDict):
-        _check_one(config)
+        self.train, self.validation = file_or_tfds.part_fields(config, _WHAT)
         self._config = config
         self._data_set = LabelledTfds(config) if config.tfds_name else None
-        fields = ("tfds_train_split", "tfds_validation_split") if config.tfds_name else ("path", "validation_path")
-        self.train, self.validation = fields
         known = self._data_set.names if self._data_set else ()
         self.names: tuple[str, ...] = tuple(config.labels) or known
         if known and {*self.names} != {*known}:
@@ -127,21 +115,6 @@ class _Reader:
 
     def title(self, field: str) -> str:
         return f"{self._data_set.title} {self._config[field]}" if self._data_set else self._config[field]
-
-
-def _check_one(data: ml_collections.ConfigDict) -> None:
-    """Checks that either a file or a data set is named."""
-    if bool(data.path) == bool(data.tfds_name):
-        raise ValueError(
-            "config.data.path or config.data.tfds_name must be given for labelled text, and not both. "
-            f"Received: {data.path!r} and {data.tfds_name!r}"
-        )
-
-
-def _scored_whole(reader: _Reader, field: str, is_validation: bool) -> Scored:
-    rows, title = reader.read(field), reader.title(field)
-    label = f"the validation documents {title}" if is_validation else f"all of {title}"
-    return Scored(label, rows.numbered(reader.names or rows.names()), is_validation, _empty_note(rows, title))
 
 
 def _empty_note(rows: LabelledRows, name: str) -> tuple[str, ...]:

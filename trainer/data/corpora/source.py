@@ -13,8 +13,10 @@ TEXT = "text"
 IDS = "ids"
 LABELLED_TEXT = "labelled text"
 LABELLED_IDS = "labelled ids"
-CONTENTS = (TEXT, IDS, LABELLED_TEXT, LABELLED_IDS)
-"""What documents may be: bytes that a tokenizer turns into ids, or ids; with a label each, or without."""
+TEXT_PAIRS = "pairs of texts"
+CONTENTS = (TEXT, IDS, LABELLED_TEXT, LABELLED_IDS, TEXT_PAIRS)
+"""What documents may be: bytes that a tokenizer turns into ids, or ids; with a label each, or without; or pairs of a
+source and a target, both bytes."""
 
 
 SHARED = (
@@ -25,6 +27,8 @@ SHARED = (
     "sentencepiece_model",
     "separate_documents",
     "length_buckets",
+    "group_by_length",
+    "source_length",
     "train_windows",
     "labels",
 )
@@ -71,7 +75,7 @@ class Source:
     @property
     def has_text(self) -> bool:
         """Whether the documents are bytes, for a tokenizer."""
-        return self.contents in (TEXT, LABELLED_TEXT)
+        return self.contents in (TEXT, LABELLED_TEXT, TEXT_PAIRS)
 
     @property
     def has_labels(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Collection
 from pathlib import Path
 
@@ -74,12 +73,7 @@ def _read(config: ml_collections.ConfigDict, field: str) -> FoundFiles:
     if not path:
         raise ValueError(f"{name} must name a folder or a file of text. Received: {path!r}")
     root = local_paths.checked(name, path)
-    try:
-        is_folder = stat.S_ISDIR(root.stat().st_mode)
-    except OSError as error:
-        raise ValueError(
-            f"{name} must name an existing folder or file. Received: {path!r} ({error.strerror})"
-        ) from error
+    is_folder = found_files.is_folder(name, root)
     try:
         return _folder(root, config.pattern, any_bytes, name) if is_folder else _file(root, any_bytes, name)
     except OSError as error:

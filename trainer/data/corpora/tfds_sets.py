@@ -80,12 +80,16 @@ def examples(
     """
     import tensorflow_datasets as tfds
 
+    decoders = None
+    # Of classes derived from it, such as the features of translations, TFDS decodes all or nothing.
+    if type(builder.info.features) is tfds.features.FeaturesDict:
+        decoders = tfds.decode.PartialDecoding(dict.fromkeys(keys, True))
     try:
         dataset = builder.as_dataset(
             split=config[field],
             shuffle_files=False,
             read_config=tfds.ReadConfig(interleave_cycle_length=1),  # file after file: the same order every time
-            decoders=tfds.decode.PartialDecoding(dict.fromkeys(keys, True)),
+            decoders=decoders,
         )
     except (ValueError, KeyError, AssertionError) as error:
         raise ValueError(
