@@ -186,7 +186,7 @@ class ReformerDecoder(CheckedInputs, FineTuned, keras.Model):
             "trainable": self.trainable,
             "dtype": keras.dtype_policies.serialize(self.policy),
             **self.config,
-            **({} if shared is None else {"token_embedding": shared}),
+            "token_embedding": shared,
             **({parts.KEY: changes} if changes else {}),
         }
 

@@ -25,6 +25,7 @@ TESTS = {
     "docs/masked_language_model.md": "here",
     "docs/serving.md": "here",
     "docs/several_gpus.md": "here",
+    "docs/translation.md": "here",
 }
 
 
@@ -40,6 +41,7 @@ def test_every_block_of_python_is_run():
         "docs/masked_language_model.md": 1,
         "docs/serving.md": 1,
         "docs/several_gpus.md": 1,
+        "docs/translation.md": 1,
     }
 
 
@@ -48,6 +50,16 @@ def test_every_block_names_its_language():
         fences = re.findall(r"^```(.*)$", blocks.read(page), re.MULTILINE)
         assert set(fences[::2]) <= {"sh", "python", "yaml"}, page
         assert set(fences[1::2]) <= {""}, page
+
+
+@pytest.mark.slow
+def test_translation():
+    (block,) = blocks.python("docs/translation.md")
+    names = {}
+    exec(block, names)
+    assert names["logits"].shape == (2, 10, 257) and names["losses"].shape == (2, 10)
+    assert not np.any(names["losses"][1, 5:]) and np.all(names["losses"][1, :5] > 0)
+    assert all(len(ids) == 20 or ids[-1] == 256 for ids in names["new_ids"])
 
 
 @pytest.mark.slow

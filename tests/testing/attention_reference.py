@@ -191,3 +191,36 @@ def attention(
     if factors is not None:
         o = o * factors[..., None]
     return np.einsum("bhld,hdm->blm", o, projections.output) + projections.output_bias
+
+
+def cross_attention(
+    x: np.ndarray,
+    context: np.ndarray,
+    projections: Projections,
+    mask: np.ndarray,
+    context_mask: np.ndarray,
+    log_weights: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+) -> np.ndarray:
+    """A whole layer of cross-attention, `[B, L, M]` and a context `[B, S, N]` -> `[B, L, M]`.
+
+    Args:
+        x: `[B, L, M]`.
+        context: `[B, S, N]`.
+        projections: The layer's weights.
+        mask: `[B, L]`, True for real tokens; others get what a query that sees nothing gets.
+        context_mask: `[B, S]`.
+        log_weights: As in `attention`.
+    """
+    # Real tokens only: what stands in the place of others may be anything.
+    x, context = np.where(mask[..., None], x, 0), np.where(context_mask[..., None], context, 0)
+    q = project(x, projections.query, projections.query_bias)
+    k, v = (
+        project(context, projections.key, projections.key_bias),
+        project(context, projections.value, projections.value_bias),
+    )
+    logits = log_weights(q, k) if log_weights else q @ k.swapaxes(-1, -2) / np.sqrt(q.shape[-1])
+    visible = np.broadcast_to((mask[:, :, None] & context_mask[:, None, :])[:, None], logits.shape)
+    p = np.where(visible, np.exp(logits - logits.max(axis=-1, keepdims=True)), 0)
+    total = p.sum(axis=-1, keepdims=True)
+    o = p / np.where(total == 0, 1, total) @ v
+    return np.einsum("bhld,hdm->blm", o, projections.output) + projections.output_bias

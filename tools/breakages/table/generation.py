@@ -7,8 +7,8 @@ BREAKAGES = (
         name="beams_not_reordered",
         part="generation",
         function="search.step",
-        old="tf.nest.map_structure(lambda x: tf.gather(x, rows), state)",
-        new="state",
+        old="tf.nest.map_structure(lambda x: tf.gather(x, rows), state.tokens)",
+        new="state.tokens",
         breaks="Beams go on with the caches of other beams.",
     ),
     Breakage(
@@ -70,10 +70,26 @@ BREAKAGES = (
     Breakage(
         name="logits_of_the_padding",
         part="generation",
-        function="CachedDecoder.prefill",
+        function="CachedLayers.prefill",
         old="tf.gather(x, lengths - 1, batch_dims=1)",
         new="x[:, -1]",
         breaks="Shorter prompts of a batch are continued from their padding.",
+    ),
+    Breakage(
+        name="penalty_is_a_power_of_the_length",
+        part="generation",
+        function="search.worth",
+        old="((5.0 + tf.cast(length, tf.float32)) / 6.0)",
+        new="tf.cast(length, tf.float32)",
+        breaks="The length penalty of beam search is not that of Wu et al. (2016).",
+    ),
+    Breakage(
+        name="beams_of_a_row_see_other_sources",
+        part="layers",
+        function="CrossAttention.decode",
+        old="tf.reshape(query, [batch, beams, count, size])",
+        new="tf.transpose(tf.reshape(query, [beams, batch, count, size]), [1, 0, 2, 3])",
+        breaks="Beams attend to the sources of other rows.",
     ),
     Breakage(
         name="kinds_without_a_cache_generate",
