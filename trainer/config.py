@@ -119,7 +119,8 @@ def default_data_config() -> ConfigDict:
     # text, tokens: a folder (all its files of text or of ids, recursively) or one file; labelled_text: a .jsonl, .csv
     # or .tsv file; pairs: a file of these, or of gettext (.po, .mo), or a folder of them
     config.path = ""
-    config.pattern = "*"  # text, tokens, pairs: which file names of a folder to take
+    # text, tokens, pairs: which file names of a folder to take; with a slash which paths in it, such as "*/de/*.mo"
+    config.pattern = "*"
     config.any_bytes = False  # text: takes files that are no text too, see trainer.data.corpora.text_or_binary
     # text, tokens, labelled_text, pairs: a folder or file that is the validation part; empty: split config.path
     config.validation_path = ""

@@ -90,7 +90,8 @@ def find(root: Path, pattern: str, any_bytes: bool, skipped_folders: Collection[
 
     Args:
         root: the folder.
-        pattern: which file names to look at, such as `"*.txt"`; other files do not count as left out.
+        pattern: which file names to look at, such as `"*.txt"`, or with a slash which paths below `root`, such as
+            `"*/de/*.po"`; other files do not count as left out.
         any_bytes: whether files that are no text are documents too.
         skipped_folders: names of folders not to look into; what is in them does not count as left out.
 
@@ -157,9 +158,10 @@ def list_names(root: Path, pattern: str, skipped_folders: Collection[str], left_
             if os.path.islink(os.path.join(folder, name)):  # os.walk does not follow it.
                 leave_out(LINKED_FOLDER, folder, name)
         for name in names:
-            if fnmatch.fnmatchcase(name, pattern):
+            path = Path(folder, name).relative_to(root).as_posix()
+            if fnmatch.fnmatchcase(path if "/" in pattern else name, pattern):
                 if name.startswith("."):
                     leave_out(HIDDEN, folder, name)
                 else:
-                    found.append(Path(folder, name).relative_to(root).as_posix())
+                    found.append(path)
     return found
