@@ -121,7 +121,7 @@ class ReformerDecoder(CheckedInputs, FineTuned, keras.Model):
         }
         self.policy = made.policy
         self.token_embedding = made.embedding
-        self._shares_embedding = token_embedding is not None
+        self._has_outer_embedding = token_embedding is not None
         self._parts = parts.Parts(self)
 
     @staticmethod
@@ -180,7 +180,7 @@ class ReformerDecoder(CheckedInputs, FineTuned, keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         changes = self._parts.changes()
-        shared = sharing.serialize([self.token_embedding])[0] if self._shares_embedding else None
+        shared = sharing.serialize([self.token_embedding])[0] if self._has_outer_embedding else None
         return {
             "name": self.name,
             "trainable": self.trainable,

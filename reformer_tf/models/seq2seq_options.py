@@ -72,12 +72,12 @@ def split(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         config: from `checked`.
     """
     kinds = {side: _kinds(side, config) for side in _SIDES}
-    given = {name: value for name, value in config.items() if name in SHARED}
+    passed = {name: value for name, value in config.items() if name in SHARED}
     found = []
     for index, side in enumerate(_SIDES):
         # What only the other side uses has an effect all the same.
         idle = attention_kinds.followed(kinds[_SIDES[1 - index]]) - attention_kinds.followed(kinds[side])
-        own = {name: value for name, value in given.items() if name not in idle}
+        own = {name: value for name, value in passed.items() if name not in idle}
         if own.get("attention_options") is not None:
             options = {kind: value for kind, value in own["attention_options"].items() if kind in kinds[side]}
             own["attention_options"] = options or None

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reformer_tf.generation import decoder
+from reformer_tf.generation import cached_layers, decoder
 from reformer_tf.layers import LSHSelfAttention
 from reformer_tf.layers.attention.base import Call
 from reformer_tf.layers.attention.projections import Heads
@@ -33,7 +33,7 @@ def hashed(monkeypatch):
 
     monkeypatch.setattr(LSHSelfAttention, "project", watched)
     # Each layer of a prompt is traced by itself, so that queries are recorded and buckets replayed for each.
-    monkeypatch.setattr(decoder, "TracedLayers", lambda function: function)
+    monkeypatch.setattr(cached_layers, "TracedLayers", lambda function: function)
     return calls
 
 
