@@ -104,7 +104,7 @@ def _prepare() -> tuple[bytes, Callable[[int], Iterator[bytes]]]:
     prompt = prompts.read(_PROMPT.value, _PROMPT_FILE.value)
     has_text = SOURCES[_CONFIG.value.data.name].has_text
     fitted, to_bytes, ends = _fit_text(prompt) if has_text else _fit_ids(prompt)
-    model, _ = load_model(_CONFIG.value, Workdir(_WORKDIR.value), _CHECKPOINT.value)
+    model, _ = load_model(_CONFIG.value, Workdir(_WORKDIR.value), _CHECKPOINT.value, _AVERAGE.value)
     if not decoder.has_caches(model):
         logging.warning("A layer keeps no cache: each new token takes a pass over the whole text so far")
     if fitted.is_cut:
@@ -171,5 +171,5 @@ def _write(before: bytes, continue_prompt: Callable[[int], Iterator[bytes]]) -> 
 
 
 if __name__ == "__main__":
-    _WORKDIR, _CONFIG, _CHECKPOINT = console.or_refuse(run_flags.define_flags)
+    _WORKDIR, _CONFIG, _CHECKPOINT, _AVERAGE = console.or_refuse(run_flags.define_flags)
     entry.run(lambda: app.run(_main, flags_parser=console.parse_flags))
