@@ -1,4 +1,4 @@
-"""BLEU of translations (Papineni et al., 2002), as sacrebleu computes it (Post, 2018), so that figures can be compared."""
+"""BLEU of translations (Papineni et al., 2002) by sacrebleu (Post, 2018), so that figures can be compared."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def corpus_bleu(translations: Sequence[str], references: Sequence[str]) -> Bleu:
             f"`references` must be as many as the translations, {len(translations)}. Received: {len(references)}"
         )
     require_sacrebleu()
-    from sacrebleu.metrics import BLEU
+    from sacrebleu.metrics.bleu import BLEU
 
     metric = BLEU()
     score = metric.corpus_score([*translations], [[*references]]).score if references else math.nan
