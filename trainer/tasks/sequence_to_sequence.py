@@ -5,7 +5,7 @@ Shape letters: B rows of a batch, S source length, T target length.
 
 from __future__ import annotations
 
-import math
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
@@ -22,7 +22,7 @@ from trainer.data.pair_examples import PairExamples
 from trainer.field_checks import check, check_choice
 from trainer.tasks import averages, bleu, translation_sample, translator
 from trainer.tasks.task import LESS_IS_BETTER, MORE_IS_BETTER, Batch, Sums, Task
-from trainer.tasks.translator import Translator
+from trainer.tasks.translator import Translator, as_text
 
 _INPUTS = ("source", "source_mask", "target", "target_mask")
 _GENERATED = ("bleu", "exact_match")
@@ -93,6 +93,23 @@ class SequenceToSequence(Task):
         check(config, "data.source_length", rule, lambda value: value >= 0 and _source_length(config) <= longest)
 
     @classmethod
+    def backbones(cls, arguments: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        parameters = inspect.signature(models.ReformerBackbone).parameters.values()
+        defaults = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+        return {
+            side: {
+                **defaults,
+                **arguments,
+                "vocabulary_size": arguments[f"{text}_vocabulary_size"],
+                "max_sequence_length": arguments[f"max_{text}_length"],
+                "num_layers": arguments[f"num_{side}_layers"],
+                "attention_layers": arguments[f"{side}_attention_layers"],
+                "causal": causal,
+            }
+            for side, text, causal in (("encoder", "source", False), ("decoder", "target", True))
+        }
+
+    @classmethod
     def from_config(cls, config: ConfigDict) -> Self:
         tokenizer = tokenizers.from_config(config.data)
         return cls(Translator.from_config(config), tokenizer, config.translation.examples)
@@ -154,14 +171,14 @@ class SequenceToSequence(Task):
         self, model: keras.Model, examples: Any, batch_size: int, progress: Callable[[int], None]
     ) -> tuple[dict[str, float], str]:
         translations = self._translator.translate_examples(model, examples, batch_size, progress)
-        references = [*examples.target_texts]
+        references = [as_text(text) for text in examples.references()]
         found = bleu.corpus_bleu(translations, references)
         numbers = {"bleu": found.score, "exact_match": translator.exact_match(translations, references)}
         return numbers, f"BLEU of {len(references)} translations: {found.score:.2f}, {found.signature}"
 
     def refer(self, corpus: corpora.Corpus) -> dict[str, float]:
         sides = (corpus.validation.sources, corpus.validation.targets)
-        sources, targets = ([text.decode("utf-8", errors="replace") for text in side] for side in sides)
+        sources, targets = ([as_text(text) for text in side] for side in sides)
         return {"bleu_of_sources": bleu.corpus_bleu(sources, targets).score}
 
     def sample(self, model: keras.Model, config: ConfigDict, examples: Any) -> str:

@@ -2,15 +2,14 @@
 
 import keras
 
-from trainer.data import id_slices
 from trainer.data.pair_examples import PairExamples
-from trainer.tasks.translator import Translator
+from trainer.tasks.translator import Translator, as_text
 
 _EXAMPLES = 10
 
 
 def describe(model: keras.Model, examples: PairExamples, translator: Translator) -> str:
-    """Writes three lines for each of ten examples: the source, its translation, and the reference.
+    r"""Writes three lines for each of ten examples: the source, its translation, and the reference.
 
     Args:
         model: A `ReformerSeq2Seq`.
@@ -18,13 +17,16 @@ def describe(model: keras.Model, examples: PairExamples, translator: Translator)
         translator: Translates them.
 
     Returns:
-        The lines, with an empty one after each example. Line ends in a text are written as `\\n`.
+        The lines, with an empty one after each example. Line ends in a text are written as `\n`.
     """
     some = examples.spread(_EXAMPLES)
-    rows = zip(some.source_texts, translator.translate_examples(model, some, len(some)), some.target_texts, strict=True)
+    sources, references = ([as_text(text) for text in side] for side in (some.sources(), some.references()))
+    rows = zip(sources, translator.translate_examples(model, some, len(some)), references, strict=True)
     names = ("source", "translation", "reference")
-    return "\n".join("".join(f"{name:12} {_shown(text)}\n" for name, text in zip(names, row, strict=True)) for row in rows)
+    return "\n".join(
+        "".join(f"{name:12} {_shown(text)}\n" for name, text in zip(names, row, strict=True)) for row in rows
+    )
 
 
 def _shown(text: str) -> str:
-    return text.replace("\n", "\\n")
+    return text.replace("\n", r"\n")

@@ -23,7 +23,7 @@ class Translator:
     """Translates sources until the end of the target, or until there are so many tokens.
 
     Args:
-        tokenizer: Tokenizer of both sides. Its boundary ends a target.
+        tokenizer: Tokenizer of both sides.
         max_new_tokens: The most tokens of a translation, with its end.
         sampler: One of `SAMPLERS`.
         options: Options of the sampler.
@@ -36,11 +36,16 @@ class Translator:
     @classmethod
     def from_config(cls, config: ConfigDict) -> Self:
         """Makes the translator of `config.translation`."""
+        most = config.translation.max_new_tokens or config.model.max_target_length
+        sampler, options = cls.sampler_of(config)
+        return cls(tokenizers.from_config(config.data), most, sampler, **options)
+
+    @staticmethod
+    def sampler_of(config: ConfigDict) -> tuple[str, dict[str, Any]]:
+        """Returns the name of the sampler of `config.translation`, and its options."""
         asked = config.translation
-        most = asked.max_new_tokens or config.model.max_target_length
         options = {"num_beams": asked.num_beams, "length_penalty": asked.length_penalty}
-        tokenizer = tokenizers.from_config(config.data)
-        return cls(tokenizer, most, asked.sampler, **(options if asked.sampler == BEAM else {}))
+        return asked.sampler, options if asked.sampler == BEAM else {}
 
     def translate(self, model: keras.Model, sources: Sequence[Sequence[int]]) -> list[str]:
         """Translates ids.
@@ -50,11 +55,11 @@ class Translator:
             sources: Ids of the sources, row by row.
 
         Returns:
-            The texts. Bytes that are not UTF-8 become replacement characters, and ids that stand for no text, such as
-            the end, are left out.
+            The texts, without what cannot be read: see `as_text`. Ids that stand for no text, such as the end, are left
+            out.
         """
-        rows = model.generate(sources, stop_tokens=[self._tokenizer.boundary], **self._options)
-        return [self._tokenizer.to_bytes(row).decode("utf-8", errors="replace") for row in rows]
+        rows = model.generate(sources, stop_tokens=[self._tokenizer.end], **self._options)
+        return [as_text(self._tokenizer.to_bytes(row)) for row in rows]
 
     def translate_examples(
         self,
@@ -87,6 +92,11 @@ class Translator:
     def _source(examples: PairExamples, index: int) -> list[int]:
         ids, mask, *_ = examples.gather(tf.constant([index], tf.int64))
         return ids.numpy()[mask.numpy()].tolist()
+
+
+def as_text(content: bytes) -> str:
+    """Decodes a text. Bytes that are not UTF-8 become replacement characters."""
+    return content.decode("utf-8", errors="replace")
 
 
 def exact_match(translations: Sequence[str], references: Sequence[str]) -> float:

@@ -1,0 +1,55 @@
+r"""Translates numbers in digits to German words, byte by byte: "40213" to "vierzigtausendzweihundertdreizehn".
+
+    python -m trainer.task --config=configs/number_words.py --workdir=/tmp/number_words
+    python -m trainer.generate --workdir=/tmp/number_words --prompt=40213
+
+Time: TODO
+Result: TODO
+"""
+
+from ml_collections import ConfigDict
+
+from trainer.config import default_config
+
+
+def get_config() -> ConfigDict:
+    """Returns the config."""
+    config = default_config()
+    config.task = "sequence_to_sequence"
+    config.report = True
+
+    config.model = ConfigDict()
+    config.model.source_vocabulary_size = 257
+    config.model.target_vocabulary_size = 257
+    config.model.max_source_length = 8
+    config.model.max_target_length = 72
+    config.model.num_encoder_layers = 2
+    config.model.num_decoder_layers = 2
+    config.model.hidden_dim = 128
+    config.model.num_heads = 4
+    config.model.key_dim = 32
+    config.model.intermediate_dim = 256
+    config.model.encoder_attention_layers = ("full",)  # Repeated.
+    config.model.decoder_attention_layers = ("local",)
+    config.model.local_chunk_length = 16
+    config.model.positions = "learned"
+    config.model.dropout = 0.0
+    config.model.attention_dropout = 0.0
+    config.model.seed = 0
+
+    config.data.name = "number_words"
+    config.data.layout = "padded"
+    config.data.source_length = 6
+
+    config.optimizer.learning_rate = 2e-3
+    config.optimizer.schedule = "cosine"
+    config.optimizer.warmup_steps = 50
+    config.optimizer.final_fraction = 0.05
+
+    config.train.steps = 1000
+    config.train.batch_size = 64
+    config.train.sequence_length = 68
+    config.train.log_every = 50
+    config.train.eval_every = 250
+    config.train.checkpoint_every = 250
+    return config
