@@ -20,7 +20,6 @@ from trainer.model import build_model, load_model
 from trainer.storage.workdir import Workdir
 from trainer.tasks import bleu
 from trainer.tasks.translator import Translator
-from trainer.training.evaluation import Evaluation
 
 PAIRS = [(b"1", b"eins"), (b"21", b"einundzwanzig"), (b"100", "fünf".encode()), (b"7", b"sieben")]
 
@@ -176,28 +175,48 @@ def test_the_sample_shows_sources_translations_and_references(config):
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("data.layout", "packed", "`config.data.layout` must be 'padded' where .* each pair is a row. Received: 'packed"),
+        (
+            "data.layout",
+            "packed",
+            "`config.data.layout` must be 'padded' where .* each pair is a row. Received: 'packed",
+        ),
         ("data.train_windows", 3, "`config.data.train_windows` must be 0 where .*, which does not use it. Received: 3"),
         ("data.source_length", 17, "`config.data.source_length` must be from 1 to .*max_source_length`, 16, or 0 for"),
         ("data.source_length", 0, "`config.data.source_length` must be from 1 to .*max_source_length`, 16, or 0 for"),
         ("train.sequence_length", 73, "`config.train.sequence_length` must be from 1 to .*max_target_length`, 72. Rec"),
         ("model.source_vocabulary_size", 256, "`config.model.source_vocabulary_size` must be at least 257 .the ids of"),
         ("model.target_vocabulary_size", 256, "`config.model.target_vocabulary_size` must be at least 257 .the ids of"),
-        ("model.vocabulary_size", 257, "must hold arguments of ReformerSeq2Seq only, .* Received: vocabulary_size; did"),
+        (
+            "model.vocabulary_size",
+            257,
+            "must hold arguments of ReformerSeq2Seq only, .* Received: vocabulary_size; did",
+        ),
         ("model.max_target_length", None, "`config.model` must have `max_target_length`. Received: attention_dropout"),
         ("model.num_encoder_layers", None, "`config.model` must have `num_encoder_layers`. Received: "),
         ("model.num_decoder_layers", 0, "must hold what the model takes: .*num_.*layers.* Received: "),
         ("model.encoder_attention_layers", ("far",), "must hold what the model takes: .*'far'"),
         ("model.dropout", 1.0, "must hold what the model takes: dropout"),
         ("data.name", "text", "must be a source of pairs of texts where .*'sequence_to_sequence'. Received: 'text'"),
-        ("translation.examples", -2, "`config.translation.examples` must be at least -1, which means all. Received: -2"),
+        (
+            "translation.examples",
+            -2,
+            "`config.translation.examples` must be at least -1, which means all. Received: -2",
+        ),
         ("translation.sampler", "top_k", "`config.translation.sampler` must be one of greedy, beam. Received: 'top_k'"),
         ("translation.num_beams", 0, "`config.translation.num_beams` must be at least 1. Received: 0"),
-        ("translation.length_penalty", -0.5, "`config.translation.length_penalty` must not be negative. Received: -0.5"),
+        (
+            "translation.length_penalty",
+            -0.5,
+            "`config.translation.length_penalty` must not be negative. Received: -0.5",
+        ),
         ("translation.max_new_tokens", 73, "must be from 0 to `config.model.max_target_length`, 72. Received: 73"),
         ("translation.examples", 0, "`config.report` must be False where `config.translation.examples` is 0: the rep"),
         ("sample.prompt", "a", "`config.sample.prompt` must be '' where .*'sequence_to_sequence'.* Received: 'a'"),
-        ("train.best_metric", "f1", "best_metric` must be one of loss, bits_per_byte, accuracy, bleu, exact_match. Rec"),
+        (
+            "train.best_metric",
+            "f1",
+            "best_metric` must be one of loss, bits_per_byte, accuracy, bleu, exact_match. Rec",
+        ),
     ],
 )
 def test_what_is_refused_before_the_data_is_read(config, field, value, message):
@@ -224,7 +243,9 @@ def test_a_metric_of_translations_takes_some(config, field):
 def test_the_fields_of_translations_are_for_this_task_alone(tmp_path):
     config = cases.make_config("language_model", tmp_path)
     config.translation.num_beams = 2
-    message = "`config.translation.num_beams` must be 4 where `config.task` is 'language_model': it is for 'sequence_to_s"
+    message = (
+        "`config.translation.num_beams` must be 4 where `config.task` is 'language_model': it is for 'sequence_to_s"
+    )
     with pytest.raises(ValueError, match=message):
         check_config(config)
 
@@ -279,32 +300,26 @@ def test_generate_writes_the_translation(config, workdir, capsysbinary):
     ("flags", "message"),
     [
         ([], "`prompt`, the text to translate, must have from 1 to 16 tokens, `config.model.max_source_length`. Rec"),
-        (["--prompt=12345678901234567"], "must have from 1 to 16 tokens, `config.model.max_source_length`. Received: 17"),
-        (["--prompt=1", "--tokens=73"], "`tokens` must be from 1 to 72, `config.model.max_target_length`. Received: 73"),
+        (
+            ["--prompt=12345678901234567"],
+            "must have from 1 to 16 tokens, `config.model.max_source_length`. Received: 17",
+        ),
+        (
+            ["--prompt=1", "--tokens=73"],
+            "`tokens` must be from 1 to 72, `config.model.max_target_length`. Received: 73",
+        ),
         (["--prompt=1", "--echo"], "`echo` must not be True for a translation, of which only the translation is"),
         (["--prompt=1", "--stop_at_boundary"], "`stop_at_boundary` must not be True for a translation, which ends by"),
-        (["--prompt=1", "--samples=2"], "`samples` must be 1 with the sampler 'beam', which always gives the same text"),
-        (["--prompt=1", "--k=2"], "`k` must not be given with the sampler 'beam', whose settings are num_beams, length_"),
+        (
+            ["--prompt=1", "--samples=2"],
+            "`samples` must be 1 with the sampler 'beam', which always gives the same text",
+        ),
+        (
+            ["--prompt=1", "--k=2"],
+            "`k` must not be given with the sampler 'beam', whose settings are num_beams, length_",
+        ),
     ],
 )
 def test_what_generate_refuses(workdir, capsys, flags, message):
     assert command_line.run("generate", f"--workdir={workdir}", *flags) == exits.REFUSED
     assert message in capsys.readouterr().err
-
-
-def test_a_stop_between_two_batches_of_translations(config, model, examples):
-    """With several processes, a stop is asked for before each batch."""
-    pytest.importorskip("sacrebleu")
-    task, looks = tasks.from_config(config), []
-
-    def stop_requested():
-        looks.append(None)
-        return len(looks) == 3  # After one batch of sums and one of translations.
-
-    evaluation = Evaluation(model, tf.distribute.get_strategy(), examples, 2, task=task)
-    evaluation.generated._model = _Copies()
-    evaluation.score = lambda stop_requested: {}
-    looks.append(None)
-    with pytest.raises(exits.Stopped):
-        evaluation.run(stop_requested)
-    assert len(evaluation.generated._model.asked) == 1
