@@ -15,6 +15,7 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from reformer_tf import models
+from reformer_tf.models import seq2seq_options
 from reformer_tf.tokenizers import Tokenizer
 from trainer.data import corpora, tokenizers
 from trainer.data.example_set import ExampleSet
@@ -41,8 +42,7 @@ class SequenceToSequence(Task):
     """
 
     model_class = models.ReformerSeq2Seq
-    set_inside = ("dtype",)
-    passed_on = ()
+    set_inside = ("dtype", "vocabulary_size", "max_sequence_length", "num_layers", "attention_layers", "causal")
     sizes = ("source_vocabulary_size", "target_vocabulary_size", "max_source_length", "max_target_length")
     fixed: ClassVar = {}
     contents = (corpora.TEXT_PAIRS,)
@@ -96,17 +96,10 @@ class SequenceToSequence(Task):
     def backbones(cls, arguments: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         parameters = inspect.signature(models.ReformerBackbone).parameters.values()
         defaults = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+        encoder, decoder = seq2seq_options.split(seq2seq_options.checked(arguments))
         return {
-            side: {
-                **defaults,
-                **arguments,
-                "vocabulary_size": arguments[f"{text}_vocabulary_size"],
-                "max_sequence_length": arguments[f"max_{text}_length"],
-                "num_layers": arguments[f"num_{side}_layers"],
-                "attention_layers": arguments[f"{side}_attention_layers"],
-                "causal": causal,
-            }
-            for side, text, causal in (("encoder", "source", False), ("decoder", "target", True))
+            "encoder": {**defaults, **encoder, "causal": False},
+            "decoder": {**defaults, **decoder, "causal": True},
         }
 
     @classmethod

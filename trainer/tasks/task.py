@@ -38,7 +38,7 @@ class Task(abc.ABC):
 
     Attributes:
         model_class: Class of the model. `config.model` holds its arguments.
-        set_inside: Arguments of the model that the trainer sets, so that `config.model` must not have them.
+        set_inside: Arguments that the trainer or the model sets, so that `config.model` must not have them.
         passed_on: Classes whose arguments the model takes, too, and passes on to them.
         sizes: Arguments of the model that `config.model` must have: the numbers of ids, and the greatest lengths.
         fixed: Arguments of the backbone that the model sets by itself.
@@ -103,7 +103,8 @@ class Task(abc.ABC):
             arguments: Those of the model, with all defaults.
 
         Returns:
-            Arguments by the name of the backbone, which is empty for the only one.
+            Arguments by the name of the backbone, which is empty for the only one. Where a model has several, its
+            argument `NAME_options` holds further ones of one of them.
 
         Raises:
             KeyError: If an argument is missing.

@@ -12,14 +12,14 @@ from reformer_tf.tokenizers import ByteTokenizer
 from tests.trainer import command_line, runs
 from tests.trainer.tasks import cases
 from trainer import exits, tasks
-from trainer.config import read_config
+from trainer.config import write_config
 from trainer.config_checks import check_config
 from trainer.data.corpora import Corpus
 from trainer.data.pair_documents import PairDocuments
-from trainer.model import build_model, load_model
-from trainer.storage.workdir import Workdir
+from trainer.model import build_model
 from trainer.tasks import bleu
 from trainer.tasks.translator import Translator
+from trainer.training.evaluation import Evaluation
 
 PAIRS = [(b"1", b"eins"), (b"21", b"einundzwanzig"), (b"100", "fünf".encode()), (b"7", b"sieben")]
 
@@ -250,50 +250,54 @@ def test_the_fields_of_translations_are_for_this_task_alone(tmp_path):
         check_config(config)
 
 
-@pytest.fixture(scope="module")
-def workdir(config, tmp_path_factory):
-    """A run of two steps, evaluated with its translations."""
-    pytest.importorskip("sacrebleu")
-    config = config.copy_and_resolve_references()
-    config.export = config.report = False
-    config.train.steps, config.train.best_metric = 2, "bleu"
-    workdir = tmp_path_factory.mktemp("run")
-    assert runs.run(config, workdir) == exits.DONE
-    return workdir
-
-
-def test_an_evaluation_has_the_metrics_of_translations(config, workdir):
-    *_, record = runs.lines(workdir)
-    assert record["split"] == "validation"
-    assert {"loss", "bits_per_byte", "accuracy", "bleu", "exact_match", "target_tokens"} <= {*record}
-    assert 0 <= record["bleu"] <= 100
-    assert 0 <= record["exact_match"] <= 1
+@pytest.fixture
+def workdir(config, tmp_path, monkeypatch):
+    """The folder of a run whose model is a fake."""
+    write_config(config, tmp_path / "config.json")
+    copies = _Copies()
+    monkeypatch.setattr("trainer.model.load_model", lambda *_: (copies, 2))
+    monkeypatch.setattr("trainer.model.load_described", lambda *_: (copies, {"step": 2, "data": {}}))
+    monkeypatch.setattr(Evaluation, "score", lambda evaluation, stop_requested: {"loss": 1.0, "target_tokens": 9})
+    return tmp_path
 
 
 def test_evaluate_translates_all_examples(workdir, capsys):
+    pytest.importorskip("sacrebleu")
     flags = ("--config.translation.examples=-1", "--config.translation.sampler=greedy")
     assert command_line.run("evaluate", f"--workdir={workdir}", *flags) == exits.DONE
     out = capsys.readouterr().out.splitlines()
     assert out[-3].startswith("  BLEU of 12 translations: ")
     assert "nrefs:1|" in out[-3]
-    assert "bleu " in out[-2]
-    assert "exact match " in out[-2]
     numbers = json.loads(out[-1])
+    assert out[-2] == "validation loss 1.0000, bleu 0.0000, exact match 0.0000 at step 2"
+    assert numbers["bleu"] == numbers["exact_match"] == 0.0  # No German word is written in digits.
     assert (numbers["step"], numbers["documents"]) == (2, 12)
 
 
-def test_generate_writes_the_translation(config, workdir, capsysbinary):
-    loaded, _ = load_model(read_config(workdir / "config.json"), Workdir(workdir))
-    rows = [
-        loaded.generate([[*b"345"]], max_new_tokens=most, stop_tokens=[256], **options)[0]
-        for most, options in (
-            (6, {"sampler": "beam", "num_beams": 2, "length_penalty": 0.6}),
-            (9, {"sampler": "greedy"}),
-        )
-    ]
-    for row, flags in zip(rows, ([], ["--sampler=greedy", "--tokens=9"]), strict=True):
-        assert command_line.run("generate", f"--workdir={workdir}", "--prompt=345", *flags) == exits.DONE
-        assert capsysbinary.readouterr().out == bytes(token for token in row if token < 256)
+@pytest.mark.parametrize(
+    ("flags", "sampler", "tokens"),
+    [
+        ([], {"num_beams": 2, "length_penalty": 0.6}, 6),
+        (["--num_beams=3", "--tokens=9"], {"num_beams": 3, "length_penalty": 0.6}, 9),
+        (["--sampler=greedy"], {"repetition_penalty": 1.0}, 6),
+    ],
+)
+def test_generate_writes_the_translation_alone(workdir, capsysbinary, monkeypatch, flags, sampler, tokens):
+    copies = _Copies()
+    monkeypatch.setattr("trainer.model.load_model", lambda *_: (copies, 2))
+    assert command_line.run("generate", f"--workdir={workdir}", "--prompt=345", *flags) == exits.DONE
+    assert capsysbinary.readouterr().out == b"345"
+    ((sources, options),) = copies.asked
+    assert sources == [[*b"345"]]
+    assert options.pop("sampler").get_config() == sampler
+    assert options == {"max_new_tokens": tokens, "seed": 0, "stop_tokens": [256]}
+
+
+def test_generate_writes_several_samples_up_to_a_stop_string(workdir, capsysbinary):
+    flags = ("--prompt=345", "--sampler=random", "--samples=2", "--seed=7", "--stop=5")
+    assert command_line.run("generate", f"--workdir={workdir}", *flags) == exits.DONE
+    expected = b"==> sample 1 of 2, seed 7 <==\n34\n==> sample 2 of 2, seed 8 <==\n34\n"
+    assert capsysbinary.readouterr().out == expected
 
 
 @pytest.mark.parametrize(
