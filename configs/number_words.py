@@ -25,14 +25,15 @@ def get_config() -> ConfigDict:
     config.model.max_target_length = 72
     config.model.num_encoder_layers = 2
     config.model.num_decoder_layers = 2
-    config.model.hidden_dim = 128
-    config.model.num_heads = 4
+    config.model.hidden_dim = 64
+    config.model.num_heads = 2
     config.model.key_dim = 32
-    config.model.intermediate_dim = 256
+    config.model.intermediate_dim = 128
     config.model.encoder_attention_layers = ("full",)  # Repeated.
     config.model.decoder_attention_layers = ("local",)
     config.model.local_chunk_length = 16
     config.model.positions = "learned"
+    config.model.tie_embeddings = False
     config.model.dropout = 0.0
     config.model.attention_dropout = 0.0
     config.model.seed = 0
@@ -41,15 +42,17 @@ def get_config() -> ConfigDict:
     config.data.layout = "padded"
     config.data.source_length = 6
 
-    config.optimizer.learning_rate = 2e-3
+    config.optimizer.learning_rate = 3e-3
     config.optimizer.schedule = "cosine"
     config.optimizer.warmup_steps = 50
     config.optimizer.final_fraction = 0.05
 
     config.train.steps = 1000
-    config.train.batch_size = 64
+    config.train.batch_size = 32
     config.train.sequence_length = 68
     config.train.log_every = 50
     config.train.eval_every = 250
     config.train.checkpoint_every = 250
+
+    config.translation.bleu_tokenizer = "char"  # Targets are single words.
     return config

@@ -91,6 +91,7 @@ def default_config() -> ConfigDict:
 
     config.translation = ConfigDict()  # sequence_to_sequence: translations of an evaluation, and the sample's.
     config.translation.examples = 100  # Evaluated pairs to translate for BLEU, at equal distances; 0: none, -1: all.
+    config.translation.bleu_tokenizer = "13a"  # or "intl", "zh", "char", "none", see sacrebleu
     config.translation.sampler = "beam"  # or "greedy"
     config.translation.num_beams = 4  # beam
     config.translation.length_penalty = 0.6  # beam: above 0, longer translations are preferred.

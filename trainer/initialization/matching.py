@@ -15,7 +15,7 @@ from trainer.storage import named_variables
 
 _BACKBONE = ("TokenEmbedding", "position_embedding", "stack", "final_norm", "encoder", "decoder")
 _SIDE = re.compile(r"^(encoder|decoder)/(ShiftedEmbedding/)?")  # Of a model that maps one sequence to another.
-_KIND = re.compile(r"\b\w+?_(attention_\d+)")  # local_attention_0
+_KIND = re.compile(r"\b\w+?_((?:cross_)?attention_\d+)")  # local_attention_0, full_cross_attention_0
 # The axis of the ids in tables by id.
 _ID_AXES = {"TokenEmbedding/embeddings": 0, "head/kernel": 1, "head/bias": 0}
 _POSITIONS = re.compile(r"position_embedding/(?:table|axis_(\d+))")

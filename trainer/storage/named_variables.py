@@ -155,7 +155,6 @@ def mismatches(variables: Mapping[str, keras.Variable], arrays: Mapping[str, np.
 
 def _owners(model: keras.Model) -> dict[int, str]:
     """The prefix of each variable by its identity, where a model is made of several models."""
-    inside = [layer for layer in model._flatten_layers(include_self=False, recursive=False)]
     inside = [
         layer for layer in model._flatten_layers(include_self=False, recursive=False) if isinstance(layer, keras.Model)
     ]

@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 
+TOKENIZERS = ("13a", "intl", "zh", "char", "none")
+"""Tokenizers of sacrebleu that need nothing else: of mteval-v13a, the international one, of Chinese, characters, blanks."""
+
+
 class Bleu(NamedTuple):
     """A score and how it was computed."""
 
@@ -30,12 +34,13 @@ def require_sacrebleu() -> None:
         ) from error
 
 
-def corpus_bleu(translations: Sequence[str], references: Sequence[str]) -> Bleu:
-    """Computes BLEU of a corpus: its own tokenizer (13a) splits text as people write it.
+def corpus_bleu(translations: Sequence[str], references: Sequence[str], tokenizer: str = "13a") -> Bleu:
+    """Computes BLEU of a corpus from text as people write it, of up to four tokens in a row.
 
     Args:
         translations: The translations, detokenised.
         references: As many references, one for each.
+        tokenizer: One of `TOKENIZERS`, which splits both. Figures of different ones cannot be compared.
 
     Raises:
         ValueError: If the numbers differ, or the package sacrebleu is not installed.
@@ -51,7 +56,7 @@ def corpus_bleu(translations: Sequence[str], references: Sequence[str]) -> Bleu:
     require_sacrebleu()
     from sacrebleu.metrics.bleu import BLEU
 
-    metric = BLEU()
+    metric = BLEU(tokenize=tokenizer)
     score = metric.corpus_score([*translations], [[*references]]).score if references else math.nan
     if not references:
         metric.num_refs = 1  # The signature has it, and only a score sets it.

@@ -39,6 +39,7 @@ class SequenceToSequence(Task):
         translator: Translates examples of an evaluation and of the sample.
         tokenizer: Tokenizer of both sides.
         translated: Number of examples that an evaluation translates, at equal distances; 0 for none, -1 for all.
+        bleu_tokenizer: Tokenizer of BLEU, one of `bleu.TOKENIZERS`.
     """
 
     model_class = models.ReformerSeq2Seq
@@ -47,6 +48,7 @@ class SequenceToSequence(Task):
     fixed: ClassVar = {}
     contents = (corpora.TEXT_PAIRS,)
     fields = (
+        "translation.bleu_tokenizer",
         "translation.examples",
         "translation.length_penalty",
         "translation.max_new_tokens",
@@ -65,8 +67,15 @@ class SequenceToSequence(Task):
     measure = "bleu"
     references: Mapping[str, str] = {"bleu_of_sources": "each source as its own translation"}
 
-    def __init__(self, translator: Translator, tokenizer: Tokenizer = tokenizers.BYTES, translated: int = 0):
+    def __init__(
+        self,
+        translator: Translator,
+        tokenizer: Tokenizer = tokenizers.BYTES,
+        translated: int = 0,
+        bleu_tokenizer: str = "13a",
+    ):
         self._translator = translator
+        self._bleu_tokenizer = bleu_tokenizer
         self._tokenizer = tokenizer
         self._translated = translated
 
@@ -105,7 +114,8 @@ class SequenceToSequence(Task):
     @classmethod
     def from_config(cls, config: ConfigDict) -> Self:
         tokenizer = tokenizers.from_config(config.data)
-        return cls(Translator.from_config(config), tokenizer, config.translation.examples)
+        asked = config.translation
+        return cls(Translator.from_config(config), tokenizer, asked.examples, asked.bleu_tokenizer)
 
     def examples(self, config: ConfigDict, documents: Any, count: int = 0) -> PairExamples:
         lengths = _source_length(config), config.train.sequence_length
@@ -165,14 +175,14 @@ class SequenceToSequence(Task):
     ) -> tuple[dict[str, float], str]:
         translations = self._translator.translate_examples(model, examples, batch_size, progress)
         references = [as_text(text) for text in examples.references()]
-        found = bleu.corpus_bleu(translations, references)
+        found = bleu.corpus_bleu(translations, references, self._bleu_tokenizer)
         numbers = {"bleu": found.score, "exact_match": translator.exact_match(translations, references)}
         return numbers, f"BLEU of {len(references)} translations: {found.score:.2f}, {found.signature}"
 
     def refer(self, corpus: corpora.Corpus) -> dict[str, float]:
         sides = (corpus.validation.sources, corpus.validation.targets)
         sources, targets = ([as_text(text) for text in side] for side in sides)
-        return {"bleu_of_sources": bleu.corpus_bleu(sources, targets).score}
+        return {"bleu_of_sources": bleu.corpus_bleu(sources, targets, self._bleu_tokenizer).score}
 
     def sample(self, model: keras.Model, config: ConfigDict, examples: Any) -> str:
         return translation_sample.describe(model, examples, self._translator)
@@ -193,6 +203,7 @@ def _sides(batch: Batch) -> list[np.ndarray]:
 def _check_translation(config: ConfigDict) -> None:
     check(config, "translation.examples", "must be at least -1, which means all", lambda value: value >= -1)
     check_choice(config, "translation.sampler", translator.SAMPLERS)
+    check_choice(config, "translation.bleu_tokenizer", bleu.TOKENIZERS)
     check(config, "translation.num_beams", "must be at least 1", lambda value: value >= 1)
     check(config, "translation.length_penalty", "must not be negative", lambda value: value >= 0)
     longest = config.model.max_target_length

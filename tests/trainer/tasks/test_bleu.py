@@ -39,6 +39,21 @@ def test_text_of_people_is_split_by_sacrebleu():
     assert found.score == pytest.approx(100.0)
 
 
+def test_characters_as_tokens():
+    """Of single words, whose pairs of words are none."""
+    pytest.importorskip("sacrebleu")
+    assert bleu.corpus_bleu(["einundzwanzig"], ["einundzwanzig"]).score == 0.0
+    found = bleu.corpus_bleu(["einundzwanzig"], ["einundzwanzig"], "char")
+    assert found.score == pytest.approx(100.0)
+    assert "|tok:char|" in found.signature
+
+
+@pytest.mark.parametrize("tokenizer", bleu.TOKENIZERS)
+def test_every_tokenizer_is_there(tokenizer):
+    pytest.importorskip("sacrebleu")
+    assert bleu.corpus_bleu(["a b c d e"], ["a b c d e"], tokenizer).score == pytest.approx(100.0)
+
+
 def test_no_text():
     pytest.importorskip("sacrebleu")
     found = bleu.corpus_bleu([], [])
