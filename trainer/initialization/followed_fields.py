@@ -32,7 +32,8 @@ def from_source(config: ConfigDict, source: ConfigDict) -> dict[str, Any]:
     Raises:
         ValueError: If the new run has more positions than the other, and nothing says what becomes of them.
     """
-    here, there, found = backbones(config), backbones(source), {}
+    here, there = backbones(config), backbones(source)
+    found: dict[str, Any] = {}
     for name in sorted({*here} & {*there}):
         followed = _followed(config, here[name], there[name])
         found.update({_options(name): followed} if name and followed else followed)

@@ -6,9 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-
 TOKENIZERS = ("13a", "intl", "zh", "char", "none")
-"""Tokenizers of sacrebleu that need nothing else: of mteval-v13a, the international one, of Chinese, characters, blanks."""
+"""Tokenizers of sacrebleu that need nothing else: mteval-v13a's, the international one, Chinese, characters, blanks."""
 
 
 class Bleu(NamedTuple):

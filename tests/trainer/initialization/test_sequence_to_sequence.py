@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from reformer_tf.models import ReformerSeq2Seq
+from reformer_tf.ops import bucket_counts
 from tests.trainer.initialization import sources
 from tests.trainer.tasks import cases
 from trainer.initialization import followed_fields, matching, source_run
@@ -76,23 +77,18 @@ def test_a_longer_run_keeps_the_buckets_and_positions_of_each_side(config, tmp_p
     longer.init_from, longer.init_positions = str(tmp_path / "source"), "tile"
     (arrays,) = sources.write(config, tmp_path / "source", losses=[(1, 1.0)]).values()
     run = source_run.begin(longer, Workdir(tmp_path / "new"))
-    assert {*run.followed} == {"encoder_options", "decoder_options"}
-    options = longer.model.encoder_options.to_dict()
-    assert options["num_buckets"] == followed_fields._bucket_count(followed_fields.backbones(config)["encoder"])
-    assert options["axial_shape"][1:] == options["axial_dims"][1:] == [4] or options["axial_shape"][0] >= 16
-    assert "num_buckets" not in longer.model.decoder_options
+    buckets = bucket_counts.default_num_buckets(config.model.max_source_length, config.model.chunk_length)
+    assert run.followed == {
+        "encoder_options": {"num_buckets": buckets[0], "axial_shape": [16, 4], "axial_dims": [8, 8]},
+        "decoder_options": {"axial_shape": [9, 16], "axial_dims": [8, 8]},
+    }
+    assert followed_fields.of_run(longer) == run.followed
     model = build_model(longer)
     told = run.give(model)
     assert "Followed: decoder_options=" in told
     found = sources.weights(model)
     rows = arrays["model/encoder/position_embedding/axis_0"]
-    np.testing.assert_array_equal(
-        found["model/encoder/position_embedding/axis_0"][: len(rows)], rows
-    )
-    assert followed_fields.of_run(longer) == {
-        name: {part: [*value] if isinstance(value, tuple) else value for part, value in options.items()}
-        for name, options in run.followed.items()
-    }
+    np.testing.assert_array_equal(found["model/encoder/position_embedding/axis_0"][: len(rows)], rows)
 
 
 def test_options_of_ones_own_stay(config):

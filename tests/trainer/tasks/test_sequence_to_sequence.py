@@ -203,7 +203,7 @@ def test_the_sample_shows_sources_translations_and_references(config):
             "`config.translation.examples` must be at least -1, which means all. Received: -2",
         ),
         ("translation.sampler", "top_k", "`config.translation.sampler` must be one of greedy, beam. Received: 'top_k'"),
-        ("translation.bleu_tokenizer", "ja", "bleu_tokenizer` must be one of 13a, intl, zh, char, none. Received: 'ja'"),
+        ("translation.bleu_tokenizer", "ja", "must be one of 13a, intl, zh, char, none. Received: 'ja'"),
         ("translation.num_beams", 0, "`config.translation.num_beams` must be at least 1. Received: 0"),
         (
             "translation.length_penalty",

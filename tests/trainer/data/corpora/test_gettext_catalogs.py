@@ -13,15 +13,15 @@ from trainer.data import datasets as data
 from trainer.data.corpora import gettext_catalogs, gettext_headers
 from trainer.data.corpora.found_pairs import FoundPairs
 
-HEADER = '''msgid ""
+HEADER = """msgid ""
 msgstr ""
 "Content-Type: text/plain; charset=UTF-8\\n"
 "Plural-Forms: nplurals={}; plural={};\\n"
 
-'''
+"""
 GERMAN = (
     HEADER.format(2, "(n != 1)")
-    + '''#: main.c:3
+    + """#: main.c:3
 msgid "Open\\tthe \\"file\\"\\n"
 msgstr "Öffne die "
 "„Datei“\\n"
@@ -57,7 +57,7 @@ msgstr[1] "%d Ordner"
 
 #~ msgid "Old"
 #~ msgstr "Alt"
-'''
+"""
 )
 PAIRS = [
     ('Open\tthe "file"\n', "Öffne die „Datei“\n"),
@@ -177,10 +177,22 @@ def test_a_folder_of_catalogues(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.po", 'msgid "a"\nmsgid "b"\n', "^a.po, line 1: a catalogue must be one of gettext. Received: missing msgstr"),
+        (
+            "a.po",
+            'msgid "a"\nmsgid "b"\n',
+            "^a.po, line 1: a catalogue must be one of gettext. Received: missing msgstr",
+        ),
         ("a.po", 'msgid "a"\nmsgstr "b"\nwhat is\n', "^a.po, line 3: .* Received: Unknown or misformatted keyword"),
-        ("a.po", HEADER.format(2, "n").encode() + b'msgid "a"\nmsgstr "\xff"\n', "^a.po, line 7: .* 'utf-8' codec can't"),
-        ("a.po", HEADER.format(2, "n !! 1"), "^a.po: the plural forms .* must be an expression of n. Received: 'n !! 1"),
+        (
+            "a.po",
+            HEADER.format(2, "n").encode() + b'msgid "a"\nmsgstr "\xff"\n',
+            "^a.po, line 7: .* 'utf-8' codec can't",
+        ),
+        (
+            "a.po",
+            HEADER.format(2, "n !! 1"),
+            "^a.po: the plural forms .* must be an expression of n. Received: 'n !! 1",
+        ),
         ("a.po", HEADER.format("two", "n"), "^a.po: a catalogue must be one of gettext. Received: ValueError: invalid"),
         ("a.mo", b"abc", "^a.mo: a catalogue must be one of gettext. Received: error: unpack requires"),
         ("a.mo", b"0123456789", "^a.mo: a catalogue must be one of gettext. Received: OSError: .*Bad magic number"),

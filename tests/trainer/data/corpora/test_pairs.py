@@ -102,7 +102,11 @@ def test_what_is_scored(tmp_path):
         ("a.tsv", "", "path must name a file of pairs that can be read. Received: '.*a.tsv', empty"),
         ("a.tsv", "source\tother\n", "line 1: the first line must have a column 'target', once. Received: 'source', "),
         ("a.tsv", "source\ttarget\na\tb\nc\n", "a.tsv, line 3: a line must have as many fields as the first, 2. .*: 1"),
-        ("a.tsv", "source\ttarget\na\t\n", "at least one pair of texts. .* with 0 pair.s.; left out: source or target with"),
+        (
+            "a.tsv",
+            "source\ttarget\na\t\n",
+            "at least one pair of texts. .* with 0 pair.s.; left out: source or target with",
+        ),
         ("a.jsonl", '{"source": "a"}', "a.jsonl, line 1: a line must have the key 'target'. Received: 'source'"),
         ("a.jsonl", '{"source": "a", "target": 3}', "a.jsonl, line 1: 'target' must be a string. Received: 3"),
         ("a.jsonl", '{"source": "a", "target": "b"}', "validation_path must be given where there are no two different"),
@@ -142,9 +146,7 @@ def test_a_data_set(tiny_translations):
     assert sorted(_pairs(corpus.train)) == sorted((f"text {i}", f"Text {i}") for i in range(20) if i != 1)
     assert sorted(_pairs(corpus.validation)) == [("text 0", "Text 0"), ("text 2", "Text 2")]
     assert corpus.name == "tiny_translations/1.0.0 train"
-    assert corpus.notes[0] == (
-        "tiny_translations/1.0.0 train: 19 pair(s); left out: source or target without text: 1."
-    )
+    assert corpus.notes[0] == ("tiny_translations/1.0.0 train: 19 pair(s); left out: source or target without text: 1.")
     split = data.load_corpus({**tiny_translations, "tfds_validation_split": "", "validation_fraction": 0.2})
     assert (len(split.train), len(split.validation)) == (15, 4)
     swapped = data.load_corpus(
