@@ -144,7 +144,7 @@ def _of_config(folder: pathlib.Path) -> tuple[dict[str, Any], list[points.Point]
     write_config(config, folder / "config.json")
     identity = {
         "length": config.train.sequence_length,
-        "layers": config.model.num_layers,
+        "layers": config_step.number_of_layers(config),
         "reversible": bool(config.model.get("reversible", True)),
     }
     return {"config": as_dict(config)}, [_point(identity, {"config": folder / "config.json"})]

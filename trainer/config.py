@@ -89,6 +89,14 @@ def default_config() -> ConfigDict:
     config.masking.mask_fraction = 0.8  # Of these, replaced by the mask.
     config.masking.random_fraction = 0.1  # Of these, replaced by a random id. The rest stays.
 
+    config.translation = ConfigDict()  # sequence_to_sequence: translations of an evaluation, and the sample's.
+    config.translation.examples = 100  # Evaluated pairs to translate for BLEU, at equal distances; 0: none, -1: all.
+    config.translation.bleu_tokenizer = "13a"  # or "intl", "zh", "char", "none", see sacrebleu
+    config.translation.sampler = "beam"  # or "greedy"
+    config.translation.num_beams = 4  # beam
+    config.translation.length_penalty = 0.6  # beam: above 0, longer translations are preferred.
+    config.translation.max_new_tokens = 0  # The most tokens of a translation; 0: as many as the model can.
+
     config.sample = ConfigDict()
     config.sample.prompt = ""
     config.sample.tokens = 400

@@ -15,6 +15,7 @@ from trainer import config_checks, exits
 from trainer.commands import console, run_flags
 from trainer.model import load_described
 from trainer.results import exporting
+from trainer.storage import checkpoint_average
 from trainer.storage.workdir import Workdir
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder of the versions of the export.", required=True)
@@ -54,16 +55,16 @@ def _main(arguments: list[str]) -> int:
         output = local_paths.checked_folder("`output`", _OUTPUT.value)
         config_checks.check_config(config)
         memory = _memory_bytes()
-        model, description = load_described(config, workdir, _CHECKPOINT.value)
+        model, description = load_described(config, workdir, _CHECKPOINT.value, _AVERAGE.value)
         version = exporting.export_model(
             model, description, config, workdir, output, _SENTENCEPIECE.value, _DEVICE.value, memory
         )
     except (ValueError, OSError) as error:
         return console.refuse(error)
-    print(f"The model of step {description['step']} is in {version}")
+    print(f"The model of {checkpoint_average.describe(description)} is in {version}")
     return exits.DONE
 
 
 if __name__ == "__main__":
-    _WORKDIR, _CONFIG, _CHECKPOINT = console.or_refuse(run_flags.define_flags)
+    _WORKDIR, _CONFIG, _CHECKPOINT, _AVERAGE = console.or_refuse(run_flags.define_flags)
     entry.run(lambda: app.run(_main, flags_parser=console.parse_flags))

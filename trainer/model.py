@@ -1,5 +1,6 @@
 """The model of a run: built from its config, or loaded from one of its checkpoints."""
 
+import itertools
 from typing import Any
 
 import keras
@@ -7,7 +8,7 @@ from ml_collections import ConfigDict
 
 from trainer import tasks
 from trainer.config import as_dict
-from trainer.storage import checkpoint_choice, named_variables
+from trainer.storage import checkpoint_average, checkpoint_choice, named_variables
 from trainer.storage.workdir import Workdir
 
 
@@ -30,19 +31,19 @@ def build_model(config: ConfigDict) -> keras.Model:
 
 
 def load_model(
-    config: ConfigDict, workdir: Workdir, checkpoint: str = checkpoint_choice.NEWEST
+    config: ConfigDict, workdir: Workdir, checkpoint: str = checkpoint_choice.NEWEST, average_checkpoints: int = 1
 ) -> tuple[keras.Model, int]:
     """Builds a model and gives it the weights of a checkpoint; see `load_described`.
 
     Returns:
         The model and the step of its weights.
     """
-    model, description = load_described(config, workdir, checkpoint)
+    model, description = load_described(config, workdir, checkpoint, average_checkpoints)
     return model, description["step"]
 
 
 def load_described(
-    config: ConfigDict, workdir: Workdir, checkpoint: str = checkpoint_choice.NEWEST
+    config: ConfigDict, workdir: Workdir, checkpoint: str = checkpoint_choice.NEWEST, average_checkpoints: int = 1
 ) -> tuple[keras.Model, dict[str, Any]]:
     """Builds a model and gives it the weights of a checkpoint.
 
@@ -54,17 +55,30 @@ def load_described(
         workdir: Folder of the run.
         checkpoint: `newest` (of those that are not damaged), `best` (by `config.train.best_metric`) or
             the number of a step.
+        average_checkpoints: Number of checkpoints whose mean the trainable weights are: this one and the newest before
+            it. All others, such as rotations, are those of this one.
 
     Returns:
-        The model and the description of the checkpoint, which has `step`.
+        The model and the description of the checkpoint, which has `step`, and `averaged_steps` of an average.
 
     Raises:
-        ValueError: If there is no such checkpoint or it does not fit the model.
+        ValueError: If there is no such checkpoint, too few to average, or one that is damaged or does not fit the
+            model.
     """
+    checkpoint_average.check_count(average_checkpoints)
+    used = named_variables.averaged if config.optimizer.ema_momentum else named_variables.model_entries
     arrays, description = checkpoint_choice.read(workdir, checkpoint, config.train.best_metric)
+    saved = used(arrays)
+    del arrays  # The slots of the optimizer take more memory than the weights.
+    checkpoints, step = workdir.checkpoints(), description["step"]
+    before = checkpoint_average.steps_before(checkpoints, step, average_checkpoints, config.train.keep_checkpoints)
     model = build_model(config)
     variables = named_variables.named_variables(model)
-    saved = named_variables.averaged(arrays) if config.optimizer.ema_momentum else named_variables.model_entries(arrays)
+    if before:
+        trained = [name for name, variable in variables.items() if variable.trainable]
+        others = (used(checkpoints.read(other)[0]) for other in before)
+        saved = checkpoint_average.mean(itertools.chain([saved], others), trained)
+        description = {**description, "averaged_steps": [*before[::-1], step]}
     for name, variable in list(variables.items()):
         if named_variables.is_made_from_seed(name) and name in saved and saved[name].shape != tuple(variable.shape):
             del variables[name], saved[name]

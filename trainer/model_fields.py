@@ -6,21 +6,20 @@ from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
-from reformer_tf import models
 from trainer import tasks
 
 _OPTIONS = "attention_options"  # The only argument whose parts flags can set.
 
 
 def parameters(task: str) -> dict[str, inspect.Parameter]:
-    """Returns the arguments of a task's model by name, including those that it passes on to its backbone.
+    """Returns the arguments of a task's model by name, including those that it passes on.
 
     Args:
         task: `config.task`.
     """
     kind = tasks.TASKS[task]
     found: dict[str, inspect.Parameter] = {}
-    for owner in (kind.model_class, models.ReformerBackbone):
+    for owner in (kind.model_class, *kind.passed_on):
         for parameter in inspect.signature(owner).parameters.values():
             if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
                 found.setdefault(parameter.name, parameter)

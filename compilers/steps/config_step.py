@@ -8,7 +8,7 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 from compilers.steps.step_to_compile import StepToCompile
-from trainer import config_checks, tasks
+from trainer import config_checks, model_fields, tasks
 from trainer.model import build_model
 from trainer.optimization import optimizer
 from trainer.training import schedule_steps
@@ -27,6 +27,16 @@ def for_one_device(config: ConfigDict) -> ConfigDict:
     config_checks.check_config(config)
     config_checks.check_batch(config, replicas=1)
     return config
+
+
+def number_of_layers(config: ConfigDict) -> int:
+    """Counts the layers of all backbones of a model.
+
+    Args:
+        config: Config of a run that keeps the rules.
+    """
+    arguments = model_fields.completed(config.task, config.model)
+    return sum(values["num_layers"] for values in tasks.TASKS[config.task].backbones(arguments).values())
 
 
 def make(config: ConfigDict) -> StepToCompile:

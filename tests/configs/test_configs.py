@@ -5,6 +5,7 @@ import pathlib
 
 import pytest
 
+from tests.tokenizers import pieces
 from trainer import data_checks
 from trainer.config_checks import check_batch, check_config
 
@@ -22,11 +23,13 @@ FIELDS = (
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_config(name):
+def test_config(name, tmp_path):
     module = importlib.import_module(f"configs.{name}")
     config = module.get_config()
     if config.data.name == "labelled_text":
         config.data.path = "texts.jsonl"  # Which the command names.
+    if config.data.tokens == "sentencepiece":
+        config.data.sentencepiece_model = str(pieces.train(tmp_path, vocab_size=50))  # As well.
     check_config(config)
     check_batch(config, replicas=1)
     assert data_checks.unused_fields(config) == {}

@@ -35,7 +35,7 @@ def generate(workdir, model, capsysbinary, monkeypatch):
 
     All of them get the same model, of which nothing is traced twice.
     """
-    monkeypatch.setattr("trainer.model.load_model", lambda config, workdir, checkpoint: (model, 0))
+    monkeypatch.setattr("trainer.model.load_model", lambda config, workdir, checkpoint, average: (model, 0))
 
     def run(*arguments, stdin=b""):
         monkeypatch.setattr("sys.stdin", types.SimpleNamespace(buffer=io.BytesIO(stdin)))

@@ -14,8 +14,8 @@ from trainer.storage.workdir import Workdir
 
 def define_flags(
     arguments: Sequence[str] = (), flag_values: flags.FlagValues = flags.FLAGS
-) -> tuple[flags.FlagHolder, flags.FlagHolder, flags.FlagHolder]:
-    """Defines `--workdir`, `--config` and `--checkpoint` of a command that uses a run.
+) -> tuple[flags.FlagHolder, flags.FlagHolder, flags.FlagHolder, flags.FlagHolder]:
+    """Defines `--workdir`, `--config`, `--checkpoint` and `--average_checkpoints` of a command that uses a run.
 
     The config is the `config.json` of the folder, and `--config.model.num_hashes=8` sets a field of it.
 
@@ -24,7 +24,7 @@ def define_flags(
         flag_values: Where to define them.
 
     Returns:
-        The flags `workdir`, `config` and `checkpoint`.
+        The flags `workdir`, `config`, `checkpoint` and `average_checkpoints`.
 
     Raises:
         ValueError: If there is no run in the folder, or if a flag names a field that its config does not have.
@@ -38,6 +38,12 @@ def define_flags(
         "Which to read: newest, best (by config.train.best_metric of the validation) or the number of a step.",
         flag_values,
     )
+    average = flags.DEFINE_integer(
+        "average_checkpoints",
+        1,
+        "Number of checkpoints whose mean the weights are: that of --checkpoint and the newest kept before it.",
+        flag_values=flag_values,
+    )
     if file is not None:
         raise ValueError(
             "`--config` must not be given: the config is the one kept in --workdir, of which flags such as "
@@ -46,9 +52,9 @@ def define_flags(
     help_text = "The config kept in --workdir; --config.model.num_hashes=8 sets a field of it."
     if workdir is None:
         _need("--workdir, the folder of a run", arguments)
-        return folder, flags.DEFINE_string("config", None, help_text, flag_values), checkpoint
+        return folder, flags.DEFINE_string("config", None, help_text, flag_values), checkpoint, average
     config = read_config(Workdir(workdir).config)
-    return folder, config_flag.define(config, help_text, arguments, flag_values), checkpoint
+    return folder, config_flag.define(config, help_text, arguments, flag_values), checkpoint, average
 
 
 def overridden_fields() -> list[str]:

@@ -26,12 +26,21 @@ def from_source(config: ConfigDict, source: ConfigDict) -> dict[str, Any]:
         source: Config of the other one.
 
     Returns:
-        The arguments by name, without those that `config.model` has or that have no effect there.
+        The arguments by name, without those that `config.model` has or that have no effect there; those of one of
+        several backbones in a dictionary, `encoder_options` for instance.
 
     Raises:
         ValueError: If the new run has more positions than the other, and nothing says what becomes of them.
     """
-    here, there = model_arguments(config), model_arguments(source)
+    here, there = backbones(config), backbones(source)
+    found: dict[str, Any] = {}
+    for name in sorted({*here} & {*there}):
+        followed = _followed(config, here[name], there[name])
+        found.update({_options(name): followed} if name and followed else followed)
+    return found
+
+
+def _followed(config: ConfigDict, here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:
     found = {}
     if _follows_length(here) and (buckets := _bucket_count(there)) is not None:
         found["num_buckets"] = buckets
@@ -45,20 +54,39 @@ def fill_in(config: ConfigDict, values: Mapping[str, Any]) -> None:
     """Sets arguments in `config.model`, except those that are there and not None."""
     with config.model.unlocked():
         for name, value in values.items():
-            if config.model.get(name) is None:
-                if name in config.model:
-                    del config.model[name]  # A field cannot change its type.
-                config.model[name] = tuple(value) if isinstance(value, list) else value
+            there = as_dict(config.model).get(name)
+            if isinstance(value, Mapping):
+                value = {**value, **{part: own for part, own in (there or {}).items() if own is not None}}
+            elif there is not None:
+                continue
+            if name in config.model:
+                del config.model[name]  # A field cannot change its type.
+            config.model[name] = tuple(value) if isinstance(value, list) else value
 
 
 def of_run(config: ConfigDict) -> dict[str, Any]:
     """Returns the arguments in the config of a run that has begun, as JSON types."""
-    return {name: value for name, value in as_dict(config.model).items() if name in NAMES and value is not None}
+    model = as_dict(config.model)
+    found = _named(model)
+    for name in filter(None, backbones(config)):
+        options = _named(model.get(_options(name)) or {})
+        found.update({_options(name): options} if options else {})
+    return found
 
 
-def model_arguments(config: ConfigDict) -> dict[str, Any]:
-    """Returns all arguments of the backbone of a run, with defaults and what its model sets by itself."""
-    return {**model_fields.completed(config.task, as_dict(config.model)), **tasks.TASKS[config.task].fixed}
+def backbones(config: ConfigDict) -> dict[str, dict[str, Any]]:
+    """Returns all arguments of each backbone of a run's model, with defaults and what the model sets by itself."""
+    arguments = model_fields.completed(config.task, as_dict(config.model))
+    return tasks.TASKS[config.task].backbones(arguments)
+
+
+def _named(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name in NAMES and value is not None}
+
+
+def _options(backbone: str) -> str:
+    """The argument of a model that holds those of one of its backbones alone."""
+    return f"{backbone}_options"
 
 
 def _hashing_layer(values: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -103,8 +131,8 @@ def _check_positions(config: ConfigDict, here: Mapping[str, Any], there: Mapping
     if wanted > _positions(there):
         raise ValueError(
             f"`config.init_positions` must be 'tile', which repeats the positions of the run in `config.init_from`, "
-            f"where `config.model.max_sequence_length` is above their number, {_positions(there)}. Received: "
-            f"init_positions={config.init_positions!r}, max_sequence_length={wanted}, init_from={config.init_from!r}"
+            f"where the longest sequence of the model is above their number, {_positions(there)}. Received: "
+            f"init_positions={config.init_positions!r}, a length of {wanted}, init_from={config.init_from!r}"
         )
 
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from trainer.storage import named_variables
 
-_BACKBONE = ("TokenEmbedding", "position_embedding", "stack", "final_norm")
-_KIND = re.compile(r"\b\w+?_(attention_\d+)")  # local_attention_0
+_BACKBONE = ("TokenEmbedding", "position_embedding", "stack", "final_norm", "encoder", "decoder")
+_SIDE = re.compile(r"^(encoder|decoder)/(ShiftedEmbedding/)?")  # Of a model that maps one sequence to another.
+_KIND = re.compile(r"\b\w+?_((?:cross_)?attention_\d+)")  # local_attention_0, full_cross_attention_0
 # The axis of the ids in tables by id.
 _ID_AXES = {"TokenEmbedding/embeddings": 0, "head/kernel": 1, "head/bias": 0}
 _POSITIONS = re.compile(r"position_embedding/(?:table|axis_(\d+))")
@@ -77,7 +78,7 @@ def match(
         if there is None:
             _miss(found, short, f"{short} is not in the source")
             continue
-        if not (with_head or _is_backbone(short)) or not (with_id_tables or short not in _ID_AXES):
+        if not (with_head or _is_backbone(short)) or not (with_id_tables or _table(short) not in _ID_AXES):
             found.initialised.append(short)
             continue
         del saved[_without_kind(name)]
@@ -91,7 +92,7 @@ def match(
     for there in saved.values():
         short = _short(there)
         found.left_out.append(short)
-        if _is_backbone(short) and (with_id_tables or short not in _ID_AXES):
+        if _is_backbone(short) and (with_id_tables or _table(short) not in _ID_AXES):
             found.misfits.append(f"{short} is only in the source")
     return found
 
@@ -107,12 +108,12 @@ def _fitted(
 ) -> tuple[np.ndarray | None, str | None]:
     """Returns the value that a variable takes from an array, None if they do not fit, and what was changed, if any."""
     here, there = tuple(variable.shape), array.shape
-    is_by_id = short in _ID_AXES
+    is_by_id = _table(short) in _ID_AXES
     if here == there and (not is_by_id or masks[0] == masks[1]):
         return array, None
-    if is_by_id and _same_but(here, there, _ID_AXES[short]):
+    if is_by_id and _same_but(here, there, _ID_AXES[_table(short)]):
         return _with_ids_of(short, variable, array, masks)
-    positions = _POSITIONS.fullmatch(short)
+    positions = _POSITIONS.fullmatch(_table(short))
     if positions and _same_but(here, there, 0):
         is_first = positions[1] in (None, "0")
         if tile or (is_first and here[0] < there[0]):
@@ -128,7 +129,7 @@ def _fitted(
 def _with_ids_of(
     short: str, variable: keras.Variable, array: np.ndarray, masks: tuple[bool, bool]
 ) -> tuple[np.ndarray, str]:
-    axis, value = _ID_AXES[short], np.array(variable.numpy())
+    axis, value = _ID_AXES[_table(short)], np.array(variable.numpy())
     new, old = np.moveaxis(value, axis, 0), np.moveaxis(array, axis, 0)  # Views: [ids, ...].
     count = min(len(new) - masks[0], len(old) - masks[1])
     new[:count] = old[:count]
@@ -143,6 +144,11 @@ def _same_but(here: Sequence[int], there: Sequence[int], axis: int) -> bool:
     return len(here) == len(there) and all(
         a == b or i == axis for i, (a, b) in enumerate(zip(here, there, strict=True))
     )
+
+
+def _table(short: str) -> str:
+    """The name of a variable in its backbone, by which tables of ids and positions are known."""
+    return _SIDE.sub("", short)
 
 
 def _is_backbone(short: str) -> bool:

@@ -110,12 +110,18 @@ class SourceRun:
 
     def _other_settings(self) -> list[str]:
         """Describes arguments of both models that differ, except those that were filled in."""
-        there, here = (followed_fields.model_arguments(each) for each in (self._source, self._config))
-        found = configs.differences(there, here, "")
-        in_both = ({*there} & {*here}) - {*self.followed}
-        return [
-            f"{name} was {old!r} and is {new!r}" for name, (old, new) in found.items() if name.split(".")[0] in in_both
-        ]
+        there, here = (followed_fields.backbones(each) for each in (self._source, self._config))
+        told = []
+        for backbone in sorted({*there} & {*here}):
+            options = self.followed.get(f"{backbone}_options", {}) if backbone else self.followed
+            in_both = ({*there[backbone]} & {*here[backbone]}) - {*options}
+            found = configs.differences(there[backbone], here[backbone], "")
+            told += [
+                f"{backbone}{' ' if backbone else ''}{name} was {old!r} and is {new!r}"
+                for name, (old, new) in found.items()
+                if name.split(".")[0] in in_both
+            ]
+        return told
 
     def _read_config(self, workdir: Workdir) -> ConfigDict:
         root, own = self._root.resolve(), workdir.root.resolve()

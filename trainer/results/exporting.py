@@ -58,6 +58,8 @@ def _card(description: Mapping[str, Any], config: ConfigDict, workdir: Workdir) 
     return {
         "training": {
             "step": step,
+            # Where the weights are the mean of several checkpoints.
+            **({"averaged_steps": description["averaged_steps"]} if "averaged_steps" in description else {}),
             "examples_seen": description.get("examples_seen"),
             "tokens_seen": description.get("tokens_seen"),
             # None for published weights, and in checkpoints that are older than the field.

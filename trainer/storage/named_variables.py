@@ -24,7 +24,8 @@ def named_variables(
     """Lists every variable of a model, its random generators included, and of an optimizer.
 
     The names do not depend on other models built in this process: the numbers that Keras adds to default names are left
-    out, and variables that would then have the same name are numbered in sequence.
+    out, and variables that would then have the same name are numbered in sequence. Where a model is made of several
+    models, an encoder and a decoder for instance, the names of their variables begin with theirs.
 
     Args:
         model: A built model.
@@ -35,10 +36,11 @@ def named_variables(
         with a moving average, `average/` and the path of the averaged weight.
     """
     made_up = {layer.name: _class_name(layer) for layer in model._flatten_layers() if _has_made_up_name(layer)}
+    owners = _owners(model)
     found: dict[str, keras.Variable] = {}
     for variable in model.variables:
         parts = [_GENERATOR.sub("seed_generator", made_up.get(part, part)) for part in variable.path.split("/")]
-        path = MODEL + "/".join(parts)
+        path = MODEL + owners.get(id(variable), "") + "/".join(parts)
         repeats = (f"{path}:{number}" for number in itertools.count(2))
         found[path if path not in found else next(name for name in repeats if name not in found)] = variable
     for index, variable in enumerate(optimizer.variables if optimizer else ()):
@@ -149,6 +151,17 @@ def mismatches(variables: Mapping[str, keras.Variable], arrays: Mapping[str, np.
         if here != there:
             problems.append(f"{name} is {here[1]}{list(here[0])} here and {there[1]}{list(there[0])} in the checkpoint")
     return problems
+
+
+def _owners(model: keras.Model) -> dict[int, str]:
+    """The prefix of each variable by its identity, where a model is made of several models."""
+    inside = [
+        layer for layer in model._flatten_layers(include_self=False, recursive=False) if isinstance(layer, keras.Model)
+    ]
+    if len(inside) < 2:
+        return {}
+    # The first model that has a shared variable owns it.
+    return {id(variable): f"{part.name}/" for part in reversed(inside) for variable in part.variables}
 
 
 def _class_name(layer: keras.Layer) -> str:

@@ -8,6 +8,7 @@ from trainer.tasks.id_language_model import IdLanguageModel
 from trainer.tasks.id_masked_language_model import IdMaskedLanguageModel
 from trainer.tasks.language_model import LanguageModel
 from trainer.tasks.masked_language_model import MaskedLanguageModel
+from trainer.tasks.sequence_to_sequence import SequenceToSequence
 from trainer.tasks.task import LESS_IS_BETTER, Batch, Sums, Task
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "IdMaskedLanguageModel",
     "LanguageModel",
     "MaskedLanguageModel",
+    "SequenceToSequence",
     "Sums",
     "Task",
     "direction",
@@ -30,6 +32,7 @@ TASKS: dict[str, type[Task]] = {
     "language_model": LanguageModel,
     "masked_language_model": MaskedLanguageModel,
     "classification": Classification,
+    "sequence_to_sequence": SequenceToSequence,
 }
 # (config.task, contents of the source) -> class, where it is not that of all contents. The model is the same.
 _OF_CONTENTS: dict[tuple[str, str], type[Task]] = {

@@ -3,12 +3,18 @@
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import tensorflow as tf
 
 
 def count(flags: tf.Tensor) -> tf.Tensor:
     """Counts what is True, in float32, as all sums of a batch are."""
     return tf.reduce_sum(tf.cast(flags, tf.float32))
+
+
+def look_up(numbers: np.ndarray, ids: tf.Tensor) -> tf.Tensor:
+    """Looks up a number for each id, any number for an unknown id: the loss of that decides about the step."""
+    return tf.gather(numbers, tf.clip_by_value(ids, 0, len(numbers) - 1))
 
 
 def bits(nats: float, targets: float) -> float:

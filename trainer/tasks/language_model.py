@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import keras
-import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
@@ -101,7 +100,7 @@ class LanguageModel(Task):
     def counts(self, batch: Batch) -> Sums:
         ids, mask = batch
         targets = tf.cast(mask[:, 1:], tf.float32)
-        counts = _look_up(self._tokenizer.byte_counts, ids[:, 1:])
+        counts = averages.look_up(self._tokenizer.byte_counts, ids[:, 1:])
         return {"tokens": tf.reduce_sum(targets), "bytes": tf.reduce_sum(targets * counts)}
 
     def losses(self, model: keras.Model, batch: Batch, training: bool, seed: tf.Tensor | None = None) -> Sums:
@@ -114,7 +113,7 @@ class LanguageModel(Task):
         return {**self._sums(losses, ids), "right": averages.count(right)}
 
     def _sums(self, losses: tf.Tensor, ids: tf.Tensor) -> Sums:
-        is_byte = _look_up((self._tokenizer.byte_counts > 0).astype(losses.dtype.as_numpy_dtype), ids[:, 1:])
+        is_byte = averages.look_up((self._tokenizer.byte_counts > 0).astype(losses.dtype.as_numpy_dtype), ids[:, 1:])
         return {"loss": tf.reduce_sum(losses), "byte_loss": tf.reduce_sum(losses * is_byte)}
 
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
@@ -132,8 +131,3 @@ class LanguageModel(Task):
 
     def export_options(self, config: ConfigDict, sentencepiece: bool) -> dict[str, Any]:
         return {"tokenizer": tokenizers.for_export(config.data, sentencepiece)}
-
-
-def _look_up(numbers: np.ndarray, ids: tf.Tensor) -> tf.Tensor:
-    """Looks up a number for each id, any number for an unknown id: the loss of that decides about the step."""
-    return tf.gather(numbers, tf.clip_by_value(ids, 0, len(numbers) - 1))

@@ -6,7 +6,7 @@ Shape letters: B rows of a batch.
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 import keras
@@ -14,9 +14,11 @@ import numpy as np
 import tensorflow as tf
 from ml_collections import ConfigDict
 
+from reformer_tf import models
 from trainer.data import corpora
 from trainer.data.example_set import ExampleSet
 from trainer.data.id_documents import IdDocuments
+from trainer.field_checks import check
 
 NO_ATTENTION = "_no_attention"
 """What a metric of a model without attention has after its name."""
@@ -36,7 +38,9 @@ class Task(abc.ABC):
 
     Attributes:
         model_class: Class of the model. `config.model` holds its arguments.
-        set_inside: Arguments of the model that the trainer sets, so that `config.model` must not have them.
+        set_inside: Arguments that the trainer or the model sets, so that `config.model` must not have them.
+        passed_on: Classes whose arguments the model takes, too, and passes on to them.
+        sizes: Arguments of the model that `config.model` must have: the numbers of ids, and the greatest lengths.
         fixed: Arguments of the backbone that the model sets by itself.
         has_mask: Whether the last id of the model hides others and stands for nothing itself.
         contents: Kinds of documents that it takes, of `trainer.data.corpora.CONTENTS`.
@@ -52,6 +56,8 @@ class Task(abc.ABC):
 
     model_class: ClassVar[type[keras.Model]]
     set_inside: ClassVar[tuple[str, ...]]
+    passed_on: ClassVar[tuple[type, ...]] = (models.ReformerBackbone,)
+    sizes: ClassVar[tuple[str, ...]] = ("vocabulary_size", "max_sequence_length")
     fixed: ClassVar[dict[str, Any]]
     has_mask: ClassVar[bool] = False
     contents: ClassVar[tuple[str, ...]]
@@ -74,6 +80,45 @@ class Task(abc.ABC):
         Raises:
             ValueError: If it breaks a rule; the message names the field, the rule and what was received.
         """
+
+    @classmethod
+    def check_lengths(cls, config: ConfigDict) -> None:
+        """Checks that the model can read examples of the lengths that the config asks for.
+
+        Args:
+            config: Config of a run, whose model has the arguments `sizes`.
+
+        Raises:
+            ValueError: If a length is out of range.
+        """
+        longest = config.model.max_sequence_length
+        rule = f"must be from 1 to `config.model.max_sequence_length`, {longest}"
+        check(config, "train.sequence_length", rule, lambda value: 1 <= value <= longest)
+
+    @classmethod
+    def backbones(cls, arguments: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Returns the arguments of each backbone that a model is made of, as `models.ReformerBackbone` names them.
+
+        Args:
+            arguments: Those of the model, with all defaults.
+
+        Returns:
+            Arguments by the name of the backbone, which is empty for the only one. Where a model has several, its
+            argument `NAME_options` holds further ones of one of them.
+
+        Raises:
+            KeyError: If an argument is missing.
+        """
+        return {"": {**arguments, **cls.fixed}}
+
+    @classmethod
+    def vocabularies(cls, config: ConfigDict) -> dict[str, int]:
+        """Returns the numbers of ids of a model by the names of its arguments; the ids of a batch are below the least.
+
+        Args:
+            config: Config of a run.
+        """
+        return {name: config.model[name] for name in cls.sizes if name.endswith("vocabulary_size")}
 
     @classmethod
     @abc.abstractmethod
@@ -187,6 +232,31 @@ class Task(abc.ABC):
         Returns:
             Numbers by name, of `metric_directions`. Not a number where there was nothing to average.
         """
+
+    def generated_examples(self, examples: ExampleSet) -> ExampleSet | None:
+        """Chooses the examples for which an evaluation generates outputs; by default none.
+
+        Args:
+            examples: All examples of the evaluation.
+        """
+        return None
+
+    def generated_metrics(
+        self, model: keras.Model, examples: ExampleSet, batch_size: int, progress: Callable[[int], None]
+    ) -> tuple[dict[str, float], str]:
+        """Computes metrics of what the model generates. They are of whole outputs, and no sums over replicas.
+
+        Args:
+            model: A `model_class` outside of any strategy.
+            examples: Those of `generated_examples`.
+            batch_size: Number of examples to generate for at once.
+            progress: Called before each batch with the number of examples that are done; it may raise.
+
+        Returns:
+            Numbers by name, of `metric_directions`, always the same for the same weights; and how they were computed,
+            for people.
+        """
+        raise NotImplementedError(f"{type(self).__name__} generates nothing in an evaluation.")
 
     @abc.abstractmethod
     def refer(self, corpus: corpora.Corpus) -> dict[str, float]:

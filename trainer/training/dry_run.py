@@ -101,7 +101,7 @@ def _time(run: Run, found: dict[str, Any]) -> dict[str, Any]:
         few = run.make_evaluation(examples.spread(_TIMED_BATCHES * settings.batch_size))
         _time_batches(few)  # The first one traces and compiles.
         begins, batch = _time_batches(few)
-        seconds = begins + batches * batch
+        seconds = begins + batches * batch + _time_generation(run, few)
     return {
         "evaluations": evaluations,
         "batches_an_evaluation": batches,
@@ -118,10 +118,21 @@ def _time_batches(evaluation: Evaluation) -> tuple[float, float]:
         times.append(time.perf_counter())
         return False
 
-    evaluation.run(look_at_the_clock)  # The evaluation calls the function before each batch.
+    evaluation.score(look_at_the_clock)  # The evaluation calls the function before each batch.
     times.append(time.perf_counter())
     begins, *batches = np.diff(times).tolist()
     return begins, statistics.median(batches)
+
+
+def _time_generation(run: Run, few: Evaluation) -> float:
+    """Returns the seconds in which an evaluation generates outputs; those of new weights end late, hence at most."""
+    chosen = run.task.generated_examples(run.validation_examples())
+    if chosen is None or few.generated is None:
+        return 0.0
+    few.generated.run()  # The first one traces and compiles.
+    began = time.perf_counter()
+    few.generated.run()
+    return (time.perf_counter() - began) * len(chosen) / few.generated.number
 
 
 def _evaluations(run: Run) -> int:

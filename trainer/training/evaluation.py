@@ -13,7 +13,9 @@ from trainer.data import datasets
 from trainer.data.example_set import ExampleSet
 from trainer.data.sharding import Shard
 from trainer.distribution import dispatch
+from trainer.distribution.process_group import ProcessGroup
 from trainer.tasks import Batch, LanguageModel, Sums, Task
+from trainer.training.generated_metrics import GeneratedMetrics
 
 
 class Evaluation:
@@ -26,6 +28,10 @@ class Evaluation:
         batch_size: Rows of a batch of all replicas together.
         jit_compile: Whether XLA compiles the forward pass; on a TPU it always does.
         task: Says what is summed, and which metrics follow.
+        group: The processes that evaluate together; None for a single one.
+
+    Attributes:
+        generated: Metrics of what the model generates, computed after the sums; None if the task has none.
     """
 
     def __init__(
@@ -36,6 +42,7 @@ class Evaluation:
         batch_size: int,
         jit_compile: bool = False,
         task: Task | None = None,
+        group: ProcessGroup | None = None,
     ):
         self._task = task or LanguageModel()
         self._model = model
@@ -45,6 +52,10 @@ class Evaluation:
         self._batch_size = batch_size
         # A TPUStrategy compiles its functions, and accepts none that are compiled already.
         compiled = jit_compile and not isinstance(strategy, tf.distribute.TPUStrategy)
+        chosen = self._task.generated_examples(examples)
+        self.generated = (
+            None if chosen is None else GeneratedMetrics(self._task, model, strategy, chosen, batch_size, group)
+        )
         self._sums = tf.function(self._local_sums, jit_compile=compiled or None, autograph=False)
 
     def run(self, stop_requested: Callable[[], bool] = lambda: False) -> dict[str, float]:
@@ -60,6 +71,11 @@ class Evaluation:
         Raises:
             exits.Stopped: If a stop was requested.
         """
+        scores = self.score(stop_requested)
+        return scores if self.generated is None else {**scores, **self.generated.run(stop_requested)}
+
+    def score(self, stop_requested: Callable[[], bool] = lambda: False) -> dict[str, float]:
+        """Evaluates as `run` does, without metrics of what the model generates."""
         counts: dict[str, float] = collections.defaultdict(float)
         sums: dict[str, float] = collections.defaultdict(float)
         for batch in self._dispatch.batches(self._dataset):

@@ -9,6 +9,7 @@ With several processes, all take the same decisions after the same steps, and on
 """
 
 import contextlib
+import operator
 import sys
 
 from trainer import exits
@@ -204,9 +205,10 @@ def _say_not_finite(run: Run, loss: float, norm: float, unknown: list[int]) -> N
     cause = "A lower learning rate, a longer warm-up or stronger clipping may help"
     if unknown:
         named = ", ".join(map(str, unknown[:_NAMED_IDS])) + (", ..." if len(unknown) > _NAMED_IDS else "")
+        name, size = min(run.task.vocabularies(run.config).items(), key=operator.itemgetter(1))
         cause = (
-            f"Its batch has ids outside the vocabulary, {named}: `config.model.vocabulary_size` must be above all ids, "
-            f"and none may be negative. Received: {run.config.model.vocabulary_size}"
+            f"Its batch has ids outside the vocabulary, {named}: `config.model.{name}` must be above all ids, and none "
+            f"may be negative. Received: {size}"
         )
     print(
         f"Stopped: loss or gradient of step {run.step + 1} is not finite (loss {loss}, gradient norm {norm}). "

@@ -220,6 +220,7 @@ class Run:
             settings.batch_size,
             compilation.is_wanted(settings.jit_compile, self.strategy),
             self.task,
+            self.process_group,
         )
 
     def averaged(self) -> contextlib.AbstractContextManager[None]:

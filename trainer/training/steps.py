@@ -67,7 +67,7 @@ def unknown_ids(run: Run) -> list[int]:
     """Returns the ids in the batch of the next step that are outside the vocabulary of the model."""
     batch = next(iter(_dataset(run, run.step)))
     found = np.unique(run.task.ids(batch))
-    return found[(found < 0) | (found >= run.config.model.vocabulary_size)].tolist()
+    return found[(found < 0) | (found >= min(run.task.vocabularies(run.config).values()))].tolist()
 
 
 def _dataset(run: Run, step: int, shard: Shard | None = None) -> tf.data.Dataset:

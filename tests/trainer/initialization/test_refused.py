@@ -115,7 +115,7 @@ def test_more_positions_than_there_are(corpus, config, tmp_path, positions):
     sources.write(other, tmp_path / "other", [(1, 1.0)])
     config.init_from = str(tmp_path / "other")
     config.model.positions, config.model.max_sequence_length = positions, 65
-    _refused(config, tmp_path / "new", "`config.init_positions` must be 'tile'.* above their number, 64.*length=65")
+    _refused(config, tmp_path / "new", "`config.init_positions` must be 'tile'.* above their number, 64.*length of 65")
 
 
 def test_ids_that_mean_something_else(corpus, config, tmp_path):

@@ -4,6 +4,7 @@ import json
 import pathlib
 import random
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -87,6 +88,42 @@ def _masked_duplication(folder: pathlib.Path) -> ConfigDict:
     return config
 
 
+def make_pair_model(**options: Any) -> ConfigDict:
+    """Makes the arguments of a small model of pairs of byte texts."""
+    small = {
+        "source_vocabulary_size": 257,
+        "target_vocabulary_size": 257,
+        "max_source_length": 16,
+        "max_target_length": 72,
+        "num_encoder_layers": 1,
+        "num_decoder_layers": 1,
+        "hidden_dim": 16,
+        "num_heads": 2,
+        "key_dim": 8,
+        "intermediate_dim": 32,
+        "encoder_attention_layers": ("full",),
+        "decoder_attention_layers": ("local",),
+        "local_chunk_length": 8,
+        "reversible": False,
+        "label_smoothing": 0.1,
+        "dropout": 0.1,
+        "attention_dropout": 0.1,
+    }
+    return ConfigDict({**small, **options})
+
+
+def _number_words(folder: pathlib.Path) -> ConfigDict:
+    config = runs.make_config(folder)
+    config.data.name, config.data.path, config.data.layout = "number_words", "", "padded"
+    config.data.validation_fraction = default_data_config().validation_fraction  # No field of this source.
+    config.data.examples, config.data.validation_examples, config.data.source_length = 64, 12, 6
+    config.model = make_pair_model()
+    config.train.sequence_length = 68
+    config.translation.examples, config.translation.max_new_tokens, config.translation.num_beams = 4, 6, 2
+    config.sample.tokens = default_config().sample.tokens  # No field of this task.
+    return config
+
+
 # config.task, or it and a variant -> a config of one small layer with dropout, on data that it writes to a folder
 CASES: dict[str, Callable[[pathlib.Path], ConfigDict]] = {
     "language_model": _language_model,
@@ -97,6 +134,7 @@ CASES: dict[str, Callable[[pathlib.Path], ConfigDict]] = {
     "masked_language_model of some ids": _masked_duplication,
     "classification": _classification,
     "classification of pairs": _pairs,
+    "sequence_to_sequence": _number_words,
 }
 
 

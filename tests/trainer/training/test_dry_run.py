@@ -29,7 +29,9 @@ def config(tmp_path_factory):
 class _NoEvaluation:
     """A fake evaluation of 2 batches without work."""
 
-    def run(self, stop_requested):
+    generated = None
+
+    def score(self, stop_requested):
         assert not stop_requested() and not stop_requested()
 
 
