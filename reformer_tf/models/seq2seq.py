@@ -4,17 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from reformer_tf.generation import samplers, translate
 from reformer_tf.layers import parts
 from reformer_tf.layers.token_head import TokenHead
-from reformer_tf.models import model_arguments, seq2seq_inputs, seq2seq_options
+from reformer_tf.models import model_arguments, seq2seq_options
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.models.decoder import ReformerDecoder
-from reformer_tf.models.own_loss_model import Scored
-from reformer_tf.models.token_scores import TokenScores
-from reformer_tf.ops import id_ranges, shapes
+from reformer_tf.models.pair_scores import PairScores
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
