@@ -7,7 +7,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.models.headed_model import HeadedModel
 
 
@@ -36,7 +35,7 @@ class IndependentRows:
         self.vocabulary_size: int = config["vocabulary_size"]
         self.longest: int = config["max_sequence_length"]
         specs = [tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)]
-        encode = self._together if _padding_is_harmless(model.backbone) else self._one_by_one
+        encode = self._together if model.backbone.ignores_padding else self._one_by_one
         self._encode = tf.function(encode, input_signature=specs, autograph=False)
 
     def vectors(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
@@ -47,19 +46,19 @@ class IndependentRows:
         """The outputs of the model in float32; zero for padding."""
         mask = tf.sequence_mask(lengths, tf.shape(ids)[1])
         results = self._model.apply_head(self.vectors(ids, lengths), mask, None, False)
-        return tf.nest.map_structure(lambda result: _zero_beyond(mask, tf.cast(result, tf.float32)), results)
+        return tf.nest.map_structure(lambda result: zero_beyond(mask, tf.cast(result, tf.float32)), results)
 
     def token_losses(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
         """The losses of a language model, float32 `[B, L - 1]`, nats; zero for padding. Never holds all logits."""
         vectors = self.vectors(ids[:, :-1], lengths - 1)
         losses = self._model.head.token_losses(vectors, ids[:, 1:])
-        return _zero_beyond(tf.sequence_mask(lengths - 1, tf.shape(losses)[1]), losses)
+        return zero_beyond(tf.sequence_mask(lengths - 1, tf.shape(losses)[1]), losses)
 
     def _together(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
         mask = tf.sequence_mask(lengths, tf.shape(ids)[1])
         # A strictly causal backbone gives the same vectors without a mask, and is faster without.
         needed_mask = None if self._model.backbone.strictly_causal else mask
-        return _zero_beyond(mask, tf.cast(self._model.encode(ids, needed_mask, None, None, None), tf.float32))
+        return zero_beyond(mask, tf.cast(self._model.encode(ids, needed_mask, None, None, None), tf.float32))
 
     def _one_by_one(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
         longest = tf.shape(ids)[1]
@@ -74,12 +73,7 @@ class IndependentRows:
         return tf.map_fn(one, (ids, lengths), fn_output_signature=result, parallel_iterations=1)
 
 
-def _padding_is_harmless(backbone: ReformerBackbone) -> bool:
-    """Whether trailing padding changes nothing: because layers are strictly causal, or because the mask excludes it."""
-    return all(branch.layer.ignores_padding for branch in backbone.get_layer("stack").branches[::2])
-
-
-def _zero_beyond(mask: tf.Tensor, result: tf.Tensor) -> tf.Tensor:
+def zero_beyond(mask: tf.Tensor, result: tf.Tensor) -> tf.Tensor:
     """Sets the results of padding to zero; a result without a length axis, `[B, classes]`, is returned unchanged."""
     if result.shape[1] is not None:
         return result
