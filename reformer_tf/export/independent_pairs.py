@@ -6,7 +6,6 @@ vectors.
 
 import tensorflow as tf
 
-from reformer_tf.export.independent_rows import zero_beyond
 from reformer_tf.models import ReformerSeq2Seq
 
 
@@ -49,7 +48,7 @@ class IndependentPairs:
     ) -> tf.Tensor:
         """The logits of each token of the targets, float32 `[B, L, V]`; zero for padding."""
         logits = self._model.head(self._hidden(source, source_lengths, target, target_lengths))
-        return zero_beyond(_mask(target, target_lengths), tf.cast(logits, tf.float32))
+        return tf.where(_mask(target, target_lengths)[:, :, None], tf.cast(logits, tf.float32), 0.0)
 
     def token_losses(
         self, source: tf.Tensor, source_lengths: tf.Tensor, target: tf.Tensor, target_lengths: tf.Tensor
@@ -57,7 +56,7 @@ class IndependentPairs:
         """The losses of the targets, float32 `[B, L]`, nats; zero for padding. Never holds all logits."""
         hidden = self._hidden(source, source_lengths, target, target_lengths)
         losses = tf.cast(self._model.head.token_losses(hidden, target), tf.float32)
-        return zero_beyond(_mask(target, target_lengths), losses)
+        return tf.where(_mask(target, target_lengths), losses, 0.0)
 
     def _hidden(
         self, source: tf.Tensor, source_lengths: tf.Tensor, target: tf.Tensor, target_lengths: tf.Tensor

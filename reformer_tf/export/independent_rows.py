@@ -46,19 +46,19 @@ class IndependentRows:
         """The outputs of the model in float32; zero for padding."""
         mask = tf.sequence_mask(lengths, tf.shape(ids)[1])
         results = self._model.apply_head(self.vectors(ids, lengths), mask, None, False)
-        return tf.nest.map_structure(lambda result: zero_beyond(mask, tf.cast(result, tf.float32)), results)
+        return tf.nest.map_structure(lambda result: _zero_beyond(mask, tf.cast(result, tf.float32)), results)
 
     def token_losses(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
         """The losses of a language model, float32 `[B, L - 1]`, nats; zero for padding. Never holds all logits."""
         vectors = self.vectors(ids[:, :-1], lengths - 1)
         losses = self._model.head.token_losses(vectors, ids[:, 1:])
-        return zero_beyond(tf.sequence_mask(lengths - 1, tf.shape(losses)[1]), losses)
+        return _zero_beyond(tf.sequence_mask(lengths - 1, tf.shape(losses)[1]), losses)
 
     def _together(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
         mask = tf.sequence_mask(lengths, tf.shape(ids)[1])
         # A strictly causal backbone gives the same vectors without a mask, and is faster without.
         needed_mask = None if self._model.backbone.strictly_causal else mask
-        return zero_beyond(mask, tf.cast(self._model.encode(ids, needed_mask, None, None, None), tf.float32))
+        return _zero_beyond(mask, tf.cast(self._model.encode(ids, needed_mask, None, None, None), tf.float32))
 
     def _one_by_one(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
         longest = tf.shape(ids)[1]
@@ -73,7 +73,7 @@ class IndependentRows:
         return tf.map_fn(one, (ids, lengths), fn_output_signature=result, parallel_iterations=1)
 
 
-def zero_beyond(mask: tf.Tensor, result: tf.Tensor) -> tf.Tensor:
+def _zero_beyond(mask: tf.Tensor, result: tf.Tensor) -> tf.Tensor:
     """Sets the results of padding to zero; a result without a length axis, `[B, classes]`, is returned unchanged."""
     if result.shape[1] is not None:
         return result

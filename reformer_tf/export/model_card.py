@@ -46,8 +46,8 @@ def make(model: keras.Model, tokenizer: Tokenizer | None, labels: Sequence[str] 
         labels: the names of its classes, if it has any.
 
     Returns:
-        `model` (its class, arguments and number of parameters, and those of its `encoder` and `decoder` if it has them),
-        `tokenizer`, `labels` if there are any, and `versions`.
+        `model` (its class, arguments and number of parameters; of a `ReformerSeq2Seq` also those of `encoder` and
+        `decoder`), `tokenizer`, `labels` if there are any, and `versions`.
     """
     return {
         "model": {
@@ -95,7 +95,7 @@ def _sides(model: keras.Model) -> dict[str, Any]:
     if not isinstance(model, ReformerSeq2Seq):
         return {}
     # With what the model's arguments mean for each.
-    sides = {"encoder": model.encoder, "decoder": model.decoder}
+    sides: dict[str, Any] = {"encoder": model.encoder, "decoder": model.decoder}
     return {name: {"config": side.config, "parameters": side.count_params()} for name, side in sides.items()}
 
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from reformer_tf import local_paths
 from reformer_tf.export import (
     class_signatures,
+    export_arguments,
     ids_signatures,
     model_card,
     seq2seq_signatures,
@@ -23,15 +23,13 @@ from reformer_tf.export import (
 )
 from reformer_tf.export.independent_rows import IndependentRows
 from reformer_tf.layers import arguments
-from reformer_tf.models import ReformerCausalLM, ReformerClassifier, ReformerSeq2Seq, fine_tuning
+from reformer_tf.models import ReformerClassifier, ReformerSeq2Seq, fine_tuning
 from reformer_tf.models.headed_model import HeadedModel
 from reformer_tf.ops.execution import budgets
-from reformer_tf.tokenizers import ByteTokenizer, Tokenizer
+from reformer_tf.tokenizers import Tokenizer
 
 _DEFAULT = "serving_default"
 _DEVICES = ("CPU", "GPU", "TPU")
-_READ_TEXT = (ReformerCausalLM, ReformerClassifier, ReformerSeq2Seq)
-_MAX_BEAMS = 8
 
 
 def export_saved_model(
@@ -79,8 +77,8 @@ def export_saved_model(
 
     In `ids`, -1 pads rows at their end; outputs are zero there. All outputs are float32. `score` and `generate` exist
     only with a tokenizer, as do `translate` and `score_pair`; what generates exists only if all kinds of attention that
-    do it can decode. Other models with a `ReformerBackbone` have `predict`, with the names of their outputs if these are a dict, and `embed`. Any other Keras
-    model has only `predict`, which passes ids on unchanged.
+    do it can decode. Other models with a `ReformerBackbone` have `predict`, with the names of their outputs if these
+    are a dict, and `embed`. Any other Keras model has only `predict`, which passes ids on unchanged.
 
     A version appears only when it is complete, so a server may watch the folder. Its `assets.extra` holds warm-up
     requests for TensorFlow Serving and `model_card.json`.
@@ -92,8 +90,7 @@ def export_saved_model(
         tokenizer: the model's tokenizer: a `ByteTokenizer`, or a `SentencePieceTokenizer` (then TensorFlow Text must be
             installed wherever the export is loaded, for any of its signatures). None for no text; `"auto"` takes a
             `ByteTokenizer` for a `ReformerCausalLM` with 257 ids and a `ReformerSeq2Seq` with 257 on both sides, and
-            None otherwise. A classifier's texts begin with
-            the tokenizer's boundary, as in the trainer.
+            None otherwise. A classifier's texts begin with the tokenizer's boundary, as in the trainer.
         card: further JSON entries of the model card, such as training data and metrics.
         device: `"CPU"`, `"GPU"` or `"TPU"`, the kind of device that will serve the model. How much is computed at a
             time follows from it, outputs do not. That of this process if None. Whatever else the process traces
@@ -109,8 +106,8 @@ def export_saved_model(
     Raises:
         ValueError: if `model` is not a Keras model, if `directory` cannot be a folder of this machine, if the tokenizer
             or the labels do not fit the model, if `card` is not JSON, if `device` is none of these, if `memory_bytes`
-            is not positive or without a GPU or TPU, if `max_beams` is not positive or the model generates no targets, or
-            if a model with adapters cannot be copied to merge them.
+            is not positive or without a GPU or TPU, if `max_beams` is not positive or not for the model,
+            or if a model with adapters cannot be copied to merge them.
 
     Example:
         >>> from reformer_tf.models import ReformerClassifier
@@ -121,9 +118,9 @@ def export_saved_model(
     if not isinstance(model, keras.Model):
         raise ValueError(f"`model` must be a Keras model. Received: {type(model).__name__}")
     versions_folder = local_paths.checked_folder("`directory`", directory)
-    chosen = _checked_tokenizer(model, tokenizer)
-    names = _checked_labels(model, labels)
-    beams = _checked_beams(model, max_beams)
+    chosen = export_arguments.checked_tokenizer(model, tokenizer)
+    names = export_arguments.checked_labels(model, labels)
+    beams = export_arguments.checked_beams(model, max_beams)
     entries = model_card.checked(card)
     target = _target(device, memory_bytes)
     resources = chosen.resources if chosen else []  # Refuses a missing package before the work.
@@ -174,60 +171,3 @@ def _signatures(
     if isinstance(model, ReformerClassifier):
         return made | class_signatures.make(model, rows, tokenizer, labels)
     return made if tokenizer is None else made | text_signatures.make(model, rows, tokenizer)
-
-
-def _checked_labels(model: keras.Model, labels: Sequence[str]) -> tuple[str, ...]:
-    count = model.num_classes if isinstance(model, ReformerClassifier) else 0
-    is_list = isinstance(labels, Sequence | np.ndarray) and not isinstance(labels, str)
-    names = tuple(labels) if is_list else ()
-    are_names = all(isinstance(name, str) and _is_text(name) for name in names) and len({*names}) == len(names)
-    if not (is_list and are_names and len(names) in (0, count)):
-        rule = f"{count} different strings" if count else "left out for a model that is no ReformerClassifier"
-        raise ValueError(f"`labels` must be {rule}. Received: labels={labels!r}")
-    return names
-
-
-def _checked_beams(model: keras.Model, max_beams: int | None) -> int:
-    if max_beams is not None and not isinstance(model, ReformerSeq2Seq):
-        raise ValueError(f"max_beams must be None for a model that is no ReformerSeq2Seq. Received: {max_beams!r}")
-    return _MAX_BEAMS if max_beams is None else arguments.positive_integer("max_beams", max_beams)
-
-
-def _is_text(name: str) -> bool:
-    """Whether a string can be written as UTF-8."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _checked_tokenizer(model: keras.Model, tokenizer: Tokenizer | str | None) -> Tokenizer | None:
-    if tokenizer is None:
-        return None
-    if isinstance(tokenizer, str):
-        arguments.choice("tokenizer", tokenizer, ("auto",))
-        byte_tokenizer = ByteTokenizer()
-        has_bytes = {*_vocabulary_sizes(model).values()} == {byte_tokenizer.vocabulary_size}
-        return byte_tokenizer if has_bytes and not isinstance(model, ReformerClassifier) else None
-    if not isinstance(model, _READ_TEXT):
-        names = ", ".join(kind.__name__ for kind in _READ_TEXT)
-        raise ValueError(
-            f"`tokenizer` must be None for a model that is none of {names}. Received: {type(model).__name__}"
-        )
-    for name, size in _vocabulary_sizes(model).items():
-        if tokenizer.vocabulary_size > size:
-            raise ValueError(
-                f"The ids of `tokenizer` must be ids of the model, which has {name}={size}. Received:"
-                f" {type(tokenizer).__name__} with {tokenizer.vocabulary_size} ids"
-            )
-    return tokenizer
-
-
-def _vocabulary_sizes(model: keras.Model) -> dict[str, int]:
-    """The sizes of the vocabularies of a model that reads text, by the names of its arguments; none of another."""
-    if not isinstance(model, _READ_TEXT):
-        return {}
-    config = model.config if isinstance(model, ReformerSeq2Seq) else model.backbone.config
-    names = ("vocabulary_size", "source_vocabulary_size", "target_vocabulary_size")
-    return {name: config[name] for name in names if name in config}

@@ -80,6 +80,8 @@ class _Signatures:
         return self._of_ids(score_pair_ids)
 
     def score_pair(self, tokenizer: Tokenizer) -> Signature:
+        end = tokenizer.end  # Refuses a missing package before the work.
+
         @_graph(SOURCE, TARGET)
         def score_pair(source: tf.Tensor, target: tf.Tensor) -> dict[str, tf.Tensor]:
             source, target = requests.with_rank(SOURCE, source), requests.with_rank(TARGET, target)
@@ -89,7 +91,7 @@ class _Signatures:
             ids, lengths = tokenizer.encode(target, 1, self._config["max_target_length"] - 1, "target")
             ids = tf.pad(ids, [[0, 0], [0, 1]])
             is_text = tf.sequence_mask(lengths, tf.shape(ids)[1])
-            losses = self._rows.token_losses(*sources, tf.where(is_text, ids, tokenizer.end), lengths + 1)
+            losses = self._rows.token_losses(*sources, tf.where(is_text, ids, end), lengths + 1)
             of_text = tf.where(is_text, losses, 0.0)
             return {
                 "bits_per_byte": mean_bits(of_text, tf.strings.length(target)),

@@ -62,7 +62,7 @@ def search(
     candidates = num_beams * (1 + tf.shape(stop_tokens)[-1])
 
     def best(scores: tf.Tensor, most: tf.Tensor, own: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The `most` best scores of each row and their indices; those beyond the row's own number are minus infinity."""
+        """The `most` best scores of each row, minus infinity beyond the row's own number, and their indices."""
         scores, indices = tf.math.top_k(scores, most)
         return tf.where(tf.range(most) < own[:, None], scores, -float("inf")), indices
 

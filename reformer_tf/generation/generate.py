@@ -107,7 +107,7 @@ class Generation:
     def all_tokens(self) -> list[list[int]]:
         """All new tokens, row by row."""
         if isinstance(self.sampler, samplers.BeamSearch):
-            tokens = self.search()
+            tokens = self.search(self.sampler)
         else:
             tokens = np.concatenate([self.first()[:, None], self.go_on(self._limits[0] - 1)], axis=1)
         return [[token for token in row if token != token_loop.NOTHING] for row in tokens.tolist()]
@@ -126,11 +126,11 @@ class Generation:
         tokens, self._progress = go_on(self._progress, np.int32(count), self._seeds, self._stops)
         return tokens.numpy()
 
-    def search(self) -> np.ndarray:
+    def search(self, options: samplers.BeamSearch) -> np.ndarray:
         """All new tokens of each row, `[B, max_new_tokens]`, `token_loop.NOTHING` beyond a row's end."""
         rows = len(self._limits)
-        num_beams = np.full(rows, self.sampler.num_beams, np.int32)
-        length_penalty = np.full(rows, self.sampler.length_penalty, np.float32)
+        num_beams = np.full(rows, options.num_beams, np.int32)
+        length_penalty = np.full(rows, options.length_penalty, np.float32)
         search = self._programs.beam_program()
         return search(*self._prefilled(), self._begun[1], self._limits, num_beams, length_penalty, self._stops).numpy()
 

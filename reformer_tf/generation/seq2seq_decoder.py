@@ -14,7 +14,6 @@ from reformer_tf.generation.cached_layers import CachedLayers
 from reformer_tf.generation.decoder import Decoder, DecodingState, with_tokens
 from reformer_tf.ops import shapes
 
-
 # Maps ids of padded sources, int32 `[B, S]`, and their mask, boolean `[B, S]`, to the vectors `[B, S, M]`.
 Encode: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
