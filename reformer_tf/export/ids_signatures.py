@@ -60,6 +60,12 @@ def make_plain(model: keras.Model) -> dict[str, Signature]:
     return {"predict": Signature(predict, (IDS,), {"ids": np.zeros([1, EXAMPLE_LENGTH], np.int32)})}
 
 
+def embeddings(vectors: tf.Tensor, lengths: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The outputs of `embed`: vectors of tokens, float32 `[B, L, M]`, zero for padding, and their means `[B, M]`."""
+    mean = tf.reduce_sum(vectors, axis=1) / tf.cast(lengths, vectors.dtype)[:, None]
+    return {"token_embeddings": vectors, "embedding": mean}
+
+
 def mean_bits(losses: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
     """Averages the losses of each row over its tokens or bytes.
 
@@ -95,9 +101,7 @@ def _embed(rows: IndependentRows) -> Any:
     def embed(ids: tf.Tensor) -> dict[str, tf.Tensor]:
         ids = requests.with_rank(IDS, ids)
         ids, lengths = requests.padded_ids(ids, rows.vocabulary_size, 1, rows.longest)
-        vectors = rows.vectors(ids, lengths)
-        mean = tf.reduce_sum(vectors, axis=1) / tf.cast(lengths, vectors.dtype)[:, None]
-        return {"token_embeddings": vectors, "embedding": mean}
+        return embeddings(rows.vectors(ids, lengths), lengths)
 
     return embed
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.models.headed_model import HeadedModel
 
 
@@ -36,7 +35,7 @@ class IndependentRows:
         self.vocabulary_size: int = config["vocabulary_size"]
         self.longest: int = config["max_sequence_length"]
         specs = [tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)]
-        encode = self._together if _padding_is_harmless(model.backbone) else self._one_by_one
+        encode = self._together if model.backbone.ignores_padding else self._one_by_one
         self._encode = tf.function(encode, input_signature=specs, autograph=False)
 
     def vectors(self, ids: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
@@ -72,11 +71,6 @@ class IndependentRows:
         result = tf.TensorSpec([None, self._model.backbone.output_dim], tf.float32)
         # One row at a time: in parallel, as many rows as there are threads would be in memory.
         return tf.map_fn(one, (ids, lengths), fn_output_signature=result, parallel_iterations=1)
-
-
-def _padding_is_harmless(backbone: ReformerBackbone) -> bool:
-    """Whether trailing padding changes nothing: because layers are strictly causal, or because the mask excludes it."""
-    return all(branch.layer.ignores_padding for branch in backbone.get_layer("stack").branches[::2])
 
 
 def _zero_beyond(mask: tf.Tensor, result: tf.Tensor) -> tf.Tensor:

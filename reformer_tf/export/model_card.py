@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from reformer_tf.models import ReformerSeq2Seq
 from reformer_tf.tokenizers import Tokenizer
 
 FILE = "model_card.json"
@@ -45,13 +46,15 @@ def make(model: keras.Model, tokenizer: Tokenizer | None, labels: Sequence[str] 
         labels: the names of its classes, if it has any.
 
     Returns:
-        `model` (its class, arguments and number of parameters), `tokenizer`, `labels` if there are any, and `versions`.
+        `model` (its class, arguments and number of parameters; of a `ReformerSeq2Seq` also those of `encoder` and
+        `decoder`), `tokenizer`, `labels` if there are any, and `versions`.
     """
     return {
         "model": {
             "class": type(model).__name__,
             "config": model.get_config(),
             "parameters": model.count_params(),
+            **_sides(model),
         },
         "tokenizer": tokenizer and tokenizer.describe(),
         **({"labels": list(labels)} if labels else {}),
@@ -86,6 +89,14 @@ def write(folder: pathlib.Path, content: Mapping[str, Any]) -> None:
     # A user's own model may have arguments that are not JSON.
     text = json.dumps(content, indent=2, sort_keys=True, default=repr)
     (folder / FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _sides(model: keras.Model) -> dict[str, Any]:
+    if not isinstance(model, ReformerSeq2Seq):
+        return {}
+    # With what the model's arguments mean for each.
+    sides: dict[str, Any] = {"encoder": model.encoder, "decoder": model.decoder}
+    return {name: {"config": side.config, "parameters": side.count_params()} for name, side in sides.items()}
 
 
 def _described(spec: tf.TensorSpec) -> dict[str, Any]:

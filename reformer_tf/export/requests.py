@@ -3,7 +3,7 @@
 Shape letters: B batch, L length, V vocabulary size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
@@ -40,6 +40,11 @@ def one_a_row(name: str, value: tf.Tensor, rows: tf.Tensor, first: str = "text")
         f"`{name}` must have one entry for each row of `{first}`",
         tf.shape(value),
     )
+
+
+def all_one_a_row(values: Mapping[str, tf.Tensor], rows: tf.Tensor, first: str) -> dict[str, tf.Tensor]:
+    """Returns the same inputs, if each has one entry for each row of the input `first`."""
+    return {name: checked(value, one_a_row(name, value, rows, first)) for name, value in values.items()}
 
 
 def padded_ids(

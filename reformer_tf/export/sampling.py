@@ -14,6 +14,17 @@ from reformer_tf.ops import graph_checks
 
 # Lower temperatures would only overflow: at this one the likeliest token is always drawn.
 _COLDEST = 1e-4
+SPECS = [
+    tf.TensorSpec([None], dtype, name)
+    for name, dtype in (
+        ("max_new_tokens", tf.int32),
+        ("temperature", tf.float32),
+        ("top_k", tf.int32),
+        ("top_p", tf.float32),
+        ("seed", tf.int32),
+    )
+]
+"""The inputs that are the fields of `Settings`."""
 
 
 class Settings(NamedTuple):
@@ -33,12 +44,9 @@ class Settings(NamedTuple):
     top_p: tf.Tensor
     seed: tf.Tensor
 
-    def checked(self, text: tf.Tensor) -> "Settings":
-        """Returns the same settings, if each has one valid value for each row of `text`."""
-        values = {
-            name: graph_checks.checked(value, requests.one_a_row(name, value, text))
-            for name, value in self._asdict().items()
-        }
+    def checked(self, rows: tf.Tensor, first: str = "text") -> "Settings":
+        """Returns the same settings, if each has one valid value for each row of the input `first`."""
+        values = requests.all_one_a_row(self._asdict(), rows, first)
         return Settings(
             max_new_tokens=graph_checks.checked(
                 values["max_new_tokens"],

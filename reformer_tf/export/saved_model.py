@@ -8,17 +8,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from reformer_tf import local_paths
-from reformer_tf.export import class_signatures, ids_signatures, model_card, text_signatures, versions, warm_up
+from reformer_tf.export import (
+    class_signatures,
+    export_arguments,
+    ids_signatures,
+    model_card,
+    seq2seq_signatures,
+    text_signatures,
+    versions,
+    warm_up,
+)
 from reformer_tf.export.independent_rows import IndependentRows
 from reformer_tf.layers import arguments
-from reformer_tf.models import ReformerCausalLM, ReformerClassifier, fine_tuning
+from reformer_tf.models import ReformerClassifier, ReformerSeq2Seq, fine_tuning
 from reformer_tf.models.headed_model import HeadedModel
 from reformer_tf.ops.execution import budgets
-from reformer_tf.tokenizers import ByteTokenizer, Tokenizer
+from reformer_tf.tokenizers import Tokenizer
 
 _DEFAULT = "serving_default"
 _DEVICES = ("CPU", "GPU", "TPU")
@@ -32,6 +40,7 @@ def export_saved_model(
     device: str | None = None,
     memory_bytes: int | None = None,
     labels: Sequence[str] = (),
+    max_beams: int | None = None,
 ) -> pathlib.Path:
     """Exports a model as the next version in a folder: 1, then 2, and so on.
 
@@ -54,10 +63,22 @@ def export_saved_model(
 
     One of pairs takes `text_pair`, or `ids_pair`, besides, with as many rows and any length of its own.
 
+    A `ReformerSeq2Seq` has `predict`, of `source` `[B, S]` and `target` `[B, L]` ids, `embed`, of `source` ids, and
+
+    - `translate`: `source` `[B]` strings, the settings of `generate` (`max_new_tokens` with the end of a target),
+      `num_beams` `[B]` int32 and `length_penalty` `[B]` float32 to `translation` `[B]`, UTF-8. With `num_beams` 1 a row
+      is made token by token: drawn, or with `temperature` 0 by greedy decoding. With 2 to `max_beams` it is the
+      result of beam search, for which `temperature` must be 0. Each row has its own settings.
+    - `score_pair`: `source` and `target` `[B]` strings to `token_log_probabilities` `[B, L]` of the target and its end,
+      and `bits_per_byte` `[B]` of the target without its end.
+    - `score_pair_ids`: `source` and `target` ids to `token_log_probabilities` `[B, L]` and `bits_per_token` `[B]`.
+    - `translate_ids`, without a tokenizer: as `translate`, of `source` ids and `end` `[B]` int32, the id that ends a
+      target (-1: none), to `target` `[B, N]` int32, ids with their end, and -1 after it.
+
     In `ids`, -1 pads rows at their end; outputs are zero there. All outputs are float32. `score` and `generate` exist
-    only with a tokenizer, `generate` only if all kinds of attention of the model can decode. Other models with a
-    `ReformerBackbone` have `predict`, with the names of their outputs if these are a dict, and `embed`. Any other Keras
-    model has only `predict`, which passes ids on unchanged.
+    only with a tokenizer, as do `translate` and `score_pair`; what generates exists only if all kinds of attention that
+    do it can decode. Other models with a `ReformerBackbone` have `predict`, with the names of their outputs if these
+    are a dict, and `embed`. Any other Keras model has only `predict`, which passes ids on unchanged.
 
     A version appears only when it is complete, so a server may watch the folder. Its `assets.extra` holds warm-up
     requests for TensorFlow Serving and `model_card.json`.
@@ -68,14 +89,16 @@ def export_saved_model(
         directory: folder of the versions. Made if it does not exist.
         tokenizer: the model's tokenizer: a `ByteTokenizer`, or a `SentencePieceTokenizer` (then TensorFlow Text must be
             installed wherever the export is loaded, for any of its signatures). None for no text; `"auto"` takes a
-            `ByteTokenizer` for a `ReformerCausalLM` with 257 ids, and None otherwise. A classifier's texts begin with
-            the tokenizer's boundary, as in the trainer.
+            `ByteTokenizer` for a `ReformerCausalLM` with 257 ids and a `ReformerSeq2Seq` with 257 on both sides, and
+            None otherwise. A classifier's texts begin with the tokenizer's boundary, as in the trainer.
         card: further JSON entries of the model card, such as training data and metrics.
         device: `"CPU"`, `"GPU"` or `"TPU"`, the kind of device that will serve the model. How much is computed at a
             time follows from it, outputs do not. That of this process if None. Whatever else the process traces
             meanwhile, in other threads, is for this device too.
         memory_bytes: of such a GPU or TPU; by default what this process's device says, or 16 GiB.
         labels: of a classifier, the names of its classes; their numbers as strings if there are none.
+        max_beams: of a `ReformerSeq2Seq`, the greatest `num_beams` of a request, 8 if None: time and memory of a row
+            grow with its beams.
 
     Returns:
         The folder of the new version.
@@ -83,7 +106,8 @@ def export_saved_model(
     Raises:
         ValueError: if `model` is not a Keras model, if `directory` cannot be a folder of this machine, if the tokenizer
             or the labels do not fit the model, if `card` is not JSON, if `device` is none of these, if `memory_bytes`
-            is not positive or without a GPU or TPU, or if a model with adapters cannot be copied to merge them.
+            is not positive or without a GPU or TPU, if `max_beams` is not positive or not for the model,
+            or if a model with adapters cannot be copied to merge them.
 
     Example:
         >>> from reformer_tf.models import ReformerClassifier
@@ -94,15 +118,16 @@ def export_saved_model(
     if not isinstance(model, keras.Model):
         raise ValueError(f"`model` must be a Keras model. Received: {type(model).__name__}")
     versions_folder = local_paths.checked_folder("`directory`", directory)
-    chosen = _checked_tokenizer(model, tokenizer)
-    names = _checked_labels(model, labels)
+    chosen = export_arguments.checked_tokenizer(model, tokenizer)
+    names = export_arguments.checked_labels(model, labels)
+    beams = export_arguments.checked_beams(model, max_beams)
     entries = model_card.checked(card)
     target = _target(device, memory_bytes)
     resources = chosen.resources if chosen else []  # Refuses a missing package before the work.
     model = fine_tuning.merged(model)
     content = {**model_card.make(model, chosen, names), **entries}
     with target:
-        made = _signatures(model, chosen, names)
+        made = _signatures(model, chosen, names, beams)
         functions = {name: signature.function.get_concrete_function() for name, signature in made.items()}
 
     def write(folder: pathlib.Path) -> None:
@@ -135,8 +160,10 @@ def _target(device: str | None, memory_bytes: int | None) -> contextlib.Abstract
 
 
 def _signatures(
-    model: keras.Model, tokenizer: Tokenizer | None, labels: Sequence[str]
+    model: keras.Model, tokenizer: Tokenizer | None, labels: Sequence[str], max_beams: int
 ) -> dict[str, ids_signatures.Signature]:
+    if isinstance(model, ReformerSeq2Seq):
+        return seq2seq_signatures.make(model, tokenizer, max_beams)
     if not isinstance(model, HeadedModel):
         return ids_signatures.make_plain(model)
     rows = IndependentRows(model)
@@ -144,48 +171,3 @@ def _signatures(
     if isinstance(model, ReformerClassifier):
         return made | class_signatures.make(model, rows, tokenizer, labels)
     return made if tokenizer is None else made | text_signatures.make(model, rows, tokenizer)
-
-
-def _checked_labels(model: keras.Model, labels: Sequence[str]) -> tuple[str, ...]:
-    count = model.num_classes if isinstance(model, ReformerClassifier) else 0
-    is_list = isinstance(labels, Sequence | np.ndarray) and not isinstance(labels, str)
-    names = tuple(labels) if is_list else ()
-    are_names = all(isinstance(name, str) and _is_text(name) for name in names) and len({*names}) == len(names)
-    if not (is_list and are_names and len(names) in (0, count)):
-        rule = f"{count} different strings" if count else "left out for a model that is no ReformerClassifier"
-        raise ValueError(f"`labels` must be {rule}. Received: labels={labels!r}")
-    return names
-
-
-def _is_text(name: str) -> bool:
-    """Whether a string can be written as UTF-8."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _checked_tokenizer(model: keras.Model, tokenizer: Tokenizer | str | None) -> Tokenizer | None:
-    if tokenizer is None:
-        return None
-    if isinstance(tokenizer, str):
-        arguments.choice("tokenizer", tokenizer, ("auto",))
-        byte_tokenizer = ByteTokenizer()
-        fits = (
-            isinstance(model, ReformerCausalLM)
-            and model.backbone.config["vocabulary_size"] == byte_tokenizer.vocabulary_size
-        )
-        return byte_tokenizer if fits else None
-    if not isinstance(model, ReformerCausalLM | ReformerClassifier):
-        raise ValueError(
-            "`tokenizer` must be None for a model that is no ReformerCausalLM or ReformerClassifier. "
-            f"Received: {type(model).__name__}"
-        )
-    size = model.backbone.config["vocabulary_size"]
-    if tokenizer.vocabulary_size > size:
-        raise ValueError(
-            f"The ids of `tokenizer` must be ids of the model, which has vocabulary_size={size}. Received:"
-            f" {type(tokenizer).__name__} with {tokenizer.vocabulary_size} ids"
-        )
-    return tokenizer

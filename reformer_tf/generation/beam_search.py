@@ -1,6 +1,9 @@
 """Beam search over a decoder, inside one graph.
 
-Shape letters: B rows, K beams, V vocabulary, N new tokens.
+Each row has its own number of beams; K is the largest of them. A row finds what it would find with K of its own: beams
+and candidates beyond its own number have no score.
+
+Shape letters: B rows, K beams, V vocabulary, N new tokens, T stop tokens.
 """
 
 from typing import NamedTuple
@@ -8,7 +11,6 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from reformer_tf.generation.decoder import Decoder, DecodingState
-from reformer_tf.generation.samplers.beam import BeamSearch
 from reformer_tf.generation.token_loop import NOTHING
 
 
@@ -33,8 +35,9 @@ def search(
     logits: tf.Tensor,
     state: DecodingState,
     lengths: tf.Tensor,
-    count: tf.Tensor,
-    options: BeamSearch,
+    limits: tf.Tensor,
+    num_beams: tf.Tensor,
+    length_penalty: tf.Tensor,
     stop_tokens: tf.Tensor,
 ) -> tf.Tensor:
     """Finds the best continuation of each row.
@@ -42,34 +45,44 @@ def search(
     Args:
         decoder: of the model.
         logits: float32 `[B, V]`, of the first tokens after the prompts.
-        state: the decoder's state after the prompts.
-        lengths: int32 `[B]`, of the prompts.
-        count: N, int32 scalar, the most tokens to add, at least 1.
-        options: the number of beams and the penalty.
-        stop_tokens: int32 `[T]`; a continuation ends with the first of them.
+        state: the decoder's state after the prompts. N - 1 more tokens must fit it in each row.
+        lengths: int32 `[B]`, the positions of the first new tokens.
+        limits: int32 `[B]`, the most tokens to add, at least 1; N is the largest.
+        num_beams: int32 `[B]`, the number of beams, see `samplers.BeamSearch`.
+        length_penalty: float32 `[B]`, see there.
+        stop_tokens: int32 `[T]`, or `[B, T]`, of each row its own; a continuation ends with the first of them.
 
     Returns:
         int32 `[B, N]`, `NOTHING` beyond a continuation's end.
     """
-    beams, vocabulary = options.num_beams, logits.shape[-1]
+    beams, count, vocabulary = tf.reduce_max(num_beams), tf.reduce_max(limits), logits.shape[-1]
     batch = tf.shape(logits)[0]
+    stops = stop_tokens if stop_tokens.shape.rank == 1 else stop_tokens[:, None]
+    # Enough for all continuations that may end, and all beams that go on.
+    candidates = num_beams * (1 + tf.shape(stop_tokens)[-1])
+
+    def best(scores: tf.Tensor, most: tf.Tensor, own: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The `most` best scores of each row, minus infinity beyond the row's own number, and their indices."""
+        scores, indices = tf.math.top_k(scores, most)
+        return tf.where(tf.range(most) < own[:, None], scores, -float("inf")), indices
 
     def worth(scores: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-        return scores / ((5.0 + tf.cast(length, tf.float32)) / 6.0) ** options.length_penalty
+        """Scores `[B, n]`, with the penalty of a length, a scalar or `[B]`."""
+        divisor = ((5.0 + tf.cast(length, tf.float32)) / 6.0) ** length_penalty
+        return scores / divisor[:, None]
 
     def choose(index: tf.Tensor, logits: tf.Tensor, live: _Pool, done: _Pool) -> tuple[tf.Tensor, _Pool, _Pool]:
         """Extends all beams by all tokens; returns parents of the beams that go on, these beams, and the ended ones."""
         scores = live.scores[:, :, None] + tf.nn.log_softmax(tf.reshape(logits, [batch, beams, vocabulary]))
-        # Enough for all continuations that may end, and all beams that go on.
-        most = tf.minimum(beams * (1 + tf.size(stop_tokens)), beams * vocabulary)
-        scores, indices = tf.math.top_k(tf.reshape(scores, [batch, beams * vocabulary]), most)
+        most = tf.minimum(tf.reduce_max(candidates), beams * vocabulary)
+        scores, indices = best(tf.reshape(scores, [batch, beams * vocabulary]), most, candidates)
         chosen, parents = indices % vocabulary, indices // vocabulary
         tokens = tf.gather(live.tokens, parents, batch_dims=1)
         tokens = tf.where(tf.range(count) == index, chosen[:, :, None], tokens)
-        ends = tf.reduce_any(chosen[:, :, None] == stop_tokens, axis=-1) | (index + 1 == count)
+        ends = tf.reduce_any(chosen[:, :, None] == stops, axis=-1) | (index + 1 == limits)[:, None]
         ended = _Pool(tf.where(ends, worth(scores, index + 1), -float("inf")), tokens)
         done = _Pool(*(tf.concat(both, axis=1) for both in zip(done, ended, strict=True))).best(beams)
-        going, selected = tf.math.top_k(tf.where(ends, -float("inf"), scores), beams)
+        going, selected = best(tf.where(ends, -float("inf"), scores), beams, num_beams)
         live = _Pool(going, tf.gather(tokens, selected, batch_dims=1))
         return tf.gather(parents, selected, batch_dims=1), live, done
 
@@ -82,7 +95,7 @@ def search(
 
     def may_improve(index: tf.Tensor, parents: tf.Tensor, live: _Pool, done: _Pool, state: DecodingState) -> tf.Tensor:
         # Sums of log-probabilities only fall, and a length penalty raises the score most at the largest length.
-        return (index < count) & tf.reduce_any(worth(live.scores[:, 0], count) > done.scores[:, 0])
+        return (index < count) & tf.reduce_any(worth(live.scores[:, :1], limits) > done.scores[:, :1])
 
     none = tf.fill([batch, beams], -float("inf"))
     empty = tf.fill([batch, beams, count], NOTHING)

@@ -107,7 +107,7 @@ class Generation:
     def all_tokens(self) -> list[list[int]]:
         """All new tokens, row by row."""
         if isinstance(self.sampler, samplers.BeamSearch):
-            tokens = self.search()
+            tokens = self.search(self.sampler)
         else:
             tokens = np.concatenate([self.first()[:, None], self.go_on(self._limits[0] - 1)], axis=1)
         return [[token for token in row if token != token_loop.NOTHING] for row in tokens.tolist()]
@@ -126,10 +126,13 @@ class Generation:
         tokens, self._progress = go_on(self._progress, np.int32(count), self._seeds, self._stops)
         return tokens.numpy()
 
-    def search(self) -> np.ndarray:
+    def search(self, options: samplers.BeamSearch) -> np.ndarray:
         """All new tokens of each row, `[B, max_new_tokens]`, `token_loop.NOTHING` beyond a row's end."""
-        search = self._programs.beam_program(self.sampler)
-        return search(*self._prefilled(), self._begun[1], self._limits[0], self._stops).numpy()
+        rows = len(self._limits)
+        num_beams = np.full(rows, options.num_beams, np.int32)
+        length_penalty = np.full(rows, options.length_penalty, np.float32)
+        search = self._programs.beam_program()
+        return search(*self._prefilled(), self._begun[1], self._limits, num_beams, length_penalty, self._stops).numpy()
 
     def _prefilled(self) -> tuple[tf.Tensor, Any]:
         return self._programs.prefill(*self._rows, self._capacity)
@@ -221,12 +224,22 @@ class _Programs:
 
         return begin, go_on
 
-    def _trace_beams(self, options: samplers.BeamSearch) -> Callable:
+    def _trace_beams(self) -> Callable:
+        """Makes the program of beam search, for any number of beams and any penalty."""
         logits, state = _outputs(self.prefill)
+        penalties = tf.TensorSpec([None], tf.float32)
 
-        @_graph(logits, state, _spec(None), _spec(), _spec(None))
-        def search(logits: tf.Tensor, state: Any, lengths: tf.Tensor, count: tf.Tensor, stops: tf.Tensor) -> tf.Tensor:
-            return beam_search.search(self._decoder(), logits, state, lengths, count, options, stops)
+        @_graph(logits, state, _spec(None), _spec(None), _spec(None), penalties, _spec(None))
+        def search(
+            logits: tf.Tensor,
+            state: Any,
+            lengths: tf.Tensor,
+            limits: tf.Tensor,
+            num_beams: tf.Tensor,
+            length_penalty: tf.Tensor,
+            stops: tf.Tensor,
+        ) -> tf.Tensor:
+            return beam_search.search(self._decoder(), logits, state, lengths, limits, num_beams, length_penalty, stops)
 
         return search
 

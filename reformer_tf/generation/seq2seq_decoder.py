@@ -4,7 +4,8 @@ A learnt vector stands before the target, at position 0. So the prompts of these
 token has position 1, as that after a prompt of one token.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 
@@ -13,16 +14,25 @@ from reformer_tf.generation.cached_layers import CachedLayers
 from reformer_tf.generation.decoder import Decoder, DecodingState, with_tokens
 from reformer_tf.ops import shapes
 
-
-def make_decoder(model: Any) -> Decoder:
-    """Makes the decoder of a `ReformerSeq2Seq`."""
-    return CachedTargets(model) if cached_layers.have_caches(model.decoder) else RepeatedTargets(model)
+# Maps ids of padded sources, int32 `[B, S]`, and their mask, boolean `[B, S]`, to the vectors `[B, S, M]`.
+Encode: TypeAlias = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-def _encoded(model: Any, ids: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def make_decoder(model: Any, encode: Encode | None = None) -> Decoder:
+    """Makes the decoder of a `ReformerSeq2Seq`.
+
+    Args:
+        model: the model.
+        encode: runs its encoder; by default on all rows together.
+    """
+    kind = CachedTargets if cached_layers.have_caches(model.decoder) else RepeatedTargets
+    return kind(model, encode or model.encode)
+
+
+def _encoded(encode: Encode, ids: tf.Tensor, lengths: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The encoder's vectors `[B, S, M]` of padded sources, and their mask."""
     mask = tf.sequence_mask(lengths, shapes.sizes(ids)[1])
-    return model.encode(ids, mask), mask
+    return encode(ids, mask), mask
 
 
 class CachedTargets:
@@ -30,14 +40,16 @@ class CachedTargets:
 
     Args:
         model: a `ReformerSeq2Seq` whose decoder's self-attention has caches.
+        encode: runs its encoder.
     """
 
-    def __init__(self, model: Any):
+    def __init__(self, model: Any, encode: Encode):
         self._model = model
+        self._encode = encode
         self._layers = CachedLayers(model.decoder, model.head)
 
     def prefill(self, ids: tf.Tensor, lengths: tf.Tensor, capacity: shapes.Size) -> tuple[tf.Tensor, DecodingState]:
-        context, mask = _encoded(self._model, ids, lengths)
+        context, mask = _encoded(self._encode, ids, lengths)
         contexts = [layer.context_state(context, mask) for layer in self._layers.cross_attention]
         embedded = self._model.decoder.get_layer("shifted_embedding").first(shapes.sizes(ids)[0])
         vectors, states = self._layers.prefill(embedded, tf.ones_like(lengths), capacity, contexts)
@@ -53,13 +65,15 @@ class RepeatedTargets:
 
     Args:
         model: a `ReformerSeq2Seq`.
+        encode: runs its encoder.
     """
 
-    def __init__(self, model: Any):
+    def __init__(self, model: Any, encode: Encode):
         self._model = model
+        self._encode = encode
 
     def prefill(self, ids: tf.Tensor, lengths: tf.Tensor, capacity: shapes.Size) -> tuple[tf.Tensor, DecodingState]:
-        context, mask = _encoded(self._model, ids, lengths)
+        context, mask = _encoded(self._encode, ids, lengths)
         targets = tf.zeros([shapes.sizes(ids)[0], capacity], tf.int32)
         state = DecodingState({"ids": targets}, {"vectors": context, "mask": mask})
         return self._logits(targets, tf.zeros_like(lengths), state), state

@@ -36,25 +36,29 @@ class Progress(NamedTuple):
 
 
 def go_on(
-    decoder: Decoder, ids: tf.Tensor, lengths: tf.Tensor, limits: tf.Tensor, choose: Choose, stop_tokens: tf.Tensor
+    decoder: Decoder,
+    logits: tf.Tensor,
+    state: Any,
+    lengths: tf.Tensor,
+    limits: tf.Tensor,
+    choose: Choose,
+    stop_tokens: tf.Tensor,
 ) -> tf.Tensor:
-    """Generates in one graph: runs the prompts at once, then one token of each row at a time, until all rows end.
+    """Generates in one graph, after the prompts: one token of each row at a time, until all rows end.
 
     Args:
         decoder: of the model.
-        ids: int32 `[B, L]`, each row filled up with any id.
-        lengths: int32 `[B]`, at least 1; with all but one of its new tokens, a row must fit the model.
+        logits: float32 `[B, V]`, of the first tokens after the prompts.
+        state: the decoder's state after the prompts; written in place. All but one of a row's new tokens must fit it.
+        lengths: int32 `[B]`, the positions of the first new tokens.
         limits: int32 `[B]`, how many tokens each row may get, at least 1.
         choose: chooses tokens; its third argument is None.
-        stop_tokens: int32 `[T]`.
+        stop_tokens: int32 `[T]`, or `[B, T]`, of each row its own.
 
     Returns:
         int32 `[B, N]`, the new tokens, N the largest limit, and `NOTHING` after the end of a row.
     """
-    # The last new token is never fed.
-    capacity = tf.maximum(tf.shape(ids)[1], tf.reduce_max(lengths + limits) - 1)
-    logits, state = decoder.prefill(ids, lengths, capacity)
-    progress = begin(logits, state, ids, lengths, limits, choose, stop_tokens, looks_back=False)
+    progress = begin(logits, state, None, lengths, limits, choose, stop_tokens, looks_back=False)
     later, _ = run(decoder, progress, tf.reduce_max(limits) - 1, choose, stop_tokens)
     return tf.concat([progress.tokens[:, None], later], axis=1)
 
@@ -62,7 +66,7 @@ def go_on(
 def begin(
     logits: tf.Tensor,
     state: Any,
-    ids: tf.Tensor,
+    ids: tf.Tensor | None,
     lengths: tf.Tensor,
     limits: tf.Tensor,
     choose: Choose,
@@ -74,11 +78,11 @@ def begin(
     Args:
         logits: float32 `[B, V]`, of the first tokens after the prompts.
         state: the decoder's state after the prompts.
-        ids: int32 `[B, L]`, the prompts.
+        ids: int32 `[B, L]`, the prompts; None if `looks_back` is False.
         lengths: int32 `[B]`.
         limits: int32 `[B]`, how many tokens each row may get, at least 1.
         choose: chooses tokens.
-        stop_tokens: int32 `[T]`; a row ends with the first of them.
+        stop_tokens: int32 `[T]`, or `[B, T]`, of each row its own; a row ends with the first of them.
         looks_back: whether `choose` needs the tokens seen so far.
     """
     seen = None
@@ -110,7 +114,7 @@ def run(
         progress: of the rows; its state is written in place.
         count: N, int32 scalar, the most tokens to add.
         choose: chooses tokens.
-        stop_tokens: int32 `[T]`.
+        stop_tokens: int32 `[T]` or `[B, T]`.
 
     Returns:
         int32 `[B, N]`, the tokens chosen, `NOTHING` after the end of a row, and the progress.

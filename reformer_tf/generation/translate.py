@@ -8,7 +8,6 @@ from reformer_tf.generation import generate as continuing
 from reformer_tf.generation import prompts, samplers
 from reformer_tf.layers import arguments
 from reformer_tf.layers.attention import registry
-from reformer_tf.layers.attention.base import SelfAttention
 
 
 def generate(
@@ -23,7 +22,7 @@ def generate(
     """See `ReformerSeq2Seq.generate`; `model` is such a model."""
     rows = prompts.parse_rows(sources, model.config["source_vocabulary_size"], name="sources")
     seeds, chosen = prompts.row_seeds(seed, len(rows)), samplers.get(sampler, **options)
-    if _ignores_padding(model):
+    if model.encoder.ignores_padding:
         return Translation(model, rows, max_new_tokens, chosen, seeds, stop_tokens).all_tokens()
     # Padding would change what the encoder says of shorter sources.
     return [
@@ -58,8 +57,3 @@ class Translation(continuing.Generation):
         # The vector before a target counts as a token of the target, without an id.
         begun = (np.zeros((len(sources), 0), np.int32), np.ones(len(sources), np.int32))
         super().__init__(model, sources, begun, max_new_tokens, max_new_tokens, vocabulary, sampler, seed, stop_tokens)
-
-
-def _ignores_padding(model: Any) -> bool:
-    layers = (branch.layer for branch in model.encoder.get_layer("stack").branches)
-    return all(layer.ignores_padding for layer in layers if isinstance(layer, SelfAttention))

@@ -196,6 +196,11 @@ class ReformerBackbone(CheckedInputs, FineTuned, keras.Model):
         """Whether tokens added at the end, padding included, never change the outputs before them."""
         return all(branch.layer.strictly_causal for branch in self.get_layer("stack").branches[::2])
 
+    @property
+    def ignores_padding(self) -> bool:
+        """Whether padding at the end never changes the outputs before it, because the mask excludes it from them."""
+        return all(branch.layer.ignores_padding for branch in self.get_layer("stack").branches[::2])
+
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> "ReformerBackbone":
         """Makes a new backbone, with weights of its own, of the sizes and options of a published model.

@@ -174,6 +174,12 @@ class ReformerDecoder(CheckedInputs, FineTuned, keras.Model):
         return self.output_shape[-1]
 
     @property
+    def strictly_causal(self) -> bool:
+        """Whether tokens added at the end, padding included, never change the outputs before them."""
+        # Of the three branches of a block, self-attention is the first.
+        return all(branch.layer.strictly_causal for branch in self.get_layer("stack").branches[::3])
+
+    @property
     def context_width(self) -> int:
         """N, the width of the context."""
         return self.config["context_dim"] or self.config["hidden_dim"]

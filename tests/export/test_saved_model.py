@@ -226,7 +226,7 @@ def test_what_is_refused(small, tmp_path):
     directory = tmp_path / "models"
     with pytest.raises(ValueError, match="`model` must be a Keras model. Received: str"):
         export_saved_model("model.keras", directory)
-    with pytest.raises(ValueError, match="`tokenizer` must be None for a model that is no ReformerCausalLM or"):
+    with pytest.raises(ValueError, match="`tokenizer` must be None for a model that is none of ReformerCausalLM, "):
         export_saved_model(small, directory, ByteTokenizer())
     with pytest.raises(ValueError, match=r"tokenizer must be one of \('auto',\). Received: tokenizer='bytes'"):
         export_saved_model(small, directory, "bytes")

@@ -170,7 +170,9 @@ def test_rows_with_limits_of_their_own_do_not_overwrite_each_other(name):
     # Traced once for all rows and lengths.
     @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32), per_row, per_row])
     def go_on(ids, lengths, limits):
-        return token_loop.go_on(case.decoder, ids, lengths, limits, choose, stops)
+        capacity = tf.maximum(tf.shape(ids)[1], tf.reduce_max(lengths + limits) - 1)
+        logits, state = case.decoder.prefill(ids, lengths, capacity)
+        return token_loop.go_on(case.decoder, logits, state, lengths, limits, choose, stops)
 
     def continued(rows, lengths, limits):
         found = go_on(tf.constant(case.ids[rows, : max(lengths)]), tf.constant(lengths), tf.constant(limits)).numpy()
