@@ -22,9 +22,9 @@ BREAKAGES = (
     Breakage(
         name="padding_in_the_embedding",
         part="export",
-        function="_embed.embed",
+        function="embeddings",
         old="tf.cast(lengths, vectors.dtype)[:, None]",
-        new="tf.cast(tf.shape(ids)[1], vectors.dtype)",
+        new="tf.cast(tf.shape(vectors)[1], vectors.dtype)",
         breaks="The embedding of a row gets smaller with the padding of the request.",
     ),
     Breakage(
@@ -45,9 +45,9 @@ BREAKAGES = (
     ),
     Breakage(
         name="padding_taken_for_harmless",
-        part="export",
-        function="_padding_is_harmless",
-        old='all(branch.layer.ignores_padding for branch in backbone.get_layer("stack").branches[::2])',
+        part="models",
+        function="ReformerBackbone.ignores_padding",
+        old='all(branch.layer.ignores_padding for branch in self.get_layer("stack").branches[::2])',
         new="True",
         breaks="Rows of a model with chunk windows change with the padding of the request.",
     ),

@@ -15,7 +15,7 @@ BREAKAGES = (
         name="beams_ignore_stop_tokens",
         part="generation",
         function="search.choose",
-        old="tf.reduce_any(chosen[:, :, None] == stop_tokens, axis=-1)",
+        old="tf.reduce_any(chosen[:, :, None] == stops, axis=-1)",
         new="tf.zeros_like(chosen, tf.bool)",
         breaks="Beam search goes on after a stop token.",
     ),
