@@ -97,8 +97,25 @@ def _assert_close(actual, expected, bound=1e-5):
         assert np.abs(b).max() > 0
 
 
-@pytest.mark.parametrize("cross", ["full", "performer", "own"])
-@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+@pytest.mark.parametrize(
+    "cross, mode",
+    [
+        ("full", "eager"),
+        ("performer", "eager"),
+        ("own", "eager"),
+        ("full", "graph"),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                ("performer", "graph"),
+                ("own", "graph"),
+                ("full", "xla"),
+                ("performer", "xla"),
+                ("own", "xla"),
+            )
+        ),
+    ],
+)
 def test_gradients_equal_those_of_the_plain_stack(cross, mode):
     """Three blocks of three branches: the streams are added to in turn, across blocks."""
     reversible, plain = _twins(cross=cross)
@@ -107,8 +124,15 @@ def test_gradients_equal_those_of_the_plain_stack(cross, mode):
     _assert_close(actual, _gradients(plain, *data))
 
 
-@pytest.mark.parametrize("mode", ["graph", pytest.param("dynamic", marks=pytest.mark.slow), "xla"])
-@pytest.mark.parametrize("layers", [4, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "mode, layers",
+    [
+        ("xla", 4),
+        pytest.param("graph", 4, marks=pytest.mark.slow),
+        pytest.param("dynamic", 4, marks=pytest.mark.slow),
+        pytest.param("graph", 5, marks=pytest.mark.slow),
+    ],
+)
 def test_equal_blocks_in_a_layer_scan_and_in_slices(mode, layers):
     """Slices of the streams and of the context, one head at a time; a fifth block is left over by a scan of pairs."""
     reversible, plain = _twins(layers, equal=True)
