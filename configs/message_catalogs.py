@@ -43,7 +43,7 @@ def get_config() -> ConfigDict:
     config.data.path = "/tmp/catalogs"
     config.data.pattern = "*/de/LC_MESSAGES/*.mo"
     config.data.layout = "padded"
-    config.data.length_buckets = (16, 32, 48, 64, 96)
+    config.data.length_buckets = (24, 48, 80)
     config.data.group_by_length = True
     config.data.source_length = 128
     config.data.validation_fraction = 0.05

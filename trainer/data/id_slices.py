@@ -63,13 +63,25 @@ class IdSlices:
         """Chooses some of the slices."""
         return IdSlices(self.ids, self.starts[indices], self.sizes[indices], self.widths, self.scored)
 
-    def gather(self, indices: tf.Tensor, among: tf.Tensor | None = None) -> tuple[tf.Tensor, ...]:
+    def bucket(self, indices: tf.Tensor) -> tf.Tensor:
+        """The index of the smallest width that holds the longest of some slices, int64 scalar.
+
+        Args:
+            indices: `[G]` int64; negative ones do not count.
+        """
+        widths = tf.constant(self.widths, tf.int64)
+        return tf.searchsorted(widths, tf.reduce_max(self._sizes_at(indices))[None], out_type=tf.int64)[0]
+
+    def gather(
+        self, indices: tf.Tensor, among: tf.Tensor | None = None, bucket: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, ...]:
         """Cuts a batch with TensorFlow ops. In a `tf.data` pipeline the ids are not copied.
 
         Args:
             indices: `[B]` int64; a negative index gives a row that is all masked.
             among: `[G]` int64, all slices of the global batch that these rows are a part of; by default `indices`.
                 They decide the width, so that all parts have the same.
+            bucket: the index of the width, by default the `bucket` of `among`.
 
         Returns:
             ids `[B, W]` int32, mask `[B, W]` bool, and if there are flags, those, `[B, W]` bool, False where the mask
@@ -77,7 +89,11 @@ class IdSlices:
         """
         ids, scored, *_ = self._tensors
         size = self._sizes_at(indices)
-        width = self._width(size if among is None else self._sizes_at(among))
+        if len(self.widths) == 1:
+            width = self.widths[0]  # A plain number, for a static shape.
+        else:
+            bucket = self.bucket(indices if among is None else among) if bucket is None else bucket
+            width = tf.constant(self.widths, tf.int64)[bucket]
         span, first = tf.range(width, dtype=tf.int64)[None, :], self.starts_at(indices)
         mask = span < size[:, None]
         positions = tf.where(mask, first[:, None] + span, 0)
@@ -96,13 +112,6 @@ class IdSlices:
         """Number of ids of each slice without padding; 0 for a negative index."""
         sizes = tf.gather(self._tensors[3], tf.maximum(indices, 0))
         return tf.where(indices < 0, tf.zeros_like(sizes), sizes)
-
-    def _width(self, sizes: tf.Tensor) -> int | tf.Tensor:
-        """Number of ids in each row of a batch, with padding."""
-        if len(self.widths) == 1:
-            return self.widths[0]  # A plain number, for a static shape.
-        widths = tf.constant(self.widths, tf.int64)
-        return widths[tf.searchsorted(widths, tf.reduce_max(sizes)[None])[0]]
 
     @functools.cached_property
     def _tensors(self) -> tuple[tf.Tensor | None, ...]:

@@ -28,8 +28,9 @@ class PairExamples:
         tokenizer: Turns them into ids.
         source_length: S, the largest number of ids of a source.
         target_length: T, that of a target with its end.
-        length_buckets: Shorter lengths that a batch can be cut to, ascending. Sources and targets are cut apart; a
-            length that is above the largest of a side stands for that.
+        length_buckets: Shorter lengths that a batch can be cut to, ascending. Sources and targets are cut to the same
+            one, so that there are as many shapes of a batch as lengths, for each of which a step is traced or compiled;
+            a length that is above the largest of a side stands for that.
 
     Attributes:
         documents: The pairs, those that are left out too.
@@ -90,7 +91,7 @@ class PairExamples:
                 ids,
                 starts[self._indices],
                 sizes[self._indices],
-                sorted({min(bucket, length) for bucket in buckets}),
+                [min(bucket, length) for bucket in buckets],
             )
             for (ids, starts, sizes), length in zip(sides, lengths, strict=True)
         ]
@@ -150,10 +151,12 @@ class PairExamples:
 
         Returns:
             Ids of the sources `[B, S]` int32, their mask `[B, S]` bool, ids of the targets `[B, T]` int32 and their
-            mask `[B, T]` bool. With length buckets, S and T are the smallest ones that hold the longest row of the
-            global batch, and are not static.
+            mask `[B, T]` bool. With length buckets, S and T are of the smallest one that holds the longest row of both
+            sides in the global batch, and are not static.
         """
-        return tuple(tensor for side in self._sides for tensor in side.gather(indices, among))
+        among = indices if among is None else among
+        bucket = tf.reduce_max(tf.stack([side.bucket(among) for side in self._sides]))
+        return tuple(tensor for side in self._sides for tensor in side.gather(indices, among, bucket))
 
 
 _Ids = tuple[np.ndarray, np.ndarray, np.ndarray]  # All ids, and start and size of each document's.

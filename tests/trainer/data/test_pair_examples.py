@@ -72,11 +72,11 @@ def test_pairs_that_are_too_long_are_left_out_and_said():
     assert len(_examples(6, 6)) == 3
 
 
-def test_each_side_has_the_smallest_length_that_holds_its_longest_row():
+def test_both_sides_have_the_smallest_length_that_holds_the_longest_row():
     examples = _examples(6, 7, (2, 4, 7))
-    assert [part.shape[1] for part in _gather(examples, 0, 3)] == [2, 2, 4, 4]
+    assert [part.shape[1] for part in _gather(examples, 0, 3)] == [4, 4, 4, 4]
     assert [part.shape[1] for part in _gather(examples, 3)] == [2, 2, 2, 2]
-    assert [part.shape[1] for part in _gather(examples, 1)] == [6, 6, 2, 2]  # 7 is clipped to the largest source.
+    assert [part.shape[1] for part in _gather(examples, 1)] == [6, 6, 7, 7]  # 7 is clipped to the largest source.
     assert [part.shape[1] for part in _gather(examples, 3, among=[1, 2, 3])] == [6, 6, 7, 7]
     assert [part.shape[1] for part in _gather(_examples(6, 7), 3)] == [6, 6, 7, 7]
 
