@@ -14,6 +14,7 @@ from reformer_tf.ops import shapes
 from reformer_tf.ops.execution import compiled_functions, row_chunks
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
 from reformer_tf.ops.reversible.branch import BranchInputs, Context
+from reformer_tf.ops.sums import wide
 
 
 class CrossAttentionBranch(AttentionBranch):
@@ -89,7 +90,8 @@ class CrossAttentionBranch(AttentionBranch):
 
         def spread_context(index: shapes.Size, state: list) -> list:
             d_context, totals = state
-            x = context.take(index)
+            # Widened, so that a part is not rounded to the context's dtype before it is added.
+            x = wide(context.take(index))
             with tf.GradientTape() as tape:
                 tape.watch([x, *weights])
                 projected = self._project_context(x, branch_inputs, heads, index)
