@@ -1,6 +1,5 @@
 """The task `sequence_to_sequence`: what it sums, what it refuses, what it translates, and what it shows."""
 
-import json
 import math
 import sys
 
@@ -8,18 +7,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reformer_tf.tokenizers import ByteTokenizer
-from tests.trainer import command_line, runs
+from tests.trainer import runs
 from tests.trainer.tasks import cases
-from trainer import exits, tasks
-from trainer.config import write_config
+from tests.trainer.tasks.copies import Copies
+from trainer import tasks
 from trainer.config_checks import check_config
 from trainer.data.corpora import Corpus
 from trainer.data.pair_documents import PairDocuments
 from trainer.model import build_model
 from trainer.tasks import bleu
-from trainer.tasks.translator import Translator
-from trainer.training.evaluation import Evaluation
 
 PAIRS = [(b"1", b"eins"), (b"21", b"einundzwanzig"), (b"100", "fünf".encode()), (b"7", b"sieben")]
 
@@ -37,17 +33,6 @@ def model(config):
 @pytest.fixture
 def examples(config):
     return tasks.from_config(config).examples(config, PairDocuments.from_pairs(PAIRS))
-
-
-class _Copies:
-    """Translates every source by itself, and remembers what it was asked for."""
-
-    def __init__(self):
-        self.asked = []
-
-    def generate(self, sources, **options):
-        self.asked.append((sources, options))
-        return [[*source, 256] for source in sources]
 
 
 def _batch(examples, *indices):
@@ -101,30 +86,6 @@ def test_the_reference_is_bleu_of_the_sources(config):
     assert tasks.from_config(config).refer(corpus) == {"bleu_of_sources": expected}
 
 
-def test_examples_are_translated_by_length_and_returned_in_their_sequence(examples):
-    model, done = _Copies(), []
-    found = Translator(ByteTokenizer(), 9, "beam", num_beams=2).translate_examples(model, examples, 3, done.append)
-    assert found == ["1", "21", "100", "7"]
-    assert done == [0, 3]
-    assert [sources for sources, _ in model.asked] == [[[*b"1"], [*b"7"], [*b"21"]], [[*b"100"]]]
-    expected = {"max_new_tokens": 9, "sampler": "beam", "num_beams": 2, "stop_tokens": [256]}
-    assert all(options == expected for _, options in model.asked)
-
-
-def test_the_options_of_the_translations(config):
-    config = config.copy_and_resolve_references()
-    asked = []
-    for sampler, most in (("beam", 0), ("greedy", 5)):
-        config.translation.sampler, config.translation.max_new_tokens = sampler, most
-        model = _Copies()
-        Translator.from_config(config).translate(model, [[1]])
-        asked.append(model.asked[0][1])
-    assert asked == [
-        {"max_new_tokens": 72, "sampler": "beam", "num_beams": 2, "length_penalty": 0.6, "stop_tokens": [256]},
-        {"max_new_tokens": 5, "sampler": "greedy", "stop_tokens": [256]},
-    ]
-
-
 def test_the_metrics_of_translations(config):
     pytest.importorskip("sacrebleu")
     pairs = [(b"a b c d e", b"a b c d e"), (b"f", b"g"), (b"\xff", b"\xff"), (b"h", b"i")]
@@ -134,7 +95,7 @@ def test_the_metrics_of_translations(config):
         config.translation.examples = count
         task = tasks.from_config(config)
         examples = task.generated_examples(task.examples(config, PairDocuments.from_pairs(pairs)))
-        numbers, told = task.generated_metrics(_Copies(), examples, 2, lambda done: None)
+        numbers, told = task.generated_metrics(Copies(), examples, 2, lambda done: None)
         texts = [[text.decode(errors="replace") for text in pairs[index]] for index in chosen]
         assert numbers["exact_match"] == sum(one == other for one, other in texts) / len(chosen)
         assert numbers["bleu"] == bleu.corpus_bleu(*zip(*texts, strict=True)).score > 0
@@ -166,7 +127,7 @@ def test_without_the_package_for_bleu(config, examples, monkeypatch):
 def test_the_sample_shows_sources_translations_and_references(config):
     pairs = [(f"{number}".encode(), f"zahl\n{number}".encode()) for number in range(40)]
     task = tasks.from_config(config)
-    text = task.sample(_Copies(), config, task.examples(config, PairDocuments.from_pairs(pairs)))
+    text = task.sample(Copies(), config, task.examples(config, PairDocuments.from_pairs(pairs)))
     blocks = text.split("\n\n")
     assert len(blocks) == 10
     assert blocks[1].splitlines() == ["source       4", "translation  4", r"reference    zahl\n4"]
@@ -249,82 +210,3 @@ def test_the_fields_of_translations_are_for_this_task_alone(tmp_path):
     )
     with pytest.raises(ValueError, match=message):
         check_config(config)
-
-
-@pytest.fixture
-def workdir(config, tmp_path, monkeypatch):
-    """The folder of a run whose model is a fake."""
-    write_config(config, tmp_path / "config.json")
-    copies = _Copies()
-    monkeypatch.setattr("trainer.model.load_model", lambda *_: (copies, 2))
-    monkeypatch.setattr("trainer.model.load_described", lambda *_: (copies, {"step": 2, "data": {}}))
-    monkeypatch.setattr(Evaluation, "score", lambda evaluation, stop_requested: {"loss": 1.0, "target_tokens": 9})
-    return tmp_path
-
-
-def test_evaluate_translates_all_examples(workdir, capsys):
-    pytest.importorskip("sacrebleu")
-    flags = ("--config.translation.examples=-1", "--config.translation.sampler=greedy")
-    assert command_line.run("evaluate", f"--workdir={workdir}", *flags) == exits.DONE
-    out = capsys.readouterr().out.splitlines()
-    assert out[-3].startswith("  BLEU of 12 translations: ")
-    assert "nrefs:1|" in out[-3]
-    numbers = json.loads(out[-1])
-    assert out[-2] == "validation loss 1.0000, bleu 0.0000, exact match 0.0000 at step 2"
-    assert numbers["bleu"] == numbers["exact_match"] == 0.0  # No German word is written in digits.
-    assert (numbers["step"], numbers["documents"]) == (2, 12)
-
-
-@pytest.mark.parametrize(
-    ("flags", "sampler", "tokens"),
-    [
-        ([], {"num_beams": 2, "length_penalty": 0.6}, 6),
-        (["--num_beams=3", "--tokens=9"], {"num_beams": 3, "length_penalty": 0.6}, 9),
-        (["--sampler=greedy"], {"repetition_penalty": 1.0}, 6),
-    ],
-)
-def test_generate_writes_the_translation_alone(workdir, capsysbinary, monkeypatch, flags, sampler, tokens):
-    copies = _Copies()
-    monkeypatch.setattr("trainer.model.load_model", lambda *_: (copies, 2))
-    assert command_line.run("generate", f"--workdir={workdir}", "--prompt=345", *flags) == exits.DONE
-    assert capsysbinary.readouterr().out == b"345"
-    ((sources, options),) = copies.asked
-    assert sources == [[*b"345"]]
-    assert options.pop("sampler").get_config() == sampler
-    assert options == {"max_new_tokens": tokens, "seed": 0, "stop_tokens": [256]}
-
-
-def test_generate_writes_several_samples_up_to_a_stop_string(workdir, capsysbinary):
-    flags = ("--prompt=345", "--sampler=random", "--samples=2", "--seed=7", "--stop=5")
-    assert command_line.run("generate", f"--workdir={workdir}", *flags) == exits.DONE
-    expected = b"==> sample 1 of 2, seed 7 <==\n34\n==> sample 2 of 2, seed 8 <==\n34\n"
-    assert capsysbinary.readouterr().out == expected
-
-
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        ([], "`prompt`, the text to translate, must have from 1 to 16 tokens, `config.model.max_source_length`. Rec"),
-        (
-            ["--prompt=12345678901234567"],
-            "must have from 1 to 16 tokens, `config.model.max_source_length`. Received: 17",
-        ),
-        (
-            ["--prompt=1", "--tokens=73"],
-            "`tokens` must be from 1 to 72, `config.model.max_target_length`. Received: 73",
-        ),
-        (["--prompt=1", "--echo"], "`echo` must not be True for a translation, of which only the translation is"),
-        (["--prompt=1", "--stop_at_boundary"], "`stop_at_boundary` must not be True for a translation, which ends by"),
-        (
-            ["--prompt=1", "--samples=2"],
-            "`samples` must be 1 with the sampler 'beam', which always gives the same text",
-        ),
-        (
-            ["--prompt=1", "--k=2"],
-            "`k` must not be given with the sampler 'beam', whose settings are num_beams, length_",
-        ),
-    ],
-)
-def test_what_generate_refuses(workdir, capsys, flags, message):
-    assert command_line.run("generate", f"--workdir={workdir}", *flags) == exits.REFUSED
-    assert message in capsys.readouterr().err
