@@ -84,7 +84,7 @@ class _Signatures:
 
         @_graph(SOURCE, TARGET)
         def score_pair(source: tf.Tensor, target: tf.Tensor) -> dict[str, tf.Tensor]:
-            source, target = requests.with_rank(SOURCE, source), requests.with_rank(TARGET, target)
+            source, target = _texts(source), requests.with_rank(TARGET, target)
             target = graph_checks.checked(target, requests.one_a_row("target", target, source, "source"))
             sources = self._source_tokens(tokenizer, source)
             # The end of a target is a token of it.
@@ -103,7 +103,7 @@ class _Signatures:
     def translate(self, tokenizer: Tokenizer) -> Signature:
         @_graph(SOURCE, *translations.SPECS)
         def translate(source: tf.Tensor, *settings: tf.Tensor) -> dict[str, tf.Tensor]:
-            source = requests.with_rank(SOURCE, source)
+            source = _texts(source)
             chosen = self._settings(settings, source)
             sources = self._source_tokens(tokenizer, source)
             ends = tf.fill([tf.shape(source)[0], 1], tokenizer.end)
@@ -139,7 +139,6 @@ class _Signatures:
         return translations.Settings.from_inputs(values, source, longest, self._max_beams)
 
     def _source_tokens(self, tokenizer: Tokenizer, source: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        source = graph_checks.checked(source, requests.has_rows("source", source))
         return tokenizer.encode(source, 1, self._config["max_source_length"], "source")
 
     def _pair_of_ids(self, source: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -173,6 +172,11 @@ class _Signatures:
             "length_penalty": [0.0, 0.6],
         }
         return {spec.name: np.array(rows[spec.name], spec.dtype.as_numpy_dtype) for spec in translations.SPECS}
+
+
+def _texts(source: tf.Tensor) -> tf.Tensor:
+    source = requests.with_rank(SOURCE, source)
+    return graph_checks.checked(source, requests.has_rows("source", source))
 
 
 def _graph(*specs: tf.TensorSpec) -> Any:
