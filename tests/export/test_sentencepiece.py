@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from reformer_tf.export import SentencePieceTokenizer, export_saved_model
+from reformer_tf.models import ReformerSeq2Seq
 from tests.export import c_program
 from tests.export.conftest import make_model
 
@@ -121,6 +122,45 @@ def test_scores_without_python(program, model, path, processor):
     for text, line in zip(valid, lines[len(invalid) :], strict=True):
         losses = tf.function(model.token_losses)(tf.constant([[BOUNDARY, *processor.encode(text)]]))[0]
         np.testing.assert_allclose(c_program.numbers(line), -losses, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_translations_and_scores_of_pairs(model_file, processor, tmp_path):
+    sizes = {"hidden_dim": 16, "num_heads": 2, "key_dim": 8, "intermediate_dim": 24, "chunk_length": 4}
+    model = ReformerSeq2Seq(
+        26, 26, 64, 64, 1, 1, **sizes, encoder_attention_layers=["local"], decoder_attention_layers=["local"]
+    )
+    rng = np.random.default_rng(0)
+    for variable in model.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape))
+    exported = tf.saved_model.load(export_saved_model(model, tmp_path, SentencePieceTokenizer(model_file, BOUNDARY)))
+    # The model's normalisation makes letters of half width of the full ones.
+    sources, targets = [*TEXTS, "\uff54\uff48\uff45 long road"], ["a word", "the", "where é", "\uff41 word"]
+    outputs = exported.signatures["score_pair"](source=tf.constant(sources), target=tf.constant(targets))
+    for row, (source, target) in enumerate(zip(sources, targets, strict=True)):
+        ids = [*processor.encode(target), processor.eos_id()]
+        pair = {"source": tf.constant([processor.encode(source)]), "target": tf.constant([ids])}
+        losses = model.token_losses(pair)[0].numpy()
+        found = outputs["token_log_probabilities"][row].numpy()
+        np.testing.assert_allclose(found[: len(ids)], -losses, atol=1e-4)
+        assert not np.any(found[len(ids) :])
+        bits = losses[:-1].sum() / np.log(2) / len(target.encode())
+        np.testing.assert_allclose(outputs["bits_per_byte"][row], bits, rtol=1e-4)
+    rows = len(sources)
+    settings = {"max_new_tokens": 12, "top_k": 0, "seed": 0, "num_beams": 3}
+    numbers = {"temperature": 0.0, "top_p": 1.0, "length_penalty": 0.6}
+    found = exported.signatures["translate"](
+        source=tf.constant(sources),
+        **{name: tf.fill([rows], value) for name, value in {**settings, **numbers}.items()},
+    )["translation"].numpy()
+    ids = [processor.encode(source) for source in sources]
+    beams = {"sampler": "beam", "num_beams": 3, "length_penalty": 0.6}
+    new = model.generate(ids, 12, stop_tokens=[processor.eos_id()], **beams)
+    assert [text.decode() for text in found] == [
+        processor.decode([token for token in row if token != BOUNDARY]) for row in new
+    ]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`target` must have from 1 to 63 pieces a row"):
+        exported.signatures["score_pair"](source=tf.constant(["the"]), target=tf.constant([" "]))
 
 
 def test_the_model_card(path):

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from reformer_tf.tokenizers import SentencePieceTokenizer
 from tests.tokenizers import pieces
@@ -46,6 +47,16 @@ def test_pieces_and_bytes(tmp_path):
         assert came[-1] == written.encode()
         assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(came))
         assert tokenizer.byte_counts[ids].sum() == len(written.encode()) + 1
+
+
+def test_a_text_after_nothing_such_as_a_translation(model_file):
+    pytest.importorskip("tensorflow_text")
+    tokenizer = SentencePieceTokenizer(model_file)
+    text = "abc fed"
+    ids = [*tokenizer.to_ids(text).tolist()[1:], tokenizer.end]
+    padded = tf.constant([[*ids, -1], [-1] * (len(ids) + 1)])
+    nothing, none = tf.zeros([2, 0], tf.int32), tf.zeros([2], tf.int32)
+    assert tokenizer.decode(nothing, none, padded, tf.constant([len(ids), 0])).numpy().tolist() == [text.encode(), b""]
 
 
 def test_what_is_refused(model_file, tmp_path):
