@@ -123,7 +123,9 @@ def test_a_position_depends_on_the_source_and_the_tokens_before_it():
     assert np.abs(model(moved)[:, 0] - logits[:, 0]).max() > 1e-3
 
 
-@pytest.mark.parametrize("cross, changes", [("full", {}), ("performer", HASHED)])
+@pytest.mark.parametrize(
+    "cross, changes", [("full", {}), pytest.param("performer", HASHED, marks=pytest.mark.slow)], ids=["full", "hashed"]
+)
 def test_generating_equals_teacher_forcing_and_beams_equal_brute_force(cross, changes):
     model = _model(cross_attention=cross, **changes)
     sources = [[1, 2, 3, 4, 5, 6, 7], [8], [10, 9, 8]]
@@ -169,7 +171,7 @@ def test_fit_evaluate_and_files(tmp_path):
     model = _model(**layers, label_smoothing=0.1, dropout=0.1, share_embeddings=True, target_vocabulary_size=SOURCES)
     assert model.decoder.token_embedding is model.encoder.token_embedding
     pairs = {name: x.astype("int32") for name, x in _pairs().items()}
-    model.compile(keras.optimizers.Adam(0.01), weighted_metrics=["accuracy"])
+    model.compile(keras.optimizers.Adam(0.01), weighted_metrics=["accuracy"], run_eagerly=True)
     history = model.fit(pairs, batch_size=2, epochs=3, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
     losses, counted = model.token_losses(pairs).numpy(), pairs["target_mask"].astype(bool)

@@ -176,8 +176,8 @@ def test_bfloat16_branches_with_float32_streams():
 
 
 def test_the_gradient_of_the_context_is_summed_in_float32():
-    """Of a context in half precision it has the error of one rounding, not those of a sum over 24 equal parts."""
-    blocks = [(FullCrossAttention(1, 2, seed=1), ChunkedFeedForward(4)) for _ in range(24)]
+    """Of a context in half precision it has the error of one rounding, not those of a sum over 12 equal parts."""
+    blocks = [(FullCrossAttention(1, 2, seed=1), ChunkedFeedForward(4)) for _ in range(12)]
     stack = ReversibleStack([[ResidualBranch(layer) for layer in block] for block in blocks])
     stack.build((None, None, WIDTH), (None, None, CONTEXT_WIDTH))
     for variable in stack.trainable_variables:
