@@ -9,6 +9,9 @@ from reformer_tf.generation import prompts, samplers
 from reformer_tf.layers import arguments
 from reformer_tf.layers.attention import registry
 
+# Of translation models (Vaswani et al., 2017, section 6.1).
+_BEAMS = {"num_beams": 4, "length_penalty": 0.6}
+
 
 def generate(
     model: Any,
@@ -21,6 +24,8 @@ def generate(
 ) -> list[list[int]]:
     """See `ReformerSeq2Seq.generate`; `model` is such a model."""
     rows = prompts.parse_rows(sources, model.config["source_vocabulary_size"], name="sources")
+    if sampler == "beam":
+        options = {**_BEAMS, **options}
     seeds, chosen = prompts.row_seeds(seed, len(rows)), samplers.get(sampler, **options)
     if model.encoder.ignores_padding:
         return Translation(model, rows, max_new_tokens, chosen, seeds, stop_tokens).all_tokens()

@@ -175,7 +175,7 @@ class ReformerSeq2Seq(PairScores):
         self,
         sources: Sequence[Sequence[int]],
         max_new_tokens: int,
-        sampler: str | samplers.Sampler | samplers.BeamSearch = "greedy",
+        sampler: str | samplers.Sampler | samplers.BeamSearch = "beam",
         seed: int | Sequence[int] | None = None,
         stop_tokens: Sequence[int] = (),
         **options: Any,
@@ -188,10 +188,11 @@ class ReformerSeq2Seq(PairScores):
         Args:
             sources: rows of at least one id, which may differ in length: lists, an array, a tensor, or a ragged tensor.
             max_new_tokens: the most ids of a target that no stop token ends.
-            sampler: as in `ReformerCausalLM.generate`, for instance `"greedy"` or `"beam"`.
+            sampler: as in `ReformerCausalLM.generate`: by default beam search, or `"greedy"`, `"top_p"` and so on.
             seed: of the draws, for all rows or one for each; drawn for each row if None.
             stop_tokens: ids that end a target; the first one to appear is the row's last id.
-            **options: of a sampler that is passed by name, for instance `num_beams` and `length_penalty`.
+            **options: of a sampler that is passed by name. Of beam search `num_beams`, 4 by default, and
+                `length_penalty`, 0.6 by default (Vaswani et al., 2017, section 6.1).
 
         Returns:
             The ids of the targets, row by row. A row's target depends on its source and seed, not on the other rows.
@@ -203,7 +204,7 @@ class ReformerSeq2Seq(PairScores):
 
         Example:
             >>> model = ReformerSeq2Seq(257, 257, 64, 64, 1, 1, 16, 2, 8, 32, ["local"], ["local"])
-            >>> rows = model.generate([[1, 2, 3], [4]], max_new_tokens=20, sampler="beam", num_beams=4)
+            >>> rows = model.generate([[1, 2, 3], [4]], max_new_tokens=20, num_beams=2)
             >>> [len(row) for row in rows]
             [20, 20]
         """
