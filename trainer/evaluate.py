@@ -68,7 +68,7 @@ def evaluate(
 
 
 def prepare(
-    config: ConfigDict, workdir: Workdir, checkpoint: str, overrides: Sequence[str], average_checkpoints: int
+    config: ConfigDict, workdir: Workdir, checkpoint: str, overrides: Sequence[str], average_checkpoints: int = 1
 ) -> tuple[datasets.Scored, Mapping[str, Any], Evaluation]:
     """Does everything that can be refused; see `evaluate` for the arguments.
 
