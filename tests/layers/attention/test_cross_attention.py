@@ -174,7 +174,7 @@ def test_inputs_are_refused_by_name(kind):
 
 
 def test_arguments_are_refused_by_name():
-    with pytest.raises(ValueError, match=r"dropout must be in \[0, 1\)"):
+    with pytest.raises(ValueError, match=r"dropout must be a number in \[0, 1\)"):
         FullCrossAttention(2, 4, dropout=1.0)
     with pytest.raises(ValueError, match="num_features must be left out with features='elu'"):
         PerformerCrossAttention(2, 4, 8, features="elu")
