@@ -5,6 +5,10 @@ r"""Translates the messages of programs from English to German, byte by byte, fr
 
 The extra `translation` reads the catalogues and computes BLEU. Any folder with gettext catalogues will do, for instance
 that of a single package or `/usr/share/locale`, and any language: `--config.data.path`, `--config.data.pattern`.
+
+Time: half an hour on one CPU core without AVX-512.
+Result: not yet a translator. 7,475 messages of half a million bytes teach it words and endings, and few sentences: BLEU
+7.8 on 100 messages that it has not seen, where each message as its own translation has 21.5 (docs/results.md).
 """
 
 from ml_collections import ConfigDict
