@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from reformer_tf.generation import beam_search, decoder, prompts, samplers, seq2seq_decoder, token_loop
+from reformer_tf.generation import beam_search, decoder, prompts, samplers, token_loop
 from reformer_tf.layers import arguments
 from reformer_tf.layers.attention import registry
 
@@ -68,7 +68,7 @@ class Generation:
     """Generation for some rows.
 
     Args:
-        model: with the programs of `decoder.make_decoder` or `seq2seq_decoder.make_decoder`.
+        model: the model.
         rows: ids that the decoder's `prefill` takes.
         begun: the ids `[B, L]`, each row filled up with any id, that stand before the new ones, and the number of
             tokens before them, `[B]`.
@@ -78,7 +78,12 @@ class Generation:
         sampler: chooses them.
         seed: of the draws, as in `ReformerCausalLM.generate`.
         stop_tokens: ids that end a row.
+
+    Attributes:
+        make_decoder: makes the decoder of the model, set by a subclass.
     """
+
+    make_decoder: Callable[[Any], decoder.Decoder]
 
     def __init__(
         self,
@@ -100,7 +105,7 @@ class Generation:
         self._limits = np.full(len(rows), max_new_tokens, np.int32)
         self._stops = prompts.stop_ids(stop_tokens, vocabulary_size)
         if model not in _PROGRAMS or not _PROGRAMS[model].are_for(model.variables):
-            _PROGRAMS[model] = _Programs(model)
+            _PROGRAMS[model] = _Programs(model, self.make_decoder)
         self._programs = _PROGRAMS[model]
         self._progress: token_loop.Progress | None = None
 
@@ -141,6 +146,8 @@ class Generation:
 class Continuation(Generation):
     """Generation after prompts. Arguments as in `ReformerCausalLM.generate`, except that the rows are checked."""
 
+    make_decoder = staticmethod(decoder.make_decoder)
+
     def __init__(
         self,
         model: Any,
@@ -168,15 +175,10 @@ def _padded(rows: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
     return ids, lengths
 
 
-def make_decoder(model: Any) -> decoder.Decoder:
-    """Makes the decoder of a `ReformerCausalLM` or a `ReformerSeq2Seq`."""
-    return (seq2seq_decoder if hasattr(model, "encoder") else decoder).make_decoder(model)
-
-
 class _Programs:
     """The graphs of a model's generation, for any number of rows and any lengths, each traced once."""
 
-    def __init__(self, model: Any):
+    def __init__(self, model: Any, make_decoder: Callable[[Any], decoder.Decoder]):
         reference = weakref.ref(model)  # A strong reference in a program would keep the model alive for ever.
 
         def traced_decoder() -> decoder.Decoder:

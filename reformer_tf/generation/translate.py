@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from reformer_tf.generation import generate as continuing
-from reformer_tf.generation import prompts, samplers
+from reformer_tf.generation import prompts, samplers, seq2seq_decoder
 from reformer_tf.layers import arguments
 from reformer_tf.layers.attention import registry
 
@@ -38,6 +38,8 @@ def generate(
 
 class Translation(continuing.Generation):
     """Generation of the targets of some sources. Arguments as in `ReformerSeq2Seq.generate`, sources checked."""
+
+    make_decoder = staticmethod(seq2seq_decoder.make_decoder)
 
     def __init__(
         self,

@@ -11,7 +11,6 @@ from reformer_tf.layers.attention import registry
 from reformer_tf.models import attention_kinds
 from reformer_tf.models.backbone import ReformerBackbone
 
-_DEFAULTS = {p.name: p.default for p in inspect.signature(ReformerBackbone).parameters.values()}
 _SIDES = ("encoder", "decoder")
 # What the model decides for both, or has an argument of its own for.
 _NOT_SHARED = {
@@ -26,10 +25,9 @@ _NOT_SHARED = {
     "kwargs",
 }
 
-SHARED = frozenset(set(_DEFAULTS) - _NOT_SHARED)
+SHARED = frozenset(set(inspect.signature(ReformerBackbone).parameters) - _NOT_SHARED)
 """Arguments of a backbone that a model may give to both sides, or to one in `encoder_options` or `decoder_options`."""
 
-_FOR_BOTH = ("hidden_dim", "num_heads", "key_dim", "intermediate_dim", "dropout", "attention_dropout", "reversible")
 # In `encoder_options` these would make two models that do not fit each other.
 _NOT_OF_ONE_SIDE = ("hidden_dim", "seed")
 

@@ -1,7 +1,7 @@
 """The base of attention branches of a reversible stack."""
 
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -92,6 +92,44 @@ class AttentionBranch(Residual):
             The state with these parts.
         """
         raise NotImplementedError
+
+    def spread(
+        self,
+        slices: SequenceSlices,
+        read: Callable[[shapes.Size], tf.Tensor],
+        project: Callable[[tf.Tensor, shapes.Size], Sequence[tf.Tensor]],
+        d_vectors: Sequence[tf.Tensor],
+        total: SliceArray,
+        totals: list[tf.Tensor],
+        sums: Sums,
+    ) -> list:
+        """Adds the gradients of what heads' vectors are projected from, slice by slice.
+
+        Args:
+            slices: how it is sliced.
+            read: reads a slice `[B, l, M]`.
+            project: projects a slice to vectors `[B, l, h, D]`.
+            d_vectors: the gradients of all vectors, `[B, L, h, D]`.
+            total: the sum of gradients that those of the slices are added to.
+            totals: the sums of the gradients of weights.
+            sums: of the gradients of weights.
+
+        Returns:
+            The sums with these parts: slices `[B, l, M]`, and those of the weights.
+        """
+        prepared = [slices.prepared(d_vector) for d_vector in d_vectors]
+
+        def body(index: shapes.Size, state: list) -> list:
+            total, totals = state
+            x = read(index)
+            with tf.GradientTape() as tape:
+                tape.watch([x, *sums.weights])
+                projected = project(x, index)
+            upstream = [slices.take(d_vector, index) for d_vector in prepared]
+            d_x, *own = tape.gradient(projected, [x, *sums.weights], output_gradients=upstream)
+            return [changed(total, index, tf.add, d_x), sums.add(totals, own)]
+
+        return slices.sweep(body, [total, totals])
 
     def head_groups(self, slices: SequenceSlices, branch_inputs: BranchInputs) -> HeadGroups:
         """The groups of heads that are computed one after another."""

@@ -9,7 +9,7 @@ from reformer_tf.layers.attention.cross_attention import CrossAttention, CrossCa
 from reformer_tf.layers.attention.projections import Heads
 from reformer_tf.layers.reversible.attention_branch import AttentionBranch
 from reformer_tf.layers.reversible.head_groups import HeadGroups
-from reformer_tf.layers.reversible.layer_branch import Sums, changed
+from reformer_tf.layers.reversible.layer_branch import Sums
 from reformer_tf.ops import shapes
 from reformer_tf.ops.execution import compiled_functions, row_chunks
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
@@ -75,32 +75,23 @@ class CrossAttentionBranch(AttentionBranch):
         sums: Sums,
     ) -> list:
         d_source, (d_context,), totals = state
-        context, weights = self._context(branch_inputs), branch_inputs.weights
-        d_query = slices.prepared(d_vectors[0])
-        d_others = [context.slices.prepared(d_vector) for d_vector in d_vectors[1:]]
+        context = self._context(branch_inputs)
 
-        def spread_queries(index: shapes.Size, state: list) -> list:
-            d_source, totals = state
-            x = source.read(index)
-            with tf.GradientTape() as tape:
-                tape.watch([x, *weights])
-                query = self._project_queries(slices, x, branch_inputs, heads, index)
-            d_x, *own = tape.gradient(query, [x, *weights], output_gradients=slices.take(d_query, index))
-            return [changed(d_source, index, tf.add, d_x), sums.add(totals, own)]
+        def project_queries(x: tf.Tensor, index: shapes.Size) -> list[tf.Tensor]:
+            return [self._project_queries(slices, x, branch_inputs, heads, index)]
 
-        def spread_context(index: shapes.Size, state: list) -> list:
-            d_context, totals = state
+        def project_context(x: tf.Tensor, index: shapes.Size) -> list[tf.Tensor]:
+            return self._project_context(x, branch_inputs, heads, index)
+
+        def read_context(index: shapes.Size) -> tf.Tensor:
             # Widened, so that a part is not rounded to the context's dtype before it is added.
-            x = wide(context.take(index))
-            with tf.GradientTape() as tape:
-                tape.watch([x, *weights])
-                projected = self._project_context(x, branch_inputs, heads, index)
-            upstream = [context.slices.take(d_vector, index) for d_vector in d_others]
-            d_x, *own = tape.gradient(projected, [x, *weights], output_gradients=upstream)
-            return [changed(d_context, index, tf.add, d_x), sums.add(totals, own)]
+            return wide(context.take(index))
 
-        d_source, totals = slices.sweep(spread_queries, [d_source, totals])
-        d_context, totals = context.slices.sweep(spread_context, [d_context, totals])
+        d_query, *d_others = d_vectors
+        d_source, totals = self.spread(slices, source.read, project_queries, [d_query], d_source, totals, sums)
+        d_context, totals = self.spread(
+            context.slices, read_context, project_context, d_others, d_context, totals, sums
+        )
         return [d_source, [d_context], totals]
 
     def _context(self, branch_inputs: BranchInputs) -> Context:

@@ -8,7 +8,7 @@ from reformer_tf.layers.attention.base import Call, SelfAttention
 from reformer_tf.layers.attention.projections import Heads
 from reformer_tf.layers.reversible.attention_branch import AttentionBranch
 from reformer_tf.layers.reversible.head_groups import select_heads
-from reformer_tf.layers.reversible.layer_branch import Sums, changed
+from reformer_tf.layers.reversible.layer_branch import Sums
 from reformer_tf.ops import shapes
 from reformer_tf.ops.execution import compiled_functions, row_chunks
 from reformer_tf.ops.execution.sequence_slices import SequenceSlices, SliceArray
@@ -75,19 +75,11 @@ class SelfAttentionBranch(AttentionBranch):
         sums: Sums,
     ) -> list:
         d_source, d_context, totals = state
-        prepared, weights = [slices.prepared(d_vector) for d_vector in d_vectors], branch_inputs.weights
 
-        def spread(index: shapes.Size, state: list) -> list:
-            d_source, totals = state
-            x = source.read(index)
-            with tf.GradientTape() as tape:
-                tape.watch([x, *weights])
-                projected = self._project(slices, x, branch_inputs, heads, index)
-            upstream = [slices.take(d_vector, index) for d_vector in prepared]
-            d_x, *own = tape.gradient(projected, [x, *weights], output_gradients=upstream)
-            return [changed(d_source, index, tf.add, d_x), sums.add(totals, own)]
+        def project(x: tf.Tensor, index: shapes.Size) -> list[tf.Tensor]:
+            return self._project(slices, x, branch_inputs, heads, index)
 
-        d_source, totals = slices.sweep(spread, [d_source, totals])
+        d_source, totals = self.spread(slices, source.read, project, d_vectors, d_source, totals, sums)
         return [d_source, d_context, totals]
 
     def _call(self, branch_inputs: BranchInputs) -> Call:

@@ -84,12 +84,12 @@ BREAKAGES = (
         breaks="The backward pass adds an attention branch again instead of subtracting it.",
     ),
     Breakage(
-        name="context_gets_the_gradient_of_one_group",
+        name="gradients_of_projections_not_summed",
         part="layers",
-        function="CrossAttentionBranch.add_gradients.spread_context",
-        old="changed(d_context, index, tf.add, d_x)",
-        new="changed(d_context, index, lambda before, by: by, d_x)",
-        breaks="The gradient of a context is that of one layer and not the sum over all of them.",
+        function="AttentionBranch.spread.body",
+        old="changed(total, index, tf.add, d_x)",
+        new="changed(total, index, lambda before, by: by, d_x)",
+        breaks="The gradients of a stream and of a context are those of one branch and not the sum over all of them.",
     ),
     Breakage(
         name="padding_of_the_context_is_attended_to",
