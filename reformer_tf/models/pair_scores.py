@@ -30,6 +30,10 @@ class PairScores(TokenScores):
         """Of the training loss."""
         return self.config["label_smoothing"]
 
+    def _smoothing(self, training: bool) -> float:
+        """The label smoothing of a call: evaluation is without."""
+        return self.label_smoothing if training else 0.0
+
     def check_inputs(self, inputs: Any) -> None:
         seq2seq_inputs.by_name(inputs)
 
@@ -87,8 +91,7 @@ class PairScores(TokenScores):
                 masked.
         """
         hidden, targets, counted = self._hidden_and_targets(self.named_inputs(inputs), training, seed)
-        smoothing = self.label_smoothing if training else 0.0
-        losses = self.head.token_losses(hidden, targets, label_smoothing=smoothing)
+        losses = self.head.token_losses(hidden, targets, label_smoothing=self._smoothing(training))
         return tf.where(counted, losses, tf.zeros([], losses.dtype))
 
     def token_scores(
@@ -129,7 +132,7 @@ class PairScores(TokenScores):
 
     def scored(self, inputs: dict[str, Any], y: Any, sample_weight: Any, training: bool) -> Scored:
         found = self._hidden_and_targets(inputs, training, None)
-        return self.scored_tokens(*found, label_smoothing=self.label_smoothing if training else 0.0)
+        return self.scored_tokens(*found, label_smoothing=self._smoothing(training))
 
     def nan_unless_known(self, inputs: Any) -> tf.Tensor:
         inputs = self.named_inputs(inputs)

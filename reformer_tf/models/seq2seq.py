@@ -7,8 +7,7 @@ import keras
 
 from reformer_tf.generation import samplers, translate
 from reformer_tf.layers import parts
-from reformer_tf.layers.token_head import TokenHead
-from reformer_tf.models import model_arguments, seq2seq_options
+from reformer_tf.models import model_arguments, seq2seq_options, token_scores
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.models.decoder import ReformerDecoder
 from reformer_tf.models.pair_scores import PairScores
@@ -151,18 +150,11 @@ class ReformerSeq2Seq(PairScores):
             dtype=dtype,
             name="decoder",
         )
-        if tie_embeddings and decoder.output_dim != hidden_dim:
-            raise ValueError(
-                'tie_embeddings must be False with combine_streams="concatenate", because the head then takes vectors'
-                " twice as wide as the embedding's."
-                f" Received: tie_embeddings={tie_embeddings}, combine_streams={decoder.config['combine_streams']!r}"
-            )
+        head = token_scores.make_head(decoder, tie_embeddings, head_bias)
         super().__init__(seed, name=name, trainable=trainable, dtype=encoder.policy)
         self.encoder = encoder
         self.decoder = decoder
-        embedding = decoder.token_embedding if tie_embeddings else None
-        self.head = TokenHead(target_vocabulary_size, embedding, head_bias, dtype=encoder.policy, name="head")
-        self.head.build((None, None, decoder.output_dim))
+        self.head = head
         self.config = config
         # All weights are made in the constructor.
         self.built = True

@@ -4,8 +4,8 @@ from typing import Any, TypeVar
 
 import tensorflow as tf
 
-from reformer_tf.layers import arguments, parts
-from reformer_tf.layers.token_head import TokenHead
+from reformer_tf.layers import parts
+from reformer_tf.models import token_scores
 from reformer_tf.models.backbone import ReformerBackbone
 from reformer_tf.models.headed_model import HeadedModel
 from reformer_tf.models.token_scores import TokenScores
@@ -40,21 +40,11 @@ class TokenModel(TokenScores, HeadedModel):
         name: str | None,
         trainable: bool,
     ):
-        config: dict[str, Any] = backbone.config
-        tie_embeddings = arguments.boolean("tie_embeddings", tie_embeddings)
-        head_bias = arguments.boolean("head_bias", head_bias)
-        if tie_embeddings and backbone.output_dim != config["hidden_dim"]:
-            raise ValueError(
-                'tie_embeddings must be False with combine_streams="concatenate", because the head then takes vectors'
-                " twice as wide as the embedding's."
-                f" Received: tie_embeddings={tie_embeddings}, combine_streams={config['combine_streams']!r}"
-            )
+        head = token_scores.make_head(backbone, tie_embeddings, head_bias)
         super().__init__(backbone, seed, name, trainable)
         self.tie_embeddings = tie_embeddings
         self.head_bias = head_bias
-        embedding = backbone.token_embedding if tie_embeddings else None
-        self.head = TokenHead(config["vocabulary_size"], embedding, head_bias, dtype=backbone.policy, name="head")
-        self.head.build((None, None, backbone.output_dim))
+        self.head = head
         self._parts = parts.Parts(self)
 
     def apply_head(

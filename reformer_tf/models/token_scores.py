@@ -2,8 +2,11 @@
 
 import tensorflow as tf
 
+from reformer_tf.layers import arguments
 from reformer_tf.layers.token_head import TokenHead
 from reformer_tf.models import row_metrics
+from reformer_tf.models.backbone import ReformerBackbone
+from reformer_tf.models.decoder import ReformerDecoder
 from reformer_tf.models.own_loss_model import OwnLossModel, Scored
 from reformer_tf.ops import id_ranges
 from reformer_tf.ops.execution import row_chunks
@@ -68,3 +71,29 @@ class TokenScores(OwnLossModel):
         losses = self.head.token_losses(hidden, targets)
         losses = tf.where(counted, losses, tf.zeros([], losses.dtype))
         return losses, self.head.are_likeliest(hidden, targets) & counted
+
+
+def make_head(backbone: ReformerBackbone | ReformerDecoder, tie_embeddings: bool, head_bias: bool) -> TokenHead:
+    """Makes and builds the head of a model.
+
+    Args:
+        backbone: whose vectors the head takes, and whose tokens it scores.
+        tie_embeddings: whether the head's kernel is the table of the token embedding.
+        head_bias: whether the head has a bias for each token.
+
+    Raises:
+        ValueError: for arguments that are no booleans, and if embeddings are tied and the streams concatenated.
+    """
+    arguments.boolean("tie_embeddings", tie_embeddings)
+    arguments.boolean("head_bias", head_bias)
+    config = backbone.config
+    if tie_embeddings and backbone.output_dim != config["hidden_dim"]:
+        raise ValueError(
+            'tie_embeddings must be False with combine_streams="concatenate", because the head then takes vectors twice'
+            " as wide as the embedding's."
+            f" Received: tie_embeddings={tie_embeddings}, combine_streams={config['combine_streams']!r}"
+        )
+    embedding = backbone.token_embedding if tie_embeddings else None
+    head = TokenHead(config["vocabulary_size"], embedding, head_bias, dtype=backbone.policy, name="head")
+    head.build((None, None, backbone.output_dim))
+    return head

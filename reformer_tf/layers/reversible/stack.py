@@ -153,6 +153,8 @@ class ReversibleStack(VectorLayer, SavesSeedState, FixedArguments):
         if context is not None:
             arguments.vectors("context", context, rank=3)
             context = tf.convert_to_tensor(context)
+        elif context_mask is not None:
+            raise ValueError("context_mask must be left out without a context. Received: context=None")
         options = {
             "mask": mask,
             "segment_ids": segment_ids,
@@ -184,7 +186,7 @@ class ReversibleStack(VectorLayer, SavesSeedState, FixedArguments):
         context = options.pop("context")
         rows = {"mask": streams[0], "segment_ids": streams[0], "context_mask": context}
         for name, tokens in rows.items():
-            if options[name] is not None and tokens is not None:
+            if options[name] is not None:
                 dtype = tf.int32 if name == "segment_ids" else tf.bool
                 options[name] = arguments.per_token(name, options[name], dtype, tokens)
         batch, length, width = shapes.sizes(streams[0])

@@ -228,5 +228,8 @@ def test_what_cannot_be_attended_to_is_refused():
             one(x, context=context, context_mask=mask)
     with pytest.raises(ValueError, match="context must be passed where a branch attends to it"):
         ReversibleStack(_blocks(1, 0.0, "full")).build((None, None, WIDTH))
+    feed_forward = lambda: ResidualBranch(ChunkedFeedForward(4))
+    with pytest.raises(ValueError, match="context_mask must be left out without a context"):
+        ReversibleStack([(feed_forward(), feed_forward())])(x, context_mask=mask)
     with pytest.raises(ValueError, match="blocks must be pairs .*or longer"):
         ReversibleStack([_blocks(1, 0.0, "full")[0][:1]])
