@@ -17,7 +17,6 @@ import subprocess
 import sys
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from absl import flags
@@ -81,7 +80,8 @@ def measure(layers: int) -> dict[str, Any]:
     _run(step, ids)
     stack = model.decoder.get_layer("stack")
     weights = sum(int(np.prod(weight.shape)) for weight in stack.trainable_variables)
-    hashing = sum(layer.num_hashes * layer.num_heads for layer in _self_attention(stack) if layer.hashes(_TARGET.value))
+    layers_that_hash = [layer for layer in model.decoder.self_attention if layer.hashes(_TARGET.value)]
+    hashing = sum(layer.num_hashes * layer.num_heads for layer in layers_that_hash)
     return {
         "decoder_layers": layers,
         "grown_mib": peak_mib() - ready,
@@ -95,10 +95,6 @@ def _run(step: Any, ids: list[tf.Tensor]) -> None:
     loss, _ = step(*ids, tf.constant([0, 0]))
     if not np.isfinite(loss):
         raise FloatingPointError(f"The loss is {float(loss)}.")
-
-
-def _self_attention(stack: keras.layers.Layer) -> list[Any]:
-    return [branch.layer for branch in stack.branches[::3]]
 
 
 def main() -> None:

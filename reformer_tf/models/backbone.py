@@ -7,13 +7,12 @@ from typing import Any
 import keras
 
 from reformer_tf.layers import arguments, parts
-from reformer_tf.layers.checked_inputs import CheckedInputs
 from reformer_tf.models import attention_kinds, backbone_parts, model_arguments, presets
-from reformer_tf.models.fine_tuning import FineTuned
+from reformer_tf.models.backbone_model import BackboneModel
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class ReformerBackbone(CheckedInputs, FineTuned, keras.Model):
+class ReformerBackbone(BackboneModel):
     """The Reformer without a head: ids `[B, L]` to vectors `[B, L, output_dim]`.
 
     Args:
@@ -163,15 +162,7 @@ class ReformerBackbone(CheckedInputs, FineTuned, keras.Model):
         arguments.boolean("trainable", trainable)
         ids = keras.Input((None,), dtype="int32", name="ids")
         super().__init__(inputs=ids, outputs=made.vectors(made.embedding(ids)), name=name, trainable=trainable)
-        self._register_call_context_args("segment_ids", "seed")
-        self.supports_masking = True
-        self.config = made.config
-        self.policy = made.policy
-        self.token_embedding = made.embedding
-        self._parts = parts.Parts(self)
-
-    def adapted_part(self) -> "ReformerBackbone":
-        return self
+        self.remember(made)
 
     def check_inputs(self, inputs: Any) -> None:
         """Refuses anything but ids: Keras would cast fractions, and drop a mask that is in a dict with the ids."""
@@ -185,21 +176,6 @@ class ReformerBackbone(CheckedInputs, FineTuned, keras.Model):
         if kwargs.get("segment_ids") is not None:
             attention_kinds.check_segments(self.config["attention_layers"])
         return super().__call__(inputs, *args, **kwargs)
-
-    @property
-    def output_dim(self) -> int:
-        """The width of the output: `hidden_dim`, or twice that if the streams are concatenated."""
-        return self.output_shape[-1]
-
-    @property
-    def strictly_causal(self) -> bool:
-        """Whether tokens added at the end, padding included, never change the outputs before them."""
-        return all(branch.layer.strictly_causal for branch in self.get_layer("stack").branches[::2])
-
-    @property
-    def ignores_padding(self) -> bool:
-        """Whether padding at the end never changes the outputs before it, because the mask excludes it from them."""
-        return all(branch.layer.ignores_padding for branch in self.get_layer("stack").branches[::2])
 
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> "ReformerBackbone":
@@ -218,16 +194,6 @@ class ReformerBackbone(CheckedInputs, FineTuned, keras.Model):
             512
         """
         return cls.from_config({**presets.get(name), **overrides})
-
-    def get_config(self) -> dict[str, Any]:
-        changes = self._parts.changes()
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "dtype": keras.dtype_policies.serialize(self.policy),
-            **self.config,
-            **({parts.KEY: changes} if changes else {}),
-        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "ReformerBackbone":

@@ -7,18 +7,17 @@ from typing import Any
 import keras
 
 from reformer_tf.layers import arguments, parts, sharing
-from reformer_tf.layers.checked_inputs import CheckedInputs
 from reformer_tf.layers.shifted_embedding import ShiftedEmbedding
 from reformer_tf.layers.token_embedding import TokenEmbedding
 from reformer_tf.models import attention_kinds, backbone_parts, model_arguments
 from reformer_tf.models.backbone import ReformerBackbone
-from reformer_tf.models.fine_tuning import FineTuned
+from reformer_tf.models.backbone_model import BackboneModel
 
 _DEFAULTS = inspect.signature(ReformerBackbone)
 
 
 @keras.saving.register_keras_serializable("reformer_tf")
-class ReformerDecoder(CheckedInputs, FineTuned, keras.Model):
+class ReformerDecoder(BackboneModel):
     """A decoder without a head: target ids `[B, L]` and a context `[B, S, N]` to vectors `[B, L, output_dim]`.
 
     The vector at a position is made of the tokens before it, so it predicts the token there; a learnt vector stands
@@ -110,19 +109,14 @@ class ReformerDecoder(CheckedInputs, FineTuned, keras.Model):
         inputs = {"ids": ids, "context": context}
         outputs = made.vectors(embedding(ids), context=context)
         super().__init__(inputs=inputs, outputs=outputs, name=name, trainable=trainable)
-        self._register_call_context_args("segment_ids", "seed")
-        self.supports_masking = True
         del made.config["causal"]
-        self.config = {
-            **made.config,
-            "cross_attention": cross_attention,
-            "context_dim": context_dim,
-            "cross_attention_options": cross_options or None,
-        }
-        self.policy = made.policy
-        self.token_embedding = made.embedding
         self._has_outer_embedding = token_embedding is not None
-        self._parts = parts.Parts(self)
+        self.remember(
+            made,
+            cross_attention=cross_attention,
+            context_dim=context_dim,
+            cross_attention_options=cross_options or None,
+        )
 
     @staticmethod
     def _check_embedding(embedding: Any, config: dict[str, Any]) -> None:
@@ -136,9 +130,6 @@ class ReformerDecoder(CheckedInputs, FineTuned, keras.Model):
                     f"token_embedding must have the {name} of the decoder, {config[name]}."
                     f" Received: {getattr(embedding, name)}"
                 )
-
-    def adapted_part(self) -> "ReformerDecoder":
-        return self
 
     def check_inputs(self, inputs: Any) -> None:
         if set(inputs) != {"ids", "context"} or inputs["context"] is None:
@@ -169,32 +160,13 @@ class ReformerDecoder(CheckedInputs, FineTuned, keras.Model):
         return super().__call__(named, **kwargs)
 
     @property
-    def output_dim(self) -> int:
-        """The width of the output: `hidden_dim`, or twice that if the streams are concatenated."""
-        return self.output_shape[-1]
-
-    @property
-    def strictly_causal(self) -> bool:
-        """Whether tokens added at the end, padding included, never change the outputs before them."""
-        # Of the three branches of a block, self-attention is the first.
-        return all(branch.layer.strictly_causal for branch in self.get_layer("stack").branches[::3])
-
-    @property
     def context_width(self) -> int:
         """N, the width of the context."""
         return self.config["context_dim"] or self.config["hidden_dim"]
 
     def get_config(self) -> dict[str, Any]:
-        changes = self._parts.changes()
         shared = sharing.serialize([self.token_embedding])[0] if self._has_outer_embedding else None
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "dtype": keras.dtype_policies.serialize(self.policy),
-            **self.config,
-            "token_embedding": shared,
-            **({parts.KEY: changes} if changes else {}),
-        }
+        return {**super().get_config(), "token_embedding": shared}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "ReformerDecoder":

@@ -46,8 +46,8 @@ BREAKAGES = (
     Breakage(
         name="padding_taken_for_harmless",
         part="models",
-        function="ReformerBackbone.ignores_padding",
-        old='all(branch.layer.ignores_padding for branch in self.get_layer("stack").branches[::2])',
+        function="BackboneModel.ignores_padding",
+        old="all(layer.ignores_padding for layer in self.self_attention)",
         new="True",
         breaks="Rows of a model with chunk windows change with the padding of the request.",
     ),
