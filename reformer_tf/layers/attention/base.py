@@ -1,16 +1,14 @@
 """The base class of all kinds of self-attention: masks, seeds, and the steps of a call."""
 
-import random
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
-import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
 from reformer_tf.layers.attention.capabilities import AttentionCapabilities, declared_by
-from reformer_tf.layers.attention.projections import HeadProjections, Heads
-from reformer_tf.layers.seed_state import SavesSeedState
+from reformer_tf.layers.attention.projections import Heads
+from reformer_tf.layers.attention.seeded_attention import SeededAttention
 from reformer_tf.ops import replay, seeds, shapes
 from reformer_tf.ops.attention.pair_dropout import PairDropout
 from reformer_tf.ops.caches import Cache
@@ -47,7 +45,7 @@ class Call(NamedTuple):
     training: bool
 
 
-class SelfAttention(SavesSeedState, HeadProjections):
+class SelfAttention(SeededAttention):
     """Base of the kinds of multi-head self-attention: `[B, L, M]` to `[B, L, M]`.
 
     A kind declares its `capabilities` and implements `attend`. A call projects tokens, attends, and merges heads; a
@@ -98,11 +96,9 @@ class SelfAttention(SavesSeedState, HeadProjections):
     ):
         super().__init__(num_heads, key_dim, shared_query_key, use_bias, rotary, kernel_initializer, **kwargs)
         self.causal = arguments.boolean("causal", causal)
-        self.dropout = arguments.rate("dropout", dropout)
+        self.set_randomness(dropout, seed)
         options = {"causal": causal, "shared_query_key": shared_query_key, "dropout": dropout, "rotary": rotary}
         declared_by(type(self)).check(type(self).__name__, options)
-        self.seed = random.randrange(2**31) if seed is None else arguments.integer("seed", seed)
-        self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.supports_masking = True
         self._register_call_context_args("segment_ids", "seed")
 
@@ -140,7 +136,7 @@ class SelfAttention(SavesSeedState, HeadProjections):
             mask = arguments.per_token("mask", mask, tf.bool, inputs)
         if segment_ids is not None:
             segment_ids = arguments.per_token("segment_ids", segment_ids, tf.int32, inputs)
-        seed = self._resolve_seed(seed, training, shapes.sizes(inputs)[0])
+        seed = self.resolve_seed(seed, training, shapes.sizes(inputs)[0])
         return Call(mask, segment_ids, seed, self.seed, bool(training))
 
     def buckets(self, query: tf.Tensor, heads: Heads, call: Call, length: shapes.Size) -> tf.Tensor | None:
@@ -193,9 +189,6 @@ class SelfAttention(SavesSeedState, HeadProjections):
         def per_head(x: tf.Tensor | None) -> tf.Tensor | None:
             return None if x is None else tf.repeat(x, heads.count, axis=0)
 
-        dropout = None
-        if call.training and self.dropout:
-            dropout = PairDropout.for_heads(self.dropout, call.seed, call.layer_seed, batch, heads.first, heads.count)
         if buckets is not None:
             buckets = tf.reshape(buckets, [batch * heads.count, *shapes.sizes(buckets)[2:]])
         query, *key, value = vectors
@@ -207,7 +200,7 @@ class SelfAttention(SavesSeedState, HeadProjections):
                 value,
                 valid=per_head(call.mask),
                 segments=per_head(call.segments),
-                dropout=dropout,
+                dropout=self.pair_dropout(call, heads, batch),
                 buckets=buckets,
                 **self.drawn(call),
             )
@@ -260,17 +253,6 @@ class SelfAttention(SavesSeedState, HeadProjections):
     def ignores_padding(self) -> bool:
         """Whether masked tokens at the end never change what the others see."""
         return True
-
-    def is_random(self, training: bool | None) -> bool:
-        """Whether a call needs a seed."""
-        return bool(training) and self.dropout > 0
-
-    def _resolve_seed(self, seed: Any, training: bool | None, batch: shapes.Size) -> tf.Tensor | None:
-        if not self.is_random(training):
-            return None
-        if seed is None:
-            seed = tf.cast(self.seed_generator.next(), tf.int32)
-        return seeds.with_row_offset(seed, batch)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return tuple(input_shape)

@@ -1,16 +1,14 @@
 """The base class of all kinds of cross-attention: from the tokens of one sequence to those of another."""
 
-import random
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-import keras
 import tensorflow as tf
 
 from reformer_tf.layers import arguments
 from reformer_tf.layers.attention.capabilities import AttentionCapabilities
-from reformer_tf.layers.attention.projections import HeadProjections, Heads
-from reformer_tf.layers.seed_state import SavesSeedState
+from reformer_tf.layers.attention.projections import Heads
+from reformer_tf.layers.attention.seeded_attention import SeededAttention
 from reformer_tf.ops import seeds, shapes
 from reformer_tf.ops.attention.pair_dropout import PairDropout
 from reformer_tf.ops.caches import State
@@ -35,7 +33,7 @@ class CrossCall(NamedTuple):
     training: bool
 
 
-class CrossAttention(SavesSeedState, HeadProjections):
+class CrossAttention(SeededAttention):
     """Base of the kinds of multi-head cross-attention: `[B, L, M]` and a context `[B, S, N]` to `[B, L, M]`.
 
     A kind has the `capabilities` of its self-attention, and implements `attend`, `context_state` and `attend_state`. A
@@ -80,10 +78,8 @@ class CrossAttention(SavesSeedState, HeadProjections):
         **kwargs: Any,
     ):
         super().__init__(num_heads, key_dim, False, use_bias, False, kernel_initializer, **kwargs)
-        self.dropout = arguments.rate("dropout", dropout)
+        self.set_randomness(dropout, seed)
         self.capabilities.check(type(self).__name__, {"dropout": dropout})
-        self.seed = random.randrange(2**31) if seed is None else arguments.integer("seed", seed)
-        self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.supports_masking = True
         self._register_call_context_args("seed")
 
@@ -125,11 +121,7 @@ class CrossAttention(SavesSeedState, HeadProjections):
             mask = arguments.per_token("mask", mask, tf.bool, inputs)
         if context_mask is not None:
             context_mask = arguments.per_token("context_mask", context_mask, tf.bool, context)
-        if not self.is_random(training):
-            seed = None
-        else:
-            seed = tf.cast(self.seed_generator.next(), tf.int32) if seed is None else seed
-            seed = seeds.with_row_offset(seed, shapes.sizes(inputs)[0])
+        seed = self.resolve_seed(seed, training, shapes.sizes(inputs)[0])
         return CrossCall(mask, context_mask, seed, self.seed, bool(training))
 
     def attend_heads(self, vectors: Sequence[tf.Tensor], heads: Heads, call: CrossCall) -> tf.Tensor:
@@ -149,9 +141,6 @@ class CrossAttention(SavesSeedState, HeadProjections):
         def per_head(x: tf.Tensor | None) -> tf.Tensor | None:
             return None if x is None else tf.repeat(x, heads.count, axis=0)
 
-        dropout = None
-        if call.training and self.dropout:
-            dropout = PairDropout.for_heads(self.dropout, call.seed, call.layer_seed, batch, heads.first, heads.count)
         # Functions inside may be compiled in training; an exported model must run where XLA is not linked in.
         with compiled_functions.compiling_functions(call.training):
             return self.attend(
@@ -160,7 +149,7 @@ class CrossAttention(SavesSeedState, HeadProjections):
                 value,
                 valid=per_head(call.mask),
                 key_valid=per_head(call.context_mask),
-                dropout=dropout,
+                dropout=self.pair_dropout(call, heads, batch),
                 **self.drawn(call),
             )
 
@@ -231,10 +220,6 @@ class CrossAttention(SavesSeedState, HeadProjections):
     def attend_state(self, query: tf.Tensor, state: State) -> tf.Tensor:
         """Attends from queries `[B, K, H, D]` to a context by what `summarised` returned; each kind implements it."""
         raise NotImplementedError
-
-    def is_random(self, training: bool | None) -> bool:
-        """Whether a call needs a seed."""
-        return bool(training) and self.dropout > 0
 
     def compute_output_shape(
         self, inputs_shape: tuple[int | None, ...], context_shape: tuple[int | None, ...]

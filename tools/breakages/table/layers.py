@@ -38,7 +38,7 @@ BREAKAGES = (
     Breakage(
         name="heads_drop_alike_in_groups",
         part="layers",
-        function="SelfAttention.attend_heads",
+        function="SeededAttention.pair_dropout",
         old="heads.first",
         new="0",
         breaks="Attention dropout of a head depends on which heads are computed together.",
