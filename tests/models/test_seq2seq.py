@@ -147,7 +147,7 @@ def test_fit_evaluate_and_files(tmp_path):
     np.testing.assert_allclose(found["accuracy"], model.token_scores(pairs)[1].numpy()[counted].mean(), rtol=1e-5)
     assert model.predict(pairs, verbose=0).shape == (3, 9, SOURCES)
     model.save(tmp_path / "model.keras")
-    loaded = keras.models.loadmake(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
     assert loaded.decoder.token_embedding is loaded.encoder.token_embedding
     np.testing.assert_array_equal(loaded(pairs), model(pairs))
     assert loaded.get_config() == model.get_config()
