@@ -124,15 +124,8 @@ def test_gradients_equal_those_of_the_plain_stack(cross, mode):
     _assert_close(actual, _gradients(plain, *data))
 
 
-@pytest.mark.parametrize(
-    "mode, layers",
-    [
-        ("xla", 4),
-        pytest.param("graph", 4, marks=pytest.mark.slow),
-        pytest.param("dynamic", 4, marks=pytest.mark.slow),
-        pytest.param("graph", 5, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("mode, layers", [("xla", 4), ("graph", 4), ("dynamic", 4), ("graph", 5)])
 def test_equal_blocks_in_a_layer_scan_and_in_slices(mode, layers):
     """Slices of the streams and of the context, one head at a time; a fifth block is left over by a scan of pairs."""
     reversible, plain = _twins(layers, equal=True)
